@@ -1,0 +1,58 @@
+# Everything sets itself up; only Python ≥ 3.11, git and make need to be there.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export UV_PYTHON := $(CURDIR)/.venv/bin/python
+
+.PHONY: setup repro demo check format test test-slow bench requirements clean
+
+setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
+
+.venv/ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv/bin/uv pip install --quiet --require-hashes -r requirements.txt
+	touch $@
+
+.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt
+	.venv/bin/uv pip install --quiet --require-hashes -r requirements-dev.txt
+	# Beside the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
+	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/timm -r requirements-timm.txt
+	touch $@
+
+repro: .venv/ready  ## train on the sample images, or whatever is in data/raw
+	@if [ -z "$$(ls -A data/raw 2>/dev/null)" ]; then mkdir -p data/raw && cp data/sample/1-initial.zip data/raw/; fi
+	@if [ ! -e data/raw.dvc ]; then dvc add --quiet data/raw; fi
+	dvc repro
+	@dvc metrics show
+
+demo: .venv/ready  ## the whole story in a temporary folder
+	@python docs/demo.py
+
+check: .venv/dev-ready  ## formatting, lint, types, and the tests
+	$(MAKE) lint
+	$(MAKE) test
+
+lint: .venv/dev-ready
+	ruff format --check .
+	ruff check .
+	mypy
+
+format: .venv/dev-ready
+	ruff format .
+	ruff check --fix .
+
+test: .venv/dev-ready
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow"
+
+test-slow: .venv/dev-ready
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m slow
+
+requirements: .venv/ready  ## pin anew
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml -o requirements.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --group dev -c requirements.txt -o requirements-dev.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra timm pyproject.toml -c requirements.txt -o requirements-timm.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

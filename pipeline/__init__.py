@@ -1,0 +1,1 @@
+"""Treering: an image-training pipeline that grows with its data."""

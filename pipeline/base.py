@@ -1,0 +1,137 @@
+"""data/base: the checkpoint that training starts from, decided by reading dvc.lock, never by guessing from files.
+
+It holds either a byte-for-byte copy of an earlier data/model, whose hash is then the hash of both, or the one file
+`none` with the reason why there is no base.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import paths, store
+from pipeline.errors import MissingDataError
+from pipeline.lineage import read_lineage
+from pipeline.params import Params
+from pipeline.publish import replace_directory, write_text
+from pipeline.record import StageRecord, read_record
+
+MODEL, BASE = paths.MODEL.as_posix(), paths.BASE.as_posix()
+# The manifests that decide what a model is trained on.
+TRAINED_ON = ("train.csv", "val.csv")
+NONE = "none"
+FIRST = "dvc.lock records no training yet"
+HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
+LOST = "the recorded model is lost, and train.start asks for a cold start"
+REASONS = (FIRST, HELD_OUT, LOST)
+MEND = (
+    "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
+    f"in {paths.PARAMS} to start from scratch on purpose"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What data/base holds: the model of hash `oid`, or none for a `reason`."""
+
+    oid: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"base {short(self.oid)}" if self.oid else f"no base: {self.reason}"
+
+
+def short(oid: str) -> str:
+    """A hash as people are shown it."""
+    return f"{oid[:8]}…"
+
+
+def reason_for_none(base: Path) -> str | None:
+    """Why the folder `base` holds no model, or None if it does."""
+    path = base / NONE
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def secure(params: Params) -> None:
+    """Make sure that the recorded model can be had, before work is done that would be in vain without it.
+
+    Raises:
+        MissingDataError: it is in neither workspace, cache nor remote.
+    """
+    train = read_record().get("train")
+    if train is None or params.train.start == "cold":
+        return
+    oid = train.outs[MODEL]
+    if store.directory_hash(paths.MODEL) != oid:
+        store.fetch(oid, what=MODEL, mend=MEND)
+
+
+def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
+    """Put into data/base what training on the manifests in the folder `manifest` starts from.
+
+    `admits` tells whether the model in a folder may be started from.
+
+    Raises:
+        MissingDataError: the base is recorded but nowhere to be had. data/base is then as it was.
+    """
+    train = read_record().get("train")
+    aside = paths.PROGRESS / "base"
+    shutil.rmtree(aside, ignore_errors=True)
+    if train is None:
+        base = _write_none(aside, FIRST)
+    elif _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}:
+        base = _copy_recorded(train.deps[BASE], aside)
+    else:
+        base = _copy_newest(train.outs[MODEL], aside, params, admits)
+    if store.directory_hash(paths.BASE) != store.directory_hash(aside):
+        replace_directory(paths.BASE, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    return base
+
+
+def _trained_on(train: StageRecord) -> dict[str, str | None]:
+    return {name: train.deps.get((paths.MANIFEST / name).as_posix()) for name in TRAINED_ON}
+
+
+def _copy_recorded(oid: str, aside: Path) -> Base:
+    """The base that the recorded model started from."""
+    for reason in REASONS:
+        base = _write_none(aside, reason)
+        if store.directory_hash(aside) == oid:
+            return base
+    shutil.rmtree(aside)
+    store.copy_directory(oid, aside, nearby=paths.BASE, what=BASE, mend=MEND)
+    return Base(oid=oid, reason="the images are those of the recorded training")
+
+
+def _copy_newest(oid: str | None, aside: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
+    """The recorded model, or the newest of its ancestors that is admitted."""
+    skipped = 0
+    while oid is not None:
+        try:
+            store.copy_directory(oid, aside, nearby=paths.MODEL, what=MODEL, mend=MEND)
+        except MissingDataError:
+            if params.train.start == "cold":
+                return _write_none(aside, LOST)
+            raise
+        if admits(aside):
+            return Base(
+                oid=oid, reason=f"{skipped} newer models were not admitted" if skipped else "the recorded model"
+            )
+        oid = read_lineage(aside).base
+        skipped += 1
+        shutil.rmtree(aside)
+    return _write_none(aside, HELD_OUT)
+
+
+def _write_none(aside: Path, reason: str) -> Base:
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    write_text(aside / NONE, reason + "\n")
+    return Base(oid=None, reason=reason)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

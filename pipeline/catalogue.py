@@ -1,0 +1,96 @@
+"""data/images/members.parquet: what each archive in data/raw holds, by the archive's own hash.
+
+So an archive is read once, and renaming it costs nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline import archives, index, paths
+from pipeline.decoding import MAX_FILE
+from pipeline.errors import one_line
+from pipeline.images import Refusal
+from pipeline.labels import is_system_file
+
+MEMBERS = paths.IMAGES / "members.parquet"
+SCHEMA = pa.schema(
+    {
+        "archive": pa.string(),  # MD5 of the archive
+        "position": pa.int32(),
+        "member": pa.string(),  # empty where the row speaks of the archive as a whole
+        "id": pa.string(),  # null where the member could not be read
+        "reason": pa.string(),  # why not
+        "detail": pa.string(),
+    }
+)
+# An archive that unpacks to more than this, and to this many times its size, is made to harm.
+MAX_UNPACKED = 4 * 2**30
+MAX_RATIO = 100
+
+
+@dataclass(slots=True)
+class Member:
+    """A member of an archive: its image's id, or why there is none; neither as long as it is unread."""
+
+    name: str
+    position: int
+    id: str | None = None
+    refusal: Refusal | None = None
+
+
+Catalogue = dict[str, list[Member]]
+
+
+def read_catalogue(path: Path = MEMBERS) -> Catalogue:
+    """The members of each known archive, by the archive's MD5, in the archive's order."""
+    catalogue: Catalogue = {}
+    columns = (column.to_pylist() for column in index.read_table(path, SCHEMA).columns)
+    for archive, position, name, image_id, reason, detail in zip(*columns, strict=True):
+        refusal = None if reason is None else Refusal(reason, detail)
+        catalogue.setdefault(archive, []).append(Member(name, position, image_id, refusal))
+    return catalogue
+
+
+def catalogue_table(catalogue: Catalogue) -> pa.Table:
+    """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out."""
+    rows = [(archive, member) for archive in sorted(catalogue) for member in catalogue[archive]]
+    rows = [(archive, member) for archive, member in rows if not (member.refusal and member.refusal.is_passing)]
+    columns = [
+        [archive for archive, _ in rows],
+        [member.position for _, member in rows],
+        [member.name for _, member in rows],
+        [member.id for _, member in rows],
+        [member.refusal and member.refusal.reason for _, member in rows],
+        [member.refusal and member.refusal.detail for _, member in rows],
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def list_archive(path: Path) -> list[Member]:
+    """The members of the archive `path`, unread; those that nobody should read are refused at once."""
+    try:
+        listed = list(archives.open_archive(path).members())
+    except (FileNotFoundError, PermissionError) as error:
+        return [Member("", 0, refusal=Refusal.of_place(error))]
+    except archives.BROKEN as error:
+        return [Member("", 0, refusal=Refusal("broken archive", one_line(error)))]
+    packed, unpacked = path.stat().st_size, sum(member.size for member in listed)
+    if unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):
+        return [Member("", 0, refusal=Refusal("archive bomb", f"{packed} bytes would unpack to {unpacked}"))]
+    return [Member(member.name, member.position, refusal=_refusal(member)) for member in listed]
+
+
+def _refusal(member: archives.Member) -> Refusal | None:
+    if is_system_file(member.name):
+        return Refusal("system file", "left by an operating system")
+    if archives.is_unsafe(member.name):
+        return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
+    if member.unreadable:
+        return Refusal(member.unreadable, "cannot be read out of the archive")
+    if archives.is_archive(member.name):
+        return Refusal("nested archive", "put it into data/raw by itself")
+    if member.size > MAX_FILE:
+        return Refusal("too large", f"{member.size} bytes")
+    return None

@@ -1,0 +1,65 @@
+"""Checkpoints: reading one without running code in it, and turning one into the start of the next generation."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from pipeline.errors import CheckpointError
+from pipeline.model import Network, Spec, build
+
+CHECKPOINT = "checkpoint.ckpt"
+# The key under which a checkpoint says what network it is of.
+SPEC = "spec"
+COLD = "set train.start: cold in params.yaml to train it from scratch"
+
+Checkpoint = dict[str, Any]
+
+
+def read_checkpoint(model: Path) -> Checkpoint:
+    """The checkpoint of the model in the folder `model`.
+
+    Raises:
+        CheckpointError: it is damaged, or holds objects whose loading could run code.
+    """
+    path = model / CHECKPOINT
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise CheckpointError(path, "no such file", "run `dvc checkout`") from None
+    except pickle.UnpicklingError:
+        what = "holds objects that could run code when they are loaded"
+        raise CheckpointError(
+            path, what, "do not trust where it comes from; run `dvc checkout` for the recorded one"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(path, f"damaged ({type(error).__name__})", "run `dvc checkout`") from None
+
+
+def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
+    """What network `checkpoint`, read from the folder `where`, is of."""
+    try:
+        return Spec.model_validate(checkpoint[SPEC])
+    except (KeyError, ValidationError):
+        raise CheckpointError(where / CHECKPOINT, "does not say what network it is of", COLD) from None
+
+
+def read_network(model: Path) -> tuple[Network, Spec]:
+    """The trained network in the folder `model`, ready to predict."""
+    checkpoint = read_checkpoint(model)
+    spec = spec_of(checkpoint, model)
+    network = build(spec)
+    prefix = "network."
+    weights = {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()}
+    network.load_state_dict(weights)
+    return network.eval(), spec
+
+
+def grow(old: Tensor, like: Tensor) -> Tensor:
+    """`old` with the rows that `like` has beyond it, whose shapes are otherwise the same."""
+    return torch.cat([old, like[len(old) :].to(old)]) if old.dim() and len(old) < len(like) else old

@@ -1,0 +1,92 @@
+"""data/images as a whole: shards, the index over them, what the archives held, and refused.csv.
+
+Written so that a kill at any moment leaves the old index and all that it names, or the new one.
+"""
+
+import csv
+from io import StringIO
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import images, index, paths
+from pipeline.catalogue import MEMBERS, Catalogue, catalogue_table, read_catalogue
+from pipeline.images import Refusal
+from pipeline.journal import Journal
+from pipeline.publish import write_text
+from pipeline.shards import shard_name, shard_number
+
+REFUSED = paths.IMAGES / "refused.csv"
+
+
+class Refused(NamedTuple):
+    """A line of refused.csv."""
+
+    source: str
+    id: str
+    reason: str
+    detail: str
+
+
+class Collection(NamedTuple):
+    """What data/images says."""
+
+    table: pa.Table
+    """The usable images, of `index.SCHEMA`, by id."""
+    contents: Catalogue
+    """What the archives held."""
+    refused: list[Refused]
+    """Everything else, by source."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """What data/images says now; nothing where it is missing."""
+        table = index.read_table(index.INDEX, index.SCHEMA)
+        return cls(table, read_catalogue(), _read_refused())
+
+    @property
+    def recipe(self) -> str:
+        """Names how the images were made."""
+        return str((self.table.schema.metadata or {}).get(b"recipe", b"").decode())
+
+    @property
+    def ids(self) -> set[str]:
+        """The usable images."""
+        return set(self.table["id"].to_pylist())
+
+    @property
+    def unusable(self) -> dict[str, Refusal]:
+        """The ids whose bytes are known to be no usable image."""
+        return {
+            line.id: Refusal(line.reason, line.detail)
+            for line in self.refused
+            if line.id and line.reason in images.UNUSABLE
+        }
+
+    def publish(self, recipe: str, journal: Journal) -> None:
+        """Write it all, with the new shards in `journal`, the index last."""
+        paths.IMAGES.mkdir(parents=True, exist_ok=True)
+        journal.publish(paths.IMAGES)
+        index.write_table(catalogue_table(self.contents), MEMBERS)
+        text = StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([Refused._fields, *self.refused])
+        write_text(REFUSED, text.getvalue())
+        index.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)
+        named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}
+        for path in paths.IMAGES.glob("*.tar"):
+            if path.name not in named:
+                path.unlink()
+        journal.discard()
+
+
+def last_shard() -> int:
+    """The highest number of a shard in data/images, -1 where there is none."""
+    return max(map(shard_number, paths.IMAGES.glob("*.tar")), default=-1)
+
+
+def _read_refused() -> list[Refused]:
+    if not REFUSED.exists():
+        return []
+    with REFUSED.open(newline="", encoding="utf-8") as file:
+        return [Refused(*row) for row in csv.reader(file)][1:]

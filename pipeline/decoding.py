@@ -1,0 +1,143 @@
+"""Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
+
+import hashlib
+import os
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import lru_cache
+from itertools import chain, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import archives, paths
+from pipeline.errors import one_line
+from pipeline.images import Picture, Refusal, make_uniform
+from pipeline.params import Ingest
+
+# Larger files are refused unread: no image is that large, and archives can claim any size.
+MAX_FILE = 512 * 2**20
+BATCH = 32
+# Below this, starting processes takes longer than decoding.
+FEW = 2 * BATCH
+
+
+class Place(NamedTuple):
+    """Where in data/raw an image lies."""
+
+    path: str
+    """The file, relative to data/raw."""
+    member: str | None = None
+    """The member's name if the file is an archive."""
+    position: int = 0
+    """The member's position in the archive."""
+
+
+class Outcome(NamedTuple):
+    """What became of the image at a place."""
+
+    place: Place
+    id: str | None
+    """MD5 of its bytes, None where they could not be read."""
+    result: Picture | Refusal | None
+    """None where an image of this id was known before."""
+
+
+class KnownIds:
+    """A sorted set of ids at 16 bytes each, cheap to hand to another process."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._packed = bytes.fromhex("".join(sorted(ids)))
+
+    def __len__(self) -> int:
+        return len(self._packed) // 16
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._packed[16 * index : 16 * index + 16]
+
+    def __contains__(self, image_id: str) -> bool:
+        key = bytes.fromhex(image_id)
+        index = bisect_left(self, key)
+        return index < len(self) and self[index] == key
+
+
+def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: int) -> Iterator[Outcome]:
+    """What became of each of `places`, in their order."""
+    places = iter(places)
+    first = list(islice(places, FEW))
+    if len(first) < FEW:
+        _set_up(known, params)
+        yield from map(_decode_one, first)
+        return
+    workers = workers or os.cpu_count() or 1
+    batches = _batched(chain(first, places))
+    # Not fork: the parent has threads by now (pyarrow's), which a forked child would miss.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _set_up, (known, params)) as pool:
+        waiting: deque[Future[list[Outcome]]] = deque()
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(_decode_batch, batch))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:
+    while batch := list(islice(places, BATCH)):
+        yield batch
+
+
+# In each process: what does not change from batch to batch.
+_known: KnownIds
+_params: Ingest
+
+
+def _set_up(known: KnownIds, params: Ingest) -> None:
+    global _known, _params
+    _known, _params = known, params
+
+
+def _decode_batch(places: list[Place]) -> list[Outcome]:
+    return [_decode_one(place) for place in places]
+
+
+def _decode_one(place: Place) -> Outcome:
+    raw = _read_loose(place) if place.member is None else _read_member(place)
+    if isinstance(raw, Refusal):
+        return Outcome(place, None, raw)
+    image_id = hashlib.md5(raw).hexdigest()
+    if image_id in _known:
+        return Outcome(place, image_id, None)
+    return Outcome(place, image_id, make_uniform(raw, _params))
+
+
+def _read_loose(place: Place) -> bytes | Refusal:
+    path = paths.RAW / place.path
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return Refusal("too large", f"{path.stat().st_size} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        return Refusal.of_place(error)
+
+
+def _read_member(place: Place) -> bytes | Refusal:
+    try:
+        raw = _archive(paths.RAW / place.path).read(place.position, MAX_FILE + 1)
+    except (FileNotFoundError, PermissionError) as error:
+        return Refusal.of_place(error)
+    except archives.BROKEN as error:
+        return Refusal("broken", one_line(error))
+    if len(raw) > MAX_FILE:
+        return Refusal("too large", f"more than {MAX_FILE} bytes")
+    return raw
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path) -> archives.Archive:
+    return archives.open_archive(path)

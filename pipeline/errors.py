@@ -1,0 +1,46 @@
+"""What can go wrong. Every message is one line: where, what, and what to do about it.
+
+TreeringError
+├── ParamError        params.yaml asks for what cannot be done
+├── RecordError       dvc.lock or data/raw.dvc lacks a fact, or cannot be read
+├── MissingDataError  what dvc.lock records is in neither workspace, cache nor remote
+├── ImagesError       the images cannot be used: none, too few, too many refused
+├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
+└── TrainingError     training cannot go on
+"""
+
+
+class TreeringError(Exception):
+    """Something that its reader can mend: `where` it is, `what` is wrong, and how to `mend` it."""
+
+    def __init__(self, where: object, what: str, mend: str) -> None:
+        super().__init__(f"{where}: {what}; {mend}")
+
+
+def one_line(error: BaseException) -> str:
+    """What `error` says, whatever its author did with line breaks; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class ParamError(TreeringError):
+    """params.yaml asks for what cannot be done."""
+
+
+class RecordError(TreeringError):
+    """dvc.lock or data/raw.dvc lacks a fact, or cannot be read."""
+
+
+class MissingDataError(TreeringError):
+    """What dvc.lock records is in neither workspace, cache nor remote."""
+
+
+class ImagesError(TreeringError):
+    """The images cannot be used."""
+
+
+class CheckpointError(TreeringError):
+    """A checkpoint is damaged, or does not fit what is asked of it."""
+
+
+class TrainingError(TreeringError):
+    """Training cannot go on."""

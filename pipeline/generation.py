@@ -1,0 +1,113 @@
+"""A generation: one training, what it starts from, and what its model will say of its origin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline import paths, store
+from pipeline.base import reason_for_none, short
+from pipeline.checkpoint import CHECKPOINT, COLD, Checkpoint, read_checkpoint, spec_of
+from pipeline.errors import CheckpointError
+from pipeline.lineage import Budget, Lineage, read_lineage
+from pipeline.model import Spec
+from pipeline.params import Params
+from pipeline.seen import NOTHING, Seen, read_seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One training."""
+
+    base: Checkpoint | None
+    """What it starts from, None at a cold start."""
+    spec: Spec
+    """The network that it trains."""
+    lineage: Lineage
+    seen: Seen
+    """The images that its model will have seen."""
+
+    def __str__(self) -> str:
+        """Its start in words."""
+        images, epochs, oid = self.lineage.images, self.lineage.epochs.run, self.lineage.base
+        start = f"warm start from {short(oid)}" if oid else f"cold start ({self.lineage.reason})"
+        return f"{start}, generation {self.lineage.generation}, {images.new:,} new images, {epochs} epochs"
+
+
+def plan(params: Params, labels: pd.Series[str]) -> Generation:
+    """The generation that trains on the images of `labels`, a class name by image id, from data/base.
+
+    Raises:
+        CheckpointError: the base is damaged, or of another network or other classes than are asked for now.
+    """
+    spec = Spec(
+        model=params.train.model,
+        size=params.train.size,
+        mode=params.ingest.mode,
+        classes=tuple(sorted(labels.unique())),
+    )
+    none = reason_for_none(paths.BASE)
+    if params.train.start == "cold" or none is not None:
+        reason = "train.start: cold" if params.train.start == "cold" else str(none)
+        return _cold(params, labels, spec, reason)
+    return _warm(params, labels, spec)
+
+
+def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Generation:
+    epochs = params.train.epochs
+    steps = epochs * batches(len(labels), params)
+    lineage = Lineage(
+        generation=1,
+        start="cold",
+        reason=reason,
+        base=None,
+        images=NOTHING.compare(labels),
+        epochs=Budget(run=epochs, total=epochs),
+        steps=Budget(run=steps, total=steps),
+    )
+    return Generation(base=None, spec=spec, lineage=lineage, seen=NOTHING.then(labels))
+
+
+def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
+    checkpoint, before, seen = read_checkpoint(paths.BASE), read_lineage(paths.BASE), read_seen(paths.BASE)
+    old = spec_of(checkpoint, paths.BASE)
+    _check_fits(old, wanted)
+    classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
+    epochs = params.train.warm_epochs
+    steps = epochs * batches(len(labels), params)
+    images = seen.compare(labels)
+    lineage = Lineage(
+        generation=before.generation + 1,
+        start="warm",
+        reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone",
+        base=store.directory_hash(paths.BASE),
+        images=images,
+        epochs=Budget(run=epochs, total=before.epochs.total + epochs),
+        steps=Budget(run=steps, total=before.steps.total + steps),
+    )
+    spec = wanted.model_copy(update={"classes": classes})
+    return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels))
+
+
+def batches(images: int, params: Params) -> int:
+    """Steps in an epoch over so many images; the last one may be smaller."""
+    return math.ceil(images / params.train.batch_size)
+
+
+def _check_fits(old: Spec, wanted: Spec) -> None:
+    where = paths.BASE / CHECKPOINT
+    for param, before, now in (
+        ("train.model", old.model, wanted.model),
+        ("train.size", old.size, wanted.size),
+        ("ingest.mode", old.mode, wanted.mode),
+    ):
+        if before != now:
+            raise CheckpointError(
+                where, f"{param} was {before!r} when it was trained and is {now!r} now", f"set it back, or {COLD}"
+            )
+    vanished = [name for name in old.classes if name not in wanted.classes]
+    if vanished:
+        what = f"it knows the classes {', '.join(old.classes)}, and of {vanished[0]!r} no training image is left"
+        raise CheckpointError(where, what, f"bring its images back, or {COLD}")

@@ -1,0 +1,152 @@
+"""Stage 1: data/raw → data/images. Decodes what is new, refuses what is unusable, and keeps the rest in shards.
+
+Run by `dvc repro`, or alone as `python -m pipeline.ingest`. Cost grows with what is new: DVC has hashed the files
+already, and what was decoded before is known by that hash.
+"""
+
+import hashlib
+import inspect
+from collections import Counter
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from pipeline import base, images, index, paths, phash
+from pipeline.archives import is_archive
+from pipeline.catalogue import Catalogue, Member
+from pipeline.collection import REFUSED, Collection, Refused, last_shard
+from pipeline.decoding import KnownIds, Outcome, Place, decode
+from pipeline.errors import ImagesError, MissingDataError
+from pipeline.images import Refusal
+from pipeline.journal import Journal
+from pipeline.params import Ingest, Params
+from pipeline.raw import RawFile, changed_files, raw_files
+from pipeline.sources import Source, list_new_archives, sources
+from pipeline.stage import main
+
+# What the index knows of an image that lies in the image alone, not in where it is found.
+FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source")])
+CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
+OUTSIDE = Refusal("no class folder", "images lie in a folder named after their class")
+
+
+def ingest(params: Params) -> str:
+    """Bring data/images up to date with data/raw; returns what it found and did."""
+    files, recipe = raw_files(), _recipe(params.ingest)
+    old_ids, before = _before(recipe)
+    contents = list_new_archives(files, before.contents)
+    with Journal(recipe, after=last_shard(), limit=params.ingest.shard_size * 2**20) as journal:
+        known = {*before.ids, *before.unusable, *journal.facts, *journal.refused}
+        todo = [source.place for source in sources(files, contents, {}, {}) if _is_unread(source, known)]
+        if todo:
+            base.secure(params)  # Better now than after hours of decoding.
+        outcomes = decode(todo, KnownIds(known), params.ingest, params.compute.workers)
+        bar = tqdm(outcomes, "decoding", len(todo), unit=" images", disable=None)
+        passing = _keep(bar, dict(files), contents, journal)
+    _forget_changed_archives(files, before.contents, contents)
+    facts = pa.concat_tables([before.table.select(FACTS.names), pa.Table.from_pylist([*journal.facts.values()], FACTS)])
+    table, refused = _resolve(sources(files, contents, before.unusable | journal.refused, passing), facts)
+    _check(table, refused, params.ingest)
+    after = Collection(table, contents, refused)
+    after.publish(recipe, journal)
+    return (
+        f"{len(after.ids):,} images, {len(after.ids - old_ids):,} new, {len(old_ids - after.ids):,} removed, "
+        f"{len(refused):,} refused{f' ({REFUSED})' if refused else ''}; {len(todo):,} decoded"
+    )
+
+
+def _recipe(params: Ingest) -> str:
+    """Names how images are made: the parameters and the code that decide on their bytes."""
+    made_by = inspect.getsource(images) + inspect.getsource(phash)
+    return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
+
+
+def _before(recipe: str) -> tuple[set[str], Collection]:
+    """The ids that data/images holds now, and as much of it as was made by `recipe`."""
+    try:
+        index.restore(mend="decoding all images again")
+    except MissingDataError as error:
+        print(f"ingest: {error}", flush=True)
+    now = Collection.read()
+    return now.ids, now if now.recipe == recipe else Collection(index.SCHEMA.empty_table(), {}, [])
+
+
+def _is_unread(source: Source, known: set[str]) -> bool:
+    return source.refusal is None and source.label is not None and source.id not in known
+
+
+def _keep(
+    outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal
+) -> dict[Place, Refusal]:
+    """Write images into `journal`, and into `contents` what the members of archives are.
+
+    Returns:
+        the places that could not be read this time.
+    """
+    passing: dict[Place, Refusal] = {}
+    for place, image_id, result in outcomes:
+        if image_id is None:
+            assert isinstance(result, Refusal)
+            if place.member is None or result.is_passing:
+                passing[place] = result
+            else:
+                contents[md5s[place.path]][place.position].refusal = result
+            continue
+        if place.member is not None:
+            contents[md5s[place.path]][place.position].id = image_id
+        elif image_id != md5s[place.path]:
+            passing[place] = CHANGED
+        if result is not None and image_id not in journal.facts:
+            journal.add(image_id, result)
+    return passing
+
+
+def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:
+    """Take what was read of new archives out of `contents` if they changed meanwhile."""
+    for file in changed_files(file for file in files if is_archive(file.path) and file.md5 not in before):
+        contents[file.md5] = [Member("", 0, refusal=CHANGED)]
+
+
+def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
+    """The index of the usable images, by id, and a line for everything else, by source."""
+    places: dict[str, list[tuple[str, str]]] = {}
+    refused = []
+    for source in found:
+        refusal = source.refusal or (OUTSIDE if source.label is None else None)
+        if refusal is not None:
+            refused.append(Refused(source.name, source.id or "", *refusal))
+        else:
+            assert source.id is not None
+            assert source.label is not None
+            places.setdefault(source.id, []).append((source.name, source.label))
+    usable: list[tuple[str, str, str]] = []
+    for image_id, found_at in sorted(places.items()):
+        labels = sorted({label for _, label in found_at})
+        if len(labels) == 1:
+            usable.append((image_id, labels[0], min(found_at)[0]))
+        else:
+            detail = f"the same image lies in {', '.join(labels)}"
+            refused.extend(Refused(name, image_id, "two labels", detail) for name, _ in found_at)
+    ids, labels, names = (pa.array([row[column] for row in usable], pa.string()) for column in range(3))
+    rows = facts.take(pc.index_in(ids, facts["id"]))
+    table = rows.add_column(1, "label", labels).add_column(2, "source", names)
+    return table.cast(index.SCHEMA).combine_chunks(), sorted(refused)
+
+
+def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
+    total = table.num_rows + len(refused)
+    if total and len(refused) > params.max_refused * total:
+        reason, count = Counter(line.reason for line in refused).most_common(1)[0]
+        what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({refused[0].source}, say)"
+        mend = f"mend them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
+        raise ImagesError(paths.RAW, what, mend)
+    if not table.num_rows:
+        raise ImagesError(
+            paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"
+        )
+
+
+if __name__ == "__main__":
+    main("ingest", ingest)

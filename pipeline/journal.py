@@ -1,0 +1,121 @@
+"""The unfinished work of ingest: shards being filled, and a line for each image that is whole in them.
+
+After a kill at any moment, what the journal says and the shards confirm need not be decoded again. It lies
+outside data/images, so that nothing unfinished can become an output.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from pipeline import paths
+from pipeline.images import Picture, Refusal
+from pipeline.shards import ShardReader, ShardWriter, seal, shard_name, shard_number
+
+FOLDER = paths.PROGRESS / "ingest"
+
+
+class Journal:
+    """Appends decoded images to new shards below `FOLDER`, and remembers them across interruptions.
+
+    Use as a context manager; the shards are whole once it is left.
+    """
+
+    def __init__(self, recipe: str, *, after: int, limit: int) -> None:
+        """Number new shards of at most `limit` bytes from `after` + 1 on.
+
+        `recipe` names how images are made; what another one made is thrown away.
+        """
+        self.folder = FOLDER / recipe
+        if not self.folder.exists():
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+        self._path = self.folder / "journal.jsonl"
+        # What the index says of each stored image, by id.
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.refused: dict[str, Refusal] = {}
+        for entry in self._confirmed():
+            if "reason" in entry:
+                self.refused[entry["id"]] = Refusal(entry["reason"], entry["detail"])
+            else:
+                self.facts[entry["id"]] = {**entry, "descriptor": bytes.fromhex(entry["descriptor"])}
+        self._seal()
+        self._shards = ShardWriter(self.folder, first=max(after, self._last()) + 1, limit=limit)
+        self._file: TextIO = self._path.open("a", encoding="utf-8")
+
+    def add(self, image_id: str, result: Picture | Refusal) -> None:
+        """Keep what decoding the image `image_id` gave."""
+        if isinstance(result, Refusal):
+            self.refused[image_id] = result
+            self._write({"id": image_id, **result._asdict()})
+            return
+        shard, offset = self._shards.append(f"{image_id}.{result.suffix}", result.data)
+        self.facts[image_id] = {
+            "id": image_id,
+            "shard": shard,
+            "offset": offset,
+            "length": len(result.data),
+            "width": result.width,
+            "height": result.height,
+            "md5": hashlib.md5(result.data).hexdigest(),
+            "key": result.shows.key,
+            "descriptor": result.shows.descriptor,
+        }
+        self._write({**self.facts[image_id], "descriptor": result.shows.descriptor.hex()})
+
+    def publish(self, folder: Path) -> None:
+        """Move the shards into `folder`."""
+        for path in sorted(self.folder.glob("*.tar")):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.replace(folder / path.name)
+
+    def discard(self) -> None:
+        """Forget it all, once the index names what was published."""
+        shutil.rmtree(FOLDER)
+
+    def _seal(self) -> None:
+        """Cut what was half written from the shards that a kill left open, and end them as tar files end."""
+        for path in self.folder.glob("*.tar"):
+            whole = [fact for fact in self.facts.values() if fact["shard"] == shard_number(path)]
+            seal(path, max((fact["offset"] + fact["length"] for fact in whole), default=0))
+
+    def _last(self) -> int:
+        return max((fact["shard"] for fact in self.facts.values()), default=-1)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._shards.flush()
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def _confirmed(self) -> Iterator[dict[str, Any]]:
+        """The entries whose images are whole where they say, be it here or in data/images already."""
+        if not self._path.exists():
+            return
+        with ShardReader(self.folder) as here, ShardReader(paths.IMAGES) as published:
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # Cut off in the middle by the kill.
+                if "reason" in entry:
+                    yield entry
+                    continue
+                reader = here if (self.folder / shard_name(entry["shard"])).exists() else published
+                try:
+                    data = reader.read(entry["shard"], entry["offset"], entry["length"])
+                except FileNotFoundError:
+                    continue
+                if hashlib.md5(data).hexdigest() == entry["md5"]:
+                    yield entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shards.__exit__()
+        self._file.close()

@@ -1,0 +1,67 @@
+"""data/model/lineage.json: where a model comes from.
+
+It holds no clock, path or host, so that the same run gives the same bytes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import CheckpointError
+from pipeline.publish import write_text
+
+LINEAGE = "lineage.json"
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ImageCounts(_Facts):
+    """The training images, against those of the base's own training."""
+
+    total: int
+    new: int
+    removed: int
+    relabelled: int
+
+
+class Budget(_Facts):
+    """A count for this run, and since the cold start that the chain of bases begins with."""
+
+    run: int
+    total: int
+
+
+class Lineage(_Facts):
+    """Where a model comes from."""
+
+    generation: int
+    """How many trainings deep the model is; 1 after a cold start."""
+    start: Literal["cold", "warm"]
+    reason: str
+    """Why it started so."""
+    base: str | None
+    """The hash that dvc.lock records for the base, null after a cold start."""
+    images: ImageCounts
+    epochs: Budget
+    steps: Budget
+
+
+def read_lineage(model: Path) -> Lineage:
+    """The lineage of the model in the folder `model`.
+
+    Raises:
+        CheckpointError: there is none, or it is not of this form.
+    """
+    path = model / LINEAGE
+    try:
+        return Lineage.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CheckpointError(path, f"no lineage of a model: {type(error).__name__}", "run `dvc checkout`") from None
+
+
+def write_lineage(lineage: Lineage, model: Path) -> None:
+    """Write `lineage` into the folder `model`."""
+    write_text(model / LINEAGE, lineage.model_dump_json(indent=2) + "\n")

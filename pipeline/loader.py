@@ -1,0 +1,92 @@
+"""Batches of images in an order that is a function of (seed, epoch, image ids)."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.augment import augment
+from pipeline.dataset import Dataset
+from pipeline.order import epoch_order, keys_of
+from pipeline.params import Train
+
+
+class Batch(NamedTuple):
+    """Images and their classes."""
+
+    images: Tensor
+    """Shape (n, channels, height, width), uint8."""
+    targets: Tensor
+    """Positions in the list of classes, shape (n,), int64."""
+
+
+class EvalLoader:
+    """All images in the order of their ids, unchanged."""
+
+    def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int) -> None:
+        self._pixels, self._targets = torch.from_numpy(dataset.pixels), targets_of(dataset.labels, classes)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._targets) / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self._targets), self._batch_size):
+            here = slice(start, start + self._batch_size)
+            yield Batch(self._pixels[here], self._targets[here])
+
+
+class TrainLoader:
+    """Every image once an epoch, in an order of that epoch's own, augmented.
+
+    Lightning asks it for its position (`state_dict`), gives it back, and tells the epoch to its `sampler`.
+    """
+
+    def __init__(self, dataset: Dataset, classes: list[str], params: Train) -> None:
+        self._pixels, self._targets = torch.from_numpy(dataset.pixels), targets_of(dataset.labels, classes)
+        self._keys = keys_of(dataset.ids)
+        self._params = params
+        self._epoch = 0
+        self._position = 0
+
+    @property
+    def sampler(self) -> "TrainLoader":
+        """Whom Lightning tells the epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Visit the images in the order of `epoch` from now on."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._keys) / self._params.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        seed, size = self._params.seed, self._params.batch_size
+        order = epoch_order(self._keys, seed=seed, epoch=self._epoch)
+        first, self._position = self._position, 0
+        for position in range(first, len(self)):
+            chosen = order[position * size : (position + 1) * size]
+            images = self._pixels[torch.from_numpy(chosen)]
+            augmented = augment(images, self._keys[chosen], self._params.augment, seed=seed, epoch=self._epoch)
+            self._position = position + 1
+            yield Batch(augmented, self._targets[torch.from_numpy(chosen)])
+        self._position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches of the epoch are done."""
+        return {"position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next iteration after `state`'s position."""
+        self._position = state["position"]
+
+
+def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:
+    """The position of each label in `classes`, which holds them all: shape (n,), int64."""
+    position = {name: number for number, name in enumerate(classes)}
+    return torch.tensor([position[label] for label in labels], dtype=torch.int64)

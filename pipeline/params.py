@@ -1,0 +1,171 @@
+"""params.yaml, typed: one section a stage, no defaults in code, since DVC would not see them.
+
+The sentence under each field is the parameter's documentation; README's table is made from it.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import paths
+from pipeline.errors import ParamError, one_line
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A frozen group of parameters; an unknown key or a value of another type is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Ingest(Section):
+    """How images are stored."""
+
+    mode: Literal["rgb", "grey"]
+    """Colour of the stored images."""
+    size: Annotated[int, Field(ge=8, le=4096)]
+    """Longest that the shorter side of a stored image may be, in pixels; larger ones are scaled down."""
+    animations: Literal["first", "refuse"]
+    """What becomes of animations and other files with several pages: their first one, or nothing."""
+    shard_size: Annotated[int, Field(ge=1, le=4096)]
+    """Size of a shard, in MiB, beyond which the next one begins."""
+    max_refused: Annotated[float, Field(ge=0, le=1)]
+    """Share of the files in data/raw that may be refused before the stage fails."""
+
+
+class Split(Section):
+    """Shares of the images that are not trained on."""
+
+    val: Share
+    """Share of the images that measure progress during training."""
+    test: Share
+    """Share of the images that only `evaluate` sees."""
+
+
+class Manifest(Section):
+    """Which image belongs to which split."""
+
+    split: Split
+    """Shares of the validation and test splits; the rest is trained on."""
+    on_removed: Literal["keep", "ancestor"]
+    """Whether a base that was trained on since removed images is kept, or its newest ancestor taken that was not."""
+    seed: Seed
+    """Another seed draws other splits."""
+
+
+class Augment(Section):
+    """Random changes to training images."""
+
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    """Largest shift in each direction, as a share of the image's side."""
+    flip: bool
+    """Whether half of the images are mirrored left to right."""
+
+
+class Train(Section):
+    """How a generation is trained."""
+
+    start: Literal["warm", "cold"]
+    """`warm` starts from the base checkpoint where there is one, `cold` from scratch."""
+    model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
+    """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
+    pretrained: bool
+    """Whether a cold start of a timm model begins with its published weights."""
+    size: Annotated[int, Field(ge=8, le=1024)]
+    """Height and width that the network sees, in pixels."""
+    epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training images of a cold start."""
+    warm_epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training images of a warm start, on top of those the base has behind it."""
+    batch_size: Annotated[int, Field(ge=1)]
+    """Images in one step."""
+    lr: Annotated[float, Field(gt=0)]
+    """Peak of the learning rate."""
+    warm_lr: Annotated[float, Field(gt=0, le=1)]
+    """Factor on `lr` at a warm start."""
+    warmup: Share
+    """Share of a generation's steps in which the learning rate rises to its peak; then it falls to zero."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """Decoupled weight decay of AdamW."""
+    label_smoothing: Share
+    """Share of the target spread over all classes."""
+    augment: Augment
+    """Random changes to training images."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    """Number format of the computation."""
+    deterministic: bool
+    """Whether only algorithms that give the same bits every time may run."""
+    seed: Seed
+    """Another seed draws other weights, orders and augmentations."""
+
+
+class Compute(Section):
+    """Where and how fast things run; a change here reruns nothing."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    """What trains."""
+    workers: Annotated[int, Field(ge=0)]
+    """Processes that decode images; 0 stands for one a core."""
+    batch_size: Annotated[int, Field(ge=1)]
+    """Images in one step where nothing is learned."""
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    ingest: Ingest
+    manifest: Manifest
+    train: Train
+    compute: Compute
+
+
+def read_params(path: Path = paths.PARAMS) -> Params:
+    """Read and check all of params.yaml.
+
+    Raises:
+        ParamError: naming the first key that is unknown, missing, of a wrong type or out of range.
+    """
+    try:
+        # YAML 1.2, as DVC reads it: `1e-3` is a number.
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ParamError(path, "no such file", "run `git checkout params.yaml`") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamError(path, f"not YAML: {one_line(error)}", "mend that line") from None
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise _as_param_error(path, error.errors()[0]) from None
+    split = params.manifest.split
+    if split.val + split.test >= 1:
+        what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
+        raise ParamError(path, what, "their sum must be below 1")
+    return params
+
+
+def _as_param_error(path: Path, error: ErrorDetails) -> ParamError:
+    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        siblings = list(_section_at(error["loc"][:-1]).model_fields)
+        near = get_close_matches(str(error["loc"][-1]), siblings, n=1, cutoff=0)
+        return ParamError(path, f"{key} is not a parameter", f"the nearest one is {near[0]}")
+    if error["type"] == "missing":
+        return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
+    # What pydantic says begins with "Input should …" or, for patterns, "String should …".
+    allowed = error["msg"].partition(" should ")[2] or error["msg"]
+    return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
+
+
+def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
+    section: type[Section] = Params
+    for part in loc:
+        annotation: Any = section.model_fields[str(part)].annotation
+        section = annotation
+    return section

@@ -1,0 +1,17 @@
+"""Where everything lies, relative to the root of the project."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+
+DATA = Path("data")
+RAW = DATA / "raw"
+RAW_DVC = DATA / "raw.dvc"
+IMAGES = DATA / "images"
+MANIFEST = DATA / "manifest"
+BASE = DATA / "base"
+MODEL = DATA / "model"
+REPORT = DATA / "report"
+# Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
+PROGRESS = DATA / ".progress"

@@ -1,0 +1,60 @@
+"""data/raw as DVC has just hashed it: what nobody needs to hash again."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ruamel.yaml import YAML
+
+from pipeline import paths, store
+from pipeline.errors import RecordError
+
+if TYPE_CHECKING:
+    from dvc_data.hashfile.state import StateBase
+    from dvc_objects.fs.base import FileSystem
+
+
+class RawFile(NamedTuple):
+    """A file below data/raw."""
+
+    path: str
+    """Relative to data/raw, with forward slashes."""
+    md5: str
+    """Of its bytes, in hexadecimal."""
+
+
+def raw_files() -> list[RawFile]:
+    """The files of data/raw, sorted by path, from the listing that `dvc repro` has just brought up to date.
+
+    Raises:
+        RecordError: data/raw is not tracked by DVC, or its listing is not in the cache.
+    """
+    if not paths.RAW_DVC.exists():
+        raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
+    oid = YAML(typ="safe").load(paths.RAW_DVC)["outs"][0]["md5"]
+    with store.open_repo() as repo:
+        entries = store.listing(repo, oid)
+    if entries is None:
+        mend = f"run `dvc commit {paths.RAW_DVC}`, or `dvc pull {paths.RAW_DVC}`"
+        raise RecordError(paths.RAW_DVC, f"its listing {oid} is not in DVC's cache", mend)
+    return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
+
+
+def changed_files(files: Iterable[RawFile]) -> list[RawFile]:
+    """Those of `files` that were written to, or went away, after DVC had hashed them."""
+    from dvc_objects.fs.local import localfs
+
+    with store.open_repo() as repo:
+        return [file for file in files if _md5(repo.state, localfs, paths.RAW / file.path) != file.md5]
+
+
+def _md5(state: "StateBase", fs: "FileSystem", path: Path) -> str | None:
+    """By DVC's memory of the file's time, size and inode where it has one."""
+    if not path.exists():
+        return None
+    _, remembered = state.get(str(path.resolve()), fs)
+    if remembered is not None:
+        return str(remembered.value)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,0 +1,49 @@
+"""dvc.lock: what the previous run of each stage read and wrote, by hash.
+
+DVC rewrites it only when a stage succeeds, so while a stage runs it still holds the run before.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import paths
+from pipeline.errors import RecordError, one_line
+
+MEND = "run `git checkout dvc.lock`, or end the merge that it is in"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """The hashes of one stage's last successful run, by path. A directory's hash ends in `.dir`."""
+
+    deps: dict[str, str]
+    outs: dict[str, str]
+
+
+def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
+    """The recorded stages by name; none where nothing has run yet.
+
+    Raises:
+        RecordError: dvc.lock cannot be read, because a merge left its marks in it, say.
+    """
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        return {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise RecordError(path, f"not YAML: {one_line(error)}", MEND) from None
+    try:
+        return {
+            name: StageRecord(deps=_hashes(stage.get("deps", [])), outs=_hashes(stage.get("outs", [])))
+            for name, stage in content["stages"].items()
+        }
+    except (KeyError, TypeError, AttributeError):
+        raise RecordError(path, "not a lock file of DVC's", MEND) from None
+
+
+def _hashes(entries: list[dict[str, Any]]) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}

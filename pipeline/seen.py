@@ -1,0 +1,79 @@
+"""data/model/seen.npz: every image that a model, or a base before it, was trained on, at 18 bytes an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import CheckpointError
+from pipeline.lineage import ImageCounts
+
+SEEN = "seen.npz"
+# The label of an image that an earlier generation was trained on, the last one not.
+EARLIER = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The label of each image of the last training, by id, and the ids of those seen only before."""
+
+    labels: pd.Series[str]
+    """By id."""
+    earlier: pd.Index[str]
+
+    @property
+    def ids(self) -> pd.Index[str]:
+        """All images that the model has ever seen."""
+        return self.labels.index.append(self.earlier)
+
+    def compare(self, labels: pd.Series[str]) -> ImageCounts:
+        """How `labels`, those of a new training by id, differ from the last training's."""
+        common = self.labels.index.intersection(labels.index)
+        return ImageCounts(
+            total=len(labels),
+            new=len(labels) - len(common),
+            removed=len(self.labels) - len(common),
+            relabelled=int((self.labels[common].to_numpy() != labels[common].to_numpy()).sum()),
+        )
+
+    def then(self, labels: pd.Series[str]) -> Seen:
+        """What a model has seen that starts from this one and is trained on `labels`."""
+        return Seen(labels=labels, earlier=self.ids.difference(labels.index))
+
+
+NOTHING = Seen(labels=pd.Series(dtype=str), earlier=pd.Index([], dtype=str))
+
+
+def read_seen(model: Path) -> Seen:
+    """What the model in the folder `model` has seen.
+
+    Raises:
+        CheckpointError: it does not say.
+    """
+    path = model / SEEN
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            ids, codes, classes = arrays["ids"], arrays["labels"], arrays["classes"]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise CheckpointError(path, f"not readable: {type(error).__name__}", "run `dvc checkout`") from None
+    text = ids.tobytes().hex()
+    index = pd.Index([text[start : start + 32] for start in range(0, len(text), 32)], dtype=str)
+    last = codes != EARLIER
+    return Seen(labels=pd.Series(classes[codes[last]], index=index[last], dtype=str), earlier=index[~last])
+
+
+def write_seen(seen: Seen, model: Path) -> None:
+    """Write `seen` into the folder `model`, the same bytes for the same content."""
+    labels = seen.labels.sort_index()
+    classes, codes = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
+    ids = [*labels.index, *sorted(seen.earlier)]
+    np.savez(
+        model / SEEN,
+        ids=np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(-1, 16),
+        labels=np.concatenate([codes, np.full(len(seen.earlier), EARLIER)]).astype(np.uint16),
+        classes=classes,
+    )

@@ -1,0 +1,95 @@
+"""Shards: append-only tar files of bounded size that hold the stored images, `ID.jpg` or `ID.png` each.
+
+Plain `tar tf` lists them and WebDataset reads them; the index says at which byte an image begins.
+"""
+
+import tarfile
+from pathlib import Path
+from typing import BinaryIO, Self
+
+BLOCK = tarfile.BLOCKSIZE
+END = bytes(2 * BLOCK)
+
+
+def shard_name(number: int) -> str:
+    """The file name of shard `number`."""
+    return f"{number:06d}.tar"
+
+
+def shard_number(path: Path) -> int:
+    """The number in the name of the shard `path`."""
+    return int(path.stem)
+
+
+class ShardWriter:
+    """Appends images to new shards in `folder`, the first one numbered `first`, until each holds `limit` bytes."""
+
+    def __init__(self, folder: Path, *, first: int, limit: int) -> None:
+        self._folder, self._number, self._limit = folder, first, limit
+        self._file: BinaryIO | None = None
+
+    def append(self, name: str, data: bytes) -> tuple[int, int]:
+        """Append the file `name`; returns its shard's number and the offset of its first byte."""
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        header = info.tobuf(tarfile.USTAR_FORMAT)
+        if self._file is not None and self._file.tell() + len(header) + len(data) > self._limit:
+            self._finish()
+            self._number += 1
+        if self._file is None:
+            self._file = (self._folder / shard_name(self._number)).open("wb")
+        offset = self._file.tell() + len(header)
+        self._file.write(header + data + bytes(-len(data) % BLOCK))
+        return self._number, offset
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system, so that it outlives this process."""
+        if self._file is not None:
+            self._file.flush()
+
+    def _finish(self) -> None:
+        assert self._file is not None
+        self._file.write(END)
+        self._file.close()
+        self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._finish()
+
+
+def seal(path: Path, end: int) -> None:
+    """End the shard `path` after the image whose last byte is the one before `end`; remove it if that leaves none."""
+    if end == 0:
+        path.unlink()
+        return
+    with path.open("r+b") as file:
+        file.truncate(end)
+        file.seek(end)
+        file.write(bytes(-end % BLOCK) + END)
+
+
+class ShardReader:
+    """Reads images out of the shards in `folder`, keeping the files open. One for each process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[int, BinaryIO] = {}
+
+    def read(self, shard: int, offset: int, length: int) -> bytes:
+        """`length` bytes of shard `shard` from `offset` on; fewer where the shard was cut short."""
+        if shard not in self._files:
+            self._files[shard] = (self._folder / shard_name(shard)).open("rb")
+        file = self._files[shard]
+        file.seek(offset)
+        return file.read(length)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()

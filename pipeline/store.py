@@ -1,0 +1,181 @@
+"""Files by the hash that dvc.lock records: from the workspace, else DVC's cache, else its remote.
+
+Works inside a running stage, where DVC's own commands would wait for the lock that `dvc repro` holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.errors import MissingDataError, one_line
+from pipeline.record import read_record
+
+if TYPE_CHECKING:
+    from dvc.output import Output
+    from dvc.repo import Repo
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_repo() -> Iterator[Repo]:
+    """The DVC repository of the working directory."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        yield repo
+
+
+def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
+    """Make sure that the directory `oid` is in DVC's cache, pulling what is missing from the remote.
+
+    Returns:
+        the cached file of each path in the directory, whose name is the file's MD5 (its last two parts joined).
+
+    Raises:
+        MissingDataError: neither cache nor remote has all of it; the message ends with `mend`.
+    """
+    with open_repo() as repo:
+        files = _cached_files(repo, oid)
+        if files is None:
+            looked = _pull(repo, oid)
+            files = _cached_files(repo, oid)
+        if files is None:
+            raise MissingDataError(what, f"{oid} is recorded but nowhere to be had ({looked})", mend)
+        return files
+
+
+def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
+    """Write the files of the directory `oid` to the new folder `destination`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    if directory_hash(nearby) == oid:
+        shutil.copytree(nearby, destination, symlinks=False)
+        if directory_hash(destination) == oid:
+            return
+    for attempt in ("cache", "remote"):
+        damaged = _copy_checked(fetch(oid, what=what, mend=mend), destination)
+        if not damaged:
+            return
+        logger.warning("DVC's cache holds damaged copies of %s; fetching them again", ", ".join(map(str, damaged)))
+        if attempt == "cache":
+            for path in damaged:
+                path.unlink()
+    raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
+
+
+def checkout(stage: str, path: Path, *, mend: str) -> None:
+    """Bring back the directory `path` as dvc.lock records it among the outputs of `stage`.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    oid = read_record()[stage].outs[path.as_posix()]
+    fetch(oid, what=path.as_posix(), mend=mend)
+    with open_repo() as repo:
+        _output(repo, stage, path).checkout(force=True)
+
+
+def listing(repo: Repo, oid: str) -> dict[str, str] | None:
+    """The MD5 of each file in the directory `oid`, by its path in it, or None if the cache lacks `oid`.
+
+    Read from the JSON that DVC keeps, since its Tree objects take a kilobyte an entry.
+    """
+    try:
+        content = _cached(repo, oid).read_bytes()
+    except FileNotFoundError:
+        return None
+    if hashlib.md5(content).hexdigest() + ".dir" != oid:
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+
+
+def restore_outputs(stage: str) -> None:
+    """Put back, as far as the cache has them, recorded outputs that DVC removed before it ran `stage`."""
+    try:
+        outputs = read_record()[stage].outs
+        missing = {Path(path): oid for path, oid in outputs.items() if not Path(path).exists()}
+        if not missing:
+            return
+        with open_repo() as repo:
+            for path in missing:
+                output = _output(repo, stage, path)
+                output.use_cache = True  # Metrics are kept by Git, but the run cache has a copy.
+                output.checkout(force=True, allow_missing=True)
+    except Exception:
+        logger.debug("outputs not put back", exc_info=True)
+
+
+def directory_hash(path: Path) -> str | None:
+    """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte."""
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import HashFileDB
+    from dvc_objects.fs.local import localfs
+
+    if not path.is_dir():
+        return None
+    nowhere = HashFileDB(localfs, str(paths.PROGRESS))
+    _, _, obj = build(nowhere, str(path.resolve()), localfs, "md5", dry_run=True)
+    assert obj.hash_info is not None
+    return str(obj.hash_info.value)
+
+
+def _cached_files(repo: Repo, oid: str) -> dict[str, Path] | None:
+    """The cached file of each path in the directory `oid`, or None if any is missing."""
+    entries = listing(repo, oid)
+    if entries is None:
+        return None
+    files = {path: _cached(repo, md5) for path, md5 in entries.items()}
+    return files if all(path.exists() for path in files.values()) else None
+
+
+def _cached(repo: Repo, oid: str) -> Path:
+    return Path(repo.cache.local.oid_to_path(oid))
+
+
+def _pull(repo: Repo, oid: str) -> str:
+    """Pull the directory `oid` if any remote has it; returns where was looked, for an error's message."""
+    from dvc.config import NoRemoteError
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    name = repo.config["core"].get("remote")
+    try:
+        repo.cloud.pull([HashInfo("md5", oid)])
+    except NoRemoteError:
+        return "looked in workspace and cache; no remote is set"
+    except Exception as error:  # Every kind of remote has errors of its own.
+        logger.debug("pull failed", exc_info=True)
+        return f"looked in workspace and cache; remote {name!r}: {one_line(error)}"
+    return f"looked in workspace, cache and remote {name!r}"
+
+
+def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
+    """Copy `files` into the new folder `destination`; returns those whose bytes are not what their name says."""
+    shutil.rmtree(destination, ignore_errors=True)
+    damaged = []
+    for name, source in files.items():
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "md5").hexdigest()
+        if digest != source.parent.name + source.name:
+            damaged.append(source)
+    return damaged
+
+
+def _output(repo: Repo, stage: str, path: Path) -> Output:
+    outputs = repo.stage.load_one(name=stage).outs
+    return next(output for output in outputs if output.def_path == path.as_posix())

@@ -1,0 +1,177 @@
+"""Projects to try things in: real git, real dvc, tiny real images, in temporary folders."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+from sklearn.datasets import load_digits
+
+ROOT = Path(__file__).parent.parent
+# As small as it can be: the tests are about what runs and what it starts from, not about accuracy.
+TINY = {
+    "ingest": {"size": 8, "mode": "grey"},
+    "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "batch_size": 16},
+    "compute": {"accelerator": "cpu", "workers": 1},
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    """What it printed, on both streams."""
+
+
+class Project:
+    """A project of a user's: a checkout of this repository with data of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, *command: str, ok: bool | None = True, **env: str) -> Ran:
+        """Run `command` in the project; unless `ok` is None, its success must be `ok`."""
+        run = subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, **env},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=400,
+        )
+        assert ok is None or (run.returncode == 0) == ok, f"{command} exited with {run.returncode}:\n{run.stdout}"
+        return Ran(run.returncode, run.stdout)
+
+    def dvc(self, *arguments: str, ok: bool | None = True) -> Ran:
+        """Run `dvc`."""
+        return self.run("dvc", *arguments, ok=ok)
+
+    def git(self, *arguments: str) -> str:
+        """Run `git`; returns what it printed."""
+        return self.run("git", *arguments).out
+
+    def repro(self, *arguments: str, ok: bool | None = True) -> str:
+        """Run `dvc repro`; returns what it printed."""
+        return self.dvc("repro", *arguments, ok=ok).out
+
+    def commit(self, message: str = "data") -> None:
+        """Commit everything."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def set_params(self, **sections: dict[str, Any]) -> None:
+        """Change params.yaml, a section and key at a time."""
+        yaml, path = YAML(), self.root / "params.yaml"
+        params = yaml.load(path)
+        for section, values in sections.items():
+            params[section].update(values)
+        yaml.dump(params, path)
+
+    def lock(self) -> dict[str, dict[str, dict[str, str]]]:
+        """The hashes that dvc.lock records: by stage, then "deps" or "outs", then path."""
+        stages = YAML(typ="safe").load(self.root / "dvc.lock")["stages"]
+        return {
+            name: {kind: {entry["path"]: entry["md5"] for entry in stage.get(kind, [])} for kind in ("deps", "outs")}
+            for name, stage in stages.items()
+        }
+
+    def read(self, path: str) -> str:
+        """The text of a file."""
+        return (self.root / path).read_text(encoding="utf-8")
+
+    def add_digits(self, start: int, stop: int, *, into: str = ".") -> list[Path]:
+        """Drop scikit-learn's digits `start` to `stop` into data/raw, a folder for each class."""
+        data = load_digits()
+        paths = []
+        for number in range(start, stop):
+            path = self.root / "data/raw" / into / f"digit {data.target[number]}" / f"{number:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(data.images[number] * 15, path)
+            paths.append(path)
+        return paths
+
+    def ids(self, split: str) -> list[str]:
+        """The image ids in a manifest."""
+        return [line.split(",")[0] for line in self.read(f"data/manifest/{split}.csv").splitlines()[1:]]
+
+    def clone(self, to: Path) -> "Project":
+        """A fresh clone."""
+        subprocess.run(["git", "clone", "--quiet", str(self.root), str(to)], check=True)
+        return Project(to)
+
+    def snapshot(self, *folders: str) -> dict[str, str]:
+        """The MD5 of every file in `folders`, by path."""
+        files = (path for folder in folders for path in [self.root / folder, *(self.root / folder).rglob("*")])
+        return {
+            str(path.relative_to(self.root)): hashlib.md5(path.read_bytes()).hexdigest()
+            for path in files
+            if path.is_file()
+        }
+
+
+def save_png(pixels: np.ndarray[Any, Any], path: Path) -> None:
+    """Write `pixels`, whole numbers from 0 to 255, as a PNG file."""
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def stages_run(out: str) -> list[str]:
+    """The stages that `dvc repro`, which printed `out`, did run."""
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage ")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Git and DVC as on a fresh machine, but for a name to commit under."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".gitconfig").write_text(
+        "[user]\n name = A\n email = a@example.org\n[init]\n defaultBranch = main\n[protocol \"file\"]\n allow = always\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.delenv("PYTHONWARNINGS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_project() -> Callable[[Path], Project]:
+    """Makes a project in an empty folder: this repository as it is now, committed, with tiny params."""
+
+    def make(root: Path) -> Project:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).exists():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, root / name)
+        project = Project(root)
+        project.git("init", "--quiet")
+        project.set_params(**TINY)
+        project.commit("a new project")
+        (root / "data/raw").mkdir()
+        return project
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Callable[[Path], Project], tmp_path: Path) -> Project:
+    """A project without data."""
+    return make_project(tmp_path / "project")
