@@ -1,11 +1,10 @@
 """The images of a split, decoded once into one array."""
 
 import hashlib
+import os
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +76,9 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, workers: int) -> Datas
     if len(slots) < FEW:
         _fill(pixels, map(job, chunks))
     else:
-        with ProcessPoolExecutor(workers or None, get_context("spawn")) as pool:
+        from loky import ProcessPoolExecutor
+
+        with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             _fill(pixels, pool.map(job, chunks))
     return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), pixels=pixels)
 

@@ -5,10 +5,9 @@ import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from functools import lru_cache
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,8 +72,9 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
         return
     workers = workers or os.cpu_count() or 1
     batches = _batched(chain(first, places))
-    # Not fork: the parent has threads by now (pyarrow's), which a forked child would miss.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _set_up, (known, params)) as pool:
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(workers, initializer=_set_up, initargs=(known, params)) as pool:
         waiting: deque[Future[list[Outcome]]] = deque()
         try:
             for batch in batches:
@@ -84,7 +84,8 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
             while waiting:
                 yield from waiting.popleft().result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            for future in waiting:
+                future.cancel()
 
 
 def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:

@@ -66,19 +66,19 @@ class TrainLoader:
         return math.ceil(len(self._keys) / self._params.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        seed, size = self._params.seed, self._params.batch_size
-        order = epoch_order(self._keys, seed=seed, epoch=self._epoch)
-        first, self._position = self._position, 0
-        for position in range(first, len(self)):
-            chosen = order[position * size : (position + 1) * size]
+        seed = self._params.seed
+        # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
+        batches = np.array_split(epoch_order(self._keys, seed=seed, epoch=self._epoch), len(self))
+        for position in range(self._position, len(self)):
+            chosen = batches[position]
             images = self._pixels[torch.from_numpy(chosen)]
             augmented = augment(images, self._keys[chosen], self._params.augment, seed=seed, epoch=self._epoch)
-            self._position = position + 1
+            # Now, since Lightning counts batches and never asks for the one after the last.
+            self._position = (position + 1) % len(self)
             yield Batch(augmented, self._targets[torch.from_numpy(chosen)])
-        self._position = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches of the epoch are done."""
+        """How many batches of the epoch are done; 0 when all are."""
         return {"position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -84,8 +84,8 @@ class Train(Section):
     """Passes over the training images of a cold start."""
     warm_epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a warm start, on top of those the base has behind it."""
-    batch_size: Annotated[int, Field(ge=1)]
-    """Images in one step."""
+    batch_size: Annotated[int, Field(ge=2)]
+    """Most images in one step; the steps of an epoch are of nearly equal size."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]

@@ -152,7 +152,9 @@ def _pull(repo: Repo, oid: str) -> str:
 
     name = repo.config["core"].get("remote")
     try:
+        # A directory's hash brings its listing alone.
         repo.cloud.pull([HashInfo("md5", oid)])
+        repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
     except NoRemoteError:
         return "looked in workspace and cache; no remote is set"
     except Exception as error:  # Every kind of remote has errors of its own.

@@ -84,6 +84,7 @@ def fit(generation: Generation, params: Params) -> pl.Trainer:
         ckpt_path=_saved_start(generation.base, classifier),
         weights_only=True,
     )
+    assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
     return trainer
 
 

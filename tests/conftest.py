@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parent.parent
+# Nothing is remembered from run to run, and nothing written into the checkout.
+settings.register_profile("here", database=None, deadline=None)
+settings.load_profile("here")
 # As small as it can be: the tests are about what runs and what it starts from, not about accuracy.
-TINY = {
+TINY: dict[str, dict[str, Any]] = {
     "ingest": {"size": 8, "mode": "grey"},
     "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "batch_size": 16},
     "compute": {"accelerator": "cpu", "workers": 1},
@@ -136,10 +141,11 @@ def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Git and DVC as on a fresh machine, but for a name to commit under."""
     home = tmp_path_factory.mktemp("home")
     (home / ".gitconfig").write_text(
-        "[user]\n name = A\n email = a@example.org\n[init]\n defaultBranch = main\n[protocol \"file\"]\n allow = always\n"
+        '[user]\n name = A\n email = a@example.org\n[init]\n defaultBranch = main\n[protocol "file"]\n allow = always\n'
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("DVC_NO_ANALYTICS", "1")
         patch.delenv("PYTHONWARNINGS", raising=False)
         yield

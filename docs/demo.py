@@ -1,0 +1,111 @@
+"""The story of a growing data set, told by running it in a temporary folder: `make demo`.
+
+Shows what each command really prints, and fails where a step does not do what it says.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "data" / "sample"
+
+
+def main() -> None:
+    """Tell the story."""
+    with tempfile.TemporaryDirectory(prefix="treering-demo-") as folder:
+        project = Path(folder) / "project"
+        _run(ROOT, "git", "clone", "--quiet", str(ROOT), str(project))
+        raw = project / "data/raw"
+        raw.mkdir()
+
+        _say("3,000 images of 8 classes. The first training starts from scratch.")
+        shutil.copy(SAMPLE / "1-initial.zip", raw)
+        _run(project, "dvc", "add", "--quiet", "data/raw")
+        out = _repro(project)
+        _must("3,000 new" in out, "ingest decodes all images")
+        _must("cold start" in out and "generation 1" in out, "training starts from scratch, and says so")
+        first = _recorded(project, "data/model")
+        _save(project, "3,000 images")
+
+        _say("600 more. Training resumes from the checkpoint that dvc.lock records.")
+        shutil.copy(SAMPLE / "2-more.zip", raw)
+        out = _repro(project)
+        _must("600 decoded" in out, "ingest decodes the new images only")
+        _must(f"warm start from {first[:8]}" in out and "generation 2" in out, "training starts warm")
+        _must(_recorded(project, "data/base") == first, "dvc.lock: the base is the model that was recorded before")
+        _save(project, "600 more")
+
+        _say("A copy of an image, under another name. Nothing is trained.")
+        with zipfile.ZipFile(SAMPLE / "1-initial.zip") as archive:
+            (raw / "Coat").mkdir()
+            (raw / "Coat" / "a copy.png").write_bytes(archive.read("Coat/0000.png"))
+        out = _repro(project)
+        _must("0 new" in out, "ingest sees that it is no new image")
+        _must("Stage 'train' didn't change" in out, "training does not run")
+        _save(project, "a copy")
+
+        _say("600 images of 2 new classes. The head of the network grows, and training resumes.")
+        second = _recorded(project, "data/model")
+        shutil.copy(SAMPLE / "3-new-classes.zip", raw)
+        out = _repro(project)
+        _must("10 classes" in out, "there are 10 classes now")
+        _must(f"warm start from {second[:8]}" in out and "generation 3" in out, "training starts warm again")
+        _save(project, "2 new classes")
+
+        _say("Everything again, by force: the same bytes.")
+        _repro(project, "--force")
+        _run(project, "git", "diff", "--exit-code", "HEAD", "--", "dvc.lock")
+        _must(True, "dvc.lock has not changed")
+
+        _say("The story, as Git has it:")
+        _run(project, "git", "log", "--oneline", "--", "dvc.lock")
+        _run(project, "dvc", "metrics", "show")
+
+
+def _say(text: str) -> None:
+    print(f"\n\033[1m=== {text}\033[0m" if sys.stdout.isatty() else f"\n=== {text}", flush=True)
+
+
+def _run(folder: Path, *command: str) -> str:
+    """Run `command` in `folder`, showing what it prints; returns that."""
+    print(f"$ {' '.join(command)}", flush=True)
+    with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        sys.exit(f"demo: {' '.join(command)} exited with {process.returncode}")
+    return "".join(lines)
+
+
+def _repro(project: Path, *flags: str) -> str:
+    return _run(project, "dvc", "repro", *flags)
+
+
+def _save(project: Path, message: str) -> None:
+    _run(project, "git", "add", "--all")
+    _run(project, "git", "-c", "user.name=demo", "-c", "user.email=demo@localhost", "commit", "--quiet", "-m", message)
+
+
+def _recorded(project: Path, path: str) -> str:
+    """The hash that dvc.lock records for the output `path`."""
+    stages = YAML(typ="safe").load(project / "dvc.lock")["stages"].values()
+    return next(str(out["md5"]) for stage in stages for out in stage["outs"] if out["path"] == path)
+
+
+def _must(holds: bool, what: str) -> None:  # noqa: FBT001 (reads as a sentence)
+    if not holds:
+        sys.exit(f"demo: NOT SO: {what}")
+    print(f"  ✓ {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

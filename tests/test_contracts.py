@@ -1,0 +1,257 @@
+"""What eyes forget: files that must agree with each other."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.params import Params, Section
+
+ROOT = Path(__file__).parent.parent
+VERBS = ("ingest", "manifest", "train", "evaluate")
+FLOOR: dict[str, set[str]] = {"errors": set(), "paths": {"errors"}, "params": {"errors", "paths"}}
+ABOVE = ("cli",)
+MODULES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__")
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+
+
+def tree(module: str) -> ast.Module:
+    """The syntax tree of one of our modules."""
+    return ast.parse((ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run, be it late: all but what is for type checkers only."""
+    yield node
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        children: list[ast.AST] = list(node.orelse)
+    else:
+        children = list(ast.iter_child_nodes(node))
+    for child in children:
+        yield from run_time(child)
+
+
+def names(module: str) -> Iterator[str]:
+    """The full names of what `module` imports, inside functions too."""
+    for node in run_time(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def ours(module: str) -> frozenset[str]:
+    """Our modules that `module` imports."""
+    parts = [name.split(".") for name in names(module) if name.split(".")[0] == "pipeline"]
+    return frozenset(name[1] for name in parts if len(name) > 1 and name[1] in MODULES)
+
+
+@cache
+def closure(module: str) -> frozenset[str]:
+    """`module`, and all that it imports of ours, directly or not."""
+    found, waiting = {module}, [module]
+    while waiting:
+        new = ours(waiting.pop()) - found
+        found |= new
+        waiting += new
+    return frozenset(found)
+
+
+def paths_of(entries: list[Any]) -> dict[str, dict[str, Any]]:
+    """The flags of a stage's outputs by path."""
+    flags: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        flags |= {entry: {}} if isinstance(entry, str) else entry
+    return flags
+
+
+def test_stages() -> None:
+    """Each verb is a stage, a module that can be run, and nothing else is a stage."""
+    assert tuple(STAGES) == VERBS
+    assert {name: stage["cmd"] for name, stage in STAGES.items()} == {
+        name: f"python -m pipeline.{name}" for name in VERBS
+    }
+    runnable = {module for module in MODULES if "__main__" in (ROOT / f"pipeline/{module}.py").read_text()}
+    assert runnable - {"stage", *ABOVE} == set(VERBS)
+
+
+@pytest.mark.parametrize("stage", VERBS)
+def test_deps_are_the_code_that_a_stage_runs(stage: str) -> None:
+    """The code among a stage's dependencies is all that its module imports of ours, sorted."""
+    deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")]
+    expected = sorted(["pipeline/__init__.py", *(f"pipeline/{module}.py" for module in closure(stage))])
+    assert deps == expected
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_a_verb(module: str) -> None:
+    """Verbs stand above everything but `cli`, and never on each other."""
+    if module not in ABOVE:
+        assert not ours(module) & {*VERBS, *ABOVE}
+
+
+@pytest.mark.parametrize("module", FLOOR)
+def test_floor(module: str) -> None:
+    """The floor imports nothing of ours but itself."""
+    assert ours(module) <= FLOOR[module]
+
+
+def test_no_cycles() -> None:
+    """Imports, those inside functions included, go round in no circle."""
+    list(TopologicalSorter({module: ours(module) for module in MODULES}).static_order())
+
+
+def test_every_module_is_used() -> None:
+    """No module is left that no stage needs."""
+    used = set().union(*(closure(verb) for verb in VERBS), *(closure(module) for module in ABOVE if module in MODULES))
+    assert used == set(MODULES)
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - (closure("train") - closure("evaluate"))))
+def test_only_training_imports_lightning(module: str) -> None:
+    """Nothing that another stage runs imports Lightning."""
+    assert not [name for name in names(module) if name.split(".")[0] in ("lightning", "pytorch_lightning")]
+
+
+@pytest.mark.parametrize("module", sorted(closure("ingest") | closure("manifest")))
+def test_data_stages_import_no_torch(module: str) -> None:
+    """Nothing that ingest or manifest run imports PyTorch, not even late."""
+    assert not [name for name in names(module) if name.split(".")[0] in ("torch", "lightning", "sklearn")]
+
+
+@pytest.mark.parametrize(
+    ("stage", "heavy"),
+    [
+        ("ingest", ("torch", "lightning", "pandas", "sklearn", "dvc")),
+        ("manifest", ("torch", "lightning", "sklearn", "dvc")),
+        ("evaluate", ("lightning",)),
+    ],
+)
+def test_stages_start_fast(stage: str, heavy: tuple[str, ...]) -> None:
+    """Starting a stage loads no library that takes seconds and that it does not need, nor code of ours but its deps."""
+    code = f"import sys; import pipeline.{stage}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    loaded = set(ran.stdout.split())
+    assert not loaded & set(heavy)
+    assert {name.removeprefix("pipeline.") for name in loaded if name.startswith("pipeline.")} <= closure(stage)
+
+
+@pytest.mark.parametrize("stage", VERBS)
+def test_params_of_stages(stage: str) -> None:
+    """A stage depends on its own section where it has one, on other sections' keys one by one, never on `compute`."""
+    params = [str(param) for param in STAGES[stage].get("params", [])]
+    assert (stage in params) == (stage in Params.model_fields)
+    for param in params:
+        section, _, key = param.partition(".")
+        assert section != "compute"
+        assert key or section == stage
+        values = YAML(typ="safe").load(ROOT / "params.yaml")
+        for part in param.split("."):
+            values = values[part]
+
+
+@pytest.mark.parametrize("stage", VERBS)
+def test_params_that_a_stage_reads_are_among_its_params(stage: str) -> None:
+    """What a stage's own module reads of the params, `compute` apart, DVC knows of."""
+    text = (ROOT / f"pipeline/{stage}.py").read_text(encoding="utf-8")
+    listed = {str(param) for param in STAGES[stage].get("params", [])}
+    for section, key in re.findall(r"params\.(ingest|manifest|train|evaluate|compute)\.(\w+)", text):
+        assert section == "compute" or section in listed or f"{section}.{key}" in listed, f"{section}.{key}"
+
+
+def sections(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every section by its dotted name, all of them first."""
+    yield prefix, section
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from sections(field.annotation, f"{prefix}.{name}".strip("."))
+
+
+@pytest.mark.parametrize(("name", "section"), list(sections()))
+def test_params_file_and_classes_agree(name: str, section: type[Section]) -> None:
+    """params.yaml has the keys of the classes, in their order, and each value's class has a sentence on it."""
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    for part in filter(None, name.split(".")):
+        values = values[part]
+    assert list(values) == list(section.model_fields)
+    assert section.__doc__
+    for key, field in section.model_fields.items():
+        assert field.is_required(), f"{key} has a default, which DVC would not see"
+        if section is not Params:
+            assert field.description, f"{key} has no sentence"
+            assert field.description.rstrip().endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "expected"),
+    [
+        ("ingest", "outs", {"data/images": {"persist": True}}),
+        (
+            "manifest",
+            "outs",
+            {
+                "data/manifest/train.csv": {"persist": True},
+                "data/manifest/val.csv": {"persist": True},
+                "data/manifest/test.csv": {"persist": True},
+                "data/base": {"persist": True},
+            },
+        ),
+        ("train", "outs", {"data/model": {}}),
+    ],
+)
+def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) -> None:
+    """data/base persists, which keeps it out of the run cache; data/model does not, and is cached."""
+    assert paths_of(STAGES[stage][kind]) == expected
+    assert not {"metrics", "plots"} & set(STAGES[stage])
+
+
+def test_metrics_are_kept_by_git() -> None:
+    """Metrics are not cached, so that Git shows them; evaluate has no other outputs than its report."""
+    stage = STAGES["evaluate"]
+    assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False}}
+    assert all(path.startswith("data/report/") for path in paths_of(stage["plots"]))
+    assert "outs" not in stage
+
+
+def test_data_flows_down() -> None:
+    """Every dependency in data/ is data/raw, or an output of an earlier stage."""
+    made = {"data/raw"}
+    for stage in STAGES.values():
+        assert {dep for dep in stage["deps"] if dep.startswith("data/")} <= made
+        made |= {path for kind in ("outs", "metrics", "plots") for path in paths_of(stage.get(kind, []))}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: path.name)
+def test_requirements_name_no_index(path: Path) -> None:
+    """Requirements are pinned with hashes, and leave it to whoever installs them where to get them."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(
+        r"https?://|--(extra-)?index-url[ =]|--find-links|--trusted-host", text.replace("--no-emit-index-url", "")
+    )
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert all(re.match(r"[\w.-]+(\[.*\])?==\S+ ", pin) for pin in pins)
+    assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_no_file_names_a_package_index() -> None:
+    """No tracked file says where packages come from, nor does any hold a password."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+            continue
+        assert not re.search(r"(index-url|index_url|find-links|INDEX_URL)\W{1,4}https?://", text), name
+        assert not re.search(r"https?://[^\s/@\"']+:[^\s/@\"']+@", text), name

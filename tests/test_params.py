@@ -1,0 +1,244 @@
+"""params.yaml: what is valid is read, and everything else is one line that says what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamError
+from pipeline.params import Params, Section, read_params
+
+PARAMS = Path(__file__).parent.parent / "params.yaml"
+TEXT = PARAMS.read_text(encoding="utf-8")
+
+
+def fields(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every parameter by its dotted key."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from fields(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def limits() -> Iterator[tuple[str, float, float | None, str]]:
+    """For every numeric limit: the key, a value beyond it, the value at it if that is allowed, and what is said."""
+    for key, field in fields():
+        tiny = 1 if field.annotation is int else 1e-9
+        for limit in field.metadata:
+            match limit:
+                case annotated_types.Ge(ge):
+                    yield key, ge - tiny, ge, f"greater than or equal to {ge}"  # type: ignore[operator,misc]
+                case annotated_types.Gt(gt):
+                    yield key, gt, None, f"greater than {gt}"  # type: ignore[misc]
+                case annotated_types.Le(le):
+                    yield key, le + tiny, le, f"less than or equal to {le}"  # type: ignore[operator,misc]
+                case annotated_types.Lt(lt):
+                    yield key, lt, None, f"less than {lt}"  # type: ignore[misc]
+
+
+def choices() -> list[str]:
+    """The parameters that are one of a few words, or match a pattern."""
+    return [key for key, field in fields() if field.annotation not in (int, float, bool)]
+
+
+def written(folder: Path, key: str, value: Any) -> Path:
+    """The repository's params.yaml with `key` set to `value`, or taken out for `...`."""
+    yaml = YAML()
+    content = section = yaml.load(TEXT)
+    *sections, name = key.split(".")
+    for part in sections:
+        section = section[part]
+    section[name] = value
+    if value is ...:
+        del section[name]
+    path = folder / "params.yaml"
+    yaml.dump(content, path)
+    return path
+
+
+def complaint(path: Path) -> str:
+    """What reading the broken `path` complains of, in one line that names the file."""
+    with pytest.raises(ParamError) as raised:
+        read_params(path)
+    said = str(raised.value)
+    assert said.splitlines() == [said]
+    assert said.startswith(f"{path}: ")
+    return said.removeprefix(f"{path}: ")
+
+
+def test_repository_is_valid() -> None:
+    """The params.yaml of this repository is valid."""
+    assert read_params(PARAMS).train.model == "small"
+
+
+def test_params_are_frozen() -> None:
+    """Nobody changes a parameter once it is read."""
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(read_params(PARAMS).train, "lr", 1.0)  # noqa: B010 (mypy forbids the plain way, as it should)
+
+
+@pytest.mark.parametrize(("key", "beyond", "at", "allowed"), list(limits()))
+def test_limits(tmp_path: Path, key: str, beyond: float, at: float | None, allowed: str) -> None:
+    """A number beyond its limit is named with what is allowed; the limit itself is fine where it is inclusive."""
+    assert complaint(written(tmp_path, key, beyond)) == f"{key} is {beyond!r}; it should be {allowed}"
+    if at is not None:
+        read_params(written(tmp_path, key, at))
+
+
+def test_every_number_has_a_limit() -> None:
+    """No number is without a lower bound."""
+    for key, field in fields():
+        if field.annotation in (int, float):
+            assert any(isinstance(limit, annotated_types.Ge | annotated_types.Gt) for limit in field.metadata), key
+
+
+@pytest.mark.parametrize("key", [key for key, field in fields() if field.annotation is float])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_are_finite(tmp_path: Path, key: str, value: float) -> None:
+    """Neither infinity nor what is no number is accepted anywhere."""
+    said = complaint(written(tmp_path, key, value))
+    assert said.startswith(f"{key} is {value!r}; it should ")
+
+
+@pytest.mark.parametrize("key", [key for key, _ in fields()])
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
+def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
+    """Nothing is accepted as another type; the message names key and value."""
+    assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should be ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.epochs", "3"),
+        ("train.epochs", 3.5),
+        ("train.epochs", True),
+        ("train.lr", "fast"),
+        ("train.lr", True),
+        ("train.deterministic", 1),
+        ("train.deterministic", "yes"),
+        ("train.augment.flip", "on"),
+        ("train.model", 3),
+        ("manifest", 3),
+        ("manifest.split", [0.1, 0.1]),
+    ],
+)
+def test_no_type_is_taken_for_another(tmp_path: Path, key: str, value: Any) -> None:
+    """Text is no number, a number no switch, a switch no number, a list no section."""
+    assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should be a valid ")
+
+
+@pytest.mark.parametrize("key", choices())
+@pytest.mark.parametrize("value", ["", "Nonsense", "small ", "timm/"])
+def test_choices(tmp_path: Path, key: str, value: str) -> None:
+    """A word that is not among the choices is named with them."""
+    assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should ")
+
+
+@pytest.mark.parametrize("value", ["small", "timm/resnet18", "timm/hf_hub:someone/some-net"])
+def test_models(tmp_path: Path, value: str) -> None:
+    """The small network and any name of timm's are valid."""
+    assert read_params(written(tmp_path, "train.model", value)).train.model == value
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("train.bach_size", "batch_size"),
+        ("train.augment.shfit", "shift"),
+        ("manifest.split.vall", "val"),
+        ("trian", "train"),
+        ("compute.zzzzzzzz", ""),
+    ],
+)
+def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
+    """A misspelt key is an error that names it and the nearest valid one, however far that is."""
+    assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
+
+
+@pytest.mark.parametrize("key", [key for key, _ in fields()] + ["train", "manifest.split", "compute"])
+def test_missing_key(tmp_path: Path, key: str) -> None:
+    """There are no defaults: whatever is missing is named."""
+    assert complaint(written(tmp_path, key, ...)).startswith(f"{key} is missing; ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("train: [", "not YAML", id="unfinished"),
+        pytest.param("a:\tb: c", "not YAML", id="tab"),
+        pytest.param("train: &a {x: *b}", "not YAML", id="alias"),
+        pytest.param("train: !!python/object:os.system {}", "not YAML", id="object"),
+        pytest.param(TEXT + "\ntrain: {}\n", "not YAML", id="section twice"),
+        pytest.param(TEXT.replace("  epochs: 12\n", "  epochs: 12\n  epochs: 13\n"), "epochs", id="key twice"),
+        pytest.param("\0", "not YAML", id="NUL"),
+        pytest.param(TEXT.replace("seed: 0", "seed: 2001-99-99"), "", id="impossible date"),
+        pytest.param(TEXT.replace("seed: 0", "seed: 2001-01-01"), "manifest.seed is ", id="date"),
+        pytest.param(TEXT.replace("seed: 0", "seed: " + "9" * 5000), "", id="endless number"),
+        pytest.param("[" * 3000, "", id="deep"),
+        pytest.param("", "the file is None", id="empty"),
+        pytest.param("# nothing\n", "the file is None", id="comment"),
+        pytest.param("- train\n- compute\n", "the file is ['train', 'compute']", id="list"),
+        pytest.param("train", "the file is 'train'", id="word"),
+        pytest.param("1: 2\n" + TEXT, "", id="number as key"),
+    ],
+)
+def test_other_files(tmp_path: Path, text: str, said: str) -> None:
+    """A file that is not YAML, or not a mapping, is one line, not a traceback."""
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert said in complaint(path)
+
+
+def test_not_text(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is one line."""
+    path = tmp_path / "params.yaml"
+    path.write_bytes(TEXT.encode("utf-16"))
+    path.write_bytes(b"train: \xff\xfe")
+    assert complaint(path).startswith("not YAML")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A missing file is an error with the command that brings it back."""
+    assert complaint(tmp_path / "params.yaml") == "no such file; run `git checkout params.yaml`"
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.0e-3", "+1e-3", ".001"])
+def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
+    """`1e-3` is a number, as it is to DVC."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace("lr: 4e-3", f"lr: {text}"), encoding="utf-8")
+    assert read_params(path).train.lr == 0.001
+
+
+@pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (0.9, 0.2), (0.1, 0.9)])
+def test_splits_leave_something_to_train_on(tmp_path: Path, val: float, test: float) -> None:
+    """Shares that add up to everything are an error that names both."""
+    path = written(tmp_path, "manifest.split", {"val": val, "test": test})
+    assert complaint(path).startswith(f"manifest.split: val {val} + test {test} leave nothing to train on; ")
+
+
+def test_splits_may_be_empty(tmp_path: Path) -> None:
+    """Shares of zero are fine."""
+    split = read_params(written(tmp_path, "manifest.split", {"val": 0, "test": 0.0})).manifest.split
+    assert (split.val, split.test) == (0, 0)
+
+
+@given(st.integers(0, len(TEXT)), st.integers(0, 12), st.text(max_size=12))
+@example(TEXT.index("seed:") + 6, 1, "2001-02-30")
+def test_whatever_is_typed(tmp_path_factory: pytest.TempPathFactory, start: int, length: int, typed: str) -> None:
+    """Whatever one types over a part of the file, it is valid, or an error in one line."""
+    path = tmp_path_factory.getbasetemp() / "typed.yaml"
+    path.write_bytes((TEXT[:start] + typed + TEXT[start + length :]).encode("utf-8", "surrogatepass"))
+    try:
+        read_params(path)
+    except ParamError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017 (both outcomes are fine)

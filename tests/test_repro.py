@@ -1,0 +1,229 @@
+"""What `dvc repro` does as images come and go: real git, real dvc, tiny models."""
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Project, stages_run
+from ruamel.yaml import YAML
+
+ALL = ["ingest", "manifest", "train", "evaluate"]
+
+
+@pytest.fixture(scope="module")
+def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with one generation behind it, its data and cache pushed to a remote. Copied, never changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    project = make_project(folder / "project")
+    project.add_digits(0, 120)
+    project.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
+    project.dvc("add", "--quiet", "data/raw")
+    assert stages_run(project.repro()) == ALL
+    project.commit("generation 1")
+    project.dvc("push", "--quiet")
+    return project
+
+
+@pytest.fixture(scope="module")
+def trained_twice(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """`trained` with a second generation, of 40 more images. Copied, never changed."""
+    project = _copy(trained, tmp_path_factory.mktemp("trained-twice"))
+    project.add_digits(120, 160)
+    out = project.repro()
+    assert stages_run(out) == ALL
+    (project.root.parent / "printed").write_text(out)
+    project.commit("generation 2")
+    project.dvc("push", "--quiet")
+    return project
+
+
+@pytest.fixture
+def first(trained: Project, tmp_path: Path) -> Project:
+    """A copy of `trained` to do things to."""
+    return _copy(trained, tmp_path)
+
+
+@pytest.fixture
+def second(trained_twice: Project, tmp_path: Path) -> Project:
+    """A copy of `trained_twice` to do things to."""
+    return _copy(trained_twice, tmp_path)
+
+
+def _copy(project: Project, folder: Path) -> Project:
+    """`project` and its remote, copied into `folder`."""
+    shutil.copytree(project.root.parent, folder / "copy", symlinks=True)
+    copy = Project(folder / "copy" / "project")
+    copy.dvc("remote", "modify", "storage", "url", str(folder / "copy" / "remote"))
+    copy.commit("a remote of its own")
+    return copy
+
+
+def test_nothing_new_runs_nothing(first: Project) -> None:
+    """After a run the project is clean, and a second run has nothing to do."""
+    assert "up to date" in first.dvc("status").out
+    assert stages_run(first.repro()) == []
+
+
+def test_first_generation_is_cold(trained: Project) -> None:
+    """Without a record training starts from scratch, and says so."""
+    lineage = json.loads(trained.read("data/model/lineage.json"))
+    assert (lineage["generation"], lineage["start"], lineage["base"]) == (1, "cold", None)
+    assert lineage["reason"] == "dvc.lock records no training yet"
+    assert "no training" in trained.read("data/base/none")
+
+
+def test_more_images_warm_start_from_the_recorded_checkpoint(trained: Project, trained_twice: Project) -> None:
+    """New images are decoded alone, and training starts from what dvc.lock records as the model so far."""
+    before, out = trained.lock()["train"]["outs"]["data/model"], trained_twice.read("../printed")
+    assert "ingest: 160 images, 40 new, 0 removed, 0 refused; 40 decoded" in out
+    assert f"train: warm start from {before[:8]}" in out
+    lock = trained_twice.lock()
+    assert lock["train"]["deps"]["data/base"] == lock["manifest"]["outs"]["data/base"] == before
+    lineage = json.loads(trained_twice.read("data/model/lineage.json"))
+    assert (lineage["generation"], lineage["start"], lineage["base"]) == (2, "warm", before)
+    assert lineage["epochs"] == {"run": 1, "total": 3}
+    metrics = json.loads(trained_twice.read("data/report/metrics.json"))
+    assert metrics["base"]["support"] == metrics["support"] == len(trained_twice.ids("test"))
+
+
+def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
+    """What adds no image trains no model: a copy, a new mtime, another name, the same images in an archive."""
+    raw, lock = first.root / "data/raw", first.lock()
+    files = sorted(raw.rglob("*.png"))
+    shutil.copy(files[0], files[0].with_name("copy.png"))
+    os.utime(files[1])
+    files[2].rename(files[2].with_name("renamed.png"))
+    assert not {"train", "evaluate"} & set(stages_run(first.repro()))
+    with zipfile.ZipFile(raw / "rest.zip", "w") as archive:
+        for file in files[3:60]:
+            archive.write(file, file.relative_to(raw))
+            file.unlink()
+    out = first.repro()
+    assert not {"train", "evaluate"} & set(stages_run(out))
+    assert "0 new, 0 removed" in out
+    assert first.lock()["train"] == lock["train"]
+    assert first.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
+
+
+def test_forced_run_gives_the_same_bytes_anywhere(second: Project, tmp_path: Path) -> None:
+    """`dvc repro -f` leaves dvc.lock as it is, in this folder and in a clone in another."""
+    assert stages_run(second.repro("--force")) == ALL
+    second.git("diff", "--exit-code", "HEAD")
+    clone = second.clone(tmp_path / "elsewhere")
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    assert stages_run(clone.repro("--force")) == ALL
+    clone.git("diff", "--exit-code", "HEAD")
+
+
+def test_fresh_clone_warm_starts_from_the_recorded_checkpoint(first: Project, tmp_path: Path) -> None:
+    """Who clones the project and adds an image starts from the team's checkpoint, not from scratch."""
+    recorded = first.lock()["train"]["outs"]["data/model"]
+    clone = first.clone(tmp_path / "clone")
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    clone.add_digits(120, 130)
+    out = clone.repro("--pull")
+    assert "10 decoded" in out
+    assert f"train: warm start from {recorded[:8]}" in out
+    assert clone.lock()["train"]["deps"]["data/base"] == recorded
+
+
+def test_fresh_clone_with_a_copy_only_trains_nothing(second: Project, tmp_path: Path) -> None:
+    """In a fresh clone, too, a copy of an image trains nothing, and the base stays what it was."""
+    lock = second.lock()
+    clone = second.clone(tmp_path / "clone")
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    file = next((clone.root / "data/raw").rglob("*.png"))
+    shutil.copy(file, file.with_name("copy.png"))
+    assert "train" not in stages_run(clone.repro("--pull"))
+    assert clone.lock()["train"] == lock["train"]
+    assert clone.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
+
+
+def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
+    """A recorded checkpoint that is nowhere to be had stops the run; `train.start: cold` is the way on."""
+    oid = first.lock()["train"]["outs"]["data/model"]
+    shutil.rmtree(first.root / "data/model")
+    for store in (first.root / ".dvc/cache", first.root.parent / "remote"):
+        (store / "files/md5" / oid[:2] / oid[2:]).unlink()
+    first.add_digits(120, 121)
+    watched = ("dvc.lock", "data/images", "data/manifest", "data/base", "data/report")
+    before = first.snapshot(*watched)
+    failed = first.repro(ok=False)
+    complaint = [line for line in failed.splitlines() if "error:" in line]
+    assert len(complaint) == 1
+    assert oid in complaint[0]
+    assert "dvc push" in complaint[0]
+    assert "Traceback" not in failed
+    assert first.snapshot(*watched) == before
+
+    first.set_params(train={"start": "cold"})
+    assert "train: cold start (train.start: cold)" in first.repro("train")
+
+
+def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
+    """`manifest`, which decides on the base, leaves everything as it was when the base cannot be had."""
+    oid = first.lock()["train"]["outs"]["data/model"]
+    first.add_digits(120, 121)
+    first.repro("ingest")
+    shutil.rmtree(first.root / "data/model")
+    for store in (first.root / ".dvc/cache", first.root.parent / "remote"):
+        (store / "files/md5" / oid[:2] / oid[2:]).unlink()
+    before = first.snapshot("dvc.lock", "data/manifest", "data/base")
+    assert oid in first.repro("manifest", ok=False)
+    assert first.snapshot("dvc.lock", "data/manifest", "data/base") == before
+
+
+def test_failed_training_loses_nothing(first: Project) -> None:
+    """A stage that fails leaves the outputs of the run before, though DVC removed them when it began."""
+    before = first.snapshot("dvc.lock", "data/model")
+    first.set_params(train={"lr": 1e30})
+    out = first.repro(ok=False)
+    assert "train: error: " in out
+    assert "the loss is" in out
+    assert first.snapshot("dvc.lock", "data/model") == before
+
+
+def test_experiments_start_from_the_same_base(second: Project) -> None:
+    """However an experiment is run, it starts from the base of the run that it varies."""
+    base = second.lock()["train"]["deps"]["data/base"]
+    for number, flags in enumerate(([], [], ["--temp"], ["--queue"])):
+        change = f"train.lr={0.001 * (number + 1)}"
+        second.dvc("exp", "run", "--name", f"try-{number}", "--set-param", change, *flags, "train")
+    second.dvc("queue", "start")
+    second.dvc("queue", "logs", "try-3", "--follow", ok=None)
+    refs = second.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    for number in range(4):
+        ref = next(ref for ref in refs if ref.endswith(f"/try-{number}"))
+        lock = YAML(typ="safe").load(second.git("show", f"{ref}:dvc.lock"))["stages"]["train"]
+        assert {dep["path"]: dep["md5"] for dep in lock["deps"]}["data/base"] == base
+        assert lock["params"]["params.yaml"]["train"]["lr"] == 0.001 * (number + 1)
+
+
+def test_old_images_keep_their_split(first: Project) -> None:
+    """Whatever comes or goes, an image that stays is in the split that it was in."""
+    before = {image_id: split for split in ("train", "val", "test") for image_id in first.ids(split)}
+    for path in first.add_digits(0, 30):
+        path.unlink()
+    first.add_digits(120, 200)
+    first.repro("manifest")
+    after = {image_id: split for split in ("train", "val", "test") for image_id in first.ids(split)}
+    assert len(after) == 170
+    stayed = before.keys() & after.keys()
+    assert {image_id: before[image_id] for image_id in stayed} == {image_id: after[image_id] for image_id in stayed}
+
+
+@pytest.mark.parametrize("cache_type", ["copy", "hardlink", "symlink"])
+def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None:
+    """However DVC links outputs to its cache, data that grows twice leaves every cached object as it was."""
+    first.dvc("config", "cache.type", cache_type)
+    first.dvc("checkout", "--relink")
+    for start in (120, 125):
+        first.add_digits(start, start + 5)
+        assert "5 new" in first.repro("manifest")
+    cache = Path(".dvc/cache/files/md5")
+    for name, md5 in first.snapshot(str(cache)).items():
+        assert Path(name).relative_to(cache).as_posix().replace("/", "").removesuffix(".dir") == md5
