@@ -33,13 +33,15 @@ MEND = (
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """What data/base holds: the model of hash `oid`, or none for a `reason`."""
+    """What data/base holds: the model of hash `oid`, or none; and the reason, where there is something to say."""
 
     oid: str | None
     reason: str
 
     def __str__(self) -> str:
-        return f"base {short(self.oid)}" if self.oid else f"no base: {self.reason}"
+        if self.oid is None:
+            return f"no base: {self.reason}"
+        return f"base {short(self.oid)}" + (f" ({self.reason})" if self.reason else "")
 
 
 def short(oid: str) -> str:
@@ -75,15 +77,15 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     Raises:
         MissingDataError: the base is recorded but nowhere to be had. data/base is then as it was.
     """
-    train = read_record().get("train")
     aside = paths.PROGRESS / "base"
     shutil.rmtree(aside, ignore_errors=True)
+    train = read_record().get("train")
     if train is None:
         base = _write_none(aside, FIRST)
     elif _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}:
-        base = _copy_recorded(train.deps[BASE], aside)
+        base = _copy_newest(train.deps[BASE], aside, paths.BASE, params, admits)
     else:
-        base = _copy_newest(train.outs[MODEL], aside, params, admits)
+        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, params, admits)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
         replace_directory(paths.BASE, aside)
     shutil.rmtree(aside, ignore_errors=True)
@@ -94,35 +96,34 @@ def _trained_on(train: StageRecord) -> dict[str, str | None]:
     return {name: train.deps.get((paths.MANIFEST / name).as_posix()) for name in TRAINED_ON}
 
 
-def _copy_recorded(oid: str, aside: Path) -> Base:
-    """The base that the recorded model started from."""
-    for reason in REASONS:
-        base = _write_none(aside, reason)
-        if store.directory_hash(aside) == oid:
-            return base
-    shutil.rmtree(aside)
-    store.copy_directory(oid, aside, nearby=paths.BASE, what=BASE, mend=MEND)
-    return Base(oid=oid, reason="the images are those of the recorded training")
-
-
-def _copy_newest(oid: str | None, aside: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
-    """The recorded model, or the newest of its ancestors that is admitted."""
-    skipped = 0
+def _copy_newest(recorded: str, aside: Path, nearby: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
+    """Copy to `aside` what is recorded, or its newest ancestor that is admitted."""
+    none = _none_of_hash(recorded, aside)
+    if none is not None:
+        return none
+    oid: str | None = recorded
     while oid is not None:
         try:
-            store.copy_directory(oid, aside, nearby=paths.MODEL, what=MODEL, mend=MEND)
+            store.copy_directory(oid, aside, nearby=nearby, what=MODEL, mend=MEND)
         except MissingDataError:
             if params.train.start == "cold":
                 return _write_none(aside, LOST)
             raise
         if admits(aside):
-            return Base(
-                oid=oid, reason=f"{skipped} newer models were not admitted" if skipped else "the recorded model"
-            )
+            return Base(oid=oid, reason="" if oid == recorded else "newer ones have seen images that they must not")
         oid = read_lineage(aside).base
-        skipped += 1
         shutil.rmtree(aside)
     return _write_none(aside, HELD_OUT)
+
+
+def _none_of_hash(oid: str, aside: Path) -> Base | None:
+    """Write to `aside` the directory of hash `oid`, if that is one without a base."""
+    for reason in REASONS:
+        base = _write_none(aside, reason)
+        if store.directory_hash(aside) == oid:
+            return base
+    shutil.rmtree(aside)
+    return None
 
 
 def _write_none(aside: Path, reason: str) -> Base:

@@ -1,6 +1,6 @@
 """Files by the hash that dvc.lock records: from the workspace, else DVC's cache, else its remote.
 
-Works inside a running stage, where DVC's own commands would wait for the lock that `dvc repro` holds.
+DVC's own commands bring back what dvc.lock names now, to where it names it; this brings any hash to any place.
 """
 
 from __future__ import annotations
