@@ -4,6 +4,7 @@ A member is never extracted to a file, so a name like `../x` cannot write anywhe
 since whoever unpacks the archive by hand would be harmed. `Archive` is the one interface for both kinds.
 """
 
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +18,8 @@ BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
+    IndexError,  # zipfile, of an empty name.
     EOFError,
     OSError,
     NotImplementedError,
@@ -87,6 +90,10 @@ class _Tar:
     def __init__(self, path: Path) -> None:
         self._file = tarfile.open(path, errors="surrogateescape")  # noqa: SIM115 (lives as long as this)
         self._infos = [info for info in self._file if not info.isdir()]
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()  # Unlike ZipFile, TarFile leaves that to chance.
 
     def members(self) -> Iterator[Member]:
         for position, info in enumerate(self._infos):

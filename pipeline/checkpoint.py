@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from pydantic import ValidationError
@@ -29,7 +30,9 @@ def read_checkpoint(model: Path) -> Checkpoint:
     """
     path = model / CHECKPOINT
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+        with ZipFile(path) as file:
+            damaged = file.testzip()  # PyTorch looks at no checksum.
+        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(path, "no such file", "run `dvc checkout`") from None
     except pickle.UnpicklingError:
@@ -37,8 +40,11 @@ def read_checkpoint(model: Path) -> Checkpoint:
         raise CheckpointError(
             path, what, "do not trust where it comes from; run `dvc checkout` for the recorded one"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 (damaged bytes raise nearly anything)
         raise CheckpointError(path, f"damaged ({type(error).__name__})", "run `dvc checkout`") from None
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(path, "damaged, or no checkpoint", "run `dvc checkout`")
+    return checkpoint
 
 
 def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:

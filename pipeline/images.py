@@ -6,9 +6,9 @@ are kept as they are; other JPEGs are written as JPEG, everything else as PNG, w
 
 import warnings
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from pipeline.errors import one_line
 from pipeline.params import Ingest
@@ -21,6 +21,16 @@ MAX_ASPECT = 100
 # The reasons that lie in an image's own bytes, so that the same bytes need not be looked at again.
 UNUSABLE = {"empty", "not an image", "truncated", "broken", "animation", "absurd dimensions", "too large"}
 JPEG_QUALITY = 95
+# What turns an image upright, by its orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on odd other tags.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Ours comes after scaled decoding and answers in our words.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -86,7 +96,9 @@ def _make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
     if image.width * image.height > MAX_PIXELS:
         return Refusal("too large", f"{image.width} × {image.height} pixels")
     image.load()
-    uniform = _scaled(_coloured(ImageOps.exif_transpose(image), params.mode), params.size)
+    uniform = _scaled(_coloured(_upright(image), params.mode), params.size)
+    # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
+    uniform.info = {}
     shows = perceptual_hash(uniform)
     if _conforms(image, params):
         return Picture(raw, "jpg" if source == "JPEG" else "png", *uniform.size, shows)
@@ -105,10 +117,22 @@ def _conforms(image: Image.Image, params: Ingest) -> bool:
         and image.mode in modes
         and min(image.size) <= params.size
         and getattr(image, "n_frames", 1) == 1
-        and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        and _orientation(image) not in UPRIGHT
         and not image.has_transparency_data
         and "icc_profile" not in image.info
     )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = UPRIGHT.get(_orientation(image))
+    return image.copy() if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (metadata that cannot be read is as good as none)
+        return None
 
 
 def _coloured(image: Image.Image, mode: str) -> Image.Image:

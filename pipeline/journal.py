@@ -46,6 +46,7 @@ class Journal:
         self._seal()
         self._shards = ShardWriter(self.folder, first=max(after, self._last()) + 1, limit=limit)
         self._file: TextIO = self._path.open("a", encoding="utf-8")
+        self._file.write("\n")  # Lest the first new line continues one that a kill cut off.
 
     def add(self, image_id: str, result: Picture | Refusal) -> None:
         """Keep what decoding the image `image_id` gave."""

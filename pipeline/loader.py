@@ -51,7 +51,8 @@ class TrainLoader:
         self._keys = keys_of(dataset.ids)
         self._params = params
         self._epoch = 0
-        self._position = 0
+        # The batch with which the next iteration begins, and how many are done of this one.
+        self._start = self._position = 0
 
     @property
     def sampler(self) -> "TrainLoader":
@@ -69,7 +70,8 @@ class TrainLoader:
         seed = self._params.seed
         # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
         batches = np.array_split(epoch_order(self._keys, seed=seed, epoch=self._epoch), len(self))
-        for position in range(self._position, len(self)):
+        first, self._start = self._start, 0
+        for position in range(first, len(self)):
             chosen = batches[position]
             images = self._pixels[torch.from_numpy(chosen)]
             augmented = augment(images, self._keys[chosen], self._params.augment, seed=seed, epoch=self._epoch)
@@ -83,7 +85,7 @@ class TrainLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iteration after `state`'s position."""
-        self._position = state["position"]
+        self._start = self._position = state["position"]
 
 
 def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:

@@ -87,8 +87,9 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
         mend = "run `pip install timm`, or choose `small`"
         raise ParamError(PARAMS, f"train.model is {spec.model!r}, but timm is not installed", mend) from None
     name = spec.model.removeprefix(TIMM)
-    if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=1, cutoff=0)[0]
+    tagged = "." in name  # An architecture, or one with the name of its published weights.
+    if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):
+        near = get_close_matches(name, timm.list_pretrained() if tagged else timm.list_models(), n=1, cutoff=0)[0]
         raise ParamError(PARAMS, f"train.model: timm has no model {name!r}", f"the nearest one is {TIMM}{near}")
     body = timm.create_model(name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
     config = body.pretrained_cfg

@@ -22,7 +22,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 class Section(BaseModel):
     """A frozen group of parameters; an unknown key or a value of another type is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Ingest(Section):
@@ -84,7 +86,7 @@ class Train(Section):
     """Passes over the training images of a cold start."""
     warm_epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a warm start, on top of those the base has behind it."""
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=3)]
     """Most images in one step; the steps of an epoch are of nearly equal size."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
@@ -137,7 +139,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
         raise ParamError(path, "no such file", "run `git checkout params.yaml`") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number that cannot be.
         raise ParamError(path, f"not YAML: {one_line(error)}", "mend that line") from None
     try:
         params = Params.model_validate(content)

@@ -34,7 +34,7 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
         return {}
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise RecordError(path, f"not YAML: {one_line(error)}", MEND) from None
     try:
         return {
@@ -46,4 +46,7 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
 
 
 def _hashes(entries: list[dict[str, Any]]) -> dict[str, str]:
-    return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
+    hashes = {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
+    if not all(isinstance(md5, str) for md5 in hashes.values()):
+        raise TypeError
+    return hashes

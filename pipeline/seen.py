@@ -56,9 +56,10 @@ def read_seen(model: Path) -> Seen:
     """
     path = model / SEEN
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, since NumPy leaves the file open where it holds no arrays.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             ids, codes, classes = arrays["ids"], arrays["labels"], arrays["classes"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise CheckpointError(path, f"not readable: {type(error).__name__}", "run `dvc checkout`") from None
     text = ids.tobytes().hex()
     index = pd.Index([text[start : start + 32] for start in range(0, len(text), 32)], dtype=str)
