@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from pipeline import store
-from pipeline.errors import TreeringError
+from pipeline.errors import TreeringError, one_line
 from pipeline.params import Params, read_params
 
 logger = logging.getLogger(__name__)
@@ -26,13 +26,15 @@ def main(name: str, run: Callable[[Params], str]) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         print(f"{name}: {run(read_params())}", flush=True)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         store.restore_outputs(name)
-        print(f"{name}: interrupted; `dvc repro` goes on", file=sys.stderr)
+        print(f"{name}: interrupted; what was there before is as it was, and `dvc repro` begins again", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         store.restore_outputs(name)
-        if verbose or not isinstance(error, TreeringError):
-            logger.exception("failed")
-        print(f"{name}: error: {error}", file=sys.stderr)
+        logger.debug("failed", exc_info=True)
+        fault = (
+            "" if isinstance(error, TreeringError) else f"{type(error).__name__} in `python -m pipeline.{name} -v`: "
+        )
+        print(f"{name}: error: {fault}{one_line(error)}", file=sys.stderr)
         sys.exit(1)
