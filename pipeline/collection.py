@@ -5,6 +5,7 @@ Written so that a kill at any moment leaves the old index and all that it names,
 
 import csv
 from io import StringIO
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipeline.publish import write_text
 from pipeline.shards import shard_name, shard_number
 
 REFUSED = paths.IMAGES / "refused.csv"
+DISPUTED = "two labels"
 
 
 class Refused(NamedTuple):
@@ -64,6 +66,11 @@ class Collection(NamedTuple):
             if line.id and line.reason in images.UNUSABLE
         }
 
+    @property
+    def disputed(self) -> set[str]:
+        """The ids that are refused because they lie in folders of several classes."""
+        return {line.id for line in self.refused if line.reason == DISPUTED}
+
     def publish(self, recipe: str, journal: Journal) -> None:
         """Write it all, with the new shards in `journal`, the index last."""
         paths.IMAGES.mkdir(parents=True, exist_ok=True)
@@ -80,9 +87,9 @@ class Collection(NamedTuple):
         journal.discard()
 
 
-def last_shard() -> int:
-    """The highest number of a shard in data/images, -1 where there is none."""
-    return max(map(shard_number, paths.IMAGES.glob("*.tar")), default=-1)
+def last_shard(*folders: Path) -> int:
+    """The highest number of a shard in `folders`, -1 where there is none."""
+    return max((shard_number(path) for folder in folders for path in folder.glob("*.tar")), default=-1)
 
 
 def _read_refused() -> list[Refused]:

@@ -5,22 +5,23 @@ import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import archives, paths
 from pipeline.errors import one_line
 from pipeline.images import Picture, Refusal, make_uniform
 from pipeline.params import Ingest
 
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
+
 # Larger files are refused unread: no image is that large, and archives can claim any size.
 MAX_FILE = 512 * 2**20
 BATCH = 32
-# Below this, starting processes takes longer than decoding.
-FEW = 2 * BATCH
 
 
 class Place(NamedTuple):
@@ -63,29 +64,55 @@ class KnownIds:
 
 
 def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: int) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order."""
-    places = iter(places)
-    first = list(islice(places, FEW))
-    if len(first) < FEW:
-        _set_up(known, params)
-        yield from map(_decode_one, first)
-        return
+    """What became of each of `places`, in their order.
+
+    Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
+    """
     workers = workers or os.cpu_count() or 1
-    batches = _batched(chain(first, places))
+    batches = _batched(iter(places))
+    first = next(batches, None)
+    if first is None:
+        return
+    second = next(batches, None)
+    if second is None:
+        workers = 1  # For a few images, starting more takes longer than decoding.
+    batches = chain(filter(None, [first, second]), batches)
+    pool = _pool(workers, known, params)
+    waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
+    try:
+        while True:
+            for batch in islice(batches, 2 * workers + 1 - len(waiting)):
+                waiting.append((batch, pool.submit(_decode_batch, batch)))
+            if not waiting:
+                return
+            batch, outcomes = waiting.popleft()
+            try:
+                yield from outcomes.result()
+            except BrokenExecutor:
+                pool = _pool(workers, known, params)
+                again = [batch for batch, _ in waiting]
+                waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
+                yield from _decode_apart(batch, known, params)
+    finally:
+        pool.shutdown(wait=False, kill_workers=True)
+
+
+def _pool(workers: int, known: KnownIds, params: Ingest) -> "ProcessPoolExecutor":
     from loky import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(workers, initializer=_set_up, initargs=(known, params)) as pool:
-        waiting: deque[Future[list[Outcome]]] = deque()
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(_decode_batch, batch))
-                if len(waiting) > 2 * workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=(known, params))
+
+
+def _decode_apart(places: list[Place], known: KnownIds, params: Ingest) -> Iterator[Outcome]:
+    """Decode each of `places` in a process of its own, since one of them has just killed its process."""
+    for place in places:
+        with _pool(1, known, params) as pool:
+            try:
+                yield from pool.submit(_decode_batch, [place]).result()
+            except BrokenExecutor:
+                raw = _read(place)
+                image_id = None if isinstance(raw, Refusal) else hashlib.md5(raw).hexdigest()
+                yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
 
 def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:
@@ -108,13 +135,17 @@ def _decode_batch(places: list[Place]) -> list[Outcome]:
 
 
 def _decode_one(place: Place) -> Outcome:
-    raw = _read_loose(place) if place.member is None else _read_member(place)
+    raw = _read(place)
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
     image_id = hashlib.md5(raw).hexdigest()
     if image_id in _known:
         return Outcome(place, image_id, None)
     return Outcome(place, image_id, make_uniform(raw, _params))
+
+
+def _read(place: Place) -> bytes | Refusal:
+    return _read_loose(place) if place.member is None else _read_member(place)
 
 
 def _read_loose(place: Place) -> bytes | Refusal:

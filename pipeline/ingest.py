@@ -16,11 +16,13 @@ from tqdm import tqdm
 from pipeline import base, images, index, paths, phash
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
-from pipeline.collection import REFUSED, Collection, Refused, last_shard
+from pipeline.collection import DISPUTED, REFUSED, Collection, Refused, last_shard
+from pipeline.compaction import compact
 from pipeline.decoding import KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import Refusal
 from pipeline.journal import Journal
+from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
 from pipeline.raw import RawFile, changed_files, raw_files
 from pipeline.sources import Source, list_new_archives, sources
@@ -29,17 +31,17 @@ from pipeline.stage import main
 # What the index knows of an image that lies in the image alone, not in where it is found.
 FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source")])
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
-OUTSIDE = Refusal("no class folder", "images lie in a folder named after their class")
 
 
 def ingest(params: Params) -> str:
     """Bring data/images up to date with data/raw; returns what it found and did."""
-    files, recipe = raw_files(), _recipe(params.ingest)
+    files, labels, recipe = raw_files(), Labels.read(), _recipe(params.ingest)
     old_ids, before = _before(recipe)
     contents = list_new_archives(files, before.contents)
-    with Journal(recipe, after=last_shard(), limit=params.ingest.shard_size * 2**20) as journal:
+    limit = params.ingest.shard_size * 2**20
+    with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
         known = {*before.ids, *before.unusable, *journal.facts, *journal.refused}
-        todo = [source.place for source in sources(files, contents, {}, {}) if _is_unread(source, known)]
+        todo = _unread(sources(files, contents, labels, {}, {}), known, before.disputed)
         if todo:
             base.secure(params)  # Better now than after hours of decoding.
         outcomes = decode(todo, KnownIds(known), params.ingest, params.compute.workers)
@@ -47,14 +49,20 @@ def ingest(params: Params) -> str:
         passing = _keep(bar, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     facts = pa.concat_tables([before.table.select(FACTS.names), pa.Table.from_pylist([*journal.facts.values()], FACTS)])
-    table, refused = _resolve(sources(files, contents, before.unusable | journal.refused, passing), facts)
+    unusable = before.unusable | journal.refused
+    table, refused = _resolve(sources(files, contents, labels, unusable, passing), facts)
     _check(table, refused, params.ingest)
+    table = compact(table, journal.folder, first=last_shard(paths.IMAGES, journal.folder) + 1, limit=limit)
     after = Collection(table, contents, refused)
     after.publish(recipe, journal)
-    return (
-        f"{len(after.ids):,} images, {len(after.ids - old_ids):,} new, {len(old_ids - after.ids):,} removed, "
+    ids = after.ids
+    sentence = (
+        f"{len(ids):,} images, {len(ids - old_ids):,} new, {len(old_ids - ids):,} removed, "
         f"{len(refused):,} refused{f' ({REFUSED})' if refused else ''}; {len(todo):,} decoded"
     )
+    if labels.unused:
+        sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"
+    return sentence
 
 
 def _recipe(params: Ingest) -> str:
@@ -73,8 +81,14 @@ def _before(recipe: str) -> tuple[set[str], Collection]:
     return now.ids, now if now.recipe == recipe else Collection(index.SCHEMA.empty_table(), {}, [])
 
 
-def _is_unread(source: Source, known: set[str]) -> bool:
-    return source.refusal is None and source.label is not None and source.id not in known
+def _unread(found: Iterable[Source], known: set[str], disputed: set[str]) -> list[Place]:
+    """The places to read, those left out whose image is still `disputed`, in folders of several classes."""
+    unread = [source for source in found if source.refusal is None and source.id not in known]
+    labels: dict[str | None, set[str | None]] = {image_id: set() for image_id in disputed}
+    for source in unread:
+        if source.id in labels:
+            labels[source.id].add(source.label)
+    return [source.place for source in unread if len(labels.get(source.id, ())) < 2]
 
 
 def _keep(
@@ -114,9 +128,8 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
     places: dict[str, list[tuple[str, str]]] = {}
     refused = []
     for source in found:
-        refusal = source.refusal or (OUTSIDE if source.label is None else None)
-        if refusal is not None:
-            refused.append(Refused(source.name, source.id or "", *refusal))
+        if source.refusal is not None:
+            refused.append(Refused(source.name, source.id or "", *source.refusal))
         else:
             assert source.id is not None
             assert source.label is not None
@@ -127,8 +140,8 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
         if len(labels) == 1:
             usable.append((image_id, labels[0], min(found_at)[0]))
         else:
-            detail = f"the same image lies in {', '.join(labels)}"
-            refused.extend(Refused(name, image_id, "two labels", detail) for name, _ in found_at)
+            detail = f"the same image is in {', '.join(labels)}"
+            refused.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in found_at)
     ids, labels, names = (pa.array([row[column] for row in usable], pa.string()) for column in range(3))
     rows = facts.take(pc.index_in(ids, facts["id"]))
     table = rows.add_column(1, "label", labels).add_column(2, "source", names)

@@ -8,8 +8,11 @@ from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, list_archive
 from pipeline.decoding import Place
 from pipeline.images import Refusal
-from pipeline.labels import is_system_file, label_of, source_of
+from pipeline.labels import LABELS, Labels, is_system_file, source_of
 from pipeline.raw import RawFile
+
+OUTSIDE = Refusal("no class folder", "images lie in a folder named after their class, or labels.csv names it")
+SYSTEM = Refusal("system file", "left by an operating system")
 
 
 class Source(NamedTuple):
@@ -18,17 +21,14 @@ class Source(NamedTuple):
     place: Place
     id: str | None
     """The image's id; None as long as it is unread, and where it cannot be read."""
+    label: str | None
+    """The image's class, where there is no refusal."""
     refusal: Refusal | None
 
     @property
     def name(self) -> str:
         """How the place is named to people."""
         return source_of(self.place.path, self.place.member)
-
-    @property
-    def label(self) -> str | None:
-        """The image's class, None outside any class folder."""
-        return label_of(self.place.path, self.place.member)
 
 
 def list_new_archives(files: list[RawFile], known: Catalogue) -> Catalogue:
@@ -41,18 +41,26 @@ def list_new_archives(files: list[RawFile], known: Catalogue) -> Catalogue:
 
 
 def sources(
-    files: list[RawFile], contents: Catalogue, unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]
+    files: list[RawFile],
+    contents: Catalogue,
+    labels: Labels,
+    unusable: Mapping[str, Refusal],
+    passing: Mapping[Place, Refusal],
 ) -> Iterator[Source]:
     """All places in the order of `files`.
 
     `unusable` says what is known of ids whose bytes are no image, `passing` of places that cannot be read now.
     """
+    for place, image_id, refusal in _places(files, contents):
+        label = labels.of(place.path, place.member)
+        known = refusal or unusable.get(image_id or "") or passing.get(place)
+        yield Source(place, image_id, label, known or (OUTSIDE if label is None else None))
+
+
+def _places(files: list[RawFile], contents: Catalogue) -> Iterator[tuple[Place, str | None, Refusal | None]]:
     for path, md5 in files:
         if is_archive(path):
             for member in contents[md5]:
-                place = Place(path, member.name, member.position)
-                yield Source(place, member.id, member.refusal or unusable.get(member.id or "") or passing.get(place))
-        elif is_system_file(path):
-            yield Source(Place(path), md5, Refusal("system file", "left by an operating system"))
-        else:
-            yield Source(Place(path), md5, unusable.get(md5) or passing.get(Place(path)))
+                yield Place(path, member.name, member.position), member.id, member.refusal
+        elif path != LABELS:
+            yield Place(path), md5, SYSTEM if is_system_file(path) else None

@@ -1,0 +1,203 @@
+"""What ingest makes of whatever is dropped into data/raw: real dvc, no training."""
+
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project
+
+
+@pytest.fixture
+def raw(project: Project) -> Path:
+    """The empty data/raw of `project`."""
+    project.set_params(ingest={"max_refused": 1.0})
+    return project.root / "data/raw"
+
+
+def refused(project: Project) -> dict[str, str]:
+    """The reason for each refused source."""
+    with (project.root / "data/images/refused.csv").open(newline="", encoding="utf-8") as file:
+        return {row["source"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def elsewhere(project: Project) -> set[Path]:
+    """All paths around the project but those that belong to data, DVC, Git and Python."""
+    ours = {"data", ".dvc", ".git", "__pycache__"}
+    return {path for path in project.root.parent.rglob("*") if not ours & set(path.parts)}
+
+
+def labels(project: Project) -> dict[str, str]:
+    """The label of each image in the manifests, by id."""
+    lines = [line for split in ("train", "val", "test") for line in project.read(f"data/manifest/{split}.csv").split()]
+    return {line.split(",")[0]: line.split(",")[1] for line in lines if not line.startswith("id,")}
+
+
+def ingest(project: Project) -> str:
+    """Hash data/raw as `dvc repro` would, and run ingest; returns what it said."""
+    project.dvc("add", "--quiet", "data/raw")
+    return project.run("python", "-m", "pipeline.ingest").out
+
+
+def manifests(project: Project) -> dict[str, str]:
+    """The manifests' text, after ingest and manifest have run."""
+    ingest(project)
+    project.run("python", "-m", "pipeline.manifest")
+    return {split: project.read(f"data/manifest/{split}.csv") for split in ("train", "val", "test")}
+
+
+def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, raw: Path) -> None:
+    """Every usable image is in, every other is listed once with its reason, and nothing is written elsewhere."""
+    good = project.add_digits(0, 20)
+    png = good[0].read_bytes()
+    odd = raw / "odd"
+    odd.mkdir()
+    (odd / "empty.png").touch()
+    (odd / "truncated.png").write_bytes(png[: len(png) // 2])
+    (odd / "page.jpg").write_text("<html>not found</html>")
+    (raw / "outside.png").write_bytes(good[1].read_bytes() + b"another")
+    (raw / ".DS_Store").write_text("left behind")
+    with zipfile.ZipFile(raw / "tricks.zip", "w") as archive:
+        archive.writestr("odd/../../escaped.png", png + b"1")
+        archive.writestr("odd/inner.zip", b"PK")
+        archive.writestr("odd/fine.png", png + b"2")
+    with tarfile.open(raw / "links.tar.gz", "w:gz") as archive:
+        link = tarfile.TarInfo("odd/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    (raw / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    before = elsewhere(project)
+    assert "21 images, 21 new, 0 removed, 9 refused" in ingest(project)
+    assert refused(project) == {
+        ".DS_Store": "system file",
+        "broken.zip": "broken archive",
+        "links.tar.gz!/odd/link.png": "not a file",
+        "odd/empty.png": "empty",
+        "odd/page.jpg": "not an image",
+        "odd/truncated.png": "truncated",
+        "outside.png": "no class folder",
+        "tricks.zip!/odd/../../escaped.png": "unsafe name",
+        "tricks.zip!/odd/inner.zip": "nested archive",
+    }
+    assert elsewhere(project) == before
+
+
+def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:
+    """A share of refused files above the param is an error that names one of them and the param."""
+    project.set_params(ingest={"max_refused": 0.1})
+    project.add_digits(0, 8)
+    for number in range(2):
+        (raw / "digit 0" / f"{number}.png").write_text(f"no image {number}")
+    project.dvc("add", "--quiet", "data/raw")
+    out = project.run("python", "-m", "pipeline.ingest", ok=False).out
+    assert "2 of 10 images are refused" in out
+    assert "ingest.max_refused" in out
+    assert not (project.root / "data/images").exists()
+
+
+def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
+    """labels.csv names classes by path or glob, the path being stronger, and what matches nothing is said."""
+    paths = project.add_digits(0, 30)
+    names = [path.relative_to(raw).as_posix() for path in paths]
+    (raw / "loose.png").write_bytes(paths[0].read_bytes() + b"another")
+    (raw / "labels.csv").write_text(
+        f'path,label\n"digit 1/*",one\n{names[1]},"a, b"\nloose.png,loose\nno such.png,typo\n', encoding="utf-8-sig"
+    )
+    out = ingest(project)
+    assert "1 lines of labels.csv match nothing, 'no such.png' among them" in out
+    project.run("python", "-m", "pipeline.manifest")
+    found = set(labels(project).values())
+    assert {"one", "loose"} <= found
+    assert "digit 1" not in found
+
+
+def test_one_image_in_two_classes_is_refused_in_both(project: Project, raw: Path) -> None:
+    """Until it is settled which class an image is of, it is used for neither, and not decoded again and again."""
+    first, *_ = project.add_digits(0, 20)
+    other = raw / "digit 9" / "same.png"
+    shutil.copy(first, other)
+    assert "19 images, 19 new, 0 removed, 2 refused" in ingest(project)
+    assert list(refused(project).values()) == ["two labels", "two labels"]
+    assert "0 decoded" in ingest(project)
+    other.unlink()
+    assert "20 images, 1 new, 0 removed, 0 refused" in ingest(project)
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+def test_any_history_ends_where_a_fresh_start_does(project: Project, raw: Path, seed: int) -> None:
+    """After random additions, removals, renames, new labels and archives the manifests are those of a fresh run."""
+    chance = random.Random(seed)
+    project.add_digits(900, 960)
+    for step in range(4):
+        project.add_digits(20 * step, 20 * step + 10)
+        for path in chance.sample(sorted(raw.rglob("*.png")), 6):
+            path.unlink()
+        for path in chance.sample(sorted(raw.rglob("*.png")), 6):
+            path.rename(path.with_name(f"{step}-{path.name}"))
+        for path in chance.sample(sorted(raw.rglob("*.png")), 3):
+            path.rename(raw / f"digit {chance.randrange(10)}" / f"{step}-{path.name}")
+        with zipfile.ZipFile(raw / f"{step}.zip", "w") as archive:
+            for path in chance.sample(sorted(raw.rglob("*.png")), 6):
+                archive.write(path, path.relative_to(raw))
+                if chance.random() < 0.5:
+                    path.unlink()
+        if chance.random() < 0.3:
+            chance.choice(sorted(raw.glob("*.zip"))).unlink()
+        grown = manifests(project)
+    shutil.rmtree(project.root / "data/images")
+    assert manifests(project) == grown
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path) -> None:
+    """After a hundred kills at random moments the manifests are those of a run without, and no work was done twice."""
+    with zipfile.ZipFile(ROOT / "data/sample/1-initial.zip") as archive:
+        archive.extractall(raw)
+    undisturbed = manifests(project)
+    shutil.rmtree(project.root / "data/images")
+    chance = random.Random(0)
+    longest = 1.0
+    for _ in range(100):
+        started = time.monotonic()
+        process = subprocess.Popen(
+            ["python", "-m", "pipeline.ingest"], cwd=project.root, start_new_session=True, stdout=subprocess.DEVNULL
+        )
+        try:
+            process.wait(chance.uniform(0.3, longest))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            longest = min(longest * 1.05, 4.0)
+        else:
+            longest = max(time.monotonic() - started, 1.0)
+            if chance.random() < 0.5:
+                shutil.rmtree(project.root / "data/images")
+    assert manifests(project) == undisturbed
+
+
+def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
+    """What was decoded before a kill -9 is not decoded again."""
+    with zipfile.ZipFile(ROOT / "data/sample/1-initial.zip") as archive:
+        archive.extractall(raw)
+    project.dvc("add", "--quiet", "data/raw")
+    journal = project.root / "data/.progress/ingest"
+    process = subprocess.Popen(
+        ["python", "-m", "pipeline.ingest"], cwd=project.root, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while process.poll() is None and sum(len(path.read_bytes()) for path in journal.rglob("journal.jsonl")) < 100_000:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = sum(path.read_text().count("}") for path in journal.rglob("journal.jsonl"))
+    assert 0 < done < 3000
+    out = project.run("python", "-m", "pipeline.ingest").out
+    decoded = int(out.rsplit("; ", 1)[1].split()[0].replace(",", ""))
+    assert decoded <= 3000 - done + 1
+    assert "3,000 images, 3,000 new" in out
