@@ -20,8 +20,8 @@ SCHEMA = pa.schema(
         "archive": pa.string(),  # MD5 of the archive
         "position": pa.int32(),
         "member": pa.string(),  # empty where the row speaks of the archive as a whole
-        "id": pa.string(),  # null where the member could not be read
-        "reason": pa.string(),  # why not
+        "id": pa.string(),  # empty where the member could not be read
+        "reason": pa.string(),  # why not, else empty
         "detail": pa.string(),
     }
 )
@@ -48,8 +48,8 @@ def read_catalogue(path: Path = MEMBERS) -> Catalogue:
     catalogue: Catalogue = {}
     columns = (column.to_pylist() for column in index.read_table(path, SCHEMA).columns)
     for archive, position, name, image_id, reason, detail in zip(*columns, strict=True):
-        refusal = None if reason is None else Refusal(reason, detail)
-        catalogue.setdefault(archive, []).append(Member(name, position, image_id, refusal))
+        refusal = Refusal(reason, detail) if reason else None
+        catalogue.setdefault(archive, []).append(Member(name, position, image_id or None, refusal))
     return catalogue
 
 
@@ -58,14 +58,14 @@ def catalogue_table(catalogue: Catalogue) -> pa.Table:
     rows = [(archive, member) for archive in sorted(catalogue) for member in catalogue[archive]]
     rows = [(archive, member) for archive, member in rows if not (member.refusal and member.refusal.is_passing)]
     columns = [
-        [archive for archive, _ in rows],
-        [member.position for _, member in rows],
-        [member.name for _, member in rows],
-        [member.id for _, member in rows],
-        [member.refusal and member.refusal.reason for _, member in rows],
-        [member.refusal and member.refusal.detail for _, member in rows],
+        index.strings([archive for archive, _ in rows]),
+        index.integers([member.position for _, member in rows]),
+        index.strings([member.name for _, member in rows]),
+        index.strings([member.id or "" for _, member in rows]),
+        index.strings([member.refusal.reason if member.refusal else "" for _, member in rows]),
+        index.strings([member.refusal.detail if member.refusal else "" for _, member in rows]),
     ]
-    return pa.table(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def list_archive(path: Path) -> list[Member]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline import paths
-from pipeline.shards import ShardReader, ShardWriter, shard_name
+from pipeline import index, paths
+from pipeline.shards import BLOCK, ShardReader, ShardWriter, shard_name
 
 # So many small shards may lie about.
 MAX_SMALL = 16
@@ -27,11 +27,12 @@ def compact(table: pa.Table, folder: Path, *, first: int, limit: int) -> pa.Tabl
     Returns:
         `table` with the places where its images are now.
     """
-    rows = _rows_to_move(table, folder, limit)
-    if not len(rows):
+    moving = _shards_to_move(table, folder, limit)
+    if not moving:
         return table
-    columns = {name: table[name].to_numpy().copy() for name in ("shard", "offset")}
-    lengths, ids = table["length"].to_numpy(), table["id"]
+    columns = {name: index.numbers(table, name) for name in ("shard", "offset")}
+    lengths, ids = index.numbers(table, "length"), table["id"]
+    rows = np.flatnonzero(np.isin(columns["shard"], sorted(moving)))
     order = rows[np.lexsort((columns["offset"][rows], columns["shard"][rows]))]
     with (
         ShardReader(folder) as here,
@@ -49,17 +50,14 @@ def compact(table: pa.Table, folder: Path, *, first: int, limit: int) -> pa.Tabl
     return table
 
 
-def _rows_to_move(table: pa.Table, folder: Path, limit: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """The rows in shards that are mostly dead, and, if there are too many, in those that are small."""
-    shards = table["shard"].to_numpy()
-    numbers, position = np.unique(shards, return_inverse=True)
-    live = np.bincount(position, weights=table["length"].to_numpy())
-    sizes = np.array([_size(folder, number) for number in numbers.tolist()])
-    small = sizes < limit / 2
-    # Tar's own headers and padding are no dead weight, so small images count for more than their bytes.
-    dead = (live + 1024 * np.bincount(position)) < sizes / 2
-    move = dead | small if small.sum() > MAX_SMALL else dead
-    return np.flatnonzero(move[position])
+def _shards_to_move(table: pa.Table, folder: Path, limit: int) -> set[int]:
+    """The shards that are mostly dead, and, if there are too many, those that are small."""
+    shards, position = np.unique(index.numbers(table, "shard"), return_inverse=True)
+    sizes = np.array([_size(folder, shard) for shard in shards.tolist()])
+    # Tar's own headers and padding are no dead weight, so an image counts for a little more than its bytes.
+    live = np.bincount(position, index.numbers(table, "length") + 2 * BLOCK)
+    dead, small = set(shards[live < sizes / 2].tolist()), set(shards[sizes < limit / 2].tolist())
+    return dead | small if len(small) > MAX_SMALL else dead
 
 
 def _size(folder: Path, number: int) -> int:

@@ -4,8 +4,12 @@ It is written last, so what it names is there.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,11 +45,38 @@ def restore(*, mend: str) -> None:
         store.checkout("ingest", paths.IMAGES, mend=mend)
 
 
+def strings(values: Sequence[str]) -> pa.StringArray:
+    """`values` as a column.
+
+    Like `integers` made from buffers, because `pa.array` imports pandas, which takes longer than all that ingest does
+    when there is nothing new.
+    """
+    encoded = [value.encode() for value in values]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(value) for value in encoded], out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def integers(values: Sequence[int]) -> pa.Int32Array:
+    """`values` as a column of 32 bits each."""
+    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(np.array(values, np.int32))])
+
+
+def numbers(table: pa.Table, column: str) -> npt.NDArray[np.integer[Any]]:
+    """The column of integers as an array of the same width, shape (rows,), not to be written to."""
+    dtype = np.dtype(str(table.schema.field(column).type))
+    chunks = [np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)] for chunk in table[column].chunks]
+    return np.concatenate([np.empty(0, dtype), *chunks])
+
+
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
     """The table in the Parquet file `path`, or an empty one of `schema` where there is no such file."""
     if not path.exists():
         return schema.empty_table() if columns is None else schema.empty_table().select(columns)
-    return pq.read_table(path, columns=columns)
+    # Not `pq.read_table`, which imports pandas.
+    with pq.ParquetFile(path) as file:
+        return file.read(columns)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -53,7 +84,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
     Parquet's bytes change with the version of pyarrow; a file that says the same is left as it is.
     """
-    if path.exists() and pq.read_table(path).equals(table, check_metadata=True):
+    if path.exists() and read_table(path, table.schema).equals(table, check_metadata=True):
         return
     aside = path.with_name(path.name + ".new")
     with aside.open("wb") as file:

@@ -48,7 +48,9 @@ def ingest(params: Params) -> str:
         bar = tqdm(outcomes, "decoding", len(todo), unit=" images", disable=None)
         passing = _keep(bar, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
-    facts = pa.concat_tables([before.table.select(FACTS.names), pa.Table.from_pylist([*journal.facts.values()], FACTS)])
+    facts = before.table.select(FACTS.names)
+    if journal.facts:
+        facts = pa.concat_tables([facts, pa.Table.from_pylist([*journal.facts.values()], FACTS)])
     unusable = before.unusable | journal.refused
     table, refused = _resolve(sources(files, contents, labels, unusable, passing), facts)
     _check(table, refused, params.ingest)
@@ -119,7 +121,8 @@ def _keep(
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:
     """Take what was read of new archives out of `contents` if they changed meanwhile."""
-    for file in changed_files(file for file in files if is_archive(file.path) and file.md5 not in before):
+    new = [file for file in files if is_archive(file.path) and file.md5 not in before]
+    for file in changed_files(new) if new else ():
         contents[file.md5] = [Member("", 0, refusal=CHANGED)]
 
 
@@ -142,7 +145,7 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
         else:
             detail = f"the same image is in {', '.join(labels)}"
             refused.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in found_at)
-    ids, labels, names = (pa.array([row[column] for row in usable], pa.string()) for column in range(3))
+    ids, labels, names = (index.strings([row[column] for row in usable]) for column in range(3))
     rows = facts.take(pc.index_in(ids, facts["id"]))
     table = rows.add_column(1, "label", labels).add_column(2, "source", names)
     return table.cast(index.SCHEMA).combine_chunks(), sorted(refused)

@@ -1,0 +1,105 @@
+"""Projects and images for benchmarks, made in a temporary folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+ROOT = Path(__file__).parent.parent
+ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def new_project(folder: Path) -> Path:
+    """A clone of this repository with an empty data/raw, in `folder`."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    (folder / "data/raw").mkdir()
+    return folder
+
+
+def new_floor(folder: Path) -> Path:
+    """A DVC project whose only stage depends on data/raw and does nothing: what DVC itself takes."""
+    folder.mkdir(parents=True)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    stage = "stages:\n  nothing:\n    cmd: mkdir -p out && echo >out/done\n    deps: [data/raw]\n    outs: [out]\n"
+    (folder / "dvc.yaml").write_text(stage)
+    (folder / "data/raw").mkdir(parents=True)
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run `command` in `folder`; returns what it printed."""
+    return subprocess.run(command, cwd=folder, env=ENV, check=True, capture_output=True, text=True).stdout
+
+
+def timed(folder: Path, *command: str) -> float:
+    """The seconds that `command` takes in `folder`."""
+    started = time.perf_counter()
+    run(folder, *command)
+    return time.perf_counter() - started
+
+
+def peak_memory(folder: Path, *command: str) -> int:
+    """The peak resident memory of `command` in `folder`, of its largest process, in MiB."""
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    )
+    return int(run(folder, sys.executable, "-c", script, *command).split()[-1])
+
+
+def small_images(count: int) -> Iterator[tuple[str, bytes]]:
+    """`count` different grey 28 × 28 images as PNG files, with a name each: smooth noise, ten classes."""
+    chance = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(chance.integers(0, 256, (7, 7), dtype=np.uint8))
+        file = BytesIO()
+        coarse.resize((28, 28), Image.Resampling.BICUBIC).save(file, "PNG")
+        yield f"class {number % 10}/{number:07d}.png", file.getvalue()
+
+
+def loose(folder: Path, count: int) -> None:
+    """Write `count` small images to `folder`."""
+    for name, data in small_images(count):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def archives(folder: Path, count: int, each: int) -> None:
+    """Write `count` small images to archives in `folder`, `each` in one."""
+    images = small_images(count)
+    for start in range(0, count, each):
+        with zipfile.ZipFile(folder / f"{start:07d}.zip", "w") as archive:
+            for _ in range(each):
+                archive.writestr(*next(images))
+
+
+def photographs(folder: Path, count: int) -> list[Path]:
+    """Write `count` different JPEGs of 500 × 375 pixels to `folder`: crops of scikit-learn's two photographs."""
+    chance = np.random.default_rng(0)
+    sources = [Image.fromarray(image) for image in load_sample_images().images]
+    paths = []
+    for number in range(count):
+        source = sources[number % 2]
+        left, top = (int(chance.integers(0, side // 4)) for side in source.size)
+        crop = source.crop((left, top, left + 3 * source.width // 4, top + 3 * source.height // 4))
+        path = folder / f"class {number % 2}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        crop.resize((500, 375), Image.Resampling.LANCZOS).save(path, quality=90)
+        paths.append(path)
+    return paths
+
+
+def report(name: str, figure: str) -> None:
+    """Print a row of the table in docs/benchmarks.md."""
+    print(f"| {name} | {figure} |", flush=True)
