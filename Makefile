@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: setup repro demo check format test test-slow bench requirements clean
+.PHONY: setup repro demo check lint format test test-slow bench requirements clean
 
 setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 
@@ -12,7 +12,9 @@ setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv/bin/uv pip install --quiet --require-hashes -r requirements.txt
+	# Compiled now, or every import would do it again where Python may not write: seconds each time.
+	.venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
+	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .  # the command `pipeline`
 	touch $@
 
 .venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt
@@ -49,10 +51,14 @@ test: .venv/dev-ready
 test-slow: .venv/dev-ready
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m slow
 
+bench: .venv/dev-ready  ## what it costs, against others in the same run; for docs/benchmarks.md
+	python benchmarks/ingest.py
+	python benchmarks/manifest_million.py
+
 requirements: .venv/ready  ## pin anew
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml -o requirements.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --group dev -c requirements.txt -o requirements-dev.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra timm pyproject.toml -c requirements.txt -o requirements-timm.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group build -o requirements.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group timm -o requirements-timm.txt
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

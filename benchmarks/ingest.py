@@ -3,6 +3,7 @@
 Names: rate, memory, loose, archives, many, idle; all of them without one. Takes about a quarter of an hour.
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -33,10 +34,11 @@ def rate(folder: Path) -> None:
         loops.append(1000 / (time.perf_counter() - started))
         run(project, "rm", "-rf", "data/images")
         stages.append(4000 / timed(project, "python", "-m", "pipeline.ingest"))
-    ratios = sorted(stage / loop / 2 for stage, loop in zip(stages, loops, strict=True))
+    cores = os.cpu_count() or 1
+    ratios = sorted(stage / loop / cores for stage, loop in zip(stages, loops, strict=True))
     report(
         "500 × 375 JPEGs to 256 px, per core, against a bare Pillow loop",
-        f"{statistics.median(ratios):.2f} × ({ratios[0]:.2f}-{ratios[-1]:.2f}); {statistics.median(stages):.0f} images/s",
+        f"{ratios[1]:.2f} × ({ratios[0]:.2f}-{ratios[-1]:.2f}); {statistics.median(stages):.0f} images/s",
     )
 
 

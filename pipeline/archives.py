@@ -60,8 +60,10 @@ def is_archive(name: str) -> bool:
 
 
 def open_archive(path: Path) -> Archive:
-    """Open the archive `path`; raises one of `BROKEN` where that fails."""
-    return _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
+    """Open the archive `path`, of the kind that its bytes say; raises one of `BROKEN` where that fails."""
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    return _Zip(path) if is_zip else _Tar(path)
 
 
 def is_unsafe(name: str) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import paths, store
-from pipeline.errors import MissingDataError
-from pipeline.lineage import read_lineage
+from pipeline.errors import RecordError
+from pipeline.lineage import LINEAGE, read_lineage
 from pipeline.params import Params
 from pipeline.publish import replace_directory, write_text
 from pipeline.record import StageRecord, read_record
@@ -23,8 +23,8 @@ TRAINED_ON = ("train.csv", "val.csv")
 NONE = "none"
 FIRST = "dvc.lock records no training yet"
 HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
-LOST = "the recorded model is lost, and train.start asks for a cold start"
-REASONS = (FIRST, HELD_OUT, LOST)
+WANTED = "train.start asks for a cold start"
+REASONS = (FIRST, HELD_OUT, WANTED)
 MEND = (
     "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
     f"in {paths.PARAMS} to start from scratch on purpose"
@@ -61,7 +61,7 @@ def secure(params: Params) -> None:
     Raises:
         MissingDataError: it is in neither workspace, cache nor remote.
     """
-    train = read_record().get("train")
+    train = _recorded_training(params)
     if train is None or params.train.start == "cold":
         return
     oid = train.outs[MODEL]
@@ -79,36 +79,48 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     """
     aside = paths.PROGRESS / "base"
     shutil.rmtree(aside, ignore_errors=True)
-    train = read_record().get("train")
-    if train is None:
+    train = _recorded_training(params)
+    if params.train.start == "cold":
+        base = _write_none(aside, WANTED)
+    elif train is None:
         base = _write_none(aside, FIRST)
     elif _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}:
-        base = _copy_newest(train.deps[BASE], aside, paths.BASE, params, admits)
+        base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits)
     else:
-        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, params, admits)
+        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
         replace_directory(paths.BASE, aside)
     shutil.rmtree(aside, ignore_errors=True)
     return base
 
 
+def _recorded_training(params: Params) -> StageRecord | None:
+    """What dvc.lock says of the last training.
+
+    Raises:
+        RecordError: nothing, though there is a model that was trained here.
+    """
+    train = read_record().get("train")
+    if train is None and (paths.MODEL / LINEAGE).exists() and params.train.start == "warm":
+        what = f"no record of the model in {paths.MODEL}"
+        raise RecordError(
+            paths.LOCK, what, f"run `git checkout {paths.LOCK}`, or remove {paths.MODEL} to start from scratch"
+        )
+    return train
+
+
 def _trained_on(train: StageRecord) -> dict[str, str | None]:
     return {name: train.deps.get((paths.MANIFEST / name).as_posix()) for name in TRAINED_ON}
 
 
-def _copy_newest(recorded: str, aside: Path, nearby: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
+def _copy_newest(recorded: str, aside: Path, nearby: Path, admits: Callable[[Path], bool]) -> Base:
     """Copy to `aside` what is recorded, or its newest ancestor that is admitted."""
     none = _none_of_hash(recorded, aside)
     if none is not None:
         return none
     oid: str | None = recorded
     while oid is not None:
-        try:
-            store.copy_directory(oid, aside, nearby=nearby, what=MODEL, mend=MEND)
-        except MissingDataError:
-            if params.train.start == "cold":
-                return _write_none(aside, LOST)
-            raise
+        store.copy_directory(oid, aside, nearby=nearby, what=MODEL, mend=MEND)
         if admits(aside):
             return Base(oid=oid, reason="" if oid == recorded else "newer ones have seen images that they must not")
         oid = read_lineage(aside).base

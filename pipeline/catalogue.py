@@ -72,9 +72,9 @@ def list_archive(path: Path) -> list[Member]:
     """The members of the archive `path`, unread; those that nobody should read are refused at once."""
     try:
         listed = list(archives.open_archive(path).members())
-    except (FileNotFoundError, PermissionError) as error:
-        return [Member("", 0, refusal=Refusal.of_place(error))]
     except archives.BROKEN as error:
+        if Refusal.is_of_place(error):
+            return [Member("", 0, refusal=Refusal.of_place(error))]
         return [Member("", 0, refusal=Refusal("broken archive", one_line(error)))]
     packed, unpacked = path.stat().st_size, sum(member.size for member in listed)
     if unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):

@@ -5,7 +5,6 @@ Written so that a kill at any moment leaves the old index and all that it names,
 
 import csv
 from io import StringIO
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -14,9 +13,8 @@ import pyarrow.compute as pc
 from pipeline import images, index, paths
 from pipeline.catalogue import MEMBERS, Catalogue, catalogue_table, read_catalogue
 from pipeline.images import Refusal
-from pipeline.journal import Journal
 from pipeline.publish import write_text
-from pipeline.shards import shard_name, shard_number
+from pipeline.shards import shard_name
 
 REFUSED = paths.IMAGES / "refused.csv"
 DISPUTED = "two labels"
@@ -71,10 +69,8 @@ class Collection(NamedTuple):
         """The ids that are refused because they lie in folders of several classes."""
         return {line.id for line in self.refused if line.reason == DISPUTED}
 
-    def publish(self, recipe: str, journal: Journal) -> None:
-        """Write it all, with the new shards in `journal`, the index last."""
-        paths.IMAGES.mkdir(parents=True, exist_ok=True)
-        journal.publish(paths.IMAGES)
+    def publish(self, recipe: str) -> None:
+        """Write it all beside the shards, the index last; then remove the shards that it does not name."""
         index.write_table(catalogue_table(self.contents), MEMBERS)
         text = StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([Refused._fields, *self.refused])
@@ -84,12 +80,6 @@ class Collection(NamedTuple):
         for path in paths.IMAGES.glob("*.tar"):
             if path.name not in named:
                 path.unlink()
-        journal.discard()
-
-
-def last_shard(*folders: Path) -> int:
-    """The highest number of a shard in `folders`, -1 where there is none."""
-    return max((shard_number(path) for folder in folders for path in folder.glob("*.tar")), default=-1)
 
 
 def _read_refused() -> list[Refused]:

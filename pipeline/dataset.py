@@ -98,9 +98,7 @@ class _Decode:
         data = reader.read(slot.shard, slot.offset, slot.length)
         if hashlib.md5(data).hexdigest() != slot.md5:
             what = f"the image at byte {slot.offset} is damaged"
-            raise ImagesError(
-                paths.IMAGES / shard_name(slot.shard), what, f"remove it and run `dvc checkout {paths.IMAGES}`"
-            )
+            raise ImagesError(paths.IMAGES / shard_name(slot.shard), what, "run `dvc repro`, to decode it again")
         return Image.open(BytesIO(data))
 
 

@@ -161,10 +161,8 @@ def _read_loose(place: Place) -> bytes | Refusal:
 def _read_member(place: Place) -> bytes | Refusal:
     try:
         raw = _archive(paths.RAW / place.path).read(place.position, MAX_FILE + 1)
-    except (FileNotFoundError, PermissionError) as error:
-        return Refusal.of_place(error)
     except archives.BROKEN as error:
-        return Refusal("broken", one_line(error))
+        return Refusal.of_place(error) if Refusal.is_of_place(error) else Refusal("broken", one_line(error))
     if len(raw) > MAX_FILE:
         return Refusal("too large", f"more than {MAX_FILE} bytes")
     return raw

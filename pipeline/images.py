@@ -6,7 +6,7 @@ are kept as they are; other JPEGs are written as JPEG, everything else as PNG, w
 
 import warnings
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
@@ -15,8 +15,12 @@ from pipeline.params import Ingest
 from pipeline.phash import PerceptualHash, perceptual_hash
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# Decoded, this is 256 MiB with transparency; JPEGs may have more since they are scaled while they are decoded.
-MAX_PIXELS = 64 * 2**20
+# Decoded, this is 192 MiB with transparency; JPEGs may have more since they are scaled while they are decoded.
+MAX_PIXELS = 48 * 2**20
+# No uncompressed image is larger; what is has something else appended, and is written anew.
+MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
+# What an image shows is judged at this length of the shorter side, whatever size it is stored at.
+MIDDLE = 512
 MAX_ASPECT = 100
 # The reasons that lie in an image's own bytes, so that the same bytes need not be looked at again.
 UNUSABLE = {"empty", "not an image", "truncated", "broken", "animation", "absurd dimensions", "too large"}
@@ -56,11 +60,15 @@ class Refusal(NamedTuple):
         """Whether it speaks of the place at that moment, not of the bytes, so that the next run looks again."""
         return self.reason in ("vanished", "unreadable", "changed")
 
+    @staticmethod
+    def is_of_place(error: Exception) -> bool:
+        """Whether `error` speaks of the disk or the machine, and not of the bytes in a file."""
+        return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+
     @classmethod
-    def of_place(cls, error: OSError) -> "Refusal":
-        """Why a file of data/raw cannot be read at all."""
-        reason = "vanished" if isinstance(error, FileNotFoundError) else "unreadable"
-        return cls(reason, error.strerror or one_line(error))
+    def of_place(cls, error: Exception) -> "Refusal":
+        """Why a file of data/raw cannot be read now."""
+        return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))
 
 
 def make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
@@ -90,18 +98,21 @@ def _make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
     shorter, longer = sorted(image.size)
     if longer > MAX_ASPECT * shorter:
         return Refusal("absurd dimensions", f"{image.width} × {image.height}")
+    middle = max(MIDDLE, params.size)
     if source in ("JPEG", "MPO"):
         # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
-        image.draft(None, (2 * params.size * image.width // shorter, 2 * params.size * image.height // shorter))
+        image.draft(None, (2 * middle * image.width // shorter, 2 * middle * image.height // shorter))
     if image.width * image.height > MAX_PIXELS:
         return Refusal("too large", f"{image.width} × {image.height} pixels")
     image.load()
-    uniform = _scaled(_coloured(_upright(image), params.mode), params.size)
+    # Made small first, so that the rest costs little even where the file holds a poster.
+    shown = _coloured(_upright(_scaled(_continuous(image), middle), _orientation(image)), params.mode)
+    shows = perceptual_hash(shown)
+    if _conforms(image, params) and len(raw) <= MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA:
+        return Picture(raw, "jpg" if source == "JPEG" else "png", *image.size, shows)
+    uniform = _scaled(shown, params.size)
     # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
     uniform.info = {}
-    shows = perceptual_hash(uniform)
-    if _conforms(image, params):
-        return Picture(raw, "jpg" if source == "JPEG" else "png", *uniform.size, shows)
     out = BytesIO()
     if source in ("JPEG", "MPO"):
         uniform.save(out, "JPEG", quality=JPEG_QUALITY)
@@ -123,12 +134,22 @@ def _conforms(image: Image.Image, params: Ingest) -> bool:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = UPRIGHT.get(_orientation(image))
-    return image.copy() if turn is None else image.transpose(turn)
+def _continuous(image: Image.Image) -> Image.Image:
+    """`image` in a mode in which its values can be averaged: no palette, not two colours, not 16 bits."""
+    if image.mode.startswith("I"):
+        # Pillow's own conversion would clip 16 bits to 8.
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    if image.has_transparency_data and image.mode != "RGBA":
+        return image.convert("RGBA")
+    return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
 
 
-def _orientation(image: Image.Image) -> Any:
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> object:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 (metadata that cannot be read is as good as none)
@@ -137,11 +158,7 @@ def _orientation(image: Image.Image) -> Any:
 
 def _coloured(image: Image.Image, mode: str) -> Image.Image:
     """`image` in sRGB or grey, on white where it is transparent."""
-    if image.mode.startswith("I"):
-        # 16 bits a pixel, which Pillow's own conversion to 8 would clip.
-        image = image.convert("I").point(lambda value: value / 256).convert("L")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
+    if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if mode == "rgb" and image.mode == "L":
         return image

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import base, images, index, paths, phash
+from pipeline import base, images, index, paths, phash, store
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
-from pipeline.collection import DISPUTED, REFUSED, Collection, Refused, last_shard
-from pipeline.compaction import compact
+from pipeline.collection import DISPUTED, REFUSED, Collection, Refused
+from pipeline.compaction import compact, undamaged
 from pipeline.decoding import KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import Refusal
@@ -25,6 +25,8 @@ from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
 from pipeline.raw import RawFile, changed_files, raw_files
+from pipeline.record import read_record
+from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
 from pipeline.stage import main
 
@@ -54,9 +56,11 @@ def ingest(params: Params) -> str:
     unusable = before.unusable | journal.refused
     table, refused = _resolve(sources(files, contents, labels, unusable, passing), facts)
     _check(table, refused, params.ingest)
-    table = compact(table, journal.folder, first=last_shard(paths.IMAGES, journal.folder) + 1, limit=limit)
-    after = Collection(table, contents, refused)
-    after.publish(recipe, journal)
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    journal.publish(paths.IMAGES)
+    after = Collection(compact(table, limit=limit), contents, refused)
+    after.publish(recipe)
+    journal.discard()
     ids = after.ids
     sentence = (
         f"{len(ids):,} images, {len(ids - old_ids):,} new, {len(old_ids - ids):,} removed, "
@@ -74,13 +78,22 @@ def _recipe(params: Ingest) -> str:
 
 
 def _before(recipe: str) -> tuple[set[str], Collection]:
-    """The ids that data/images holds now, and as much of it as was made by `recipe`."""
+    """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged."""
     try:
         index.restore(mend="decoding all images again")
     except MissingDataError as error:
         print(f"ingest: {error}", flush=True)
     now = Collection.read()
-    return now.ids, now if now.recipe == recipe else Collection(index.SCHEMA.empty_table(), {}, [])
+    if now.recipe != recipe:
+        return now.ids, Collection(index.SCHEMA.empty_table(), {}, [])
+    recorded = read_record().get("ingest")
+    if recorded is None or store.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
+        # Not as DVC left it: of another commit, or damaged.
+        table = undamaged(now.table)
+        if table.num_rows < now.table.num_rows:
+            print(f"ingest: {now.table.num_rows - table.num_rows:,} stored images are damaged: decoding them again")
+        return now.ids, now._replace(table=table)
+    return now.ids, now
 
 
 def _unread(found: Iterable[Source], known: set[str], disputed: set[str]) -> list[Place]:

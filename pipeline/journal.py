@@ -14,7 +14,7 @@ from typing import Any, Self, TextIO
 
 from pipeline import paths
 from pipeline.images import Picture, Refusal
-from pipeline.shards import ShardReader, ShardWriter, seal, shard_name, shard_number
+from pipeline.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
 
 FOLDER = paths.PROGRESS / "ingest"
 
@@ -38,13 +38,15 @@ class Journal:
         # What the index says of each stored image, by id.
         self.facts: dict[str, dict[str, Any]] = {}
         self.refused: dict[str, Refusal] = {}
+        # Here shards are numbered from 0 on: what their numbers will be in data/images may change until they get there.
+        self._first = after + 1
         for entry in self._confirmed():
             if "reason" in entry:
                 self.refused[entry["id"]] = Refusal(entry["reason"], entry["detail"])
             else:
-                self.facts[entry["id"]] = {**entry, "descriptor": bytes.fromhex(entry["descriptor"])}
+                self.facts[entry["id"]] = self._fact(entry)
         self._seal()
-        self._shards = ShardWriter(self.folder, first=max(after, self._last()) + 1, limit=limit)
+        self._shards = ShardWriter(self.folder, first=last_shard(self.folder) + 1, limit=limit)
         self._file: TextIO = self._path.open("a", encoding="utf-8")
         self._file.write("\n")  # Lest the first new line continues one that a kill cut off.
 
@@ -55,7 +57,7 @@ class Journal:
             self._write({"id": image_id, **result._asdict()})
             return
         shard, offset = self._shards.append(f"{image_id}.{result.suffix}", result.data)
-        self.facts[image_id] = {
+        entry = {
             "id": image_id,
             "shard": shard,
             "offset": offset,
@@ -64,29 +66,40 @@ class Journal:
             "height": result.height,
             "md5": hashlib.md5(result.data).hexdigest(),
             "key": result.shows.key,
-            "descriptor": result.shows.descriptor,
+            "descriptor": result.shows.descriptor.hex(),
         }
-        self._write({**self.facts[image_id], "descriptor": result.shows.descriptor.hex()})
+        self._write(entry)
+        self.facts[image_id] = self._fact(entry)
 
     def publish(self, folder: Path) -> None:
-        """Move the shards into `folder`."""
+        """Put the shards into `folder` under their final numbers.
+
+        They stay here, too, so that a kill before the index names them costs nothing.
+        """
         for path in sorted(self.folder.glob("*.tar")):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-            path.replace(folder / path.name)
+            target = folder / shard_name(self._first + shard_number(path))
+            assert not target.exists(), f"{target} is there already"
+            try:
+                target.hardlink_to(path)
+            except OSError:  # Not every file system can.
+                shutil.copyfile(path, target)
 
     def discard(self) -> None:
         """Forget it all, once the index names what was published."""
         shutil.rmtree(FOLDER)
 
+    def _fact(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """What the index will say of the image of a journal's `entry`."""
+        return {**entry, "shard": self._first + entry["shard"], "descriptor": bytes.fromhex(entry["descriptor"])}
+
     def _seal(self) -> None:
         """Cut what was half written from the shards that a kill left open, and end them as tar files end."""
         for path in self.folder.glob("*.tar"):
-            whole = [fact for fact in self.facts.values() if fact["shard"] == shard_number(path)]
-            seal(path, max((fact["offset"] + fact["length"] for fact in whole), default=0))
-
-    def _last(self) -> int:
-        return max((fact["shard"] for fact in self.facts.values()), default=-1)
+            shard = self._first + shard_number(path)
+            ends = [fact["offset"] + fact["length"] for fact in self.facts.values() if fact["shard"] == shard]
+            seal(path, max(ends, default=0))
 
     def _write(self, entry: dict[str, Any]) -> None:
         self._shards.flush()
@@ -94,24 +107,16 @@ class Journal:
         self._file.flush()
 
     def _confirmed(self) -> Iterator[dict[str, Any]]:
-        """The entries whose images are whole where they say, be it here or in data/images already."""
+        """The entries whose images are whole where they say."""
         if not self._path.exists():
             return
-        with ShardReader(self.folder) as here, ShardReader(paths.IMAGES) as published:
+        with ShardReader(self.folder) as reader:
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     entry = json.loads(line)
                 except ValueError:
                     continue  # Cut off in the middle by the kill.
-                if "reason" in entry:
-                    yield entry
-                    continue
-                reader = here if (self.folder / shard_name(entry["shard"])).exists() else published
-                try:
-                    data = reader.read(entry["shard"], entry["offset"], entry["length"])
-                except FileNotFoundError:
-                    continue
-                if hashlib.md5(data).hexdigest() == entry["md5"]:
+                if "reason" in entry or _is_whole(reader, entry):
                     yield entry
 
     def __enter__(self) -> Self:
@@ -120,3 +125,11 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._shards.__exit__()
         self._file.close()
+
+
+def _is_whole(reader: ShardReader, entry: dict[str, Any]) -> bool:
+    try:
+        data = reader.read(entry["shard"], entry["offset"], entry["length"])
+    except FileNotFoundError:
+        return False
+    return hashlib.md5(data).hexdigest() == str(entry["md5"])

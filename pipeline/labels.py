@@ -8,7 +8,7 @@ import re
 from fnmatch import translate
 from pathlib import Path
 from typing import Self
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from pipeline import paths
 from pipeline.errors import ImagesError
@@ -49,8 +49,8 @@ class Labels:
         except (UnicodeDecodeError, csv.Error) as error:
             raise ImagesError(path, f"not a CSV file in UTF-8 ({error})", "save it as one") from None
         for number, row in enumerate(rows, start=2):
-            if not row.get("path") or not row.get("label") or "/" in row["label"]:
-                what = f"line {number} has no path, no label, or a label with a slash in it"
+            if not row.get("path") or not is_class_name(row.get("label") or ""):
+                what = f"line {number} has no path, no label, or a label with a slash or a control character in it"
                 raise ImagesError(path, what, "its first line is `path,label`, and every other has both")
         return cls([(row["path"], row["label"]) for row in rows])
 
@@ -86,10 +86,15 @@ def source_of(path: str, member: str | None) -> str:
 def label_of(path: str, member: str | None) -> str | None:
     """The class that an image's folder says, or None where it lies outside any class folder."""
     folder, _, _ = path.rpartition("/")
-    seen_through = path if member is None else f"{folder}/{member}".removeprefix("/")
-    label, slash, _ = seen_through.removeprefix("./").partition("/")
+    seen_through = path if member is None else f"{folder}/{member}"
+    parts = [part for part in seen_through.split("/") if part not in ("", ".")]
     # The same name comes in two spellings: macOS writes é as two characters.
-    return normalize("NFC", label) if slash else None
+    return normalize("NFC", parts[0]) if len(parts) > 1 and is_class_name(parts[0]) else None
+
+
+def is_class_name(label: str) -> bool:
+    """Whether `label` can stand in a line of a manifest: not blank, no slash, no control character."""
+    return bool(label.strip()) and "/" not in label and not any(category(char) == "Cc" for char in label)
 
 
 def is_system_file(name: str) -> bool:

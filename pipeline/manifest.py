@@ -3,61 +3,123 @@
 Run by `dvc repro`, or alone as `python -m pipeline.manifest`.
 """
 
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import base, index, paths
+from pipeline.changes import CHANGES, NO_CHANGES, list_changes, new_classes
 from pipeline.errors import ImagesError
+from pipeline.leaks import LEAKS, find_leaks, list_leaks
+from pipeline.neighbours import Rows
 from pipeline.params import Params
-from pipeline.seen import NOTHING, read_seen
+from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.splits import NAMES, splits_of
 from pipeline.stage import main
 
 COLUMNS = ["id", "label", "md5"]
+MANIFESTS = {name: f"{name}.csv" for name in NAMES}
+_join = pc.binary_join_element_wise
+FILES = (*MANIFESTS.values(), LEAKS, CHANGES)
 
 
 def manifest(params: Params) -> str:
-    """Write the manifests and the base; returns what they come to."""
-    images = index.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "key"]).to_pandas().set_index("id", drop=False)
-    images["split"] = list(splits_of(images["key"], params.manifest))
-    train = images.loc[images["split"] == "train", "label"]
+    """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
+    images = index.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "source", "key", "descriptor"]).sort_by("id")
+    split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
+    labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
+    train = labels[split == "train"]
+    _check(train)
+    like = find_leaks(split, _rows(images["descriptor"]))
+    images = images.drop_columns(["key", "descriptor"])
+
+    # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
+    aside = paths.PROGRESS / "manifest"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for name, file in MANIFESTS.items():
+        _write(aside / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
+    _write(aside / LEAKS, list_leaks(images, split, like))
+
+    def admits(model: Path) -> bool:
+        # An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
+        now = positions(read_seen(model).ids, labels.index)
+        if params.manifest.on_removed == "ancestor" and (now < 0).any():
+            return False
+        return bool((split[now[now >= 0]] == "train").all())
+
+    chosen = base.settle(aside, params, admits)
+    before = read_seen(paths.BASE) if chosen.oid else None
+    _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
+    sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
+    paths.MANIFEST.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        (aside / file).replace(paths.MANIFEST / file)
+    shutil.rmtree(aside)
+    return sentence
+
+
+def _rows(descriptors: pa.ChunkedArray) -> Rows:
+    """The descriptors, shape (n, 64), in the memory that they lie in."""
+    column = descriptors.combine_chunks()
+    return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, 64)[column.offset :][: len(column)]
+
+
+def _check(train: "pd.Series[str]") -> None:
     if train.nunique() < 2:
         what = f"{train.nunique()} classes among the {len(train)} training images"
         raise ImagesError(paths.RAW, what, "add images: at least two classes are needed to tell apart")
 
-    aside = paths.PROGRESS / "manifest"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    for name in NAMES:
-        _write(images[images["split"] == name], aside / f"{name}.csv")
 
-    held_out = images.index[images["split"] != "train"]
+def _write(path: Path, table: pa.Table) -> None:
+    """Write `table`, all text, as UTF-8 CSV; quotes are only where a comma, a quote or a line break is in a value.
 
-    def admits(model: Path) -> bool:
-        seen = read_seen(model).ids
-        if params.manifest.on_removed == "ancestor" and not seen.isin(images.index).all():
-            return False
-        return not seen.isin(held_out).any()
-
-    chosen = base.settle(aside, params, admits)
-    paths.MANIFEST.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        (aside / f"{name}.csv").replace(paths.MANIFEST / f"{name}.csv")
-    shutil.rmtree(aside)
-
-    counts = ", ".join(f"{(images['split'] == name).sum():,} {name}" for name in NAMES)
-    before = read_seen(paths.BASE) if chosen.oid else NOTHING
-    change = before.compare(train)
-    return (
-        f"{counts}, {images['label'].nunique()} classes; {change.new:,} new to training, {change.removed:,} removed, "
-        f"{change.relabelled:,} relabelled; {chosen}"
-    )
+    pyarrow's own writer quotes every text, pandas' is slower, and what csv quotes depends on the version of Python.
+    """
+    columns = [_quoted(column.cast(pa.large_string())) for column in table.columns]
+    lines = _join(_join(*columns, _text(",")), _text(""), _text("\n"))
+    with path.open("wb") as file:
+        file.write(f"{','.join(table.column_names)}\n".encode())
+        for chunk in lines.chunks:
+            file.write(chunk.buffers()[2] or b"")
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _write(images: pd.DataFrame, path: Path) -> None:
-    images.sort_index().to_csv(path, columns=COLUMNS, index=False, lineterminator="\n", encoding="utf-8")
+def _quoted(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    special = pc.match_substring_regex(values, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return values
+    doubled = pc.replace_substring(values, '"', '""')
+    return pc.if_else(special, _join(_text('"'), doubled, _text('"'), _text("")), values)
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:
+    """How many images are where."""
+    listed = like < 0
+    counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in NAMES)
+    classes = pc.count_distinct(images["label"].filter(listed)).as_py()
+    left_out = np.count_nonzero(~listed)
+    told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
+    return f"{counts}, {classes} classes{told}"
+
+
+def _news(before: Seen | None, train: "pd.Series[str]") -> str:
+    """What has changed since the base was trained."""
+    counts = (before or NOTHING).compare(train)
+    new = len(new_classes(before, train)) if before else 0
+    told = f", {new:,} new {'class' if new == 1 else 'classes'}" if new else ""
+    return f"{counts.new:,} new to training, {counts.removed:,} removed, {counts.relabelled:,} relabelled{told}"
 
 
 if __name__ == "__main__":

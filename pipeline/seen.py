@@ -7,7 +7,10 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import CheckpointError
 from pipeline.lineage import ImageCounts
@@ -32,12 +35,14 @@ class Seen:
 
     def compare(self, labels: pd.Series[str]) -> ImageCounts:
         """How `labels`, those of a new training by id, differ from the last training's."""
-        common = self.labels.index.intersection(labels.index)
+        was = positions(labels.index, self.labels.index)
+        common = was >= 0
+        now = labels[common]
         return ImageCounts(
             total=len(labels),
-            new=len(labels) - len(common),
-            removed=len(self.labels) - len(common),
-            relabelled=int((self.labels[common].to_numpy() != labels[common].to_numpy()).sum()),
+            new=int((~common).sum()),
+            removed=len(self.labels) - int(common.sum()),
+            relabelled=int(self.labels.iloc[was[common]].set_axis(now.index).ne(now).sum()),
         )
 
     def then(self, labels: pd.Series[str]) -> Seen:
@@ -46,6 +51,16 @@ class Seen:
 
 
 NOTHING = Seen(labels=pd.Series(dtype=str), earlier=pd.Index([], dtype=str))
+
+
+def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]:
+    """Where in `among`, which are distinct, each of `ids` is, or −1; shape (len(ids),).
+
+    For a million ids pandas' `isin` takes ten seconds, and this half a second.
+    """
+    found = pc.index_in(*(pa.array(index.astype(str), pa.string()) for index in (ids, among)))
+    where: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+    return where
 
 
 def read_seen(model: Path) -> Seen:
@@ -61,8 +76,9 @@ def read_seen(model: Path) -> Seen:
             ids, codes, classes = arrays["ids"], arrays["labels"], arrays["classes"]
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise CheckpointError(path, f"not readable: {type(error).__name__}", "run `dvc checkout`") from None
-    text = ids.tobytes().hex()
-    index = pd.Index([text[start : start + 32] for start in range(0, len(text), 32)], dtype=str)
+    text = ids.tobytes().hex().encode()
+    cut = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(text) // 32, [None, pa.py_buffer(text)])
+    index = pd.Index(pd.array(cut.cast(pa.string()), dtype=str))
     last = codes != EARLIER
     return Seen(labels=pd.Series(classes[codes[last]], index=index[last], dtype=str), earlier=index[~last])
 

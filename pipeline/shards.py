@@ -21,6 +21,11 @@ def shard_number(path: Path) -> int:
     return int(path.stem)
 
 
+def last_shard(folder: Path) -> int:
+    """The highest number of a shard in `folder`, -1 where there is none."""
+    return max((shard_number(path) for path in folder.glob("*.tar")), default=-1)
+
+
 class ShardWriter:
     """Appends images to new shards in `folder`, the first one numbered `first`, until each holds `limit` bytes."""
 
@@ -66,10 +71,14 @@ def seal(path: Path, end: int) -> None:
     if end == 0:
         path.unlink()
         return
+    ending = bytes(-end % BLOCK) + END
     with path.open("r+b") as file:
+        file.seek(end)
+        if file.read() == ending:
+            return  # Nothing is written, since it may be published, and linked, already.
         file.truncate(end)
         file.seek(end)
-        file.write(bytes(-end % BLOCK) + END)
+        file.write(ending)
 
 
 class ShardReader:

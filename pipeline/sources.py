@@ -11,7 +11,9 @@ from pipeline.images import Refusal
 from pipeline.labels import LABELS, Labels, is_system_file, source_of
 from pipeline.raw import RawFile
 
-OUTSIDE = Refusal("no class folder", "images lie in a folder named after their class, or labels.csv names it")
+OUTSIDE = Refusal(
+    "no class folder", "images lie in a folder named after their class, in plain characters, or labels.csv names it"
+)
 SYSTEM = Refusal("system file", "left by an operating system")
 
 

@@ -4,15 +4,12 @@ An error that the user can mend becomes one line and exit 1, without a traceback
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 
 from pipeline import store
-from pipeline.errors import TreeringError, one_line
+from pipeline.console import complain, set_up_logging
 from pipeline.params import Params, read_params
-
-logger = logging.getLogger(__name__)
 
 
 def main(name: str, run: Callable[[Params], str]) -> None:
@@ -20,21 +17,14 @@ def main(name: str, run: Callable[[Params], str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{name}", description=sys.modules["__main__"].__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what happens, and tracebacks")
     verbose = parser.parse_args().verbose
-    logging.basicConfig(format=f"{name}: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
-    # At DEBUG these say more about themselves than about this stage.
-    for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logging(name, verbose=verbose)
     try:
         print(f"{name}: {run(read_params())}", flush=True)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         store.restore_outputs(name)
         print(f"{name}: interrupted; what was there before is as it was, and `dvc repro` begins again", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
         store.restore_outputs(name)
-        logger.debug("failed", exc_info=True)
-        fault = (
-            "" if isinstance(error, TreeringError) else f"{type(error).__name__} in `python -m pipeline.{name} -v`: "
-        )
-        print(f"{name}: error: {fault}{one_line(error)}", file=sys.stderr)
+        complain(name, error, f"python -m pipeline.{name} -v")
         sys.exit(1)

@@ -21,6 +21,7 @@ from pipeline.record import read_record
 if TYPE_CHECKING:
     from dvc.output import Output
     from dvc.repo import Repo
+    from dvc_data.hashfile.db import HashFileDB
 
 logger = logging.getLogger(__name__)
 
@@ -120,14 +121,25 @@ def restore_outputs(stage: str) -> None:
 
 def directory_hash(path: Path) -> str | None:
     """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte."""
-    from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db import HashFileDB
+    from dvc_objects.fs.local import localfs
+
+    return _directory_hash(path, HashFileDB(localfs, str(paths.PROGRESS)))
+
+
+def known_directory_hash(path: Path) -> str | None:
+    """The same, but files that DVC has hashed before, and that bear no sign of a change since, are not read."""
+    with open_repo() as repo:
+        return _directory_hash(path, repo.cache.local)
+
+
+def _directory_hash(path: Path, odb: HashFileDB) -> str | None:
+    from dvc_data.hashfile.build import build
     from dvc_objects.fs.local import localfs
 
     if not path.is_dir():
         return None
-    nowhere = HashFileDB(localfs, str(paths.PROGRESS))
-    _, _, obj = build(nowhere, str(path.resolve()), localfs, "md5", dry_run=True)
+    _, _, obj = build(odb, str(path.resolve()), localfs, "md5", dry_run=True)
     assert obj.hash_info is not None
     return str(obj.hash_info.value)
 

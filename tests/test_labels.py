@@ -1,10 +1,12 @@
 """The class of an image is the first folder below data/raw, archives being seen through."""
 
+from pathlib import Path
 from unicodedata import normalize
 
 import pytest
 
-from pipeline.labels import is_system_file, label_of, source_of
+from pipeline.errors import ImagesError
+from pipeline.labels import Labels, is_system_file, label_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,43 @@ def test_system_files(name: str) -> None:
 def test_other_files(name: str) -> None:
     """Other files are not mistaken for theirs."""
     assert not is_system_file(name)
+
+
+def test_file_names_classes_by_name_and_by_glob(tmp_path: Path) -> None:
+    """A name is stronger than a glob, a later line than an earlier one, and a folder weakest."""
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        'path,label,camera\n"a/*",all,1\na/1.png,"one, two",2\n"a/2*",two,1\nnone.png,typo,1\n', "utf-8-sig"
+    )
+    labels = Labels.read(path)
+    assert [labels.of(f"a/{number}.png", None) for number in (1, 2, 3)] == ["one, two", "two", "all"]
+    assert labels.of("b/1.png", None) == "b"
+    assert labels.of("1.png", None) is None
+    assert labels.unused == ["none.png"]
+
+
+def test_file_names_members_of_archives(tmp_path: Path) -> None:
+    """A member is named as refused.csv and the index name it."""
+    path = tmp_path / "labels.csv"
+    path.write_text('path,label\nmore.zip!/dog/1.png,wolf\n"*.tar!/*",other\n')
+    labels = Labels.read(path)
+    assert labels.of("more.zip", "dog/1.png") == "wolf"
+    assert labels.of("more.zip", "dog/2.png") == "dog"
+    assert labels.of("x.tar", "dog/2.png") == "other"
+
+
+def test_without_a_file_folders_decide(tmp_path: Path) -> None:
+    """labels.csv is optional."""
+    assert Labels.read(tmp_path / "labels.csv").of("a/1.png", None) == "a"
+
+
+@pytest.mark.parametrize(
+    "text", ["path,label\na/1.png\n", "file,class\na,b\n", "path,label\na/1.png,x/y\n", "a;b\nc;d\n"]
+)
+def test_malformed_file_is_one_line(tmp_path: Path, text: str) -> None:
+    """A file of another form is an error that says what form it should have."""
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(ImagesError, match="path,label") as error:
+        Labels.read(path)
+    assert "\n" not in str(error.value)

@@ -227,3 +227,38 @@ def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None
     cache = Path(".dvc/cache/files/md5")
     for name, md5 in first.snapshot(str(cache)).items():
         assert Path(name).relative_to(cache).as_posix().replace("/", "").removesuffix(".dir") == md5
+
+
+def test_damaged_shards_are_mended(first: Project) -> None:
+    """A stored image that was damaged or lost is decoded again, and dvc.lock ends up with sound ones."""
+    sound = first.lock()["manifest"]["outs"]
+    (shard,) = (first.root / "data/images").glob("*.tar")
+    content = bytearray(shard.read_bytes())
+    content[600] ^= 1
+    shard.unlink()
+    shard.write_bytes(content)
+    out = first.repro("manifest")
+    assert "1 stored images are damaged: decoding them again" in out
+    assert "120 images, 0 new, 0 removed, 0 refused; 1 decoded" in out
+    for shard in (first.root / "data/images").glob("*.tar"):
+        shard.unlink()
+    assert "120 decoded" in first.repro("manifest")
+    assert first.lock()["manifest"]["outs"] == sound
+
+
+def test_a_cold_start_on_purpose_is_recorded(first: Project) -> None:
+    """With `train.start: cold` there is no base, in dvc.lock either, and back on `warm` nothing is in the way."""
+    first.set_params(train={"start": "cold"})
+    assert "no base: train.start asks for a cold start" in first.repro("manifest")
+    assert (first.root / "data/base/none").exists()
+    first.set_params(train={"start": "warm"})
+    first.repro("manifest")
+    assert first.lock()["manifest"]["outs"]["data/base"] == first.lock()["train"]["deps"]["data/base"]
+
+
+def test_model_without_a_record_is_an_error(first: Project) -> None:
+    """Where dvc.lock was deleted, a model that is still there is not trained over from scratch."""
+    (first.root / "dvc.lock").unlink()
+    first.add_digits(120, 121)
+    out = first.repro(ok=False)
+    assert "dvc.lock: no record of the model in data/model; run `git checkout dvc.lock`" in out

@@ -1,0 +1,133 @@
+"""An archive without some of its members. Every other byte is copied as it is; nothing is unpacked.
+
+So members that nobody could pack again, encrypted ones say, stay what they are.
+"""
+
+import bz2
+import gzip
+import lzma
+import struct
+import tarfile
+import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+CHUNK = 2**20
+# Zip: a record of the central directory (APPNOTE 4.3.12) before its name, extra field and comment.
+RECORD = struct.Struct("<4s6H3L5H2L")
+OFFSET_AT = 42
+# In place of a number that does not fit; the number is in the extra field 1 (4.5.3), or in a second end record.
+ELSEWHERE = 2**32 - 1
+MANY = 2**16 - 1
+
+
+def write_remainder(path: Path, dropped: set[int], new: Path) -> None:
+    """Write the archive `path` to the file `new`, without the members at the positions `dropped`.
+
+    The positions are those of `archives.Member`. Raises one of `archives.BROKEN`.
+    """
+    with new.open("wb") as out:
+        if path.name.lower().endswith(".zip"):
+            _write_zip(path, dropped, out)
+        else:
+            _write_tar(path, dropped, out)
+
+
+def _write_zip(path: Path, dropped: set[int], out: BinaryIO) -> None:
+    with path.open("rb") as old, zipfile.ZipFile(old) as archive:
+        infos, start = archive.infolist(), archive.start_dir
+        records = _records(old, start, len(infos))
+        files = [info for info in infos if not info.is_dir()]
+        gone = {id(files[position]) for position in dropped}
+        kept = [(info, record) for info, record in zip(infos, records, strict=True) if id(info) not in gone]
+        # From its header to the next one, so with all that a member may have behind its data.
+        starts = sorted({info.header_offset for info in infos})
+        ends = dict(zip(starts, [*starts[1:], start], strict=True))
+        moved = {}
+        for begin in sorted({info.header_offset for info, _ in kept}):
+            moved[begin] = out.tell()
+            _copy(old, begin, ends[begin], out)
+        _end_zip(out, [_moved(record, moved[info.header_offset]) for info, record in kept], archive.comment)
+
+
+def _records(old: BinaryIO, start: int, count: int) -> list[bytes]:
+    old.seek(start)
+    directory, records, position = old.read(), [], 0
+    for _ in range(count):
+        name, extra, comment = RECORD.unpack_from(directory, position)[10:13]
+        end = position + RECORD.size + name + extra + comment
+        records.append(directory[position:end])
+        position = end
+    return records
+
+
+def _moved(record: bytes, offset: int) -> bytes:
+    """The record of a member that begins at `offset` now."""
+    *_, packed, unpacked, name, extra, _, _, _, _, before = RECORD.unpack_from(record)
+    if before != ELSEWHERE:
+        return _patched(record, OFFSET_AT, struct.pack("<L", offset))
+    position = RECORD.size + name
+    while position + 4 <= RECORD.size + name + extra:
+        kind, size = struct.unpack_from("<2H", record, position)
+        if kind == 1:
+            sizes = (packed, unpacked).count(ELSEWHERE)
+            return _patched(record, position + 4 + 8 * sizes, struct.pack("<Q", offset))
+        position += 4 + size
+    raise zipfile.BadZipFile("a member's place is missing")
+
+
+def _patched(record: bytes, position: int, value: bytes) -> bytes:
+    return record[:position] + value + record[position + len(value) :]
+
+
+def _end_zip(out: BinaryIO, records: list[bytes], comment: bytes) -> None:
+    start, count, size = out.tell(), len(records), sum(map(len, records))
+    out.writelines(records)
+    if count >= MANY or max(start, size) >= ELSEWHERE:
+        out.write(struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start))
+        out.write(struct.pack("<4sLQL", b"PK\6\7", 0, start + size, 1))
+    count, size, start = min(count, MANY), min(size, ELSEWHERE), min(start, ELSEWHERE)
+    out.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, start, len(comment)) + comment)
+
+
+def _write_tar(path: Path, dropped: set[int], out: BinaryIO) -> None:
+    with tarfile.open(path, errors="surrogateescape") as archive:
+        infos = list(archive)
+        old: Any = archive.fileobj
+        end = archive.offset
+        files = [info for info in infos if not info.isdir()]
+        gone = {id(files[position]) for position in dropped}
+        starts = [info.offset for info in infos]
+        with _packed_like(old, out) as new:
+            size = _copy(old, 0, starts[0], new)
+            for info, stop in zip(infos, [*starts[1:], end], strict=True):
+                if id(info) not in gone:
+                    size += _copy(old, info.offset, stop, new)
+            size += new.write(bytes(2 * tarfile.BLOCKSIZE))
+            new.write(bytes(-size % tarfile.RECORDSIZE))
+
+
+def _packed_like(old: Any, out: BinaryIO) -> AbstractContextManager[IO[bytes]]:
+    """`out`, or what compresses into it as `old` is compressed; no date and no name in it."""
+    if isinstance(old, gzip.GzipFile):
+        packed: Any = gzip.GzipFile("", "wb", fileobj=out, mtime=0)
+        return packed  # type: ignore[no-any-return] # an IO[bytes] in all but name
+    if isinstance(old, bz2.BZ2File):
+        return bz2.BZ2File(out, "wb")
+    if isinstance(old, lzma.LZMAFile):
+        return lzma.LZMAFile(out, "wb")
+    return nullcontext(out)
+
+
+def _copy(old: IO[bytes], begin: int, end: int, new: IO[bytes]) -> int:
+    """Copy the bytes from `begin` to `end`; returns their number."""
+    old.seek(begin)
+    left = end - begin
+    while left:
+        chunk = old.read(min(left, CHUNK))
+        if not chunk:
+            raise EOFError("the archive ends too early")
+        new.write(chunk)
+        left -= len(chunk)
+    return end - begin

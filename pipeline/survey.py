@@ -1,0 +1,159 @@
+"""What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
+
+from tqdm import tqdm
+
+from pipeline.archives import is_archive, is_unsafe, printable
+from pipeline.catalogue import list_archive
+from pipeline.decoding import KnownIds, Place, decode
+from pipeline.errors import ImagesError
+from pipeline.images import Refusal
+from pipeline.labels import LABELS, Labels, is_system_file, label_of, source_of
+from pipeline.params import Params
+from pipeline.sources import SYSTEM
+from pipeline.stock import Stock
+
+OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
+UNSAFE = Refusal("unsafe name", "no name for a class: it could not be unpacked on every system")
+
+
+class Found(NamedTuple):
+    """A place where an image is expected."""
+
+    place: Place
+    """Its path is absolute."""
+    name: str
+    """How it is named to people."""
+    label: str
+    """Its class, where there is no refusal."""
+    refusal: Refusal | None
+
+
+@dataclass
+class Survey:
+    """What was found."""
+
+    new: dict[tuple[str, str], Found] = field(default_factory=dict)
+    """The usable images that data/raw lacks, by label and id."""
+    known: set[tuple[str, str]] = field(default_factory=set)
+    """The images that are in data/raw already, by label and id."""
+    copies: Counter[str] = field(default_factory=Counter)
+    """How many more copies of these images were found, by label."""
+    refused: list[tuple[str, Refusal]] = field(default_factory=list)
+    """Where something cannot be used, and why not."""
+
+
+def survey(tops: Iterable[Path], label: str | None, params: Params) -> Survey:
+    """Look at every image in `tops`, as ingest would; `label`, where given, is the class of them all.
+
+    Raises:
+        ImagesError: one of `tops` is not there, or `label` cannot be the name of a class.
+    """
+    if label is not None:
+        label = _checked(label)
+    found = [one for top in tops for one in _find(top, label)]
+    todo, stock = [one for one in found if one.refusal is None], Stock()
+    outcomes = decode((one.place for one in todo), KnownIds(stock.ids), params.ingest, params.compute.workers)
+    bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
+    report = Survey(refused=[(one.name, one.refusal) for one in found if one.refusal is not None])
+    usable: list[tuple[Found, str]] = []
+    labels: dict[str, set[str]] = {}
+    for one, outcome in zip(todo, bar, strict=True):
+        if isinstance(outcome.result, Refusal):
+            report.refused.append((one.name, outcome.result))
+        else:
+            assert outcome.id is not None
+            usable.append((one, outcome.id))
+            labels.setdefault(outcome.id, set()).add(one.label)
+    for one, image_id in usable:
+        _sort_in(report, one, image_id, labels[image_id], stock)
+    report.refused.sort()
+    return report
+
+
+def is_label(name: str) -> bool:
+    """Whether a folder of this name, in an archive in data/raw, is a class of that name."""
+    inside = f"{name}/x"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    kept = label_of("x.zip", inside) == normalize("NFC", name)
+    return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
+
+
+def _sort_in(report: Survey, one: Found, image_id: str, labels: set[str], stock: Stock) -> None:
+    known = stock.label(image_id)
+    if len(labels) > 1:
+        report.refused.append((one.name, Refusal("two labels", f"the same image lies in {', '.join(sorted(labels))}")))
+    elif (one.label, image_id) in report.new or (one.label, image_id) in report.known:
+        report.copies[one.label] += 1
+    elif known == one.label:
+        report.known.add((one.label, image_id))
+    elif known is not None:
+        detail = f"in data/raw it is of class {known}; `pipeline remove {image_id}` takes it out"
+        report.refused.append((one.name, Refusal("two labels", detail)))
+    else:
+        report.new[one.label, image_id] = one
+
+
+def _checked(label: str) -> str:
+    if not is_label(label) or "/" in label:
+        raise ImagesError("--label", f"{label!r} cannot be the name of a class", "give a plain name, without / in it")
+    return normalize("NFC", label)
+
+
+def _find(top: Path, label: str | None) -> Iterator[Found]:
+    if not os.path.lexists(top):
+        raise ImagesError(top, "no such file or folder", "check the path")
+    labels = Labels.read(top / LABELS) if top.is_dir() else Labels([])
+    for file in _files(top):
+        inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
+        if inside == LABELS and file != top:
+            continue
+        for place, unreadable in _places(file):
+            own = label if label is not None else labels.of(inside, place.member)
+            refusal = unreadable or _refusal(own)
+            yield Found(place, source_of(printable(str(file)), place.member), own or "", refusal)
+
+
+def _refusal(label: str | None) -> Refusal | None:
+    if label is None:
+        return OUTSIDE
+    return None if is_label(label) else UNSAFE
+
+
+def _places(file: Path) -> Iterator[tuple[Place, Refusal | None]]:
+    place = Place(str(file.absolute()))
+    if is_system_file(file.name):
+        yield place, SYSTEM
+    elif not file.is_file():  # A pipe would be waited for.
+        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file")
+    elif is_archive(file.name):
+        for member in list_archive(file):
+            yield Place(place.path, member.name, member.position), member.refusal
+    else:
+        yield place, None
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """The files in `top`, sorted folder by folder, or `top` itself; links are followed, but not in circles."""
+    if not top.is_dir():
+        yield top
+        return
+    seen: set[str] = set()
+    for folder, below, files in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        yield from (Path(folder, name) for name in sorted(files))

@@ -1,0 +1,316 @@
+"""What `manifest` writes: splits without leaks, and what has changed since the base was trained."""
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator
+from hashlib import md5
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import base, index, manifest, paths
+from pipeline.base import Base
+from pipeline.changes import list_changes
+from pipeline.errors import ImagesError, MissingDataError
+from pipeline.params import Params, read_params
+from pipeline.seen import NOTHING, Seen, write_seen
+from pipeline.splits import split_of
+
+ROOT = Path(__file__).parent.parent
+HEADERS = {
+    "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
+    "changes.csv": ["change", "id", "label", "before"],
+    "train.csv": ["id", "label", "md5"],
+}
+
+
+class Made(NamedTuple):
+    """A made-up image."""
+
+    id: str
+    label: str
+    key: str
+    descriptor: bytes
+
+
+def digest(text: str) -> str:
+    """An id for `text`."""
+    return md5(text.encode()).hexdigest()
+
+
+def shows(number: int) -> bytes:
+    """The descriptor of an image that resembles no other."""
+    row = np.random.default_rng(number).integers(-60, 60, 64).astype(np.int8)
+    row[:2] = 6, 0
+    return row.tobytes()
+
+
+def keys(split: str, params: Params) -> Iterator[str]:
+    """Keys of images in `split`, without end."""
+    number = 0
+    while True:
+        key = digest(f"key {number}")[:16]
+        if split_of(key, params.manifest) == split:
+            yield key
+        number += 1
+
+
+def images(split: str, count: int, *, first: int = 0) -> list[Made]:
+    """So many images in `split`, in two classes, that resemble no others but those of the same numbers."""
+    some = zip(range(first, first + count), keys(split, read_params()), strict=False)
+    return [Made(digest(f"{split} {n}"), "cat" if n % 2 else "dog", key, shows(n)) for n, key in some]
+
+
+def write(made: list[Made]) -> None:
+    """Write the index of `made`."""
+    columns = {name: [image[column] for image in made] for column, name in enumerate(Made._fields)}
+    columns["source"] = [f"{image.label}/{image.id[:4]}.png" for image in made]
+    columns["md5"] = [digest(image.id) for image in made]
+    whole = [0] * len(made)
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({name: columns.get(name, whole) for name in index.SCHEMA.names}, index.SCHEMA), index.INDEX)
+
+
+def run(made: list[Made]) -> str:
+    """Run the stage on `made`; returns what it says."""
+    write(made)
+    return manifest.manifest(read_params())
+
+
+def lines(name: str) -> list[list[str]]:
+    """The lines of a file in data/manifest, after its header."""
+    with (paths.MANIFEST / name).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == HEADERS.get(name, HEADERS["train.csv"])
+    return rows
+
+
+def ids(name: str) -> list[str]:
+    """The ids in a manifest."""
+    return [row[0] for row in lines(f"{name}.csv")]
+
+
+def snapshot() -> dict[str, bytes]:
+    """What is in data/manifest."""
+    return {path.name: path.read_bytes() for path in paths.MANIFEST.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Seen], None]:
+    """Makes the base one that has seen what it is told."""
+
+    def make(seen: Seen) -> None:
+        def settle(_aside: Path, _params: Params, admits: Callable[[Path], bool]) -> Base:
+            paths.BASE.mkdir(parents=True, exist_ok=True)
+            write_seen(seen, paths.BASE)
+            return Base(oid="f" * 32 if admits(paths.BASE) else None, reason="")
+
+        monkeypatch.setattr(base, "settle", settle)
+
+    return make
+
+
+def test_without_leaks() -> None:
+    """Where nothing resembles anything, every image is in its split, and the lists are empty."""
+    made = images("train", 10) + images("val", 5, first=10) + images("test", 4, first=20)
+    said = run(made[::-1])
+    assert said.startswith("10 train, 5 val, 4 test, 2 classes; 10 new to training, 0 removed, 0 relabelled; no base")
+    assert {name: len(ids(name)) for name in ("train", "val", "test")} == {"train": 10, "val": 5, "test": 4}
+    assert snapshot().keys() == {"train.csv", "val.csv", "test.csv", "leaks.csv", "changes.csv"}
+    assert (paths.MANIFEST / "leaks.csv").read_bytes() == b"id,label,split,source,like,like_source\n"
+    assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
+
+
+def test_leaks_are_left_out_and_listed() -> None:
+    """A val or test image like one in train, or a test image like one in val, is in no manifest but in leaks.csv."""
+    train, val, test = images("train", 10), images("val", 4, first=7), images("test", 8, first=9)
+    said = run(train + val + test)
+    # Numbers 7 to 9 are in train, 10 is in val as well as in test, the others are seen once.
+    assert said.startswith(
+        "10 train, 1 val, 6 test, 2 classes, 5 left out as near-duplicates (data/manifest/leaks.csv); "
+    )
+    assert ids("train") == sorted(image.id for image in train)
+    assert ids("val") == [val[3].id]
+    assert ids("test") == sorted(image.id for image in test[2:])
+    pairs = [("val", val[0], train[7]), ("val", val[1], train[8]), ("val", val[2], train[9])]
+    pairs += [("test", test[0], train[9]), ("test", test[1], val[3])]
+    expected = [
+        [one.id, one.label, split, f"{one.label}/{one.id[:4]}.png", like.id, f"{like.label}/{like.id[:4]}.png"]
+        for split, one, like in pairs
+    ]
+    assert lines("leaks.csv") == sorted(expected)
+
+
+def test_a_left_out_val_image_keeps_no_test_image_out() -> None:
+    """What is left out of val steers nothing, so a test image may resemble it."""
+    row = np.frombuffer(shows(0), np.int8).copy()
+    step, two = row.copy(), row.copy()
+    step[2:] += 2  # Near to both, which are not near to each other.
+    two[2:] += 4
+    train = images("train", 4, first=100)
+    train[0] = train[0]._replace(descriptor=row.tobytes())
+    val = images("val", 1)[0]._replace(descriptor=step.tobytes())
+    test = images("test", 1)[0]._replace(descriptor=two.tobytes())
+    run([*train, val, test])
+    assert (ids("val"), ids("test")) == ([], [test.id])
+
+
+def test_a_copy_in_train_takes_an_image_out_of_test_and_never_into_train() -> None:
+    """As images come and go, a test image is in test or left out, and train is not touched."""
+    train, test = images("train", 10), images("test", 5, first=20)
+    copy = images("train", 12)[-1]._replace(descriptor=test[0].descriptor)
+    run(train + test)
+    before = snapshot()
+    assert "1 left out" in run([*train, copy, *test])
+    assert ids("test") == sorted(image.id for image in test[1:])
+    assert ids("train") == sorted(image.id for image in [*train, copy])
+    run(train + test)
+    assert snapshot() == before
+
+
+def test_left_out_images_are_held_out(trained: Callable[[Seen], None]) -> None:
+    """A base that was trained on an image that is left out now is not started from."""
+    train, test = images("train", 10), images("test", 1)
+    labels = pd.Series({image.id: image.label for image in train}, dtype=str)
+    trained(NOTHING.then(labels))
+    assert "1 left out" in (said := run(train + test))
+    assert said.endswith("base ffffffff…")
+    trained(Seen(labels=labels, earlier=pd.Index([test[0].id], dtype=str)))
+    assert "no base" in run(train + test)
+
+
+@pytest.mark.parametrize("on_removed", ["keep", "ancestor"])
+def test_removed_images(trained: Callable[[Seen], None], on_removed: str) -> None:
+    """A base that was trained on an image that is gone is started from, unless params.yaml says otherwise."""
+    params = paths.PARAMS.read_text().replace("on_removed: keep", f"on_removed: {on_removed}")
+    paths.PARAMS.write_text(params)
+    train = images("train", 10)
+    trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
+    assert ("no base" in run(train[1:])) == (on_removed == "ancestor")
+
+
+def test_same_images_give_the_same_bytes() -> None:
+    """The files depend on nothing but the images, not on their order in the index either."""
+    made = images("train", 30) + images("val", 8, first=25) + images("test", 20, first=25)
+    run(made)
+    before = snapshot()
+    run(made[::-1])
+    assert snapshot() == before
+    assert before["train.csv"].startswith(b"id,label,md5\n")
+    assert b"\r" not in b"".join(before.values())
+
+
+@pytest.mark.parametrize("label", ["a,b", 'say "x"', "é", "two\nlines", "a\rb", " ", "NA", "'", '"'])
+def test_any_label_can_be_read_back(label: str) -> None:
+    """Whatever a class is called, the manifests say so."""
+    made = [image._replace(label=label if image.label == "cat" else image.label) for image in images("train", 4)]
+    run(made)
+    assert [row[1] for row in lines("train.csv")] == [image.label for image in sorted(made)]
+    frame = pd.read_csv(paths.MANIFEST / "train.csv", dtype=str, keep_default_na=False)
+    assert frame["label"].tolist() == [image.label for image in sorted(made)]
+
+
+def test_plain_labels_are_written_plainly() -> None:
+    """Manifests have the bytes that pandas writes, which earlier versions wrote them with."""
+    made = [image._replace(label=f'{image.label}, "é"') for image in images("train", 6)]
+    run(made)
+    rows = [(image.id, image.label, digest(image.id)) for image in sorted(made)]
+    pd.DataFrame(rows, columns=HEADERS["train.csv"]).to_csv("expected.csv", index=False, lineterminator="\n")
+    assert (paths.MANIFEST / "train.csv").read_bytes() == Path("expected.csv").read_bytes()
+
+
+def test_changes(trained: Callable[[Seen], None]) -> None:
+    """Images that came, went or have another label, and classes that came or went, each have a line."""
+    a, b, c, d, e = sorted(images("train", 5))
+    trained(NOTHING.then(pd.Series({e.id: "cat", b.id: "dog", c.id: "dog", a.id: "emu"}, dtype=str)))
+    held_out = images("test", 1, first=50)[0]._replace(label="yak")
+    made = [
+        b._replace(label="dog"),
+        c._replace(label="cat"),
+        d._replace(label="fox"),
+        e._replace(label="cat"),
+        held_out,
+    ]
+    said = run(made)
+    assert said.endswith("; 1 new to training, 1 removed, 1 relabelled, 1 new class; base ffffffff…")
+    assert lines("changes.csv") == [
+        ["added", d.id, "fox", ""],
+        ["new class", "", "fox", ""],
+        ["relabelled", c.id, "cat", "dog"],
+        ["removed", a.id, "emu", ""],
+        ["vanished class", "", "emu", ""],
+    ]
+
+
+def test_no_changes(trained: Callable[[Seen], None]) -> None:
+    """Against its own training nothing has changed."""
+    train = images("train", 10)
+    trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
+    assert "0 new to training, 0 removed, 0 relabelled; base" in run(train)
+    assert lines("changes.csv") == []
+
+
+def test_changes_agree_with_the_counts() -> None:
+    """The lines are as many as the counts say, sorted by change and id, in whatever order images are given."""
+    random = np.random.default_rng(0)
+    names = np.array([digest(str(number)) for number in range(300)])
+    before, now = (
+        pd.Series(random.choice(["cat", "dog", "emu"], 200), index=random.permutation(names)[:200], dtype=str)
+        for _ in range(2)
+    )
+    table = list_changes(NOTHING.then(before), now).to_pandas()
+    counts = NOTHING.then(before).compare(now)
+    assert table["change"].value_counts().to_dict() == {
+        "added": counts.new,
+        "removed": counts.removed,
+        "relabelled": counts.relabelled,
+    }
+    assert table.equals(table.sort_values(["change", "id"], ignore_index=True))
+    relabelled = table[table["change"] == "relabelled"].set_index("id")
+    assert relabelled["label"].to_dict() == now[relabelled.index].to_dict()
+    assert relabelled["before"].to_dict() == before[relabelled.index].to_dict()
+
+
+def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the base is nowhere to be had, all of data/manifest is as it was."""
+    run(images("train", 10))
+    before = snapshot()
+
+    def lost(*_: object) -> Base:
+        raise MissingDataError("data/model", "lost", "find it")
+
+    monkeypatch.setattr(base, "settle", lost)
+    with pytest.raises(MissingDataError):
+        run(images("train", 12))
+    assert snapshot() == before
+
+
+def test_files_are_replaced_and_never_written_into() -> None:
+    """A file that is a link into DVC's cache leaves what it links to as it was."""
+    run(images("train", 10))
+    before = snapshot()
+    for name in before:
+        Path(f"kept-{name}").hardlink_to(paths.MANIFEST / name)
+    run(images("train", 12) + images("test", 2))
+    assert {name: Path(f"kept-{name}").read_bytes() for name in before} == before
+    assert snapshot()["train.csv"] != before["train.csv"]
+    assert not (paths.PROGRESS / "manifest").exists()
+
+
+def test_one_class_is_an_error() -> None:
+    """With less than two classes to train on nothing is written."""
+    with pytest.raises(ImagesError, match="two classes"):
+        run([image._replace(label="cat") for image in images("train", 4)] + images("test", 4, first=10))
+    assert not paths.MANIFEST.exists()
