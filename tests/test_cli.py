@@ -194,12 +194,12 @@ def test_labels(here: Path, capsys: Capture) -> None:
     assert cli.main(["add", "photos/2.png"]) == 1
     assert "no image in it can be used" in capsys.readouterr().err
     assert not paths.RAW.exists()
-    for label, prefix in (('a "b", c%\\d\n', 'a "b", c%\\d\n'), ("cafe\u0301", "café")):
+    for label, prefix in (('a "b", c%\\d', 'a "b", c%\\d'), ("cafe\u0301", "café")):
         assert cli.main(["add", "photos", "--label", label]) == 0
         (archive,) = paths.RAW.iterdir()
         assert {name.rpartition("/")[0] for name in members(archive)} == {prefix}
         archive.unlink()
-    for label in ("", ".", "..", "a/b", "c:", "..\\x", "\0", "__MACOSX", "\udcff"):
+    for label in ("", ".", "..", "a/b", "c:", "..\\x", "\0", "a\nb", "__MACOSX", "\udcff"):
         assert cli.main(["add", "photos", "--label", label]) == 1
         assert "cannot be the name of a class" in capsys.readouterr().err
     (here / "photos/labels.csv").write_text("path,label\n2.png,owl\n")
@@ -246,12 +246,12 @@ def test_hostile_names(here: Path, capsys: Capture) -> None:
     (photos / "broken.zip").write_bytes(b"PK\3\4")
     assert cli.main(["add", "photos"]) == 0
     (archive,) = paths.RAW.iterdir()
-    assert {name.rpartition("/")[0] for name in members(archive)} == {"ca\x1b[31mt", "..x", "caf\\xe9", "cat"}
+    assert {name.rpartition("/")[0] for name in members(archive)} == {"..x", "caf\\xe9", "cat"}
     out = capsys.readouterr().out
     assert "\x1b" not in out
     for said in ("c:/2.png: unsafe name", "pipe.png: unreadable (not a file)", "gone.png: unreadable (no such file)"):
         assert said in out
-    for said in ("evil.zip!/../5.png: unsafe name", "broken.zip: broken archive"):
+    for said in ("evil.zip!/../5.png: unsafe name", "broken.zip: broken archive", "1\\n.png: no class folder"):
         assert said in out
     assert not list(here.rglob("[56].png"))
     assert cli.main(["check", "photos"]) == 1

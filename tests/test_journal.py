@@ -119,14 +119,15 @@ def test_kill_after_publishing_loses_nothing() -> None:
     with journal() as opened:
         pass
     opened.publish(paths.IMAGES)
-    with journal(after=0) as opened:
-        assert {fact["shard"] for fact in opened.facts.values()} == {1}
+    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(2)]
+    with journal(after=1) as opened:
+        assert {fact["shard"] for fact in opened.facts.values()} == {2, 3}
         opened.add(image_id(3), picture(3))
-        assert opened.facts[image_id(3)]["shard"] == 2
+        assert opened.facts[image_id(3)]["shard"] == 4
     opened.publish(paths.IMAGES)
     opened.discard()
     assert not FOLDER.exists()
-    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(3)]
+    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(5)]
 
 
 def test_shards_of_others_are_never_replaced() -> None:
