@@ -3,7 +3,7 @@
 The grey image is projected onto its lowest cosine terms, with exact integrals over the pixels, so that an image of
 any size, even 1 × 1, has the same terms as a scaled copy of itself. Rounded coarsely they are the *key*, equal for
 most copies, which decides on the split; rounded finely they are the *descriptor*, by which near-duplicates are found.
-docs/benchmarks.md compares both with the usual perceptual hashes.
+docs/benchmarks.md compares the key with the usual perceptual hashes.
 """
 
 from functools import lru_cache

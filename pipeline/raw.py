@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline import paths, store
-from pipeline.errors import RecordError
+from pipeline.errors import RecordError, one_line
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.state import StateBase
@@ -32,11 +33,17 @@ def raw_files() -> list[RawFile]:
     """
     if not paths.RAW_DVC.exists():
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
-    oid = YAML(typ="safe").load(paths.RAW_DVC)["outs"][0]["md5"]
+    try:
+        oid = YAML(typ="safe").load(paths.RAW_DVC)["outs"][0]["md5"]
+    except (YAMLError, ValueError, LookupError, TypeError) as error:
+        what = f"not a file of DVC's ({one_line(error)})"
+        raise RecordError(
+            paths.RAW_DVC, what, f"run `git checkout {paths.RAW_DVC}`, or end the merge that it is in"
+        ) from None
     with store.open_repo() as repo:
         entries = store.listing(repo, oid)
     if entries is None:
-        mend = f"run `dvc commit {paths.RAW_DVC}`, or `dvc pull {paths.RAW_DVC}`"
+        mend = f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit"
         raise RecordError(paths.RAW_DVC, f"its listing {oid} is not in DVC's cache", mend)
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
 

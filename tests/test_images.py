@@ -480,3 +480,20 @@ def test_any_damage(data: st.DataObject, base: bytes, params: Ingest) -> None:
     for place, value in data.draw(st.lists(st.tuples(position, st.integers(0, 255)), min_size=1, max_size=5)):
         damaged[place] = value
     check_any(bytes(damaged), params)
+
+
+def test_what_is_appended_is_left_out() -> None:
+    """An image with megabytes of something else behind it is written anew, without them."""
+    raw = encoded(SMALL, "PNG") + bytes(10**6)
+    stored = uniform(raw)
+    assert len(stored.data) < 10**5
+    assert np.array_equal(pixels(opened(stored)), pixels(SMALL))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_size_moves_no_image_to_another_split(kind: str) -> None:
+    """What an image shows is judged independently of the size at which it is stored."""
+    photograph = Image.fromarray(load_sample_image("china.jpg"))
+    raw = encoded(photograph.resize((2000, 1300)), kind)
+    shown = {uniform(raw, RGB.model_copy(update={"size": size})).shows for size in (8, 20, 64, 256, 512)}
+    assert len(shown) == 1
