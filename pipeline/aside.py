@@ -5,7 +5,6 @@ What is in data/raw may be a link into DVC's cache, so nothing is ever written i
 
 import fcntl
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import ImagesError
+from pipeline.publish import put
 
 FOLDER = paths.PROGRESS / "raw"
 # What the names begin with of the archives that `pipeline add` and `pipeline pack` make.
@@ -42,19 +42,6 @@ def alone() -> Iterator[Path]:
             yield FOLDER
         finally:
             shutil.rmtree(FOLDER, ignore_errors=True)
-
-
-def put(file: Path, target: Path) -> None:
-    """Move `file` to `target`, which may exist, so that it is there for good once this returns."""
-    with file.open("rb") as whole:
-        os.fsync(whole.fileno())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(file, target)  # noqa: PTH105 (a test makes it fail)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Path:

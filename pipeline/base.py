@@ -14,7 +14,7 @@ from pipeline import paths, store
 from pipeline.errors import RecordError
 from pipeline.lineage import LINEAGE, read_lineage
 from pipeline.params import Params
-from pipeline.publish import replace_directory, write_text
+from pipeline.publish import put_directory
 from pipeline.record import StageRecord, read_record
 
 MODEL, BASE = paths.MODEL.as_posix(), paths.BASE.as_posix()
@@ -89,7 +89,7 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     else:
         base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
-        replace_directory(paths.BASE, aside)
+        put_directory(aside, paths.BASE)
     shutil.rmtree(aside, ignore_errors=True)
     return base
 
@@ -141,7 +141,7 @@ def _none_of_hash(oid: str, aside: Path) -> Base | None:
 def _write_none(aside: Path, reason: str) -> Base:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    write_text(aside / NONE, reason + "\n")
+    (aside / NONE).write_text(reason + "\n", encoding="utf-8")
     return Base(oid=None, reason=reason)
 
 

@@ -15,6 +15,8 @@ from pipeline.model import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 
+MEND = f"lower train.lr in {PARAMS}; the model is as it was"
+
 
 class Classifier(pl.LightningModule):
     """Trains `network` for one generation of `steps` steps."""
@@ -29,11 +31,20 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of `batch`."""
         loss: Tensor = self._loss(self.network(batch.images), batch.targets)
-        # Reading a number from an accelerator makes it wait, so not at every step.
+        # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
-            mend = f"lower train.lr in {PARAMS}; the model is as it was"
-            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", mend)
+            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", MEND)
         return loss
+
+    def check(self) -> None:
+        """Look whether what was trained is of use.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        for name, weight in self.network.state_dict().items():
+            if not torch.isfinite(weight).all():
+                raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", MEND)
 
     def validation_step(self, batch: Batch) -> None:
         """Log the share of `batch` that is classified right."""

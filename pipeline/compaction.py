@@ -4,7 +4,6 @@ Each run appends a shard of its own, so they pile up; and what was removed from 
 """
 
 import hashlib
-import os
 import shutil
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from pipeline import index, paths
 from pipeline.errors import ImagesError
+from pipeline.publish import put
 from pipeline.shards import BLOCK, ShardReader, ShardWriter, last_shard, shard_name
 
 # So many small shards may lie about.
@@ -49,9 +49,7 @@ def compact(table: pa.Table, *, limit: int) -> pa.Table:
             suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
             shards[row], offsets[row] = writer.append(f"{image_id}.{suffix}", data)
     for path in aside.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.replace(paths.IMAGES / path.name)
+        put(path, paths.IMAGES / path.name)
     for name, values in (("shard", shards), ("offset", offsets)):
         field = table.schema.field(name)
         table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))

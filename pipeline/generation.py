@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import pandas as pd
 
 from pipeline import paths, store
-from pipeline.base import reason_for_none, short
+from pipeline.base import WANTED, reason_for_none, short
 from pipeline.checkpoint import CHECKPOINT, COLD, Checkpoint, read_checkpoint, spec_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage import Budget, Lineage, read_lineage
+from pipeline.loader import steps_per_epoch
 from pipeline.model import Spec
 from pipeline.params import Params
 from pipeline.seen import NOTHING, Seen, read_seen
@@ -48,16 +48,13 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
         mode=params.ingest.mode,
         classes=tuple(sorted(labels.unique())),
     )
-    none = reason_for_none(paths.BASE)
-    if params.train.start == "cold" or none is not None:
-        reason = "train.start: cold" if params.train.start == "cold" else str(none)
-        return _cold(params, labels, spec, reason)
-    return _warm(params, labels, spec)
+    reason = WANTED if params.train.start == "cold" else reason_for_none(paths.BASE)
+    return _warm(params, labels, spec) if reason is None else _cold(params, labels, spec, reason)
 
 
 def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Generation:
     epochs = params.train.epochs
-    steps = epochs * batches(len(labels), params)
+    steps = epochs * steps_per_epoch(len(labels), params.train)
     lineage = Lineage(
         generation=1,
         start="cold",
@@ -76,7 +73,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     _check_fits(old, wanted)
     classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
     epochs = params.train.warm_epochs
-    steps = epochs * batches(len(labels), params)
+    steps = epochs * steps_per_epoch(len(labels), params.train)
     images = seen.compare(labels)
     lineage = Lineage(
         generation=before.generation + 1,
@@ -89,11 +86,6 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     )
     spec = wanted.model_copy(update={"classes": classes})
     return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels))
-
-
-def batches(images: int, params: Params) -> int:
-    """Steps in an epoch over so many images; the last one may be smaller."""
-    return math.ceil(images / params.train.batch_size)
 
 
 def _check_fits(old: Spec, wanted: Spec) -> None:

@@ -3,7 +3,6 @@
 It is written last, so what it names is there.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import paths, store
+from pipeline.publish import put
 from pipeline.record import read_record
 
 INDEX = paths.IMAGES / "index.parquet"
@@ -86,9 +86,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     """
     if path.exists() and read_table(path, table.schema).equals(table, check_metadata=True):
         return
-    aside = path.with_name(path.name + ".new")
-    with aside.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = paths.PROGRESS / path.name
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, aside, compression="zstd")
+    put(aside, path)

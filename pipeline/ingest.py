@@ -48,7 +48,7 @@ def ingest(params: Params) -> str:
             base.secure(params)  # Better now than after hours of decoding.
         outcomes = decode(todo, KnownIds(known), params.ingest, params.compute.workers)
         bar = tqdm(outcomes, "decoding", len(todo), unit=" images", disable=None)
-        passing = _keep(bar, dict(files), contents, journal)
+        passing, decoded = _keep(bar, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     facts = before.table.select(FACTS.names)
     if journal.facts:
@@ -64,7 +64,7 @@ def ingest(params: Params) -> str:
     ids = after.ids
     sentence = (
         f"{len(ids):,} images, {len(ids - old_ids):,} new, {len(old_ids - ids):,} removed, "
-        f"{len(refused):,} refused{f' ({REFUSED})' if refused else ''}; {len(todo):,} decoded"
+        f"{len(refused):,} refused{f' ({REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:
         sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"
@@ -108,13 +108,14 @@ def _unread(found: Iterable[Source], known: set[str], disputed: set[str]) -> lis
 
 def _keep(
     outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal
-) -> dict[Place, Refusal]:
+) -> tuple[dict[Place, Refusal], int]:
     """Write images into `journal`, and into `contents` what the members of archives are.
 
     Returns:
-        the places that could not be read this time.
+        the places that could not be read this time, and how many images were decoded.
     """
     passing: dict[Place, Refusal] = {}
+    decoded = 0
     for place, image_id, result in outcomes:
         if image_id is None:
             assert isinstance(result, Refusal)
@@ -127,9 +128,11 @@ def _keep(
             contents[md5s[place.path]][place.position].id = image_id
         elif image_id != md5s[place.path]:
             passing[place] = CHANGED
-        if result is not None and image_id not in journal.facts:
-            journal.add(image_id, result)
-    return passing
+        if result is not None:
+            decoded += 1
+            if image_id not in journal.facts:
+                journal.add(image_id, result)
+    return passing, decoded
 
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:

@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import CheckpointError
-from pipeline.publish import write_text
 
 LINEAGE = "lineage.json"
 
@@ -64,4 +63,4 @@ def read_lineage(model: Path) -> Lineage:
 
 def write_lineage(lineage: Lineage, model: Path) -> None:
     """Write `lineage` into the folder `model`."""
-    write_text(model / LINEAGE, lineage.model_dump_json(indent=2) + "\n")
+    (model / LINEAGE).write_text(lineage.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -64,7 +64,7 @@ class TrainLoader:
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self._keys) / self._params.batch_size)
+        return steps_per_epoch(len(self._keys), self._params)
 
     def __iter__(self) -> Iterator[Batch]:
         seed = self._params.seed
@@ -86,6 +86,11 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iteration after `state`'s position."""
         self._start = self._position = state["position"]
+
+
+def steps_per_epoch(images: int, params: Train) -> int:
+    """How many batches `TrainLoader` makes of so many images."""
+    return math.ceil(images / params.batch_size)
 
 
 def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:

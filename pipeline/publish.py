@@ -1,8 +1,37 @@
-"""Writing outputs so that whoever looks, even after a kill, sees the old file or the new one, whole."""
+"""Putting outputs in place so that whoever looks, even after a kill, sees the old one or the new one, whole.
+
+They are made in data/.progress, on the same disk, and moved: what is half made is never inside an output.
+"""
 
 import os
 import shutil
 from pathlib import Path
+
+from pipeline import paths
+
+
+def put(file: Path, target: Path) -> None:
+    """Move `file` to `target`, which may exist, so that it is there for good once this returns."""
+    with file.open("rb") as whole:
+        os.fsync(whole.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(file, target)  # noqa: PTH105 (a test makes it fail)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def put_directory(new: Path, path: Path) -> None:
+    """Put the directory `new` in the place of `path`. A kill in between leaves `path` missing, never mixed."""
+    old = new.with_name(f"{new.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        path.replace(old)
+    new.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -10,20 +39,7 @@ def write_text(path: Path, text: str) -> None:
     content = text.encode()
     if path.exists() and path.read_bytes() == content:
         return
-    aside = path.with_name(path.name + ".new")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def replace_directory(path: Path, new: Path) -> None:
-    """Put the directory `new` in the place of `path`. A kill in between leaves `path` missing, never mixed."""
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        path.replace(old)
-    new.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
+    aside = paths.PROGRESS / path.name
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    aside.write_bytes(content)
+    put(aside, path)

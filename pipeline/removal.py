@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from pipeline import archives, paths
 from pipeline.archives import is_archive
-from pipeline.aside import put
 from pipeline.catalogue import Catalogue, read_catalogue
 from pipeline.decoding import MAX_FILE
 from pipeline.errors import ImagesError, RecordError, one_line
 from pipeline.labels import Labels
+from pipeline.publish import put
 from pipeline.raw import RawFile, changed_files, raw_files
 from pipeline.remainder import write_remainder
 from pipeline.sources import Source, list_new_archives, sources

@@ -21,7 +21,7 @@ from pipeline.lineage import write_lineage
 from pipeline.loader import EvalLoader, TrainLoader
 from pipeline.model import build
 from pipeline.params import Params
-from pipeline.publish import replace_directory
+from pipeline.publish import put_directory
 from pipeline.seen import write_seen
 from pipeline.stage import main
 from pipeline.warm import warm_start
@@ -42,7 +42,7 @@ def train(params: Params) -> str:
     trainer.save_checkpoint(new / CHECKPOINT, weights_only=False)
     write_lineage(generation.lineage, new)
     write_seen(generation.seen, new)
-    replace_directory(paths.MODEL, new)
+    put_directory(new, paths.MODEL)
     shutil.rmtree(PROGRESS)
     accuracy = trainer.callback_metrics.get("val_accuracy")
     measured = "no validation images" if accuracy is None else f"{accuracy:.1%} right on the validation images"
@@ -84,6 +84,7 @@ def fit(generation: Generation, params: Params) -> pl.Trainer:
         ckpt_path=_saved_start(generation.base, classifier),
         weights_only=True,
     )
+    classifier.check()
     assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
     return trainer
 

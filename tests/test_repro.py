@@ -161,7 +161,7 @@ def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
     assert first.snapshot(*watched) == before
 
     first.set_params(train={"start": "cold"})
-    assert "train: cold start (train.start: cold)" in first.repro("train")
+    assert "train: cold start (train.start asks for a cold start)" in first.repro("train")
 
 
 def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
