@@ -1,0 +1,201 @@
+"""What training starts from: read from a dvc.lock, out of a real cache."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from pipeline import base, paths, store
+from pipeline.base import FIRST, HELD_OUT, WANTED, settle
+from pipeline.errors import MissingDataError, RecordError
+from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
+from pipeline.params import Params, read_params
+
+PARAMS = read_params(ROOT / "params.yaml")
+COLD = PARAMS.model_copy(update={"train": PARAMS.train.model_copy(update={"start": "cold"})})
+MANIFESTS = ("train.csv", "val.csv")
+
+
+def model(number: int, parent: str | None) -> str:
+    """Make data/model the one of generation `number`, and put it into the cache; returns its hash."""
+    shutil.rmtree(paths.MODEL, ignore_errors=True)
+    paths.MODEL.mkdir(parents=True)
+    (paths.MODEL / "checkpoint.ckpt").write_text(f"generation {number}")
+    counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=number)
+    start = "cold" if parent is None else "warm"
+    facts = {"generation": number, "start": start, "reason": "", "base": parent}
+    write_lineage(Lineage.model_validate({**facts, "images": counts, "epochs": budget, "steps": budget}), paths.MODEL)
+    subprocess.run(["dvc", "add", "--quiet", str(paths.MODEL)], check=True)
+    oid = store.directory_hash(paths.MODEL)
+    assert oid is not None
+    return oid
+
+
+def record(trained: str, started: str, manifest: Path) -> None:
+    """Write a dvc.lock in which training on `manifest`, from `started`, gave `trained`."""
+    deps = [{"path": f"data/manifest/{name}", "md5": base._md5(manifest / name)} for name in MANIFESTS]
+    train = {
+        "cmd": "train",
+        "deps": [*deps, {"path": "data/base", "md5": started}],
+        "outs": [{"path": "data/model", "md5": trained}],
+    }
+    YAML().dump({"schema": "2.0", "stages": {"train": train}}, paths.LOCK)
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A DVC repository whose cache holds three models, each the base of the next, and their hashes."""
+    root = tmp_path_factory.mktemp("base") / "repo"
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        subprocess.run(["git", "init", "--quiet"], check=True)
+        subprocess.run(["dvc", "init", "--quiet"], check=True)
+        oids: list[str] = []
+        for number in (1, 2, 3):
+            oids.append(model(number, oids[-1] if oids else None))
+        for name in ("old", "new"):
+            (root / name).mkdir()
+            for file in MANIFESTS:
+                (root / name / file).write_text(f"id,label,md5\n{name} {file}\n")
+    return root, oids
+
+
+@pytest.fixture
+def oids(cached: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models' hashes; the working directory is a copy of the repository, with the third model in data/model."""
+    shutil.copytree(cached[0], tmp_path / "repo")
+    monkeypatch.chdir(tmp_path / "repo")
+    return cached[1]
+
+
+def anything(_: Path) -> bool:
+    """Admit every model."""
+    return True
+
+
+def generations(*admitted: int) -> Callable[[Path], bool]:
+    """Admit the models of those generations."""
+    return lambda folder: (folder / "checkpoint.ckpt").read_text() in {f"generation {number}" for number in admitted}
+
+
+def lose(oid: str) -> None:
+    """Remove a directory from the cache."""
+    Path(".dvc/cache/files/md5", oid[:2], oid[2:]).unlink()
+
+
+def test_without_a_record_there_is_no_base(oids: list[str]) -> None:
+    """Where nothing was ever trained, data/base says so."""
+    shutil.rmtree(paths.MODEL)
+    assert settle(Path("new"), PARAMS, anything).reason == FIRST
+    assert base.reason_for_none(paths.BASE) == FIRST
+    assert oids
+
+
+def test_new_images_start_from_the_recorded_model(oids: list[str]) -> None:
+    """Other manifests than the recorded ones: the base is a byte-for-byte copy of the recorded model."""
+    record(oids[2], oids[1], Path("old"))
+    assert settle(Path("new"), PARAMS, anything).oid == oids[2]
+    assert store.directory_hash(paths.BASE) == oids[2]
+
+
+def test_same_images_start_from_the_recorded_base(oids: list[str]) -> None:
+    """The manifests that the recorded model was trained on: the base stays what it was for that model."""
+    record(oids[2], oids[1], Path("old"))
+    assert settle(Path("old"), PARAMS, anything).oid == oids[1]
+    assert store.directory_hash(paths.BASE) == oids[1]
+
+
+@pytest.mark.parametrize("reason", [FIRST, HELD_OUT, WANTED])
+def test_same_images_keep_having_no_base(oids: list[str], reason: str) -> None:
+    """That there was none is recorded by a hash like any other, and needs no cache."""
+    base._write_none(Path("none"), reason)
+    none = store.directory_hash(Path("none"))
+    assert none is not None
+    record(oids[0], none, Path("old"))
+    assert settle(Path("old"), PARAMS, anything) == base.Base(oid=None, reason=reason)
+
+
+@pytest.mark.parametrize(("admitted", "expected"), [((3, 1), 2), ((2, 1), 1), ((1,), 0)])
+def test_newest_admitted_ancestor_is_taken(oids: list[str], admitted: tuple[int, ...], expected: int) -> None:
+    """A model that may not be started from is passed over for the one that it started from."""
+    record(oids[2], oids[1], Path("old"))
+    settled = settle(Path("new"), PARAMS, generations(*admitted))
+    assert settled.oid == oids[expected]
+    assert ("have seen images" in str(settled)) == (expected != 2)
+    assert store.directory_hash(paths.BASE) == oids[expected]
+
+
+def test_where_no_ancestor_is_admitted_it_says_why(oids: list[str]) -> None:
+    """Training then starts from scratch, with the reason."""
+    record(oids[2], oids[1], Path("old"))
+    assert settle(Path("new"), PARAMS, generations()).reason == HELD_OUT
+    assert base.reason_for_none(paths.BASE) == HELD_OUT
+
+
+def test_lost_model_is_an_error(oids: list[str]) -> None:
+    """The message names the hash and what to do, and data/base is as it was."""
+    record(oids[2], oids[1], Path("old"))
+    settle(Path("old"), PARAMS, anything)
+    shutil.rmtree(paths.MODEL)
+    lose(oids[2])
+    for attempt in (lambda: settle(Path("new"), PARAMS, anything), lambda: base.secure(PARAMS)):
+        with pytest.raises(MissingDataError, match=f"{oids[2]}.*no remote is set.*train.start: cold"):
+            attempt()
+    assert store.directory_hash(paths.BASE) == oids[1]
+
+
+def test_lost_ancestor_is_an_error(oids: list[str]) -> None:
+    """An ancestor that is needed and lost is not passed over."""
+    record(oids[2], oids[1], Path("old"))
+    lose(oids[1])
+    with pytest.raises(MissingDataError, match=oids[1]):
+        settle(Path("new"), PARAMS, generations(1))
+
+
+def test_model_of_other_bytes_is_not_taken(oids: list[str]) -> None:
+    """A data/model that was changed by hand, or a damaged one, is not copied; the cache has the recorded one."""
+    record(oids[2], oids[1], Path("old"))
+    (paths.MODEL / "checkpoint.ckpt").unlink()
+    (paths.MODEL / "checkpoint.ckpt").write_text("by hand")
+    assert settle(Path("new"), PARAMS, anything).oid == oids[2]
+    assert (paths.BASE / "checkpoint.ckpt").read_text() == "generation 3"
+
+
+def test_damaged_object_in_the_cache_is_refused(oids: list[str]) -> None:
+    """Bytes that are not what their hash says are not started from, wherever they lie."""
+    record(oids[2], oids[1], Path("old"))
+    with store.open_repo() as repo:
+        entries = store.listing(repo, oids[2])
+        assert entries is not None
+        path = Path(repo.cache.local.oid_to_path(entries["checkpoint.ckpt"]))
+    shutil.rmtree(paths.MODEL)
+    path.chmod(0o644)
+    path.write_text("damaged")
+    with pytest.raises(MissingDataError, match=oids[2]):
+        settle(Path("new"), PARAMS, anything)
+
+
+def test_cold_start_on_purpose_needs_no_model(oids: list[str]) -> None:
+    """`train.start: cold` is the way on where the recorded model is lost."""
+    record(oids[2], oids[1], Path("old"))
+    shutil.rmtree(paths.MODEL)
+    lose(oids[2])
+    base.secure(COLD)
+    assert settle(Path("new"), COLD, anything).reason == WANTED
+
+
+@pytest.mark.parametrize("params", [PARAMS, COLD], ids=["warm", "cold"])
+def test_model_without_a_record(oids: list[str], params: Params) -> None:
+    """A model that dvc.lock does not know stops a warm start, and is no trouble to a cold one."""
+    assert (paths.MODEL / LINEAGE).exists()
+    assert oids
+    if params is COLD:
+        assert settle(Path("new"), params, anything).reason == WANTED
+    else:
+        with pytest.raises(RecordError, match="no record of the model in data/model"):
+            settle(Path("new"), params, anything)
