@@ -4,17 +4,37 @@ A member is never extracted to a file, so a name like `../x` cannot write anywhe
 since whoever unpacks the archive by hand would be harmed. `Archive` is the one interface for both kinds.
 """
 
+import bz2
+import gzip
+import io
 import lzma
+import sys
 import tarfile
 import zipfile
 import zlib
+from array import array
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol, cast
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+# An archive that unpacks to more than this, and to this many times its size, is made to harm.
+MAX_UNPACKED = 4 * 2**30
+MAX_RATIO = 100
+# What tar keeps of one member beside its content: names, attributes, maps of holes.
+MAX_HEADER = 2**20
+BUFFER = 2**20
+UNPACKERS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
+
+
+class BombError(Exception):
+    """An archive is made to take far more memory or time than its size says."""
+
+
 # What opening or reading a broken archive is known to raise.
 BROKEN = (
+    BombError,
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
@@ -89,23 +109,89 @@ class _Zip:
 
 
 class _Tar:
+    """Keeps where each member's header lies, and none of tarfile's objects, which take a kilobyte each."""
+
     def __init__(self, path: Path) -> None:
-        self._file = tarfile.open(path, errors="surrogateescape")  # noqa: SIM115 (lives as long as this)
-        self._infos = [info for info in self._file if not info.isdir()]
+        self._stream = _Bounded(path)
+        self._headers = array("q")
+        self._open_at(0)
 
     def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()  # Unlike ZipFile, TarFile leaves that to chance.
+        if hasattr(self, "_stream"):
+            self._stream.close()
 
     def members(self) -> Iterator[Member]:
-        for position, info in enumerate(self._infos):
+        for position, info in enumerate(self._listed()):
             unreadable = "" if info.isfile() else "not a file"  # Links, devices, pipes.
             yield Member(printable(info.name), position, info.size, unreadable)
 
     def read(self, position: int, limit: int) -> bytes:
-        file = self._file.extractfile(self._infos[position])
+        if not self._headers:
+            deque(self._listed(), maxlen=0)
+        archive = self._open_at(self._headers[position])
+        info = archive.next()
+        assert info is not None
+        self._stream.expect(limit + BUFFER)
+        file = archive.extractfile(info)
         assert file is not None
         return file.read(limit)
+
+    def _open_at(self, header: int) -> tarfile.TarFile:
+        """The archive from the member on whose header lies there; tarfile reads that header at once."""
+        self._stream.expect(MAX_HEADER)
+        self._stream.seek(header)
+        return tarfile.TarFile(fileobj=self._stream, errors="surrogateescape")
+
+    def _listed(self) -> Iterator[tarfile.TarInfo]:
+        self._headers = array("q")
+        archive = self._open_at(0)
+        while (info := archive.next()) is not None:
+            if not info.isdir():
+                self._headers.append(info.offset)
+                yield info
+            archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
+            self._stream.expect(MAX_HEADER)
+
+
+class _Bounded(io.BufferedIOBase):
+    """A tar file, unpacked as it is read, of which no more is read at a time than is expected."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            start = file.read(6)
+        unpack = next((opener for magic, opener in UNPACKERS.items() if start.startswith(magic)), None)
+        self._file: IO[bytes] = cast("IO[bytes]", unpack(path)) if unpack else path.open("rb")
+        self._end = most_unpacked(path)
+        self._expected = MAX_HEADER
+
+    def expect(self, size: int) -> None:
+        """Allow `size` bytes to be read from now on."""
+        self._expected = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        size = sys.maxsize if size is None or size < 0 else size
+        self._expected -= size
+        if self._expected < 0:
+            raise BombError(f"has a header of more than {MAX_HEADER} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if offset > self._end:
+            raise BombError(f"would unpack to more than {self._end} bytes")
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+        super().close()
+
+
+def most_unpacked(path: Path) -> int:
+    """The bytes beyond which what is in the archive `path` is no honest content."""
+    return max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
 
 
 def printable(name: str) -> str:

@@ -4,6 +4,7 @@ So an archive is read once, and renaming it costs nothing.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,9 +26,8 @@ SCHEMA = pa.schema(
         "detail": pa.string(),
     }
 )
-# An archive that unpacks to more than this, and to this many times its size, is made to harm.
-MAX_UNPACKED = 4 * 2**30
-MAX_RATIO = 100
+# Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
+MAX_MEMBERS = 500_000
 
 
 @dataclass(slots=True)
@@ -71,13 +71,18 @@ def catalogue_table(catalogue: Catalogue) -> pa.Table:
 def list_archive(path: Path) -> list[Member]:
     """The members of the archive `path`, unread; those that nobody should read are refused at once."""
     try:
-        listed = list(archives.open_archive(path).members())
+        listed = list(islice(archives.open_archive(path).members(), MAX_MEMBERS + 1))
+    except archives.BombError as error:
+        return [Member("", 0, refusal=Refusal("archive bomb", one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
             return [Member("", 0, refusal=Refusal.of_place(error))]
         return [Member("", 0, refusal=Refusal("broken archive", one_line(error)))]
+    if len(listed) > MAX_MEMBERS:
+        detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
+        return [Member("", 0, refusal=Refusal("too large", detail))]
     packed, unpacked = path.stat().st_size, sum(member.size for member in listed)
-    if unpacked > max(MAX_UNPACKED, MAX_RATIO * packed):
+    if unpacked > archives.most_unpacked(path):
         return [Member("", 0, refusal=Refusal("archive bomb", f"{packed} bytes would unpack to {unpacked}"))]
     return [Member(member.name, member.position, refusal=_refusal(member)) for member in listed]
 

@@ -1,14 +1,17 @@
 """Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
 
+import fcntl
 import hashlib
 import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import archives, paths
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
 
 # Larger files are refused unread: no image is that large, and archives can claim any size.
-MAX_FILE = 512 * 2**20
+MAX_FILE = 160 * 2**20
 BATCH = 32
+# A batch ends early when its results take more than this; the rest of it is a batch of its own then.
+MAX_RESULTS = 8 * 2**20
+LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
 
 
 class Place(NamedTuple):
@@ -87,12 +93,16 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
                 return
             batch, outcomes = waiting.popleft()
             try:
-                yield from outcomes.result()
+                done = outcomes.result()
             except BrokenExecutor:
                 pool = _pool(workers, known, params)
                 again = [batch for batch, _ in waiting]
                 waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
                 yield from _decode_apart(batch, known, params)
+                continue
+            if rest := batch[len(done) :]:
+                waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
+            yield from done
     finally:
         pool.shutdown(wait=False, kill_workers=True)
 
@@ -131,7 +141,15 @@ def _set_up(known: KnownIds, params: Ingest) -> None:
 
 
 def _decode_batch(places: list[Place]) -> list[Outcome]:
-    return [_decode_one(place) for place in places]
+    """What became of the first of `places`, as many as `MAX_RESULTS` allows."""
+    outcomes, size = [], 0
+    for place in places:
+        outcomes.append(_decode_one(place))
+        result = outcomes[-1].result
+        size += len(result.data) if isinstance(result, Picture) else 0
+        if size > MAX_RESULTS:
+            break
+    return outcomes
 
 
 def _decode_one(place: Place) -> Outcome:
@@ -141,7 +159,15 @@ def _decode_one(place: Place) -> Outcome:
     image_id = hashlib.md5(raw).hexdigest()
     if image_id in _known:
         return Outcome(place, image_id, None)
-    return Outcome(place, image_id, make_uniform(raw, _params))
+    return Outcome(place, image_id, make_uniform(raw, _params, one_at_a_time=_one_at_a_time()))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keeps out the other processes of this user that decode something large."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _read(place: Place) -> bytes | Refusal:

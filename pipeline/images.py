@@ -5,18 +5,25 @@ are kept as they are; other JPEGs are written as JPEG, everything else as PNG, w
 """
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from pipeline.errors import one_line
 from pipeline.params import Ingest
 from pipeline.phash import PerceptualHash, perceptual_hash
 
+NO_GATE = nullcontext()
+JPEGS = ("JPEG", "MPO")
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# Decoded, this is 192 MiB with transparency; JPEGs may have more since they are scaled while they are decoded.
-MAX_PIXELS = 48 * 2**20
+# Bytes a pixel that a decoder takes beside the image that it makes, measured at 48 megapixels.
+DECODERS = {"AVIF": 6, "JPEG2000": 16, "TIFF": 4, "WEBP": 9}
+# What decoding may take: 48 megapixels in most formats. JPEGs may have more, since they are scaled while it is done.
+MAX_MEMORY = 512 * 2**20
+# What takes more than this is decoded while nothing else is that does.
+MUCH_MEMORY = 128 * 2**20
 # No uncompressed image is larger; what is has something else appended, and is written anew.
 MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
 # What an image shows is judged at this length of the shorter side, whatever size it is stored at.
@@ -71,15 +78,20 @@ class Refusal(NamedTuple):
         return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))
 
 
-def make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
-    """The image in the bytes `raw` as it is to be stored, or why it cannot be used."""
+def make_uniform(
+    raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object] = NO_GATE
+) -> Picture | Refusal:
+    """The image in the bytes `raw` as it is to be stored, or why it cannot be used.
+
+    `one_at_a_time` is entered while an image is decoded that takes more than `MUCH_MEMORY`.
+    """
     if not raw:
         return Refusal("empty", "0 bytes")
     try:
         with warnings.catch_warnings():
             # Odd metadata is no reason to refuse pixels that decode.
             warnings.simplefilter("ignore")
-            return _make_uniform(raw, params)
+            return _make_uniform(raw, params, one_at_a_time)
     except UnidentifiedImageError:
         return Refusal("not an image", "no known format")
     except MemoryError:
@@ -89,36 +101,66 @@ def make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
         return Refusal("truncated" if "truncated" in said.lower() else "broken", said)
 
 
-def _make_uniform(raw: bytes, params: Ingest) -> Picture | Refusal:
+def _make_uniform(raw: bytes, params: Ingest, one_at_a_time: AbstractContextManager[object]) -> Picture | Refusal:
     Image.init()  # Until then Pillow knows but the commonest formats.
     image = Image.open(BytesIO(raw), formats=FORMATS)
-    source, frames = image.format, getattr(image, "n_frames", 1)
-    if frames > 1 and source != "MPO" and params.animations == "refuse":
-        return Refusal("animation", f"{frames} frames")
+    if _is_animated(image) and params.animations == "refuse":
+        return Refusal("animation", "more than one frame or page")
     shorter, longer = sorted(image.size)
     if longer > MAX_ASPECT * shorter:
         return Refusal("absurd dimensions", f"{image.width} × {image.height}")
     middle = max(MIDDLE, params.size)
-    if source in ("JPEG", "MPO"):
+    coefficients = _coefficients(image, raw) if image.format in JPEGS else 0
+    if image.format in JPEGS:
         # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
         image.draft(None, (2 * middle * image.width // shorter, 2 * middle * image.height // shorter))
-    if image.width * image.height > MAX_PIXELS:
-        return Refusal("too large", f"{image.width} × {image.height} pixels")
+    memory = image.width * image.height * _bytes_per_pixel(image) + coefficients + len(raw)
+    if memory > MAX_MEMORY:
+        what = f"{image.width} × {image.height} pixels would take {memory >> 20} MiB to decode"
+        return Refusal("too large", what)
+    with one_at_a_time if memory > MUCH_MEMORY else NO_GATE:
+        return _decoded(image, raw, params, middle)
+
+
+def _decoded(image: Image.Image, raw: bytes, params: Ingest, middle: int) -> Picture:
+    """`image`, of which the header is read, as it is to be stored; `middle` is the size at which it is judged."""
+    is_jpeg = image.format in JPEGS
     image.load()
     # Made small first, so that the rest costs little even where the file holds a poster.
-    shown = _coloured(_upright(_scaled(_continuous(image), middle), _orientation(image)), params.mode)
+    shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), _orientation(image)), params.mode)
     shows = perceptual_hash(shown)
     if _conforms(image, params) and len(raw) <= MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA:
-        return Picture(raw, "jpg" if source == "JPEG" else "png", *image.size, shows)
+        return Picture(raw, "jpg" if is_jpeg else "png", *image.size, shows)
     uniform = _scaled(shown, params.size)
     # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
     uniform.info = {}
     out = BytesIO()
-    if source in ("JPEG", "MPO"):
+    if is_jpeg:
         uniform.save(out, "JPEG", quality=JPEG_QUALITY)
         return Picture(out.getvalue(), "jpg", *uniform.size, shows)
     uniform.save(out, "PNG")
     return Picture(out.getvalue(), "png", *uniform.size, shows)
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Whether it has several frames or pages; a camera's JPEG with others appended (MPO) is one picture."""
+    return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """What decoding takes, an upper bound: Pillow has four bytes for a colour, and copies what has transparency."""
+    is_copied = image.mode not in ("1", "L", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "F") or image.has_transparency_data
+    return (9 if is_copied else 4) + DECODERS.get(image.format or "", 0)
+
+
+def _coefficients(image: Image.Image, raw: bytes) -> int:
+    """The bytes that libjpeg keeps of all of a JPEG, however small it is decoded, if it comes in several scans."""
+    components = len(image.getbands())
+    assert isinstance(image, ImageFile.ImageFile)
+    assert image.fp is not None
+    start = raw.rfind(b"\xff\xda", 0, image.fp.tell())  # Of the first scan: marker, length, components.
+    several = "progressive" in image.info or (start >= 0 and raw[start + 4] < components)
+    return 2 * components * image.width * image.height if several else 0
 
 
 def _conforms(image: Image.Image, params: Ingest) -> bool:
@@ -127,18 +169,21 @@ def _conforms(image: Image.Image, params: Ingest) -> bool:
         image.format in ("JPEG", "PNG")
         and image.mode in modes
         and min(image.size) <= params.size
-        and getattr(image, "n_frames", 1) == 1
+        and not _is_animated(image)
         and _orientation(image) not in UPRIGHT
         and not image.has_transparency_data
         and "icc_profile" not in image.info
     )
 
 
-def _continuous(image: Image.Image) -> Image.Image:
-    """`image` in a mode in which its values can be averaged: no palette, not two colours, not 16 bits."""
+def _continuous(image: Image.Image, size: int) -> Image.Image:
+    """`image` in a mode in which its values can be averaged: no palette, not two colours, not 16 bits.
+
+    What has 16 bits is scaled to `size` already, since it takes so much memory.
+    """
     if image.mode.startswith("I"):
         # Pillow's own conversion would clip 16 bits to 8.
-        image = image.convert("I").point(lambda value: value / 256).convert("L")
+        image = _scaled(image.convert("I"), size).point(lambda value: value / 256).convert("L")
     if image.has_transparency_data and image.mode != "RGBA":
         return image.convert("RGBA")
     return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image

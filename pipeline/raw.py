@@ -40,8 +40,7 @@ def raw_files() -> list[RawFile]:
         raise RecordError(
             paths.RAW_DVC, what, f"run `git checkout {paths.RAW_DVC}`, or end the merge that it is in"
         ) from None
-    with store.open_repo() as repo:
-        entries = store.listing(repo, oid)
+    entries = store.listing(store.repository(), oid)
     if entries is None:
         mend = f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit"
         raise RecordError(paths.RAW_DVC, f"its listing {oid} is not in DVC's cache", mend)
@@ -52,8 +51,8 @@ def changed_files(files: Iterable[RawFile]) -> list[RawFile]:
     """Those of `files` that were written to, or went away, after DVC had hashed them."""
     from dvc_objects.fs.local import localfs
 
-    with store.open_repo() as repo:
-        return [file for file in files if _md5(repo.state, localfs, paths.RAW / file.path) != file.md5]
+    state = store.repository().state
+    return [file for file in files if _md5(state, localfs, paths.RAW / file.path) != file.md5]
 
 
 def _md5(state: "StateBase", fs: "FileSystem", path: Path) -> str | None:

@@ -1,8 +1,10 @@
 """Archives: every member is found and read, and nothing that an archive says is trusted."""
 
 import gc
+import gzip
 import struct
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -14,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.archives import BROKEN, Archive, Member, is_archive, is_unsafe, open_archive, printable
+from pipeline import archives
+from pipeline.archives import BROKEN, Archive, BombError, Member, is_archive, is_unsafe, open_archive, printable
 
 FILES = {"cat/1.png": b"first" * 300, "cat/déjà vu.png": b"", "dog/2.png": bytes(range(256)) * 20}
 LIMIT = 10_000
@@ -329,3 +332,58 @@ def test_damaged_archives_are_broken(tmp_path: Path, suffix: str, data: st.DataO
         if not member.unreadable:
             with suppress(*BROKEN):
                 assert len(archive.read(member.position, LIMIT)) <= LIMIT
+
+
+def long_header(path: Path, kind: bytes, size: int) -> Path:
+    """A compressed tar whose only member has `size` bytes before it that tar keeps in memory."""
+    first, last = tarfile.TarInfo("././@LongLink"), tarfile.TarInfo("cat/1.png")
+    first.type, first.size = kind, size
+    with gzip.open(path, "wb") as file:
+        file.write(first.tobuf(tarfile.GNU_FORMAT) + b"a" * size + last.tobuf() + bytes(1024))
+    return path
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_of_any_length_are_not_read(tmp_path: Path, kind: bytes) -> None:
+    """A name may be long, but not a hundred megabytes, which tarfile would hold several times over."""
+    path = long_header(tmp_path / "a.tar.gz", kind, 100 * 2**20)
+    tracemalloc.start()
+    with pytest.raises(BombError, match="header"):
+        list(open_archive(path).members())
+    assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    tracemalloc.stop()
+    usual = long_header(tmp_path / "b.tar.gz", tarfile.GNUTYPE_LONGNAME, 2**19)
+    assert [len(member.name) for member in open_archive(usual).members()] == [2**19]
+
+
+def test_maps_of_holes_of_any_length_are_not_read(tmp_path: Path) -> None:
+    """Nor may a sparse member go on about its holes."""
+    info = tarfile.TarInfo("cat/1.png")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1  # More holes follow.
+    header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    block = b"00000000001\0" * 42 + b"\1" + bytes(7)
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(bytes(header) + block * 100_000)
+    with pytest.raises(BombError, match="header"):
+        list(open_archive(tmp_path / "a.tar.gz").members())
+
+
+def test_members_are_not_unpacked_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To list a compressed tar is to unpack it, so it is stopped where no honest archive gets."""
+    files = [(f"cat/{number}.png", bytes(2**20)) for number in range(4)]
+    path = make_tar(tmp_path / "a.tar.gz", files, "w:gz")
+    assert len(list(open_archive(path).members())) == len(files)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 2**21)
+    with pytest.raises(BombError, match="unpack"):
+        list(open_archive(path).members())
+
+
+def test_members_of_a_tar_are_read_in_any_order(tmp_path: Path) -> None:
+    """Also without having been listed, and again."""
+    files = [(f"cat/{number}.png", bytes([number]) * 700) for number in range(5)]
+    archive = open_archive(make_tar(tmp_path / "a.tar.xz", files, "w:xz"))
+    for position in (3, 0, 4, 4, 1):
+        assert archive.read(position, 1000) == files[position][1]
+    assert [member.position for member in archive.members()] == [0, 1, 2, 3, 4]

@@ -169,10 +169,10 @@ def test_model_of_other_bytes_is_not_taken(oids: list[str]) -> None:
 def test_damaged_object_in_the_cache_is_refused(oids: list[str]) -> None:
     """Bytes that are not what their hash says are not started from, wherever they lie."""
     record(oids[2], oids[1], Path("old"))
-    with store.open_repo() as repo:
-        entries = store.listing(repo, oids[2])
-        assert entries is not None
-        path = Path(repo.cache.local.oid_to_path(entries["checkpoint.ckpt"]))
+    repo = store.repository()
+    entries = store.listing(repo, oids[2])
+    assert entries is not None
+    path = Path(repo.cache.local.oid_to_path(entries["checkpoint.ckpt"]))
     shutil.rmtree(paths.MODEL)
     path.chmod(0o644)
     path.write_text("damaged")

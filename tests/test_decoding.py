@@ -12,7 +12,7 @@ from conftest import ROOT, save_png
 from loky import ProcessPoolExecutor
 
 from pipeline import decoding, images
-from pipeline.decoding import BATCH, KnownIds, Place, decode
+from pipeline.decoding import BATCH, MAX_RESULTS, KnownIds, Place, decode
 from pipeline.images import Picture, Refusal
 from pipeline.params import Ingest, read_params
 
@@ -45,6 +45,22 @@ def test_outcomes_come_in_order(raw: Path) -> None:
     ]
 
 
+def test_batches_of_large_results_end_early(raw: Path) -> None:
+    """What is in flight is bounded in bytes, not only in number, and nothing is lost."""
+    chance = np.random.default_rng(0)
+    places = [Place(f"{number}.png") for number in range(9)]
+    for place in places:
+        save_png(chance.integers(0, 256, (1600, 1600)), raw / place.path)
+    params = PARAMS.model_copy(update={"size": 2048})
+    outcomes = list(decode(places, KnownIds([]), params, workers=1))
+    assert [outcome.place for outcome in outcomes] == places
+    assert (
+        sum(len(outcome.result.data) for outcome in outcomes if isinstance(outcome.result, Picture)) > 2 * MAX_RESULTS
+    )
+    decoding._set_up(KnownIds([]), params)
+    assert len(decoding._decode_batch(places)) < len(places)
+
+
 def test_known_images_are_not_decoded(raw: Path) -> None:
     """An id that is known is read, but not decoded."""
     places = numbered(raw, 2)
@@ -66,7 +82,7 @@ def _deadly_set_up(known: KnownIds, params: Ingest) -> None:
     """Stands for a decoder with a fault in its native code."""
     decode_uniform = images.make_uniform
 
-    def deadly(raw: bytes, params: Ingest) -> Picture | Refusal:
+    def deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
         if raw == b"deadly":
             os.abort()
         return decode_uniform(raw, params)

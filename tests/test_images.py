@@ -4,6 +4,7 @@ import struct
 import time
 import warnings
 import zlib
+from contextlib import nullcontext
 from hashlib import md5
 from io import BytesIO
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 from sklearn.datasets import load_sample_image
 
-from pipeline.images import MAX_ASPECT, MAX_PIXELS, UNUSABLE, Picture, Refusal, make_uniform
+from pipeline.images import MAX_ASPECT, MAX_MEMORY, UNUSABLE, Picture, Refusal, make_uniform
 from pipeline.params import Ingest
 
 RGB = Ingest(mode="rgb", size=64, animations="refuse", shard_size=64, max_refused=0.5)
@@ -355,7 +356,7 @@ def animation(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP", "AVIF"])
 def test_animations(kind: str) -> None:
     """Several frames or pages are refused, or their first one taken, as the param says."""
-    assert refused(animation(kind)) == Refusal("animation", "2 frames")
+    assert refused(animation(kind)) == Refusal("animation", "more than one frame or page")
     picture = uniform(animation(kind), FIRST)
     assert np.abs(pixels(opened(picture).convert("RGB")) - np.array(RED)).max() <= (8 if kind == "AVIF" else 0)
     assert getattr(opened(picture), "n_frames", 1) == 1
@@ -383,11 +384,44 @@ def test_longer_images_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(50_000, 50_000), (2**31 - 1, 2**31 - 1), (MAX_PIXELS // 4096 + 1, 4096)]
+    ("width", "height"), [(50_000, 50_000), (2**31 - 1, 2**31 - 1), (MAX_MEMORY // 4 // 4096, 4096)]
 )
 def test_bombs_are_refused_undecoded(width: int, height: int) -> None:
     """An image that claims more pixels than are sensible is refused for what it claims."""
     assert refused(png(width, height, bytes(1000))).reason in ("too large", "broken")
+
+
+def resized_header(data: bytes, width: int, height: int) -> bytes:
+    """The JPEG `data` with other dimensions in its header."""
+    start = next(data.index(marker) for marker in (b"\xff\xc0", b"\xff\xc2") if marker in data)
+    return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
+
+
+def test_jpegs_in_several_scans_are_refused_where_libjpeg_would_keep_all_of_them() -> None:
+    """Scaling while decoding saves no memory there; one in a single scan may be as large as it likes."""
+    image = Image.new("RGB", (64, 64), RED)
+    progressive = resized_header(encoded(image, "JPEG", progressive=True), 60_000, 60_000)
+    assert "would take" in refused(progressive).detail
+    plain = encoded(image, "JPEG")
+    apart = bytearray(plain)
+    apart[plain.rindex(b"\xff\xda") + 4] = 1  # A scan of its own for the first component.
+    assert refused(resized_header(bytes(apart), 60_000, 60_000)).reason in ("too large", "broken")
+    assert isinstance(make_uniform(resized_header(plain, 20_000, 20_000), RGB), Picture)
+
+
+def test_only_one_large_image_is_decoded_at_a_time() -> None:
+    """The gate is passed by what takes much memory, and by nothing else."""
+    passed = []
+
+    class Gate(nullcontext[None]):
+        def __enter__(self) -> None:
+            passed.append(True)
+
+    for side, gates in ((64, 0), (6000, 1)):
+        assert isinstance(
+            make_uniform(encoded(Image.new("RGB", (side, side)), "PNG"), RGB, one_at_a_time=Gate()), Picture
+        )
+        assert len(passed) == gates
 
 
 @pytest.mark.parametrize("inflated", [0, 10**7])
