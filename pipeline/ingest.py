@@ -61,10 +61,14 @@ def ingest(params: Params) -> str:
     after = Collection(compact(table, limit=limit), contents, refused)
     after.publish(recipe)
     journal.discard()
-    ids = after.ids
+    return _sentence(old_ids, after, decoded, labels)
+
+
+def _sentence(old_ids: set[str], after: Collection, decoded: int, labels: Labels) -> str:
+    ids, refused = after.ids, len(after.refused)
     sentence = (
         f"{len(ids):,} images, {len(ids - old_ids):,} new, {len(old_ids - ids):,} removed, "
-        f"{len(refused):,} refused{f' ({REFUSED})' if refused else ''}; {decoded:,} decoded"
+        f"{refused:,} refused{f' ({REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:
         sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"

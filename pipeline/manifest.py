@@ -3,7 +3,6 @@
 Run by `dvc repro`, or alone as `python -m pipeline.manifest`.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from pipeline.errors import ImagesError
 from pipeline.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.neighbours import Rows
 from pipeline.params import Params
+from pipeline.publish import put
 from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.splits import NAMES, splits_of
 from pipeline.stage import main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
-_join = pc.binary_join_element_wise
 FILES = (*MANIFESTS.values(), LEAKS, CHANGES)
 
 
@@ -58,9 +57,8 @@ def manifest(params: Params) -> str:
     before = read_seen(paths.BASE) if chosen.oid else None
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
-    paths.MANIFEST.mkdir(parents=True, exist_ok=True)
     for file in FILES:
-        (aside / file).replace(paths.MANIFEST / file)
+        put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
     return sentence
 
@@ -78,30 +76,8 @@ def _check(train: "pd.Series[str]") -> None:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """Write `table`, all text, as UTF-8 CSV; quotes are only where a comma, a quote or a line break is in a value.
-
-    pyarrow's own writer quotes every text, pandas' is slower, and what csv quotes depends on the version of Python.
-    """
-    columns = [_quoted(column.cast(pa.large_string())) for column in table.columns]
-    lines = _join(_join(*columns, _text(",")), _text(""), _text("\n"))
-    with path.open("wb") as file:
-        file.write(f"{','.join(table.column_names)}\n".encode())
-        for chunk in lines.chunks:
-            file.write(chunk.buffers()[2] or b"")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _quoted(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    special = pc.match_substring_regex(values, '[",\r\n]')
-    if not pc.any(special).as_py():
-        return values
-    doubled = pc.replace_substring(values, '"', '""')
-    return pc.if_else(special, _join(_text('"'), doubled, _text('"'), _text("")), values)
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
+    """Write `table`, all text, as UTF-8 CSV."""
+    table.to_pandas().to_csv(path, index=False, lineterminator="\n")
 
 
 def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:

@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline import paths, store
-from pipeline.errors import RecordError, one_line
+from pipeline.errors import RecordError
+from pipeline.record import mend, read_yaml
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.state import StateBase
@@ -33,17 +31,15 @@ def raw_files() -> list[RawFile]:
     """
     if not paths.RAW_DVC.exists():
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
+    content = read_yaml(paths.RAW_DVC)
     try:
-        oid = YAML(typ="safe").load(paths.RAW_DVC)["outs"][0]["md5"]
-    except (YAMLError, ValueError, LookupError, TypeError) as error:
-        what = f"not a file of DVC's ({one_line(error)})"
-        raise RecordError(
-            paths.RAW_DVC, what, f"run `git checkout {paths.RAW_DVC}`, or end the merge that it is in"
-        ) from None
+        oid = content["outs"][0]["md5"]
+    except (LookupError, TypeError):
+        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
     entries = store.listing(store.repository(), oid)
     if entries is None:
-        mend = f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit"
-        raise RecordError(paths.RAW_DVC, f"its listing {oid} is not in DVC's cache", mend)
+        what = f"its listing {oid} is not in DVC's cache"
+        raise RecordError(paths.RAW_DVC, what, f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit")
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
 
 

@@ -13,8 +13,6 @@ from ruamel.yaml.error import YAMLError
 from pipeline import paths
 from pipeline.errors import RecordError, one_line
 
-MEND = "run `git checkout dvc.lock`, or end the merge that it is in"
-
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
@@ -30,19 +28,33 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
     Raises:
         RecordError: dvc.lock cannot be read, because a merge left its marks in it, say.
     """
-    try:
-        content = YAML(typ="safe").load(path)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise RecordError(path, f"not YAML: {one_line(error)}", MEND) from None
+    content = read_yaml(path)
     try:
         return {
             name: StageRecord(deps=_hashes(stage.get("deps", [])), outs=_hashes(stage.get("outs", [])))
             for name, stage in content["stages"].items()
         }
     except (KeyError, TypeError, AttributeError):
-        raise RecordError(path, "not a lock file of DVC's", MEND) from None
+        raise RecordError(path, "not a lock file of DVC's", mend(path)) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """What DVC wrote to `path`.
+
+    Raises:
+        RecordError: it is not YAML any more.
+    """
+    try:
+        return YAML(typ="safe").load(path)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise RecordError(path, f"not YAML: {one_line(error)}", mend(path)) from None
+
+
+def mend(path: Path) -> str:
+    """What to do about a file of DVC's that cannot be read."""
+    return f"run `git checkout {path}`, or end the merge that it is in"
 
 
 def _hashes(entries: list[dict[str, Any]]) -> dict[str, str]:
