@@ -16,6 +16,8 @@ from sklearn.datasets import load_sample_images
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+# What is imported twice is compiled once, as on people's machines.
+ENV.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def new_project(folder: Path) -> Path:
