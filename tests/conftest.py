@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dvc.repo  # noqa: F401 (its logger keeps the stderr of its first import, which one test's must not be)
 import numpy as np
 import pytest
 from hypothesis import settings

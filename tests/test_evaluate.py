@@ -1,0 +1,252 @@
+"""What evaluate measures: figures that can be worked out by hand, of a network made by hand."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+from stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.base import FIRST, NONE
+from pipeline.checkpoint import CHECKPOINT, SPEC
+from pipeline.dataset import read_manifest
+from pipeline.errors import CheckpointError, ImagesError
+from pipeline.evaluate import CONFUSION, METRICS, evaluate, measure, predict
+from pipeline.model import Spec, build
+from pipeline.params import Compute, Params, read_params
+
+Probabilities = dict[str, float]
+# The probabilities that the model gives dark images and white ones.
+DARK, WHITE = {"cat": 0.5, "dog": 0.25, "emu": 0.25}, {"cat": 0.1, "dog": 0.8, "emu": 0.1}
+# The base knows fewer classes, in another order.
+BASE_DARK, BASE_WHITE = {"dog": 0.25, "cat": 0.75}, {"dog": 0.5, "cat": 0.5}
+# Images of one shade: the model takes the dark ones for cats, and the white ones for dogs.
+TEST = [
+    Plain("cat", 0),
+    Plain("cat", 30),
+    Plain("cat", 255, 8),
+    Plain("dog", 255, 9),
+    Plain("emu", 60),
+]
+EMPTY = {"accuracy": None, "macro_f1": None, "loss": None, "support": 0}
+
+
+def params(**compute: Any) -> Params:
+    """The params of this project, on the CPU."""
+    read = read_params(ROOT / "params.yaml")
+    values = {"accelerator": "cpu", "workers": 1, "batch_size": 256, **compute}
+    return read.model_copy(update={"compute": Compute(**values)})
+
+
+def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
+    """Save a network that gives every image up to half brightness the probabilities `dark`, and white ones `white`."""
+    spec = Spec(model="small", size=8, mode="grey", classes=tuple(dark))
+    weights = {name: torch.zeros_like(value) for name, value in build(spec).state_dict().items()}
+    for name in weights:
+        if name.endswith("running_var"):
+            weights[name] += 1 - 1e-5  # To which normalisation adds 1e-5.
+    # One feature goes through unchanged: 0 where an image is dark, 2 where it is white.
+    weights["body.0.weight"][0, 0, 1, 1] = 1
+    weights["body.1.weight"][0] = 1
+    for block in (3, 4, 5):
+        weights[f"body.{block}.shortcut.1.weight"][0, 0] = 1
+        weights[f"body.{block}.shortcut.2.weight"][0] = 1
+    logs = torch.tensor([[share[name] for name in dark] for share in (dark, white)]).log()
+    weights["body.8.bias"] += logs[0]
+    weights["body.8.weight"][:, 0] = (logs[1] - logs[0]) / 2
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"network.{name}": value for name, value in weights.items()}
+    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
+
+
+def report() -> dict[str, Any]:
+    """What metrics.json says."""
+    read: dict[str, Any] = json.loads(METRICS.read_text(encoding="utf-8"))
+    return read
+
+
+def confusion() -> list[list[str]]:
+    """The rows of confusion.csv, without their order."""
+    with CONFUSION.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["actual", "predicted"]
+    return sorted(rows)
+
+
+def mean_loss(*probabilities: float) -> float:
+    """Of the probabilities that the right classes had."""
+    return -sum(map(math.log, probabilities)) / len(probabilities)
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A project with a model and no base as working directory."""
+    monkeypatch.chdir(tmp_path)
+    save_model(paths.MODEL, DARK, WHITE)
+    paths.BASE.mkdir(parents=True)
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+def put_base() -> None:
+    """Let data/base hold a model that does not know emus."""
+    (paths.BASE / NONE).unlink()
+    save_model(paths.BASE, BASE_DARK, BASE_WHITE)
+
+
+def test_hand_worked_case() -> None:
+    """Of five images three are right; of the classes the two that are ever predicted have an F1 of 2/3, emus 0."""
+    store_images(test=TEST)
+    said = evaluate(params())
+    assert report() == {
+        "accuracy": pytest.approx(3 / 5),
+        "macro_f1": pytest.approx(4 / 9),
+        "loss": pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25)),
+        "support": 5,
+        "base": None,
+    }
+    assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
+
+
+def test_confusion_has_a_row_for_each_image() -> None:
+    """Each test image's class, and what it was taken for."""
+    store_images(test=TEST)
+    evaluate(params())
+    assert confusion() == [["cat", "cat"], ["cat", "cat"], ["cat", "dog"], ["dog", "dog"], ["emu", "cat"]]
+
+
+def test_base_is_measured_beside_the_model() -> None:
+    """On the same images, with its own classes: one that it does not know is always wrong, at the greatest loss."""
+    store_images(test=TEST)
+    put_base()
+    said = evaluate(params())
+    # White images are a tie, which the first of its classes wins. For emus log loss takes the smallest number.
+    smallest = torch.finfo(torch.float64).eps
+    assert report()["base"] == {
+        "accuracy": pytest.approx(3 / 5),
+        "macro_f1": pytest.approx(4 / 9),
+        "loss": pytest.approx(mean_loss(0.75, 0.75, 0.5, 0.5, smallest)),
+        "support": 5,
+    }
+    assert report()["loss"] == pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))
+    assert said == "accuracy 60.0%, the base 60.0% on 5 test images; macro F1 0.444"
+
+
+def test_class_that_no_model_knows() -> None:
+    """A class that has test images and never had a training image is measured like any other: as wrong."""
+    store_images(test=[*TEST, Plain("fox", 90), Plain("fox", 255, 10)])
+    put_base()
+    evaluate(params())
+    assert report()["accuracy"] == pytest.approx(3 / 7)
+    # Of three cats two are found, with two others; of one dog one, with two others. Emus and foxes are not found.
+    assert report()["macro_f1"] == pytest.approx((2 * 2 / (4 + 3) + 2 * 1 / (3 + 1)) / 4)
+    assert report()["loss"] > 36 * 2 / 7
+    assert report()["base"]["support"] == 7
+    assert ["fox", "cat"] in confusion()
+    assert ["fox", "dog"] in confusion()
+
+
+def test_class_without_test_images_does_not_count() -> None:
+    """Macro F1 is over the classes that test images are of, whatever else the model knows."""
+    store_images(test=[Plain("cat", 0), Plain("dog", 255)])
+    evaluate(params())
+    assert (report()["accuracy"], report()["macro_f1"]) == (1, 1)
+    assert report()["loss"] == pytest.approx(mean_loss(0.5, 0.8))
+
+
+@pytest.mark.parametrize("with_base", [False, True])
+def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    """Without test images there is nothing to measure, which is no error."""
+    store_images(train=TEST)
+    if with_base:
+        put_base()
+    assert evaluate(params()) == "no test images yet, so nothing is measured"
+    assert report() == {**EMPTY, "base": EMPTY if with_base else None}
+    assert CONFUSION.read_text() == "actual,predicted\n"
+
+
+@pytest.mark.parametrize("images", [TEST, []])
+def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
+    """The same inputs give the same report, and what is the same already is not written again."""
+    store_images(test=images)
+    put_base()
+    evaluate(params())
+    before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
+    assert before.keys() == {METRICS, CONFUSION}
+    for path in before:
+        os.utime(path, (1, 1))
+    evaluate(params())
+    assert {path: path.read_bytes() for path in paths.REPORT.iterdir()} == before
+    assert {path.stat().st_mtime for path in before} == {1}
+    for path in before:
+        path.unlink()
+    evaluate(params())
+    assert {path: path.read_bytes() for path in paths.REPORT.iterdir()} == before
+
+
+def test_batches_do_not_matter() -> None:
+    """An image's probabilities do not depend on how many are predicted at once."""
+    store_images(test=TEST)
+    together, alone = (predict(paths.MODEL, read_manifest("test"), params(batch_size=size)) for size in (256, 1))
+    pd.testing.assert_frame_equal(together, alone)
+    assert list(together.columns) == list(DARK)
+    assert len(together) == len(TEST)
+
+
+def test_classes_of_any_name() -> None:
+    """Names that look like missing values, numbers or CSV are names."""
+    names = ["None", "NA", '1, "b"', "猫"]
+    save_model(paths.MODEL, dict.fromkeys(names, 0.2) | {"NA": 0.4}, dict.fromkeys(names, 0.2) | {"猫": 0.4})
+    store_images(test=[Plain("NA", 0), Plain("None", 30), Plain('1, "b"', 60), Plain("猫", 255)])
+    evaluate(params())
+    assert confusion() == sorted([["NA", "NA"], ["None", "NA"], ['1, "b"', "NA"], ["猫", "猫"]])
+    assert report()["accuracy"] == 0.5
+    assert report()["loss"] == pytest.approx(mean_loss(0.4, 0.2, 0.2, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "row", "expected"),
+    [
+        (["a", "b"], ["a", "b"], [[1.0, 0.0], [0.0, 1.0]], (1, 1, 0)),
+        (["a", "b"], ["b", "a"], [[1.0, 0.0], [0.0, 1.0]], (0, 0, -math.log(2**-52))),
+        (["b", "b"], ["a", "b"], [[0.5, 0.5], [0.25, 0.75]], (0.5, 2 / 3, mean_loss(0.5, 0.75))),
+        (["z"], ["a", "b"], [[0.5, 0.5]], (0, 0, -math.log(2**-52))),
+    ],
+    ids=["right", "wrong", "one class", "unknown alone"],
+)
+def test_measure(
+    labels: list[str], columns: list[str], row: list[list[float]], expected: tuple[float, float, float]
+) -> None:
+    """Columns go by their names, not their order; one class alone can be measured, known or not."""
+    measured = measure(pd.Series(labels), pd.DataFrame(row, columns=columns))
+    assert measured == dict(zip(EMPTY, [*map(pytest.approx, expected), len(labels)], strict=True))
+
+
+def test_image_that_is_not_there() -> None:
+    """A test image that data/images lacks is an error, and the report of before stays."""
+    store_images(test=TEST)
+    evaluate(params())
+    before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
+    with (paths.MANIFEST / "test.csv").open("a") as file:
+        file.write(f"{'f' * 32},cat,{'f' * 32}\n")
+    with pytest.raises(ImagesError, match=f"lacks image {'f' * 32}"):
+        evaluate(params())
+    assert {path: path.read_bytes() for path in paths.REPORT.iterdir()} == before
+
+
+def test_no_model() -> None:
+    """Without a model there is no report."""
+    store_images(test=TEST)
+    (paths.MODEL / CHECKPOINT).unlink()
+    with pytest.raises(CheckpointError, match="no such file"):
+        evaluate(params())
+    assert not paths.REPORT.exists()

@@ -1,0 +1,177 @@
+"""How every stage ends: a sentence, or one line on what went wrong, and a status that says which."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from pipeline import ingest, paths
+from pipeline.errors import ImagesError, one_line
+from pipeline.params import Params, read_params
+from pipeline.stage import main
+
+Capture = pytest.CaptureFixture[str]
+INTERRUPTED = "train: interrupted; what was there before is as it was, and `dvc repro` begins again\n"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with params.yaml as working directory, and a command line without options."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    shutil.copy(ROOT / "params.yaml", paths.PARAMS)
+
+
+def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
+    """A stage that fails with `error` half-way."""
+
+    def fail(_: Params) -> NoReturn:
+        print("half-way")
+        raise error
+
+    return fail
+
+
+def ends(run: Callable[[Params], str], capsys: Capture) -> tuple[object, str, str]:
+    """The status with which the stage `train` exits, and what it says on both streams."""
+    with pytest.raises(SystemExit) as ended:
+        main("train", run)
+    return (ended.value.code, *capsys.readouterr())
+
+
+def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Start a stage as DVC does."""
+    command = [sys.executable, "-m", f"pipeline.{stage}", *options]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_success_is_a_sentence(capsys: Capture) -> None:
+    """A stage that succeeds is given the params, says what it did, and returns."""
+    given = []
+
+    def run(params: Params) -> str:
+        given.append(params)
+        return "3 images"
+
+    main("train", run)
+    assert capsys.readouterr() == ("train: 3 images\n", "")
+    assert given == [read_params()]
+
+
+def test_error_that_can_be_mended(capsys: Capture) -> None:
+    """It is one line that names the stage."""
+    error = ImagesError("data/raw", "no images", "add some")
+    assert ends(fails_with(error), capsys) == (1, "half-way\n", "train: error: data/raw: no images; add some\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("many\nlines"),
+        KeyError("cat"),
+        RuntimeError(),
+        MemoryError(),
+        RecursionError("too deep"),
+        OSError(28, "No space left on device"),
+        AssertionError("never"),
+        StopIteration(),
+        ExceptionGroup("several", [ValueError("a"), KeyError("b")]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_unexpected_errors(capsys: Capture, error: Exception) -> None:
+    """Whatever it is, it is one line that names the stage, its kind, and the command that shows where it comes from."""
+    code, out, err = ends(fails_with(error), capsys)
+    assert (code, out) == (1, "half-way\n")
+    kind = f"{type(error).__name__} (`python -m pipeline.train -v` shows where)"
+    assert err == f"train: error: {kind}: {one_line(error)}\n"
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SystemExit(0), SystemExit("bye")])
+def test_interruption(capsys: Capture, error: BaseException) -> None:
+    """An interruption, or what Lightning makes of one, has a status of its own and says so in one line."""
+    assert ends(fails_with(error), capsys) == (130, "half-way\n", INTERRUPTED)
+
+
+def test_error_in_params(capsys: Capture) -> None:
+    """Params are read, and their errors told, before the stage does anything."""
+    paths.PARAMS.write_text("no: params\n")
+    code, out, err = ends(fails_with(AssertionError()), capsys)
+    assert (code, out) == (1, "")
+    assert err.startswith("train: error: params.yaml: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC repository that records data/model as the output of `train`."""
+    root = tmp_path_factory.mktemp("stage")
+    (root / "data/model").mkdir(parents=True)
+    for name in "ab":
+        (root / "data/model" / name).write_text(name)
+    YAML().dump({"stages": {"train": {"cmd": "true", "outs": ["data/model"]}}}, root / "dvc.yaml")
+    for command in ("dvc init --quiet --no-scm", "dvc commit --quiet --force"):
+        subprocess.run(command.split(), cwd=root, check=True)
+    return root
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ValueError("no")])
+def test_removed_outputs_come_back(trained: Path, tmp_path: Path, capsys: Capture, error: BaseException) -> None:
+    """DVC removes a stage's outputs before it runs; if it does not come to its end, they are there again."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in paths.MODEL.iterdir()}
+    assert len(before) == 2
+    shutil.rmtree(paths.MODEL)
+    code, _, err = ends(fails_with(error), capsys)
+    assert code == (1 if isinstance(error, ValueError) else 130)
+    assert len(err.splitlines()) == 1
+    assert {path: path.read_bytes() for path in paths.MODEL.iterdir()} == before
+
+
+def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
+    """A stage that succeeds has made its outputs itself."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(paths.MODEL)
+    main("train", lambda _: "done")
+    assert not paths.MODEL.exists()
+
+
+@pytest.mark.parametrize("stage", ["ingest", "manifest"])
+def test_started_as_dvc_does(stage: str) -> None:
+    """As a program of its own, too, it says one line, on the stream for errors, and exits with 1."""
+    paths.PARAMS.unlink()
+    ran = start(stage)
+    expected = f"{stage}: error: params.yaml: no such file; run `git checkout params.yaml`\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", expected)
+
+
+def test_verbose_shows_where() -> None:
+    """The command that an unexpected error names shows its traceback, and then the same line."""
+    paths.PARAMS.unlink()
+    paths.PARAMS.mkdir()
+    brief, verbose = start("ingest"), start("ingest", "-v")
+    assert brief.stderr.startswith("ingest: error: IsADirectoryError (`python -m pipeline.ingest -v` shows where): ")
+    assert len(brief.stderr.splitlines()) == 1
+    assert "Traceback (most recent call last)" in verbose.stderr
+    assert verbose.stderr.endswith(brief.stderr)
+    assert (brief.returncode, verbose.returncode) == (1, 1)
+    assert (brief.stdout, verbose.stdout) == ("", "")
+
+
+def test_help_and_unknown_options() -> None:
+    """Help says what the stage does; what it does not know, it says, with the status that commands have for that."""
+    helped, unknown = start("ingest", "--help"), start("ingest", "--fast")
+    assert helped.returncode == 0
+    assert ingest.__doc__ is not None
+    assert ingest.__doc__.split(".")[0] in " ".join(helped.stdout.split())
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "unrecognized arguments: --fast" in unknown.stderr

@@ -1,0 +1,249 @@
+"""Training puts a whole model in place, or leaves the old one where it is."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from ruamel.yaml import YAML
+from stored import Plain, store_images
+from terminal import Terminal
+
+from pipeline import paths
+from pipeline.base import FIRST, NONE
+from pipeline.checkpoint import CHECKPOINT, read_network
+from pipeline.errors import ImagesError, TrainingError
+from pipeline.lineage import LINEAGE
+from pipeline.model import Spec, build
+from pipeline.params import Params, read_params
+from pipeline.seen import SEEN
+
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+TRAIN = [Plain("cat", shade) for shade in range(6)] + [Plain("dog", 200 + shade) for shade in range(6)]
+VAL = [Plain("cat", 10), Plain("dog", 210)]
+INTERRUPTED = "train: interrupted; what was there before is as it was, and `dvc repro` begins again"
+
+
+def params(**train: Any) -> Params:
+    """Tiny params, also in params.yaml."""
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for section, values in TINY.items():
+        content[section].update(values)
+    content["train"].update({"batch_size": 4, **train})
+    yaml.dump(content, paths.PARAMS)
+    return read_params()
+
+
+def run(**changes: Any) -> str:
+    """Train with tiny params but for `changes`; returns what the stage says."""
+    from pipeline.train import train
+
+    return train(params(**changes))
+
+
+def files(folder: Path = paths.DATA) -> dict[str, bytes]:
+    """Every file in `folder`, by path."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def put_model() -> dict[str, bytes]:
+    """Let there be a model already; returns all that is in data/ then."""
+    paths.MODEL.mkdir()
+    for name in (CHECKPOINT, LINEAGE, SEEN, "more"):
+        (paths.MODEL / name).write_text(f"old {name}")
+    return files()
+
+
+def outside_progress() -> dict[str, bytes]:
+    """Every file in data/ that is not unfinished work."""
+    unfinished = f"{paths.PROGRESS}{os.sep}"
+    return {name: data for name, data in files().items() if not name.startswith(unfinished)}
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    store_images(train=TRAIN, val=VAL)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+    torch.use_deterministic_algorithms(mode=False)
+
+
+def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    """A model is its three files; nothing else is written, left over or, away from a terminal, said."""
+    before = files()
+    said = run()
+    new = {name: data for name, data in files().items() if name not in before}
+    assert set(new) == {str(paths.MODEL / name) for name in (CHECKPOINT, LINEAGE, SEEN)}
+    assert {name: files()[name] for name in before} == before
+    assert list(paths.PROGRESS.iterdir()) == []
+    assert said.startswith("6 steps (6 since the cold start), ")
+    start = f"train: cold start ({FIRST}), generation 1, 12 new images, 2 epochs\n"
+    assert capfd.readouterr() == (start, "")
+    network, spec = read_network(paths.MODEL)
+    assert spec.classes == ("cat", "dog")
+    assert all(torch.isfinite(weight).all() for weight in network.state_dict().values())
+
+
+def test_old_model_makes_way(tmp_path: Path) -> None:
+    """Of a model that was there before nothing is left, and the new one is the same as if there had been none."""
+    run()
+    once = files(paths.MODEL)
+    shutil.rmtree(paths.MODEL)
+    put_model()
+    (paths.PROGRESS / "train" / "model").mkdir(parents=True)
+    (paths.PROGRESS / "train" / "model" / "half").touch()
+    run()
+    assert files(paths.MODEL) == once
+    assert list(paths.PROGRESS.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "params.yaml"]
+
+
+def test_no_validation_images() -> None:
+    """Images to measure by are no condition of training."""
+    store_images(train=TRAIN)
+    assert run().endswith(", no validation images")
+
+
+def test_validation_class_without_training_images() -> None:
+    """Validation images of a class that has no training image yet do not stop training, nor count."""
+    run()
+    once = files(paths.MODEL)
+    store_images(train=TRAIN, val=[*VAL, Plain("emu", 100)])
+    said = run()
+    assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
+    assert files(paths.MODEL) == once
+    assert "right on the validation images" in said
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["body.0.weight", "body.8.bias", "body.1.running_var"])
+def test_check_names_what_is_not_finite(name: str, value: float) -> None:
+    """One number that is not finite, be it a statistic of the normalisation, is found and named."""
+    from pipeline.classifier import Classifier
+
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    classifier = Classifier(build(spec), spec, params().train, steps=1, peak=0.1)
+    classifier.check()
+    classifier.network.state_dict()[name].view(-1)[-1] = value
+    with pytest.raises(TrainingError, match=rf"^step 0: weights in {name} are not finite; lower train\.lr"):
+        classifier.check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        # The loss is looked at in each epoch's first step, which is too early to tell here.
+        ({"lr": 1e37, "epochs": 1}, r"^step 3: weights in \S+ are not finite; lower train\.lr"),
+        ({"lr": 1e37, "epochs": 2}, r"^epoch 1, batch 0: the loss is nan; lower train\.lr"),
+    ],
+    ids=["weights", "loss"],
+)
+def test_model_that_is_not_finite_is_refused(changes: dict[str, Any], said: str) -> None:
+    """Training that has gone astray is an error, and the old model stays."""
+    before = put_model()
+    with pytest.raises(TrainingError, match=said) as raised:
+        run(**changes)
+    assert len(str(raised.value).splitlines()) == 1
+    assert outside_progress() == before
+
+
+def test_damaged_image_leaves_the_old_model() -> None:
+    """What cannot be read cannot be trained on, and the old model stays."""
+    put_model()
+    (shard,) = paths.IMAGES.glob("*.tar")
+    data = bytearray(shard.read_bytes())
+    data[520] ^= 1
+    shard.write_bytes(data)
+    before = files()
+    with pytest.raises(ImagesError, match="is damaged"):
+        run()
+    assert outside_progress() == before
+
+
+@pytest.mark.parametrize("step", ["save_checkpoint", "write_lineage", "write_seen", "put_directory"])
+def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Wherever writing the new model fails, the old one stays, and the next attempt succeeds."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = put_model()
+    target = "lightning.pytorch.Trainer" if step == "save_checkpoint" else "pipeline.train"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{target}.{step}", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(epochs=1)
+    assert outside_progress() == before
+    run(epochs=1)
+    assert json.loads((paths.MODEL / LINEAGE).read_text())["epochs"] == {"run": 1, "total": 1}
+
+
+def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal in the middle of training ends the stage with its line and status, and the old model stays."""
+    from pipeline.classifier import Classifier
+    from pipeline.stage import main
+    from pipeline.train import train
+
+    step = Classifier.training_step
+
+    def interrupted(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if batch_idx == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", interrupted)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    params()
+    before = put_model()
+    with pytest.raises(SystemExit) as ended:
+        main("train", train)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == f"{INTERRUPTED}\n"
+    assert outside_progress() == before
+
+
+def test_interrupted_program() -> None:
+    """^C on a terminal where a bar is shown: it exits with 130, and the old model, which DVC had removed, is back."""
+    params(epochs=1_000_000)
+    stage = {"cmd": "cp -r given data/model", "deps": [paths.PARAMS.name], "outs": [str(paths.MODEL)]}
+    put_model()
+    paths.MODEL.rename("given")
+    YAML().dump({"stages": {"train": stage}}, Path("dvc.yaml"))
+    for command in ("dvc init --quiet --no-scm", "dvc repro --quiet"):
+        subprocess.run(command.split(), check=True)
+    before, lock = outside_progress(), paths.LOCK.read_bytes()
+    assert str(paths.MODEL / CHECKPOINT) in before
+    YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline.train"}}}, Path("dvc.yaml"))
+    with Terminal() as terminal:
+        process = terminal.start("dvc", "repro", folder=Path())
+        terminal.wait_for("Epoch 1")
+        assert not paths.MODEL.exists()
+        os.killpg(process.pid, signal.SIGINT)  # As a terminal does.
+        assert process.wait(60) != 0
+        terminal.wait_for("exited with 130")
+    assert INTERRUPTED in terminal.lines
+    assert "Traceback" not in terminal.text
+    assert outside_progress() == before
+    assert paths.LOCK.read_bytes() == lock
