@@ -207,7 +207,8 @@ def _coloured(image: Image.Image, mode: str) -> Image.Image:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if mode == "rgb" and image.mode == "L":
         return image
-    return _in_srgb(image).convert("RGB" if mode == "rgb" else "L")
+    image, wanted = _in_srgb(image), "RGB" if mode == "rgb" else "L"
+    return image if image.mode == wanted else image.convert(wanted)  # Which would copy it.
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
