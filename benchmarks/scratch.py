@@ -93,8 +93,10 @@ def photographs(folder: Path, count: int) -> list[Path]:
     paths = []
     for number in range(count):
         source = sources[number % 2]
-        left, top = (int(chance.integers(0, side // 4)) for side in source.size)
-        crop = source.crop((left, top, left + 3 * source.width // 4, top + 3 * source.height // 4))
+        share = chance.uniform(0.7, 0.8)
+        width, height = round(share * source.width), round(share * source.height)
+        left, top = (int(chance.integers(0, side)) for side in (source.width - width, source.height - height))
+        crop = source.crop((left, top, left + width, top + height))
         path = folder / f"class {number % 2}" / f"{number:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         crop.resize((500, 375), Image.Resampling.LANCZOS).save(path, quality=90)

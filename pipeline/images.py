@@ -4,6 +4,7 @@ Orientation applied, colours in sRGB or grey, no transparency, the shorter side 
 are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses nothing.
 """
 
+import hashlib
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
@@ -50,6 +51,8 @@ class Picture(NamedTuple):
     """An image as it is stored."""
 
     data: bytes
+    md5: str
+    """Of `data`, in hexadecimal."""
     suffix: str
     width: int
     height: int
@@ -109,42 +112,57 @@ def _make_uniform(raw: bytes, params: Ingest, one_at_a_time: AbstractContextMana
     shorter, longer = sorted(image.size)
     if longer > MAX_ASPECT * shorter:
         return Refusal("absurd dimensions", f"{image.width} × {image.height}")
-    middle = max(MIDDLE, params.size)
+    conforms, middle = _conforms(image, params), max(MIDDLE, params.size)
     coefficients = _coefficients(image, raw) if image.format in JPEGS else 0
     if image.format in JPEGS:
         # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
-        image.draft(None, (2 * middle * image.width // shorter, 2 * middle * image.height // shorter))
+        image.draft(
+            _drafted(image, params.mode), (2 * middle * image.width // shorter, 2 * middle * image.height // shorter)
+        )
     memory = image.width * image.height * _bytes_per_pixel(image) + coefficients + len(raw)
     if memory > MAX_MEMORY:
         what = f"{image.width} × {image.height} pixels would take {memory >> 20} MiB to decode"
         return Refusal("too large", what)
     with one_at_a_time if memory > MUCH_MEMORY else NO_GATE:
-        return _decoded(image, raw, params, middle)
+        return _decoded(image, raw if conforms else None, params, middle)
 
 
-def _decoded(image: Image.Image, raw: bytes, params: Ingest, middle: int) -> Picture:
-    """`image`, of which the header is read, as it is to be stored; `middle` is the size at which it is judged."""
-    is_jpeg = image.format in JPEGS
+def _decoded(image: Image.Image, raw: bytes | None, params: Ingest, middle: int) -> Picture:
+    """`image` as it is to be stored: as the bytes `raw`, if they conform; judged at size `middle`."""
+    suffix = "jpg" if image.format in JPEGS else "png"
     image.load()
     # Made small first, so that the rest costs little even where the file holds a poster.
-    shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), _orientation(image)), params.mode)
+    orientation = _orientation(image)
+    shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), orientation), params.mode)
     shows = perceptual_hash(shown)
-    if _conforms(image, params) and len(raw) <= MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA:
-        return Picture(raw, "jpg" if is_jpeg else "png", *image.size, shows)
+    most = MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA
+    if raw is not None and orientation not in UPRIGHT and len(raw) <= most:
+        return _picture(raw, suffix, image, shows)
     uniform = _scaled(shown, params.size)
     # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
     uniform.info = {}
     out = BytesIO()
-    if is_jpeg:
+    if suffix == "jpg":
         uniform.save(out, "JPEG", quality=JPEG_QUALITY)
-        return Picture(out.getvalue(), "jpg", *uniform.size, shows)
-    uniform.save(out, "PNG")
-    return Picture(out.getvalue(), "png", *uniform.size, shows)
+    else:
+        uniform.save(out, "PNG")
+    return _picture(out.getvalue(), suffix, uniform, shows)
+
+
+def _picture(data: bytes, suffix: str, image: Image.Image, shows: PerceptualHash) -> Picture:
+    return Picture(data, hashlib.md5(data).hexdigest(), suffix, *image.size, shows)
 
 
 def _is_animated(image: Image.Image) -> bool:
     """Whether it has several frames or pages; a camera's JPEG with others appended (MPO) is one picture."""
     return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+
+
+def _drafted(image: Image.Image, mode: str) -> str | None:
+    """The mode to decode a JPEG in: as it is coded, where nothing needs another one, so that nothing is converted."""
+    # JFIF says that it is coded so; of other JPEGs one would have to guess.
+    as_coded = image.mode == "RGB" and "jfif" in image.info and "icc_profile" not in image.info
+    return {"rgb": "YCbCr", "grey": "L"}[mode] if as_coded else None
 
 
 def _bytes_per_pixel(image: Image.Image) -> int:
@@ -164,13 +182,12 @@ def _coefficients(image: Image.Image, raw: bytes) -> int:
 
 
 def _conforms(image: Image.Image, params: Ingest) -> bool:
-    modes = ("RGB", "L") if params.mode == "rgb" else ("L",)
+    """Whether it is stored as it is, as far as its header tells; its orientation may stand behind the pixels."""
     return (
         image.format in ("JPEG", "PNG")
-        and image.mode in modes
+        and image.mode in (("RGB", "L") if params.mode == "rgb" else ("L",))
         and min(image.size) <= params.size
         and not _is_animated(image)
-        and _orientation(image) not in UPRIGHT
         and not image.has_transparency_data
         and "icc_profile" not in image.info
     )
@@ -205,10 +222,10 @@ def _coloured(image: Image.Image, mode: str) -> Image.Image:
     """`image` in sRGB or grey, on white where it is transparent."""
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if mode == "rgb" and image.mode == "L":
-        return image
-    image, wanted = _in_srgb(image), "RGB" if mode == "rgb" else "L"
-    return image if image.mode == wanted else image.convert(wanted)  # Which would copy it.
+    image = _in_srgb(image)
+    if image.mode == "L" or (mode == "rgb" and image.mode in ("RGB", "YCbCr")):
+        return image  # Converting it would copy it.
+    return image.convert("RGB" if mode == "rgb" else "L")
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
@@ -230,4 +247,4 @@ def _scaled(image: Image.Image, size: int) -> Image.Image:
     if shorter <= size:
         return image
     width, height = (max(1, round(side * size / shorter)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)

@@ -64,7 +64,7 @@ class Journal:
             "length": len(result.data),
             "width": result.width,
             "height": result.height,
-            "md5": hashlib.md5(result.data).hexdigest(),
+            "md5": result.md5,
             "key": result.shows.key,
             "descriptor": result.shows.descriptor.hex(),
         }

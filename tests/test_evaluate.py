@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from conftest import ROOT
 from stored import Plain, store_images
+from terminal import Terminal
 
 from pipeline import paths
 from pipeline.base import FIRST, NONE
@@ -200,6 +202,19 @@ def test_batches_do_not_matter() -> None:
     pd.testing.assert_frame_equal(together, alone)
     assert list(together.columns) == list(DARK)
     assert len(together) == len(TEST)
+
+
+def test_progress_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """On a terminal a bar counts the batches of each model; elsewhere nothing is said."""
+    store_images(test=TEST)
+    evaluate(params())
+    assert capfd.readouterr() == ("", "")
+    with Terminal() as terminal, terminal.stream() as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        evaluate(params(batch_size=2))
+    bars = [line for line in terminal.lines if line.startswith(f"predicting with {paths.MODEL}:")]
+    assert "| 0/3 [" in bars[0]
+    assert "| 3/3 [" in bars[-1]
 
 
 def test_classes_of_any_name() -> None:
