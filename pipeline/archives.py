@@ -151,6 +151,10 @@ class _Tar:
                 yield info
             archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
             self._stream.expect(MAX_HEADER)
+        # Of a header that is damaged or missing tarfile says no more than of the end, which is a block of zeros.
+        self._stream.seek(archive.offset)
+        if self._stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"damaged or cut off at byte {archive.offset}")
 
 
 class _Bounded(io.BufferedIOBase):

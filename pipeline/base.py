@@ -94,6 +94,23 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     return base
 
 
+def restore() -> bool:
+    """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be mended.
+
+    Raises:
+        MissingDataError: it is another one, and the recorded one is nowhere to be had.
+    """
+    manifest = read_record().get("manifest")
+    oid = manifest.outs.get(BASE) if manifest else None
+    if oid is None or store.directory_hash(paths.BASE) == oid:
+        return False
+    aside = paths.PROGRESS / "base"
+    if _none_of_hash(oid, aside) is None:
+        store.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, mend=MEND)
+    put_directory(aside, paths.BASE)
+    return True
+
+
 def _recorded_training(params: Params) -> StageRecord | None:
     """What dvc.lock says of the last training.
 
@@ -101,7 +118,7 @@ def _recorded_training(params: Params) -> StageRecord | None:
         RecordError: nothing, though there is a model that was trained here.
     """
     train = read_record().get("train")
-    if train is None and (paths.MODEL / LINEAGE).exists() and params.train.start == "warm":
+    if train is None and (paths.MODEL / LINEAGE).exists() and params.train.start != "cold":
         what = f"no record of the model in {paths.MODEL}"
         raise RecordError(
             paths.LOCK, what, f"run `git checkout {paths.LOCK}`, or remove {paths.MODEL} to start from scratch"

@@ -70,21 +70,24 @@ def catalogue_table(catalogue: Catalogue) -> pa.Table:
 
 def list_archive(path: Path) -> list[Member]:
     """The members of the archive `path`, unread; those that nobody should read are refused at once."""
+    listed: list[archives.Member] = []
+    broken = []
     try:
-        listed = list(islice(archives.open_archive(path).members(), MAX_MEMBERS + 1))
+        listed.extend(islice(archives.open_archive(path).members(), MAX_MEMBERS + 1))
     except archives.BombError as error:
         return [Member("", 0, refusal=Refusal("archive bomb", one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
             return [Member("", 0, refusal=Refusal.of_place(error))]
-        return [Member("", 0, refusal=Refusal("broken archive", one_line(error)))]
+        # What comes before the damage may be good.
+        broken = [Member("", len(listed), refusal=Refusal("broken archive", one_line(error)))]
     if len(listed) > MAX_MEMBERS:
         detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
         return [Member("", 0, refusal=Refusal("too large", detail))]
-    packed, unpacked = path.stat().st_size, sum(member.size for member in listed)
+    packed, unpacked = path.stat().st_size, sum(max(member.size, 0) for member in listed)
     if unpacked > archives.most_unpacked(path):
         return [Member("", 0, refusal=Refusal("archive bomb", f"{packed} bytes would unpack to {unpacked}"))]
-    return [Member(member.name, member.position, refusal=_refusal(member)) for member in listed]
+    return [Member(member.name, member.position, refusal=_refusal(member)) for member in listed] + broken
 
 
 def _refusal(member: archives.Member) -> Refusal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -69,3 +70,18 @@ def read_network(model: Path) -> tuple[Network, Spec]:
 def grow(old: Tensor, like: Tensor) -> Tensor:
     """`old` with the rows that `like` has beyond it, whose shapes are otherwise the same."""
     return torch.cat([old, like[len(old) :].to(old)]) if old.dim() and len(old) < len(like) else old
+
+
+def canonical(value: Any) -> Any:
+    """`value`, of the types that a checkpoint is made of, so that equal ones are written as equal bytes.
+
+    Pickle writes one object once and two equal ones twice, so bytes tell of two strings whether they were one, which a
+    training that was interrupted and loaded in between changes.
+    """
+    if isinstance(value, dict):
+        return {canonical(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(canonical(item) for item in value)
+    if isinstance(value, str):
+        return sys.intern(value)
+    return value.clone() if isinstance(value, Tensor) else value

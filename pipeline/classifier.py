@@ -1,12 +1,14 @@
 """What Lightning trains: a network with its loss, optimizer and learning-rate schedule."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from pipeline.checkpoint import SPEC
 from pipeline.errors import TrainingError
@@ -15,22 +17,34 @@ from pipeline.model import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 
+ACCURACY, LOSS = "val_accuracy", "val_loss"
 MEND = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
-class Classifier(pl.LightningModule):
-    """Trains `network` for one generation of `steps` steps."""
+class Schedule(NamedTuple):
+    """The learning rate of one generation."""
 
-    def __init__(self, network: Network, spec: Spec, params: Train, *, steps: int, peak: float) -> None:
-        """`peak` is the highest learning rate."""
+    steps: int
+    peak: float
+
+
+class Classifier(pl.LightningModule):
+    """Trains `network` for one generation."""
+
+    def __init__(self, network: Network, spec: Spec, params: Train, schedule: Schedule, images: Tensor) -> None:
+        """`images` says how many there are to train on of each class, shape (classes,)."""
         super().__init__()
         self.network, self.spec = network, spec
-        self._params, self._steps, self._peak = params, steps, peak
-        self._loss = nn.CrossEntropyLoss(label_smoothing=params.label_smoothing)
+        self._params, self._schedule = params, schedule
+        self._right, self._validation_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
+        # Not persistent, since it follows from the images of each generation.
+        self.register_buffer("class_weights", class_weights(images, params.balance), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of `batch`."""
-        loss: Tensor = self._loss(self.network(batch.images), batch.targets)
+        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
+        loss = cross_entropy(self.network(batch.images), batch.targets, weights, label_smoothing=smoothing)
+        loss = loss * batch.share
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
             raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", MEND)
@@ -47,9 +61,13 @@ class Classifier(pl.LightningModule):
                 raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", MEND)
 
     def validation_step(self, batch: Batch) -> None:
-        """Log the share of `batch` that is classified right."""
-        right = (self.network(batch.images).argmax(1) == batch.targets).float().mean()
-        self.log("val_accuracy", right, prog_bar=True, batch_size=len(batch.targets))
+        """Log the share of images that is classified right, and the loss, over all batches."""
+        if not len(batch.targets):
+            return  # This device's part of a small batch.
+        logits = self.network(batch.images)
+        self._right.update((logits.argmax(1) == batch.targets).float())
+        self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
+        self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a learning rate that rises, then falls to zero, both linearly, within this generation."""
@@ -59,7 +77,7 @@ class Classifier(pl.LightningModule):
             {"params": [pair for pair in named if pair[1].ndim >= 2], "weight_decay": self._params.weight_decay},
             {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = AdamW([group for group in groups if group["params"]], lr=self._peak)
+        optimizer = AdamW([group for group in groups if group["params"]], lr=self._schedule.peak)
         schedule = LambdaLR(optimizer, self._share_of_peak)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -68,7 +86,17 @@ class Classifier(pl.LightningModule):
         checkpoint[SPEC] = self.spec.model_dump(mode="json")
 
     def _share_of_peak(self, step: int) -> float:
-        rise = round(self._params.warmup * self._steps)
+        steps = self._schedule.steps
+        rise = round(self._params.warmup * steps)
         if step < rise:
             return (step + 1) / rise
-        return max(0.0, (self._steps - step) / (self._steps - rise))
+        return max(0.0, (steps - step) / (steps - rise))
+
+
+def class_weights(images: Tensor, balance: float) -> Tensor:
+    """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
+
+    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0.
+    """
+    weights = torch.where(images > 0, images.double().clamp(min=1) ** -balance, 0.0)
+    return (weights * images.sum() / (weights * images).sum()).float()

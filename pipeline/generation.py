@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline import paths, store
@@ -28,6 +30,13 @@ class Generation:
     lineage: Lineage
     seen: Seen
     """The images that its model will have seen."""
+    is_new: npt.NDArray[np.bool_]
+    """Of each training image, whether the base was trained without it, or with another label."""
+
+    @property
+    def steps_before(self) -> int:
+        """How many steps its base has behind it."""
+        return self.lineage.steps.total - self.lineage.steps.run
 
     def __str__(self) -> str:
         """Its start in words."""
@@ -64,7 +73,8 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
         epochs=Budget(run=epochs, total=epochs),
         steps=Budget(run=steps, total=steps),
     )
-    return Generation(base=None, spec=spec, lineage=lineage, seen=NOTHING.then(labels))
+    seen, is_new = NOTHING.then(labels), np.ones(len(labels), np.bool_)
+    return Generation(base=None, spec=spec, lineage=lineage, seen=seen, is_new=is_new)
 
 
 def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
@@ -72,9 +82,9 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     old = spec_of(checkpoint, paths.BASE)
     _check_fits(old, wanted)
     classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
-    epochs = params.train.warm_epochs
+    images, is_new = seen.compare(labels), seen.is_new(labels)
+    epochs = params.train.warm_epochs + round(params.train.new_epochs * is_new.mean())
     steps = epochs * steps_per_epoch(len(labels), params.train)
-    images = seen.compare(labels)
     lineage = Lineage(
         generation=before.generation + 1,
         start="warm",
@@ -85,7 +95,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
         steps=Budget(run=steps, total=before.steps.total + steps),
     )
     spec = wanted.model_copy(update={"classes": classes})
-    return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels))
+    return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels), is_new=is_new)
 
 
 def _check_fits(old: Spec, wanted: Spec) -> None:

@@ -63,6 +63,12 @@ def integers(values: Sequence[int]) -> pa.Int32Array:
     return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(np.array(values, np.int32))])
 
 
+def hexadecimal(data: bytes, size: int) -> pa.StringArray:
+    """A column of the values in `data`, of `size` bytes each, in hexadecimal."""
+    text = pa.py_buffer(data.hex().encode())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(2 * size), len(data) // size, [None, text]).cast(pa.string())
+
+
 def numbers(table: pa.Table, column: str) -> npt.NDArray[np.integer[Any]]:
     """The column of integers as an array of the same width, shape (rows,), not to be written to."""
     dtype = np.dtype(str(table.schema.field(column).type))

@@ -20,6 +20,7 @@ from pipeline.collection import DISPUTED, REFUSED, Collection, Refused
 from pipeline.compaction import compact, undamaged
 from pipeline.decoding import KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
+from pipeline.facts import FACTS
 from pipeline.images import Refusal
 from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
@@ -30,8 +31,6 @@ from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
 from pipeline.stage import main
 
-# What the index knows of an image that lies in the image alone, not in where it is found.
-FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source")])
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
@@ -50,9 +49,7 @@ def ingest(params: Params) -> str:
         bar = tqdm(outcomes, "decoding", len(todo), unit=" images", disable=None)
         passing, decoded = _keep(bar, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
-    facts = before.table.select(FACTS.names)
-    if journal.facts:
-        facts = pa.concat_tables([facts, pa.Table.from_pylist([*journal.facts.values()], FACTS)])
+    facts = pa.concat_tables([before.table.select(FACTS.names), journal.facts.table()])
     unusable = before.unusable | journal.refused
     table, refused = _resolve(sources(files, contents, labels, unusable, passing), facts)
     _check(table, refused, params.ingest)
@@ -148,24 +145,29 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
 
 def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """The index of the usable images, by id, and a line for everything else, by source."""
-    places: dict[str, list[tuple[str, str]]] = {}
+    places: dict[str, tuple[str, str]] = {}
+    copies: dict[str, list[tuple[str, str]]] = {}
     refused = []
     for source in found:
         if source.refusal is not None:
             refused.append(Refused(source.name, source.id or "", *source.refusal))
-        else:
-            assert source.id is not None
-            assert source.label is not None
-            places.setdefault(source.id, []).append((source.name, source.label))
-    usable: list[tuple[str, str, str]] = []
-    for image_id, found_at in sorted(places.items()):
+            continue
+        assert source.id is not None
+        assert source.label is not None
+        place = source.name, source.label
+        if places.setdefault(source.id, place) is not place:
+            copies.setdefault(source.id, []).append(place)
+    for image_id, others in copies.items():
+        found_at = [places.pop(image_id), *others]
         labels = sorted({label for _, label in found_at})
         if len(labels) == 1:
-            usable.append((image_id, labels[0], min(found_at)[0]))
+            places[image_id] = min(found_at)
         else:
             detail = f"the same image is in {', '.join(labels)}"
             refused.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in found_at)
-    ids, labels, names = (index.strings([row[column] for row in usable]) for column in range(3))
+    usable = sorted(places)
+    ids = index.strings(usable)
+    names, labels = (index.strings([places[image_id][column] for image_id in usable]) for column in range(2))
     rows = facts.take(pc.index_in(ids, facts["id"]))
     table = rows.add_column(1, "label", labels).add_column(2, "source", names)
     return table.cast(index.SCHEMA).combine_chunks(), sorted(refused)

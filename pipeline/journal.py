@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from pipeline import paths
+from pipeline.facts import Facts
 from pipeline.images import Picture, Refusal
 from pipeline.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
 
@@ -36,7 +37,7 @@ class Journal:
             self.folder.mkdir(parents=True)
         self._path = self.folder / "journal.jsonl"
         # What the index says of each stored image, by id.
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.facts = Facts()
         self.refused: dict[str, Refusal] = {}
         # Here shards are numbered from 0 on: what their numbers will be in data/images may change until they get there.
         self._first = after + 1
@@ -44,7 +45,7 @@ class Journal:
             if "reason" in entry:
                 self.refused[entry["id"]] = Refusal(entry["reason"], entry["detail"])
             else:
-                self.facts[entry["id"]] = self._fact(entry)
+                self.facts.add(self._fact(entry))
         self._seal()
         self._shards = ShardWriter(self.folder, first=last_shard(self.folder) + 1, limit=limit)
         self._file: TextIO = self._path.open("a", encoding="utf-8")
@@ -69,7 +70,7 @@ class Journal:
             "descriptor": result.shows.descriptor.hex(),
         }
         self._write(entry)
-        self.facts[image_id] = self._fact(entry)
+        self.facts.add(self._fact(entry))
 
     def publish(self, folder: Path) -> None:
         """Put the shards into `folder` under their final numbers.

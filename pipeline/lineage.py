@@ -4,7 +4,7 @@ It holds no clock, path or host, so that the same run gives the same bytes.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,6 +32,10 @@ class Budget(_Facts):
     run: int
     total: int
 
+    def until(self, total: int) -> Self:
+        """The budget of a run that ended at `total`."""
+        return self.model_copy(update={"run": self.run - self.total + total, "total": total})
+
 
 class Lineage(_Facts):
     """Where a model comes from."""
@@ -46,6 +50,10 @@ class Lineage(_Facts):
     images: ImageCounts
     epochs: Budget
     steps: Budget
+
+    def after(self, *, epochs: int, steps: int) -> Self:
+        """The lineage of a model that has so many epochs and steps behind it, fewer perhaps than were planned."""
+        return self.model_copy(update={"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)})
 
 
 def read_lineage(model: Path) -> Lineage:

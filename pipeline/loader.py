@@ -7,21 +7,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pipeline.augment import augment
 from pipeline.dataset import Dataset
-from pipeline.order import epoch_order, keys_of
+from pipeline.order import keys_of
 from pipeline.params import Train
+from pipeline.sampling import draw_epoch
 
 
 class Batch(NamedTuple):
-    """Images and their classes."""
+    """Images and their classes; where several devices train, one device's part of them."""
 
     images: Tensor
     """Shape (n, channels, height, width), uint8."""
     targets: Tensor
     """Positions in the list of classes, shape (n,), int64."""
+    share: Tensor
+    """How much its mean counts in the mean over all devices, 1 where all parts are equal; shape (), float32."""
 
 
 class EvalLoader:
@@ -35,24 +38,31 @@ class EvalLoader:
         return math.ceil(len(self._targets) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        rank, devices = _rank()
         for start in range(0, len(self._targets), self._batch_size):
-            here = slice(start, start + self._batch_size)
-            yield Batch(self._pixels[here], self._targets[here])
+            here = slice(start + rank, start + self._batch_size, devices)
+            yield Batch(self._pixels[here], self._targets[here], torch.ones(()))
 
 
 class TrainLoader:
-    """Every image once an epoch, in an order of that epoch's own, augmented.
+    """Every image once an epoch, or new ones more often, in an order of that epoch's own, augmented.
 
-    Lightning asks it for its position (`state_dict`), gives it back, and tells the epoch to its `sampler`.
+    Lightning asks it for its position (`state_dict`), gives it back, and tells the epoch to its `sampler`. Position and
+    order are those of all devices together, so that a run can go on with another number of them.
     """
 
-    def __init__(self, dataset: Dataset, classes: list[str], params: Train) -> None:
+    def __init__(self, dataset: Dataset, classes: list[str], params: Train, is_new: npt.NDArray[np.bool_]) -> None:
+        """`is_new` tells of each image of `dataset` whether the base was trained without it, shape (len(dataset),)."""
         self._pixels, self._targets = torch.from_numpy(dataset.pixels), targets_of(dataset.labels, classes)
-        self._keys = keys_of(dataset.ids)
+        self._keys, self._is_new = keys_of(dataset.ids), is_new
         self._params = params
         self._epoch = 0
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
+
+    def images_of_classes(self, classes: int) -> Tensor:
+        """How many images there are of each class, shape (classes,), int64."""
+        return torch.bincount(self._targets, minlength=classes)
 
     @property
     def sampler(self) -> "TrainLoader":
@@ -67,17 +77,19 @@ class TrainLoader:
         return steps_per_epoch(len(self._keys), self._params)
 
     def __iter__(self) -> Iterator[Batch]:
-        seed = self._params.seed
+        params, seed, (rank, devices) = self._params, self._params.seed, _rank()
+        drawn = draw_epoch(self._keys, self._is_new, new_share=params.new_share, seed=seed, epoch=self._epoch)
         # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
-        batches = np.array_split(epoch_order(self._keys, seed=seed, epoch=self._epoch), len(self))
+        batches = np.array_split(drawn, len(self))
         first, self._start = self._start, 0
         for position in range(first, len(self)):
-            chosen = batches[position]
+            chosen = batches[position][rank::devices]
             images = self._pixels[torch.from_numpy(chosen)]
-            augmented = augment(images, self._keys[chosen], self._params.augment, seed=seed, epoch=self._epoch)
+            augmented = augment(images, self._keys[chosen], params.augment, seed=seed, epoch=self._epoch)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
-            yield Batch(augmented, self._targets[torch.from_numpy(chosen)])
+            share = torch.tensor(len(chosen) * devices / len(batches[position]))
+            yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the epoch are done; 0 when all are."""
@@ -86,6 +98,13 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iteration after `state`'s position."""
         self._start = self._position = state["position"]
+
+
+def _rank() -> tuple[int, int]:
+    """Which of how many devices this process is for."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def steps_per_epoch(images: int, params: Train) -> int:

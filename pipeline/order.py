@@ -10,7 +10,7 @@ import numpy.typing as npt
 UInt64s = npt.NDArray[np.uint64]
 
 # What a draw is for; draws for different purposes are independent.
-ORDER, SHIFT_X, SHIFT_Y, FLIP = range(4)
+ORDER, SHIFT_X, SHIFT_Y, FLIP, MIX = range(5)
 
 
 def keys_of(ids: npt.NDArray[np.str_]) -> UInt64s:

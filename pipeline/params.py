@@ -71,11 +71,19 @@ class Augment(Section):
     """Whether half of the images are mirrored left to right."""
 
 
+# What of `train:` changes no model; the stage depends on everything else in that section.
+FREE = {"save_every"}
+
+
 class Train(Section):
     """How a generation is trained."""
 
-    start: Literal["warm", "cold"]
-    """`warm` starts from the base checkpoint where there is one, `cold` from scratch."""
+    start: Literal["full", "weights", "shrink_perturb", "cold"]
+    """What a base gives: weights and moments (`full`), `weights`, shrunk ones (`shrink_perturb`), or none (`cold`)."""
+    shrink: Annotated[float, Field(gt=0, le=1)]
+    """Factor on the base's weights, for `start: shrink_perturb`."""
+    perturb: Share
+    """Share of freshly drawn weights that is added to them."""
     model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
     """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
     pretrained: bool
@@ -86,6 +94,12 @@ class Train(Section):
     """Passes over the training images of a cold start."""
     warm_epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a warm start, on top of those the base has behind it."""
+    new_epochs: Annotated[float, Field(ge=0)]
+    """Further passes of a warm start, times the share of its training images that are new."""
+    new_share: Share
+    """Share of the images drawn at a warm start that are new ones; 0 draws every image once an epoch."""
+    balance: Annotated[float, Field(ge=0, le=1)]
+    """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=3)]
     """Most images in one step; the steps of an epoch are of nearly equal size."""
     lr: Annotated[float, Field(gt=0)]
@@ -96,12 +110,22 @@ class Train(Section):
     """Share of a generation's steps in which the learning rate rises to its peak; then it falls to zero."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
+    average: Share
+    """Decay of the moving average of the weights that becomes the model; 0 takes the weights themselves."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augment
     """Random changes to training images."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Number format of the computation."""
+    keep: Literal["best", "last"]
+    """Which epoch of a generation becomes the model: the best on the validation images, or the last."""
+    patience: Annotated[int, Field(ge=0)]
+    """Epochs without a better one on the validation images after which training stops; 0 never stops early."""
+    save_every: Annotated[float, Field(gt=0)]
+    """Seconds between savings of the unfinished training; changing it retrains nothing."""
+    compile: bool
+    """Whether torch.compile makes the network faster, and its first step slower."""
     deterministic: bool
     """Whether only algorithms that give the same bits every time may run."""
     seed: Seed
@@ -113,6 +137,12 @@ class Compute(Section):
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     """What trains."""
+    devices: Annotated[int, Field(ge=1)]
+    """How many of them on each node; the images of a step are shared out among all."""
+    nodes: Annotated[int, Field(ge=1)]
+    """How many machines; each runs the same command, started by torchrun, SLURM or the like."""
+    strategy: Literal["auto", "ddp"]
+    """How several work together, as Lightning names it; `auto` leaves it to Lightning."""
     workers: Annotated[int, Field(ge=0)]
     """Processes that decode images; 0 stands for one a core."""
     batch_size: Annotated[int, Field(ge=1)]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import CheckpointError
+from pipeline.index import hexadecimal
 from pipeline.lineage import ImageCounts
 
 SEEN = "seen.npz"
@@ -45,6 +46,13 @@ class Seen:
             relabelled=int(self.labels.iloc[was[common]].set_axis(now.index).ne(now).sum()),
         )
 
+    def is_new(self, labels: pd.Series[str]) -> npt.NDArray[np.bool_]:
+        """Of each of `labels`, by id, whether the last training was without it, or with another; shape (n,)."""
+        was = positions(labels.index, self.labels.index)
+        new = was < 0
+        new[~new] = self.labels.to_numpy()[was[~new]] != labels.to_numpy()[~new]
+        return new
+
     def then(self, labels: pd.Series[str]) -> Seen:
         """What a model has seen that starts from this one and is trained on `labels`."""
         return Seen(labels=labels, earlier=self.ids.difference(labels.index))
@@ -76,9 +84,7 @@ def read_seen(model: Path) -> Seen:
             ids, codes, classes = arrays["ids"], arrays["labels"], arrays["classes"]
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise CheckpointError(path, f"not readable: {type(error).__name__}", "run `dvc checkout`") from None
-    text = ids.tobytes().hex().encode()
-    cut = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(text) // 32, [None, pa.py_buffer(text)])
-    index = pd.Index(pd.array(cut.cast(pa.string()), dtype=str))
+    index = pd.Index(pd.array(hexadecimal(ids.tobytes(), 16), dtype=str))
     last = codes != EARLIER
     return Seen(labels=pd.Series(classes[codes[last]], index=index[last], dtype=str), earlier=index[~last])
 

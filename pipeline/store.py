@@ -111,7 +111,9 @@ def restore_outputs(stage: str) -> None:
         missing = {Path(path): oid for path, oid in outputs.items() if not Path(path).exists()}
         if not missing:
             return
-        for path in missing:
+        for path, oid in missing.items():
+            if oid.endswith(".dir") and _cached_files(repository(), oid) is None:
+                continue  # Half of it would be worse than nothing.
             output = _output(repository(), stage, path)
             output.use_cache = True  # Metrics are kept by Git, but the run cache has a copy.
             output.checkout(force=True, allow_missing=True)
@@ -162,6 +164,8 @@ def _pull(repo: Repo, oid: str) -> str:
     from dvc_data.hashfile.hash_info import HashInfo
 
     name = repo.config["core"].get("remote")
+    if listing(repo, oid) is None:
+        _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
     try:
         # A directory's hash brings its listing alone.
         repo.cloud.pull([HashInfo("md5", oid)])

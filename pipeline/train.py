@@ -11,47 +11,56 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
-from pipeline import paths
+from pipeline import base, paths
+from pipeline.callbacks import Best, KeepBest, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import Classifier
+from pipeline.classifier import ACCURACY, Classifier, Schedule
 from pipeline.dataset import load, read_manifest
 from pipeline.generation import Generation, plan
 from pipeline.lineage import write_lineage
 from pipeline.loader import EvalLoader, TrainLoader
 from pipeline.model import build
-from pipeline.params import Params
+from pipeline.params import Params, Train
+from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.publish import put_directory
 from pipeline.seen import write_seen
 from pipeline.stage import main
 from pipeline.warm import warm_start
 
-PROGRESS = paths.PROGRESS / "train"
-
 
 def train(params: Params) -> str:
-    """Train the next generation into data/model; returns what it came to."""
+    """Train the next generation into data/model; returns what it came to, nothing where another process says it."""
+    if base.restore():
+        say(f"{paths.BASE} was not what dvc.lock records, and is again")
     manifest = read_manifest("train")
     generation = plan(params, manifest.set_index("id")["label"])
-    print(f"train: {generation}", flush=True)
-    shutil.rmtree(PROGRESS, ignore_errors=True)
-    PROGRESS.mkdir(parents=True)
-    trainer = fit(generation, params)
-    new = PROGRESS / "model"
+    say(f"{generation}")
+    progress = Progress(inputs_hash(params, deps_of_training()))
+    trainer, best = fit(generation, params, progress)
+    last = progress.folder / "last"
+    trainer.save_checkpoint(last)
+    if not trainer.is_global_zero:
+        return ""
+    new = progress.folder / "model"
+    shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    trainer.save_checkpoint(new / CHECKPOINT, weights_only=False)
-    write_lineage(generation.lineage, new)
+    torch.save(finished(torch.load(last, weights_only=True), best), new / CHECKPOINT)
+    lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step)
+    write_lineage(lineage, new)
     write_seen(generation.seen, new)
     put_directory(new, paths.MODEL)
-    shutil.rmtree(PROGRESS)
-    accuracy = trainer.callback_metrics.get("val_accuracy")
-    measured = "no validation images" if accuracy is None else f"{accuracy:.1%} right on the validation images"
-    steps = generation.lineage.steps
-    return f"{steps.run:,} steps ({steps.total:,} since the cold start), {measured}"
+    shutil.rmtree(FOLDER)
+    return f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {_measured(trainer, best)}"
 
 
-def fit(generation: Generation, params: Params) -> pl.Trainer:
-    """Train `generation`; the trainer that did it can save its checkpoint."""
+def fit(generation: Generation, params: Params, progress: Progress) -> tuple[pl.Trainer, Best | None]:
+    """Train `generation`, going on from `progress` if there is any.
+
+    Returns:
+        the trainer, which can save its checkpoint, and the best epoch where that becomes the model.
+    """
     _quieten()
     spec, classes = generation.spec, list(generation.spec.classes)
     manifests = {name: read_manifest(name) for name in ("train", "val")}
@@ -61,41 +70,77 @@ def fit(generation: Generation, params: Params) -> pl.Trainer:
         for manifest in (manifests["train"], manifests["val"][known])
     )
     pl.seed_everything(params.train.seed, verbose=False)
-    peak = params.train.lr * (params.train.warm_lr if generation.base else 1)
     network = build(spec, pretrained=params.train.pretrained and generation.base is None)
-    classifier = Classifier(network, spec, params.train, steps=generation.lineage.steps.run, peak=peak)
+    if params.train.compile:
+        network.compile()
+    schedule = Schedule(
+        steps=generation.lineage.steps.run, peak=params.train.lr * (params.train.warm_lr if generation.base else 1)
+    )
+    loader = TrainLoader(training, classes, params.train, generation.is_new)
+    classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
+    keep_best = KeepBest(patience=params.train.patience)
+    callbacks: list[pl.Callback] = []
+    if len(validation) and (params.train.keep == "best" or params.train.patience):
+        callbacks.append(keep_best)
+    if params.train.average:
+        callbacks.append(average_weights(params.train.average))
+    callbacks.append(SaveProgress(progress, every=params.train.save_every))
     trainer = pl.Trainer(
         accelerator=params.compute.accelerator,
-        devices=1,
+        devices=params.compute.devices,
+        num_nodes=params.compute.nodes,
+        strategy=params.compute.strategy,
         precision=params.train.precision,
         deterministic=params.train.deterministic,
         max_epochs=generation.lineage.epochs.total,
-        default_root_dir=PROGRESS,
+        default_root_dir=progress.folder,
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=sys.stdout.isatty(),
         num_sanity_val_steps=0,
     )
+    saved = progress.newest()
+    if saved is not None:
+        say(f"going on at step {progress.step_of(saved) - generation.steps_before:,} of {schedule.steps:,}")
     trainer.fit(
         classifier,
-        TrainLoader(training, classes, params.train),
+        loader,
         EvalLoader(validation, classes, batch_size=params.compute.batch_size) if len(validation) else None,
-        ckpt_path=_saved_start(generation.base, classifier),
+        ckpt_path=saved or _saved_start(generation.base, classifier, params.train, progress.folder),
         weights_only=True,
     )
     classifier.check()
-    assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    return trainer
+    if not params.train.patience:
+        assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
+    return trainer, keep_best.best if params.train.keep == "best" else None
 
 
-def _saved_start(base: Checkpoint | None, classifier: Classifier) -> Path | None:
+def _saved_start(base: Checkpoint | None, classifier: Classifier, params: Train, folder: Path) -> Path | None:
     """The file with which Lightning begins a warm start."""
     if base is None:
         return None
-    path = PROGRESS / "start.ckpt"
-    torch.save(warm_start(base, classifier), path)
+    path = folder / "start"
+    if is_first_process():
+        torch.save(warm_start(base, classifier, params), path)
     return path
+
+
+def _measured(trainer: pl.Trainer, best: Best | None) -> str:
+    accuracy = trainer.callback_metrics.get(ACCURACY) if best is None else best["score"][0]
+    return "no validation images" if accuracy is None else f"{accuracy:.1%} right on the validation images"
+
+
+def is_first_process() -> bool:
+    """Whether no other process, of those that train together, comes before this one."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def say(what: str) -> None:
+    """Tell it to the person at the terminal, once where several processes train."""
+    if is_first_process():
+        print(f"train: {what}", flush=True)
 
 
 def _quieten() -> None:

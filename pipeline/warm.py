@@ -1,32 +1,51 @@
 """A warm start: from the base checkpoint to one that Lightning goes on from, for a generation of its own.
 
-Weights, optimizer moments and the counters of epochs and steps carry over. The learning-rate schedule begins anew, so
-its state and the optimizer's hyperparameters are those of the new generation.
+The counters of epochs and steps carry over, and the weights; how, and whether the optimizer's moments do, is a policy.
+The learning-rate schedule begins anew, so its state and the optimizer's hyperparameters are the new generation's.
 """
 
 from typing import Any
 
+from torch import Tensor
+
 from pipeline.checkpoint import Checkpoint, grow
 from pipeline.classifier import Classifier
+from pipeline.params import Train
 
 
-def warm_start(base: Checkpoint, classifier: Classifier) -> Checkpoint:
+def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Checkpoint:
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
     Where the classifier knows more classes, the rows of the new ones are taken from it, with moments of zero.
     """
-    fresh = classifier.configure_optimizers()["optimizer"].state_dict()
-    weights = {name: grow(base["state_dict"][name], like) for name, like in classifier.state_dict().items()}
-    moments = _moments_by_name(base["optimizer_states"][0])
-    state = {}
-    for name, number in _numbers_by_name(fresh).items():
-        like = weights[name].new_zeros(weights[name].shape)
-        state[number] = {key: grow(value, like) for key, value in moments[name].items()}
+    fresh = classifier.state_dict()
+    weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
+    optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
+    if params.start == "full":
+        optimizer = {**optimizer, "state": _moments(base["optimizer_states"][0], optimizer, weights)}
+    if params.start == "shrink_perturb":
+        learned = {name for name, _ in classifier.named_parameters()}
+        weights = {
+            name: shrink_perturb(weight, fresh[name], params) if name in learned else weight
+            for name, weight in weights.items()
+        }
+    return {**base, "state_dict": weights, "optimizer_states": [optimizer], "lr_schedulers": [], "callbacks": {}}
+
+
+def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
+    """`weight` scaled down, and mixed with a freshly drawn one of the same shape.
+
+    Ash & Adams, arXiv 1910.08475, with the noise on the scale of the layer's own initialisation.
+    """
+    return params.shrink * weight + params.perturb * fresh.to(weight)
+
+
+def _moments(base: dict[str, Any], fresh: dict[str, Any], weights: dict[str, Tensor]) -> dict[int, Any]:
+    """The moments of `base`, by the numbers that `fresh` gives to the parameters."""
+    by_name = {name: base["state"][number] for name, number in _numbers_by_name(base).items()}
     return {
-        **base,
-        "state_dict": weights,
-        "optimizer_states": [{"state": state, "param_groups": fresh["param_groups"]}],
-        "lr_schedulers": [],
+        number: {key: grow(value, weights[name].new_zeros(weights[name].shape)) for key, value in by_name[name].items()}
+        for name, number in _numbers_by_name(fresh).items()
     }
 
 
@@ -37,7 +56,3 @@ def _numbers_by_name(optimizer: dict[str, Any]) -> dict[str, int]:
         for group in optimizer["param_groups"]
         for name, number in zip(group["param_names"], group["params"], strict=True)
     }
-
-
-def _moments_by_name(optimizer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: optimizer["state"][number] for name, number in _numbers_by_name(optimizer).items()}

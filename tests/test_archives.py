@@ -387,3 +387,19 @@ def test_members_of_a_tar_are_read_in_any_order(tmp_path: Path) -> None:
     for position in (3, 0, 4, 4, 1):
         assert archive.read(position, 1000) == files[position][1]
     assert [member.position for member in archive.members()] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("harm", ["header", "cut at a member", "cut in a header"])
+def test_tar_that_ends_early_says_so(tmp_path: Path, harm: str) -> None:
+    """What comes before the damage is listed; that there was more is never passed over in silence."""
+    path = make_tar(tmp_path / "a.tar", [(f"cat/{number}.png", bytes(10)) for number in range(3)])
+    data = bytearray(path.read_bytes())
+    if harm == "header":
+        data[1029] ^= 1
+    else:
+        del data[1024 if harm == "cut at a member" else 1124 :]
+    path.write_bytes(data)
+    members = open_archive(path).members()
+    assert next(members).name == "cat/0.png"
+    with pytest.raises(tarfile.ReadError, match="byte 1024"):
+        next(members)

@@ -1,5 +1,6 @@
 """What archives hold is remembered by the archive's hash, and what nobody should read is refused unread."""
 
+import gzip
 import struct
 import tarfile
 import zipfile
@@ -53,6 +54,16 @@ def claim(path: Path, size: int) -> Path:
         place = data.find(b"PK\1\2", place + 1)
     path.write_bytes(data)
     return path
+
+
+def test_members_before_the_damage_are_usable(tmp_path: Path) -> None:
+    """The archive as a whole has a line of its own then, for what was lost."""
+    path = make_tar(tmp_path / "a.tar.gz", "cat/1.png", "cat/2.png")
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole[: 512 * 3]))  # A folder, a file.
+    first, lost = list_archive(path)
+    assert first == Member("cat/1.png", 0)
+    assert (lost.name, lost.position, lost.refusal and lost.refusal.reason) == ("", 1, "broken archive")
 
 
 def encrypt(path: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from conftest import ROOT, save_png
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import Plain, store_images
 from terminal import Terminal
@@ -83,6 +83,7 @@ def test_names_cannot_take_the_terminal_over(capsys: Capture) -> None:
     assert said(ImagesError(name, "what", "mend"), capsys) == f"train: error: {expected}: what; mend"
 
 
+@settings(max_examples=30)
 @given(st.text(st.characters()), st.text())
 def test_anything_can_be_shown(text: str, more: str) -> None:
     """Whatever a text holds, what is shown of it is printable and can be encoded, and printable text stays as it is."""

@@ -23,7 +23,7 @@ from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
 from pipeline.evaluate import CONFUSION, METRICS, evaluate, measure, predict
 from pipeline.model import Spec, build
-from pipeline.params import Compute, Params, read_params
+from pipeline.params import Params, read_params
 
 Probabilities = dict[str, float]
 # The probabilities that the model gives dark images and white ones.
@@ -45,7 +45,7 @@ def params(**compute: Any) -> Params:
     """The params of this project, on the CPU."""
     read = read_params(ROOT / "params.yaml")
     values = {"accelerator": "cpu", "workers": 1, "batch_size": 256, **compute}
-    return read.model_copy(update={"compute": Compute(**values)})
+    return read.model_copy(update={"compute": read.compute.model_copy(update=values)})
 
 
 def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:

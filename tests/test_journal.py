@@ -98,7 +98,7 @@ def test_another_recipe_discards_everything() -> None:
     """What was made in another way is thrown away, and its shards with it."""
     fill()
     with journal("other") as opened:
-        assert (opened.facts, opened.refused) == ({}, {})
+        assert (dict(opened.facts), opened.refused) == ({}, {})
     assert [path.name for path in FOLDER.iterdir()] == ["other"]
     assert known() == (set(), set())
 

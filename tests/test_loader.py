@@ -33,7 +33,7 @@ def dataset(count: int, channels: int = 1) -> Dataset:
 def loader(count: int, batch_size: int = 4, **changes: Any) -> TrainLoader:
     """Loads so many images for training."""
     params: Train = PARAMS.model_copy(update={"batch_size": batch_size, **changes})
-    return TrainLoader(dataset(count), [str(number) for number in range(count)], params)
+    return TrainLoader(dataset(count), [str(number) for number in range(count)], params, np.ones(count, np.bool_))
 
 
 def numbers(batches: list[Batch]) -> list[int]:
@@ -100,7 +100,9 @@ def test_added_images_leave_the_order_of_the_old_ones() -> None:
     data = dataset(40)
     half = Dataset(ids=data.ids[::2], labels=data.labels[::2], pixels=data.pixels[::2])
     classes = [str(number) for number in range(40)]
-    everything, old = (numbers(list(TrainLoader(images, classes, PARAMS))) for images in (data, half))
+    everything, old = (
+        numbers(list(TrainLoader(images, classes, PARAMS, np.ones(len(images), np.bool_)))) for images in (data, half)
+    )
     assert [number for number in everything if number % 2 == 0] == old
 
 

@@ -200,7 +200,7 @@ def test_experiments_start_from_the_same_base(second: Project) -> None:
         ref = next(ref for ref in refs if ref.endswith(f"/try-{number}"))
         lock = YAML(typ="safe").load(second.git("show", f"{ref}:dvc.lock"))["stages"]["train"]
         assert {dep["path"]: dep["md5"] for dep in lock["deps"]}["data/base"] == base
-        assert lock["params"]["params.yaml"]["train"]["lr"] == 0.001 * (number + 1)
+        assert lock["params"]["params.yaml"]["train.lr"] == 0.001 * (number + 1)
 
 
 def test_old_images_keep_their_split(first: Project) -> None:
@@ -247,11 +247,11 @@ def test_damaged_shards_are_mended(first: Project) -> None:
 
 
 def test_a_cold_start_on_purpose_is_recorded(first: Project) -> None:
-    """With `train.start: cold` there is no base, in dvc.lock either, and back on `warm` nothing is in the way."""
+    """With `train.start: cold` there is no base, in dvc.lock either, and back on `full` nothing is in the way."""
     first.set_params(train={"start": "cold"})
     assert "no base: train.start asks for a cold start" in first.repro("manifest")
     assert (first.root / "data/base/none").exists()
-    first.set_params(train={"start": "warm"})
+    first.set_params(train={"start": "full"})
     first.repro("manifest")
     assert first.lock()["manifest"]["outs"]["data/base"] == first.lock()["train"]["deps"]["data/base"]
 

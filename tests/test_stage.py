@@ -18,7 +18,7 @@ from pipeline.params import Params, read_params
 from pipeline.stage import main
 
 Capture = pytest.CaptureFixture[str]
-INTERRUPTED = "train: interrupted; what was there before is as it was, and `dvc repro` begins again\n"
+INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
 
 
 @pytest.fixture(autouse=True)

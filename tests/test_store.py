@@ -163,7 +163,6 @@ def test_listing_that_was_written_to_is_fetched_again(
     """A cached listing that is not the one of that hash is believed in nothing."""
     listed = json.loads(object_of(oid).read_text())
     damage(object_of(oid), change or json.dumps(listed[1:]))
-    object_of(oid).chmod(0o644)
     assert get(oid) == FILES
 
 
@@ -316,3 +315,11 @@ def test_hash_of_no_directory(hash_of: Callable[[Path], str | None]) -> None:
     """What is no directory has no hash."""
     assert hash_of(Path("nowhere")) is None
     assert hash_of(Path("dvc.yaml")) is None
+
+
+@pytest.mark.usefixtures("oid")
+def test_half_a_directory_is_not_put_back(oid: str) -> None:
+    """Where the cache has lost one file of it, nothing of it is put where a whole one is expected."""
+    object_of(oid, "a").unlink()
+    store.restore_outputs("train")
+    assert not paths.MODEL.exists()

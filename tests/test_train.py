@@ -35,7 +35,8 @@ pytestmark = [
 
 TRAIN = [Plain("cat", shade) for shade in range(6)] + [Plain("dog", 200 + shade) for shade in range(6)]
 VAL = [Plain("cat", 10), Plain("dog", 210)]
-INTERRUPTED = "train: interrupted; what was there before is as it was, and `dvc repro` begins again"
+SAVING = "train: saving at the next step, then stopping"
+INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on"
 
 
 def params(**train: Any) -> Params:
@@ -82,6 +83,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     store_images(train=TRAIN, val=VAL)
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
     paths.BASE.mkdir()
     (paths.BASE / NONE).write_text(FIRST + "\n")
     handler = signal.getsignal(signal.SIGINT)
@@ -117,7 +119,7 @@ def test_old_model_makes_way(tmp_path: Path) -> None:
     run()
     assert files(paths.MODEL) == once
     assert list(paths.PROGRESS.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "params.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "dvc.yaml", "params.yaml"]
 
 
 def test_no_validation_images() -> None:
@@ -141,10 +143,10 @@ def test_validation_class_without_training_images() -> None:
 @pytest.mark.parametrize("name", ["body.0.weight", "body.8.bias", "body.1.running_var"])
 def test_check_names_what_is_not_finite(name: str, value: float) -> None:
     """One number that is not finite, be it a statistic of the normalisation, is found and named."""
-    from pipeline.classifier import Classifier
+    from pipeline.classifier import Classifier, Schedule
 
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
-    classifier = Classifier(build(spec), spec, params().train, steps=1, peak=0.1)
+    classifier = Classifier(build(spec), spec, params().train, Schedule(steps=1, peak=0.1), torch.ones(2))
     classifier.check()
     classifier.network.state_dict()[name].view(-1)[-1] = value
     with pytest.raises(TrainingError, match=rf"^step 0: weights in {name} are not finite; lower train\.lr"):
@@ -220,7 +222,7 @@ def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(SystemExit) as ended:
         main("train", train)
     assert ended.value.code == 130
-    assert capsys.readouterr().err == f"{INTERRUPTED}\n"
+    assert capsys.readouterr().err == f"{SAVING}\n{INTERRUPTED}\n"
     assert outside_progress() == before
 
 
@@ -235,7 +237,7 @@ def test_interrupted_program() -> None:
         subprocess.run(command.split(), check=True)
     before, lock = outside_progress(), paths.LOCK.read_bytes()
     assert str(paths.MODEL / CHECKPOINT) in before
-    YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline.train"}}}, Path("dvc.yaml"))
+    YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline.train"}}}, paths.PIPELINE)
     with Terminal() as terminal:
         process = terminal.start("dvc", "repro", folder=Path())
         terminal.wait_for("Epoch 1")

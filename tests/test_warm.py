@@ -48,14 +48,14 @@ def classifier(
     classes: tuple[str, ...] = OLD, *, seed: int = 0, peak: float = 0.01, steps: int = 15, **params: Any
 ) -> Classifier:
     """An untrained classifier whose weights are drawn under `seed`."""
-    from pipeline.classifier import Classifier
+    from pipeline.classifier import Classifier, Schedule
 
     spec = Spec(model="small", size=8, mode="grey", classes=classes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build(spec)
     here: Train = PARAMS.model_copy(update=params)
-    return Classifier(network, spec, here, steps=steps, peak=peak)
+    return Classifier(network, spec, here, Schedule(steps, peak), torch.ones(len(classes)))
 
 
 @dataclass
@@ -99,7 +99,7 @@ def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: C
         num_sanity_val_steps=0,
         callbacks=[Watch()],
     )
-    loader = TrainLoader(data, list(model.spec.classes), model._params)
+    loader = TrainLoader(data, list(model.spec.classes), model._params, np.ones(len(data), np.bool_))
     trainer.fit(model, loader, ckpt_path=folder / "start.ckpt" if start else None, weights_only=True)
     trainer.save_checkpoint(folder / CHECKPOINT)
     fitted.checkpoint = read_checkpoint(folder)
@@ -128,7 +128,7 @@ def warm(base: Checkpoint, model: Classifier) -> Checkpoint:
     """What `warm_start` makes."""
     from pipeline.warm import warm_start
 
-    return warm_start(base, model)
+    return warm_start(base, model, model._params)
 
 
 def test_weights_and_moments_carry_over(base: Checkpoint) -> None:

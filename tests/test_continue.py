@@ -1,0 +1,269 @@
+"""The contract of continuing: wherever a training is interrupted, what comes out is what would have come out.
+
+`interrupted` is the contract; every way to train is held to it.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, TINY
+from ruamel.yaml import YAML
+from stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.base import FIRST, NONE
+from pipeline.params import Params, read_params
+from pipeline.progress import FOLDER
+
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+OLD = [Plain("cat", shade) for shade in range(10)] + [Plain("dog", 200 + shade) for shade in range(7)]
+NEW = [Plain("cat", 30 + shade) for shade in range(4)] + [Plain("emu", 100 + shade) for shade in range(3)]
+VAL = [Plain("cat", 20), Plain("dog", 220)]
+# 17 images in batches of 4 are 5 steps an epoch.
+EPOCHS, STEPS = 3, 15
+
+
+def params(**train: Any) -> Params:
+    """Tiny params, also in params.yaml."""
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for section, values in TINY.items():
+        content[section].update(values)
+    content["train"].update({"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **train})
+    yaml.dump(content, paths.PARAMS)
+    return read_params()
+
+
+def run(params: Params) -> None:
+    """Train."""
+    from pipeline.train import train
+
+    train(params)
+
+
+def model() -> dict[str, bytes]:
+    """The files of data/model, which is gone then."""
+    files = {path.name: path.read_bytes() for path in paths.MODEL.iterdir()}
+    shutil.rmtree(paths.MODEL)
+    return files
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    store_images(train=OLD, val=VAL)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.fixture
+def _grown() -> None:
+    """A model as base, and more images than it was trained on."""
+    run(params(epochs=1))
+    shutil.rmtree(paths.BASE)
+    paths.MODEL.rename(paths.BASE)
+    store_images(train=[*OLD, *NEW], val=VAL)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int], number: signal.Signals) -> bytes:
+    """Train with a signal in the middle of each of `steps`, counted over all attempts; returns the checkpoint."""
+    from pipeline.classifier import Classifier
+
+    training_step, done, waiting = Classifier.training_step, 0, list(steps)
+
+    def with_signals(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        nonlocal done
+        done += 1
+        if waiting and done == waiting[0]:
+            waiting.pop(0)
+            signal.raise_signal(number)
+        return training_step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", with_signals)
+        for _ in steps:
+            with pytest.raises(SystemExit):
+                run(here)
+            assert not paths.MODEL.exists()
+            assert list(FOLDER.glob("*/*.ckpt"))
+            scramble()
+        run(here)
+    assert not waiting
+    assert not FOLDER.exists()
+    return model()["checkpoint.ckpt"]
+
+
+def scramble() -> None:
+    """What a new process would find: generators in any state."""
+    random.seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    torch.manual_seed(99)
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "average": {"average": 0.9},
+    "best": {"keep": "best"},
+    "best average": {"keep": "best", "average": 0.9},
+    "patience": {"patience": 1, "lr": 1e-6},
+    "balance": {"balance": 0.5},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Interrupted in the first step, at the end of an epoch and in the middle of another, in three attempts."""
+    here = params(**WAYS[way])
+    run(here)
+    once = model()["checkpoint.ckpt"]
+    assert interrupted(monkeypatch, here, [1, 5, 8], signal.SIGTERM) == once
+
+
+@pytest.mark.usefixtures("_grown")
+@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
+@pytest.mark.parametrize("new_share", [0.0, 0.5])
+def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, new_share: float) -> None:
+    """Whatever is taken from the base, and however often new images are drawn."""
+    here = params(start=start, new_share=new_share, warm_epochs=2)
+    run(here)
+    once = model()["checkpoint.ckpt"]
+    assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once
+
+
+@pytest.mark.parametrize("step", range(1, STEPS))
+def test_any_step(monkeypatch: pytest.MonkeyPatch, once: bytes, step: int) -> None:
+    """At the last step of an epoch the next one is waited for."""
+    if step == STEPS - 1:
+        step -= 1
+    assert interrupted(monkeypatch, params(), [step], signal.SIGTERM) == once
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The checkpoint of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+        store_images(train=OLD, val=VAL)
+        paths.BASE.mkdir()
+        (paths.BASE / NONE).write_text(FIRST + "\n")
+        run(params())
+        return model()["checkpoint.ckpt"]
+
+
+def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else draws from Python's, NumPy's or torch's generators draws what it would have drawn."""
+    from pipeline.classifier import Classifier
+
+    training_step, draws = Classifier.training_step, []
+
+    def drawing(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        draws.append((self.global_step, random.random(), np.random.random(), float(torch.rand(()))))  # noqa: NPY002
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", drawing)
+    run(params())
+    expected, once = dict.fromkeys(draws), model()["checkpoint.ckpt"]
+    draws.clear()
+    assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
+    assert dict.fromkeys(draws) == expected
+
+
+def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: bytes) -> None:
+    """Then the one before it is gone on from."""
+    from pipeline.train import train
+
+    here = params(save_every=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.train.finished", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(here)
+    newest = max(FOLDER.glob("*/*.ckpt"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    train(here)
+    assert model()["checkpoint.ckpt"] == once
+
+
+def test_kills(once: bytes) -> None:
+    """Killed at any moment, as power fails, until it gets through: the same bytes."""
+    params(save_every=1e-9)
+    chance, kills = random.Random(0), 0
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    script = (
+        "import lightning; print(flush=True); import runpy; runpy.run_module('pipeline.train', run_name='__main__')"
+    )
+    while not paths.MODEL.exists():
+        with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                assert process.wait(chance.uniform(0.3, 3.0) if kills < 4 else 60) == 0
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+    assert kills
+    assert model()["checkpoint.ckpt"] == once
+
+
+def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Progress of other inputs is not gone on with."""
+    here = params(lr=0.001)
+    run(here)
+    expected = model()["checkpoint.ckpt"]
+    from pipeline.classifier import Classifier
+
+    training_step = Classifier.training_step
+
+    def interrupting(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return training_step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", interrupting)
+        with pytest.raises(SystemExit):
+            run(params())
+    capfd.readouterr()
+    run(params(lr=0.001))
+    assert "going on" not in capfd.readouterr().out
+    assert model()["checkpoint.ckpt"] == expected
+
+
+def test_time_is_for_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second interruption does not wait for the step."""
+    from pipeline.classifier import Classifier
+
+    started = time.monotonic()
+
+    def interrupting(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        del self, batch, batch_idx
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    monkeypatch.setattr(Classifier, "training_step", interrupting)
+    with pytest.raises(SystemExit):
+        run(params())
+    assert time.monotonic() > started
+    assert not list(FOLDER.glob("*/*.ckpt"))
