@@ -3,6 +3,7 @@
 So an archive is read once, and renaming it costs nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -55,39 +56,46 @@ def read_catalogue(path: Path = MEMBERS) -> Catalogue:
 
 def catalogue_table(catalogue: Catalogue) -> pa.Table:
     """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out."""
-    rows = [(archive, member) for archive in sorted(catalogue) for member in catalogue[archive]]
-    rows = [(archive, member) for archive, member in rows if not (member.refusal and member.refusal.is_passing)]
+
+    def rows() -> Iterator[tuple[str, Member]]:
+        for archive in sorted(catalogue):
+            for member in catalogue[archive]:
+                if not (member.refusal and member.refusal.is_passing):
+                    yield archive, member
+
     columns = [
-        index.strings([archive for archive, _ in rows]),
-        index.integers([member.position for _, member in rows]),
-        index.strings([member.name for _, member in rows]),
-        index.strings([member.id or "" for _, member in rows]),
-        index.strings([member.refusal.reason if member.refusal else "" for _, member in rows]),
-        index.strings([member.refusal.detail if member.refusal else "" for _, member in rows]),
+        index.strings(archive for archive, _ in rows()),
+        index.integers(member.position for _, member in rows()),
+        index.strings(member.name for _, member in rows()),
+        index.strings(member.id or "" for _, member in rows()),
+        index.strings(member.refusal.reason if member.refusal else "" for _, member in rows()),
+        index.strings(member.refusal.detail if member.refusal else "" for _, member in rows()),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def list_archive(path: Path) -> list[Member]:
     """The members of the archive `path`, unread; those that nobody should read are refused at once."""
-    listed: list[archives.Member] = []
-    broken = []
+    members: list[Member] = []
+    unpacked = 0
     try:
-        listed.extend(islice(archives.open_archive(path).members(), MAX_MEMBERS + 1))
+        for one in islice(archives.open_archive(path).members(), MAX_MEMBERS + 1):
+            members.append(Member(one.name, one.position, refusal=_refusal(one)))
+            unpacked += max(one.size, 0)
     except archives.BombError as error:
         return [Member("", 0, refusal=Refusal("archive bomb", one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
             return [Member("", 0, refusal=Refusal.of_place(error))]
         # What comes before the damage may be good.
-        broken = [Member("", len(listed), refusal=Refusal("broken archive", one_line(error)))]
-    if len(listed) > MAX_MEMBERS:
+        members.append(Member("", len(members), refusal=Refusal("broken archive", one_line(error))))
+    if len(members) > MAX_MEMBERS:
         detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
         return [Member("", 0, refusal=Refusal("too large", detail))]
-    packed, unpacked = path.stat().st_size, sum(max(member.size, 0) for member in listed)
     if unpacked > archives.most_unpacked(path):
-        return [Member("", 0, refusal=Refusal("archive bomb", f"{packed} bytes would unpack to {unpacked}"))]
-    return [Member(member.name, member.position, refusal=_refusal(member)) for member in listed] + broken
+        detail = f"{path.stat().st_size} bytes would unpack to {unpacked}"
+        return [Member("", 0, refusal=Refusal("archive bomb", detail))]
+    return members
 
 
 def _refusal(member: archives.Member) -> Refusal | None:

@@ -51,9 +51,9 @@ class Collection(NamedTuple):
         return str((self.table.schema.metadata or {}).get(b"recipe", b"").decode())
 
     @property
-    def ids(self) -> set[str]:
-        """The usable images."""
-        return set(self.table["id"].to_pylist())
+    def ids(self) -> pa.ChunkedArray:
+        """The usable images, sorted."""
+        return self.table["id"]
 
     @property
     def unusable(self) -> dict[str, Refusal]:

@@ -25,35 +25,40 @@ _ROW = np.dtype(
 
 
 class Facts(Mapping[str, dict[str, Any]]):
-    """The facts of images by id, in the order in which they were added, at a third of a kilobyte an image."""
+    """The facts of images by id, in the order in which they were added, at a quarter of a kilobyte an image."""
 
     def __init__(self) -> None:
-        self._rows: dict[bytes, bytes] = {}
+        # One long buffer, which goes back to the system as a whole, unlike many small objects.
+        self._rows = bytearray()
+        self._places: dict[str, int] = {}
 
     def add(self, fact: dict[str, Any]) -> None:
         """Remember the `fact` of an image, which has the columns of `FACTS`."""
         values = (_packed(fact[name]) for name in _ROW.names or ())
         row = np.array(tuple(values), _ROW).tobytes()
-        self._rows[row[:16]] = row
+        place = self._places.setdefault(fact["id"], len(self._places)) * _ROW.itemsize
+        self._rows[place : place + _ROW.itemsize] = row
 
     def __getitem__(self, image_id: str) -> dict[str, Any]:
-        row = np.frombuffer(self._rows[bytes.fromhex(image_id)], _ROW)[0]
+        place = self._places[image_id]
+        row = np.frombuffer(self._rows, _ROW, 1, place * _ROW.itemsize)[0].copy()
         texts = {name: row[name].tobytes().hex() for name in ("id", "md5", "key")}
         numbers = {name: int(row[name]) for name in ("shard", "offset", "length", "width", "height")}
         return {**texts, **numbers, "descriptor": row["descriptor"].tobytes()}
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and bytes.fromhex(image_id) in self._rows
+        return image_id in self._places
 
     def __iter__(self) -> Iterator[str]:
-        return (key.hex() for key in self._rows)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
-    def table(self) -> pa.Table:
-        """All of them, a row each."""
-        rows = np.frombuffer(b"".join(self._rows.values()), _ROW)
+    def drain(self) -> pa.Table:
+        """All of them, a row each; none is left here."""
+        rows = np.frombuffer(self._rows, _ROW)
+        self._rows, self._places = bytearray(), {}
         columns = []
         for field in FACTS:
             data = np.ascontiguousarray(rows[field.name])

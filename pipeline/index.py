@@ -3,7 +3,7 @@
 It is written last, so what it names is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from pipeline import paths, store
 from pipeline.publish import put
 from pipeline.record import read_record
+
+# Arrow's own pool keeps much of what it was once given.
+pa.set_memory_pool(pa.system_memory_pool())
 
 INDEX = paths.IMAGES / "index.parquet"
 SCHEMA = pa.schema(
@@ -34,6 +37,10 @@ SCHEMA = pa.schema(
 )
 
 
+# Rows that are written at a time, which bounds what writing takes of memory.
+ROWS = 2**13
+
+
 def restore(*, mend: str) -> None:
     """Bring back data/images as dvc.lock records it, where the workspace has none and it was ever recorded.
 
@@ -45,22 +52,23 @@ def restore(*, mend: str) -> None:
         store.checkout("ingest", paths.IMAGES, mend=mend)
 
 
-def strings(values: Sequence[str]) -> pa.StringArray:
-    """`values` as a column.
-
-    Like `integers` made from buffers, because `pa.array` imports pandas, which takes longer than all that ingest does
-    when there is nothing new.
-    """
-    encoded = [value.encode() for value in values]
-    offsets = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum([len(value) for value in encoded], out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+# A column of text that grows by `append`. `pa.array` would import pandas, which takes longer than all that ingest does
+# when there is nothing new.
+Strings = pa.lib.StringBuilder
 
 
-def integers(values: Sequence[int]) -> pa.Int32Array:
-    """`values` as a column of 32 bits each."""
-    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(np.array(values, np.int32))])
+def strings(values: Iterable[str]) -> pa.StringArray:
+    """`values` as a column, without pandas; they are taken one by one."""
+    column = Strings()
+    for value in values:
+        column.append(value)
+    return column.finish()
+
+
+def integers(values: Iterable[int]) -> pa.Int32Array:
+    """`values` as a column of 32 bits each, likewise."""
+    data = np.fromiter(values, np.int32)
+    return pa.Array.from_buffers(pa.int32(), len(data), [None, pa.py_buffer(data)])
 
 
 def hexadecimal(data: bytes, size: int) -> pa.StringArray:
@@ -94,5 +102,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         return
     aside = paths.PROGRESS / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, aside, compression="zstd")
+    pa.default_memory_pool().release_unused()  # Before writing takes its own.
+    # Most columns have a different value in each row, of which a dictionary would be another copy.
+    pq.write_table(table, aside, compression="zstd", use_dictionary=["label"], row_group_size=ROWS)
     put(aside, path)

@@ -7,7 +7,7 @@ already, and what was decoded before is known by that hash.
 import hashlib
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,17 +41,14 @@ def ingest(params: Params) -> str:
     contents = list_new_archives(files, before.contents)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
-        known = {*before.ids, *before.unusable, *journal.facts, *journal.refused}
-        todo = _unread(sources(files, contents, labels, {}, {}), known, before.disputed)
-        if todo:
-            base.secure(params)  # Better now than after hours of decoding.
-        outcomes = decode(todo, KnownIds(known), params.ingest, params.compute.workers)
-        bar = tqdm(outcomes, "decoding", len(todo), unit=" images", disable=None)
-        passing, decoded = _keep(bar, dict(files), contents, journal)
+        outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
+        passing, decoded = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
-    facts = pa.concat_tables([before.table.select(FACTS.names), journal.facts.table()])
     unusable = before.unusable | journal.refused
-    table, refused = _resolve(sources(files, contents, labels, unusable, passing), facts)
+    table, refused = _resolve(
+        sources(files, contents, labels, unusable, passing),
+        pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]),
+    )
     _check(table, refused, params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
@@ -61,10 +58,28 @@ def ingest(params: Params) -> str:
     return _sentence(old_ids, after, decoded, labels)
 
 
-def _sentence(old_ids: set[str], after: Collection, decoded: int, labels: Labels) -> str:
+def _decode_new(
+    found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, params: Params
+) -> Iterator[Outcome]:
+    """What became of the images that neither `before` nor `journal` knows."""
+    known = {*before.ids.to_pylist(), *before.unusable, *journal.facts, *journal.refused}
+    settled = before.disputed - _changed(found(), known, before.disputed)
+
+    def todo() -> Iterator[Place]:
+        return (one.place for one in found() if _is_unread(one, known) and one.id not in settled)
+
+    total = sum(1 for _ in todo())
+    if total:
+        base.secure(params)  # Better now than after hours of decoding.
+    outcomes = decode(todo(), KnownIds(known), params.ingest, params.compute.workers)
+    yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
+
+
+def _sentence(old_ids: pa.ChunkedArray, after: Collection, decoded: int, labels: Labels) -> str:
     ids, refused = after.ids, len(after.refused)
+    kept = pc.sum(pc.is_in(ids, old_ids)).as_py() or 0
     sentence = (
-        f"{len(ids):,} images, {len(ids - old_ids):,} new, {len(old_ids - ids):,} removed, "
+        f"{len(ids):,} images, {len(ids) - kept:,} new, {len(old_ids) - kept:,} removed, "
         f"{refused:,} refused{f' ({REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:
@@ -78,7 +93,7 @@ def _recipe(params: Ingest) -> str:
     return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
 
 
-def _before(recipe: str) -> tuple[set[str], Collection]:
+def _before(recipe: str) -> tuple[pa.ChunkedArray, Collection]:
     """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged."""
     try:
         index.restore(mend="decoding all images again")
@@ -97,14 +112,17 @@ def _before(recipe: str) -> tuple[set[str], Collection]:
     return now.ids, now
 
 
-def _unread(found: Iterable[Source], known: set[str], disputed: set[str]) -> list[Place]:
-    """The places to read, those left out whose image is still `disputed`, in folders of several classes."""
-    unread = [source for source in found if source.refusal is None and source.id not in known]
-    labels: dict[str | None, set[str | None]] = {image_id: set() for image_id in disputed}
-    for source in unread:
-        if source.id in labels:
-            labels[source.id].add(source.label)
-    return [source.place for source in unread if len(labels.get(source.id, ())) < 2]
+def _is_unread(source: Source, known: set[str]) -> bool:
+    return source.refusal is None and source.id not in known
+
+
+def _changed(found: Iterable[Source], known: set[str], disputed: set[str]) -> set[str]:
+    """Those of the `disputed` images that are in folders of one class alone by now."""
+    labels: dict[str, set[str | None]] = {}
+    for source in found if disputed else ():
+        if source.id in disputed and _is_unread(source, known):
+            labels.setdefault(source.id, set()).add(source.label)
+    return {image_id for image_id, several in labels.items() if len(several) < 2}
 
 
 def _keep(
@@ -145,32 +163,42 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
 
 def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """The index of the usable images, by id, and a line for everything else, by source."""
-    places: dict[str, tuple[str, str]] = {}
-    copies: dict[str, list[tuple[str, str]]] = {}
+    ids, labels, names = (index.Strings() for _ in range(3))
     refused = []
     for source in found:
         if source.refusal is not None:
             refused.append(Refused(source.name, source.id or "", *source.refusal))
-            continue
-        assert source.id is not None
-        assert source.label is not None
-        place = source.name, source.label
-        if places.setdefault(source.id, place) is not place:
-            copies.setdefault(source.id, []).append(place)
-    for image_id, others in copies.items():
-        found_at = [places.pop(image_id), *others]
-        labels = sorted({label for _, label in found_at})
+        else:
+            ids.append(source.id)
+            labels.append(source.label)
+            names.append(source.name)
+    places = pa.table({"id": ids.finish(), "label": labels.finish(), "source": names.finish()})
+    places, disputed = _one_place_each(places)
+    rows = facts.take(pc.index_in(places["id"], facts["id"])).drop_columns("id")
+    table = pa.table([*places.columns, *rows.columns], [*places.column_names, *rows.column_names])
+    return table.cast(index.SCHEMA).combine_chunks(), sorted(refused + disputed)
+
+
+def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
+    """Of each image its first place, by id; and the images that are under several labels, which are refused."""
+    counts = pc.value_counts(places["id"])
+    copied = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    is_copied = pc.is_in(places["id"], copied)
+    found_at: dict[str, list[tuple[str, str]]] = {}
+    for place in places.filter(is_copied).to_pylist():
+        found_at.setdefault(place["id"], []).append((place["source"], place["label"]))
+    disputed: list[Refused] = []
+    first = []
+    for image_id, copies in found_at.items():
+        labels = sorted({label for _, label in copies})
         if len(labels) == 1:
-            places[image_id] = min(found_at)
+            first.append((image_id, labels[0], min(copies)[0]))
         else:
             detail = f"the same image is in {', '.join(labels)}"
-            refused.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in found_at)
-    usable = sorted(places)
-    ids = index.strings(usable)
-    names, labels = (index.strings([places[image_id][column] for image_id in usable]) for column in range(2))
-    rows = facts.take(pc.index_in(ids, facts["id"]))
-    table = rows.add_column(1, "label", labels).add_column(2, "source", names)
-    return table.cast(index.SCHEMA).combine_chunks(), sorted(refused)
+            disputed.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in copies)
+    columns = [index.strings(row[column] for row in first) for column in range(3)]
+    once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, places.column_names)])
+    return once.sort_by("id"), disputed
 
 
 def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:

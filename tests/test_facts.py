@@ -38,14 +38,15 @@ def test_facts_are_what_was_added(added: list[dict[str, Any]]) -> None:
         kept.add(fact)
     assert list(kept) == [fact["id"] for fact in added]
     assert [kept[image_id] for image_id in kept] == added
-    assert kept.table().equals(pa.Table.from_pylist(added, FACTS))
     assert all(fact["id"] in kept for fact in added)
+    assert kept.drain().equals(pa.Table.from_pylist(added, FACTS))
+    assert not kept
 
 
 def test_nothing_is_no_fact() -> None:
     """Without images there is an empty table."""
     assert "0" * 32 not in Facts()
-    assert Facts().table().equals(FACTS.empty_table())
+    assert Facts().drain().equals(FACTS.empty_table())
 
 
 @given(facts, facts)
