@@ -9,6 +9,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -182,7 +183,8 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
 def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """Of each image its first place, by id; and the images that are under several labels, which are refused."""
     counts = pc.value_counts(places["id"])
-    copied = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
+    copied = counts.field("values").take(index.integers(several))
     is_copied = pc.is_in(places["id"], copied)
     found_at: dict[str, list[tuple[str, str]]] = {}
     for place in places.filter(is_copied).to_pylist():

@@ -201,3 +201,63 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     decoded = int(out.rsplit("; ", 1)[1].split()[0].replace(",", ""))
     assert decoded <= 3000 - done + 1
     assert "3,000 images, 3,000 new" in out
+
+
+def test_nothing_new_imports_nothing_slow(project: Project) -> None:
+    """pandas takes longer than all that ingest does when there is nothing new."""
+    project.add_digits(0, 20)
+    ingest(project)
+    script = (
+        "import sys; from pipeline.ingest import ingest; from pipeline.params import read_params; "
+        "print(ingest(read_params())); assert not {'pandas', 'loky', 'torch'} & set(sys.modules)"
+    )
+    assert "20 images, 0 new, 0 removed, 0 refused; 0 decoded" in project.run("python", "-c", script).out
+
+
+def large_image(path: Path, mode: str, **options: object) -> None:
+    """An image of 48 megapixels with something in it."""
+    grey = (np.add.outer(np.arange(6144), np.arange(8192)) % 251).astype(np.uint8)
+    Image.merge(mode, [Image.fromarray(grey)] * len(mode)).save(path, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> None:
+    """Large pictures in the formats that take most, a film, and archives made to harm: all processes below 1 GB."""
+    project.add_digits(0, 20)
+    (raw / "big").mkdir()
+    for kind, mode, options in (
+        ("png", "RGBA", {"compress_level": 1}),
+        ("webp", "RGBA", {"lossless": True, "method": 0}),
+        ("jp2", "RGB", {}),
+        ("tif", "RGBA", {"compression": "tiff_lzw"}),
+        ("jpg", "RGB", {"progressive": True}),
+        ("avif", "RGB", {"speed": 10}),
+    ):
+        for number in range(2):
+            large_image(raw / f"big/{number}.{kind}", mode, **options)
+            with (raw / f"big/{number}.{kind}").open("ab") as file:
+                file.write(bytes(number))  # Another id.
+    with (raw / "big/film.mp4").open("wb") as film:
+        film.truncate(2 * 2**30)
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2**30
+    with gzip.open(raw / "long.tar.gz", "wb", compresslevel=1) as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(2**10):
+            file.write(b"a" * 2**20)
+    with zipfile.ZipFile(raw / "many.zip", "w") as archive:
+        for number in range(200_000):
+            archive.writestr(f"cat/{number}.png", b"")
+    project.dvc("add", "--quiet", "data/raw")
+    peak = 0
+    with psutil.Popen([*project.python, "-m", "pipeline.ingest"], cwd=project.root, env=project.environment) as stage:
+        while stage.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                peak = max(peak, sum(one.memory_info().rss for one in [stage, *stage.children(recursive=True)]))
+            time.sleep(0.02)
+    assert stage.returncode == 0
+    assert peak < 10**9
+    reasons = refused(project)
+    assert reasons["big/film.mp4"] == "too large"
+    assert reasons["long.tar.gz"] == "archive bomb"
+    assert {"big/0.png", "big/0.jpg", "big/0.avif"} & set(reasons) == set()
