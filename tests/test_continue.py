@@ -5,6 +5,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -267,3 +269,24 @@ def test_time_is_for_saving(monkeypatch: pytest.MonkeyPatch) -> None:
         run(params())
     assert time.monotonic() > started
     assert not list(FOLDER.glob("*/*.ckpt"))
+
+
+def test_example_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """State of one's own goes on as docs/resume.md says."""
+    import lightning.pytorch as pl
+
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/resume.md").read_text(), flags=re.DOTALL)
+    names: dict[str, Any] = {"pl": pl}
+    exec(code, names)  # noqa: S102
+    kept: list[Any] = []
+
+    def trainer(*, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+        kept.append(names["MeanLoss"]())
+        return pl.Trainer(callbacks=[kept[-1], *callbacks], **options)
+
+    monkeypatch.setattr("pipeline.train.pl", SimpleNamespace(**{**vars(pl), "Trainer": trainer}))
+    run(params())
+    shutil.rmtree(paths.MODEL)
+    expected = kept[-1].total
+    interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM)
+    assert (kept[-1].total, kept[-1].steps) == (expected, STEPS)

@@ -1,18 +1,25 @@
 """What ingest makes of whatever is dropped into data/raw: real dvc, no training."""
 
+import contextlib
 import csv
+import gzip
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pytest
 from conftest import ROOT, Project
+from PIL import Image
 
 
 @pytest.fixture
@@ -204,7 +211,7 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
 
 
 def test_nothing_new_imports_nothing_slow(project: Project) -> None:
-    """pandas takes longer than all that ingest does when there is nothing new."""
+    """Pandas takes longer than all that ingest does when there is nothing new."""
     project.add_digits(0, 20)
     ingest(project)
     script = (
@@ -214,10 +221,10 @@ def test_nothing_new_imports_nothing_slow(project: Project) -> None:
     assert "20 images, 0 new, 0 removed, 0 refused; 0 decoded" in project.run("python", "-c", script).out
 
 
-def large_image(path: Path, mode: str, **options: object) -> None:
+def large_image(path: Path, mode: str, **options: Any) -> None:
     """An image of 48 megapixels with something in it."""
     grey = (np.add.outer(np.arange(6144), np.arange(8192)) % 251).astype(np.uint8)
-    Image.merge(mode, [Image.fromarray(grey)] * len(mode)).save(path, **options)  # type: ignore[arg-type]
+    Image.merge(mode, [Image.fromarray(grey)] * len(mode)).save(path, **options)
 
 
 @pytest.mark.slow
@@ -225,14 +232,15 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
     """Large pictures in the formats that take most, a film, and archives made to harm: all processes below 1 GB."""
     project.add_digits(0, 20)
     (raw / "big").mkdir()
-    for kind, mode, options in (
+    pictures: list[tuple[str, str, dict[str, Any]]] = [
         ("png", "RGBA", {"compress_level": 1}),
         ("webp", "RGBA", {"lossless": True, "method": 0}),
         ("jp2", "RGB", {}),
         ("tif", "RGBA", {"compression": "tiff_lzw"}),
         ("jpg", "RGB", {"progressive": True}),
         ("avif", "RGB", {"speed": 10}),
-    ):
+    ]
+    for kind, mode, options in pictures:
         for number in range(2):
             large_image(raw / f"big/{number}.{kind}", mode, **options)
             with (raw / f"big/{number}.{kind}").open("ab") as file:
@@ -250,7 +258,7 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
             archive.writestr(f"cat/{number}.png", b"")
     project.dvc("add", "--quiet", "data/raw")
     peak = 0
-    with psutil.Popen([*project.python, "-m", "pipeline.ingest"], cwd=project.root, env=project.environment) as stage:
+    with psutil.Popen([sys.executable, "-m", "pipeline.ingest"], cwd=project.root) as stage:
         while stage.poll() is None:
             with contextlib.suppress(psutil.Error):
                 peak = max(peak, sum(one.memory_info().rss for one in [stage, *stage.children(recursive=True)]))
