@@ -17,7 +17,7 @@ from pipeline import base, paths
 from pipeline.callbacks import Best, KeepBest, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
 from pipeline.classifier import ACCURACY, Classifier, Schedule
-from pipeline.dataset import load, read_manifest
+from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.generation import Generation, plan
 from pipeline.lineage import write_lineage
 from pipeline.loader import EvalLoader, TrainLoader
@@ -38,7 +38,18 @@ def train(params: Params) -> str:
     generation = plan(params, manifest.set_index("id")["label"])
     say(f"{generation}")
     progress = Progress(inputs_hash(params, deps_of_training()))
-    trainer, best = fit(generation, params, progress)
+    validation = read_manifest("val")
+    known = validation["label"].isin(generation.spec.classes)  # A new class may have no training image yet.
+    spec, workers = generation.spec, params.compute.workers
+    training, measured_on = (
+        load(one, mode=spec.mode, size=spec.size, workers=workers) for one in (manifest, validation[known])
+    )
+    return fit(generation, training, measured_on, params, progress)
+
+
+def fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> str:
+    """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
+    trainer, best = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
@@ -55,20 +66,16 @@ def train(params: Params) -> str:
     return f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {_measured(trainer, best)}"
 
 
-def fit(generation: Generation, params: Params, progress: Progress) -> tuple[pl.Trainer, Best | None]:
-    """Train `generation`, going on from `progress` if there is any.
+def _fit(
+    generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
+) -> tuple[pl.Trainer, Best | None]:
+    """Train `generation`.
 
     Returns:
         the trainer, which can save its checkpoint, and the best epoch where that becomes the model.
     """
     _quieten()
     spec, classes = generation.spec, list(generation.spec.classes)
-    manifests = {name: read_manifest(name) for name in ("train", "val")}
-    known = manifests["val"]["label"].isin(classes)  # A new class may have no training image yet.
-    training, validation = (
-        load(manifest, mode=spec.mode, size=spec.size, workers=params.compute.workers)
-        for manifest in (manifests["train"], manifests["val"][known])
-    )
     pl.seed_everything(params.train.seed, verbose=False)
     network = build(spec, pretrained=params.train.pretrained and generation.base is None)
     if params.train.compile:
