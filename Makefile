@@ -54,6 +54,8 @@ test-slow: .venv/dev-ready
 bench: .venv/dev-ready  ## what it costs, against others in the same run; for docs/benchmarks.md
 	python benchmarks/ingest.py
 	python benchmarks/manifest_million.py
+	python benchmarks/training.py
+	for data in digits fashion; do python benchmarks/accuracy.py $$data; python benchmarks/accuracy.py $$data --chain; done
 
 requirements: .venv/ready  ## pin anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group build -o requirements.txt

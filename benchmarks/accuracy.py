@@ -123,10 +123,10 @@ def accuracy(model: Path, test: Dataset) -> float:
     return 100 * float(right.mean())
 
 
-def params_of(data: Data, seed: int, changes: dict[str, Any]) -> Params:
-    """params.yaml's, with `changes` to the section `train`."""
+def params_of(size: int, seed: int, changes: dict[str, Any]) -> Params:
+    """params.yaml's, for grey images of `size` pixels, with `changes` to the section `train`."""
     params = read_params(ROOT / "params.yaml")
-    train = params.train.model_copy(update={"seed": seed, "size": data.test.pixels.shape[-1], **changes})
+    train = params.train.model_copy(update={"seed": seed, "size": size, **changes})
     ingest = params.ingest.model_copy(update={"mode": "grey"})
     compute = params.compute.model_copy(update={"accelerator": "cpu"})
     return params.model_copy(update={"ingest": ingest, "train": train, "compute": compute})
@@ -139,12 +139,13 @@ Result = dict[str, tuple[float, int]]
 def one_generation(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
     """A base, and ten per cent more."""
     data, size = read_data(name), SIZES[name].base
-    base = train_next(first(data.train, size), params_of(data, seed, {}), None)
+    side = data.test.pixels.shape[-1]
+    base = train_next(first(data.train, size), params_of(side, seed, {}), None)
     grown = first(data.train, size * 11 // 10)
     return {
         "the base itself": (accuracy(base, data.test), 0),
         **{
-            row: _measured(train_next(grown, params_of(data, seed, changes), base), data)
+            row: _measured(train_next(grown, params_of(side, seed, changes), base), data)
             for row, changes in {"from scratch": COLD, **policies}.items()
         },
     }
@@ -153,17 +154,18 @@ def one_generation(name: str, policies: dict[str, dict[str, Any]], seed: int) ->
 def chain(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
     """A base, and ten times ten per cent more."""
     data, size = read_data(name), SIZES[name].chain
+    side = data.test.pixels.shape[-1]
     sizes = [round(size * 1.1**number) for number in range(11)]
-    base = train_next(first(data.train, size), params_of(data, seed, {}), None)
+    base = train_next(first(data.train, size), params_of(side, seed, {}), None)
     result = {"the base itself": (accuracy(base, data.test), 0)}
     last = first(data.train, sizes[-1])
     for row, changes in {"from scratch": COLD, **policies}.items():
         if changes["start"] == "cold":
-            result[row] = _measured(train_next(last, params_of(data, seed, changes), None), data)
+            result[row] = _measured(train_next(last, params_of(side, seed, changes), None), data)
             continue
         model = base
         for count in sizes[1:]:
-            model = train_next(first(data.train, count), params_of(data, seed, changes), model)
+            model = train_next(first(data.train, count), params_of(side, seed, changes), model)
         result[row] = _measured(model, data)
     return result
 

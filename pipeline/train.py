@@ -18,6 +18,7 @@ from pipeline.callbacks import Best, KeepBest, SaveProgress, average_weights, fi
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
 from pipeline.classifier import ACCURACY, Classifier, Schedule
 from pipeline.dataset import Dataset, load, read_manifest
+from pipeline.errors import ParamError
 from pipeline.generation import Generation, plan
 from pipeline.lineage import write_lineage
 from pipeline.loader import EvalLoader, TrainLoader
@@ -75,6 +76,7 @@ def _fit(
         the trainer, which can save its checkpoint, and the best epoch where that becomes the model.
     """
     _quieten()
+    _check_share(params)
     spec, classes = generation.spec, list(generation.spec.classes)
     pl.seed_everything(params.train.seed, verbose=False)
     network = build(spec, pretrained=params.train.pretrained and generation.base is None)
@@ -122,6 +124,14 @@ def _fit(
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
     return trainer, keep_best.best if params.train.keep == "best" else None
+
+
+def _check_share(params: Params) -> None:
+    """Look whether each device has enough images in each step; batches may be half as large as they may be."""
+    devices = params.compute.devices * params.compute.nodes
+    if devices > 1 and params.train.batch_size < 4 * devices:
+        what = f"train.batch_size {params.train.batch_size} is too small to be shared out among {devices} devices"
+        raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
 
 
 def _saved_start(base: Checkpoint | None, classifier: Classifier, params: Train, folder: Path) -> Path | None:

@@ -88,7 +88,7 @@ def start(devices: int, **train: object) -> subprocess.Popen[str]:
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
-    content["train"].update({"batch_size": 4, "epochs": 3, **train})
+    content["train"].update({"batch_size": 8, "epochs": 3, **train})
     content["compute"].update({"devices": devices})
     yaml.dump(content, paths.PARAMS)
     return subprocess.Popen(
@@ -115,7 +115,7 @@ def test_two_devices_and_then_one() -> None:
         assert alone.stdout is not None
         said = [alone.stdout.readline() for _ in range(2)]
         os.killpg(alone.pid, signal.SIGKILL)
-    assert said[1] == f"train: going on at step {step:,} of 20,000\n"
+    assert said[1] == f"train: going on at step {step:,} of 10,000\n"
 
 
 @pytest.mark.usefixtures("project")
@@ -126,7 +126,15 @@ def test_two_devices_make_one_model() -> None:
     assert both.returncode == 0, out
     lines = [line for line in out.splitlines() if line.startswith("train:")]
     assert len(lines) == 2
-    assert lines[1].startswith("train: 30 steps (30 since the cold start)")
-    assert read_lineage(paths.MODEL).steps.run == 30
+    assert lines[1].startswith("train: 15 steps (15 since the cold start)")
+    assert read_lineage(paths.MODEL).steps.run == 15
     assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
     assert not FOLDER.exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_too_few_images_for_each_device() -> None:
+    """Normalisation needs more than one image; the error says what to change."""
+    with start(2, batch_size=7) as both:
+        out = both.communicate()[0]
+    assert "train.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more" in out
