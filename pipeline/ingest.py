@@ -70,8 +70,9 @@ def _decode_new(
         return (one.place for one in found() if _is_unread(one, known) and one.id not in settled)
 
     total = sum(1 for _ in todo())
-    if total:
-        base.secure(params)  # Better now than after hours of decoding.
+    if not total:
+        return
+    base.secure(params)  # Better now than after hours of decoding.
     outcomes = decode(todo(), KnownIds(known), params.ingest, params.compute.workers)
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 

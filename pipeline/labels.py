@@ -6,6 +6,7 @@ Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/
 import csv
 import re
 from fnmatch import translate
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 from unicodedata import category, normalize
@@ -86,10 +87,14 @@ def source_of(path: str, member: str | None) -> str:
 def label_of(path: str, member: str | None) -> str | None:
     """The class that an image's folder says, or None where it lies outside any class folder."""
     folder, _, _ = path.rpartition("/")
-    seen_through = path if member is None else f"{folder}/{member}"
-    parts = [part for part in seen_through.split("/") if part not in ("", ".")]
+    return _label_of_folder((path if member is None else f"{folder}/{member}").rpartition("/")[0])
+
+
+@lru_cache(2**16)
+def _label_of_folder(folder: str) -> str | None:
+    parts = [part for part in folder.split("/") if part not in ("", ".")]
     # The same name comes in two spellings: macOS writes é as two characters.
-    return normalize("NFC", parts[0]) if len(parts) > 1 and is_class_name(parts[0]) else None
+    return normalize("NFC", parts[0]) if parts and is_class_name(parts[0]) else None
 
 
 def is_class_name(label: str) -> bool:
