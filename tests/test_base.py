@@ -199,3 +199,50 @@ def test_model_without_a_record(oids: list[str], params: Params) -> None:
     else:
         with pytest.raises(RecordError, match="no record of the model in data/model"):
             settle(Path("new"), params, anything)
+
+
+def record_manifest(oid: str) -> None:
+    """Write a dvc.lock in which `manifest` made of data/base what has the hash `oid`."""
+    outs = [{"path": "data/base", "md5": oid}]
+    YAML().dump({"schema": "2.0", "stages": {"manifest": {"cmd": "manifest", "outs": outs}}}, paths.LOCK)
+
+
+def test_base_of_other_bytes_is_put_right(oids: list[str]) -> None:
+    """Training starts from what dvc.lock says that it starts from, whatever became of the files."""
+    record_manifest(oids[1])
+    store.copy_directory(oids[1], paths.BASE, nearby=paths.MODEL, what="", mend="")
+    assert not base.restore()
+    (paths.BASE / "checkpoint.ckpt").write_text("flipped")
+    assert base.restore()
+    assert store.directory_hash(paths.BASE) == oids[1]
+    shutil.rmtree(paths.BASE)
+    assert base.restore()
+    assert store.directory_hash(paths.BASE) == oids[1]
+
+
+def test_none_of_other_bytes_is_put_right(oids: list[str]) -> None:
+    """So is the word that there is no base, which no cache need have."""
+    base._write_none(Path("none"), FIRST)
+    oid = store.directory_hash(Path("none"))
+    assert oid is not None
+    assert oid not in oids
+    record_manifest(oid)
+    assert base.restore()
+    assert base.reason_for_none(paths.BASE) == FIRST
+
+
+def test_base_of_other_bytes_that_is_nowhere_is_refused(oids: list[str]) -> None:
+    """It is an error then, and data/base is as it was."""
+    record_manifest(oids[1])
+    lose(oids[1])
+    paths.BASE.mkdir()
+    (paths.BASE / "checkpoint.ckpt").write_text("flipped")
+    with pytest.raises(MissingDataError, match=oids[1]):
+        base.restore()
+    assert (paths.BASE / "checkpoint.ckpt").read_text() == "flipped"
+
+
+def test_without_a_record_any_base_will_do(oids: list[str]) -> None:
+    """A stage that is run by hand, without DVC, takes what is there."""
+    assert oids
+    assert not base.restore()
