@@ -13,8 +13,8 @@ import tarfile
 import zipfile
 import zlib
 from array import array
-from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, Protocol, cast
 
@@ -113,7 +113,8 @@ class _Tar:
 
     def __init__(self, path: Path) -> None:
         self._stream = _Bounded(path)
-        self._headers = array("q")
+        self._headers = array("q")  # As far as a member was asked for.
+        self._rest: Iterator[tarfile.TarInfo] | None = None
         self._open_at(0)
 
     def __del__(self) -> None:
@@ -126,8 +127,10 @@ class _Tar:
             yield Member(printable(info.name), position, info.size, unreadable)
 
     def read(self, position: int, limit: int) -> bytes:
-        if not self._headers:
-            deque(self._listed(), maxlen=0)
+        # No further than needed: what comes after may be damaged.
+        self._rest = self._rest or self._listed()
+        missing = position + 1 - len(self._headers)
+        self._headers.extend(info.offset for info in islice(self._rest, max(missing, 0)))
         archive = self._open_at(self._headers[position])
         info = archive.next()
         assert info is not None
@@ -143,11 +146,10 @@ class _Tar:
         return tarfile.TarFile(fileobj=self._stream, errors="surrogateescape")
 
     def _listed(self) -> Iterator[tarfile.TarInfo]:
-        self._headers = array("q")
+        """All files; between two of them others may read elsewhere in the stream."""
         archive = self._open_at(0)
         while (info := archive.next()) is not None:
             if not info.isdir():
-                self._headers.append(info.offset)
                 yield info
             archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
             self._stream.expect(MAX_HEADER)

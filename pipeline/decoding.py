@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -164,9 +164,10 @@ def _decode_one(place: Place) -> Outcome:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keeps out the other processes of this user that decode something large."""
-    with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Keeps out the other processes of this user that decode something large, where the disk knows locks."""
+    with ExitStack() as opened:
+        with suppress(OSError):
+            fcntl.flock(opened.enter_context(LOCK.open("a")), fcntl.LOCK_EX)
         yield
 
 

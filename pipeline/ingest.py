@@ -26,12 +26,13 @@ from pipeline.images import Refusal
 from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
-from pipeline.raw import RawFile, changed_files, raw_files
+from pipeline.raw import RawFile, changed_files, linked_folders, raw_files
 from pipeline.record import read_record
 from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
 from pipeline.stage import main
 
+LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
@@ -50,6 +51,7 @@ def ingest(params: Params) -> str:
         sources(files, contents, labels, unusable, passing),
         pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]),
     )
+    refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     _check(table, refused, params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
@@ -164,7 +166,7 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
 
 
 def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """The index of the usable images, by id, and a line for everything else, by source."""
+    """The index of the usable images, by id, and a line for everything else."""
     ids, labels, names = (index.Strings() for _ in range(3))
     refused = []
     for source in found:
@@ -178,7 +180,7 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
     places, disputed = _one_place_each(places)
     rows = facts.take(pc.index_in(places["id"], facts["id"])).drop_columns("id")
     table = pa.table([*places.columns, *rows.columns], [*places.column_names, *rows.column_names])
-    return table.cast(index.SCHEMA).combine_chunks(), sorted(refused + disputed)
+    return table.cast(index.SCHEMA).combine_chunks(), refused + disputed
 
 
 def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:

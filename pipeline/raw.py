@@ -1,6 +1,7 @@
 """data/raw as DVC has just hashed it: what nobody needs to hash again."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,6 +42,14 @@ def raw_files() -> list[RawFile]:
         what = f"its listing {oid} is not in DVC's cache"
         raise RecordError(paths.RAW_DVC, what, f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit")
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
+
+
+def linked_folders() -> list[str]:
+    """The folders below data/raw that are links, relative to it: DVC passes them over without a word."""
+    links: list[Path] = []
+    for folder, names, _ in os.walk(paths.RAW):
+        links.extend(Path(folder, name) for name in names if Path(folder, name).is_symlink())
+    return sorted(link.relative_to(paths.RAW).as_posix() for link in links)
 
 
 def changed_files(files: Iterable[RawFile]) -> list[RawFile]:

@@ -1,6 +1,8 @@
 """Which images data/raw holds, as far as is known unread: those that ingest saw, and what `add` put there since."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 
 from pipeline import archives, index, paths
 from pipeline.aside import ADDED, PACKED
@@ -56,8 +58,6 @@ class Stock:
             self._members[archive] = set(self._names(archive))
         return self._members[archive]
 
-    def _names(self, archive: str) -> list[str]:
-        try:
-            return [member.name for member in archives.open_archive(paths.RAW / archive).members()]
-        except archives.BROKEN:
-            return []
+    def _names(self, archive: str) -> Iterator[str]:
+        with suppress(*archives.BROKEN):  # What comes before the damage counts.
+            yield from (member.name for member in archives.open_archive(paths.RAW / archive).members())

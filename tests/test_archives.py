@@ -399,6 +399,7 @@ def test_tar_that_ends_early_says_so(tmp_path: Path, harm: str) -> None:
     else:
         del data[1024 if harm == "cut at a member" else 1124 :]
     path.write_bytes(data)
+    assert open_archive(path).read(0, LIMIT) == bytes(10)
     members = open_archive(path).members()
     assert next(members).name == "cat/0.png"
     with pytest.raises(tarfile.ReadError, match="byte 1024"):

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,31 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     decoded = int(out.rsplit("; ", 1)[1].split()[0].replace(",", ""))
     assert decoded <= 3000 - done + 1
     assert "3,000 images, 3,000 new" in out
+
+
+def test_images_before_the_damage_in_a_tar_are_in(project: Project, raw: Path) -> None:
+    """All of them, whichever process reads them; what was lost has a line of its own, and nothing is read again."""
+    project.add_digits(0, 20)
+    digits = sorted(path for path in raw.rglob("*.png"))
+    with tarfile.open(raw / "cut.tar", "w") as archive:
+        for number, path in enumerate(digits):
+            info = tarfile.TarInfo(f"cat/{number}.png")
+            data = path.read_bytes() + bytes([number])  # Another id.
+            info.size = len(data)
+            archive.addfile(info, BytesIO(data))
+    (raw / "cut.tar").write_bytes((raw / "cut.tar").read_bytes()[: 1024 * 13])
+    assert "33 images, 33 new, 0 removed, 1 refused" in ingest(project)
+    assert refused(project) == {"cut.tar": "broken archive"}
+    assert "33 images, 0 new, 0 removed, 1 refused (data/images/refused.csv); 0 decoded" in ingest(project)
+
+
+def test_links_to_folders_are_listed(project: Project, raw: Path, tmp_path: Path) -> None:
+    """DVC passes them over in silence; ingest does not."""
+    project.add_digits(0, 20)
+    (tmp_path / "outside").mkdir()
+    (raw / "link").symlink_to(tmp_path / "outside")
+    assert "20 images, 20 new, 0 removed, 1 refused" in ingest(project)
+    assert refused(project) == {"link": "link"}
 
 
 def test_nothing_new_imports_nothing_slow(project: Project) -> None:
