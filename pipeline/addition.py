@@ -10,11 +10,11 @@ from typing import BinaryIO
 from PIL import Image
 
 from pipeline import archives, images, paths
-from pipeline.aside import ADDED, put_zip
 from pipeline.decoding import MAX_FILE
 from pipeline.errors import ImagesError
 from pipeline.labels import LABELS, Labels
 from pipeline.survey import Found
+from pipeline.workbench import ADDED, put_zip
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}

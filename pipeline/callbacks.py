@@ -66,6 +66,8 @@ class SaveProgress(pl.Callback):
         """Save if it is time to."""
         del pl_module, outputs, batch
         if batch_idx + 1 == trainer.num_training_batches:
+            if self._asked is not None and trainer.num_training_batches == 1:
+                raise KeyboardInterrupt  # No epoch has a step to save at; there is little to do again.
             return
         is_asked = self._asked is not None
         is_due = time.monotonic() - self._last > self._every

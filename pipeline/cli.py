@@ -6,7 +6,8 @@ Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import paths
@@ -76,9 +77,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     from pipeline.addition import add, check_outside
-    from pipeline.aside import alone
     from pipeline.params import read_params
     from pipeline.survey import survey
+    from pipeline.workbench import alone
 
     check_outside(args.paths)
     with alone() as folder:
@@ -97,11 +98,9 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from pipeline.aside import alone
     from pipeline.removal import choose, holdings, remove
 
-    _need_raw()
-    with alone() as folder:
+    with _workbench() as folder:
         held = holdings()
         named, copies = choose(args.patterns, held)
         if not args.dry_run:
@@ -116,11 +115,9 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    from pipeline.aside import alone
     from pipeline.packing import loose_images, pack
 
-    _need_raw()
-    with alone() as folder:
+    with _workbench() as folder:
         images = loose_images()
         if len(images) < max(1, args.min):
             print(f"{len(images):,} loose images, left as they are")
@@ -132,10 +129,16 @@ def _pack(args: argparse.Namespace) -> int:
     return 0
 
 
-def _need_raw() -> None:
+@contextmanager
+def _workbench() -> Iterator[Path]:
+    """Where to change what is in data/raw, which must be there."""
+    from pipeline.workbench import alone
+
     if not paths.RAW.is_dir():
         mend = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else "run this in the project's folder"
         raise ImagesError(paths.RAW, "no such folder", mend)
+    with alone() as folder:
+        yield folder
 
 
 def _print_refused(refused: Sequence[tuple[str, tuple[str, str]]]) -> None:

@@ -10,21 +10,16 @@ from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from pipeline.errors import one_line
+from pipeline.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
 from pipeline.params import Ingest
 from pipeline.phash import PerceptualHash, perceptual_hash
 
 NO_GATE = nullcontext()
 JPEGS = ("JPEG", "MPO")
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# Bytes a pixel that a decoder takes beside the image that it makes, measured at 48 megapixels.
-DECODERS = {"AVIF": 6, "JPEG2000": 16, "TIFF": 4, "WEBP": 9}
-# What decoding may take: 48 megapixels in most formats. JPEGs may have more, since they are scaled while it is done.
-MAX_MEMORY = 512 * 2**20
-# What takes more than this is decoded while nothing else is that does.
-MUCH_MEMORY = 128 * 2**20
 # No uncompressed image is larger; what is has something else appended, and is written anew.
 MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
 # What an image shows is judged at this length of the shorter side, whatever size it is stored at.
@@ -113,13 +108,13 @@ def _make_uniform(raw: bytes, params: Ingest, one_at_a_time: AbstractContextMana
     if longer > MAX_ASPECT * shorter:
         return Refusal("absurd dimensions", f"{image.width} × {image.height}")
     conforms, middle = _conforms(image, params), max(MIDDLE, params.size)
-    coefficients = _coefficients(image, raw) if image.format in JPEGS else 0
+    coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
     if image.format in JPEGS:
         # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
         image.draft(
             _drafted(image, params.mode), (2 * middle * image.width // shorter, 2 * middle * image.height // shorter)
         )
-    memory = image.width * image.height * _bytes_per_pixel(image) + coefficients + len(raw)
+    memory = bytes_of_pixels(image) + coefficients + len(raw)
     if memory > MAX_MEMORY:
         what = f"{image.width} × {image.height} pixels would take {memory >> 20} MiB to decode"
         return Refusal("too large", what)
@@ -163,22 +158,6 @@ def _drafted(image: Image.Image, mode: str) -> str | None:
     # JFIF says that it is coded so; of other JPEGs one would have to guess.
     as_coded = image.mode == "RGB" and "jfif" in image.info and "icc_profile" not in image.info
     return {"rgb": "YCbCr", "grey": "L"}[mode] if as_coded else None
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    """What decoding takes, an upper bound: Pillow has four bytes for a colour, and copies what has transparency."""
-    is_copied = image.mode not in ("1", "L", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "F") or image.has_transparency_data
-    return (9 if is_copied else 4) + DECODERS.get(image.format or "", 0)
-
-
-def _coefficients(image: Image.Image, raw: bytes) -> int:
-    """The bytes that libjpeg keeps of all of a JPEG, however small it is decoded, if it comes in several scans."""
-    components = len(image.getbands())
-    assert isinstance(image, ImageFile.ImageFile)
-    assert image.fp is not None
-    start = raw.rfind(b"\xff\xda", 0, image.fp.tell())  # Of the first scan: marker, length, components.
-    several = "progressive" in image.info or (start >= 0 and raw[start + 4] < components)
-    return 2 * components * image.width * image.height if several else 0
 
 
 def _conforms(image: Image.Image, params: Ingest) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import base, images, index, paths, phash, store
+from pipeline import base, images, index, memory, paths, phash, store
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
 from pipeline.collection import DISPUTED, REFUSED, Collection, Refused
@@ -93,7 +93,7 @@ def _sentence(old_ids: pa.ChunkedArray, after: Collection, decoded: int, labels:
 
 def _recipe(params: Ingest) -> str:
     """Names how images are made: the parameters and the code that decide on their bytes."""
-    made_by = inspect.getsource(images) + inspect.getsource(phash)
+    made_by = "".join(inspect.getsource(module) for module in (images, memory, phash))
     return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
 
 

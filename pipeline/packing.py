@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from pipeline import archives, paths
 from pipeline.archives import is_archive, is_unsafe
-from pipeline.aside import PACKED, put_zip
 from pipeline.collection import Collection
 from pipeline.decoding import MAX_FILE
 from pipeline.labels import Labels, is_system_file, label_of
 from pipeline.removal import loose_paths
+from pipeline.workbench import PACKED, put_zip
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
 MAX_BYTES = 512 * 2**20

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from pipeline import archives, index, paths
-from pipeline.aside import ADDED, PACKED
 from pipeline.labels import MEMBER
+from pipeline.workbench import ADDED, PACKED
 
 # What `pipeline add` calls the members of its archives.
 ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")

@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, Project
 from PIL import Image
 
-from pipeline import aside, cli, packing, paths
+from pipeline import cli, packing, paths, workbench
 
 Capture = pytest.CaptureFixture[str]
 
@@ -277,7 +277,7 @@ def test_a_failure_changes_nothing(
         patch.setattr(step, _fail)
         assert cli.main([command, *arguments]) == 1
     assert raw() == before
-    assert not aside.FOLDER.exists()
+    assert not workbench.FOLDER.exists()
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith("pipeline: error: ")
     assert "No space left on device" in error[-1]

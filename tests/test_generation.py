@@ -210,3 +210,13 @@ def test_planning_writes_nothing() -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert isinstance(plan(params(), BEFORE), Generation)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("base")
+@pytest.mark.parametrize(("new_epochs", "epochs"), [(0.0, 2), (6.0, 4), (3.0, 3), (0.1, 2)])
+def test_budget_follows_the_share_of_new_images(new_epochs: float, epochs: int) -> None:
+    """A third of the images is new: so many epochs more, in whole ones."""
+    labels = pd.concat([BEFORE.iloc[:6], images(emu=range(30, 33))]).sort_index()
+    lineage = plan(params(new_epochs=new_epochs), labels).lineage
+    assert lineage.epochs == Budget(run=epochs, total=11 + epochs)
+    assert lineage.steps == Budget(run=epochs * 3, total=33 + epochs * 3)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 from sklearn.datasets import load_sample_image
 
-from pipeline.images import MAX_ASPECT, MAX_MEMORY, UNUSABLE, Picture, Refusal, make_uniform
+from pipeline.images import MAX_ASPECT, UNUSABLE, Picture, Refusal, make_uniform
+from pipeline.memory import MAX_MEMORY
 from pipeline.params import Ingest
 
 RGB = Ingest(mode="rgb", size=64, animations="refuse", shard_size=64, max_refused=0.5)

@@ -143,6 +143,26 @@ def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
             assert torch.equal(moments(start)[name][key], value), (name, key)
 
 
+def test_weights_alone(base: Checkpoint) -> None:
+    """The policy `weights` has every weight and statistic of the base, and an optimizer that knows nothing yet."""
+    start = warm(base, classifier(seed=1, start="weights"))
+    assert all(torch.equal(start["state_dict"][name], value) for name, value in base["state_dict"].items())
+    assert not start["optimizer_states"][0]["state"]
+    assert (start["epoch"], start["global_step"]) == (base["epoch"], base["global_step"])
+
+
+def test_shrunk_and_perturbed(base: Checkpoint) -> None:
+    """What is learned is mixed with fresh weights, what is counted over images stays; the optimizer knows nothing."""
+    model = classifier(seed=1, start="shrink_perturb", shrink=0.25, perturb=0.5)
+    fresh, learned = model.state_dict(), {name for name, _ in model.named_parameters()}
+    start = warm(base, model)
+    assert 0 < len(learned) < len(fresh)
+    for name, value in start["state_dict"].items():
+        before = base["state_dict"][name]
+        torch.testing.assert_close(value, 0.25 * before + 0.5 * fresh[name] if name in learned else before)
+    assert not start["optimizer_states"][0]["state"]
+
+
 def test_base_was_trained(base: Checkpoint) -> None:
     """The base of these tests is no untrained network, and its schedule has ended."""
     fresh = classifier().state_dict()
