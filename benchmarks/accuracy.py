@@ -33,6 +33,7 @@ from pipeline.generation import plan
 from pipeline.lineage import read_lineage
 from pipeline.params import Params, read_params
 from pipeline.progress import Progress
+from pipeline.stack import Stack
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 COLD: dict[str, Any] = {"start": "cold"}
@@ -85,13 +86,13 @@ def dataset(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer[Any]])
     """Images with ids as ingest would give them."""
     chance = np.random.default_rng(1)
     ids = np.array([chance.bytes(16).hex() for _ in labels])
-    return Dataset(ids=ids, labels=np.array([f"class {label}" for label in labels]), pixels=pixels)
+    return Dataset(ids=ids, labels=np.array([f"class {label}" for label in labels]), images=Stack.of(pixels))
 
 
 def first(data: Dataset, count: int) -> Dataset:
     """The first images, sorted by id, as a manifest lists them."""
     order = np.argsort(data.ids[:count])
-    return Dataset(ids=data.ids[order], labels=data.labels[order], pixels=data.pixels[order])
+    return Dataset(ids=data.ids[order], labels=data.labels[order], images=Stack.of(data.images.pixels[order]))
 
 
 def train_next(data: Dataset, params: Params, base: Path | None) -> Path:
@@ -106,7 +107,7 @@ def train_next(data: Dataset, params: Params, base: Path | None) -> Path:
         (paths.BASE / NONE).write_text(FIRST + "\n")
     else:
         shutil.copytree(base, paths.BASE)
-    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], pixels=data.pixels[:0])
+    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=Stack.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     fit(generation, data, nothing, params, Progress("study"))
     os.chdir(folder.parent)
@@ -118,7 +119,7 @@ def accuracy(model: Path, test: Dataset) -> float:
     """In per cent."""
     network, spec = read_network(model)
     with torch.inference_mode():
-        logits = torch.cat([network(batch) for batch in torch.from_numpy(test.pixels.copy()).split(500)])
+        logits = torch.cat([network(batch) for batch in torch.from_numpy(test.images.pixels.copy()).split(500)])
     right = np.array(spec.classes)[logits.argmax(1).numpy()] == test.labels
     return 100 * float(right.mean())
 
@@ -139,7 +140,7 @@ Result = dict[str, tuple[float, int]]
 def one_generation(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
     """A base, and ten per cent more."""
     data, size = read_data(name), SIZES[name].base
-    side = data.test.pixels.shape[-1]
+    side = data.test.images.pixels.shape[-1]
     base = train_next(first(data.train, size), params_of(side, seed, {}), None)
     grown = first(data.train, size * 11 // 10)
     return {
@@ -154,7 +155,7 @@ def one_generation(name: str, policies: dict[str, dict[str, Any]], seed: int) ->
 def chain(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
     """A base, and ten times ten per cent more."""
     data, size = read_data(name), SIZES[name].chain
-    side = data.test.pixels.shape[-1]
+    side = data.test.images.pixels.shape[-1]
     sizes = [round(size * 1.1**number) for number in range(11)]
     base = train_next(first(data.train, size), params_of(side, seed, {}), None)
     result = {"the base itself": (accuracy(base, data.test), 0)}

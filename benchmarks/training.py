@@ -19,9 +19,11 @@ import torch
 from PIL import Image
 from scratch import ROOT, photographs, report, small_images
 
-from pipeline.dataset import Dataset, to_pixels
+from pipeline.dataset import Dataset
 from pipeline.loader import Batch, TrainLoader
 from pipeline.params import Train, read_params
+from pipeline.reading import to_pixels
+from pipeline.stack import Stack
 
 # torchvision lies beside the rest, since it makes every import of lightning slower.
 sys.path.append(str(ROOT / ".venv/timm"))
@@ -48,7 +50,7 @@ def ours(folder: Path, size: int, mode: str) -> Iterator[Batch]:
     files = sorted(folder.rglob("*.*"))
     pixels = np.stack([to_pixels(Image.open(path), mode=mode, size=size) for path in files])
     ids = np.array([f"{number:032x}" for number in range(len(files))])
-    data = Dataset(ids=ids, labels=np.array([path.parent.name for path in files]), pixels=pixels)
+    data = Dataset(ids=ids, labels=np.array([path.parent.name for path in files]), images=Stack.of(pixels))
     params: Train = PARAMS.model_copy(update={"batch_size": BATCH})
     loader = TrainLoader(data, sorted(set(data.labels)), params, np.ones(len(files), np.bool_))
     while True:
@@ -99,7 +101,7 @@ def made_up(count: int) -> Dataset:
     chance = np.random.default_rng(0)
     ids = np.array(sorted(chance.bytes(16).hex() for _ in range(count)))
     labels = np.array([f"class {number % 10}" for number in range(count)])
-    return Dataset(ids=ids, labels=labels, pixels=chance.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8))
+    return Dataset(ids=ids, labels=labels, images=Stack.of(chance.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)))
 
 
 def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
@@ -115,7 +117,7 @@ def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
     paths.BASE.mkdir(parents=True, exist_ok=True)
     (paths.BASE / NONE).write_text(FIRST + "\n")
     params = params_of(28, 0, changes)
-    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], pixels=data.pixels[:0])
+    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=Stack.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     started = time.perf_counter()
     fit(generation, data, nothing, params, Progress("benchmark"))
@@ -131,7 +133,7 @@ def bare(data: Dataset, epochs: int) -> float:
     spec = Spec(model="small", size=28, mode="grey", classes=tuple(sorted(set(data.labels))))
     network = build(spec)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=PARAMS.weight_decay)
-    images, targets = torch.from_numpy(data.pixels), torch.from_numpy(pd.factorize(data.labels)[0])
+    images, targets = torch.from_numpy(data.images.pixels), torch.from_numpy(pd.factorize(data.labels)[0])
     torch.use_deterministic_algorithms(mode=True)
     started = time.perf_counter()
     for _ in range(epochs):

@@ -10,19 +10,24 @@ from pipeline.params import Augment
 
 def augment(images: Tensor, keys: UInt64s, params: Augment, *, seed: int, epoch: int) -> Tensor:
     """Shift, with the edge repeated, and mirror `images` of shape (n, channels, height, width), on their device."""
-    height, width = images.shape[-2:]
+    count, channels, height, width = images.shape
+    if not count:
+        return images
 
-    def offsets(purpose: int, side: int) -> Tensor:
-        most = round(params.shift * side)
+    def offsets(purpose: int, most: int) -> Tensor:
         share = uniform(keys, seed=seed, epoch=epoch, purpose=purpose)
-        return torch.from_numpy(np.floor(share * (2 * most + 1)).astype(np.int64) - most)
+        return torch.from_numpy(np.floor(share * (2 * most + 1)).astype(np.int64) - most)[:, None, None]
 
-    rows = (torch.arange(height) + offsets(SHIFT_Y, height)[:, None]).clamp(0, height - 1)
-    columns = (torch.arange(width) + offsets(SHIFT_X, width)[:, None]).clamp(0, width - 1)
+    most = round(params.shift * width)
+    left, right = (images[..., [column]].expand(-1, -1, -1, most) for column in (0, width - 1))
+    padded = torch.cat([left, images, right], 3)
+    # Each line of the result is a piece of the padded images, found by where it begins in them.
+    rows = (torch.arange(height) + offsets(SHIFT_Y, round(params.shift * height))).clamp(0, height - 1)
+    first = height * torch.arange(count * channels).view(count, channels, 1)
+    begins = (first + rows) * padded.shape[3] + offsets(SHIFT_X, most) + most
+    lines = padded.view(-1).unfold(0, width, 1).index_select(0, begins.view(-1).to(images.device))
+    shifted = lines.view(images.shape)
     if params.flip:
-        mirrored = torch.from_numpy(uniform(keys, seed=seed, epoch=epoch, purpose=FLIP) < 0.5)
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    first = torch.arange(len(images))[:, None, None]
-    rows, columns, first = (index.to(images.device) for index in (rows[:, :, None], columns[:, None, :], first))
-    # Indexing on both sides of a slice moves the channels last; back they go, which is also the faster layout.
-    return images[first, :, rows, columns].permute(0, 3, 1, 2)
+        mirrored = torch.from_numpy(uniform(keys, seed=seed, epoch=epoch, purpose=FLIP) < 0.5).to(images.device)
+        shifted = torch.where(mirrored[:, None, None, None], shifted.flip(3), shifted)
+    return shifted

@@ -46,16 +46,17 @@ def evaluate(params: Params) -> str:
 def predict(model: Path, manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
     """The probability that the model in the folder `model` gives each class: a row an image, a column a class."""
     network, spec = read_network(model)
-    images = torch.from_numpy(load(manifest, mode=spec.mode, size=spec.size, workers=params.compute.workers).pixels)
+    images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images
     device = _device(params)
     network.to(device)
     torch.use_deterministic_algorithms(mode=True)
-    batches = torch.split(images, params.compute.batch_size) if len(images) else ()
+    size = params.compute.batch_size
+    batches = np.array_split(np.arange(len(images)), range(size, len(images), size)) if len(images) else []
     with torch.inference_mode():
         # In double precision the rows sum to 1 as exactly as scikit-learn wants.
         chunks = [
-            network(batch.to(device)).double().softmax(1).cpu().numpy()
-            for batch in tqdm(batches, f"predicting with {model}", disable=None)
+            network(torch.from_numpy(batch).to(device)).double().softmax(1).cpu().numpy()
+            for batch in tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=None)
         ]
     probabilities = np.concatenate(chunks) if chunks else np.empty((0, len(spec.classes)))
     return pd.DataFrame(probabilities, columns=list(spec.classes))

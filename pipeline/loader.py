@@ -15,6 +15,8 @@ from pipeline.order import keys_of
 from pipeline.params import Train
 from pipeline.sampling import draw_epoch
 
+CPU = torch.device("cpu")
+
 
 class Batch(NamedTuple):
     """Images and their classes; where several devices train, one device's part of them."""
@@ -31,7 +33,7 @@ class EvalLoader:
     """All images in the order of their ids, unchanged."""
 
     def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int) -> None:
-        self._pixels, self._targets = torch.from_numpy(dataset.pixels), targets_of(dataset.labels, classes)
+        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
         self._batch_size = batch_size
 
     def __len__(self) -> int:
@@ -39,9 +41,11 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         rank, devices = _rank()
-        for start in range(0, len(self._targets), self._batch_size):
-            here = slice(start + rank, start + self._batch_size, devices)
-            yield Batch(self._pixels[here], self._targets[here], torch.ones(()))
+        everything = np.arange(len(self._targets))
+        batches = np.array_split(everything, range(self._batch_size, len(everything), self._batch_size))
+        here = [batch[rank::devices] for batch in batches if len(batch)]
+        for chosen, images in zip(here, self._images.batches(here), strict=True):
+            yield Batch(torch.from_numpy(images), self._targets[torch.from_numpy(chosen)], torch.ones(()))
 
 
 class TrainLoader:
@@ -51,11 +55,18 @@ class TrainLoader:
     order are those of all devices together, so that a run can go on with another number of them.
     """
 
-    def __init__(self, dataset: Dataset, classes: list[str], params: Train, is_new: npt.NDArray[np.bool_]) -> None:
-        """`is_new` tells of each image of `dataset` whether the base was trained without it, shape (len(dataset),)."""
-        self._pixels, self._targets = torch.from_numpy(dataset.pixels), targets_of(dataset.labels, classes)
+    def __init__(
+        self,
+        dataset: Dataset,
+        classes: list[str],
+        params: Train,
+        is_new: npt.NDArray[np.bool_],
+        device: torch.device = CPU,
+    ) -> None:
+        """Augments on `device`; `is_new` tells of each image whether the base was trained without it, shape (n,)."""
+        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
         self._keys, self._is_new = keys_of(dataset.ids), is_new
-        self._params = params
+        self._params, self._device = params, device
         self._epoch = 0
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
@@ -82,10 +93,10 @@ class TrainLoader:
         # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
         batches = np.array_split(drawn, len(self))
         first, self._start = self._start, 0
-        for position in range(first, len(self)):
-            chosen = batches[position][rank::devices]
-            images = self._pixels[torch.from_numpy(chosen)]
-            augmented = augment(images, self._keys[chosen], params.augment, seed=seed, epoch=self._epoch)
+        here = [batch[rank::devices] for batch in batches[first:]]
+        for position, (chosen, images) in enumerate(zip(here, self._images.batches(here), strict=True), first):
+            moved = torch.from_numpy(images).to(self._device, non_blocking=True)
+            augmented = augment(moved, self._keys[chosen], params.augment, seed=seed, epoch=self._epoch)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
             share = torch.tensor(len(chosen) * devices / len(batches[position]))

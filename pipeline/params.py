@@ -3,6 +3,7 @@
 The sentence under each field is the parameter's documentation; README's table is made from it.
 """
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -145,8 +146,15 @@ class Compute(Section):
     """How several work together, as Lightning names it; `auto` leaves it to Lightning."""
     workers: Annotated[int, Field(ge=0)]
     """Processes that decode images; 0 stands for one a core."""
+    decoded: Annotated[int, Field(ge=0)]
+    """Most that decoded images may take on disk, in MiB; further ones are decoded whenever they are needed."""
     batch_size: Annotated[int, Field(ge=1)]
     """Images in one step where nothing is learned."""
+
+    @property
+    def processes(self) -> int:
+        """How many decode for each device, with `workers` shared out among those of a machine."""
+        return max(1, (self.workers or os.cpu_count() or 1) // self.devices)
 
 
 class Params(Section):

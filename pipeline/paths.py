@@ -16,3 +16,5 @@ MODEL = DATA / "model"
 REPORT = DATA / "report"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
 PROGRESS = DATA / ".progress"
+# Images as the network sees them, so that they are decoded once. Can be removed at any time.
+DECODED = DATA / ".decoded"

@@ -41,9 +41,9 @@ def train(params: Params) -> str:
     progress = Progress(inputs_hash(params, deps_of_training()))
     validation = read_manifest("val")
     known = validation["label"].isin(generation.spec.classes)  # A new class may have no training image yet.
-    spec, workers = generation.spec, params.compute.workers
+    spec = generation.spec
     training, measured_on = (
-        load(one, mode=spec.mode, size=spec.size, workers=workers) for one in (manifest, validation[known])
+        load(one, mode=spec.mode, size=spec.size, compute=params.compute) for one in (manifest, validation[known])
     )
     return fit(generation, training, measured_on, params, progress)
 
@@ -85,8 +85,6 @@ def _fit(
     schedule = Schedule(
         steps=generation.lineage.steps.run, peak=params.train.lr * (params.train.warm_lr if generation.base else 1)
     )
-    loader = TrainLoader(training, classes, params.train, generation.is_new)
-    classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     keep_best = KeepBest(patience=params.train.patience)
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
@@ -110,6 +108,8 @@ def _fit(
         enable_progress_bar=sys.stdout.isatty(),
         num_sanity_val_steps=0,
     )
+    loader = TrainLoader(training, classes, params.train, generation.is_new, trainer.strategy.root_device)
+    classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
     if saved is not None:
         say(f"going on at step {progress.step_of(saved) - generation.steps_before:,} of {schedule.steps:,}")

@@ -18,6 +18,7 @@ from terminal import Terminal
 from pipeline.console import complain, shown
 from pipeline.dataset import load, read_manifest
 from pipeline.errors import ImagesError, TreeringError
+from pipeline.params import read_params
 
 Capture = pytest.CaptureFixture[str]
 
@@ -171,7 +172,8 @@ def test_no_progress_elsewhere(raw: Path, tmp_path: Path) -> None:
 def read_images() -> None:
     """Read a few stored images, as training and evaluation do."""
     store_images(train=[Plain("cat", 0), Plain("dog", 255)])
-    assert len(load(read_manifest("train"), mode="grey", size=8, workers=1)) == 2
+    compute = read_params(ROOT / "params.yaml").compute
+    assert len(load(read_manifest("train"), mode="grey", size=8, compute=compute)) == 2
 
 
 def test_progress_of_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,14 @@ def test_kills(once: bytes) -> None:
     assert model()["checkpoint.ckpt"] == once
 
 
+@pytest.mark.parametrize("room", [0, 5, 17])
+def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: bytes, room: int) -> None:
+    """Whatever there was no room for is decoded in other processes, before an interruption and after it."""
+    monkeypatch.setattr("pipeline.stack.FEW", 1)
+    monkeypatch.setattr("pipeline.cache.Cache.room", lambda self: room - self._count())
+    assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
+
+
 def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """Progress of other inputs is not gone on with."""
     here = params(lr=0.001)

@@ -24,6 +24,7 @@ from pipeline.lineage import read_lineage
 from pipeline.loader import Batch, EvalLoader, TrainLoader
 from pipeline.params import read_params
 from pipeline.progress import FOLDER
+from pipeline.stack import Stack
 
 pytestmark = pytest.mark.xdist_group("lightning")
 TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
@@ -35,7 +36,7 @@ def images(count: int) -> Dataset:
     return Dataset(
         ids=np.array([f"{number:032x}" for number in range(count)]),
         labels=np.array([str(number) for number in range(count)]),
-        pixels=np.random.default_rng(0).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8),
+        images=Stack.of(np.random.default_rng(0).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8)),
     )
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.dataset import Dataset
 from pipeline.loader import Batch, EvalLoader, TrainLoader, targets_of
 from pipeline.params import Augment, Train, read_params
+from pipeline.stack import Stack
 
 PARAMS = read_params(Path(__file__).parent.parent / "params.yaml").train
 
@@ -26,7 +27,7 @@ def dataset(count: int, channels: int = 1) -> Dataset:
     return Dataset(
         ids=np.array(ids, dtype=str),
         labels=np.array([str(number) for number in range(count)], dtype=str),
-        pixels=random.integers(0, 256, (count, channels, 4, 4), dtype=np.uint8),
+        images=Stack.of(random.integers(0, 256, (count, channels, 4, 4), dtype=np.uint8)),
     )
 
 
@@ -79,7 +80,7 @@ def test_images_come_with_their_own_targets() -> None:
     data = dataset(20)
     loads = loader(20, augment=Augment(shift=0, flip=False))
     for batch in loads:
-        assert np.array_equal(batch.images.numpy(), data.pixels[batch.targets.numpy()])
+        assert np.array_equal(batch.images.numpy(), data.images.pixels[batch.targets.numpy()])
         assert (batch.images.dtype, batch.targets.dtype) == (torch.uint8, torch.int64)
 
 
@@ -98,7 +99,7 @@ def test_epochs_differ_and_repeat() -> None:
 def test_added_images_leave_the_order_of_the_old_ones() -> None:
     """When the data grows, old images come in the same order among themselves."""
     data = dataset(40)
-    half = Dataset(ids=data.ids[::2], labels=data.labels[::2], pixels=data.pixels[::2])
+    half = Dataset(ids=data.ids[::2], labels=data.labels[::2], images=Stack.of(data.images.pixels[::2]))
     classes = [str(number) for number in range(40)]
     everything, old = (
         numbers(list(TrainLoader(images, classes, PARAMS, np.ones(len(images), np.bool_)))) for images in (data, half)
@@ -162,7 +163,7 @@ def test_evaluation_changes_nothing() -> None:
         assert [len(batch.targets) for batch in batches] == [4, 4, 2]
         assert len(loads) == 3
         assert numbers(batches) == list(range(10))
-        assert np.array_equal(torch.cat([batch.images for batch in batches]).numpy(), data.pixels)
+        assert np.array_equal(torch.cat([batch.images for batch in batches]).numpy(), data.images.pixels)
 
 
 def test_evaluation_of_nothing() -> None:

@@ -71,9 +71,9 @@ def put_model() -> dict[str, bytes]:
 
 
 def outside_progress() -> dict[str, bytes]:
-    """Every file in data/ that is not unfinished work."""
-    unfinished = f"{paths.PROGRESS}{os.sep}"
-    return {name: data for name, data in files().items() if not name.startswith(unfinished)}
+    """Every file in data/ that is neither unfinished work nor can be removed at any time."""
+    free = tuple(f"{folder}{os.sep}" for folder in (paths.PROGRESS, paths.DECODED))
+    return {name: data for name, data in files().items() if not name.startswith(free)}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
     """A model is its three files; nothing else is written, left over or, away from a terminal, said."""
     before = files()
     said = run()
-    new = {name: data for name, data in files().items() if name not in before}
+    new = {name: data for name, data in outside_progress().items() if name not in before}
     assert set(new) == {str(paths.MODEL / name) for name in (CHECKPOINT, LINEAGE, SEEN)}
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []

@@ -17,6 +17,7 @@ from pipeline.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.dataset import Dataset
 from pipeline.model import Spec, build
 from pipeline.params import Augment, Train, read_params
+from pipeline.stack import Stack
 
 if TYPE_CHECKING:
     from pipeline.classifier import Classifier
@@ -41,7 +42,7 @@ def images(count: int, classes: tuple[str, ...] = OLD) -> Dataset:
     pixels = np.stack([random.integers(0, 256, (1, 8, 8), dtype=np.uint8) for _ in range(count)])
     ids = [f"{number:032x}" for number in range(count)]
     labels = [classes[number % len(classes)] for number in range(count)]
-    return Dataset(ids=np.array(ids), labels=np.array(labels), pixels=pixels)
+    return Dataset(ids=np.array(ids), labels=np.array(labels), images=Stack.of(pixels))
 
 
 def classifier(
@@ -237,7 +238,7 @@ def test_training_goes_on_in_full(base: Checkpoint, tmp_path: Path, count: int, 
     fitted = fit(model, data, tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
 
     assert list(fitted.epochs) == list(range(EPOCHS, EPOCHS + WARM_EPOCHS))
-    everything = Counter(image.tobytes() for image in data.pixels)
+    everything = Counter(image.tobytes() for image in data.images.pixels)
     assert set(everything.values()) == {1}
     assert all(Counter(epoch) == everything for epoch in fitted.epochs.values())
     assert fitted.rates == pytest.approx(expected)

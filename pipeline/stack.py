@@ -1,0 +1,94 @@
+"""Images of one size, handed out batch by batch: decoded once, or, where there is no room for that, whenever needed."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import tee
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.cache import Cache, Rows, digests
+from pipeline.reading import Pixels, Reader, Slot, in_order
+
+Positions = npt.NDArray[np.intp]
+logger = logging.getLogger(__name__)
+
+CHUNK = 256
+# Below this, starting processes takes longer than decoding.
+FEW = 8 * CHUNK
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Images of one size."""
+
+    pixels: Pixels
+    """Decoded images, shape (rows, channels, height, width), not to be written to."""
+    rows: Rows
+    """The row of each image, −1 where it must be decoded, shape (images,)."""
+    slots: Sequence[Slot] = ()
+    """Where each image lies."""
+    reader: Reader | None = None
+    workers: int = 0
+    """Processes that decode."""
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "Stack":
+        """Images in an array."""
+        return cls(pixels, np.arange(len(pixels)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, batches: Iterable[Positions]) -> Iterator[Pixels]:
+        """The images at the positions of each batch, in their order; decoding is some batches ahead.
+
+        Raises:
+            ImagesError: one of them is damaged.
+        """
+        if self.reader is None or (self.rows >= 0).all():
+            for batch in batches:
+                yield np.take(self.pixels, self.rows[batch], axis=0)
+            return
+        here, ahead = tee(batches)
+        missing = _slots(self.slots, (batch[self.rows[batch] < 0] for batch in ahead))
+        for batch, decoded in zip(here, in_order(self.reader, missing, self.workers), strict=True):
+            rows = self.rows[batch]
+            images = np.empty((len(batch), *self.reader.shape), np.uint8)
+            images[rows >= 0] = np.take(self.pixels, rows[rows >= 0], axis=0)
+            images[rows < 0] = decoded
+            yield images
+
+
+def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit: int, workers: int) -> Stack:
+    """The images of `slots`, decoded now as far as there is room for them below `limit`, in bytes.
+
+    `alive` are the MD5s of all images of the project; others make room where it is short.
+
+    Raises:
+        ImagesError: an image is damaged.
+    """
+    cache, wanted = Cache(reader, limit=limit), digests([slot.md5 for slot in slots])
+    try:
+        with cache.alone():
+            missing = np.flatnonzero(cache.find(wanted) < 0)
+            if len(missing) > cache.room():
+                cache.tidy(digests(alive))
+            chosen = missing[: max(0, cache.room())]
+            chunks = np.array_split(chosen, range(CHUNK, len(chosen), CHUNK))
+            read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
+            with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
+                for chunk, images in zip(chunks, read, strict=True):
+                    cache.add(wanted[chunk], images)
+                    bar.update(len(chunk))
+    except OSError as error:
+        logger.warning("%s: %s; images are decoded whenever they are needed", paths.DECODED, error.strerror)
+    rows = cache.find(wanted)
+    return Stack(cache.map(), rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
+
+
+def _slots(slots: Sequence[Slot], batches: Iterable[Positions]) -> Iterator[list[Slot]]:
+    return ([slots[position] for position in batch] for batch in batches)
