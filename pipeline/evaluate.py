@@ -16,6 +16,7 @@ from pipeline import paths
 from pipeline.base import reason_for_none
 from pipeline.checkpoint import read_network
 from pipeline.dataset import load, read_manifest
+from pipeline.device import device
 from pipeline.params import Params
 from pipeline.publish import write_text
 from pipeline.stage import main
@@ -47,15 +48,15 @@ def predict(model: Path, manifest: pd.DataFrame, params: Params) -> pd.DataFrame
     """The probability that the model in the folder `model` gives each class: a row an image, a column a class."""
     network, spec = read_network(model)
     images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images
-    device = _device(params)
-    network.to(device)
+    where = device(params.compute)
+    network.to(where)
     torch.use_deterministic_algorithms(mode=True)
     size = params.compute.batch_size
     batches = np.array_split(np.arange(len(images)), range(size, len(images), size)) if len(images) else []
     with torch.inference_mode():
         # In double precision the rows sum to 1 as exactly as scikit-learn wants.
         chunks = [
-            network(torch.from_numpy(batch).to(device)).double().softmax(1).cpu().numpy()
+            network(torch.from_numpy(batch).to(where)).double().softmax(1).cpu().numpy()
             for batch in tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=None)
         ]
     probabilities = np.concatenate(chunks) if chunks else np.empty((0, len(spec.classes)))
@@ -79,12 +80,6 @@ def measure(labels: pd.Series, probabilities: pd.DataFrame) -> dict[str, float |
         "loss": float(log_loss(labels, everything, labels=classes)),
         "support": len(labels),
     }
-
-
-def _device(params: Params) -> str:
-    if params.compute.accelerator == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return {"gpu": "cuda"}.get(params.compute.accelerator, params.compute.accelerator)
 
 
 if __name__ == "__main__":

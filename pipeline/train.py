@@ -18,6 +18,7 @@ from pipeline.callbacks import Best, KeepBest, SaveProgress, average_weights, fi
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
 from pipeline.classifier import ACCURACY, Classifier, Schedule
 from pipeline.dataset import Dataset, load, read_manifest
+from pipeline.device import device
 from pipeline.errors import ParamError
 from pipeline.generation import Generation, plan
 from pipeline.lineage import write_lineage
@@ -97,6 +98,7 @@ def _fit(
         devices=params.compute.devices,
         num_nodes=params.compute.nodes,
         strategy=params.compute.strategy,
+        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
         precision=params.train.precision,
         deterministic=params.train.deterministic,
         max_epochs=generation.lineage.epochs.total,

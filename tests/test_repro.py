@@ -187,6 +187,7 @@ def test_failed_training_loses_nothing(first: Project) -> None:
     assert first.snapshot("dvc.lock", "data/model") == before
 
 
+@pytest.mark.slow
 def test_experiments_start_from_the_same_base(second: Project) -> None:
     """However an experiment is run, it starts from the base of the run that it varies."""
     base = second.lock()["train"]["deps"]["data/base"]
@@ -216,6 +217,7 @@ def test_old_images_keep_their_split(first: Project) -> None:
     assert {image_id: before[image_id] for image_id in stayed} == {image_id: after[image_id] for image_id in stayed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache_type", ["copy", "hardlink", "symlink"])
 def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None:
     """However DVC links outputs to its cache, data that grows twice leaves every cached object as it was."""
