@@ -17,10 +17,11 @@ setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .  # the command `pipeline`
 	touch $@
 
-.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt
+.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt
 	.venv/bin/uv pip install --quiet --require-hashes -r requirements-dev.txt
 	# Beside the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/timm -r requirements-timm.txt
+	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/bench -r requirements-bench.txt
 	touch $@
 
 repro: .venv/ready  ## train on the sample images, or whatever is in data/raw
@@ -54,13 +55,17 @@ test-slow: .venv/dev-ready
 bench: .venv/dev-ready  ## what it costs, against others in the same run; for docs/benchmarks.md
 	python benchmarks/ingest.py
 	python benchmarks/manifest_million.py
+	python benchmarks/loading.py
 	python benchmarks/training.py
-	for data in digits fashion; do python benchmarks/accuracy.py $$data; python benchmarks/accuracy.py $$data --chain; done
+	rm -f docs/accuracy.csv
+	for data in digits fashion; do for chain in "" --chain; do python benchmarks/accuracy.py $$data $$chain --csv docs/accuracy.csv; done; done
+	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg
 
 requirements: .venv/ready  ## pin anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group build -o requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group timm -o requirements-timm.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group bench -o requirements-bench.txt
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

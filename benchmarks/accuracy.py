@@ -9,21 +9,23 @@ import argparse
 import gzip
 import os
 import shutil
-import statistics
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from scratch import ROOT, report
+from ruamel.yaml import YAML
+from scratch import ROOT
 from sklearn.datasets import load_digits
+from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.base import FIRST, NONE
@@ -133,83 +135,102 @@ def params_of(size: int, seed: int, changes: dict[str, Any]) -> Params:
     return params.model_copy(update={"ingest": ingest, "train": train, "compute": compute})
 
 
-Result = dict[str, tuple[float, int]]
-"""Accuracy and steps of the last generation, by row."""
+class Study(NamedTuple):
+    """What is trained on, and where models lie until the end."""
+
+    data: str
+    chain: bool
+    quick: bool
+    folder: Path
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many images the base is trained on, and each generation after it."""
+        sizes = SIZES[self.data]
+        first = (sizes.chain if self.chain else sizes.base) // (10 if self.quick else 1)
+        return [round(first * 1.1**number) for number in range(11 if self.chain else 2)]
 
 
-def one_generation(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
-    """A base, and ten per cent more."""
-    data, size = read_data(name), SIZES[name].base
-    side = data.test.images.pixels.shape[-1]
-    base = train_next(first(data.train, size), params_of(side, seed, {}), None)
-    grown = first(data.train, size * 11 // 10)
-    return {
-        "the base itself": (accuracy(base, data.test), 0),
-        **{
-            row: _measured(train_next(grown, params_of(side, seed, changes), base), data)
-            for row, changes in {"from scratch": COLD, **policies}.items()
-        },
-    }
+class Result(NamedTuple):
+    """Of one seed."""
+
+    accuracy: float
+    """In per cent."""
+    steps: int
+    """Of the last generation."""
+    model: Path
 
 
-def chain(name: str, policies: dict[str, dict[str, Any]], seed: int) -> Result:
-    """A base, and ten times ten per cent more."""
-    data, size = read_data(name), SIZES[name].chain
-    side = data.test.images.pixels.shape[-1]
-    sizes = [round(size * 1.1**number) for number in range(11)]
-    base = train_next(first(data.train, size), params_of(side, seed, {}), None)
-    result = {"the base itself": (accuracy(base, data.test), 0)}
-    last = first(data.train, sizes[-1])
-    for row, changes in {"from scratch": COLD, **policies}.items():
-        if changes["start"] == "cold":
-            result[row] = _measured(train_next(last, params_of(side, seed, changes), None), data)
-            continue
-        model = base
-        for count in sizes[1:]:
-            model = train_next(first(data.train, count), params_of(side, seed, changes), model)
-        result[row] = _measured(model, data)
-    return result
-
-
-def _measured(model: Path, data: Data) -> tuple[float, int]:
-    return accuracy(model, data.test), read_lineage(model).steps.run
-
-
-def quietly(study: Callable[[int], Result], seed: int) -> Result:
-    """`study` in a folder of its own, on one core."""
+def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None) -> Result:
+    """What the last generation reaches: from scratch, or after all those between it and `base`."""
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        result = study(seed)
-        os.chdir("/")
-    return result
+    os.chdir(study.folder)
+    data = read_data(study.data)
+    params = params_of(data.test.images.pixels.shape[-1], seed, changes)
+    if changes.get("start") == "cold":
+        model = train_next(first(data.train, study.sizes[-1]), params, None)
+    elif base is None:
+        model = train_next(first(data.train, study.sizes[0]), params, None)
+    else:
+        model = base
+        for size in study.sizes[1:]:
+            model = train_next(first(data.train, size), params, model)
+    return Result(accuracy(model, data.test), read_lineage(model).steps.run, model)
+
+
+def run(study: Study, policies: dict[str, dict[str, Any]], seeds: range) -> dict[str, list[Result]]:
+    """The results by row, in the order of the seeds; as many at a time as there are cores."""
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        bases = list(pool.map(partial(trained, study), seeds, repeat({}), repeat(None)))
+        rows = {"from scratch": COLD, **policies}
+        waiting = {
+            row: [
+                pool.submit(trained, study, seed, changes, base.model) for seed, base in zip(seeds, bases, strict=True)
+            ]
+            for row, changes in rows.items()
+        }
+        everything = [future for futures in waiting.values() for future in futures]
+        for _ in tqdm(as_completed(everything), "training", len(everything), disable=None):
+            pass
+        return {
+            "the base itself": bases,
+            **{row: [one.result() for one in futures] for row, futures in waiting.items()},
+        }
 
 
 def main() -> None:
-    """Run the study, as many seeds at a time as there are cores."""
+    """Run the study, print a row of a table for each way to start, and write each result to a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=SIZES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--chain", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    parser.add_argument("--csv", type=Path, help="where each result is written")
     parser.add_argument("--also", action="append", default=[], metavar="KEY=VALUE,…", help="a row more, for a try")
+    parser.add_argument("--only-also", action="store_true", help="only these rows")
     arguments = parser.parse_args()
-    policies = dict(POLICIES)
+    policies = {} if arguments.only_also else dict(POLICIES)
     for text in arguments.also:
         pairs = (pair.split("=") for pair in text.split(","))
-        changes = {key: value if value.isalpha() or "_" in value else _number(value) for key, value in pairs}
-        policies[text] = {"start": "full", **changes}
-    study = partial(chain if arguments.chain else one_generation, arguments.data, policies)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(partial(quietly, study), range(arguments.seeds)))
-    for row in results[0]:
-        figures = sorted(result[row][0] for result in results)
-        gaps = [result[row][0] - result["from scratch"][0] for result in results]
-        figure = f"{statistics.mean(figures):.2f} % ({figures[0]:.1f}-{figures[-1]:.1f})"
-        report(row, f"{results[0][row][1]:,} steps | {figure} | {statistics.mean(gaps):+.2f}")
-
-
-def _number(text: str) -> float | int:
-    return int(text) if text.isdigit() else float(text)
+        policies[text] = {"start": "full", **{key: YAML(typ="safe").load(value) for key, value in pairs}}
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study(arguments.data, arguments.chain, arguments.quick, Path(folder))
+        results = run(study, policies, range(arguments.seeds))
+    scratch, lines = results["from scratch"], []
+    for row, ones in results.items():
+        accuracies = [one.accuracy for one in ones]
+        gaps = [one.accuracy - other.accuracy for one, other in zip(ones, scratch, strict=True)]
+        share, spread = ones[0].steps / scratch[0].steps, f"{min(accuracies):.2f}-{max(accuracies):.2f}"
+        against = f"{mean(gaps):+.2f} ({min(gaps):+.2f} to {max(gaps):+.2f})"
+        print(f"| {row} | {ones[0].steps:,} | {share:.1%} | {mean(accuracies):.2f} % ({spread}) | {against} |")
+        lines += [
+            (arguments.data, arguments.chain, row, seed, one.steps, one.accuracy) for seed, one in enumerate(ones)
+        ]
+    if arguments.csv:
+        columns = ["data", "chain", "row", "seed", "steps", "accuracy"]
+        pd.DataFrame(lines, columns=columns).to_csv(
+            arguments.csv, mode="a", header=not arguments.csv.exists(), index=False
+        )
 
 
 if __name__ == "__main__":

@@ -102,8 +102,3 @@ def photographs(folder: Path, count: int) -> list[Path]:
         crop.resize((500, 375), Image.Resampling.LANCZOS).save(path, quality=90)
         paths.append(path)
     return paths
-
-
-def report(name: str, figure: str) -> None:
-    """Print a row of the table in docs/benchmarks.md."""
-    print(f"| {name} | {figure} |", flush=True)

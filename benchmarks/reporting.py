@@ -1,0 +1,59 @@
+"""What every benchmark does: choose by name, run in an empty folder, print rows for docs/benchmarks.md."""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done: everything, or so little that only the code is tried."""
+
+    quick: bool
+
+    def count(self, full: int) -> int:
+        """So many images or files, or a few."""
+        return max(200, full // 500) if self.quick else full
+
+    def rounds(self, full: int) -> int:
+        """So many repetitions, or one."""
+        return 1 if self.quick else full
+
+
+class Row(NamedTuple):
+    """Of the table in docs/benchmarks.md."""
+
+    name: str
+    figure: str
+
+
+Rows = Iterator[Row]
+Benchmark = Callable[[Path, Scale], Rows]
+
+
+def spread(values: Iterable[float], unit: str, digits: int = 2) -> str:
+    """The median, and the smallest and largest."""
+    ordered = sorted(values)
+    low, middle, high = (f"{value:,.{digits}f}" for value in (ordered[0], statistics.median(ordered), ordered[-1]))
+    return f"{middle} {unit} ({low}-{high})"
+
+
+def main(description: str | None, benchmarks: Mapping[str, Benchmark]) -> None:
+    """Run the benchmarks that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(benchmarks)}; all without one")
+    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    arguments = parser.parse_args()
+    for unknown in set(arguments.names) - set(benchmarks):
+        parser.error(f"{unknown!r} is none of {', '.join(benchmarks)}")
+    for name in arguments.names or benchmarks:
+        with tempfile.TemporaryDirectory(prefix="treering-benchmark-") as scratch:
+            for row in benchmarks[name](Path(scratch), Scale(quick=arguments.quick)):
+                print(f"| {row.name} | {row.figure} | `{Path(sys.argv[0]).name} {name}` |", flush=True)
+            os.chdir("/")
