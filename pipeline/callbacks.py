@@ -161,6 +161,20 @@ def average_weights(decay: float) -> WeightAveraging:
     return WeightAveraging(avg_fn=mix)
 
 
+class MeanWeights(WeightAveraging):
+    """Makes the model of the mean of the weights after each step from a `first` one on (arXiv 1803.05407)."""
+
+    def __init__(self, *, first: int) -> None:
+        """`first` is counted over all generations."""
+        super().__init__(avg_fn=lambda mean, now, count: mean + (now - mean) / (count + 1))
+        self._first = first
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Whether to take the weights after step `step_idx` into the mean."""
+        del epoch_idx
+        return step_idx is not None and step_idx >= self._first
+
+
 def finished(checkpoint: Checkpoint, best: Best | None) -> Checkpoint:
     """What of the last `checkpoint` belongs into the model, with weights and moments of the `best` epoch if given."""
     ours = (GENERATORS, BEST, "current_model_state", "averaging_state")

@@ -22,10 +22,29 @@ MEND = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
 class Schedule(NamedTuple):
-    """The learning rate of one generation."""
+    """The learning rate of one generation: it rises to its peak, then falls, both linearly."""
 
     steps: int
     peak: float
+    rise: int
+    """Steps until the peak."""
+    end: float = 0.0
+    """Share of the peak that is left after the last step."""
+
+    def share_of_peak(self, step: int) -> float:
+        """The learning rate at `step`, counted from 0."""
+        if step < self.rise:
+            return (step + 1) / self.rise
+        left = max(0.0, (self.steps - step) / (self.steps - self.rise))
+        return self.end + (1 - self.end) * left
+
+
+def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
+    """The schedule of a generation of so many steps."""
+    rise = min(round(params.warmup * steps), steps - 1)
+    return (
+        Schedule(steps, params.lr * params.warm_lr, rise, params.warm_end) if warm else Schedule(steps, params.lr, rise)
+    )
 
 
 class Classifier(pl.LightningModule):
@@ -70,7 +89,7 @@ class Classifier(pl.LightningModule):
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a learning rate that rises, then falls to zero, both linearly, within this generation."""
+        """AdamW, with a learning rate that is this generation's own."""
         named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
         # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
         groups = [
@@ -78,19 +97,12 @@ class Classifier(pl.LightningModule):
             {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = AdamW([group for group in groups if group["params"]], lr=self._schedule.peak)
-        schedule = LambdaLR(optimizer, self._share_of_peak)
+        schedule = LambdaLR(optimizer, self._schedule.share_of_peak)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""
         checkpoint[SPEC] = self.spec.model_dump(mode="json")
-
-    def _share_of_peak(self, step: int) -> float:
-        steps = self._schedule.steps
-        rise = round(self._params.warmup * steps)
-        if step < rise:
-            return (step + 1) / rise
-        return max(0.0, (steps - step) / (steps - rise))
 
 
 def class_weights(images: Tensor, balance: float) -> Tensor:

@@ -14,9 +14,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pipeline import base, paths
-from pipeline.callbacks import Best, KeepBest, SaveProgress, average_weights, finished
+from pipeline.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import ACCURACY, Classifier, Schedule
+from pipeline.classifier import ACCURACY, Classifier, schedule_of
 from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.device import device
 from pipeline.errors import ParamError
@@ -83,14 +83,14 @@ def _fit(
     network = build(spec, pretrained=params.train.pretrained and generation.base is None)
     if params.train.compile:
         network.compile()
-    schedule = Schedule(
-        steps=generation.lineage.steps.run, peak=params.train.lr * (params.train.warm_lr if generation.base else 1)
-    )
+    schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
     keep_best = KeepBest(patience=params.train.patience)
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
         callbacks.append(keep_best)
-    if params.train.average:
+    if generation.base and params.train.warm_mean and params.train.start != "shrink_perturb":
+        callbacks.append(MeanWeights(first=generation.steps_before + schedule.rise))
+    elif params.train.average:
         callbacks.append(average_weights(params.train.average))
     callbacks.append(SaveProgress(progress, every=params.train.save_every))
     trainer = pl.Trainer(

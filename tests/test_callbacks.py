@@ -75,6 +75,20 @@ def test_average_worked_by_hand() -> None:
     assert [float(average) for average in averages] == pytest.approx([2 - decay for decay in decays])
 
 
+def test_mean_worked_by_hand() -> None:
+    """All weights from the first step on count the same."""
+    from pipeline.callbacks import MeanWeights
+
+    module = nn.Linear(1, 1, bias=False)
+    callback, weights = MeanWeights(first=102), {100: 50.0, 101: 60.0, 102: 1.0, 103: 2.0, 104: 6.0}
+    callback._average_model = torch.optim.swa_utils.AveragedModel(module, **callback._kwargs)
+    for step, weight in weights.items():
+        nn.init.constant_(module.weight, weight)
+        trainer: Any = SimpleNamespace(global_step=step + 1)
+        callback.on_train_batch_end(trainer, module, None, None, 0)  # type: ignore[arg-type]
+    assert callback._average_model.module.get_parameter("weight").item() == pytest.approx(3.0)
+
+
 def test_finished_is_the_best_epoch() -> None:
     """Its weights and moments, with the counters of the last; nothing that only an unfinished training needs."""
     from pipeline.callbacks import finished

@@ -53,7 +53,7 @@ def test_loss_weighs_rare_classes_more() -> None:
     params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
     network = build(spec).eval()
-    classifier = Classifier(network, spec, params, Schedule(1, 0.1), torch.tensor([9, 1]))
+    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
     images = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
     loss = classifier.training_step(Batch(images, torch.tensor([0, 1]), torch.ones(())), 0)
     cat, dog = -network(images).log_softmax(1).diagonal()
@@ -67,9 +67,35 @@ def test_weights_that_are_not_finite(bad: float) -> None:
 
     params: Any = read_params(Path(__file__).parent.parent / "params.yaml").train
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
-    classifier = Classifier(build(spec), spec, params, Schedule(1, 0.1), torch.tensor([9, 1]))
+    classifier = Classifier(build(spec), spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
     classifier.check()
     with torch.no_grad():
         next(classifier.parameters()).view(-1)[3] = bad
     with pytest.raises(TrainingError, match=r"not finite.*lower train\.lr"):
         classifier.check()
+
+
+def test_schedules_worked_by_hand() -> None:
+    """A cold start rises, then falls to zero; a warm one has its own peak and end; each is of one generation."""
+    from pipeline.classifier import schedule_of
+
+    params = read_params(Path(__file__).parent.parent / "params.yaml").train
+    params = params.model_copy(update={"lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_end": 0.5})
+    cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
+    assert (cold.peak, warm.peak) == (0.5, 0.25)
+    shares = [[schedule.share_of_peak(step) for step in range(6)] for schedule in (cold, warm)]
+    assert shares[0] == pytest.approx([1 / 2, 1, 1, 2 / 3, 1 / 3, 0])
+    assert shares[1] == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 1 / 2])
+
+
+@given(st.integers(1, 50), st.floats(0, 0.999), st.floats(0, 1))
+def test_schedules_reach_their_peak(steps: int, warmup: float, end: float) -> None:
+    """However short a generation is, and after its last step too."""
+    from pipeline.classifier import schedule_of
+
+    params = read_params(Path(__file__).parent.parent / "params.yaml").train
+    schedule = schedule_of(params.model_copy(update={"warmup": warmup, "warm_end": end}), steps, warm=True)
+    shares = [schedule.share_of_peak(step) for step in range(steps + 1)]
+    assert max(shares[:-1]) == pytest.approx(1)
+    assert min(shares[:-1]) > 0
+    assert shares[-1] == pytest.approx(end)

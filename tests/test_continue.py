@@ -143,10 +143,10 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 @pytest.mark.usefixtures("_grown")
 @pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
-@pytest.mark.parametrize("new_share", [0.0, 0.5])
-def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, new_share: float) -> None:
-    """Whatever is taken from the base, and however often new images are drawn."""
-    here = params(start=start, new_share=new_share, warm_epochs=2)
+@pytest.mark.parametrize("more", [{"new_share": 0.5}, {"warm_mean": True}, {"warm_mean": True, "keep": "best"}])
+def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str, Any]) -> None:
+    """Whatever is taken from the base, however often new images are drawn, and of whatever the model is made."""
+    here = params(**{"start": start, "warm_epochs": 2, "warm_mean": False, **more})
     run(here)
     once = model()["checkpoint.ckpt"]
     assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once

@@ -146,7 +146,7 @@ def test_check_names_what_is_not_finite(name: str, value: float) -> None:
     from pipeline.classifier import Classifier, Schedule
 
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
-    classifier = Classifier(build(spec), spec, params().train, Schedule(steps=1, peak=0.1), torch.ones(2))
+    classifier = Classifier(build(spec), spec, params().train, Schedule(steps=1, peak=0.1, rise=0), torch.ones(2))
     classifier.check()
     classifier.network.state_dict()[name].view(-1)[-1] = value
     with pytest.raises(TrainingError, match=rf"^step 0: weights in {name} are not finite; lower train\.lr"):

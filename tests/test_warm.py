@@ -49,14 +49,15 @@ def classifier(
     classes: tuple[str, ...] = OLD, *, seed: int = 0, peak: float = 0.01, steps: int = 15, **params: Any
 ) -> Classifier:
     """An untrained classifier whose weights are drawn under `seed`."""
-    from pipeline.classifier import Classifier, Schedule
+    from pipeline.classifier import Classifier, schedule_of
 
     spec = Spec(model="small", size=8, mode="grey", classes=classes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build(spec)
     here: Train = PARAMS.model_copy(update=params)
-    return Classifier(network, spec, here, Schedule(steps, peak), torch.ones(len(classes)))
+    schedule = schedule_of(here.model_copy(update={"lr": peak}), steps, warm=False)
+    return Classifier(network, spec, here, schedule, torch.ones(len(classes)))
 
 
 @dataclass
@@ -234,7 +235,7 @@ def test_training_goes_on_in_full(base: Checkpoint, tmp_path: Path, count: int, 
     steps = WARM_EPOCHS * per_epoch
     data = images(count)
     model = classifier(seed=1, steps=steps, warmup=warmup)
-    expected = [0.01 * model._share_of_peak(step) for step in range(steps)]
+    expected = [0.01 * model._schedule.share_of_peak(step) for step in range(steps)]
     fitted = fit(model, data, tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
 
     assert list(fitted.epochs) == list(range(EPOCHS, EPOCHS + WARM_EPOCHS))
