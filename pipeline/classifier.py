@@ -22,28 +22,27 @@ MEND = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
 class Schedule(NamedTuple):
-    """The learning rate of one generation: it rises to its peak, then falls, both linearly."""
+    """The learning rate of one generation: it rises to its peak, then falls to zero, both linearly."""
 
     steps: int
     peak: float
     rise: int
     """Steps until the peak."""
-    end: float = 0.0
-    """Share of the peak that is left after the last step."""
+    stays: bool = False
+    """Whether it stays at the peak instead."""
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate at `step`, counted from 0."""
         if step < self.rise:
             return (step + 1) / self.rise
-        left = max(0.0, (self.steps - step) / (self.steps - self.rise))
-        return self.end + (1 - self.end) * left
+        return 1.0 if self.stays else max(0.0, (self.steps - step) / (self.steps - self.rise))
 
 
 def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
     """The schedule of a generation of so many steps."""
     rise = min(round(params.warmup * steps), steps - 1)
     return (
-        Schedule(steps, params.lr * params.warm_lr, rise, params.warm_end) if warm else Schedule(steps, params.lr, rise)
+        Schedule(steps, params.lr * params.warm_lr, rise, params.is_mean) if warm else Schedule(steps, params.lr, rise)
     )
 
 

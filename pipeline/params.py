@@ -107,16 +107,14 @@ class Train(Section):
     """Peak of the learning rate."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
     """Factor on `lr` at a warm start."""
-    warm_end: Annotated[float, Field(ge=0, le=1)]
-    """Share of its peak that the learning rate has at the end of a warm start."""
     warmup: Share
-    """Share of a generation's steps in which the learning rate rises to its peak; then it falls, to zero at last."""
+    """Share of a generation's steps in which the learning rate rises to its peak; then it falls to zero."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
     average: Share
     """Decay of the moving average of the weights that becomes the model; 0 takes the weights themselves."""
     warm_mean: bool
-    """Whether a warm start that is `full` or `weights` takes the mean of all its weights since its peak instead."""
+    """Whether a `full` or `weights` start keeps its peak learning rate, and becomes the mean of its weights since then."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augment
@@ -135,6 +133,11 @@ class Train(Section):
     """Whether only algorithms that give the same bits every time may run."""
     seed: Seed
     """Another seed draws other weights, orders and augmentations."""
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether a warm start becomes the mean of its weights: a mean with perturbed ones would be of no use."""
+        return self.warm_mean and self.start in ("full", "weights")
 
 
 class Compute(Section):

@@ -88,7 +88,7 @@ def _fit(
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
         callbacks.append(keep_best)
-    if generation.base and params.train.warm_mean and params.train.start != "shrink_perturb":
+    if generation.base and params.train.is_mean:
         callbacks.append(MeanWeights(first=generation.steps_before + schedule.rise))
     elif params.train.average:
         callbacks.append(average_weights(params.train.average))

@@ -76,26 +76,29 @@ def test_weights_that_are_not_finite(bad: float) -> None:
 
 
 def test_schedules_worked_by_hand() -> None:
-    """A cold start rises, then falls to zero; a warm one has its own peak and end; each is of one generation."""
+    """The learning rate rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
     from pipeline.classifier import schedule_of
 
     params = read_params(Path(__file__).parent.parent / "params.yaml").train
-    params = params.model_copy(update={"lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_end": 0.5})
+    params = params.model_copy(update={"start": "full", "lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
     cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
     assert (cold.peak, warm.peak) == (0.5, 0.25)
-    shares = [[schedule.share_of_peak(step) for step in range(6)] for schedule in (cold, warm)]
-    assert shares[0] == pytest.approx([1 / 2, 1, 1, 2 / 3, 1 / 3, 0])
-    assert shares[1] == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 1 / 2])
+    falling, staying = [1 / 2, 1, 1, 2 / 3, 1 / 3, 0], [1 / 2, 1, 1, 1, 1, 1]
+    assert [cold.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
+    assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(staying)
+    for changes in ({"warm_mean": False}, {"start": "shrink_perturb"}):
+        warm = schedule_of(params.model_copy(update=changes), 5, warm=True)
+        assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
 
 
-@given(st.integers(1, 50), st.floats(0, 0.999), st.floats(0, 1))
-def test_schedules_reach_their_peak(steps: int, warmup: float, end: float) -> None:
-    """However short a generation is, and after its last step too."""
+@given(st.integers(1, 50), st.floats(0, 0.999), st.booleans())
+def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool) -> None:  # noqa: FBT001
+    """However short a generation is, and they can be asked for what is after its last step."""
     from pipeline.classifier import schedule_of
 
     params = read_params(Path(__file__).parent.parent / "params.yaml").train
-    schedule = schedule_of(params.model_copy(update={"warmup": warmup, "warm_end": end}), steps, warm=True)
+    schedule = schedule_of(params.model_copy(update={"warmup": warmup}), steps, warm=warm)
     shares = [schedule.share_of_peak(step) for step in range(steps + 1)]
     assert max(shares[:-1]) == pytest.approx(1)
     assert min(shares[:-1]) > 0
-    assert shares[-1] == pytest.approx(end)
+    assert shares[-1] == warm
