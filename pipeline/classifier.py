@@ -41,9 +41,14 @@ class Schedule(NamedTuple):
 def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
     """The schedule of a generation of so many steps."""
     rise = min(round(params.warmup * steps), steps - 1)
-    return (
-        Schedule(steps, params.lr * params.warm_lr, rise, params.is_mean) if warm else Schedule(steps, params.lr, rise)
-    )
+    if not warm:
+        return Schedule(steps, params.lr, rise)
+    return Schedule(steps, params.lr * params.warm_lr, rise, stays=becomes_mean(params))
+
+
+def becomes_mean(params: Train) -> bool:
+    """Whether a warm start becomes the mean of its weights; a mean with shrunk and perturbed ones is of no use."""
+    return params.warm_mean and params.start in ("full", "weights")
 
 
 class Classifier(pl.LightningModule):

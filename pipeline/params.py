@@ -114,7 +114,7 @@ class Train(Section):
     average: Share
     """Decay of the moving average of the weights that becomes the model; 0 takes the weights themselves."""
     warm_mean: bool
-    """Whether a `full` or `weights` start keeps its peak learning rate, and becomes the mean of its weights since then."""
+    """Whether a `full` or `weights` start keeps the learning rate at its peak, and becomes the mean of its weights."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augment
@@ -133,11 +133,6 @@ class Train(Section):
     """Whether only algorithms that give the same bits every time may run."""
     seed: Seed
     """Another seed draws other weights, orders and augmentations."""
-
-    @property
-    def is_mean(self) -> bool:
-        """Whether a warm start becomes the mean of its weights: a mean with perturbed ones would be of no use."""
-        return self.warm_mean and self.start in ("full", "weights")
 
 
 class Compute(Section):

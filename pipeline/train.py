@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from pipeline import base, paths
 from pipeline.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import ACCURACY, Classifier, schedule_of
+from pipeline.classifier import ACCURACY, Classifier, becomes_mean, schedule_of
 from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.device import device
 from pipeline.errors import ParamError
@@ -88,7 +88,7 @@ def _fit(
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
         callbacks.append(keep_best)
-    if generation.base and params.train.is_mean:
+    if generation.base and becomes_mean(params.train):
         callbacks.append(MeanWeights(first=generation.steps_before + schedule.rise))
     elif params.train.average:
         callbacks.append(average_weights(params.train.average))
