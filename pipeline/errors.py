@@ -14,7 +14,10 @@ class TreeringError(Exception):
     """Something that its reader can mend: `where` it is, `what` is wrong, and how to `mend` it."""
 
     def __init__(self, where: object, what: str, mend: str) -> None:
-        super().__init__(f"{where}: {what}; {mend}")
+        super().__init__(where, what, mend)  # All of them, so that it comes out of other processes, too.
+
+    def __str__(self) -> str:
+        return "{}: {}; {}".format(*self.args)
 
 
 def one_line(error: BaseException) -> str:

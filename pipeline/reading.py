@@ -5,8 +5,9 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -38,6 +39,8 @@ class Reader:
 
     mode: str
     size: int
+    # Absolute, since processes that outlive a task may be elsewhere.
+    folder: Path = field(default_factory=paths.IMAGES.absolute)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,7 +59,7 @@ class Reader:
         Raises:
             ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
         """
-        with ShardReader(paths.IMAGES) as reader:
+        with ShardReader(self.folder) as reader:
             images = [to_pixels(_open(reader, slot), mode=self.mode, size=self.size) for slot in slots]
         return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
 

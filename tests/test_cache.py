@@ -194,8 +194,10 @@ def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
     assert (stack().rows >= 0).all()
 
 
-def test_damaged_shard_and_full_disk_are_told_apart() -> None:
-    """An image whose bytes are damaged, or gone, is an error."""
+@pytest.mark.parametrize("few", [1, 1000])
+def test_damaged_shard_and_full_disk_are_told_apart(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """An image whose bytes are damaged, or gone, is an error, whatever process reads it."""
+    monkeypatch.setattr("pipeline.stack.FEW", few)
     shard = paths.IMAGES / "000000.tar"
     shard.write_bytes(bytes(shard.stat().st_size))
     with pytest.raises(ImagesError, match="is damaged"):

@@ -108,6 +108,21 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
     assert all(torch.isfinite(weight).all() for weight in network.state_dict().values())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_compiled_network() -> None:
+    """It learns the same from the same start, and can be read by whoever does not compile."""
+
+    def weights(**changes: Any) -> torch.Tensor:
+        run(**changes)
+        network = read_network(paths.MODEL)[0]
+        return torch.cat([weight.flatten() for weight in network.parameters()])
+
+    start = weights(lr=1e-12)
+    plain, compiled = weights() - start, weights(compile=True) - start
+    assert torch.cosine_similarity(plain, compiled, dim=0) > 0.95
+
+
 def test_old_model_makes_way(tmp_path: Path) -> None:
     """Of a model that was there before nothing is left, and the new one is the same as if there had been none."""
     run()
