@@ -1,9 +1,10 @@
-"""`pipeline`: what DVC does not do itself. Looks at images, and puts them into data/raw and out of it.
+"""`pipeline`: what DVC does not do itself. Puts images into data/raw and out of it, and tells what has been trained.
 
 Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
 """
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
-    parser = argparse.ArgumentParser(prog="pipeline", description="Puts images into data/raw, and out of it.")
+    parser = argparse.ArgumentParser(
+        prog="pipeline", description="Puts images into data/raw and out of it, and tells what has been trained."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
@@ -59,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     sub = command(_pack, "turn the loose images of data/raw into archives")
     sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N as they are")
+    sub = command(_log, "tell the generations that Git's history records, newest first")
+    sub.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="a branch, tag or commit; HEAD if none")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--graph", action="store_true", help="draw branches and merges")
+    how.add_argument("--json", action="store_true", help="print all that is recorded, for programs")
     return parser
 
 
@@ -126,6 +134,44 @@ def _pack(args: argparse.Namespace) -> int:
     print(f"packed {len(images):,} images into {len(archives):,} archives" + (f", {before:,} before" if before else ""))
     _print_lines([str(path) for path in archives])
     _print_next()
+    return 0
+
+
+def _log(args: argparse.Namespace) -> int:
+    from pipeline.history import drawing, is_shallow
+
+    lines = drawing(args.revision)
+    trained = [line.training for line in lines if line.training is not None]
+    if args.json:
+        print(json.dumps([training.as_json() for training in trained], indent=2, ensure_ascii=False))
+    elif trained:
+        header = [
+            "",
+            "when",
+            "who",
+            "start",
+            "images",
+            "new",
+            "removed",
+            "steps",
+            "accuracy",
+            "base",
+            "model",
+            "commit",
+        ]
+        rows = [
+            [
+                line.drawn if args.graph else "",
+                *(map(shown, line.training.as_row()) if line.training else [""] * (len(header) - 1)),
+            ]
+            for line in lines
+            if args.graph or line.training
+        ]
+        _print_table([header, *rows])
+    else:
+        print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
+    if is_shallow():
+        print("pipeline: this clone is shallow; `git fetch --unshallow` brings the rest", file=sys.stderr)
     return 0
 
 

@@ -56,6 +56,13 @@ class Lineage(_Facts):
         return self.model_copy(update={"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)})
 
 
+class Recorded(Lineage):
+    """The lineage of a model, and which one that is; for Git, which does not hold models."""
+
+    model: str
+    """The hash that dvc.lock records for it."""
+
+
 def read_lineage(model: Path) -> Lineage:
     """The lineage of the model in the folder `model`.
 

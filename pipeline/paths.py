@@ -14,6 +14,7 @@ MANIFEST = DATA / "manifest"
 BASE = DATA / "base"
 MODEL = DATA / "model"
 REPORT = DATA / "report"
+METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
 PROGRESS = DATA / ".progress"
 # Images as the network sees them, so that they are decoded once. Can be removed at any time.

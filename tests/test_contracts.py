@@ -225,11 +225,11 @@ def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) ->
 
 
 def test_metrics_are_kept_by_git() -> None:
-    """Metrics are not cached, so that Git shows them; evaluate has no other outputs than its report."""
+    """Metrics and lineage are not cached, so that Git shows them; evaluate has no other outputs than its report."""
     stage = STAGES["evaluate"]
     assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False}}
     assert all(path.startswith("data/report/") for path in paths_of(stage["plots"]))
-    assert "outs" not in stage
+    assert paths_of(stage["outs"]) == {"data/report/lineage.json": {"cache": False}}
 
 
 def test_data_flows_down() -> None:

@@ -16,12 +16,13 @@ from conftest import ROOT
 from stored import Plain, store_images
 from terminal import Terminal
 
-from pipeline import paths
+from pipeline import paths, store
 from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import CONFUSION, METRICS, evaluate, measure, predict
+from pipeline.evaluate import CONFUSION, evaluate, measure, predict
+from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, write_lineage
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
 
@@ -67,11 +68,15 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {f"network.{name}": value for name, value in weights.items()}
     torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
+    counts, budget = ImageCounts(total=9, new=1, removed=2, relabelled=3), Budget(run=5, total=10)
+    write_lineage(
+        Lineage(generation=2, start="warm", reason="", base="b.dir", images=counts, epochs=budget, steps=budget), folder
+    )
 
 
 def report() -> dict[str, Any]:
     """What metrics.json says."""
-    read: dict[str, Any] = json.loads(METRICS.read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads(paths.METRICS.read_text(encoding="utf-8"))
     return read
 
 
@@ -117,6 +122,15 @@ def test_hand_worked_case() -> None:
         "base": None,
     }
     assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
+
+
+def test_lineage_is_told_to_git() -> None:
+    """Beside the metrics stands where the model comes from, and which one it is."""
+    store_images(test=TEST)
+    evaluate(params())
+    recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
+    assert (recorded.model, recorded.base) == (store.directory_hash(paths.MODEL), "b.dir")
+    assert recorded.images.removed == 2
 
 
 def test_confusion_has_a_row_for_each_image() -> None:
@@ -183,7 +197,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {METRICS, CONFUSION}
+    assert before.keys() == {paths.METRICS, CONFUSION, paths.REPORT / LINEAGE}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())
