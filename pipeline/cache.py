@@ -53,15 +53,14 @@ class Cache:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def map(self) -> Pixels:
-        """All images, shape (rows, channels, height, width), not to be written to."""
-        rows = len(self._read_rows())
-        shape = (rows, *self._shape)
-        return np.memmap(self._pixels, np.uint8, "r", shape=shape) if rows else np.empty(shape, np.uint8)
+    def find(self, wanted: Digests) -> tuple[Rows, Pixels]:
+        """The row of each of `wanted`, −1 where there is none that is whole, shape (len(wanted),).
 
-    def find(self, wanted: Digests) -> Rows:
-        """The row of each of `wanted`, −1 where there is none that is whole, shape (len(wanted),)."""
-        rows, images = self._read_rows(), self.map()
+        And all images, shape (rows, channels, height, width), not to be written to: those that were checked, whatever
+        other processes do to the files from now on.
+        """
+        rows = self._read_rows()
+        images = self._map(len(rows))
         order = np.argsort(rows["md5"], kind="stable")
         # The last of several: an earlier one was damaged.
         places = np.searchsorted(rows["md5"], wanted, side="right", sorter=order) - 1
@@ -71,7 +70,7 @@ class Cache:
         for place, row in enumerate(found):
             if row >= 0 and zlib.crc32(images[row]) != rows["crc32"][row]:
                 found[place] = -1
-        return found
+        return found, images
 
     def room(self) -> int:
         """How many images may be added; negative if there are too many."""
@@ -95,7 +94,8 @@ class Cache:
         """Make room: remove what other readers left, and rows of images that are not `alive`, if they are many."""
         for path in {*paths.DECODED.glob("*.pixels"), *paths.DECODED.glob("*.rows")} - {self._pixels, self._rows}:
             path.unlink()
-        rows, images = self._read_rows(), self.map()
+        rows = self._read_rows()
+        images = self._map(len(rows))
         kept = np.flatnonzero(np.isin(rows["md5"], alive))[: self._limit]
         if len(rows) <= self._limit and len(kept) >= (1 - DEAD) * len(rows):
             return
@@ -105,6 +105,10 @@ class Cache:
                 file.write(images[kept[start : start + COPIED]].tobytes())
         aside.replace(self._pixels)
         self._rows.write_bytes(rows[kept].tobytes())
+
+    def _map(self, rows: int) -> Pixels:
+        shape = (rows, *self._shape)
+        return np.memmap(self._pixels, np.uint8, "r", shape=shape) if rows else np.empty(shape, np.uint8)
 
     def _read_rows(self) -> npt.NDArray[np.void]:
         count = self._count()

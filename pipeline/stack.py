@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.cache import Cache, Rows, digests
+from pipeline.cache import Cache, Digests, Rows, digests
 from pipeline.reading import Pixels, Reader, Slot, in_order
 
 Positions = npt.NDArray[np.intp]
@@ -74,20 +74,27 @@ def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit:
     cache, wanted = Cache(reader, limit=limit), digests([slot.md5 for slot in slots])
     try:
         with cache.alone():
-            missing = np.flatnonzero(cache.find(wanted) < 0)
-            if len(missing) > cache.room():
-                cache.tidy(digests(alive))
-            chosen = missing[: max(0, cache.room())]
-            chunks = np.array_split(chosen, range(CHUNK, len(chosen), CHUNK))
-            read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
-            with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
-                for chunk, images in zip(chunks, read, strict=True):
-                    cache.add(wanted[chunk], images)
-                    bar.update(len(chunk))
+            _fill(cache, wanted, slots, reader, alive, workers)
+            rows, pixels = cache.find(wanted)
     except OSError as error:
         logger.warning("%s: %s; images are decoded whenever they are needed", paths.DECODED, error.strerror)
-    rows = cache.find(wanted)
-    return Stack(cache.map(), rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
+        rows, pixels = cache.find(wanted)
+    return Stack(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
+
+
+def _fill(  # noqa: PLR0913 (one part of `stack`)
+    cache: Cache, wanted: Digests, slots: Sequence[Slot], reader: Reader, alive: Sequence[str], workers: int
+) -> None:
+    missing = np.flatnonzero(cache.find(wanted)[0] < 0)
+    if len(missing) > cache.room():
+        cache.tidy(digests(alive))
+    chosen = missing[: max(0, cache.room())]
+    chunks = np.array_split(chosen, range(CHUNK, len(chosen), CHUNK))
+    read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
+    with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
+        for chunk, images in zip(chunks, read, strict=True):
+            cache.add(wanted[chunk], images)
+            bar.update(len(chunk))
 
 
 def _slots(slots: Sequence[Slot], batches: Iterable[Positions]) -> Iterator[list[Slot]]:

@@ -54,7 +54,7 @@ def filled(*numbers: int, limit: int = 100) -> Cache:
 
 def held(cache: Cache, upto: int = 30) -> set[int]:
     """The numbers of the images that are found, which must be theirs."""
-    rows, images = cache.find(digests([md5(number) for number in range(upto)])), cache.map()
+    rows, images = cache.find(digests([md5(number) for number in range(upto)]))
     found = {number for number, row in enumerate(rows) if row >= 0}
     assert all(np.array_equal(images[rows[number]], pixels(number)[0]) for number in found)
     return found
@@ -108,6 +108,16 @@ def test_room() -> None:
     assert cache.room() == 7
 
 
+def test_what_was_found_stays() -> None:
+    """Whatever another process makes of the files meanwhile."""
+    cache = filled(*range(8), limit=10)
+    rows, images = cache.find(digests([md5(5)]))
+    filled(limit=10).tidy(digests([md5(7)]))
+    filled(9, limit=10)
+    assert np.array_equal(images[rows], pixels(5))
+    assert held(cache) == {7, 9}
+
+
 def test_lower_limit() -> None:
     """It takes images away."""
     filled(*range(8))
@@ -121,7 +131,7 @@ def test_other_reader() -> None:
     """Images of another size are no one's business, and go when there is need."""
     filled(1, 2)
     other = Cache(Reader("rgb", 4), limit=1000)
-    assert (other.find(digests([md5(1)])) < 0).all()
+    assert (other.find(digests([md5(1)]))[0] < 0).all()
     other.tidy(digests([]))
     assert files() == []
 
