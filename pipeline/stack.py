@@ -71,10 +71,10 @@ def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit:
     Raises:
         ImagesError: an image is damaged.
     """
-    cache, wanted = Cache(reader, limit=limit), digests([slot.md5 for slot in slots])
+    cache, wanted = Cache(reader, limit=limit), _digests(slots)
     try:
         with cache.alone():
-            _fill(cache, wanted, slots, reader, alive, workers)
+            _fill(cache, slots, reader, alive, workers)
             rows, pixels = cache.find(wanted)
     except OSError as error:
         logger.warning("%s: %s; images are decoded whenever they are needed", paths.DECODED, error.strerror)
@@ -82,9 +82,8 @@ def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit:
     return Stack(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
 
 
-def _fill(  # noqa: PLR0913 (one part of `stack`)
-    cache: Cache, wanted: Digests, slots: Sequence[Slot], reader: Reader, alive: Sequence[str], workers: int
-) -> None:
+def _fill(cache: Cache, slots: Sequence[Slot], reader: Reader, alive: Sequence[str], workers: int) -> None:
+    wanted = _digests(slots)
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():
         cache.tidy(digests(alive))
@@ -99,3 +98,7 @@ def _fill(  # noqa: PLR0913 (one part of `stack`)
 
 def _slots(slots: Sequence[Slot], batches: Iterable[Positions]) -> Iterator[list[Slot]]:
     return ([slots[position] for position in batch] for batch in batches)
+
+
+def _digests(slots: Sequence[Slot]) -> Digests:
+    return digests([slot.md5 for slot in slots])
