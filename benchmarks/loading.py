@@ -41,7 +41,7 @@ Batches = Iterator[Any]
 def decoded(folder: Path, size: int, mode: str) -> Dataset:
     """The images in `folder` as the stage has them after the first time that it reads them."""
     files = sorted(folder.rglob("*.*"))
-    pixels = np.stack([to_pixels(Image.open(path), mode=mode, size=size) for path in files])
+    pixels = np.ascontiguousarray([to_pixels(Image.open(path), mode=mode, size=size) for path in files])
     return dataset(pixels, [path.parent.name for path in files])
 
 
@@ -163,7 +163,10 @@ def against_peers(folder: Path, kind: Kind, count: int, rounds: int) -> Rows:
     mine = forever(train_loader(decoded(folder, kind.size, kind.mode)))
     for peer, make in PEERS.items():
         theirs = make(folder, kind.size, kind.mode)
-        rates = [(rate(mine, 5 * count), rate(theirs, count)) for _ in range(rounds)]
+        rates = []
+        for _ in range(rounds):
+            rates.append((rate(mine, 5 * count), rate(theirs, count)))
+            time.sleep(2)  # Until its workers have read ahead what they may, and leave us the cores.
         figure = spread([one / other for one, other in rates], "×", 1)
         best = [f"{max(side):,.0f}" for side in zip(*rates, strict=True)]
         yield Row(f"loading {kind.name}, against {peer}", f"{figure}; {best[0]} images/s against {best[1]}")

@@ -13,29 +13,30 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "treering", "svg.fonttype": "none", "axes.spines.top": False, "font.size": 9})
 from matplotlib import pyplot as plt  # noqa: E402
 
-STUDIES = {False: "one generation of +10 %", True: "the last of ten generations of +10 %"}
+STUDIES = {False: "one generation of +10 %", True: "the last of ten of +10 %"}
 
 
 def main(table: str, picture: str) -> None:
     """A panel for each study: accuracy beyond training from scratch; a dot for each seed, a bar for their mean."""
     results = pd.read_csv(table)
+    results = results[results["row"] != "the base itself"]
     data = list(results["data"].unique())
-    figure, panels = plt.subplots(len(data), 2, figsize=(9, 3 * len(data)), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(len(data), 2, figsize=(9, 2.4 * len(data)), squeeze=False, layout="constrained")
     for row, name in enumerate(data):
         for panel, (chain, what) in zip(panels[row], STUDIES.items(), strict=True):
             here = results[(results["data"] == name) & (results["chain"] == chain)]
-            scratch = here[here["row"] == "from scratch"].set_index("seed")
-            for number, (policy, seeds) in enumerate(here.groupby("row", sort=False)):
-                if policy == "the base itself":
-                    continue
+            scratch, labels = here[here["row"] == "from scratch"].set_index("seed"), []
+            for place, (policy, seeds) in enumerate(here.groupby("row", sort=False)):
                 gaps = seeds["accuracy"].to_numpy() - scratch["accuracy"].loc[seeds["seed"]].to_numpy()
-                panel.plot(gaps, [-number] * len(gaps), "o", color="0.6", markersize=3)
-                panel.plot([gaps.mean()], [-number], "|", color="C0", markersize=14, markeredgewidth=2)
-                share = seeds["steps"].iloc[0] / scratch["steps"].iloc[0]
-                panel.annotate(f"{policy}, {share:.0%} of the steps", (0, -number + 0.3), color="0.2")
+                panel.plot(gaps, [place] * len(gaps), "o", color="0.6", markersize=4)
+                panel.plot([gaps.mean()], [place], "|", color="C0", markersize=14, markeredgewidth=2)
+                labels.append(f"{policy}, {seeds['steps'].iloc[0] / scratch['steps'].iloc[0]:.0%} of the steps")
             panel.axvline(0, color="0.8", zorder=0)
-            panel.set(title=f"{name}: {what}", xlabel="points of accuracy beyond training from scratch", yticks=[])
-            panel.spines["left"].set_visible(False)
+            panel.set_xscale("symlog", linthresh=1)
+            panel.set_xticks([-50, -5, -1, -0.5, 0, 0.5, 1], ["−50", "−5", "−1", "", "0", "", "1"])
+            panel.set(title=f"{name}: {what}", xlabel="points beyond training from scratch")
+            panel.set_yticks(range(len(labels)), labels if not chain else [])
+            panel.invert_yaxis()
             panel.spines["right"].set_visible(False)
     figure.savefig(picture, metadata={"Date": None})
 
