@@ -42,7 +42,8 @@ class Generation:
         """Its start in words."""
         images, epochs, oid = self.lineage.images, self.lineage.epochs.run, self.lineage.base
         start = f"warm start from {short(oid)}" if oid else f"cold start ({self.lineage.reason})"
-        return f"{start}, generation {self.lineage.generation}, {images.new:,} new images, {epochs} epochs"
+        many = "epoch" if epochs == 1 else "epochs"
+        return f"{start}, generation {self.lineage.generation}, {images.new:,} new images, {epochs} {many}"
 
 
 def plan(params: Params, labels: pd.Series[str]) -> Generation:

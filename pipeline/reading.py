@@ -61,7 +61,8 @@ class Reader:
         """
         with ShardReader(self.folder) as reader:
             images = [to_pixels(_open(reader, slot), mode=self.mode, size=self.size) for slot in slots]
-        return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
+        # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
+        return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
 
 
 def _open(reader: ShardReader, slot: Slot) -> Image.Image:

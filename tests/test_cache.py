@@ -173,6 +173,20 @@ def test_batches(monkeypatch: pytest.MonkeyPatch, room: int | None, few: int) ->
     assert shades(one, *EXPECTED) == expected
 
 
+@pytest.mark.parametrize("mode", ["grey", "rgb"])
+def test_modes(mode: str) -> None:
+    """Grey and colour alike: decoded now, read from the cache, or decoded when needed."""
+    manifest, positions = read_manifest("train"), [np.arange(20)]
+    shape = Reader(mode, 8).shape
+    first, again, never = (
+        next(load(manifest, mode=mode, size=8, compute=COMPUTE.model_copy(update=limit)).images.batches(positions))
+        for limit in ({}, {}, {"decoded": 0})
+    )
+    assert first.shape == (20, *shape)
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, never)
+
+
 def test_nothing_is_decoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was decoded is read no more, also when others come to it; what was interrupted is gone on with."""
     half = read_manifest("train").iloc[::2]
