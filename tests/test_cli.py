@@ -513,4 +513,4 @@ def test_command_is_registered() -> None:
         for command in (["pipeline", "--help"], [sys.executable, "-m", "pipeline", "--help"])
     ]
     assert outs[0] == outs[1]
-    assert "{check,add,remove,pack}" in outs[0]
+    assert "{check,add,remove,pack,log}" in outs[0]
