@@ -20,6 +20,7 @@ from pipeline.device import device
 from pipeline.lineage import LINEAGE, Recorded, read_lineage
 from pipeline.params import Params
 from pipeline.publish import write_text
+from pipeline.stack import in_batches
 from pipeline.stage import main
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -53,8 +54,7 @@ def predict(model: Path, manifest: pd.DataFrame, params: Params) -> pd.DataFrame
     where = device(params.compute)
     network.to(where)
     torch.use_deterministic_algorithms(mode=True)
-    size = params.compute.batch_size
-    batches = np.array_split(np.arange(len(images)), range(size, len(images), size)) if len(images) else []
+    batches = in_batches(np.arange(len(images)), params.compute.batch_size)
     with torch.inference_mode():
         # In double precision the rows sum to 1 as exactly as scikit-learn wants.
         chunks = [

@@ -4,15 +4,15 @@ Each commit that recorded a training changed data/report/lineage.json, which eva
 """
 
 import json
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from pipeline import paths
-from pipeline.errors import RecordError, one_line
+from pipeline.errors import RecordError
+from pipeline.git import contents, git_text
 from pipeline.lineage import LINEAGE, Recorded
 
 RECORDED = paths.REPORT / LINEAGE
@@ -60,7 +60,7 @@ class Line(NamedTuple):
 
 def is_shallow() -> bool:
     """Whether the clone lacks the beginning of its history."""
-    return _git("rev-parse", "--is-shallow-repository").strip() == "true"
+    return git_text("rev-parse", "--is-shallow-repository") == "true"
 
 
 def trainings(revision: str = "HEAD") -> list[Training]:
@@ -74,7 +74,7 @@ def trainings(revision: str = "HEAD") -> list[Training]:
 
 def drawing(revision: str = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
-    out = _git(
+    out = git_text(
         "log",
         "--graph",
         "--parents",
@@ -87,8 +87,9 @@ def drawing(revision: str = "HEAD") -> list[Line]:
     )
     rows = [line.split("\0") for line in out.split("\n") if line]
     commits = [row[1] for row in rows if len(row) > 1]
-    read = dict(zip(commits, _read(commits), strict=True))
-    return [Line(row[0].rstrip(), _training(row, read[row[1]]) if len(row) > 1 else None) for row in rows]
+    read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
+    pairs = dict(zip(commits, zip(read[::2], read[1::2], strict=True), strict=True))
+    return [Line(row[0].rstrip(), _training(row, pairs[row[1]]) if len(row) > 1 else None) for row in rows]
 
 
 def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
@@ -103,35 +104,3 @@ def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Tr
         mend = f"see `git show {commit[:7]}:{RECORDED}`"
         raise RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", mend) from None
     return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
-
-
-def _read(commits: Sequence[str]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Lineage and metrics of each commit, by one process."""
-    names = [f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)]
-    out, place = _run("cat-file", "--batch", given="\n".join([*names, ""]).encode()), 0
-    contents: list[bytes | None] = []
-    for _ in names:
-        end = out.index(b"\n", place)
-        header, place = out[place:end].split(b" "), end + 1
-        if header[-1] == b"missing":
-            contents.append(None)
-            continue
-        size = int(header[-1])
-        contents.append(out[place : place + size])
-        place += size + 1
-    yield from zip(contents[::2], contents[1::2], strict=True)
-
-
-def _git(*arguments: str) -> str:
-    return _run(*arguments).decode(errors="replace")
-
-
-def _run(*arguments: str, given: bytes | None = None) -> bytes:
-    try:
-        command = ["git", *arguments]
-        return subprocess.run(command, input=given, check=True, capture_output=True).stdout  # noqa: S603 (no shell)
-    except FileNotFoundError:
-        raise RecordError("git", "is not installed", "install it") from None
-    except subprocess.CalledProcessError as error:
-        what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
-        raise RecordError("git", what, "run this in a clone of the project, with a commit") from None

@@ -14,6 +14,7 @@ from pipeline.dataset import Dataset
 from pipeline.order import keys_of
 from pipeline.params import Train
 from pipeline.sampling import draw_epoch
+from pipeline.stack import in_batches
 
 CPU = torch.device("cpu")
 
@@ -41,9 +42,7 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         rank, devices = _rank()
-        everything = np.arange(len(self._targets))
-        batches = np.array_split(everything, range(self._batch_size, len(everything), self._batch_size))
-        here = [batch[rank::devices] for batch in batches if len(batch)]
+        here = [batch[rank::devices] for batch in in_batches(np.arange(len(self._targets)), self._batch_size)]
         for chosen, images in zip(here, self._images.batches(here), strict=True):
             yield Batch(torch.from_numpy(images), self._targets[torch.from_numpy(chosen)], torch.ones(()))
 

@@ -82,13 +82,18 @@ def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit:
     return Stack(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
 
 
+def in_batches(positions: Positions, size: int) -> list[Positions]:
+    """`positions` in their order, `size` at a time; none where there are none."""
+    return np.array_split(positions, range(size, len(positions), size)) if len(positions) else []
+
+
 def _fill(cache: Cache, slots: Sequence[Slot], reader: Reader, alive: Sequence[str], workers: int) -> None:
     wanted = _digests(slots)
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():
         cache.tidy(digests(alive))
     chosen = missing[: max(0, cache.room())]
-    chunks = np.array_split(chosen, range(CHUNK, len(chosen), CHUNK))
+    chunks = in_batches(chosen, CHUNK)
     read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
     with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
         for chunk, images in zip(chunks, read, strict=True):

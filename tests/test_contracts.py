@@ -18,14 +18,21 @@ from pipeline.params import FREE, Params, Section, Train
 ROOT = Path(__file__).parent.parent
 VERBS = ("ingest", "manifest", "train", "evaluate")
 FLOOR: dict[str, set[str]] = {"errors": set(), "paths": {"errors"}, "params": {"errors", "paths"}}
-ABOVE = ("cli", "__main__")
-MODULES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__")
+ABOVE = (
+    "cli",
+    "__main__",
+    "commands",
+    *(f"commands.{path.stem}" for path in (ROOT / "pipeline/commands").glob("[!_]*.py")),
+)
+MODULES = sorted({path.stem for path in (ROOT / "pipeline").glob("*.py")} - {"__init__"} | {*ABOVE})
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 
 
 def tree(module: str) -> ast.Module:
     """The syntax tree of one of our modules."""
-    return ast.parse((ROOT / "pipeline" / f"{module}.py").read_text(encoding="utf-8"))
+    path = ROOT / "pipeline" / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def run_time(node: ast.AST) -> Iterator[ast.AST]:
@@ -53,8 +60,8 @@ def names(module: str) -> Iterator[str]:
 @cache
 def ours(module: str) -> frozenset[str]:
     """Our modules that `module` imports."""
-    parts = [name.split(".") for name in names(module) if name.split(".")[0] == "pipeline"]
-    return frozenset(name[1] for name in parts if len(name) > 1 and name[1] in MODULES)
+    imported = [name.removeprefix("pipeline.") for name in names(module) if name.startswith("pipeline.")]
+    return frozenset(known for name in imported for known in MODULES if f"{name}.".startswith(f"{known}."))
 
 
 @cache
@@ -82,7 +89,7 @@ def test_stages() -> None:
     assert {name: stage["cmd"] for name, stage in STAGES.items()} == {
         name: f"python -m pipeline.{name}" for name in VERBS
     }
-    runnable = {module for module in MODULES if "__main__" in (ROOT / f"pipeline/{module}.py").read_text()}
+    runnable = {module for module in MODULES if "__main__" in ast.unparse(tree(module))}
     assert runnable - {"stage", *ABOVE} == set(VERBS)
 
 

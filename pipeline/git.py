@@ -1,0 +1,43 @@
+"""Git, through its own command."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from pipeline.errors import RecordError, one_line
+
+
+def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
+    """What `git ARGUMENTS` prints, given `given`.
+
+    Raises:
+        RecordError: it fails, or there is no Git.
+    """
+    try:
+        command = ["git", *arguments]
+        return subprocess.run(command, input=given, env=env, check=True, capture_output=True).stdout  # noqa: S603
+    except FileNotFoundError:
+        raise RecordError("git", "is not installed", "install it") from None
+    except subprocess.CalledProcessError as error:
+        what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
+        raise RecordError("git", what, "run this in a clone of the project, with a commit") from None
+
+
+def git_text(*arguments: str) -> str:
+    """The same as text, without the line break at its end."""
+    return git(*arguments).decode(errors="replace").rstrip("\n")
+
+
+def contents(names: Sequence[str]) -> list[bytes | None]:
+    """What the objects `names` (REVISION:PATH, say) hold, None where there is none; by one process."""
+    out, place = git("cat-file", "--batch", given="\n".join([*names, ""]).encode()), 0
+    found: list[bytes | None] = []
+    for _ in names:
+        end = out.index(b"\n", place)
+        header, place = out[place:end].split(b" "), end + 1
+        if header[-1] == b"missing":
+            found.append(None)
+            continue
+        size = int(header[-1])
+        found.append(out[place : place + size])
+        place += size + 1
+    return found
