@@ -7,7 +7,7 @@ It holds either a byte-for-byte copy of an earlier data/model, whose hash is the
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import paths, store
@@ -37,6 +37,8 @@ class Base:
 
     oid: str | None
     reason: str
+    again: bool = False
+    """Whether the recorded model was trained on these very manifests."""
 
     def __str__(self) -> str:
         if self.oid is None:
@@ -80,18 +82,19 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     aside = paths.PROGRESS / "base"
     shutil.rmtree(aside, ignore_errors=True)
     train = _recorded_training(params)
+    again = train is not None and _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}
     if params.train.start == "cold":
         base = _write_none(aside, WANTED)
     elif train is None:
         base = _write_none(aside, FIRST)
-    elif _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}:
+    elif again:
         base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits)
     else:
         base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
         put_directory(aside, paths.BASE)
     shutil.rmtree(aside, ignore_errors=True)
-    return base
+    return replace(base, again=again)
 
 
 def restore() -> bool:

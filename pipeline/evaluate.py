@@ -17,7 +17,7 @@ from pipeline.base import reason_for_none
 from pipeline.checkpoint import read_network
 from pipeline.dataset import load, read_manifest
 from pipeline.device import device
-from pipeline.lineage import LINEAGE, Recorded, read_lineage
+from pipeline.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import Params
 from pipeline.publish import write_text
 from pipeline.stack import in_batches
@@ -34,9 +34,10 @@ def evaluate(params: Params) -> str:
     has_base = reason_for_none(paths.BASE) is None
     base = measure(test["label"], predict(paths.BASE, test, params)) if has_base else None
     paths.REPORT.mkdir(parents=True, exist_ok=True)
-    recorded = Recorded(model=store.directory_hash(paths.MODEL), **read_lineage(paths.MODEL).model_dump())
-    write_text(paths.REPORT / LINEAGE, recorded.model_dump_json(indent=2) + "\n")
-    write_text(paths.METRICS, json.dumps({**metrics, "base": base}, indent=2) + "\n")
+    lineage = read_lineage(paths.MODEL)
+    recorded = Recorded(model=store.directory_hash(paths.MODEL), **lineage.model_dump())
+    write_text(RECORDED, recorded.model_dump_json(indent=2) + "\n")
+    write_text(paths.METRICS, json.dumps({**metrics, "validation": lineage.validation, "base": base}, indent=2) + "\n")
     confusion = pd.DataFrame({"actual": test["label"], "predicted": predictions.idxmax(axis="columns")})
     write_text(CONFUSION, confusion.to_csv(index=False, lineterminator="\n"))
     if not len(test):

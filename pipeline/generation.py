@@ -14,6 +14,7 @@ from pipeline.checkpoint import CHECKPOINT, COLD, Checkpoint, read_checkpoint, s
 from pipeline.errors import CheckpointError
 from pipeline.lineage import Budget, Lineage, read_lineage
 from pipeline.loader import steps_per_epoch
+from pipeline.merged import read_merged
 from pipeline.model import Spec
 from pipeline.params import Params
 from pipeline.seen import NOTHING, Seen, read_seen
@@ -73,6 +74,7 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
         images=NOTHING.compare(labels),
         epochs=Budget(run=epochs, total=epochs),
         steps=Budget(run=steps, total=steps),
+        merged=read_merged(),
     )
     seen, is_new = NOTHING.then(labels), np.ones(len(labels), np.bool_)
     return Generation(base=None, spec=spec, lineage=lineage, seen=seen, is_new=is_new)
@@ -94,6 +96,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
         images=images,
         epochs=Budget(run=epochs, total=before.epochs.total + epochs),
         steps=Budget(run=steps, total=before.steps.total + steps),
+        merged=read_merged(),
     )
     spec = wanted.model_copy(update={"classes": classes})
     return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels), is_new=is_new)

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.git import contents, git_text
-from pipeline.lineage import LINEAGE, Recorded
+from pipeline.lineage import RECORDED, Recorded
 
-RECORDED = paths.REPORT / LINEAGE
 # Fields are separated by what none of them can hold.
 FORMAT = "%x00%H%x00%P%x00%an%x00%aI%x00%s"
 # All commits that changed it, also those of branches whose change a merge did not keep; joined where branches met.

@@ -8,9 +8,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import CheckpointError
+from pipeline import paths
+from pipeline.errors import CheckpointError, RecordError
+from pipeline.record import mend
 
 LINEAGE = "lineage.json"
+# What Git holds of it.
+RECORDED = paths.REPORT / LINEAGE
 
 
 class _Facts(BaseModel):
@@ -50,10 +54,15 @@ class Lineage(_Facts):
     images: ImageCounts
     epochs: Budget
     steps: Budget
+    merged: tuple[str, ...] = ()
+    """The models of branches that were merged before this training, but for the one that it started from."""
+    validation: float | None = None
+    """Share of the validation images of then that the model is right on; null where there were none."""
 
-    def after(self, *, epochs: int, steps: int) -> Self:
+    def after(self, *, epochs: int, steps: int, validation: float | None) -> Self:
         """The lineage of a model that has so many epochs and steps behind it, fewer perhaps than were planned."""
-        return self.model_copy(update={"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)})
+        counted = {"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)}
+        return self.model_copy(update={**counted, "validation": validation})
 
 
 class Recorded(Lineage):
@@ -61,6 +70,22 @@ class Recorded(Lineage):
 
     model: str
     """The hash that dvc.lock records for it."""
+    others: tuple[str, ...] = ()
+    """The models of branches merged since then, which the next training will name."""
+
+
+def read_recorded(path: Path = RECORDED) -> Recorded | None:
+    """What Git holds of the last model's lineage, None where there is none.
+
+    Raises:
+        RecordError: it cannot be read, because a merge left its marks in it, say.
+    """
+    try:
+        return Recorded.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        raise RecordError(path, "no lineage of a model", mend(path)) from None
 
 
 def read_lineage(model: Path) -> Lineage:

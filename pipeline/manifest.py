@@ -16,6 +16,7 @@ from pipeline import base, index, paths
 from pipeline.changes import CHANGES, NO_CHANGES, list_changes, new_classes
 from pipeline.errors import ImagesError
 from pipeline.leaks import LEAKS, find_leaks, list_leaks
+from pipeline.merged import MERGED, settle, to_text
 from pipeline.neighbours import Rows
 from pipeline.params import Params
 from pipeline.publish import put
@@ -25,7 +26,7 @@ from pipeline.stage import main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
-FILES = (*MANIFESTS.values(), LEAKS, CHANGES)
+FILES = (*MANIFESTS.values(), LEAKS, CHANGES, MERGED)
 
 
 def manifest(params: Params) -> str:
@@ -56,7 +57,10 @@ def manifest(params: Params) -> str:
     chosen = base.settle(aside, params, admits)
     before = read_seen(paths.BASE) if chosen.oid else None
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
+    (aside / MERGED).write_text(to_text(others := settle(again=chosen.again)), encoding="utf-8")
     sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
+    if others:
+        sentence += f", merged with {', '.join(map(base.short, others))}"
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)

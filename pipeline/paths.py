@@ -13,6 +13,8 @@ IMAGES = DATA / "images"
 MANIFEST = DATA / "manifest"
 BASE = DATA / "base"
 MODEL = DATA / "model"
+# What the model was trained with: versions, processor, threads.
+ENVIRONMENT = DATA / "environment.json"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

@@ -19,6 +19,7 @@ from pipeline.checkpoint import CHECKPOINT, Checkpoint
 from pipeline.classifier import ACCURACY, Classifier, becomes_mean, schedule_of
 from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.device import device
+from pipeline.environment import write_environment
 from pipeline.errors import ParamError
 from pipeline.generation import Generation, plan
 from pipeline.lineage import write_lineage
@@ -60,12 +61,15 @@ def fit(generation: Generation, training: Dataset, validation: Dataset, params: 
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     torch.save(finished(torch.load(last, weights_only=True), best), new / CHECKPOINT)
-    lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step)
+    right = _right(trainer, best)
+    lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step, validation=right)
     write_lineage(lineage, new)
     write_seen(generation.seen, new)
     put_directory(new, paths.MODEL)
+    write_environment(params.compute)
     shutil.rmtree(FOLDER)
-    return f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {_measured(trainer, best)}"
+    measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
+    return f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
 
 
 def _fit(
@@ -146,9 +150,10 @@ def _saved_start(base: Checkpoint | None, classifier: Classifier, params: Train,
     return path
 
 
-def _measured(trainer: pl.Trainer, best: Best | None) -> str:
+def _right(trainer: pl.Trainer, best: Best | None) -> float | None:
+    """The share of the validation images that the model is right on, None without any."""
     accuracy = trainer.callback_metrics.get(ACCURACY) if best is None else best["score"][0]
-    return "no validation images" if accuracy is None else f"{accuracy:.1%} right on the validation images"
+    return None if accuracy is None else float(accuracy)
 
 
 def is_first_process() -> bool:

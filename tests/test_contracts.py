@@ -219,10 +219,11 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/test.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
+                "data/manifest/merged.txt": {"persist": True},
                 "data/base": {"persist": True},
             },
         ),
-        ("train", "outs", {"data/model": {}}),
+        ("train", "outs", {"data/model": {}, "data/environment.json": {}}),
     ],
 )
 def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) -> None:

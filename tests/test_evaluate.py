@@ -69,9 +69,8 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
     state = {f"network.{name}": value for name, value in weights.items()}
     torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=9, new=1, removed=2, relabelled=3), Budget(run=5, total=10)
-    write_lineage(
-        Lineage(generation=2, start="warm", reason="", base="b.dir", images=counts, epochs=budget, steps=budget), folder
-    )
+    origin = {"generation": 2, "start": "warm", "reason": "", "base": "b.dir", "validation": 0.875}
+    write_lineage(Lineage.model_validate({**origin, "images": counts, "epochs": budget, "steps": budget}), folder)
 
 
 def report() -> dict[str, Any]:
@@ -119,6 +118,7 @@ def test_hand_worked_case() -> None:
         "macro_f1": pytest.approx(4 / 9),
         "loss": pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25)),
         "support": 5,
+        "validation": 0.875,
         "base": None,
     }
     assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
@@ -186,7 +186,7 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     if with_base:
         put_base()
     assert evaluate(params()) == "no test images yet, so nothing is measured"
-    assert report() == {**EMPTY, "base": EMPTY if with_base else None}
+    assert report() == {**EMPTY, "validation": 0.875, "base": EMPTY if with_base else None}
     assert CONFUSION.read_text() == "actual,predicted\n"
 
 

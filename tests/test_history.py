@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import cli, paths
 from pipeline.errors import RecordError
-from pipeline.history import RECORDED, drawing, trainings
-from pipeline.lineage import Budget, ImageCounts, Recorded
+from pipeline.history import drawing, trainings
+from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,7 +91,7 @@ def test_json(capsys: Capture) -> None:
     assert cli.main(["log", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["commit"], one["subject"], one["accuracy"]) == (commit, "Train a.dir", 0.5)
-    assert one["recorded"] == recorded("a.dir").model_dump()
+    assert one["recorded"] == recorded("a.dir").model_dump(mode="json")
 
 
 @pytest.mark.parametrize("side", ["ours", "theirs"])

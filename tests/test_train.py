@@ -93,11 +93,11 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
-    """A model is its three files; nothing else is written, left over or, away from a terminal, said."""
+    """A model is its three files; nothing else but what it was trained with is written, or left."""
     before = files()
     said = run()
     new = {name: data for name, data in outside_progress().items() if name not in before}
-    assert set(new) == {str(paths.MODEL / name) for name in (CHECKPOINT, LINEAGE, SEEN)}
+    assert set(new) == {str(paths.ENVIRONMENT), *(str(paths.MODEL / name) for name in (CHECKPOINT, LINEAGE, SEEN))}
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []
     assert said.startswith("6 steps (6 since the cold start), ")
