@@ -4,6 +4,7 @@ TreeringError
 ├── ParamError        params.yaml asks for what cannot be done
 ├── RecordError       dvc.lock or data/raw.dvc lacks a fact, or cannot be read
 ├── MissingDataError  what dvc.lock records is in neither workspace, cache nor remote
+├── MergeError        two sides of a merge do not agree
 ├── ImagesError       the images cannot be used: none, too few, too many refused
 ├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
 └── TrainingError     training cannot go on
@@ -35,6 +36,10 @@ class RecordError(TreeringError):
 
 class MissingDataError(TreeringError):
     """What dvc.lock records is in neither workspace, cache nor remote."""
+
+
+class MergeError(TreeringError):
+    """Two sides of a merge do not agree."""
 
 
 class ImagesError(TreeringError):

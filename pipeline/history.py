@@ -4,7 +4,9 @@ Each commit that recorded a training changed data/report/lineage.json, which eva
 """
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -71,6 +73,20 @@ def trainings(revision: str = "HEAD") -> list[Training]:
     return [line.training for line in drawing(revision) if line.training is not None]
 
 
+def recorded_models() -> dict[str, Recorded]:
+    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too."""
+    # Who pulls from an address, or rebases, has commits that no branch leads to; Git names them to its merge drivers.
+    named = [name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")]
+    where = ("log", "--all", "--reflog", *named, "--full-history", "--format=%H", "--", str(RECORDED))
+    commits = git_text(*where).split()
+    models = {}
+    for content in contents([f"{commit}:{RECORDED.as_posix()}" for commit in commits]):
+        with suppress(ValidationError):
+            recorded = Recorded.model_validate_json(content or b"")
+            models[recorded.model] = recorded
+    return models
+
+
 def drawing(revision: str = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(
@@ -88,7 +104,28 @@ def drawing(revision: str = "HEAD") -> list[Line]:
     commits = [row[1] for row in rows if len(row) > 1]
     read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
     pairs = dict(zip(commits, zip(read[::2], read[1::2], strict=True), strict=True))
-    return [Line(row[0].rstrip(), _training(row, pairs[row[1]]) if len(row) > 1 else None) for row in rows]
+    found = {row[1]: _training(row, pairs[row[1]]) for row in rows if len(row) > 1}
+    trained = _without_repetitions(found)
+    return [Line(row[0].rstrip(), trained.get(row[1]) if len(row) > 1 else None) for row in rows]
+
+
+def _without_repetitions(found: Mapping[str, Training | None]) -> dict[str, Training]:
+    """The trainings by commit, without the commits that have a parent's model, as merges do.
+
+    What came after such a commit, of which there are none before its parents in `found`, comes after its parents.
+    """
+    parents: dict[str, list[str]] = {}
+    trained: dict[str, Training] = {}
+    for commit, training in reversed([*found.items()]):
+        if training is None:
+            continue
+        before = [root for parent in training.parents for root in parents.get(parent, [parent])]
+        same = [found[parent] for parent in before]
+        if any(one is not None and one.recorded.model == training.recorded.model for one in same):
+            parents[commit] = before
+        else:
+            trained[commit] = training._replace(parents=before)
+    return trained
 
 
 def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:

@@ -22,12 +22,13 @@ from pipeline.compaction import compact, undamaged
 from pipeline.decoding import KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.facts import FACTS
+from pipeline.followed import check_followed, note
 from pipeline.images import Refusal
 from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
 from pipeline.raw import RawFile, changed_files, linked_folders, raw_files
-from pipeline.record import read_record
+from pipeline.record import read_raw_hash, read_record
 from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
 from pipeline.stage import main
@@ -38,6 +39,7 @@ CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run r
 
 def ingest(params: Params) -> str:
     """Bring data/images up to date with data/raw; returns what it found and did."""
+    check_followed(read_raw_hash())
     files, labels, recipe = raw_files(), Labels.read(), _recipe(params.ingest)
     old_ids, before = _before(recipe)
     contents = list_new_archives(files, before.contents)
@@ -58,6 +60,7 @@ def ingest(params: Params) -> str:
     after = Collection(compact(table, limit=limit), contents, refused)
     after.publish(recipe)
     journal.discard()
+    note(read_raw_hash())
     return _sentence(old_ids, after, decoded, labels)
 
 

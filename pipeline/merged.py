@@ -1,4 +1,4 @@
-"""data/manifest/merged.txt: the models of branches that Git merged, and that the next training does not start from.
+"""data/manifest/merged.csv: the models of branches that Git merged, and that the next training does not start from.
 
 The driver that merges data/report/lineage.json notes them there; from here they come into the model's own lineage.
 """
@@ -11,18 +11,20 @@ from pipeline.errors import RecordError
 from pipeline.lineage import read_recorded
 from pipeline.record import read_record
 
-MERGED = "merged.txt"
+MERGED = "merged.csv"
 PATH = paths.MANIFEST / MERGED
+# Its first line.
+HEADER = "model"
 
 
 def read_merged(path: Path = PATH) -> tuple[str, ...]:
     """The hashes in `path`; none where there is no such file."""
-    return tuple(path.read_text(encoding="utf-8").split()) if path.exists() else ()
+    return tuple(path.read_text(encoding="utf-8").splitlines()[1:]) if path.exists() else ()
 
 
 def to_text(models: tuple[str, ...]) -> str:
     """The content of the file that names `models`."""
-    return "".join(f"{model}\n" for model in models)
+    return "".join(f"{line}\n" for line in (HEADER, *models))
 
 
 def settle(*, again: bool) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import paths, store
 from pipeline.errors import RecordError
-from pipeline.record import mend, read_yaml
+from pipeline.record import read_raw_hash
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.state import StateBase
@@ -32,11 +32,7 @@ def raw_files() -> list[RawFile]:
     """
     if not paths.RAW_DVC.exists():
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
-    content = read_yaml(paths.RAW_DVC)
-    try:
-        oid = content["outs"][0]["md5"]
-    except (LookupError, TypeError):
-        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
+    oid = read_raw_hash()
     entries = store.listing(store.repository(), oid)
     if entries is None:
         what = f"its listing {oid} is not in DVC's cache"

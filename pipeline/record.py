@@ -40,14 +40,27 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
         raise RecordError(path, "not a lock file of DVC's", mend(path)) from None
 
 
-def read_yaml(path: Path) -> Any:
-    """What DVC wrote to `path`.
+def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
+    """The hash of data/raw that `version`, the file or content of data/raw.dvc, records.
+
+    Raises:
+        RecordError: it cannot be read, because a merge left its marks in it, say.
+    """
+    try:
+        return str(read_yaml(version)["outs"][0]["md5"])
+    except (LookupError, TypeError):
+        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
+
+
+def read_yaml(version: Path | str) -> Any:
+    """What DVC wrote to the file, or as the content, `version`.
 
     Raises:
         RecordError: it is not YAML any more.
     """
+    path = version if isinstance(version, Path) else paths.RAW_DVC
     try:
-        return YAML(typ="safe").load(path)
+        return YAML(typ="safe").load(version)
     except (YAMLError, ValueError, RecursionError) as error:
         raise RecordError(path, f"not YAML: {one_line(error)}", mend(path)) from None
 

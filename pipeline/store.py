@@ -9,9 +9,10 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import paths
 from pipeline.errors import MissingDataError, one_line
@@ -54,6 +55,73 @@ def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
     if files is None:
         raise MissingDataError(what, f"{oid} is recorded but nowhere to be had ({looked})", mend)
     return files
+
+
+def fetch_listing(oid: str, *, what: str) -> dict[str, str]:
+    """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    repo = repository()
+    entries = listing(repo, oid)
+    if entries is None:
+        looked = _pull(repo, oid, files=False)
+        entries = listing(repo, oid)
+    if entries is None:
+        what_is = f"{oid} is recorded but nowhere to be had ({looked})"
+        raise MissingDataError(what, what_is, "run `dvc push` where it was committed, then this again")
+    return entries
+
+
+def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
+    """Put the directory of `files`, an MD5 for each path, into DVC's cache.
+
+    Returns:
+        its hash, and its size in bytes, None where the cache lacks some of its files.
+    """
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree, du
+
+    tree: Any = Tree()  # type: ignore[no-untyped-call]
+    odb = repository().cache.local
+    for path, md5 in sorted(files.items()):
+        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
+    tree.digest()
+    odb.add(tree.path, tree.fs, tree.oid)
+    return str(tree.oid), du(odb, tree)  # type: ignore[no-untyped-call]
+
+
+def missing_files(oid: str) -> list[str] | None:
+    """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
+    repo = repository()
+    entries = listing(repo, oid)
+    return None if entries is None else [path for path, md5 in entries.items() if not _cached(repo, md5).exists()]
+
+
+def source_hash(path: Path) -> str:
+    """The hash that `dvc repro` would write into the file `path` (data/raw.dvc) now."""
+    output = _source(path)
+    output.save()
+    assert output.hash_info is not None
+    return str(output.hash_info.value)
+
+
+def commit_source(path: Path) -> str:
+    """Take what the file `path` (data/raw.dvc) tracks into DVC's cache, and leave `path` as it is; returns its hash."""
+    output = _source(path)
+    with repository().lock:
+        output.save()
+        output.commit()
+    assert output.hash_info is not None
+    return str(output.hash_info.value)
+
+
+def checkout_source(path: Path) -> None:
+    """Make what the file `path` (data/raw.dvc) tracks what it says; DVC's cache must hold that."""
+    with repository().lock:
+        _source(path).checkout(force=True)
 
 
 def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
@@ -158,8 +226,12 @@ def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
 
 
-def _pull(repo: Repo, oid: str) -> str:
-    """Pull the directory `oid` if any remote has it; returns where was looked, for an error's message."""
+def _pull(repo: Repo, oid: str, *, files: bool = True) -> str:
+    """Pull the directory `oid`, with its `files` or its listing alone, if any remote has it.
+
+    Returns:
+        where was looked, for an error's message.
+    """
     from dvc.config import NoRemoteError
     from dvc_data.hashfile.hash_info import HashInfo
 
@@ -169,7 +241,8 @@ def _pull(repo: Repo, oid: str) -> str:
     try:
         # A directory's hash brings its listing alone.
         repo.cloud.pull([HashInfo("md5", oid)])
-        repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
+        if files:
+            repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
     except NoRemoteError:
         return "looked in workspace and cache; no remote is set"
     except Exception as error:  # Every kind of remote has errors of its own.
@@ -191,6 +264,10 @@ def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
         if digest != source.parent.name + source.name:
             damaged.append(source)
     return damaged
+
+
+def _source(path: Path) -> Output:
+    return repository().stage.load_one(path.as_posix()).outs[0]
 
 
 def _output(repo: Repo, stage: str, path: Path) -> Output:

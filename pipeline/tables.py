@@ -14,7 +14,7 @@ def print_table(rows: Sequence[Sequence[object]]) -> None:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for first, *rest in cells:
         numbers = "  ".join(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-        print(f"{first.ljust(widths[0])}  {numbers}")
+        print(f"{first.ljust(widths[0])}  {numbers}".rstrip())
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -219,7 +219,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/test.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
-                "data/manifest/merged.txt": {"persist": True},
+                "data/manifest/merged.csv": {"persist": True},
                 "data/base": {"persist": True},
             },
         ),

@@ -1,4 +1,4 @@
-"""merged.txt carries the models of merged branches from Git's record into the next training, and no further."""
+"""merged.csv carries the models of merged branches from Git's record into the next training, and no further."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ MODEL, OTHER = "0" * 32 + ".dir", "1" * 32 + ".dir"
 
 
 def record(*, named: str | None = None) -> None:
-    """A dvc.lock of a training that depended on a merged.txt of the content `named`."""
+    """A dvc.lock of a training that depended on a merged.csv of the content `named`."""
     deps = "" if named is None else f"    - path: {merged.PATH}\n      md5: {hashlib.md5(named.encode()).hexdigest()}\n"
     paths.LOCK.write_text(
         f"stages:\n  train:\n    deps:\n    - path: x\n      md5: y\n{deps}"
@@ -62,22 +62,22 @@ def test_notes_on_another_model_do_not_count() -> None:
 @pytest.mark.usefixtures("_here")
 def test_same_training_names_the_same() -> None:
     """A repeated training names what it named, from wherever that can be had, and guesses nothing."""
-    record(named=f"{OTHER}\n")
+    record(named=f"model\n{OTHER}\n")
     with pytest.raises(RecordError, match="dvc checkout"):
         merged.settle(again=True)
     report(merged=(OTHER,), others=("2.dir",))
     assert merged.settle(again=True) == (OTHER,)
     RECORDED.unlink()
     merged.PATH.parent.mkdir(parents=True)
-    merged.PATH.write_text(f"{OTHER}\n")
+    merged.PATH.write_text(f"model\n{OTHER}\n")
     assert merged.settle(again=True) == (OTHER,)
-    record(named="")
+    record(named="model\n")
     assert merged.settle(again=True) == ()
 
 
 @pytest.mark.usefixtures("_here")
 def test_records_from_before_there_was_such_a_file() -> None:
-    """A training that depended on no merged.txt named none."""
+    """A training that depended on no merged.csv named none."""
     record()
     report(others=(OTHER,))
     assert merged.settle(again=True) == ()
@@ -87,11 +87,11 @@ def test_records_from_before_there_was_such_a_file() -> None:
 @given(models=st.lists(st.from_regex(r"[0-9a-f]{32}\.dir", fullmatch=True)))
 def test_round_trip(models: list[str], tmp_path: Path) -> None:
     """What is written is what is read."""
-    path = tmp_path / "merged.txt"
+    path = tmp_path / "merged.csv"
     path.write_text(merged.to_text(tuple(models)))
     assert merged.read_merged(path) == tuple(models)
 
 
 def test_no_file_names_none(tmp_path: Path) -> None:
     """Where there is no such file, none is named."""
-    assert merged.read_merged(tmp_path / "merged.txt") == ()
+    assert merged.read_merged(tmp_path / "merged.csv") == ()

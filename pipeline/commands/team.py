@@ -1,0 +1,100 @@
+"""Working with others through Git: `pipeline setup`, `resolve`, `sync`, and what Git itself calls."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.commands import Register
+from pipeline.console import complain, shown
+from pipeline.errors import TreeringError
+from pipeline.tables import print_lines
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    command(_setup, "register with Git what merges the pipeline's files, and keeps data/raw in step")
+    sub = command(_resolve, "end the conflicts of a merge in the pipeline's files")
+    whose = sub.add_mutually_exclusive_group()
+    for side in ("ours", "theirs"):
+        about = f"where both sides changed a file of data/raw, {side} is right (as Git calls them)"
+        whose.add_argument(f"--{side}", action="store_const", const=side, dest="take", help=about)
+    sub = command(_sync, "bring data/raw in step with data/raw.dvc after a pull, merge or checkout")
+    sub.add_argument("--keep", action="store_true", help="leave data/raw as it is: it is right, and Git is not")
+    sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
+    sub = command(_merge_driver, "what Git calls to merge one of the pipeline's files; see `git help attributes`")
+    for name in ("ancestor", "ours", "theirs"):
+        sub.add_argument(name, type=Path)
+    sub.add_argument("path", help="which file it is")
+
+
+def _setup(args: argparse.Namespace) -> int:
+    del args
+    from pipeline.hooks import set_up
+
+    left = set_up()
+    print("set up: Git merges the pipeline's files, and keeps data/raw in step with data/raw.dvc")
+    for name in left:
+        print(f"but there is another hook {name} already: let it call `pipeline sync`, too", file=sys.stderr)
+    return 1 if left else 0
+
+
+def _resolve(args: argparse.Namespace) -> int:
+    from pipeline.conflicts import resolve
+
+    merged, left = resolve(args.take)
+    if not merged and not left:
+        print("nothing is in conflict")
+        return 0
+    if merged:
+        print(f"resolved {len(merged):,} files:")
+        print_lines(merged)
+        if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
+            _say_sync(quietly=False)
+    if left:
+        print(f"still in conflict, for you to mend: {', '.join(map(shown, left))}")
+        return 1
+    print("next: git commit (or git rebase --continue), then dvc repro")
+    return 0
+
+
+def _sync(args: argparse.Namespace) -> int:
+    from pipeline.sync import keep
+
+    if args.keep:
+        keep()
+        print(f"{paths.RAW} stays as it is; dvc repro takes it for the truth")
+        return 0
+    if not paths.RAW.is_dir():
+        print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")
+        return 0
+    _say_sync(quietly=args.hook)
+    return 0
+
+
+def _say_sync(*, quietly: bool) -> None:
+    from pipeline.sync import sync
+
+    added, removed, changed = sync()
+    if added or removed or changed:
+        counts = f"{added:,} files added, {removed:,} removed, {changed:,} changed"
+        print(
+            f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
+        )
+    elif not quietly:
+        print(f"{paths.RAW} is in step with {paths.RAW_DVC}")
+
+
+def _merge_driver(args: argparse.Namespace) -> int:
+    from pipeline.conflicts import mark_conflict
+    from pipeline.merging import Versions, merge_file
+
+    versions = (args.ancestor, args.ours, args.theirs)
+    try:
+        merged = merge_file(args.path, Versions(*(version.read_bytes() for version in versions)))
+    except TreeringError as error:
+        mark_conflict(*versions)
+        complain("pipeline", error, "pipeline resolve -v")
+        return 1
+    args.ours.write_bytes(merged)
+    return 0

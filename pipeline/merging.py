@@ -1,0 +1,146 @@
+"""Three versions of a file that Git holds of the pipeline into one, as `git merge` and its like need it.
+
+dvc.lock and the reports beside it are never mixed: they are of the side whose model is the better one on its validation
+images, and the report names the other model for the next training.
+"""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import listings, paths, store
+from pipeline.errors import MergeError
+from pipeline.history import recorded_models
+from pipeline.lineage import RECORDED, Recorded
+from pipeline.listings import Listing, Side
+from pipeline.record import read_raw_hash
+
+MODEL = paths.MODEL.as_posix()
+
+
+class Versions(NamedTuple):
+    """What a file holds in the common ancestor, where there is none nothing, and on the two sides."""
+
+    ancestor: bytes
+    ours: bytes
+    theirs: bytes
+
+
+class Judged(NamedTuple):
+    """A side's model, None where it has none, and the share of its validation images that it is right on."""
+
+    model: str | None
+    validation: float | None
+
+
+def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes:
+    """What `path` is to hold; `take` says who is right about a file of data/raw that both sides changed.
+
+    Raises:
+        MergeError: the sides do not agree, or one of them cannot be read.
+        RecordError: nothing is known of a side's model.
+        MissingDataError: what a side has in data/raw is nowhere to be had.
+    """
+    if path == paths.RAW_DVC.as_posix():
+        return _merge_raw(versions, take)
+    try:
+        return MERGES[path](versions)
+    except (ValidationError, YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MergeError(path, f"one side cannot be read: {type(error).__name__}", "see `git log --merge`") from None
+
+
+def better(ancestor: str | None, ours: Judged, theirs: Judged) -> Side:
+    """Whose model is the one to go on with: the only new one, else the better one, else ours."""
+    if theirs.model in (ours.model, ancestor, None):
+        return "ours"
+    if ours.model in (ancestor, None):
+        return "theirs"
+    return "theirs" if (theirs.validation or 0.0) > (ours.validation or 0.0) else "ours"
+
+
+def _merge_lock(versions: Versions) -> bytes:
+    ancestor, ours, theirs = (_model_in_lock(version) for version in versions)
+    known: dict[str, Recorded] = {}
+    if len({ancestor, ours, theirs} - {None}) > 1:
+        known = recorded_models()
+    judged = (_judge(model, ancestor, known) for model in (ours, theirs))
+    return versions.theirs if better(ancestor, *judged) == "theirs" else versions.ours
+
+
+def _model_in_lock(lock: bytes) -> str | None:
+    stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {}) if lock else {}
+    outs = stages.get("train", {}).get("outs", [])
+    return next((str(out["md5"]) for out in outs if out["path"] == MODEL), None)
+
+
+def _judge(model: str | None, ancestor: str | None, known: dict[str, Recorded]) -> Judged:
+    if model in (None, ancestor):
+        return Judged(model, None)
+    if model not in known:
+        what = f"no commit says how good the model {model} is"
+        raise MergeError(paths.LOCK, what, f"commit {RECORDED} with it, or `git fetch` the branch that it is from")
+    return Judged(model, known[model].validation)
+
+
+def _merge_lineage(versions: Versions) -> bytes:
+    ancestor = Recorded.model_validate_json(versions.ancestor).model if versions.ancestor else None
+    ours, theirs = (Recorded.model_validate_json(version) for version in versions[1:])
+    side = better(ancestor, *(Judged(one.model, one.validation) for one in (ours, theirs)))
+    kept, other = (theirs, ours) if side == "theirs" else (ours, theirs)
+    others = dict.fromkeys((*kept.others, *([other.model] if other.model != ancestor else []), *other.others))
+    others.pop(kept.model, None)
+    return (kept.model_copy(update={"others": tuple(others)}).model_dump_json(indent=2) + "\n").encode()
+
+
+def _merge_metrics(versions: Versions) -> bytes:
+    ours, theirs = (json.loads(version)["validation"] for version in versions[1:])
+    return versions.theirs if (theirs or 0.0) > (ours or 0.0) else versions.ours
+
+
+MERGES: dict[str, Callable[[Versions], bytes]] = {
+    paths.LOCK.as_posix(): _merge_lock,
+    RECORDED.as_posix(): _merge_lineage,
+    paths.METRICS.as_posix(): _merge_metrics,
+}
+
+
+def _merge_raw(versions: Versions, take: Side | None) -> bytes:
+    ancestor, ours, theirs = (_listing(version) for version in versions)
+    merged = listings.merge(ancestor, ours, theirs, take=take)
+    if merged.conflicts and take is None:
+        raise disagreement(merged.conflicts)
+    gone = listings.removed_but_packed(ancestor, ours, theirs)
+    if gone:
+        print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
+    return with_listing(versions.ours, merged.files)
+
+
+def disagreement(conflicts: list[listings.Conflict]) -> MergeError:
+    """What to do about `conflicts`."""
+    first, *more = conflicts
+    beyond = f", and {len(more):,} more files" if more else ""
+    mend = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
+    return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", mend)
+
+
+def _listing(raw_dvc: bytes) -> Listing:
+    return store.fetch_listing(read_raw_hash(raw_dvc.decode()), what=paths.RAW.as_posix()) if raw_dvc else {}
+
+
+def with_listing(raw_dvc: bytes, files: Listing) -> bytes:
+    """A version of data/raw.dvc that lists `files`, which DVC's cache holds from now on."""
+    yaml = YAML()
+    content = yaml.load(raw_dvc)
+    out = content["outs"][0]
+    out["md5"], out["size"] = store.store_listing(files)
+    out["nfiles"] = len(files)
+    if out["size"] is None:
+        del out["size"]
+    written = BytesIO()
+    yaml.dump(content, written)
+    return written.getvalue()

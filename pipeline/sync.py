@@ -1,0 +1,78 @@
+"""Bringing data/raw in step with Git, after a merge, pull or checkout, with whatever was put into it meanwhile."""
+
+from typing import NamedTuple
+
+from pipeline import followed, listings, paths, store
+from pipeline.git import contents, git_text
+from pipeline.listings import Listing
+from pipeline.merging import disagreement, with_listing
+from pipeline.publish import write_text
+from pipeline.record import read_raw_hash
+
+
+class Change(NamedTuple):
+    """How many files of data/raw came, went and changed."""
+
+    added: int
+    removed: int
+    changed: int
+
+
+def sync() -> Change:
+    """Make data/raw what data/raw.dvc lists in Git's index, with what was done to it here since it was in step.
+
+    Raises:
+        RecordError: data/raw.dvc is in conflict.
+        MergeError: the same file was changed here and in Git. Then nothing is changed.
+        MissingDataError: what Git lists is nowhere to be had. Likewise.
+    """
+    blob = followed.indexed()
+    if not blob:
+        return Change(0, 0, 0)
+    version = followed.content_of(blob)
+    wanted, here = read_raw_hash(version), store.source_hash(paths.RAW_DVC)
+    if here == wanted:
+        followed.note(wanted)
+        return Change(0, 0, 0)
+    what = paths.RAW.as_posix()
+    store.fetch(wanted, what=what, mend="run `dvc push` where it was committed, then `pipeline sync`")
+    store.commit_source(paths.RAW_DVC)  # So that nothing of it can be lost.
+    ours, theirs = (store.fetch_listing(oid, what=what) for oid in (here, wanted))
+    merged = listings.merge(_before(ours), ours, theirs)
+    if merged.conflicts:
+        raise disagreement(merged.conflicts)
+    if merged.files != theirs:
+        version = with_listing(version.encode(), merged.files).decode()
+    write_text(paths.RAW_DVC, version)
+    store.checkout_source(paths.RAW_DVC)
+    followed.note(wanted)
+    return _change(ours, merged.files)
+
+
+def keep() -> None:
+    """Take data/raw as it is, whatever Git lists."""
+    followed.note(store.source_hash(paths.RAW_DVC))
+
+
+def _before(ours: Listing) -> Listing:
+    """What data/raw held when it was in step with Git, if it holds `ours` now.
+
+    Without a note of that: the newest version of which nothing is missing here, so that something was added to it at
+    most; else nothing, so that nothing counts as removed here.
+    """
+    noted = followed.read_note()
+    if noted is not None:
+        return store.fetch_listing(noted.oid, what=paths.RAW.as_posix())
+    commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
+    versions = contents([f"{commit}:{paths.RAW_DVC.as_posix()}" for commit in commits])
+    for oid in dict.fromkeys(read_raw_hash(version.decode()) for version in versions if version):
+        listed = store.listing(store.repository(), oid)
+        if listed is not None and listed.items() <= ours.items():
+            return listed
+    return {}
+
+
+def _change(before: Listing, now: Listing) -> Change:
+    common = before.keys() & now.keys()
+    changed = sum(before[path] != now[path] for path in common)
+    return Change(len(now) - len(common), len(before) - len(common), changed)

@@ -1,0 +1,334 @@
+"""Two people, a bare repository and a remote: what comes of branches that both grew. Real git, real dvc."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import Project, stages_run
+
+MANIFESTS = ("train.csv", "val.csv", "test.csv")
+
+
+class Team(NamedTuple):
+    """Two clones of one repository, with one remote."""
+
+    folder: Path
+    alice: Project
+    bob: Project
+
+
+def pipeline(project: Project, *arguments: str, ok: bool | None = True) -> str:
+    """Run `pipeline` in `project`; returns what it printed."""
+    return project.run("python", "-m", "pipeline", *arguments, ok=ok).out
+
+
+def publish(project: Project, message: str) -> None:
+    """Commit and push everything."""
+    project.commit(message)
+    project.dvc("push", "--quiet")
+    project.git("push", "--quiet", "--force", "origin", f"HEAD:{project.root.name}")
+
+
+def copy(team: Team, to: Path) -> Team:
+    """All of it, to do things to."""
+    shutil.copytree(team.folder, to, symlinks=True)
+    alice, bob = Project(to / "alice"), Project(to / "bob")
+    for project in (alice, bob):
+        project.dvc("remote", "add", "--local", "--force", "storage", str(to / "remote"))
+        project.git("remote", "set-url", "origin", str(to / "origin"))
+        project.git("fetch", "--quiet", "origin")
+    return Team(to, alice, bob)
+
+
+@pytest.fixture(scope="module")
+def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Both have the same generation. Copied, never changed."""
+    folder = tmp_path_factory.mktemp("start")
+    alice = make_project(folder / "alice")
+    alice.add_digits(0, 100)
+    alice.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
+    alice.dvc("add", "--quiet", "data/raw")
+    alice.repro()
+    alice.run("git", "init", "--quiet", "--bare", str(folder / "origin"))
+    alice.git("remote", "add", "origin", str(folder / "origin"))
+    publish(alice, "generation 1")
+    bob = Project(folder / "bob")
+    alice.run("git", "clone", "--quiet", "--branch", "alice", str(folder / "origin"), str(bob.root))
+    bob.git("checkout", "--quiet", "-B", "main")
+    bob.dvc("pull", "--quiet")
+    for project in (alice, bob):
+        assert pipeline(project, "setup").startswith("set up: ")
+    return Team(folder, alice, bob)
+
+
+@pytest.fixture(scope="module")
+def grown(start: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Both have trained a second generation: Alice of 30 more images, Bob of 20 more and some less, one of another class."""
+    team = copy(start, tmp_path_factory.mktemp("grown") / "team")
+    team.alice.add_digits(100, 130)
+    team.bob.add_digits(130, 150)
+    for path in team.bob.add_digits(0, 10):
+        path.unlink()
+    moved = next((team.bob.root / "data/raw/digit 1").iterdir())
+    moved.rename(team.bob.root / "data/raw/digit 7" / moved.name)
+    for project, message in ((team.alice, "30 more"), (team.bob, "20 more, 10 less")):
+        assert stages_run(project.repro()) == ["ingest", "manifest", "train", "evaluate"]
+        publish(project, message)
+    for project in (team.alice, team.bob):
+        project.git("fetch", "--quiet", "origin")
+    return team
+
+
+@pytest.fixture
+def team(grown: Team, tmp_path: Path) -> Team:
+    """A copy of `grown` to do things to."""
+    return copy(grown, tmp_path / "team")
+
+
+def raw(project: Project) -> dict[str, str]:
+    """The files of data/raw, and their MD5."""
+    return project.snapshot("data/raw")
+
+
+def manifests(project: Project) -> dict[str, str]:
+    """What is in the splits."""
+    return {name: project.read(f"data/manifest/{name}") for name in MANIFESTS}
+
+
+def union(team: Team) -> dict[str, str]:
+    """What data/raw is to hold once the sides of `team`, unmerged, are one: Alice took nothing away."""
+    alice, bob = raw(team.alice), raw(team.bob)
+    before = {path for path in alice if int(Path(path).stem) < 100}
+    return {path: md5 for path, md5 in (alice | bob).items() if path in bob or path not in before}
+
+
+def validation(project: Project, revision: str) -> float:
+    """How good the model was that a commit recorded."""
+    return float(json.loads(project.git("show", f"{revision}:data/report/lineage.json"))["validation"])
+
+
+def model(project: Project, revision: str) -> str:
+    """The model that a commit recorded."""
+    return str(json.loads(project.git("show", f"{revision}:data/report/lineage.json"))["model"])
+
+
+def check_merged(project: Project, expected: dict[str, str], ours: str, theirs: str) -> None:
+    """Nothing is lost, nothing is half, and the next run starts from the better side and names the other."""
+    assert project.git("status", "--porcelain") == ""
+    assert raw(project) == expected
+    better = theirs if validation(project, theirs) > validation(project, ours) else ours
+    other = ours if better == theirs else theirs
+    assert project.read("dvc.lock") == project.git("show", f"{better}:dvc.lock")
+    lineage = json.loads(project.read("data/report/lineage.json"))
+    assert (lineage["model"], lineage["others"]) == (model(project, better), [model(project, other)])
+    assert json.loads(project.read("data/report/metrics.json"))["validation"] == validation(project, better)
+
+
+def test_merge_and_repro(team: Team) -> None:
+    """`git merge` and `dvc repro` train on the union, warm from the better side's model, and name the other's."""
+    expected, bob = union(team), team.bob
+    out = bob.git("merge", "--quiet", "--message", "both", "origin/alice")
+    assert "data/raw: 30 files added, 0 removed, 0 changed" in out
+    check_merged(bob, expected, "HEAD^1", "HEAD^2")
+    base, other = (json.loads(bob.read("data/report/lineage.json"))[key] for key in ("model", "others"))
+    out = bob.repro()
+    assert stages_run(out) == ["ingest", "manifest", "train", "evaluate"]
+    assert f"base {base[:8]}…, merged with {other[0][:8]}…" in out
+    assert f"train: warm start from {base[:8]}…, generation 3" in out
+    for path in ("data/model/lineage.json", "data/report/lineage.json"):
+        lineage = json.loads(bob.read(path))
+        assert (lineage["base"], lineage["merged"], lineage.get("others", [])) == (base, other, [])
+    bob.commit("generation 3")
+    bob.repro("--force")
+    assert bob.git("status", "--porcelain") == ""
+    logged = json.loads(pipeline(bob, "log", "--json"))
+    assert [one["recorded"]["generation"] for one in logged] == [3, 2, 2, 1]
+    assert {*logged[0]["parents"]} == {one["commit"] for one in logged[1:3]}
+
+    publish(bob, "nothing more")
+    team.alice.git("fetch", "--quiet", "origin")
+    out = team.alice.git("merge", "--ff-only", "origin/bob")
+    assert "data/raw: " in out
+    assert raw(team.alice) == expected
+    team.alice.dvc("pull", "--quiet")
+    assert stages_run(team.alice.repro()) == []
+
+
+def test_either_order_gives_the_same_manifest(team: Team) -> None:
+    """Whoever merges whom, the images are the same ones in the same splits."""
+    expected = union(team)
+    for project, theirs in ((team.bob, "origin/alice"), (team.alice, "origin/bob")):
+        project.git("merge", "--quiet", "--message", "both", theirs)
+        check_merged(project, expected, "HEAD^1", "HEAD^2")
+        project.repro("manifest")
+    assert manifests(team.alice) == manifests(team.bob)
+    assert len({line for text in manifests(team.bob).values() for line in text.splitlines()[1:]}) > 100
+
+
+def test_rebase_and_cherry_pick(team: Team) -> None:
+    """They do what a merge does."""
+    expected, bob = union(team), team.bob
+    bob.git("tag", "mine")
+    bob.git("rebase", "--quiet", "origin/alice")
+    check_merged(bob, expected, "origin/alice", "mine")
+    bob.git("checkout", "--quiet", "mine")
+    assert raw(bob) == raw(copy(team, team.folder.parent / "second").bob) != expected
+    bob.git("cherry-pick", "origin/alice")
+    check_merged(bob, expected, "mine", "origin/alice")
+
+
+def test_without_setup_conflicts_are_resolved(team: Team) -> None:
+    """What Git shows as conflicts without our driver, `pipeline resolve` ends as the driver would have."""
+    expected, bob = union(team), team.bob
+    bob.git("config", "--remove-section", "merge.treering")
+    for hook in (bob.root / ".git/hooks").glob("post-*"):
+        hook.unlink()
+    out = bob.run("git", "merge", "origin/alice", ok=False).out
+    assert "CONFLICT" in out
+    failed = bob.repro(ok=False)
+    assert "Traceback" not in failed
+    assert pipeline(bob, "resolve").startswith("resolved 4 files:")
+    bob.git("commit", "--quiet", "--no-edit")
+    check_merged(bob, expected, "HEAD^1", "HEAD^2")
+    assert pipeline(bob, "resolve") == "nothing is in conflict\n"
+
+
+@pytest.mark.parametrize("take", ["ours", "theirs"])
+def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Path, take: str) -> None:
+    """It is named, nothing is guessed, and who resolves it says whose file is right; all else is merged."""
+    team = copy(start, tmp_path / "team")
+    for project, image, new in ((team.alice, 200, 210), (team.bob, 201, 220)):
+        (path,) = project.add_digits(5, 6)
+        (other,) = project.add_digits(image, image + 1, into="../elsewhere")
+        other.replace(path)
+        project.add_digits(new, new + 1)
+        project.dvc("commit", "--force", "--quiet", "data/raw.dvc")
+        publish(project, "another file")
+    team.bob.git("fetch", "--quiet", "origin")
+    before = raw(team.bob)
+    out = team.bob.run("git", "merge", "origin/alice", ok=False).out
+    name = path.relative_to(team.bob.root).as_posix()
+    assert (
+        f"data/raw: {name.removeprefix('data/raw/')} was changed here and there; run `pipeline resolve --ours`" in out
+    )
+    assert raw(team.bob) == before
+    assert "--theirs" in pipeline(team.bob, "resolve", ok=False)
+    assert "resolved 1 files" in pipeline(team.bob, "resolve", f"--{take}")
+    team.bob.git("commit", "--quiet", "--no-edit")
+    winner = team.bob if take == "ours" else team.alice
+    assert raw(team.bob)[name] == (before[name] if take == "ours" else raw(winner)[name])
+    assert {Path(path).stem for path in raw(team.bob)} >= {"0210", "0220"}
+
+
+def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_path: Path) -> None:
+    """Without hooks `dvc repro` after a pull would lose them; it refuses, and `pipeline sync` brings them."""
+    team = copy(start, tmp_path / "team")
+    team.alice.add_digits(100, 110)
+    team.alice.dvc("commit", "--force", "--quiet", "data/raw.dvc")
+    publish(team.alice, "10 more")
+    bob = team.bob
+    for hook in (bob.root / ".git/hooks").glob("post-*"):
+        hook.unlink()
+    bob.git("fetch", "--quiet", "origin")
+    bob.git("merge", "--quiet", "--ff-only", "origin/alice")
+    bob.add_digits(120, 125)
+    failed = bob.repro(ok=False)
+    (complaint,) = (line for line in failed.splitlines() if "error:" in line)
+    assert "pipeline sync" in complaint
+    assert "data/raw: 10 files added" in pipeline(bob, "sync")
+    assert raw(bob).keys() == raw(team.alice).keys() | {
+        path.relative_to(bob.root).as_posix() for path in bob.add_digits(120, 125)
+    }
+    bob.repro("ingest")
+    assert pipeline(bob, "sync") == "data/raw is in step with data/raw.dvc\n"
+
+
+def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
+    """Whoever goes back in Git and means the images that are there says so."""
+    bob = copy(start, tmp_path / "team").bob
+    bob.repro("ingest")
+    bob.add_digits(100, 110)
+    bob.repro("ingest")
+    bob.commit("10 more")
+    for hook in (bob.root / ".git/hooks").glob("post-*"):
+        hook.unlink()
+    bob.git("reset", "--quiet", "--hard", "HEAD^")
+    assert "pipeline sync --keep" in bob.repro("ingest", ok=False)
+    assert "stays as it is" in pipeline(bob, "sync", "--keep")
+    assert "110 images" in bob.repro("ingest")
+
+
+def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
+    """With the hooks data/raw follows a branch, and what was dropped into it meanwhile goes along."""
+    bob = team.bob
+    before = raw(bob)
+    (new,) = bob.add_digits(190, 191)
+    bob.git("checkout", "--quiet", "-b", "theirs", "origin/alice")
+    name = new.relative_to(bob.root).as_posix()
+    assert raw(bob).keys() == raw(team.alice).keys() | {name}
+    bob.git("checkout", "--quiet", "--force", "main")
+    assert raw(bob).keys() == before.keys() | {name}
+
+
+def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
+    """Where their images cannot be listed, the merge stops with the reason; nothing is taken for the whole."""
+    (team.folder / "remote").rename(team.folder / "gone")
+    before = raw(team.bob)
+    out = team.bob.run("git", "merge", "origin/alice", ok=False).out
+    assert "data/raw: " in out
+    assert "nowhere to be had" in out
+    assert raw(team.bob) == before
+    (team.folder / "gone").rename(team.folder / "remote")
+    expected = union(team)
+    pipeline(team.bob, "resolve")
+    team.bob.git("commit", "--quiet", "--no-edit")
+    check_merged(team.bob, expected, "HEAD^1", "HEAD^2")
+
+
+def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
+    """A hook of somebody else's stays, and is told of; ours can be set up twice."""
+    bob = copy(start, tmp_path / "team").bob
+    hook = bob.root / ".git/hooks/post-merge"
+    hook.write_text("#!/bin/sh\necho mine\n")
+    assert "another hook post-merge" in pipeline(bob, "setup", ok=False)
+    assert hook.read_text() == "#!/bin/sh\necho mine\n"
+    hook.unlink()
+    pipeline(bob, "setup")
+
+
+def change_at_random(project: Project, lots: random.Random, fresh: range) -> None:
+    """Add, remove and relabel images of `fresh`, which are this side's alone."""
+    for number in fresh:
+        action = lots.choice(["nothing", "remove", "relabel", "rename", "copy"])
+        (path,) = (project.root / "data/raw").rglob(f"{number:04d}.png")
+        folder = project.root / "data/raw" / f"digit {lots.randrange(10)}"
+        if action == "remove":
+            path.unlink()
+        elif action in ("relabel", "rename"):
+            path.rename((folder if action == "relabel" else path.parent) / f"{number:04d}-{action}.png")
+        elif action == "copy":
+            shutil.copy(path, path.with_name(f"{number:04d}-copy.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed: int) -> None:
+    """Whatever both sides did to images of their own, both orders of merging give the same, and training is warm."""
+    team, lots = copy(start, tmp_path / "team"), random.Random(seed)
+    for project, fresh, new in ((team.alice, range(50), 100), (team.bob, range(50, 100), 140)):
+        change_at_random(project, lots, fresh)
+        project.add_digits(new, new + lots.randrange(1, 30))
+        project.repro()
+        publish(project, "changes")
+    for project in (team.alice, team.bob):
+        project.git("fetch", "--quiet", "origin")
+    for project, theirs in ((team.alice, "origin/bob"), (team.bob, "origin/alice")):
+        project.git("merge", "--quiet", "--message", "both", theirs)
+        assert "train: warm start from" in project.repro()
+        assert not [path for path in ("dvc.lock", "data/raw.dvc") if "<<<<" in project.read(path)]
+    assert manifests(team.alice) == manifests(team.bob)
+    assert raw(team.alice) == raw(team.bob)
