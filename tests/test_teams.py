@@ -67,7 +67,7 @@ def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def grown(start: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Both have trained a second generation: Alice of 30 more images, Bob of 20 more and some less, one of another class."""
+    """Both have trained again: Alice on 30 more images, Bob on 20 more, 10 less, and one of another class."""
     team = copy(start, tmp_path_factory.mktemp("grown") / "team")
     team.alice.add_digits(100, 130)
     team.bob.add_digits(130, 150)
