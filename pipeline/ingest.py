@@ -41,7 +41,7 @@ def ingest(params: Params) -> str:
     """Bring data/images up to date with data/raw; returns what it found and did."""
     check_followed(read_raw_hash())
     files, labels, recipe = raw_files(), Labels.read(), _recipe(params.ingest)
-    old_ids, before = _before(recipe)
+    old_ids, before = _before(recipe, params)
     contents = list_new_archives(files, before.contents)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
@@ -100,12 +100,15 @@ def _recipe(params: Ingest) -> str:
     return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
 
 
-def _before(recipe: str) -> tuple[pa.ChunkedArray, Collection]:
+def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
     """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged."""
+    instead = "decoding all images again"
     try:
-        index.restore(mend="decoding all images again")
+        index.restore(mend=instead)
     except MissingDataError as error:
-        print(f"ingest: {error}", flush=True)
+        base.secure(params)  # No work is done where it would be in vain.
+        where, what, _ = error.args
+        print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
     if now.recipe != recipe:
         return now.ids, Collection(index.SCHEMA.empty_table(), {}, [])

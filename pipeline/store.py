@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import paths
-from pipeline.errors import MissingDataError, one_line
+from pipeline import paths, remote
+from pipeline.errors import MissingDataError
 from pipeline.record import read_record
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def repository() -> Repo:
 
 @lru_cache(maxsize=1)
 def _repository(root: Path) -> Repo:
-    from dvc.repo import Repo
+    from dvc.repo import Repo  # Sets up its own logging.
 
+    if not logger.isEnabledFor(logging.DEBUG):
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # What it warns of, our own message says.
     return Repo(str(root))
 
 
@@ -45,15 +47,16 @@ def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
         the cached file of each path in the directory, whose name is the file's MD5 (its last two parts joined).
 
     Raises:
-        MissingDataError: neither cache nor remote has all of it; the message ends with `mend`.
+        MissingDataError: neither cache nor remote has all of it, and the message ends with `mend`; or the remote cannot
+            be read.
     """
     repo = repository()
     files = _cached_files(repo, oid)
     if files is None:
-        looked = _pull(repo, oid)
+        trouble = _pull(repo, oid)
         files = _cached_files(repo, oid)
-    if files is None:
-        raise MissingDataError(what, f"{oid} is recorded but nowhere to be had ({looked})", mend)
+        if files is None:
+            raise _trouble(repo, oid, what, trouble) if trouble else _loss(repo, oid, what, mend)
     return files
 
 
@@ -61,43 +64,43 @@ def fetch_listing(oid: str, *, what: str) -> dict[str, str]:
     """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
 
     Raises:
-        MissingDataError: neither cache nor remote has it.
+        MissingDataError: neither cache nor remote has it, or the remote cannot be read.
     """
     repo = repository()
     entries = listing(repo, oid)
     if entries is None:
-        looked = _pull(repo, oid, files=False)
+        trouble = _pull_listing(repo, oid)
         entries = listing(repo, oid)
-    if entries is None:
-        what_is = f"{oid} is recorded but nowhere to be had ({looked})"
-        raise MissingDataError(what, what_is, "run `dvc push` where it was committed, then this again")
+        if entries is None:
+            mend = "run `dvc push` where it was committed, then this again"
+            raise _trouble(repo, oid, what, trouble) if trouble else _loss(repo, oid, what, mend)
     return entries
 
 
 def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
-    """Put the directory of `files`, an MD5 for each path, into DVC's cache.
+    """Put the directory of `files`, an MD5 for each path, into DVC's cache; what that lacks of them is pulled.
 
     Returns:
-        its hash, and its size in bytes, None where the cache lacks some of its files.
+        its hash, and its size in bytes, None where some of its files are not to be had.
     """
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
     from dvc_data.hashfile.tree import Tree, du
 
     tree: Any = Tree()  # type: ignore[no-untyped-call]
-    odb = repository().cache.local
+    repo = repository()
     for path, md5 in sorted(files.items()):
         tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
     tree.digest()
-    odb.add(tree.path, tree.fs, tree.oid)
-    return str(tree.oid), du(odb, tree)  # type: ignore[no-untyped-call]
+    repo.cache.local.add(tree.path, tree.fs, tree.oid)
+    remote.pull(repo, _lacking(repo, tree.oid).values())
+    return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
 
 
 def missing_files(oid: str) -> list[str] | None:
     """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
     repo = repository()
-    entries = listing(repo, oid)
-    return None if entries is None else [path for path, md5 in entries.items() if not _cached(repo, md5).exists()]
+    return None if listing(repo, oid) is None else list(_lacking(repo, oid))
 
 
 def source_hash(path: Path) -> str:
@@ -226,29 +229,34 @@ def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
 
 
-def _pull(repo: Repo, oid: str, *, files: bool = True) -> str:
-    """Pull the directory `oid`, with its `files` or its listing alone, if any remote has it.
+def _pull(repo: Repo, oid: str) -> str:
+    """Pull what the cache lacks of the directory `oid`; returns what went wrong, if anything did."""
+    # A directory's hash brings its listing alone.
+    return _pull_listing(repo, oid) or remote.pull(repo, _lacking(repo, oid).values())
 
-    Returns:
-        where was looked, for an error's message.
-    """
-    from dvc.config import NoRemoteError
-    from dvc_data.hashfile.hash_info import HashInfo
 
-    name = repo.config["core"].get("remote")
+def _pull_listing(repo: Repo, oid: str) -> str:
     if listing(repo, oid) is None:
         _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
-    try:
-        # A directory's hash brings its listing alone.
-        repo.cloud.pull([HashInfo("md5", oid)])
-        if files:
-            repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
-    except NoRemoteError:
-        return "looked in workspace and cache; no remote is set"
-    except Exception as error:  # Every kind of remote has errors of its own.
-        logger.debug("pull failed", exc_info=True)
-        return f"looked in workspace and cache; remote {name!r}: {one_line(error)}"
-    return f"looked in workspace, cache and remote {name!r}"
+    return remote.pull(repo, [oid])
+
+
+def _lacking(repo: Repo, oid: str) -> dict[str, str]:
+    """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
+    entries = listing(repo, oid) or {}
+    return {path: md5 for path, md5 in entries.items() if not _cached(repo, md5).exists()}
+
+
+def _trouble(repo: Repo, oid: str, what: str, trouble: str) -> MissingDataError:
+    said = f"{oid} is recorded, but cannot be pulled from remote {remote.default_remote(repo)!r}: {trouble}"
+    return MissingDataError(what, said, "run `dvc repro` again when it can be")
+
+
+def _loss(repo: Repo, oid: str, what: str, mend: str) -> MissingDataError:
+    name = remote.default_remote(repo)
+    looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
+    lost = "".join(f", for want of {path}" for path in list(_lacking(repo, oid))[:1])
+    return MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
 
 
 def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:

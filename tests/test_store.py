@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import paths, store
+from pipeline import paths, remote, store
 from pipeline.errors import MissingDataError
 from pipeline.record import read_record
 
@@ -28,6 +29,7 @@ DVC_YAML = {
 CACHE, REMOTE = Path(".dvc/cache/files/md5"), Path("../remote/files/md5")
 UNKNOWN = "0" * 32 + ".dir"
 MEND = "do this"
+AGAIN = "run `dvc repro` again when it can be"
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +106,13 @@ def copy(oid: str) -> dict[str, str]:
     return texts(Path("copy"))
 
 
-def complaint(attempt: Callable[[], object]) -> str:
+def complaint(attempt: Callable[[], object], mend: str = MEND) -> str:
     """What `attempt` complains of, in one line that ends with the way on."""
     with pytest.raises(MissingDataError) as raised:
         attempt()
     said = str(raised.value)
     assert said.splitlines() == [said]
-    assert said.endswith(f"; {MEND}")
+    assert said.endswith(f"; {mend}")
     return said
 
 
@@ -193,16 +195,46 @@ def test_half_a_directory_is_none(oid: str, name: str) -> None:
     """Where one file is nowhere to be had, the whole directory is not."""
     object_of(oid, name).unlink()
     object_of(oid, name, among=REMOTE).unlink()
-    assert oid in complaint(lambda: fetch(oid))
-    assert oid in complaint(lambda: copy(oid))
+    lacks = f"{oid} is recorded but nowhere to be had, for want of {name} ("
+    assert lacks in complaint(lambda: fetch(oid))
+    assert lacks in complaint(lambda: copy(oid))
 
 
-def test_remote_that_fails(oid: str) -> None:
-    """What the remote says of its trouble is in the one line."""
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("../../elsewhere", "no such folder"), ("gs://bucket", "dvc-gs"), (None, "'other'")],
+    ids=["not mounted", "package not installed", "not configured"],
+)
+def test_remote_that_fails(oid: str, url: str | None, reason: str) -> None:
+    """What is wrong with the remote is in the one line, which does not say that anything is lost."""
     shutil.rmtree(CACHE)
-    shutil.rmtree(REMOTE.parent.parent)
-    Path(".dvc/config").write_text("[core]\n    remote = other\n['remote \"storage\"']\n    url = ../../remote\n")
-    assert "remote 'other': " in complaint(lambda: fetch(oid))
+    remote = "" if url is None else f"['remote \"other\"']\n    url = {url}\n"
+    Path(".dvc/config").write_text(f"[core]\n    remote = other\n{remote}")
+    said = complaint(lambda: fetch(oid), mend=AGAIN)
+    assert said.startswith(f"the model: {oid} is recorded, but cannot be pulled from remote 'other': ")
+    assert reason in said
+
+
+def test_remote_that_answers_nothing(oid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever for a server that takes connections and never says a word."""
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    shutil.rmtree(CACHE)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"ssh://127.0.0.1:{mute.getsockname()[1]}/somewhere"
+        Path(".dvc/config").write_text(f"[core]\n    remote = other\n['remote \"other\"']\n    url = {url}\n")
+        assert "remote 'other': no answer in " in complaint(lambda: fetch(oid), mend=AGAIN)
+
+
+def test_no_room_for_what_is_pulled(oid: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the remote has, but the cache cannot take, is not called lost; and nobody is shown a traceback."""
+    lost = object_of(oid, "a")
+    lost.unlink()
+    lost.parent.rmdir()
+    lost.parent.touch()
+    said = complaint(lambda: fetch(oid), mend=AGAIN)
+    assert "cannot be pulled from remote 'storage': " in said
+    assert str(lost.parent.name) in said
+    assert capfd.readouterr() == ("", "")
 
 
 def test_copy_from_nearby() -> None:

@@ -280,7 +280,7 @@ def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
     before = raw(team.bob)
     out = team.bob.run("git", "merge", "origin/alice", ok=False).out
     assert "data/raw: " in out
-    assert "nowhere to be had" in out
+    assert "cannot be pulled from remote" in out
     assert raw(team.bob) == before
     (team.folder / "gone").rename(team.folder / "remote")
     expected = union(team)

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Trains on what a branch brings, and records it there: .github/retrain.sh BASE COMMENT
+#   BASE     the revision to compare metrics with, origin/main, say
+#   COMMENT  the file to write what happened to, as Markdown
+# Run in a clean clone, on the branch. The cache is pushed before the commit that needs it.
+set -euo pipefail
+base=$1 comment=$2
+
+if [ ! -e data/raw.dvc ]; then
+  echo "retrain: DVC tracks no data/raw here; nothing to train on"
+  exit 0
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+say() { # What the stages printed under a headline, to COMMENT.
+  {
+    printf '### %s\n\n~~~\n' "$1"
+    grep -E '^(ingest|manifest|train|evaluate|ERROR): ' "$log" || tail -n 5 "$log"
+    echo '~~~'
+  } > "$comment"
+}
+
+if ! { dvc pull data/raw.dvc && dvc repro --pull; } 2>&1 | tee "$log"; then
+  say "Training failed"
+  exit 1
+fi
+
+git add dvc.lock data
+if git diff --cached --quiet; then
+  echo "Nothing new: the model is that of dvc.lock." | tee "$comment"
+  exit 0
+fi
+
+say "Trained on this branch"
+{
+  printf '\nAgainst %s:\n\n' "$base"
+  dvc metrics diff --md "$base"
+} >> "$comment"
+dvc push
+git commit --quiet --message "Train on the images of this branch"
+git push --quiet origin HEAD
+echo "retrain: pushed $(git rev-parse --short HEAD)"

@@ -1,0 +1,113 @@
+"""What a pull request with new images sets off: the script is run for real, on a clone of a bare repository."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project
+from ruamel.yaml import YAML
+
+SCRIPT = ".github/retrain.sh"
+
+
+@pytest.fixture(scope="module")
+def team(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bare repository, whose `main` is a trained project, and the DVC remote that it is pushed to."""
+    folder = tmp_path_factory.mktemp("ci")
+    subprocess.run(["git", "init", "--quiet", "--bare", "origin"], cwd=folder, check=True)
+    project = make_project(folder / "project")
+    project.add_digits(0, 120)
+    project.dvc("remote", "add", "--default", "team", str(folder / "remote"))
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit("generation 1")
+    project.dvc("push", "--quiet")
+    project.git("push", "--quiet", str(folder / "origin"), "main")
+    return folder
+
+
+def clone(folder: Path, name: str, branch: str) -> Project:
+    """A fresh clone of the bare repository."""
+    subprocess.run(["git", "clone", "--quiet", "--branch", branch, "origin", name], cwd=folder, check=True)
+    return Project(folder / name)
+
+
+def propose(folder: Path, branch: str, *, start: int, stop: int, lr: float = 4e-3) -> None:
+    """Push a branch with more images, its data as well, that nobody has trained on."""
+    author = clone(folder, f"author of {branch}", "main")
+    author.git("switch", "--quiet", "--create", branch)
+    author.dvc("pull", "--quiet", "data/raw.dvc")
+    author.add_digits(start, stop)
+    author.set_params(train={"lr": lr})
+    author.dvc("add", "--quiet", "data/raw")
+    author.dvc("push", "--quiet", "data/raw.dvc")
+    author.commit("more images")
+    author.git("push", "--quiet", "origin", branch)
+
+
+def retrain(project: Project, *, ok: bool = True) -> tuple[str, str]:
+    """Run the script as CI does; returns what it printed, and the comment."""
+    comment = project.root.parent / "comment.md"
+    comment.unlink(missing_ok=True)
+    out = project.run(SCRIPT, "origin/main", str(comment), ok=ok).out
+    return out, comment.read_text(encoding="utf-8") if comment.exists() else ""
+
+
+@pytest.mark.slow
+def test_branch_with_new_images_is_trained(team: Path) -> None:
+    """The branch gets the model of its images, from main's, the remote its cache, the comment the metrics; once."""
+    propose(team, "more", start=120, stop=160)
+    runner = clone(team, "runner", "more")
+    before = runner.lock()["train"]["outs"]["data/model"]
+    out, comment = retrain(runner)
+    assert "retrain: pushed" in out
+    assert f"train: warm start from {before[:8]}" in comment
+    assert "| Path" in comment
+    assert "| data/report/metrics.json | accuracy " in comment
+    assert runner.git("status", "--porcelain") == ""
+
+    colleague = clone(team, "colleague", "more")
+    assert colleague.git("log", "--format=%s", "origin/main..").splitlines()[0] == "Train on the images of this branch"
+    assert colleague.lock()["train"]["deps"]["data/base"] == before
+    assert json.loads(colleague.read("data/report/lineage.json"))["generation"] == 2
+    colleague.dvc("pull")
+    assert "up to date" in colleague.dvc("status").out
+
+    again = clone(team, "again", "more")
+    _, comment = retrain(again)
+    assert comment == "Nothing new: the model is that of dvc.lock.\n"
+    assert again.git("rev-parse", "HEAD", "origin/more").split() == [colleague.git("rev-parse", "HEAD").strip()] * 2
+
+
+@pytest.mark.slow
+def test_training_that_fails_is_told(team: Path) -> None:
+    """Where training fails, so does the script; the comment has the reason, and nothing is committed."""
+    propose(team, "bad", start=120, stop=125, lr=1e30)
+    runner = clone(team, "runner of bad", "bad")
+    _, comment = retrain(runner, ok=False)
+    assert comment.startswith("### Training failed\n")
+    assert "train: error: " in comment
+    assert "Traceback" not in comment
+    assert runner.git("rev-parse", "HEAD") == runner.git("rev-parse", "origin/bad")
+
+
+def test_project_without_images(project: Project) -> None:
+    """There is nothing to train on, which is no failure, and no comment is made."""
+    out, comment = retrain(project)
+    assert out == "retrain: DVC tracks no data/raw here; nothing to train on\n"
+    assert comment == ""
+
+
+def test_workflow_runs_the_script_without_danger() -> None:
+    """The workflow runs that script on all that makes dvc.lock old, on the whole history, and on no stranger's code."""
+    workflow = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yaml")
+    assert set(workflow["on"]) == {"pull_request"}
+    assert set(workflow["on"]["pull_request"]["paths"]) >= {"data/raw.dvc", "params.yaml", "dvc.yaml", "pipeline/**"}
+    (job,) = workflow["jobs"].values()
+    assert "head.repo.full_name == github.repository" in job["if"]
+    assert job["steps"][0]["with"]["fetch-depth"] == 0
+    commands = [step.get("run", "") for step in job["steps"]]
+    assert any(command.startswith(SCRIPT) for command in commands)
+    assert not any("${{" in command for command in commands), "what strangers name things would be run by the shell"
