@@ -1,0 +1,35 @@
+"""Signals that ask to end: noted, so that what is under way can be ended in order."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """The signals that have come."""
+
+    def __init__(self) -> None:
+        self.event = Event()
+        """Set by the first of them."""
+        self.came: list[int] = []
+
+    def note(self, number: int, _: FrameType | None) -> None:
+        """Handle a signal."""
+        self.came.append(number)
+        self.event.set()
+
+
+@contextmanager
+def noting() -> Iterator[Interrupts]:
+    """From here on signals that ask to end are noted, and interrupt nothing."""
+    interrupts = Interrupts()
+    before = {number: signal.signal(number, interrupts.note) for number in ASKING}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
