@@ -58,8 +58,11 @@ def commit(message: str) -> str | None:
     if not git("status", "--porcelain", "--untracked-files=all", "--", *files):
         return None
     check_can_commit()
-    git("add", "--", *files)  # Those that are new to Git.
-    git("commit", "--quiet", "--only", "--message", message, "--", *files)
+    try:
+        git("add", "--", *files)  # Those that are new to Git.
+        git("commit", "--quiet", "--only", "--message", message, "--", *files)
+    except RecordError as error:
+        raise RecordError("git commit", error.args[1], "see `git status`; the next run commits") from None
     return git_text("rev-parse", "--short", "HEAD")
 
 

@@ -25,9 +25,14 @@ class Interrupts:
 
 @contextmanager
 def noting() -> Iterator[Interrupts]:
-    """From here on signals that ask to end are noted, and interrupt nothing."""
+    """From here on signals that ask to end are noted, and interrupt nothing.
+
+    Where `nohup` has set that a closed terminal is no reason to end, it stays so.
+    """
     interrupts = Interrupts()
-    before = {number: signal.signal(number, interrupts.note) for number in ASKING}
+    is_detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    asking = [number for number in ASKING if number != signal.SIGHUP or not is_detached]
+    before = {number: signal.signal(number, interrupts.note) for number in asking}
     try:
         yield interrupts
     finally:

@@ -68,8 +68,8 @@ class Watcher:
         self._children.open_log()
         try:
             run = run_if_due(self._children, self._interrupts, say)
-            if self._interrupts.came:
-                return False
+            if self._interrupts.came and (run is None or run.error):
+                return False  # The run was interrupted; that is said at the end.
             if run is not None:
                 self._change = self._change.then(run.change)
                 if run.error is not None:
@@ -89,7 +89,7 @@ class Watcher:
             said += [str(run.change), run.result, lasted(run.seconds)]
         try:
             said += self._committed(run)
-            if self._wishes.push and commits.push(self._children):
+            if self._wishes.push and not self._interrupts.came and commits.push(self._children):
                 said.append("pushed")
         except TreeringError as error:
             trouble = error

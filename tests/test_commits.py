@@ -111,7 +111,7 @@ def test_git_that_refuses() -> None:
     write("#!/bin/sh\necho not today >&2; exit 1\n", str(hook))
     hook.chmod(0o755)
     write("2", *OWN)
-    with pytest.raises(RecordError, match="not today"):
+    with pytest.raises(RecordError, match="git commit: not today; see `git status`"):
         commit("Train")
     assert all(Path(name).read_text() == "2" for name in OWN)
 

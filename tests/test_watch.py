@@ -360,3 +360,16 @@ def test_logs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             children.open_log()
             children.run("echo", str(number))
     assert [log.splitlines()[-1] for log in logs(Project(tmp_path))] == [str(number) for number in range(5, 25)]
+
+
+def test_nohup() -> None:
+    """A watcher that was started to outlive its terminal does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with noting() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupts.came == []
+            signal.raise_signal(signal.SIGTERM)
+            assert interrupts.came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
