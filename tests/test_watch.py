@@ -145,6 +145,7 @@ def test_two_watchers(trained: Project) -> None:
         end(terminal, third, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_interrupted(trained: Project, terminal: Terminal) -> None:
     """A ^C in a run, and another, reach the stage, which is waited for; --once then goes on, commits, and ends."""
     watching = start(terminal, trained, "--commit", "--settle", "0", "-v")
@@ -179,7 +180,7 @@ def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait_for("error: params.yaml")
     terminal.wait_for("; see data/.progress/watch/")
     (failed,) = [line for line in terminal.lines if "failed after" in line]
-    assert re.search(r"failed after \d+ s: ingest: error: params\.yaml: .*batch_size", failed)
+    assert re.search(r"failed after \d+ s: train: error: params\.yaml: .*batch_size", failed)
     assert "batch_size" in (trained.root / failed.rpartition("; see ")[2]).read_text()
     (trained.root / "params.yaml").write_text(params)
     trained.add_digits(80, 82)
