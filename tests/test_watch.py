@@ -184,7 +184,7 @@ def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
     assert "batch_size" in (trained.root / failed.rpartition("; see ")[2]).read_text()
     (trained.root / "params.yaml").write_text(params)
     trained.add_digits(80, 82)
-    terminal.wait_for("> python -m pipeline.train")
+    terminal.wait_for("train: warm start")
     trained.add_digits(82, 85)
     terminal.wait_for("committed")
     terminal.wait_for("error: git push: refused, because somebody else has pushed before; run `git pull`")
