@@ -71,6 +71,7 @@ def complaint(out: str) -> str:
     """The one line in which a stage says what is wrong."""
     assert "Traceback" not in out
     assert "failed to transfer" not in out
+    assert "decoding" not in out
     (line,) = (line for line in out.splitlines() if ": error: " in line)
     return line
 
