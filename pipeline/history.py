@@ -71,6 +71,22 @@ def trainings(revision: str = "HEAD") -> list[Training]:
     return [line.training for line in drawing(revision) if line.training is not None]
 
 
+def ancestors(base: str | None) -> list[Training]:
+    """The training of the model of hash `base` and those before it, oldest first, as far as Git's history has them.
+
+    Where several commits recorded one model, the first of them counts.
+
+    Raises:
+        RecordError: there is no repository, no commit in it, or a record cannot be read.
+    """
+    recorded = {training.recorded.model: training for training in trainings()} if base else {}
+    chain: list[Training] = []
+    while base in recorded:
+        chain.append(recorded.pop(base))
+        base = chain[-1].recorded.base
+    return chain[::-1]
+
+
 def drawing(revision: str = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(

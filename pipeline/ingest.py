@@ -17,7 +17,7 @@ from tqdm import tqdm
 from pipeline import base, images, index, memory, paths, phash, store
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
-from pipeline.collection import DISPUTED, REFUSED, Collection, Refused
+from pipeline.collection import DISPUTED, Collection, Refused
 from pipeline.compaction import compact, undamaged
 from pipeline.decoding import KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
@@ -84,7 +84,7 @@ def _sentence(old_ids: pa.ChunkedArray, after: Collection, decoded: int, labels:
     kept = pc.sum(pc.is_in(ids, old_ids)).as_py() or 0
     sentence = (
         f"{len(ids):,} images, {len(ids) - kept:,} new, {len(old_ids) - kept:,} removed, "
-        f"{refused:,} refused{f' ({REFUSED})' if refused else ''}; {decoded:,} decoded"
+        f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:
         sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"

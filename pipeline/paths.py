@@ -10,7 +10,11 @@ DATA = Path("data")
 RAW = DATA / "raw"
 RAW_DVC = DATA / "raw.dvc"
 IMAGES = DATA / "images"
+# The files that are not used, and why.
+REFUSED = IMAGES / "refused.csv"
 MANIFEST = DATA / "manifest"
+# The held-out images that are not used, and why.
+LEAKS = MANIFEST / "leaks.csv"
 BASE = DATA / "base"
 MODEL = DATA / "model"
 # What the model was trained with: versions, processor, threads.
