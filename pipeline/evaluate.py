@@ -4,23 +4,17 @@ Run by `dvc repro`, or alone as `python -m pipeline.evaluate`.
 """
 
 import json
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
-from tqdm import tqdm
 
 from pipeline import paths, store
 from pipeline.base import reason_for_none
-from pipeline.checkpoint import read_network
-from pipeline.dataset import load, read_manifest
-from pipeline.device import device
+from pipeline.dataset import read_manifest
 from pipeline.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import Params
+from pipeline.prediction import predict
 from pipeline.publish import write_text
-from pipeline.stack import in_batches
 from pipeline.stage import main
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -46,24 +40,6 @@ def evaluate(params: Params) -> str:
     return (
         f"accuracy {metrics['accuracy']:.1%}{change} on {len(test):,} test images; macro F1 {metrics['macro_f1']:.3f}"
     )
-
-
-def predict(model: Path, manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """The probability that the model in the folder `model` gives each class: a row an image, a column a class."""
-    network, spec = read_network(model)
-    images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images
-    where = device(params.compute)
-    network.to(where)
-    torch.use_deterministic_algorithms(mode=True)
-    batches = in_batches(np.arange(len(images)), params.compute.batch_size)
-    with torch.inference_mode():
-        # In double precision the rows sum to 1 as exactly as scikit-learn wants.
-        chunks = [
-            network(torch.from_numpy(batch).to(where)).double().softmax(1).cpu().numpy()
-            for batch in tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=None)
-        ]
-    probabilities = np.concatenate(chunks) if chunks else np.empty((0, len(spec.classes)))
-    return pd.DataFrame(probabilities, columns=list(spec.classes))
 
 
 def measure(labels: pd.Series, probabilities: pd.DataFrame) -> dict[str, float | int | None]:

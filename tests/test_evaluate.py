@@ -21,10 +21,11 @@ from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import CONFUSION, evaluate, measure, predict
+from pipeline.evaluate import CONFUSION, evaluate, measure
 from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, write_lineage
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
+from pipeline.prediction import predict
 
 Probabilities = dict[str, float]
 # The probabilities that the model gives dark images and white ones.
