@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,28 @@ def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend
             for path in damaged:
                 path.unlink()
     raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
+
+
+def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
+    """The content of the file whose hash is `md5`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    repo = repository()
+    cached = _cached(repo, md5)
+    for path in (nearby, cached):
+        content = _content(path, md5)
+        if content is not None:
+            return content
+    cached.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    looked = _pull_objects(repo, [md5])
+    content = _content(cached, md5)
+    if content is None:
+        raise MissingDataError(what, f"{md5} is recorded but nowhere to be had ({looked})", mend)
+    return content
 
 
 def checkout(stage: str, path: Path, *, mend: str) -> None:
@@ -158,18 +181,33 @@ def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
 
 
+def _content(path: Path, md5: str) -> bytes | None:
+    """The bytes of the file `path`, if it is there and `md5` is their hash."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.md5(content).hexdigest() == md5 else None
+
+
 def _pull(repo: Repo, oid: str) -> str:
     """Pull the directory `oid` if any remote has it; returns where was looked, for an error's message."""
+    if listing(repo, oid) is None:
+        _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    looked = _pull_objects(repo, [oid])
+    entries = listing(repo, oid)
+    # A directory's hash brings its listing alone.
+    return looked if entries is None else _pull_objects(repo, entries.values())
+
+
+def _pull_objects(repo: Repo, oids: Iterable[str]) -> str:
+    """Pull the objects `oids` if any remote has them; returns the same."""
     from dvc.config import NoRemoteError
     from dvc_data.hashfile.hash_info import HashInfo
 
     name = repo.config["core"].get("remote")
-    if listing(repo, oid) is None:
-        _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
     try:
-        # A directory's hash brings its listing alone.
-        repo.cloud.pull([HashInfo("md5", oid)])
-        repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
+        repo.cloud.pull([HashInfo("md5", oid) for oid in oids])
     except NoRemoteError:
         return "looked in workspace and cache; no remote is set"
     except Exception as error:  # Every kind of remote has errors of its own.
