@@ -17,6 +17,7 @@ from pipeline.base import reason_for_none
 from pipeline.checkpoint import read_network
 from pipeline.dataset import load, read_manifest
 from pipeline.device import device
+from pipeline.gate import judge
 from pipeline.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import Params
 from pipeline.publish import write_text
@@ -32,19 +33,24 @@ def evaluate(params: Params) -> str:
     predictions = predict(paths.MODEL, test, params)
     metrics = measure(test["label"], predictions)
     has_base = reason_for_none(paths.BASE) is None
-    base = measure(test["label"], predict(paths.BASE, test, params)) if has_base else None
+    base_predictions = predict(paths.BASE, test, params) if has_base else None
+    base = None if base_predictions is None else measure(test["label"], base_predictions)
+    verdict = judge(test["label"], predictions, base_predictions, params.evaluate.gate)
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     lineage = read_lineage(paths.MODEL)
-    recorded = Recorded(model=store.directory_hash(paths.MODEL), **lineage.model_dump())
-    write_text(RECORDED, recorded.model_dump_json(indent=2) + "\n")
-    write_text(paths.METRICS, json.dumps({**metrics, "validation": lineage.validation, "base": base}, indent=2) + "\n")
+    facts = {"model": store.directory_hash(paths.MODEL), **lineage.model_dump(), **verdict._asdict()}
+    write_text(RECORDED, Recorded.model_validate(facts).model_dump_json(indent=2) + "\n")
+    report = {**metrics, "validation": lineage.validation, "base": base, **verdict._asdict()}
+    write_text(paths.METRICS, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     confusion = pd.DataFrame({"actual": test["label"], "predicted": predictions.idxmax(axis="columns")})
     write_text(CONFUSION, confusion.to_csv(index=False, lineterminator="\n"))
     if not len(test):
         return "no test images yet, so nothing is measured"
     change = f", the base {base['accuracy']:.1%}" if base else ""
+    refused = "" if verdict.accepted else f"; not accepted: {verdict.verdict}"
     return (
-        f"accuracy {metrics['accuracy']:.1%}{change} on {len(test):,} test images; macro F1 {metrics['macro_f1']:.3f}"
+        f"accuracy {metrics['accuracy']:.1%}{change} on {len(test):,} test images; "
+        f"macro F1 {metrics['macro_f1']:.3f}{refused}"
     )
 
 
