@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
         prog="pipeline",
-        description="Puts images into data/raw and out of it, tells what has been trained, and what may be the next base.",
+        description="Puts images into data/raw and out of it, tells what has been trained, and judges it.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
