@@ -4,23 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-
-# Of equal width, as those that the calibration error is made of.
-BINS = 15
-
-
-class Bin(NamedTuple):
-    """The images whose confidence lies between `low` and `high`."""
-
-    low: float
-    high: float
-    images: int
-    confidence: float
-    """Their mean confidence."""
-    accuracy: float
-
 
 class Point(NamedTuple):
     """A generation in a chart; every number but `images` is a share of the chart's width or height."""
@@ -40,16 +23,6 @@ class History(NamedTuple):
     high: float
     """And at its top."""
     points: list[Point]
-
-
-def reliability(confidence: "pd.Series[float]", right: "pd.Series[bool]") -> list[Bin]:
-    """The bins that are not empty: bin k holds what is above k/15 and at most (k + 1)/15."""
-    bins = np.clip(np.ceil(confidence.to_numpy(float) * BINS).astype(int) - 1, 0, BINS - 1)
-    grouped = pd.DataFrame({"confidence": confidence.to_numpy(float), "right": right.to_numpy(bool)}).groupby(bins)
-    return [
-        Bin(k / BINS, (k + 1) / BINS, len(rows), float(rows["confidence"].mean()), float(rows["right"].mean()))
-        for k, rows in ((int(key), rows) for key, rows in grouped)
-    ]
 
 
 def history(generations: Sequence[tuple[int, float | None]]) -> History:

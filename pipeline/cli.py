@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import history, images
+from pipeline.commands import acceptance, history, images
 from pipeline.console import complain, set_up_logging
 
 
@@ -27,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
-        prog="pipeline", description="Puts images into data/raw and out of it, and tells what has been trained."
+        prog="pipeline",
+        description="Puts images into data/raw and out of it, tells what has been trained, and judges it.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -37,6 +38,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history):
+    for theme in (images, history, acceptance):
         theme.register(command)
     return parser

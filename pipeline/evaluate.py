@@ -12,11 +12,13 @@ from pipeline import paths, store
 from pipeline.ancestors import recorded_metrics
 from pipeline.base import reason_for_none
 from pipeline.dataset import read_manifest
+from pipeline.gate import judge
 from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage
 from pipeline.metrics import by_class, figures, flips, on_slices, predictions_of
 from pipeline.params import Params
 from pipeline.prediction import predict
 from pipeline.publish import write_text
+from pipeline.report import write_report
 from pipeline.slices import read_slices
 from pipeline.stage import main
 from pipeline.transfer import over_generations
@@ -33,8 +35,12 @@ def evaluate(params: Params) -> str:
     model = predict(paths.MODEL, test, params)
     base = None if reason_for_none(paths.BASE) else predict(paths.BASE, test, params)
     predictions = _side_by_side(test, model, base)
-    metrics = _measure(predictions, slices, lineage, model, base)
-    _write(predictions, metrics, Recorded(model=store.directory_hash(paths.MODEL), **lineage.model_dump()))
+    verdict = judge(test["label"], model, base, params.evaluate.gate)
+    metrics = {**_measure(predictions, slices, lineage, model, base), **verdict._asdict()}
+    facts = {"model": store.directory_hash(paths.MODEL), **lineage.model_dump(), **verdict._asdict()}
+    recorded = Recorded.model_validate(facts)
+    _write(predictions, metrics, recorded)
+    write_report(predictions, metrics, recorded, params)
     return _sentence(metrics)
 
 
@@ -85,7 +91,8 @@ def _sentence(metrics: dict[str, Any]) -> str:
         return "no test images yet, so nothing is measured"
     change = f", the base {metrics['base']['accuracy']:.1%}" if metrics["base"] else ""
     measured = f"accuracy {metrics['accuracy']:.1%}{change} on {metrics['support']:,} test images"
-    return f"{measured}; macro F1 {metrics['macro_f1']:.3f}"
+    refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
+    return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"
 
 
 if __name__ == "__main__":

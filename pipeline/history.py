@@ -4,13 +4,14 @@ Each commit that recorded a training changed data/report/lineage.json, which eva
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from pipeline import paths
+from pipeline.acceptance import Judgement, read_judgements
 from pipeline.errors import RecordError
 from pipeline.git import contents, git_text
 from pipeline.lineage import RECORDED, Recorded
@@ -33,20 +34,45 @@ class Training(NamedTuple):
     recorded: Recorded
     accuracy: float | None
     """On the test images of then, None where there were none."""
+    judgement: Judgement | None
+    """What people have decided about the model since then, None where the gate's word holds."""
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the model may be a base; None where that was never decided."""
+        return self.judgement.accepted if self.judgement else self.recorded.accepted
+
+    @property
+    def standing(self) -> str:
+        """The same in words."""
+        word = {True: "accepted", False: "refused", None: ""}[self.accepted]
+        return f"{word} by hand" if self.judgement else word
 
     def as_row(self) -> list[str]:
-        """When, who, start, images, new, removed, steps, accuracy, base, model and commit, for people."""
+        """When, who, start, images, new, removed, steps, accuracy, standing, base, model and commit, for people."""
         recorded, images = self.recorded, self.recorded.images
         generation = f"{recorded.start}, generation {recorded.generation}"
         counts = [f"{count:,}" for count in (images.total, images.new, images.removed, recorded.steps.run)]
         accuracy = "" if self.accuracy is None else f"{self.accuracy:.1%}"
         when = self.date.strftime("%Y-%m-%d %H:%M")
         base = recorded.base[:8] if recorded.base else ""
-        return [when, self.author, generation, *counts, accuracy, base, recorded.model[:8], self.commit[:7]]
+        return [
+            when,
+            self.author,
+            generation,
+            *counts,
+            accuracy,
+            self.standing,
+            base,
+            recorded.model[:8],
+            self.commit[:7],
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for programs."""
-        return {**self._asdict(), "date": self.date.isoformat(), "recorded": self.recorded.model_dump()}
+        judgement = self.judgement.model_dump() if self.judgement else None
+        told = {"date": self.date.isoformat(), "recorded": self.recorded.model_dump(), "accepted": self.accepted}
+        return {**self._asdict(), **told, "judgement": judgement}
 
 
 class Line(NamedTuple):
@@ -104,18 +130,46 @@ def drawing(revision: str = "HEAD") -> list[Line]:
     commits = [row[1] for row in rows if len(row) > 1]
     read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
     pairs = dict(zip(commits, zip(read[::2], read[1::2], strict=True), strict=True))
-    return [Line(row[0].rstrip(), _training(row, pairs[row[1]]) if len(row) > 1 else None) for row in rows]
+    judged = read_judgements()
+    return [Line(row[0].rstrip(), _training(row, pairs[row[1]], judged) if len(row) > 1 else None) for row in rows]
 
 
-def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
+def recorded_at(revision: str) -> Recorded | None:
+    """What `revision` tells of its model; None where it tells nothing, or is no revision.
+
+    Raises:
+        RecordError: what it tells cannot be read.
+    """
+    try:
+        commit = git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
+        return None
+    (content,) = contents([f"{commit}:{RECORDED.as_posix()}"])
+    return None if content is None else _recorded(content, commit)
+
+
+def _training(
+    row: Sequence[str], read: tuple[bytes | None, bytes | None], judged: Mapping[str, Judgement]
+) -> Training | None:
     _, commit, parents, author, date, subject = row
     lineage, metrics = read
     if lineage is None:
         return None  # A commit that removed it.
+    recorded = _recorded(lineage, commit)
     try:
-        recorded = Recorded.model_validate_json(lineage)
         accuracy = None if metrics is None else json.loads(metrics)["accuracy"]
-    except (ValidationError, ValueError, KeyError, TypeError):
-        mend = f"see `git show {commit[:7]}:{RECORDED}`"
-        raise RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", mend) from None
-    return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(commit) from None
+    when, judgement = datetime.fromisoformat(date), judged.get(recorded.model)
+    return Training(commit, parents.split(), author, when, subject, recorded, accuracy, judgement)
+
+
+def _recorded(content: bytes, commit: str) -> Recorded:
+    try:
+        return Recorded.model_validate_json(content)
+    except ValidationError:
+        raise _damaged(commit) from None
+
+
+def _damaged(commit: str) -> RecordError:
+    return RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", f"see `git show {commit[:7]}:{RECORDED}`")

@@ -19,6 +19,8 @@ BASE = DATA / "base"
 MODEL = DATA / "model"
 # What the model was trained with: versions, processor, threads.
 ENVIRONMENT = DATA / "environment.json"
+# What people decided about models; in Git, not in DVC.
+ACCEPTED = DATA / "accepted.json"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

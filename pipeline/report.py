@@ -17,8 +17,8 @@ from pipeline.thumbnails import thumbnails
 from pipeline.view import Facts, Past
 
 PAGE = paths.REPORT / "report.html"
-# The sections of params.yaml that say more of the model than its manifest does.
-SHOWN = {"train", "evaluate"}
+# What the page shows of params.yaml: what the model was trained and judged by.
+SHOWN = {"ingest": {"mode"}, "train": True, "evaluate": True}
 HIDDEN = {f"train.{name}" for name in FREE}
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline import charts, gallery, wording
+from pipeline.calibration import BINS, reliability
 from pipeline.lineage import Recorded
 
 # Rows of lists that may have any length.
@@ -74,7 +75,7 @@ def view(facts: Facts) -> dict[str, Any]:
         "data": _data(facts, names, numbers, found),
         "generations": (generations := [*facts.past, Past(facts.recorded, metrics["accuracy"])]),
         "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations]),
-        "bins": charts.reliability(predictions["confidence"], predictions["predicted"] == predictions["label"]),
+        "bins": _bins(predictions),
         "recorded": facts.recorded,
         "refused": _refused(facts.refused),
         "refused_count": len(facts.refused),
@@ -156,6 +157,20 @@ def _answers(row: Mapping[Any, Any]) -> list[str | float | None]:
     if "base_predicted" not in row:
         return [round(row["confidence"], 4), None, None]
     return [round(row["confidence"], 4), wording.visible(row["base_predicted"]), round(row["base_confidence"], 4)]
+
+
+def _bins(predictions: pd.DataFrame) -> list[dict[str, Any]]:
+    """The bins of the reliability diagram that hold images."""
+    right = (predictions["predicted"] == predictions["label"]).to_numpy(bool)
+    if not len(predictions):
+        return []
+    bins = reliability(right, predictions["confidence"].to_numpy(float)).to_dict("records")
+    return [
+        {"low": place / BINS, "high": (place + 1) / BINS, "images": int(row["count"]), "accuracy": row["accuracy"]}
+        | {"confidence": row["confidence"]}
+        for place, row in enumerate(bins)
+        if row["count"]
+    ]
 
 
 def _refused(refused: pd.DataFrame) -> list[dict[str, Any]]:

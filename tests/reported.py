@@ -141,7 +141,7 @@ def _metrics(predictions: pd.DataFrame, columns: dict[str, Sequence[str]], *, ba
         "classes": _classes(predictions, base=base),
         "slices": slices,
         "accepted": bool(images and accuracy and accuracy > 0.5),
-        "verdict": "No figure fell by more than evaluate.gate tolerates." if images else "Nothing is measured yet.",
+        "verdict": "" if images else "nothing to compare by: there are no test images",
     }
 
 

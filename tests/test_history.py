@@ -71,7 +71,7 @@ def test_chain(capsys: Capture) -> None:
     assert models(first) == ["aaaaaaaaaaaa.dir"]
     assert cli.main(["log"]) == 0
     header, newest, oldest = capsys.readouterr().out.splitlines()
-    assert " ".join(header.split()) == "when who start images new removed steps accuracy base model commit"
+    assert " ".join(header.split()) == "when who start images new removed steps accuracy gate base model commit"
     assert newest.split("generation")[1].split() == [
         "2",
         "1,234",
