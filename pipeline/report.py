@@ -17,8 +17,7 @@ from pipeline.thumbnails import thumbnails
 from pipeline.view import Facts, Past
 
 PAGE = paths.REPORT / "report.html"
-# What the page shows of params.yaml: what the model was trained and judged by.
-SHOWN = {"ingest": {"mode"}, "train": True, "evaluate": True}
+# Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
 
 
@@ -46,8 +45,9 @@ def write_report(predictions: pd.DataFrame, metrics: dict[str, object], recorded
 
 
 def shown_params(params: Params) -> dict[str, object]:
-    """The params on the page, by dotted name; the dependencies of evaluate in dvc.yaml name the same."""
-    return {name: value for name, value in _flat(params.model_dump(include=SHOWN), "") if name not in HIDDEN}
+    """What the model was trained and judged by, by dotted name; evaluate depends on the same in dvc.yaml."""
+    shown = params.model_dump(include={"ingest": {"mode"}, "train": True, "evaluate": True})
+    return {name: value for name, value in _flat(shown, "") if name not in HIDDEN}
 
 
 def _flat(values: dict[str, object], prefix: str) -> Iterator[tuple[str, object]]:

@@ -18,7 +18,7 @@ QUALITY = 60
 # Smaller images are kept as they are, since a page shows them magnified.
 LOSSLESS = 40
 # All pictures of a page together, in characters.
-LIMIT = 3_500_000
+LIMIT = 3_000_000
 
 
 def thumbnails(manifest: pd.DataFrame, rows: Sequence[int]) -> dict[int, str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 NOTHING = "–"
+# Letters of a name.
+LONGEST = 200
 # Letters and symbols that show nothing: Hangul fillers, and the Braille pattern without dots.
 BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
@@ -81,8 +83,12 @@ def direction(change: float | None, better: int = 1) -> str:
 
 
 def visible(name: str) -> str:
-    """`name`; as code points what would turn the letters after it round, and all of it where it would look empty."""
+    """`name`; as code points what would turn the letters after it round, and all of it where it would look empty.
+
+    The end of a very long one is left out.
+    """
     seen = any(unicodedata.category(char)[0] not in "CZM" and char not in BLANK for char in name)
+    name = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
     return "".join(f"[U+{ord(char):04X}]" if char in TURNING or not seen else char for char in name)
 
 

@@ -40,8 +40,7 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     columns: dict[str, Sequence[str]] | None = None,
 ) -> Facts:
     """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
-    rng = np.random.default_rng(0)
-    predictions = _predictions(rng, list(classes), images, wrong, base=base)
+    predictions = drawn(list(classes), images, wrong, base=base)
     chosen = gallery.choose(predictions)
     pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
     recorded = lineage(3 if base else 1, base=base)
@@ -83,9 +82,9 @@ def lineage(generation: int, *, base: bool) -> Recorded:
     )
 
 
-def _predictions(
-    rng: np.random.Generator, classes: list[str], images: int, wrong: float, *, base: bool
-) -> pd.DataFrame:
+def drawn(classes: list[str], images: int, wrong: float, *, base: bool = True) -> pd.DataFrame:
+    """What predictions.csv would hold of so many images."""
+    rng = np.random.default_rng(0)
     labels = rng.choice(classes, images)
 
     def answers() -> "np.ndarray[Any, Any]":

@@ -26,6 +26,7 @@ from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, wr
 from pipeline.metrics import FIGURES
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
+from pipeline.report import PAGE
 from pipeline.slices import SLICES
 
 Probabilities = dict[str, float]
@@ -289,7 +290,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, paths.REPORT / LINEAGE}
+    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, PAGE, paths.REPORT / LINEAGE}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())

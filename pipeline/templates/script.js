@@ -100,7 +100,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const show = () => {
     const wanted = find.value.trim().toLowerCase();
     const rows = [...body.rows];
-    const found = rows.filter((row) => !wanted || [...row.querySelectorAll("bdi")].some((name) => `${name.title} ${name.textContent}`.toLowerCase().includes(wanted)));
+    const found = rows.filter((row) => !wanted || [...row.querySelectorAll("bdi")].some((name) => name.textContent.toLowerCase().includes(wanted)));
     const shown = new Set(all || wanted ? found : found.slice(0, most));
     for (const row of rows) row.hidden = !shown.has(row);
     more.hidden = all || Boolean(wanted);
@@ -108,8 +108,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   };
 
   const sort = (column, direction) => {
-    const value = (row) => row.cells[column].dataset.value;
-    const numeric = [...body.rows].every((row) => value(row) === "" || !Number.isNaN(Number(value(row)))) && column > 0;
+    const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+    const numeric = [...body.rows].every((row) => "value" in row.cells[column].dataset);
     const compare = (a, b) => (numeric ? Number(a) - Number(b) : a.localeCompare(b)) * direction;
     // What is not measured stays last.
     const order = (a, b) => (value(a) === "") - (value(b) === "") || compare(value(a), value(b));
