@@ -42,10 +42,16 @@ FIGURES = (
 CHANGES = (
     Figure("negative_flips", "Negative flips", "images that the base has right and the model wrong", "percent", -1),
     Figure("positive_flips", "Positive flips", "images that the base has wrong and the model right", "percent", 1),
-    Figure("forgetting", "Forgetting", "accuracy lost on images of earlier generations", "points", -1),
-    Figure("backward_transfer", "Backward transfer", "what the new images did for the earlier ones", "points", 1),
+    Figure("forgetting", "Forgetting", "accuracy lost on earlier images, against the best model before", "points", -1),
     Figure(
-        "forward_transfer", "Forward transfer", "what the base knew of the new images before it saw any", "points", 1
+        "backward_transfer", "Backward transfer", "what learning since then has done to earlier images", "points", 1
+    ),
+    Figure(
+        "forward_transfer",
+        "Forward transfer",
+        "what was known of new images before any was learned, above chance",
+        "points",
+        1,
     ),
 )
 

@@ -140,7 +140,7 @@ def test_shape_of_the_report() -> None:
     """What programs read: the names in metrics.json and their order, with a base and without."""
     store_images(test=TEST)
     evaluate(params())
-    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices"]
+    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices", "accepted", "verdict"]
     put_base()
     evaluate(params())
     assert list(report()["base"]) == list(FIGURES)
