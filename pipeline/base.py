@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import paths, store
+from pipeline.acceptance import refused_models
 from pipeline.errors import RecordError
 from pipeline.lineage import LINEAGE, read_lineage
 from pipeline.params import Params
@@ -23,8 +24,9 @@ TRAINED_ON = ("train.csv", "val.csv")
 NONE = "none"
 FIRST = "dvc.lock records no training yet"
 HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
+REFUSED = "every earlier model is refused, or has seen images that are held out, or were removed, now"
 WANTED = "train.start asks for a cold start"
-REASONS = (FIRST, HELD_OUT, WANTED)
+REASONS = (FIRST, HELD_OUT, REFUSED, WANTED)
 MEND = (
     "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
     f"in {paths.PARAMS} to start from scratch on purpose"
@@ -77,7 +79,9 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     `admits` tells whether the model in a folder may be started from.
 
     Raises:
-        MissingDataError: the base is recorded but nowhere to be had. data/base is then as it was.
+        MissingDataError: the base is recorded but nowhere to be had.
+        RecordError: it is not known whether the recorded model is accepted.
+        data/base is then as it was.
     """
     aside = paths.PROGRESS / "base"
     shutil.rmtree(aside, ignore_errors=True)
@@ -88,9 +92,10 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     elif train is None:
         base = _write_none(aside, FIRST)
     elif again:
-        base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits)
+        base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits, frozenset())
     else:
-        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits)
+        refused = refused_models(train.outs[MODEL], has_base=_none_of_hash(train.deps[BASE], aside) is None)
+        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits, refused)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
         put_directory(aside, paths.BASE)
     shutil.rmtree(aside, ignore_errors=True)
@@ -133,19 +138,23 @@ def _trained_on(train: StageRecord) -> dict[str, str | None]:
     return {name: train.deps.get((paths.MANIFEST / name).as_posix()) for name in TRAINED_ON}
 
 
-def _copy_newest(recorded: str, aside: Path, nearby: Path, admits: Callable[[Path], bool]) -> Base:
-    """Copy to `aside` what is recorded, or its newest ancestor that is admitted."""
+def _copy_newest(
+    recorded: str, aside: Path, nearby: Path, admits: Callable[[Path], bool], refused: frozenset[str]
+) -> Base:
+    """Copy to `aside` what is recorded, or its newest ancestor that is admitted and not among `refused`."""
     none = _none_of_hash(recorded, aside)
     if none is not None:
         return none
     oid: str | None = recorded
+    passed: set[str] = set()
     while oid is not None:
         store.copy_directory(oid, aside, nearby=nearby, what=MODEL, mend=MEND)
-        if admits(aside):
-            return Base(oid=oid, reason="" if oid == recorded else "newer ones have seen images that they must not")
+        if oid not in refused and admits(aside):
+            return Base(oid=oid, reason=f"newer ones {' or '.join(sorted(passed))}" if passed else "")
+        passed.add("are not accepted" if oid in refused else "have seen images that they must not")
         oid = read_lineage(aside).base
         shutil.rmtree(aside)
-    return _write_none(aside, HELD_OUT)
+    return _write_none(aside, REFUSED if "are not accepted" in passed else HELD_OUT)
 
 
 def _none_of_hash(oid: str, aside: Path) -> Base | None:

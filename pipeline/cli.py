@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import history, images, team, watch
+from pipeline.commands import acceptance, history, images, team, watch
 from pipeline.console import complain, set_up_logging
 
 
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
         prog="pipeline",
-        description="Puts images into data/raw and out of it, trains when they come, and tells what has been trained.",
+        description="Puts images into data/raw and out of it, trains when they come, tells of models and judges them.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -38,6 +38,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history, team, watch):
+    for theme in (images, history, acceptance, team, watch):
         theme.register(command)
     return parser

@@ -16,7 +16,6 @@ from pipeline.images import Refusal
 from pipeline.publish import write_text
 from pipeline.shards import shard_name
 
-REFUSED = paths.IMAGES / "refused.csv"
 DISPUTED = "two labels"
 
 
@@ -74,7 +73,7 @@ class Collection(NamedTuple):
         index.write_table(catalogue_table(self.contents), MEMBERS)
         text = StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([Refused._fields, *self.refused])
-        write_text(REFUSED, text.getvalue())
+        write_text(paths.REFUSED, text.getvalue())
         index.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)
         named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}
         for path in paths.IMAGES.glob("*.tar"):
@@ -83,7 +82,7 @@ class Collection(NamedTuple):
 
 
 def _read_refused() -> list[Refused]:
-    if not REFUSED.exists():
+    if not paths.REFUSED.exists():
         return []
-    with REFUSED.open(newline="", encoding="utf-8") as file:
+    with paths.REFUSED.open(newline="", encoding="utf-8") as file:
         return [Refused(*row) for row in csv.reader(file)][1:]

@@ -40,6 +40,18 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> D
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them, or was damaged.
     """
+    slots, stored = locate(manifest)
+    images = stack(slots, Reader(mode, size), stored, limit=compute.decoded * 2**20, workers=compute.processes)
+    return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), images=images)
+
+
+def locate(manifest: pd.DataFrame) -> tuple[list[Slot], list[str]]:
+    """Where the images of `manifest` lie, in its order; and the MD5 of every stored image.
+
+    Raises:
+        MissingDataError: the shards are nowhere to be had.
+        ImagesError: an image of the manifest is not in them.
+    """
     mend = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
     index.restore(mend=mend)
     table = index.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields]).to_pandas().set_index("id")
@@ -49,6 +61,4 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> D
     rows = table.loc[manifest["id"]]
     if not (rows["md5"].to_numpy() == manifest["md5"].to_numpy()).all():
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", mend)
-    slots = [Slot(*row) for row in rows[list(Slot._fields)].itertuples(index=False)]
-    images = stack(slots, Reader(mode, size), table["md5"], limit=compute.decoded * 2**20, workers=compute.processes)
-    return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), images=images)
+    return [Slot(*row) for row in rows[list(Slot._fields)].itertuples(index=False)], list(table["md5"])

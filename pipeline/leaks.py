@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline import paths
 from pipeline.neighbours import Positions, Rows, near_duplicates
 
-LEAKS = "leaks.csv"
+LEAKS = paths.LEAKS.name
 
 
 def find_leaks(split: npt.NDArray[np.str_], descriptors: Rows) -> Positions:

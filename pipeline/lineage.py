@@ -72,6 +72,10 @@ class Recorded(Lineage):
     """The hash that dvc.lock records for it."""
     others: tuple[str, ...] = ()
     """The models of branches merged since then, which the next training will name."""
+    accepted: bool | None = None
+    """Whether the gate let it take its base's place; null where it was recorded before there was a gate."""
+    verdict: str = ""
+    """Why."""
 
 
 def read_recorded(path: Path = RECORDED) -> Recorded | None:

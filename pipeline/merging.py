@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline import listings, paths, store
+from pipeline import listings, paths, store, tracking
 from pipeline.errors import MergeError
 from pipeline.history import recorded_models
 from pipeline.lineage import RECORDED, Recorded
@@ -32,10 +32,18 @@ class Versions(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A side's model, None where it has none, and the share of its validation images that it is right on."""
+    """A side's model, None where it has none, and what is known of it."""
 
     model: str | None
-    validation: float | None
+    validation: float | None = None
+    """The share of its validation images that it is right on."""
+    accepted: bool | None = None
+    """What the gate said."""
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """The greater of two is of the better model: no model that the gate refused is, whatever it is right on."""
+        return self.accepted is not False, self.validation or 0.0
 
 
 def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes:
@@ -60,7 +68,7 @@ def better(ancestor: str | None, ours: Judged, theirs: Judged) -> Side:
         return "ours"
     if ours.model in (ancestor, None):
         return "theirs"
-    return "theirs" if (theirs.validation or 0.0) > (ours.validation or 0.0) else "ours"
+    return "theirs" if theirs.rank > ours.rank else "ours"
 
 
 def _merge_lock(versions: Versions) -> bytes:
@@ -80,17 +88,17 @@ def _model_in_lock(lock: bytes) -> str | None:
 
 def _judge(model: str | None, ancestor: str | None, known: dict[str, Recorded]) -> Judged:
     if model in (None, ancestor):
-        return Judged(model, None)
+        return Judged(model)
     if model not in known:
         what = f"no commit says how good the model {model} is"
         raise MergeError(paths.LOCK, what, f"commit {RECORDED} with it, or `git fetch` the branch that it is from")
-    return Judged(model, known[model].validation)
+    return Judged(model, known[model].validation, known[model].accepted)
 
 
 def _merge_lineage(versions: Versions) -> bytes:
     ancestor = Recorded.model_validate_json(versions.ancestor).model if versions.ancestor else None
     ours, theirs = (Recorded.model_validate_json(version) for version in versions[1:])
-    side = better(ancestor, *(Judged(one.model, one.validation) for one in (ours, theirs)))
+    side = better(ancestor, *(Judged(one.model, one.validation, one.accepted) for one in (ours, theirs)))
     kept, other = (theirs, ours) if side == "theirs" else (ours, theirs)
     others = dict.fromkeys((*kept.others, *([other.model] if other.model != ancestor else []), *other.others))
     others.pop(kept.model, None)
@@ -98,8 +106,9 @@ def _merge_lineage(versions: Versions) -> bytes:
 
 
 def _merge_metrics(versions: Versions) -> bytes:
-    ours, theirs = (json.loads(version)["validation"] for version in versions[1:])
-    return versions.theirs if (theirs or 0.0) > (ours or 0.0) else versions.ours
+    ours, theirs = (json.loads(version) for version in versions[1:])
+    judged = (Judged(None, one["validation"], one.get("accepted")) for one in (ours, theirs))
+    return max(zip(judged, (versions.ours, versions.theirs), strict=True), key=lambda side: side[0].rank)[1]
 
 
 MERGES: dict[str, Callable[[Versions], bytes]] = {
@@ -137,7 +146,7 @@ def with_listing(raw_dvc: bytes, files: Listing) -> bytes:
     yaml = YAML()
     content = yaml.load(raw_dvc)
     out = content["outs"][0]
-    out["md5"], out["size"] = store.store_listing(files)
+    out["md5"], out["size"] = tracking.store_listing(files)
     out["nfiles"] = len(files)
     if out["size"] is None:
         del out["size"]

@@ -17,6 +17,7 @@ from pipeline import paths
 from pipeline.errors import ParamError, one_line
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -135,6 +136,26 @@ class Train(Section):
     """Another seed draws other weights, orders and augmentations."""
 
 
+class Gate(Section):
+    """What a model may lose against its base and still be accepted."""
+
+    drop: Tolerance
+    """Largest tolerated loss of accuracy on the test images; null tolerates any."""
+    class_drop: Tolerance
+    """Largest tolerated loss of recall in any one class; null tolerates any."""
+    flips: Tolerance
+    """Largest tolerated share of test images that the base had right and the model has wrong; null tolerates any."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """How sure it must be that more is lost than is tolerated before a model is refused."""
+
+
+class Evaluate(Section):
+    """How a model is judged."""
+
+    gate: Gate
+    """Whether a model may be the next base."""
+
+
 class Compute(Section):
     """Where and how fast things run; a change here reruns nothing."""
 
@@ -165,6 +186,7 @@ class Params(Section):
     ingest: Ingest
     manifest: Manifest
     train: Train
+    evaluate: Evaluate
     compute: Compute
 
 

@@ -10,11 +10,17 @@ DATA = Path("data")
 RAW = DATA / "raw"
 RAW_DVC = DATA / "raw.dvc"
 IMAGES = DATA / "images"
+# The files that are not used, and why.
+REFUSED = IMAGES / "refused.csv"
 MANIFEST = DATA / "manifest"
+# The held-out images that are not used, and why.
+LEAKS = MANIFEST / "leaks.csv"
 BASE = DATA / "base"
 MODEL = DATA / "model"
 # What the model was trained with: versions, processor, threads.
 ENVIRONMENT = DATA / "environment.json"
+# What people decided about models; in Git, not in DVC.
+ACCEPTED = DATA / "accepted.json"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

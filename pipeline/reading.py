@@ -60,12 +60,17 @@ class Reader:
             ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
         """
         with ShardReader(self.folder) as reader:
-            images = [to_pixels(_open(reader, slot), mode=self.mode, size=self.size) for slot in slots]
+            images = [to_pixels(open_image(reader, slot), mode=self.mode, size=self.size) for slot in slots]
         # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
         return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
 
 
-def _open(reader: ShardReader, slot: Slot) -> Image.Image:
+def open_image(reader: ShardReader, slot: Slot) -> Image.Image:
+    """The stored image at `slot`, its bytes checked and not yet decoded.
+
+    Raises:
+        ImagesError: they cannot be read, or are not those that its MD5 is of.
+    """
     where = paths.IMAGES / shard_name(slot.shard)
     try:
         data = reader.read(slot.shard, slot.offset, slot.length)

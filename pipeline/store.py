@@ -9,10 +9,9 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline import paths, remote
 from pipeline.errors import MissingDataError
@@ -77,54 +76,10 @@ def fetch_listing(oid: str, *, what: str) -> dict[str, str]:
     return entries
 
 
-def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
-    """Put the directory of `files`, an MD5 for each path, into DVC's cache; what that lacks of them is pulled.
-
-    Returns:
-        its hash, and its size in bytes, None where some of its files are not to be had.
-    """
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.meta import Meta
-    from dvc_data.hashfile.tree import Tree, du
-
-    tree: Any = Tree()  # type: ignore[no-untyped-call]
-    repo = repository()
-    for path, md5 in sorted(files.items()):
-        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
-    tree.digest()
-    repo.cache.local.add(tree.path, tree.fs, tree.oid)
-    remote.pull(repo, _lacking(repo, tree.oid).values())
-    return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
-
-
 def missing_files(oid: str) -> list[str] | None:
     """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
     repo = repository()
-    return None if listing(repo, oid) is None else list(_lacking(repo, oid))
-
-
-def source_hash(path: Path) -> str:
-    """The hash that `dvc repro` would write into the file `path` (data/raw.dvc) now."""
-    output = _source(path)
-    output.save()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
-
-
-def commit_source(path: Path) -> str:
-    """Take what the file `path` (data/raw.dvc) tracks into DVC's cache, and leave `path` as it is; returns its hash."""
-    output = _source(path)
-    with repository().lock:
-        output.save()
-        output.commit()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
-
-
-def checkout_source(path: Path) -> None:
-    """Make what the file `path` (data/raw.dvc) tracks what it says; DVC's cache must hold that."""
-    with repository().lock:
-        _source(path).checkout(force=True)
+    return None if listing(repo, oid) is None else list(lacking(repo, oid))
 
 
 def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
@@ -148,6 +103,28 @@ def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend
             for path in damaged:
                 path.unlink()
     raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
+
+
+def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
+    """The content of the file whose hash is `md5`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    repo = repository()
+    cached = _cached(repo, md5)
+    for path in (nearby, cached):
+        content = _content(path, md5)
+        if content is not None:
+            return content
+    cached.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    trouble = remote.pull(repo, [md5])
+    content = _content(cached, md5)
+    if content is None:
+        raise _trouble(repo, md5, what, trouble) if trouble else _loss(repo, md5, what, mend)
+    return content
 
 
 def checkout(stage: str, path: Path, *, mend: str) -> None:
@@ -229,10 +206,19 @@ def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
 
 
+def _content(path: Path, md5: str) -> bytes | None:
+    """The bytes of the file `path`, if it is there and `md5` is their hash."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.md5(content).hexdigest() == md5 else None
+
+
 def _pull(repo: Repo, oid: str) -> str:
     """Pull what the cache lacks of the directory `oid`; returns what went wrong, if anything did."""
     # A directory's hash brings its listing alone.
-    return _pull_listing(repo, oid) or remote.pull(repo, _lacking(repo, oid).values())
+    return _pull_listing(repo, oid) or remote.pull(repo, lacking(repo, oid).values())
 
 
 def _pull_listing(repo: Repo, oid: str) -> str:
@@ -241,7 +227,7 @@ def _pull_listing(repo: Repo, oid: str) -> str:
     return remote.pull(repo, [oid])
 
 
-def _lacking(repo: Repo, oid: str) -> dict[str, str]:
+def lacking(repo: Repo, oid: str) -> dict[str, str]:
     """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
     entries = listing(repo, oid) or {}
     return {path: md5 for path, md5 in entries.items() if not _cached(repo, md5).exists()}
@@ -255,7 +241,7 @@ def _trouble(repo: Repo, oid: str, what: str, trouble: str) -> MissingDataError:
 def _loss(repo: Repo, oid: str, what: str, mend: str) -> MissingDataError:
     name = remote.default_remote(repo)
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
-    lost = "".join(f", for want of {path}" for path in list(_lacking(repo, oid))[:1])
+    lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
     return MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
 
 
@@ -272,10 +258,6 @@ def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
         if digest != source.parent.name + source.name:
             damaged.append(source)
     return damaged
-
-
-def _source(path: Path) -> Output:
-    return repository().stage.load_one(path.as_posix()).outs[0]
 
 
 def _output(repo: Repo, stage: str, path: Path) -> Output:

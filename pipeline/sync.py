@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline import followed, listings, paths, store
+from pipeline import followed, listings, paths, store, tracking
 from pipeline.git import contents, git_text
 from pipeline.listings import Listing
 from pipeline.merging import disagreement, with_listing
@@ -30,13 +30,13 @@ def sync() -> Change:
     if not blob:
         return Change(0, 0, 0)
     version = followed.content_of(blob)
-    wanted, here = read_raw_hash(version), store.source_hash(paths.RAW_DVC)
+    wanted, here = read_raw_hash(version), tracking.hash_raw()
     if here == wanted:
         followed.note(wanted)
         return Change(0, 0, 0)
     what = paths.RAW.as_posix()
     store.fetch(wanted, what=what, mend="run `dvc push` where it was committed, then `pipeline sync`")
-    store.commit_source(paths.RAW_DVC)  # So that nothing of it can be lost.
+    tracking.commit_raw()  # So that nothing of it can be lost.
     ours, theirs = (store.fetch_listing(oid, what=what) for oid in (here, wanted))
     merged = listings.merge(_before(ours), ours, theirs)
     if merged.conflicts:
@@ -44,14 +44,14 @@ def sync() -> Change:
     if merged.files != theirs:
         version = with_listing(version.encode(), merged.files).decode()
     write_text(paths.RAW_DVC, version)
-    store.checkout_source(paths.RAW_DVC)
+    tracking.checkout_raw()
     followed.note(wanted)
     return _change(ours, merged.files)
 
 
 def keep() -> None:
     """Take data/raw as it is, whatever Git lists."""
-    followed.note(store.source_hash(paths.RAW_DVC))
+    followed.note(tracking.hash_raw())
 
 
 def _before(ours: Listing) -> Listing:

@@ -26,6 +26,7 @@ settings.load_profile("here")
 TINY: dict[str, dict[str, Any]] = {
     "ingest": {"size": 8, "mode": "grey"},
     "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "batch_size": 16},
+    "evaluate": {"gate": {"drop": None, "class_drop": None, "flips": None, "confidence": 0.95}},
     "compute": {"accelerator": "cpu", "workers": 1},
 }
 

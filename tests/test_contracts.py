@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.params import FREE, Params, Section, Train
+from pipeline.params import FREE, Params, Section, Train, read_params
+from pipeline.report import shown_params
 
 ROOT = Path(__file__).parent.parent
 VERBS = ("ingest", "manifest", "train", "evaluate")
@@ -25,6 +26,8 @@ ABOVE = (
     *(f"commands.{path.stem}" for path in (ROOT / "pipeline/commands").glob("[!_]*.py")),
 )
 MODULES = sorted({path.stem for path in (ROOT / "pipeline").glob("*.py")} - {"__init__"} | {*ABOVE})
+# The folders that modules read beside themselves.
+READS = {"page": "pipeline/templates"}
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 
 
@@ -83,6 +86,12 @@ def paths_of(entries: list[Any]) -> dict[str, dict[str, Any]]:
     return flags
 
 
+def params_of(stage: str) -> list[str]:
+    """The params that a stage depends on, all of them of params.yaml."""
+    entries = STAGES[stage].get("params", [])
+    return [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry["params.yaml"])]
+
+
 def test_stages() -> None:
     """Each verb is a stage, a module that can be run, and nothing else is a stage."""
     assert tuple(STAGES) == VERBS
@@ -98,7 +107,18 @@ def test_deps_are_the_code_that_a_stage_runs(stage: str) -> None:
     """The code among a stage's dependencies is all that its module imports of ours, sorted."""
     deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")]
     expected = sorted(["pipeline/__init__.py", *(f"pipeline/{module}.py" for module in closure(stage))])
-    assert deps == expected
+    assert deps == [*expected, *(READS[module] for module in sorted(closure(stage) & set(READS)))]
+
+
+def test_templates_are_part_of_the_code() -> None:
+    """What is no Python in pipeline/ lies in a folder that a module reads, of which its stages know."""
+    listed = subprocess.run(
+        ["git", "ls-files", "pipeline"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    other = {str(Path(name).parent) for name in listed.splitlines() if not name.endswith(".py")}
+    assert other <= set(READS.values())
+    for module, folder in READS.items():
+        assert f'Path(__file__).parent / "{Path(folder).name}"' in ast.unparse(tree(module)).replace("'", '"')
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -157,7 +177,7 @@ def test_stages_start_fast(stage: str, heavy: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("stage", VERBS)
 def test_params_of_stages(stage: str) -> None:
     """A stage depends on its own section where it has one, on other sections' keys one by one, never on `compute`."""
-    params = [str(param) for param in STAGES[stage].get("params", [])]
+    params = params_of(stage)
     if stage == "train":
         own = {f"train.{name}" for name in Train.model_fields if name not in FREE}
         assert {param for param in params if param.startswith("train")} == own
@@ -176,11 +196,19 @@ def test_params_of_stages(stage: str) -> None:
 def test_params_that_a_stage_reads_are_among_its_params(stage: str) -> None:
     """What a stage's own module reads of the params, `compute` apart, DVC knows of."""
     text = (ROOT / f"pipeline/{stage}.py").read_text(encoding="utf-8")
-    listed = {str(param) for param in STAGES[stage].get("params", [])}
+    listed = set(params_of(stage))
     for section, key in re.findall(r"params\.(ingest|manifest|train|evaluate|compute)\.(\w+)", text):
         assert section == "compute" or key in FREE or section in listed or f"{section}.{key}" in listed, (
             f"{section}.{key}"
         )
+
+
+def test_params_on_the_page() -> None:
+    """The report shows the params that evaluate depends on, and no others."""
+    shown = set(shown_params(read_params(ROOT / "params.yaml")))
+    listed = params_of("evaluate")
+    assert all(any(f"{name}.".startswith(f"{param}.") for param in listed) for name in shown)
+    assert all(any(f"{name}.".startswith(f"{param}.") for name in shown) for param in listed)
 
 
 def sections(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
@@ -217,6 +245,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/train.csv": {"persist": True},
                 "data/manifest/val.csv": {"persist": True},
                 "data/manifest/test.csv": {"persist": True},
+                "data/manifest/slices.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
                 "data/manifest/merged.csv": {"persist": True},
@@ -237,14 +266,19 @@ def test_metrics_are_kept_by_git() -> None:
     stage = STAGES["evaluate"]
     assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False}}
     assert all(path.startswith("data/report/") for path in paths_of(stage["plots"]))
-    assert paths_of(stage["outs"]) == {"data/report/lineage.json": {"cache": False}}
+    assert paths_of(stage["outs"]) == {
+        "data/report/predictions.csv": {},
+        "data/report/report.html": {},
+        "data/report/lineage.json": {"cache": False},
+    }
 
 
 def test_data_flows_down() -> None:
-    """Every dependency in data/ is data/raw, or an output of an earlier stage."""
+    """Every dependency in data/ is data/raw, an output of an earlier stage, or a file in one."""
     made = {"data/raw"}
     for stage in STAGES.values():
-        assert {dep for dep in stage["deps"] if dep.startswith("data/")} <= made
+        deps = [Path(dep) for dep in stage["deps"] if dep.startswith("data/")]
+        assert all({*map(str, (dep, *dep.parents))} & made for dep in deps)
         made |= {path for kind in ("outs", "metrics", "plots") for path in paths_of(stage.get(kind, []))}
 
 

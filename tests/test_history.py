@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import cli, paths
 from pipeline.errors import RecordError
-from pipeline.history import drawing, trainings
+from pipeline.history import ancestors, drawing, trainings
 from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
 
 Capture = pytest.CaptureFixture[str]
@@ -71,7 +71,7 @@ def test_chain(capsys: Capture) -> None:
     assert models(first) == ["aaaaaaaaaaaa.dir"]
     assert cli.main(["log"]) == 0
     header, newest, oldest = capsys.readouterr().out.splitlines()
-    assert " ".join(header.split()) == "when who start images new removed steps accuracy base model commit"
+    assert " ".join(header.split()) == "when who start images new removed steps accuracy gate base model commit"
     assert newest.split("generation")[1].split() == [
         "2",
         "1,234",
@@ -214,3 +214,20 @@ def test_many_commits_take_few_processes(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(subprocess, "run", counting)
     assert models() == [f"{number}.dir" for number in reversed(range(1000))]
     assert len(calls) == 2
+
+
+def test_ancestors() -> None:
+    """A chain of bases, oldest first, whatever else was trained; a commit of the model itself changes nothing."""
+    train("a.dir")
+    git("checkout", "--quiet", "-b", "other")
+    train("x.dir", "a.dir", 2)
+    git("checkout", "--quiet", "main")
+    train("b.dir", "a.dir", 2, accuracy=0.25)
+    git("merge", "--quiet", "--strategy-option", "ours", "--message", "Merge", "other")
+    before = ancestors("b.dir")
+    assert [one.recorded.model for one in before] == ["a.dir", "b.dir"]
+    train("c.dir", "b.dir", 3)
+    train("b.dir", "a.dir", 2, accuracy=0.75)
+    assert ancestors("b.dir") == before
+    assert [one.recorded.model for one in ancestors("c.dir")] == ["a.dir", "b.dir", "c.dir"]
+    assert ancestors(None) == ancestors("unknown.dir") == []

@@ -36,6 +36,7 @@ def _log(args: argparse.Namespace) -> int:
             "removed",
             "steps",
             "accuracy",
+            "gate",
             "base",
             "model",
             "commit",

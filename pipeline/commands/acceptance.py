@@ -1,0 +1,99 @@
+"""Which models may be the next base, where people know better than the gate: `pipeline accept`, `refuse`."""
+
+import argparse
+
+from pipeline import paths
+from pipeline.commands import Register
+from pipeline.console import shown
+from pipeline.errors import RecordError
+from pipeline.lineage import Recorded
+
+MODEL = paths.MODEL.as_posix()
+# Of a model's hash; fewer digits may be anything.
+FEWEST_DIGITS = 4
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    for run, about in (
+        (_accept, "let a model be the next base, whatever the gate says"),
+        (_refuse, "never let a model be a base again, whatever the gate says"),
+    ):
+        sub = command(run, about)
+        help_ = "a branch, tag or commit, or the first digits of a model's hash; the model of dvc.lock if none"
+        sub.add_argument("model", nargs="?", metavar="REV|MODEL", help=help_)
+        sub.add_argument("--why", required=True, metavar="TEXT", help="for whoever asks later")
+
+
+def _accept(args: argparse.Namespace) -> int:
+    return _judge(args, accepted=True)
+
+
+def _refuse(args: argparse.Namespace) -> int:
+    return _judge(args, accepted=False)
+
+
+def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
+    from pipeline.acceptance import Judgement, read_judgements, write_judgements
+    from pipeline.record import read_record
+
+    why = shown(" ".join(args.why.split()))
+    if not why:
+        raise RecordError("--why", "says nothing", "give the reason in a few words")
+    train = read_record().get("train")
+    last = train.outs.get(MODEL) if train else None
+    known = _known()
+    model = _resolve(args.model, last, known)
+    write_judgements({**read_judgements(), model: Judgement(accepted=accepted, why=why)})
+    generation = f" (generation {known[model].generation})" if model in known else ""
+    print(f"{'accepted' if accepted else 'refused'} {model[:8]}…{generation}: {why}")
+    if last is not None:
+        print(f"next base, when images have changed: {_next_base(last, known)}")
+    print(f"next: git add {paths.ACCEPTED} && git commit")
+    return 0
+
+
+def _known() -> dict[str, Recorded]:
+    """The models that the workspace and Git's history tell of, by hash."""
+    from pipeline.history import trainings
+    from pipeline.lineage import read_recorded
+
+    try:
+        known = {training.recorded.model: training.recorded for training in trainings()}
+    except RecordError:  # Of a project without a commit, say: then there is the workspace.
+        known = {}
+    here = read_recorded()
+    return known if here is None else {**known, here.model: here}
+
+
+def _resolve(name: str | None, last: str | None, known: dict[str, Recorded]) -> str:
+    """The hash of the model that `name` stands for."""
+    from pipeline.history import recorded_at
+
+    if name is None:
+        if last is None:
+            raise RecordError(paths.LOCK, "records no training", "run `dvc repro`, or name a revision")
+        return last
+    digits = name.removesuffix("…")
+    found = {model for model in {*known, *([last] if last else [])} if model.startswith(digits)}
+    found = found if len(digits) >= FEWEST_DIGITS else set()
+    at = recorded_at(name)
+    found |= {at.model} if at else set()
+    if len(found) == 1:
+        return found.pop()
+    what = f"stands for {len(found)} models" if found else "neither a revision that records a model nor a model's hash"
+    raise RecordError(shown(name), what, "`pipeline log` lists models and commits")
+
+
+def _next_base(last: str, known: dict[str, Recorded]) -> str:
+    from pipeline.acceptance import newest_accepted, refused_models
+
+    bases = {model: recorded.base for model, recorded in known.items()}
+    try:
+        refused = refused_models(last, has_base=bases.get(last, "unknown") is not None)
+        model = newest_accepted(last, bases, refused)
+    except KeyError as unknown:
+        return f"the base of {unknown.args[0][:8]}…, which no commit here tells of, or one before it"
+    except RecordError as error:
+        return f"not known yet: {error}"
+    return f"{model[:8]}…" if model else "none; training will start from scratch"

@@ -1,0 +1,64 @@
+"""Pictures inside the report."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from reported import noise
+from stored import Plain, store_images
+
+from pipeline import paths, thumbnails
+from pipeline.dataset import read_manifest
+from pipeline.errors import ImagesError
+
+
+def decoded(uri: str) -> Image.Image:
+    """The picture in an address."""
+    kind, _, data = uri.partition(",")
+    assert kind == "data:image/webp;base64"
+    return Image.open(BytesIO(base64.b64decode(data, validate=True)))
+
+
+def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are asked for, as they are stored."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", 0), Plain("dog", 200, 30), Plain("dog", 255)])
+    test = read_manifest("test")
+    made = thumbnails.thumbnails(test, [2, 0])
+    assert list(made) == [2, 0]
+    bright = [row for row in range(3) if test["label"][row] == "dog"]
+    everything = thumbnails.thumbnails(test, [0, 1, 2])
+    assert {decoded(everything[row]).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
+    assert everything[0] == made[0]
+
+
+def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture is made of bytes that are not those of the manifest."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", 0)])
+    (shard,) = paths.IMAGES.glob("*.tar")
+    shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
+    with pytest.raises(ImagesError, match="is damaged"):
+        thumbnails.thumbnails(read_manifest("test"), [0])
+
+
+def test_small_images_keep_every_pixel() -> None:
+    """They are shown magnified."""
+    image = noise(0, 28)
+    assert decoded(thumbnails.data_uri(image)).convert("RGB").tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("size", [(400, 300), (97, 20), (1, 500)])
+def test_large_images_are_scaled(size: tuple[int, int]) -> None:
+    """To fit, with their shape."""
+    made = decoded(thumbnails.data_uri(Image.new("RGB", size)))
+    assert max(made.size) == thumbnails.SIDE
+    assert made.width / made.height == pytest.approx(size[0] / size[1], rel=0.1) or min(made.size) == 1
+
+
+def test_pictures_are_bounded() -> None:
+    """Those that do not fit any more are left out, the last ones."""
+    third = "x" * (thumbnails.LIMIT // 3)
+    assert list(thumbnails.bounded(range(5), [third] * 5)) == [0, 1, 2]
