@@ -63,6 +63,7 @@ def index(count: int) -> pa.Table:
         "id": ids,
         "label": pa.array([f"class {number:03d}" for number in classes]),
         "source": pa.array([f"class {classes[row]:03d}/image {row:07d}.jpg" for row in range(count)]),
+        "attributes": pa.array([f'{{"camera": "camera {number % 7}"}}' for number in classes]),
         "shard": pa.array(np.arange(count, dtype=np.int32) // 1000),
         "offset": pa.array(np.arange(count) % 1000 * 60_000),
         "length": pa.repeat(pa.scalar(60_000, pa.int32()), count),

@@ -52,24 +52,23 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     """
     if not len(labels):
         return {**dict.fromkeys(FIGURES), "support": 0}
-    predicted, confidence = predictions_of(probabilities).to_numpy().T
-    right = (labels == predicted).to_numpy()
-    low, high = interval(int(right.sum()), len(labels))
-    present = sorted(set(labels))
+    classes = pd.Index(sorted({*labels, *probabilities.columns}))
+    everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
+    # As numbers, which scikit-learn takes a tenth of the time for.
+    predictions = predictions_of(probabilities)
+    actual, predicted = (classes.get_indexer(names) for names in (labels, predictions["predicted"]))
+    right = actual == predicted
     _, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=present, average="macro", zero_division=0
+        actual, predicted, labels=np.unique(actual), average="macro", zero_division=0
     )
-    classes = sorted({*labels, *probabilities.columns})
-    everything = probabilities.reindex(columns=classes, fill_value=0.0)
     values = (
-        accuracy_score(labels, predicted),
-        low,
-        high,
+        accuracy_score(actual, predicted),
+        *interval(int(right.sum()), len(labels)),
         recall,
         f1,
         # One class alone, which the model is sure of, is no loss, and nothing that scikit-learn would take.
-        log_loss(labels, everything, labels=classes) if len(classes) > 1 else 0.0,
-        calibration_error(right, confidence.astype(float)),
+        log_loss(actual, everything, labels=np.arange(len(classes))) if len(classes) > 1 else 0.0,
+        calibration_error(right, predictions["confidence"].to_numpy()),
     )
     return {**dict(zip(FIGURES, map(float, values), strict=False)), "support": len(labels)}
 
@@ -101,16 +100,14 @@ def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures
 
     A class that is never predicted has no precision, one without images no recall, and one with neither no F1.
     """
-    names = sorted({*classes, *predictions["label"]})
+    names = pd.Index(sorted({*classes, *predictions["label"]}))
 
     def measured(column: str) -> list[Any]:
         if column not in predictions or not len(predictions):
             return [*([None] * len(names) for _ in range(3)), [0] * len(names)]
-        return list(
-            precision_recall_fscore_support(
-                predictions["label"], predictions[column], labels=names, zero_division=np.nan
-            )
-        )
+        actual, predicted = (names.get_indexer(predictions[one]) for one in ("label", column))
+        found = precision_recall_fscore_support(actual, predicted, labels=np.arange(len(names)), zero_division=np.nan)
+        return list(found)
 
     *rates, support = measured("predicted")
     _, base_recall, *_ = measured("base_predicted")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
+import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Project
 from PIL import Image
@@ -124,6 +125,45 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
     found = set(labels(project).values())
     assert {"one", "loose"} <= found
     assert "digit 1" not in found
+
+
+def attributes(project: Project) -> dict[str, str]:
+    """What the index says of each source beyond its class, where it says anything."""
+    table = pq.read_table(project.root / "data/images/index.parquet", columns=["source", "attributes"]).to_pylist()
+    return {row["source"]: row["attributes"] for row in table if row["attributes"]}
+
+
+def test_further_columns_of_labels_csv(project: Project, raw: Path) -> None:
+    """They are carried along, an empty cell as nothing; of copies the first place that has any counts."""
+    paths = project.add_digits(0, 20)
+    names = [path.relative_to(raw).as_posix() for path in paths]
+    for copy, of in (("-.png", 0), ("zz.png", 1)):
+        shutil.copy(paths[of], paths[of].with_name(copy))
+    folders = [path.parent.relative_to(raw).as_posix() for path in paths]
+    lines = [(names[0], folders[0], "x"), (f"{folders[1]}/zz.png", folders[1], "y"), (names[2], folders[2], "")]
+    (raw / "labels.csv").write_text("path,label,camera\n" + "".join(f"{','.join(line)}\n" for line in lines))
+    assert "20 images, 20 new" in ingest(project)
+    assert attributes(project) == {f"{folders[0]}/-.png": '{"camera": "x"}', names[1]: '{"camera": "y"}'}
+    before = project.snapshot("data/images")
+    assert "0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
+    assert project.snapshot("data/images") == before
+    (raw / "labels.csv").write_text(f"path,label,site\n{names[3]},{folders[3]},Ö\n", "utf-8")
+    assert "0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
+    assert attributes(project) == {names[3]: '{"site": "Ö"}'}
+
+
+@pytest.mark.parametrize("text", [b"path,label,id\na,b,1\n", b"path,label,x\na,b,\xff\n", b"path,label,x,x\na,b,1,2\n"])
+def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes) -> None:
+    """An error in one line, and data/images is not touched."""
+    project.add_digits(0, 20)
+    ingest(project)
+    before = project.snapshot("data/images")
+    (raw / "labels.csv").write_bytes(text)
+    project.dvc("add", "--quiet", "data/raw")
+    out = project.run("python", "-m", "pipeline.ingest", ok=False).out
+    assert out.startswith("ingest: error: data/raw/labels.csv: ")
+    assert len(out.splitlines()) == 1
+    assert project.snapshot("data/images") == before
 
 
 def test_one_image_in_two_classes_is_refused_in_both(project: Project, raw: Path) -> None:

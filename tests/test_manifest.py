@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import base, index, manifest, paths
 from pipeline.base import Base
@@ -42,6 +44,7 @@ class Made(NamedTuple):
     label: str
     key: str
     descriptor: bytes
+    attributes: str = ""
 
 
 def digest(text: str) -> str:
@@ -76,7 +79,6 @@ def write(made: list[Made]) -> None:
     """Write the index of `made`."""
     columns = {name: [image[column] for image in made] for column, name in enumerate(Made._fields)}
     columns["source"] = [f"{image.label}/{image.id[:4]}.png" for image in made]
-    columns["attributes"] = [""] * len(made)
     columns["md5"] = [digest(image.id) for image in made]
     whole = [0] * len(made)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
@@ -289,6 +291,42 @@ def test_changes_agree_with_the_counts() -> None:
     relabelled = table[table["change"] == "relabelled"].set_index("id")
     assert relabelled["label"].to_dict() == now[relabelled.index].to_dict()
     assert relabelled["before"].to_dict() == before[relabelled.index].to_dict()
+
+
+def test_slices_without_a_base() -> None:
+    """All test images, and no others, are of the first generation, with what labels.csv says of them."""
+    train, test = images("train", 10), images("test", 6, first=20)
+    test[2] = test[2]._replace(attributes='{"camera": "x, y"}')
+    leak = images("test", 8, first=20)[-1]._replace(descriptor=train[0].descriptor)
+    run([*train[1:], train[0]._replace(attributes='{"site": "not of a test image"}'), *test, leak])
+    with (paths.MANIFEST / "slices.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["id", "generation", "camera"]
+    assert rows == [[one.id, "1", "x, y" if one is test[2] else ""] for one in sorted(test)]
+
+
+def test_slices_grow_with_the_generations(trained: Callable[[Seen], None]) -> None:
+    """What the last run recorded stays; what is new is of the generation after the base's, here 4."""
+    train, test = images("train", 10), images("test", 6, first=20)
+    run(train + test[:2])
+    content = (paths.MANIFEST / "slices.csv").read_bytes()
+    outs = [{"path": "data/manifest/slices.csv", "md5": md5(content).hexdigest()}]
+    YAML().dump({"schema": "2.0", "stages": {"manifest": {"cmd": "manifest", "outs": outs}}}, paths.LOCK)
+    trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["dvc", "init", "--quiet"], check=True)
+    run(train + test)
+    old = {image.id for image in test[:2]}
+    expected = [[image.id, "1" if image.id in old else "4"] for image in sorted(test)]
+    assert lines("slices.csv") == expected
+    (paths.MANIFEST / "slices.csv").write_bytes(content)
+    run(train + test)
+    assert lines("slices.csv") == expected
+    (paths.MANIFEST / "slices.csv").unlink()
+    before = snapshot()
+    with pytest.raises(MissingDataError, match=r"slices\.csv"):
+        run(train + test + images("test", 9, first=20)[6:])
+    assert snapshot() == before
 
 
 def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,6 +204,59 @@ def test_experiments_start_from_the_same_base(second: Project) -> None:
         assert lock["params"]["params.yaml"]["train.lr"] == 0.001 * (number + 1)
 
 
+def generations(project: Project) -> dict[str, str]:
+    """The generation of each test image, by id."""
+    lines = [line.split(",") for line in project.read("data/manifest/slices.csv").splitlines()]
+    assert lines[0][:2] == ["id", "generation"]
+    return {image_id: generation for image_id, generation, *_ in lines[1:]}
+
+
+def test_test_images_are_told_by_generation(trained: Project, trained_twice: Project) -> None:
+    """Those of the first generation stay of the first; the figures are for both, and the base's are beside them."""
+    first, both = generations(trained), generations(trained_twice)
+    assert set(first.values()) == {"1"}
+    assert both == {image_id: first.get(image_id, "2") for image_id in trained_twice.ids("test")}
+    assert len(both) > len(first)
+    metrics = json.loads(trained_twice.read("data/report/metrics.json"))
+    old, new = (metrics["slices"]["generation"][name] for name in "12")
+    assert (old["support"], new["support"]) == (len(first), len(both) - len(first))
+    assert (metrics["slices"]["old"], metrics["slices"]["new"]) == (old, new)
+    earlier = json.loads(trained.read("data/report/metrics.json"))["slices"]["generation"]["1"]
+    assert old["base_accuracy"] == pytest.approx(earlier["accuracy"])
+    assert metrics["change"]["backward_transfer"] == pytest.approx(old["accuracy"] - earlier["accuracy"])
+
+
+def test_a_changed_column_trains_nothing(second: Project) -> None:
+    """What labels.csv says beyond the class decides on figures alone; said again by force, no byte changes."""
+    lock = second.lock()
+    some = [
+        path.relative_to(second.root / "data/raw") for path in sorted((second.root / "data/raw").rglob("*.png"))[::2]
+    ]
+    lines = [f"{path.as_posix()},{path.parent.name},indoors\n" for path in some]
+    (second.root / "data/raw/labels.csv").write_text("path,label,place\n" + "".join(lines))
+    assert stages_run(second.repro()) == ["ingest", "manifest", "evaluate"]
+    assert second.lock()["train"] == lock["train"]
+    places = json.loads(second.read("data/report/metrics.json"))["slices"]["place"]
+    assert set(places) == {"(none)", "indoors"}
+    assert sum(place["support"] for place in places.values()) == len(second.ids("test"))
+    second.commit("where the pictures were taken")
+    second.repro("--force", "--single-item", "manifest")
+    second.repro("--force", "--single-item", "evaluate")
+    assert second.git("status", "--short") == ""
+
+
+def test_lost_slices_are_an_error(first: Project) -> None:
+    """Which images are new is never made up; a colleague's `dvc push`, or a cold start, is the way on."""
+    shutil.rmtree(first.root / ".dvc/cache")
+    shutil.rmtree(first.root.parent / "remote")
+    (first.root / "data/manifest/slices.csv").unlink()
+    first.add_digits(120, 130)
+    out = first.repro(ok=False)
+    assert "manifest: error: data/manifest/slices.csv: " in out
+    assert "train.start: cold" in out
+    assert "evaluate" not in stages_run(out)
+
+
 def test_old_images_keep_their_split(first: Project) -> None:
     """Whatever comes or goes, an image that stays is in the split that it was in."""
     before = {image_id: split for split in ("train", "val", "test") for image_id in first.ids(split)}

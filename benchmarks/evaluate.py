@@ -1,0 +1,124 @@
+"""What evaluating costs beside inference, against a bare loop in the same run: `python benchmarks/evaluate.py [NAME…]`.
+
+Names: small (28 × 28), large (112 × 112): 10,000 test images, decoded before, a model and a base. The bare loop
+runs the same networks on the same decoded images, in an array, in the same batches. The stage reads model, index and
+images, checks each image, measures, and writes its report; what Python takes to start is in neither.
+"""
+
+import csv
+import hashlib
+import os
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+from reporting import Benchmark, Row, Rows, Scale, main, spread
+from scratch import ROOT
+
+from pipeline import index, paths
+from pipeline.checkpoint import CHECKPOINT, SPEC, read_network
+from pipeline.evaluate import evaluate
+from pipeline.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.model import Spec, build
+from pipeline.params import Params, read_params
+from pipeline.shards import ShardWriter
+from pipeline.slices import SLICES
+
+CLASSES = tuple(f"class {number}" for number in range(10))
+
+
+def make_images(count: int, size: int) -> torch.Tensor:
+    """Fill data/images and data/manifest with smooth noise; returns it decoded, shape (count, 1, size, size)."""
+    chance, rows, pixels = np.random.default_rng(0), {}, {}
+    paths.IMAGES.mkdir(parents=True)
+    with ShardWriter(paths.IMAGES, first=0, limit=2**26) as writer:
+        for number in range(count):
+            coarse = Image.fromarray(chance.integers(0, 256, (7, 7), dtype=np.uint8))
+            image, file = coarse.resize((size, size), Image.Resampling.BICUBIC), BytesIO()
+            image.save(file, "PNG")
+            md5 = hashlib.md5(file.getvalue()).hexdigest()
+            shard, offset = writer.append(f"{md5}.png", file.getvalue())
+            where = {"shard": shard, "offset": offset, "length": len(file.getvalue()), "width": size, "height": size}
+            said = {"id": md5, "label": CLASSES[number % 10], "source": f"{md5}.png", "attributes": "", "md5": md5}
+            rows[md5] = {**said, **where, "key": md5[:16], "descriptor": bytes(64)}
+            pixels[md5] = np.asarray(image)
+    index.write_table(pa.Table.from_pylist(list(rows.values()), index.SCHEMA), index.INDEX)
+    ids = sorted(rows)
+    write_csv("test.csv", [("id", "label", "md5"), *((one, rows[one]["label"], one) for one in ids)])
+    write_csv(SLICES, [("id", "generation"), *((one, "12"[number % 2]) for number, one in enumerate(ids))])
+    return torch.from_numpy(np.stack([pixels[one] for one in ids])[:, None])
+
+
+def write_csv(name: str, rows: list[tuple[str, ...]]) -> None:
+    """Write a file of data/manifest."""
+    paths.MANIFEST.mkdir(parents=True, exist_ok=True)
+    with (paths.MANIFEST / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def make_model(folder: Path, size: int, generation: int) -> None:
+    """Put an untrained model into `folder`."""
+    spec = Spec(model="small", size=size, mode="grey", classes=CLASSES)
+    folder.mkdir(parents=True)
+    state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
+    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
+    counts, budget = ImageCounts(total=0, new=0, removed=0, relabelled=0), Budget(run=0, total=0)
+    facts = {"start": "warm", "reason": "", "base": None, "images": counts, "epochs": budget, "steps": budget}
+    write_lineage(Lineage.model_validate({"generation": generation, **facts}), folder)
+
+
+def bare(images: torch.Tensor, batch: int) -> float:
+    """The seconds that inference of model and base takes."""
+    networks = [read_network(folder)[0] for folder in (paths.MODEL, paths.BASE)]
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for network in networks:
+            for chosen in images.split(batch):
+                network(chosen).softmax(1)
+    return time.perf_counter() - started
+
+
+def stage(params: Params) -> float:
+    """The seconds that the stage takes."""
+    started = time.perf_counter()
+    evaluate(params)
+    return time.perf_counter() - started
+
+
+def at_size(folder: Path, scale: Scale, size: int) -> Rows:
+    """The rate of the stage, as a share of that of the bare loop."""
+    os.chdir(folder)
+    params = read_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"compute": params.compute.model_copy(update={"accelerator": "cpu"})})
+    count = scale.count(10_000)
+    images = make_images(count, size)
+    make_model(paths.MODEL, size, 2)
+    make_model(paths.BASE, size, 1)
+    stage(params)  # Decodes, and warms up.
+    ratios, rates = [], []
+    for _ in range(scale.rounds(7)):
+        before, seconds = bare(images, params.compute.batch_size), stage(params)
+        ratios.append((before + bare(images, params.compute.batch_size)) / 2 / seconds)
+        rates.append(2 * count / seconds)
+    yield Row(f"evaluating {count:,} images of {size} × {size} with model and base", spread(rates, "images/s", 0))
+    yield Row("the same, against a bare inference loop", spread(ratios, "×"))
+
+
+def small(folder: Path, scale: Scale) -> Rows:
+    """Where inference costs least beside the rest."""
+    yield from at_size(folder, scale, 28)
+
+
+def large(folder: Path, scale: Scale) -> Rows:
+    """Images of a more usual size."""
+    yield from at_size(folder, scale, 112)
+
+
+BENCHMARKS: dict[str, Benchmark] = {"small": small, "large": large}
+
+if __name__ == "__main__":
+    main(__doc__, BENCHMARKS)
