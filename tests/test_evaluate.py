@@ -120,6 +120,8 @@ def test_hand_worked_case() -> None:
         "support": 5,
         "validation": 0.875,
         "base": None,
+        "accepted": True,
+        "verdict": "nothing to compare with: it has no base",
     }
     assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
 
@@ -131,6 +133,19 @@ def test_lineage_is_told_to_git() -> None:
     recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
     assert (recorded.model, recorded.base) == (store.directory_hash(paths.MODEL), "b.dir")
     assert recorded.images.removed == 2
+
+
+def test_verdict_is_told_to_git() -> None:
+    """A model that has ten images wrong which its base had right is not accepted, in both files and on the screen."""
+    store_images(test=[Plain("cat", 255, side) for side in range(8, 18)])
+    (paths.BASE / NONE).unlink()
+    save_model(paths.BASE, {"cat": 0.8, "dog": 0.2}, {"cat": 0.8, "dog": 0.2})
+    said = evaluate(params())
+    recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
+    assert (report()["accepted"], recorded.accepted) == (False, False)
+    assert report()["verdict"] == recorded.verdict
+    assert said.endswith(f"; not accepted: {recorded.verdict}")
+    assert recorded.verdict.endswith("recall of 'cat' fell from 100.0% to 0.0%")
 
 
 def test_confusion_has_a_row_for_each_image() -> None:
@@ -186,7 +201,10 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     if with_base:
         put_base()
     assert evaluate(params()) == "no test images yet, so nothing is measured"
-    assert report() == {**EMPTY, "validation": 0.875, "base": EMPTY if with_base else None}
+    verdict = report()["verdict"]
+    assert verdict.startswith("nothing to compare by: there are no test images" if with_base else "nothing to compare")
+    told = {"validation": 0.875, "base": EMPTY if with_base else None, "accepted": True, "verdict": verdict}
+    assert report() == {**EMPTY, **told}
     assert CONFUSION.read_text() == "actual,predicted\n"
 
 
