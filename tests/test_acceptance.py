@@ -95,7 +95,7 @@ def test_damaged(content: str) -> None:
     """What is no such map is one line that says what to do."""
     paths.DATA.mkdir()
     paths.ACCEPTED.write_text(content)
-    with pytest.raises(RecordError, match=r"^data/accepted.json: no map .* git checkout data/accepted.json"):
+    with pytest.raises(RecordError, match=r"^data/accepted.json: no map .* `git checkout data/accepted.json"):
         read_judgements()
 
 
