@@ -274,7 +274,7 @@ def forgetful(make_project: Callable[[Path], Project], tmp_path_factory: pytest.
     trained_on, target = {*project.ids("train")}, load_digits().target
     files = project.snapshot("data/raw")
     threes = [name for name, md5 in files.items() if md5 in trained_on and target[int(Path(name).stem)] == 3]
-    lines = [f"{Path(name).relative_to('data/raw')},digit 8\n" for name in sorted(threes)]
+    lines = [f"{Path(name).relative_to('data/raw')},digit 8\n" for name in sorted(threes)[2:]]
     (project.root / "data/raw/labels.csv").write_text("".join(["path,label\n", *lines]))
     project.run("sh", "-c", "dvc repro > ../printed 2>&1")
     project.commit("generation 2")
