@@ -10,9 +10,10 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from pipeline import base, paths, store
-from pipeline.base import FIRST, HELD_OUT, WANTED, settle
+from pipeline.acceptance import Judgement, write_judgements
+from pipeline.base import FIRST, HELD_OUT, REFUSED, WANTED, settle
 from pipeline.errors import MissingDataError, RecordError
-from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage import LINEAGE, RECORDED, Budget, ImageCounts, Lineage, Recorded, read_lineage, write_lineage
 from pipeline.params import Params, read_params
 
 PARAMS = read_params(ROOT / "params.yaml")
@@ -35,8 +36,11 @@ def model(number: int, parent: str | None) -> str:
     return oid
 
 
-def record(trained: str, started: str, manifest: Path) -> None:
-    """Write a dvc.lock in which training on `manifest`, from `started`, gave `trained`."""
+def record(trained: str, started: str, manifest: Path, *, accepted: bool | None = True) -> None:
+    """Write a dvc.lock in which training on `manifest`, from `started`, gave `trained`; and what the gate said."""
+    told = {**read_lineage(paths.MODEL).model_dump(), "model": trained, "accepted": accepted}
+    RECORDED.parent.mkdir(parents=True, exist_ok=True)
+    RECORDED.write_text(Recorded.model_validate(told).model_dump_json())
     deps = [{"path": f"data/manifest/{name}", "md5": base._md5(manifest / name)} for name in MANIFESTS]
     train = {
         "cmd": "train",
@@ -110,7 +114,7 @@ def test_same_images_start_from_the_recorded_base(oids: list[str]) -> None:
     assert store.directory_hash(paths.BASE) == oids[1]
 
 
-@pytest.mark.parametrize("reason", [FIRST, HELD_OUT, WANTED])
+@pytest.mark.parametrize("reason", [FIRST, HELD_OUT, REFUSED, WANTED])
 def test_same_images_keep_having_no_base(oids: list[str], reason: str) -> None:
     """That there was none is recorded by a hash like any other, and needs no cache."""
     base._write_none(Path("none"), reason)
@@ -135,6 +139,79 @@ def test_where_no_ancestor_is_admitted_it_says_why(oids: list[str]) -> None:
     record(oids[2], oids[1], Path("old"))
     assert settle(Path("new"), PARAMS, generations()).reason == HELD_OUT
     assert base.reason_for_none(paths.BASE) == HELD_OUT
+
+
+def judge(**judgements: bool) -> None:
+    """Let people have judged models."""
+    write_judgements({oid: Judgement(accepted=accepted, why="x") for oid, accepted in judgements.items()})
+
+
+def test_refused_model_is_no_base(oids: list[str]) -> None:
+    """What the gate did not accept is passed over for what it started from, which was accepted then."""
+    record(oids[2], oids[1], Path("old"), accepted=False)
+    settled = settle(Path("new"), PARAMS, anything)
+    assert settled.oid == oids[1]
+    assert str(settled).endswith("(newer ones are not accepted)")
+    assert store.directory_hash(paths.BASE) == oids[1]
+
+
+def test_people_overrule_the_gate(oids: list[str]) -> None:
+    """Both ways, and for models that were bases already."""
+    record(oids[2], oids[1], Path("old"), accepted=False)
+    judge(**{oids[2]: True})
+    assert settle(Path("new"), PARAMS, anything).oid == oids[2]
+    record(oids[2], oids[1], Path("old"), accepted=True)
+    judge(**{oids[2]: False, oids[1]: False})
+    assert settle(Path("new"), PARAMS, anything).oid == oids[0]
+
+
+def test_same_images_keep_a_base_that_is_refused_now(oids: list[str]) -> None:
+    """A judgement alone trains nothing."""
+    record(oids[2], oids[1], Path("old"), accepted=False)
+    judge(**{oids[1]: False})
+    assert settle(Path("old"), PARAMS, anything).oid == oids[1]
+
+
+@pytest.mark.parametrize("admitted", [(), (3, 2, 1)])
+def test_where_all_are_refused_it_says_why(oids: list[str], admitted: tuple[int, ...]) -> None:
+    """Training then starts from scratch, with the reason."""
+    record(oids[2], oids[1], Path("old"), accepted=False)
+    judge(**{oids[0]: False, oids[1]: False})
+    assert settle(Path("new"), PARAMS, generations(*admitted)).reason == REFUSED
+    assert base.reason_for_none(paths.BASE) == REFUSED
+
+
+def test_refused_and_not_admitted(oids: list[str]) -> None:
+    """Both reasons are told."""
+    record(oids[2], oids[1], Path("old"), accepted=False)
+    settled = settle(Path("new"), PARAMS, generations(1))
+    assert settled.oid == oids[0]
+    assert settled.reason == "newer ones are not accepted or have seen images that they must not"
+
+
+def test_model_that_was_never_judged(oids: list[str]) -> None:
+    """Where evaluate failed nothing is guessed, and data/base stays; images that are the same need no judgement."""
+    record(oids[2], oids[1], Path("old"))
+    settle(Path("old"), PARAMS, anything)
+    RECORDED.unlink()
+    with pytest.raises(RecordError, match=f"{oids[2]}.*run `dvc repro --single-item evaluate`"):
+        settle(Path("new"), PARAMS, anything)
+    assert store.directory_hash(paths.BASE) == oids[1]
+    assert settle(Path("old"), PARAMS, anything).oid == oids[1]
+
+
+def test_first_model_that_was_never_judged(oids: list[str]) -> None:
+    """It has nothing to be compared with, so it is accepted."""
+    base._write_none(Path("none"), FIRST)
+    record(oids[0], str(store.directory_hash(Path("none"))), Path("old"))
+    RECORDED.unlink()
+    assert settle(Path("new"), PARAMS, anything).oid == oids[0]
+
+
+def test_model_from_before_there_was_a_gate(oids: list[str]) -> None:
+    """Every model was the next base then."""
+    record(oids[2], oids[1], Path("old"), accepted=None)
+    assert settle(Path("new"), PARAMS, anything).oid == oids[2]
 
 
 def test_lost_model_is_an_error(oids: list[str]) -> None:

@@ -133,6 +133,7 @@ def test_hand_worked_case() -> None:
     # Of three answers at 0.5 two are right, of two at 0.8 one.
     assert report()["calibration_error"] == pytest.approx(3 / 5 * (2 / 3 - 0.5) + 2 / 5 * (0.8 - 0.5))
     assert (report()["validation"], report()["base"], report()["change"]) == (0.875, None, None)
+    assert (report()["accepted"], report()["verdict"]) == (True, "nothing to compare with: it has no base")
     assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
 
 
@@ -224,6 +225,19 @@ def test_lineage_is_told_to_git() -> None:
     assert recorded.images.removed == 2
 
 
+def test_verdict_is_told_to_git() -> None:
+    """A model that has ten images wrong which its base had right is not accepted, in both files and on the screen."""
+    store_images(test=[Plain("cat", 255, side) for side in range(8, 18)])
+    (paths.BASE / NONE).unlink()
+    save_model(paths.BASE, {"cat": 0.8, "dog": 0.2}, {"cat": 0.8, "dog": 0.2})
+    said = evaluate(params())
+    recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
+    assert (report()["accepted"], recorded.accepted) == (False, False)
+    assert report()["verdict"] == recorded.verdict
+    assert said.endswith(f"; not accepted: {recorded.verdict}")
+    assert recorded.verdict.endswith("recall of 'cat' fell from 100.0% to 0.0%")
+
+
 def test_confusion_has_a_row_for_each_image() -> None:
     """Each test image's class, and what it was taken for."""
     store_images(test=TEST)
@@ -279,6 +293,8 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     assert set((report()["change"] or {}).values()) == ({None} if with_base else set())
     nothing = {"accuracy": None, "support": 0, "base_accuracy": None}
     assert report()["slices"] == {"generation": {}, "new": nothing, "old": nothing}
+    no_base, no_images = "nothing to compare with: it has no base", "nothing to compare by: there are no test images"
+    assert (report()["accepted"], report()["verdict"]) == (True, no_images if with_base else no_base)
     assert CONFUSION.read_text() == "actual,predicted\n"
     assert PREDICTIONS.read_text() == ",".join(COLUMNS) + "\n"
 
