@@ -34,6 +34,11 @@ class Training(NamedTuple):
     accuracy: float | None
     """On the test images of then, None where there were none."""
 
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return f"generation {self.recorded.generation} ({self.commit[:7]})"
+
     def as_row(self) -> list[str]:
         """When, who, start, images, new, removed, steps, accuracy, base, model and commit, for people."""
         recorded, images = self.recorded, self.recorded.images
@@ -62,8 +67,19 @@ def is_shallow() -> bool:
     return git_text("rev-parse", "--is-shallow-repository") == "true"
 
 
-def trainings(revision: str = "HEAD") -> list[Training]:
-    """The trainings that `revision` tells of, newest first.
+def generations(revision: str | None = "HEAD") -> list[Training]:
+    """Each model that `revision` tells of, or any branch where that is None, oldest first.
+
+    A model that a merge, a revert or a cherry-pick recorded again is told of once, by the commit that was first.
+    """
+    first: dict[str, Training] = {}
+    for training in reversed(trainings(revision)):
+        first.setdefault(training.recorded.model, training)
+    return list(first.values())
+
+
+def trainings(revision: str | None = "HEAD") -> list[Training]:
+    """The trainings that `revision` tells of, or any branch where that is None, newest first.
 
     Raises:
         RecordError: there is no such revision, or no repository.
@@ -71,7 +87,7 @@ def trainings(revision: str = "HEAD") -> list[Training]:
     return [line.training for line in drawing(revision) if line.training is not None]
 
 
-def drawing(revision: str = "HEAD") -> list[Line]:
+def drawing(revision: str | None = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(
         "log",
@@ -79,8 +95,7 @@ def drawing(revision: str = "HEAD") -> list[Line]:
         "--parents",
         *SELECTION,
         f"--format={FORMAT}",
-        "--end-of-options",
-        revision,
+        *(["--all"] if revision is None else ["--end-of-options", revision]),
         "--",
         str(RECORDED),
     )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,39 @@ def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
     if files is None:
         raise MissingDataError(what, f"{oid} is recorded but nowhere to be had ({looked})", mend)
     return files
+
+
+def fetch_file(md5: str, *, what: str, mend: str) -> Path:
+    """Make sure that the single file of this MD5 is in DVC's cache, undamaged; returns where.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    repo = repository()
+    path, looked = _cached(repo, md5), ""
+    if not _is_sound(path):
+        path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+        looked = _pull_objects(repo, [md5])
+    if not _is_sound(path):
+        raise MissingDataError(what, f"{md5} is recorded but nowhere to be had ({looked})", mend)
+    return path
+
+
+def fetch_member(oid: str, name: str, *, what: str, mend: str) -> Path:
+    """Likewise the file `name` of the directory `oid`, without the others.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it, or the directory holds no such file.
+    """
+    repo, looked = repository(), ""
+    if listing(repo, oid) is None:
+        looked = _pull_listing(repo, oid)
+    entries = listing(repo, oid)
+    if entries is None:
+        raise MissingDataError(what, f"{oid} is recorded but nowhere to be had ({looked})", mend)
+    if name not in entries:
+        raise MissingDataError(what, f"there is no {name} in {oid}", mend)
+    return fetch_file(entries[name], what=what, mend=mend)
 
 
 def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
@@ -160,22 +194,40 @@ def _cached(repo: Repo, oid: str) -> Path:
 
 def _pull(repo: Repo, oid: str) -> str:
     """Pull the directory `oid` if any remote has it; returns where was looked, for an error's message."""
+    looked = _pull_listing(repo, oid)
+    entries = listing(repo, oid)
+    return _pull_objects(repo, entries.values()) if entries else looked
+
+
+def _pull_listing(repo: Repo, oid: str) -> str:
+    """Pull what the directory `oid` holds, not the files themselves; a directory's hash brings that alone."""
+    if listing(repo, oid) is None:
+        _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    return _pull_objects(repo, [oid])
+
+
+def _pull_objects(repo: Repo, oids: Iterable[str]) -> str:
+    """Pull what has the hashes `oids`; returns where was looked."""
     from dvc.config import NoRemoteError
     from dvc_data.hashfile.hash_info import HashInfo
 
     name = repo.config["core"].get("remote")
-    if listing(repo, oid) is None:
-        _cached(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
     try:
-        # A directory's hash brings its listing alone.
-        repo.cloud.pull([HashInfo("md5", oid)])
-        repo.cloud.pull([HashInfo("md5", md5) for md5 in (listing(repo, oid) or {}).values()])
+        repo.cloud.pull([HashInfo("md5", oid) for oid in oids])
     except NoRemoteError:
         return "looked in workspace and cache; no remote is set"
     except Exception as error:  # Every kind of remote has errors of its own.
         logger.debug("pull failed", exc_info=True)
         return f"looked in workspace and cache; remote {name!r}: {one_line(error)}"
     return f"looked in workspace, cache and remote {name!r}"
+
+
+def _is_sound(cached: Path) -> bool:
+    """Whether the file `cached` is there, and its bytes are those that its name says."""
+    if not cached.is_file():
+        return False
+    with cached.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == cached.parent.name + cached.name
 
 
 def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
