@@ -44,6 +44,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: in
             child.kill()
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
+            child.wait()  # After ^C, leaving `with` does not.
             raise
 
 

@@ -74,7 +74,7 @@ def _of(part: str, leaves: Leaves) -> Leaves:
 
 
 def _difference(then: Leaves, now: Leaves) -> Difference:
-    tensors = {name for name, leaf in (then | now).items() if isinstance(leaf, Tensor)}
+    tensors = {name for leaves in (then, now) for name, leaf in leaves.items() if isinstance(leaf, Tensor)}
     gaps = [gap for name in tensors if (gap := _gap(then.get(name), now.get(name))) is not None]
     values = changes(
         *({".".join(name): leaf for name, leaf in leaves.items() if name not in tensors} for leaves in (then, now))

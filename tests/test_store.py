@@ -323,3 +323,27 @@ def test_half_a_directory_is_not_put_back(oid: str) -> None:
     object_of(oid, "a").unlink()
     store.restore_outputs("train")
     assert not paths.MODEL.exists()
+
+
+@pytest.mark.parametrize("where", ["cache", "remote", "damaged cache"])
+def test_a_single_file(oid: str, where: str) -> None:
+    """One file of a directory comes without the others, from the cache if it is sound there, else from the remote."""
+    path, other = object_of(oid, "deep/b ü"), object_of(oid, "a")
+    if where == "remote":
+        shutil.rmtree(CACHE)
+    if where == "damaged cache":
+        damage(path)
+    found = store.fetch_member(oid, "deep/b ü", what="the model", mend=MEND)
+    assert (found.read_text(), found.resolve()) == (FILES["deep/b ü"], path.resolve())
+    assert other.exists() == (where != "remote")
+    assert store.fetch_file(path.parent.name + path.name, what="a file", mend=MEND) == found
+
+
+def test_a_single_file_that_is_nowhere(oid: str) -> None:
+    """What is in neither place, or not in the directory, is an error that says so."""
+    assert "there is no c in" in complaint(lambda: store.fetch_member(oid, "c", what="the model", mend=MEND))
+    assert UNKNOWN in complaint(lambda: store.fetch_member(UNKNOWN, "a", what="the model", mend=MEND))
+    assert UNKNOWN[:32] in complaint(lambda: store.fetch_file(UNKNOWN[:32], what="a file", mend=MEND))
+    forget_remote()
+    damage(object_of(oid, "a"))
+    assert "no remote is set" in complaint(lambda: store.fetch_member(oid, "a", what="the model", mend=MEND))
