@@ -344,6 +344,10 @@ def test_a_single_file_that_is_nowhere(oid: str) -> None:
     assert "there is no c in" in complaint(lambda: store.fetch_member(oid, "c", what="the model", mend=MEND))
     assert UNKNOWN in complaint(lambda: store.fetch_member(UNKNOWN, "a", what="the model", mend=MEND))
     assert UNKNOWN[:32] in complaint(lambda: store.fetch_file(UNKNOWN[:32], what="a file", mend=MEND))
+
+
+def test_a_single_file_that_is_damaged(oid: str) -> None:
+    """It is not taken, and without a remote that is an error."""
     forget_remote()
     damage(object_of(oid, "a"))
     assert "no remote is set" in complaint(lambda: store.fetch_member(oid, "a", what="the model", mend=MEND))
