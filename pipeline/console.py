@@ -12,7 +12,9 @@ def set_up_logging(name: str, *, verbose: bool) -> None:
     """Log warnings, or everything, in the name of `name`."""
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
     if not verbose:
-        logging.getLogger("dvc").setLevel(logging.ERROR)  # What it warns of, our own message says.
+        # What it warns of, our own message says. DVC sets the first level anew when it is imported, the second never.
+        for theirs in ("dvc", "dvc.data_cloud"):
+            logging.getLogger(theirs).setLevel(logging.ERROR)
     # At DEBUG these say more about themselves than about what is done here.
     for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -171,12 +171,12 @@ def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, 
     """Without cache and remote each generation has a line that says what is missing, and what to run."""
     clone = chain.clone(tmp_path / "clone")
     clone.dvc("remote", "modify", "storage", "url", str(tmp_path / "nothing"))
-    first, second, summary = run(clone, "--all", temporary=temporary, ok=False).out.splitlines()[-3:]
+    first, second, summary = run(clone, "--all", temporary=temporary, ok=False).out.splitlines()
     for number, said in enumerate((first, second), 1):
         assert re.match(rf"generation {number} \([0-9a-f]{{7}}\) not replayed: data/\S+ of generation {number} ", said)
         assert "dvc fetch --all-commits" in said
     assert summary == "0 of 2 generations reproduced, bit for bit"
-    said = run(clone, temporary=temporary, ok=False).out
+    (said,) = run(clone, temporary=temporary, ok=False).out.splitlines()
     assert said.startswith("pipeline: error: data/")
 
 
