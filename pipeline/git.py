@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.errors import RecordError, one_line
 
+PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
+
 
 def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
     """What `git ARGUMENTS` prints, given `given`.
@@ -19,7 +21,8 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
         raise RecordError("git", "is not installed", "install it") from None
     except subprocess.CalledProcessError as error:
         what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
-        raise RecordError("git", what, "run this in a clone of the project, with a commit") from None
+        mend = PARTIAL if "promisor remote" in what else "run this in a clone of the project, with a commit"
+        raise RecordError("git", what, mend) from None
 
 
 def git_text(*arguments: str) -> str:

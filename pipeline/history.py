@@ -50,6 +50,11 @@ class Training(NamedTuple):
         word = {True: "accepted", False: "refused", None: ""}[self.accepted]
         return f"{word} by hand" if self.judgement else word
 
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return f"generation {self.recorded.generation} ({self.commit[:7]})"
+
     def as_row(self) -> list[str]:
         """When, who, start, images, new, removed, steps, accuracy, standing, base, model and commit, for people."""
         recorded, images = self.recorded, self.recorded.images
@@ -90,8 +95,19 @@ def is_shallow() -> bool:
     return git_text("rev-parse", "--is-shallow-repository") == "true"
 
 
-def trainings(revision: str = "HEAD") -> list[Training]:
-    """The trainings that `revision` tells of, newest first.
+def generations(revision: str | None = "HEAD") -> list[Training]:
+    """Each model that `revision` tells of, or any branch where that is None, oldest first.
+
+    A model that a merge, a revert or a cherry-pick recorded again is told of once, by the commit that was first.
+    """
+    first: dict[str, Training] = {}
+    for training in reversed(trainings(revision)):
+        first.setdefault(training.recorded.model, training)
+    return list(first.values())
+
+
+def trainings(revision: str | None = "HEAD") -> list[Training]:
+    """The trainings that `revision` tells of, or any branch where that is None, newest first.
 
     Raises:
         RecordError: there is no such revision, or no repository.
@@ -129,7 +145,7 @@ def ancestors(base: str | None) -> list[Training]:
     return chain[::-1]
 
 
-def drawing(revision: str = "HEAD") -> list[Line]:
+def drawing(revision: str | None = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(
         "log",
@@ -137,8 +153,7 @@ def drawing(revision: str = "HEAD") -> list[Line]:
         "--parents",
         *SELECTION,
         f"--format={FORMAT}",
-        "--end-of-options",
-        revision,
+        *(["--all"] if revision is None else ["--end-of-options", revision]),
         "--",
         str(RECORDED),
     )

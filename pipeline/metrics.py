@@ -105,7 +105,7 @@ def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures
     def measured(column: str) -> list[Any]:
         if column not in predictions or not len(predictions):
             return [*([None] * len(names) for _ in range(3)), [0] * len(names)]
-        actual, predicted = (names.get_indexer(predictions[one]) for one in ("label", column))
+        actual, predicted = (names.get_indexer(pd.Index(predictions[one])) for one in ("label", column))
         found = precision_recall_fscore_support(actual, predicted, labels=np.arange(len(names)), zero_division=np.nan)
         return list(found)
 

@@ -30,12 +30,8 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
     """
     if not path.exists():
         return {}
-    content = read_yaml(path)
     try:
-        return {
-            name: StageRecord(deps=_hashes(stage.get("deps", [])), outs=_hashes(stage.get("outs", [])))
-            for name, stage in content["stages"].items()
-        }
+        return _stages(read_yaml(path))
     except (KeyError, TypeError, AttributeError):
         raise RecordError(path, "not a lock file of DVC's", mend(path)) from None
 
@@ -50,6 +46,18 @@ def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
         return str(read_yaml(version)["outs"][0]["md5"])
     except (LookupError, TypeError):
         raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
+
+
+def parse_record(content: bytes, where: str) -> dict[str, StageRecord]:
+    """The same of a dvc.lock that is no file here; `where` it is, Git can show.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    try:
+        return _stages(YAML(typ="safe").load(content))
+    except (YAMLError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        raise RecordError(where, "not a lock file of DVC's", f"see `git show {where}`") from None
 
 
 def read_yaml(version: Path | str) -> Any:
@@ -68,6 +76,13 @@ def read_yaml(version: Path | str) -> Any:
 def mend(path: Path) -> str:
     """What to do about a file of DVC's that cannot be read."""
     return f"run `git checkout {path}`, or end the merge that it is in"
+
+
+def _stages(content: Any) -> dict[str, StageRecord]:
+    return {
+        name: StageRecord(deps=_hashes(stage.get("deps", [])), outs=_hashes(stage.get("outs", [])))
+        for name, stage in content["stages"].items()
+    }
 
 
 def _hashes(entries: list[dict[str, Any]]) -> dict[str, str]:

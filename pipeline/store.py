@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+PUSH_FIRST = "run `dvc push` where it was committed, then this again"
+
+
 def repository() -> Repo:
     """The DVC repository of the working directory; opened once, since that takes a fifth of a second."""
     return _repository(Path.cwd())
@@ -59,7 +62,7 @@ def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
     return files
 
 
-def fetch_listing(oid: str, *, what: str) -> dict[str, str]:
+def fetch_listing(oid: str, *, what: str, mend: str = PUSH_FIRST) -> dict[str, str]:
     """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
 
     Raises:
@@ -71,15 +74,48 @@ def fetch_listing(oid: str, *, what: str) -> dict[str, str]:
         trouble = _pull_listing(repo, oid)
         entries = listing(repo, oid)
         if entries is None:
-            mend = "run `dvc push` where it was committed, then this again"
             raise _trouble(repo, oid, what, trouble) if trouble else _loss(repo, oid, what, mend)
     return entries
+
+
+def lacking(repo: Repo, oid: str) -> dict[str, str]:
+    """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
+    entries = listing(repo, oid) or {}
+    return {path: md5 for path, md5 in entries.items() if not _cached(repo, md5).exists()}
 
 
 def missing_files(oid: str) -> list[str] | None:
     """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
     repo = repository()
     return None if listing(repo, oid) is None else list(lacking(repo, oid))
+
+
+def fetch_file(md5: str, *, what: str, mend: str) -> Path:
+    """Make sure that the single file of this MD5 is in DVC's cache, undamaged; returns where.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    repo = repository()
+    path = _cached(repo, md5)
+    if not _is_sound(path):
+        path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+        trouble = remote.pull(repo, [md5])
+        if not _is_sound(path):
+            raise _trouble(repo, md5, what, trouble) if trouble else _loss(repo, md5, what, mend)
+    return path
+
+
+def fetch_member(oid: str, name: str, *, what: str, mend: str) -> Path:
+    """Likewise the file `name` of the directory `oid`, without the others.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it, or the directory holds no such file.
+    """
+    entries = fetch_listing(oid, what=what, mend=mend)
+    if name not in entries:
+        raise MissingDataError(what, f"there is no {name} in {oid}", mend)
+    return fetch_file(entries[name], what=what, mend=mend)
 
 
 def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
@@ -113,18 +149,11 @@ def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
     Raises:
         MissingDataError: no undamaged copy is to be had.
     """
-    repo = repository()
-    cached = _cached(repo, md5)
-    for path in (nearby, cached):
-        content = _content(path, md5)
-        if content is not None:
+    if nearby.is_file():
+        content = nearby.read_bytes()
+        if hashlib.md5(content).hexdigest() == md5:
             return content
-    cached.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
-    trouble = remote.pull(repo, [md5])
-    content = _content(cached, md5)
-    if content is None:
-        raise _trouble(repo, md5, what, trouble) if trouble else _loss(repo, md5, what, mend)
-    return content
+    return fetch_file(md5, what=what, mend=mend).read_bytes()
 
 
 def checkout(stage: str, path: Path, *, mend: str) -> None:
@@ -206,15 +235,6 @@ def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
 
 
-def _content(path: Path, md5: str) -> bytes | None:
-    """The bytes of the file `path`, if it is there and `md5` is their hash."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    return content if hashlib.md5(content).hexdigest() == md5 else None
-
-
 def _pull(repo: Repo, oid: str) -> str:
     """Pull what the cache lacks of the directory `oid`; returns what went wrong, if anything did."""
     # A directory's hash brings its listing alone.
@@ -227,12 +247,6 @@ def _pull_listing(repo: Repo, oid: str) -> str:
     return remote.pull(repo, [oid])
 
 
-def lacking(repo: Repo, oid: str) -> dict[str, str]:
-    """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
-    entries = listing(repo, oid) or {}
-    return {path: md5 for path, md5 in entries.items() if not _cached(repo, md5).exists()}
-
-
 def _trouble(repo: Repo, oid: str, what: str, trouble: str) -> MissingDataError:
     said = f"{oid} is recorded, but cannot be pulled from remote {remote.default_remote(repo)!r}: {trouble}"
     return MissingDataError(what, said, "run `dvc repro` again when it can be")
@@ -243,6 +257,14 @@ def _loss(repo: Repo, oid: str, what: str, mend: str) -> MissingDataError:
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
     lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
     return MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
+
+
+def _is_sound(cached: Path) -> bool:
+    """Whether the file `cached` is there, and its bytes are those that its name says."""
+    if not cached.is_file():
+        return False
+    with cached.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == cached.parent.name + cached.name
 
 
 def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import cli, paths
 from pipeline.errors import RecordError
-from pipeline.history import ancestors, drawing, trainings
+from pipeline.history import ancestors, drawing, generations, trainings
 from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
 
 Capture = pytest.CaptureFixture[str]
@@ -231,3 +231,16 @@ def test_ancestors() -> None:
     assert ancestors("b.dir") == before
     assert [one.recorded.model for one in ancestors("c.dir")] == ["a.dir", "b.dir", "c.dir"]
     assert ancestors(None) == ancestors("unknown.dir") == []
+
+
+def test_generations() -> None:
+    """Each model once, oldest first, by the commit that was first; of one branch, or of all."""
+    first = train("a.dir")
+    second = train("b.dir", "a.dir", 2)
+    git("revert", "--no-edit", "HEAD")
+    git("checkout", "--quiet", "-b", "other", first)
+    third = train("c.dir", "a.dir", 2)
+    assert [one.commit for one in generations("main")] == [first, second]
+    assert [one.commit for one in generations()] == [first, third]
+    assert {one.commit for one in generations(None)} == {first, second, third}
+    assert generations(None)[0].name == f"generation 1 ({first[:7]})"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RecordError
-from pipeline.record import StageRecord, read_record
+from pipeline.record import StageRecord, parse_record, read_record
 
 LOCK = """\
 schema: '2.0'
@@ -121,3 +121,16 @@ def test_any_damage_is_an_error_or_none(
         return
     for stage in record.values():
         assert all(isinstance(text, str) for pair in (stage.deps | stage.outs).items() for text in pair)
+
+
+@pytest.mark.parametrize("text", [LOCK, CONFLICT, "", "- a\n", "stages: [train]\n", "\udcff"])
+def test_content_is_read_as_a_file_is(tmp_path: Path, text: str) -> None:
+    """What Git has of a lock file is read, or refused, as the file would be."""
+    path = lock(tmp_path, text)
+    try:
+        expected = read_record(path)
+    except RecordError:
+        with pytest.raises(RecordError, match=r"see `git show abc:dvc\.lock`"):
+            parse_record(path.read_bytes(), "abc:dvc.lock")
+    else:
+        assert parse_record(path.read_bytes(), "abc:dvc.lock") == expected

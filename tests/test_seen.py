@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CheckpointError
 from pipeline.lineage import ImageCounts
-from pipeline.seen import NOTHING, SEEN, Seen, read_seen, write_seen
+from pipeline.seen import NOTHING, SEEN, Seen, find_seen, read_seen, write_seen
 
 A, B, C, D, E = (letter * 32 for letter in "abcde")
 ids = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -147,3 +147,16 @@ def test_pickles_are_not_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / SEEN, ids=objects, labels=objects, classes=objects)
     with pytest.raises(CheckpointError):
         read_seen(tmp_path)
+
+
+@given(st.dictionaries(ids, names, max_size=20), st.sets(ids, max_size=20), st.data())
+def test_find(
+    tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], earlier: set[str], data: st.DataObject
+) -> None:
+    """What begins with some digits is found with its label, whether it was seen last or before."""
+    earlier -= set(labels)
+    folder = tmp_path_factory.getbasetemp()
+    write_seen(Seen(labels=pd.Series(labels, dtype=str), earlier=pd.Index(sorted(earlier), dtype=str)), folder)
+    known: dict[str, str | None] = {**dict.fromkeys(earlier), **labels}
+    start = data.draw(st.sampled_from([*sorted(known), "0" * 32]))[: data.draw(st.integers(0, 32))]
+    assert find_seen(folder / SEEN, start) == {one: known[one] for one in known if one.startswith(start)}

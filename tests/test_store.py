@@ -390,3 +390,31 @@ def test_file_that_is_nowhere(oid: str) -> None:
     md5 = hashlib.md5(FILES["a"].encode()).hexdigest()
     said = complaint(lambda: read(md5))
     assert said.startswith(f"the file: {md5} is recorded but nowhere to be had (looked in workspace, cache and remote")
+
+
+@pytest.mark.parametrize("where", ["cache", "remote", "damaged cache"])
+def test_a_single_file(oid: str, where: str) -> None:
+    """One file of a directory comes without the others, from the cache if it is sound there, else from the remote."""
+    path, other = object_of(oid, "deep/b ü"), object_of(oid, "a")
+    if where == "remote":
+        shutil.rmtree(CACHE)
+    if where == "damaged cache":
+        damage(path)
+    found = store.fetch_member(oid, "deep/b ü", what="the model", mend=MEND)
+    assert (found.read_text(), found.resolve()) == (FILES["deep/b ü"], path.resolve())
+    assert other.exists() == (where != "remote")
+    assert store.fetch_file(path.parent.name + path.name, what="a file", mend=MEND) == found
+
+
+def test_a_single_file_that_is_nowhere(oid: str) -> None:
+    """What is in neither place, or not in the directory, is an error that says so."""
+    assert "there is no c in" in complaint(lambda: store.fetch_member(oid, "c", what="the model", mend=MEND))
+    assert UNKNOWN in complaint(lambda: store.fetch_member(UNKNOWN, "a", what="the model", mend=MEND))
+    assert UNKNOWN[:32] in complaint(lambda: store.fetch_file(UNKNOWN[:32], what="a file", mend=MEND))
+
+
+def test_a_single_file_that_is_damaged(oid: str) -> None:
+    """It is not taken, and without a remote that is an error."""
+    forget_remote()
+    damage(object_of(oid, "a"))
+    assert "no remote is set" in complaint(lambda: store.fetch_member(oid, "a", what="the model", mend=MEND))

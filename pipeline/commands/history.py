@@ -1,4 +1,4 @@
-"""What has been trained, as Git's history tells it: `pipeline log`."""
+"""What has been trained, as Git's history tells it: `pipeline log`, `replay`, `trace`."""
 
 import argparse
 import json
@@ -16,10 +16,18 @@ def register(command: Register) -> None:
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--graph", action="store_true", help="draw branches and merges")
     how.add_argument("--json", action="store_true", help="print all that is recorded, for programs")
+    sub = command(_replay, "train a recorded generation again, in a temporary folder, and compare the models")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="the newest that it tells of")
+    which.add_argument("--all", action="store_true", help="every generation of HEAD's history, oldest first")
+    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
+    sub = command(_trace, "tell which generations, of any branch, have seen an image")
+    sub.add_argument("image", metavar="IMAGE|ID", help="a file, an id or its beginning, or a source in index.parquet")
+    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
 
 
 def _log(args: argparse.Namespace) -> int:
-    from pipeline.history import drawing, is_shallow
+    from pipeline.history import drawing
 
     lines = drawing(args.revision)
     trained = [line.training for line in lines if line.training is not None]
@@ -52,6 +60,53 @@ def _log(args: argparse.Namespace) -> int:
         print_table([header, *rows])
     else:
         print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
-    if is_shallow():
-        print("pipeline: this clone is shallow; `git fetch --unshallow` brings the rest", file=sys.stderr)
+    _warn_if_shallow()
     return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    shallow = _warn_if_shallow()
+    from pipeline.replay import newest, replay, replay_all
+
+    # Where our own lines are to be read, by people or programs, training speaks on the other stream.
+    stdout = sys.stderr.fileno() if args.all or args.json else None
+    outcomes = []
+    for outcome in replay_all("HEAD", stdout=stdout) if args.all else [replay(newest(args.revision), stdout=stdout)]:
+        outcomes.append(outcome)
+        if not args.json:
+            print(shown(str(outcome)), flush=True)
+    reproduced = sum(outcome.reproduced for outcome in outcomes)
+    if args.json:
+        print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2, ensure_ascii=False))
+    elif args.all:
+        print(f"{reproduced} of {len(outcomes)} generations reproduced, bit for bit")
+    return 0 if reproduced == len(outcomes) and not (args.all and shallow) else 1
+
+
+def _trace(args: argparse.Namespace) -> int:
+    shallow = _warn_if_shallow()
+    from pipeline.tracing import advice, trace
+
+    found = trace(args.image)
+    troubles = [one.trouble for one in found.sightings if one.trouble]
+    if args.json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print(shown(str(found)))
+        told = [list(map(shown, one.as_row())) for one in found.sightings if one.how != "unseen"]
+        if told:
+            print_table([["", "when", "how", "label", "held out", "model", "commit"], *told])
+        if said := advice(found):
+            print(shown(said))
+    for trouble in troubles:
+        print(f"pipeline: {shown(trouble)}", file=sys.stderr)
+    return 1 if shallow or troubles else 0
+
+
+def _warn_if_shallow() -> bool:
+    from pipeline.history import is_shallow
+
+    shallow = is_shallow()
+    if shallow:
+        print("pipeline: this clone is shallow; `git fetch --unshallow` brings the rest", file=sys.stderr)
+    return shallow
