@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.outside import Spot
     from pipeline.trained import Trained
 
+EXPORT = paths.DATA / "export" / "model.onnx"
 Usable = Iterable[tuple[str, "list[Guess]"]]
 
 
@@ -29,6 +30,9 @@ def register(command: Register) -> None:
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print a JSON array, for programs")
     how.add_argument("--csv", action="store_true", help="print CSV, for programs")
+    _add_model(sub)
+    sub = command(_export, "write a trained model as an ONNX file, with a model card beside it")
+    sub.add_argument("--output", type=Path, default=EXPORT, metavar="FILE", help=f"{EXPORT} if not given")
     _add_model(sub)
 
 
@@ -67,6 +71,24 @@ def _predict(args: argparse.Namespace) -> int:
     for name, (reason, detail) in refused:
         print(f"pipeline: {shown(name)}: {reason} ({shown(detail)})", file=sys.stderr)
     return 1 if refused else 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from pipeline.card import gather, write_card
+    from pipeline.export import export
+    from pipeline.params import read_params
+    from pipeline.trained import require
+
+    params = read_params()
+    require(args.model)
+    facts = gather(args.model, params)
+    done = export(args.model, args.output, params)
+    print(
+        f"exported {shown(str(args.output))}, {done.size / 2**20:.1f} MiB: "
+        f"checked on {done.images} images, largest difference {done.difference:.0e}"
+    )
+    print(f"model card: {shown(str(write_card(facts, args.output)))}")
+    return 0
 
 
 def _usable(told: Iterable["Answer"], refused: list[tuple[str, "Refusal"]]) -> Usable:
