@@ -112,14 +112,15 @@ def _json(usable: Usable) -> Iterator[str]:
 
 
 class _Echo:
-    """Gives back what is written to it."""
+    """Gives back the line that is written to it."""
 
     def write(self, text: str) -> str:
-        return text
+        return text.removesuffix("\r\n")
 
 
 def _csv(usable: Usable, top: int) -> Iterator[str]:
-    write = csv.writer(_Echo(), lineterminator="").writerow
+    # What ends a line decides what is quoted inside of it: a name may hold either character.
+    write = csv.writer(_Echo(), lineterminator="\r\n").writerow
     further = (f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "confidence"))
     yield write(["file", "class", "confidence", *further])
     for name, guesses in usable:
