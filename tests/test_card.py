@@ -20,9 +20,10 @@ from PIL import Image
 from stored import Plain, store_images
 
 from pipeline import cli, paths, store
-from pipeline.card import CARD, LICENCE, UNKNOWN, Facts, card, escaped, gather, write_card
+from pipeline.card import CARD, LICENCE, UNKNOWN, card, escaped, write_card
 from pipeline.console import shown
 from pipeline.errors import RecordError
+from pipeline.known import Facts, gather
 from pipeline.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import read_params
 

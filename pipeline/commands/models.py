@@ -74,8 +74,9 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from pipeline.card import gather, write_card
+    from pipeline.card import write_card
     from pipeline.export import export
+    from pipeline.known import gather
     from pipeline.params import read_params
     from pipeline.trained import require
 
