@@ -1,10 +1,11 @@
 """`pipeline`: what DVC does not do itself."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import acceptance, history, images, team, watch
+from pipeline.commands import acceptance, history, images, models, team, watch
 from pipeline.console import complain, set_up_logging
 
 
@@ -18,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pipeline: interrupted; every file is as it was, or as it should be", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # Of `| head`, say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
+        return 1
     except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
         complain("pipeline", error, f"pipeline {args.command} -v")
         return 1
@@ -28,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
         prog="pipeline",
-        description="Puts images into data/raw and out of it, trains when they come, tells of models and judges them.",
+        description="Puts images into data/raw, trains when they come, tells of models, judges them, puts them to use.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -38,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history, acceptance, team, watch):
+    for theme in (images, history, acceptance, models, team, watch):
         theme.register(command)
     return parser

@@ -5,7 +5,7 @@ import hashlib
 import os
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
@@ -69,11 +69,19 @@ class KnownIds:
         return index < len(self) and self[index] == key
 
 
-def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: int) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order.
+# Makes something else of a picture's bytes.
+Finish = Callable[[Picture], Picture]
+Job = tuple[KnownIds, Ingest, Finish | None]
+
+
+def decode(
+    places: Iterable[Place], known: KnownIds, params: Ingest, workers: int, finish: Finish | None = None
+) -> Iterator[Outcome]:
+    """What became of each of `places`, in their order; `finish` is done to every picture where it was decoded.
 
     Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
     """
+    job: Job = (known, params, finish)
     workers = workers or os.cpu_count() or 1
     batches = _batched(iter(places))
     first = next(batches, None)
@@ -83,7 +91,7 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
     if second is None:
         workers = 1  # For a few images, starting more takes longer than decoding.
     batches = chain(filter(None, [first, second]), batches)
-    pool = _pool(workers, known, params)
+    pool = _pool(workers, job)
     waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
     try:
         while True:
@@ -95,10 +103,10 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
             try:
                 done = outcomes.result()
             except BrokenExecutor:
-                pool = _pool(workers, known, params)
+                pool = _pool(workers, job)
                 again = [batch for batch, _ in waiting]
                 waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
-                yield from _decode_apart(batch, known, params)
+                yield from _decode_apart(batch, job)
                 continue
             if rest := batch[len(done) :]:
                 waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
@@ -107,16 +115,16 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
         pool.shutdown(wait=False, kill_workers=True)
 
 
-def _pool(workers: int, known: KnownIds, params: Ingest) -> "ProcessPoolExecutor":
+def _pool(workers: int, job: Job) -> "ProcessPoolExecutor":
     from loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=(known, params))
+    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=job)
 
 
-def _decode_apart(places: list[Place], known: KnownIds, params: Ingest) -> Iterator[Outcome]:
+def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
     """Decode each of `places` in a process of its own, since one of them has just killed its process."""
     for place in places:
-        with _pool(1, known, params) as pool:
+        with _pool(1, job) as pool:
             try:
                 yield from pool.submit(_decode_batch, [place]).result()
             except BrokenExecutor:
@@ -133,11 +141,12 @@ def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:
 # In each process: what does not change from batch to batch.
 _known: KnownIds
 _params: Ingest
+_finish: Finish | None
 
 
-def _set_up(known: KnownIds, params: Ingest) -> None:
-    global _known, _params
-    _known, _params = known, params
+def _set_up(known: KnownIds, params: Ingest, finish: Finish | None = None) -> None:
+    global _known, _params, _finish
+    _known, _params, _finish = known, params, finish
 
 
 def _decode_batch(places: list[Place]) -> list[Outcome]:
@@ -159,7 +168,8 @@ def _decode_one(place: Place) -> Outcome:
     image_id = hashlib.md5(raw).hexdigest()
     if image_id in _known:
         return Outcome(place, image_id, None)
-    return Outcome(place, image_id, make_uniform(raw, _params, one_at_a_time=_one_at_a_time()))
+    result = make_uniform(raw, _params, one_at_a_time=_one_at_a_time())
+    return Outcome(place, image_id, _finish(result) if _finish and isinstance(result, Picture) else result)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ TreeringError
 ├── MergeError        two sides of a merge do not agree
 ├── ImagesError       the images cannot be used: none, too few, too many refused
 ├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
-└── TrainingError     training cannot go on
+├── TrainingError     training cannot go on
+└── ExportError       a model cannot be exported, or what came of it is not the model
 """
 
 
@@ -52,3 +53,7 @@ class CheckpointError(TreeringError):
 
 class TrainingError(TreeringError):
     """Training cannot go on."""
+
+
+class ExportError(TreeringError):
+    """A model cannot be exported, or what came of it is not the model."""

@@ -3,7 +3,7 @@
 DVC rewrites it only when a stage succeeds, so while a stage runs it still holds the run before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from pipeline.errors import RecordError, one_line
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """The hashes of one stage's last successful run, by path. A directory's hash ends in `.dir`."""
+    """A stage's last successful run: hashes by path, of which a directory's ends in `.dir`, and parameters by name."""
 
     deps: dict[str, str]
     outs: dict[str, str]
+    params: dict[str, Any] = field(default_factory=dict)
+    """As dvc.yaml lists them: a whole section, or a key of one with dots in its name."""
 
 
 def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
@@ -32,7 +34,7 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
         return {}
     try:
         return _stages(read_yaml(path))
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise RecordError(path, "not a lock file of DVC's", mend(path)) from None
 
 
@@ -80,7 +82,11 @@ def mend(path: Path) -> str:
 
 def _stages(content: Any) -> dict[str, StageRecord]:
     return {
-        name: StageRecord(deps=_hashes(stage.get("deps", [])), outs=_hashes(stage.get("outs", [])))
+        name: StageRecord(
+            deps=_hashes(stage.get("deps", [])),
+            outs=_hashes(stage.get("outs", [])),
+            params=dict(stage.get("params", {}).get(paths.PARAMS.as_posix(), {})),
+        )
         for name, stage in content["stages"].items()
     }
 

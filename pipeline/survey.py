@@ -1,6 +1,5 @@
 """What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,14 +9,13 @@ from unicodedata import normalize
 
 from tqdm import tqdm
 
-from pipeline.archives import is_archive, is_unsafe, printable
-from pipeline.catalogue import list_archive
+from pipeline.archives import is_unsafe
 from pipeline.decoding import KnownIds, Place, decode
 from pipeline.errors import ImagesError
 from pipeline.images import Refusal
-from pipeline.labels import LABELS, Labels, is_system_file, label_of, source_of
+from pipeline.labels import LABELS, Labels, is_system_file, label_of
+from pipeline.outside import find
 from pipeline.params import Params
-from pipeline.sources import SYSTEM
 from pipeline.stock import Stock
 
 OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
@@ -111,49 +109,13 @@ def _checked(label: str) -> str:
 
 
 def _find(top: Path, label: str | None) -> Iterator[Found]:
-    if not os.path.lexists(top):
-        raise ImagesError(top, "no such file or folder", "check the path")
     labels = Labels.read(top / LABELS) if top.is_dir() else Labels([])
-    for file in _files(top):
-        inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
-        if inside == LABELS and file != top:
-            continue
-        for place, unreadable in _places(file):
-            own = label if label is not None else labels.of(inside, place.member)
-            refusal = unreadable or _refusal(own)
-            yield Found(place, source_of(printable(str(file)), place.member), own or "", refusal)
+    for spot in find(top):
+        own = label if label is not None else labels.of(spot.inside, spot.place.member)
+        yield Found(spot.place, spot.name, own or "", spot.refusal or _refusal(own))
 
 
 def _refusal(label: str | None) -> Refusal | None:
     if label is None:
         return OUTSIDE
     return None if is_label(label) else UNSAFE
-
-
-def _places(file: Path) -> Iterator[tuple[Place, Refusal | None]]:
-    place = Place(str(file.absolute()))
-    if is_system_file(file.name):
-        yield place, SYSTEM
-    elif not file.is_file():  # A pipe would be waited for.
-        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file")
-    elif is_archive(file.name):
-        for member in list_archive(file):
-            yield Place(place.path, member.name, member.position), member.refusal
-    else:
-        yield place, None
-
-
-def _files(top: Path) -> Iterator[Path]:
-    """The files in `top`, sorted folder by folder, or `top` itself; links are followed, but not in circles."""
-    if not top.is_dir():
-        yield top
-        return
-    seen: set[str] = set()
-    for folder, below, files in os.walk(top, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        below.sort()
-        yield from (Path(folder, name) for name in sorted(files))

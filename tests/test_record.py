@@ -49,10 +49,12 @@ def lock(folder: Path, text: str) -> Path:
 
 
 def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
-    """Dependencies and outputs of each stage are found by their path."""
+    """Dependencies and outputs of each stage are found by their path, its parameters by their name."""
     assert read_record(lock(tmp_path, LOCK)) == {
         "train": StageRecord(
-            deps={"data/base": "1" * 32 + ".dir", "pipeline/train.py": "2" * 32}, outs={"data/model": "3" * 32 + ".dir"}
+            deps={"data/base": "1" * 32 + ".dir", "pipeline/train.py": "2" * 32},
+            outs={"data/model": "3" * 32 + ".dir"},
+            params={"train.lr": 1e-3},
         ),
         "nothing": StageRecord(deps={}, outs={}),
     }

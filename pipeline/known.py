@@ -1,0 +1,96 @@
+"""What is recorded of a model: in its folder, in data/report, and in Git's history."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths, store
+from pipeline.checkpoint import read_checkpoint, spec_of
+from pipeline.errors import RecordError
+from pipeline.history import Training, trainings
+from pipeline.lineage import Lineage, read_lineage, read_recorded
+from pipeline.model import Spec
+from pipeline.params import Ingest, Params
+from pipeline.preprocessing import recorded_ingest
+from pipeline.seen import read_seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is recorded of a model."""
+
+    oid: str
+    """The hash that dvc.lock records for it."""
+    spec: Spec
+    ingest: Ingest
+    lineage: Lineage
+    images: Mapping[str, int]
+    """How many images of each class it was last trained on."""
+    earlier: int
+    """How many more its bases were trained on."""
+    metrics: Mapping[str, Any] | None
+    """What metrics.json says, where it speaks of this model."""
+    left_out: int | None
+    """Near-duplicates left out of validation and test, where that is recorded of this model."""
+    refused: int | None
+    """Files of data/raw that could not be used, likewise."""
+    ancestors: Sequence[Training]
+    """Its base, the base's base and so on, as far as Git's history tells."""
+
+
+def gather(model: Path, params: Params) -> Facts:
+    """What is recorded of the model in the folder `model`.
+
+    Raises:
+        CheckpointError: it is damaged.
+        RecordError: what is recorded cannot be read.
+    """
+    spec = spec_of(read_checkpoint(model), model)
+    oid, lineage, seen = store.directory_hash(model) or "", read_lineage(model), read_seen(model)
+    recorded = read_recorded()
+    is_current = recorded is not None and recorded.model == oid
+    counts = seen.labels.value_counts()
+    return Facts(
+        oid=oid,
+        spec=spec,
+        ingest=recorded_ingest(params, mode=spec.mode),
+        lineage=lineage,
+        images={name: int(counts.get(name, 0)) for name in spec.classes},
+        earlier=len(seen.earlier),
+        metrics=_metrics() if is_current else None,
+        left_out=_lines(paths.MANIFEST / "leaks.csv") if is_current else None,
+        refused=_lines(paths.IMAGES / "refused.csv") if is_current else None,
+        ancestors=_ancestors(lineage.base),
+    )
+
+
+def _metrics() -> Mapping[str, Any] | None:
+    try:
+        metrics: Mapping[str, Any] = json.loads(paths.METRICS.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise RecordError(paths.METRICS, "not JSON", "run `dvc repro`, or end the merge that it is in") from None
+    return metrics
+
+
+def _lines(path: Path) -> int | None:
+    if not path.exists():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def _ancestors(base: str | None) -> list[Training]:
+    try:
+        known = {one.recorded.model: one for one in reversed(trainings())} if base else {}
+    except RecordError:
+        return []  # No repository, or no commit yet.
+    chain: list[Training] = []
+    while base in known:
+        chain.append(known.pop(base))
+        base = chain[-1].recorded.base
+    return chain
