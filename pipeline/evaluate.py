@@ -21,12 +21,12 @@ from pipeline.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import Params
 from pipeline.publish import write_text
 from pipeline.stack import in_batches
-from pipeline.stage import main
+from pipeline.stage import Done, main
 
 CONFUSION = paths.REPORT / "confusion.csv"
 
 
-def evaluate(params: Params) -> str:
+def evaluate(params: Params) -> Done:
     """Measure data/model, and data/base where it holds a model, on the test split; returns the figures."""
     test = read_manifest("test")
     predictions = predict(paths.MODEL, test, params)
@@ -41,11 +41,10 @@ def evaluate(params: Params) -> str:
     confusion = pd.DataFrame({"actual": test["label"], "predicted": predictions.idxmax(axis="columns")})
     write_text(CONFUSION, confusion.to_csv(index=False, lineterminator="\n"))
     if not len(test):
-        return "no test images yet, so nothing is measured"
+        return Done("no test images yet, so nothing is measured", 0)
     change = f", the base {base['accuracy']:.1%}" if base else ""
-    return (
-        f"accuracy {metrics['accuracy']:.1%}{change} on {len(test):,} test images; macro F1 {metrics['macro_f1']:.3f}"
-    )
+    figures = f"accuracy {metrics['accuracy']:.1%}{change} on {len(test):,} test images"
+    return Done(f"{figures}; macro F1 {metrics['macro_f1']:.3f}", len(test) * (1 + has_base))
 
 
 def predict(model: Path, manifest: pd.DataFrame, params: Params) -> pd.DataFrame:

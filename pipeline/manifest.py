@@ -22,14 +22,14 @@ from pipeline.params import Params
 from pipeline.publish import put
 from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.splits import NAMES, splits_of
-from pipeline.stage import main
+from pipeline.stage import Done, main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
 FILES = (*MANIFESTS.values(), LEAKS, CHANGES, MERGED)
 
 
-def manifest(params: Params) -> str:
+def manifest(params: Params) -> Done:
     """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
     images = index.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "source", "key", "descriptor"]).sort_by("id")
     split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
@@ -64,7 +64,7 @@ def manifest(params: Params) -> str:
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
-    return sentence
+    return Done(sentence, len(images))
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:

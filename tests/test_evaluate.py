@@ -112,7 +112,7 @@ def put_base() -> None:
 def test_hand_worked_case() -> None:
     """Of five images three are right; of the classes the two that are ever predicted have an F1 of 2/3, emus 0."""
     store_images(test=TEST)
-    said = evaluate(params())
+    said = evaluate(params()).said
     assert report() == {
         "accuracy": pytest.approx(3 / 5),
         "macro_f1": pytest.approx(4 / 9),
@@ -144,7 +144,7 @@ def test_base_is_measured_beside_the_model() -> None:
     """On the same images, with its own classes: one that it does not know is always wrong, at the greatest loss."""
     store_images(test=TEST)
     put_base()
-    said = evaluate(params())
+    said = evaluate(params()).said
     # White images are a tie, which the first of its classes wins. For emus log loss takes the smallest number.
     smallest = torch.finfo(torch.float64).eps
     assert report()["base"] == {
@@ -185,7 +185,7 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     store_images(train=TEST)
     if with_base:
         put_base()
-    assert evaluate(params()) == "no test images yet, so nothing is measured"
+    assert evaluate(params()).said == "no test images yet, so nothing is measured"
     assert report() == {**EMPTY, "validation": 0.875, "base": EMPTY if with_base else None}
     assert CONFUSION.read_text() == "actual,predicted\n"
 
