@@ -134,6 +134,26 @@ def known_directory_hash(path: Path) -> str | None:
     return _directory_hash(path, repository().cache.local)
 
 
+def is_at_hand(oid: str, *, nearby: Path) -> bool:
+    """Whether the directory `oid` is to be had without a remote: `nearby` in the workspace, or in the cache."""
+    return known_directory_hash(nearby) == oid or _cached_files(repository(), oid) is not None
+
+
+def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:
+    """The hash of the directory `path` as it is now, and the MD5 of each file in it that DVC does not ignore.
+
+    Files that DVC has hashed before, and that bear no sign of a change since, are not read.
+    """
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.fs.local import localfs
+
+    repo = repository()
+    _, _, tree = build(repo.cache.local, str(path.resolve()), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    assert isinstance(tree, Tree)
+    return str(tree.oid), {entry["relpath"]: entry["md5"] for entry in tree.as_list()}
+
+
 def _directory_hash(path: Path, odb: HashFileDB) -> str | None:
     from dvc_data.hashfile.build import build
     from dvc_objects.fs.local import localfs
