@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import history, images
+from pipeline.commands import history, images, status
 from pipeline.console import complain, set_up_logging
 
 
@@ -37,6 +37,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history):
+    for theme in (images, history, status):
         theme.register(command)
     return parser

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import math
 import os
 from bisect import bisect_left
 from collections import deque
@@ -12,6 +13,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import gettempdir
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import archives, paths
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 # Larger files are refused unread: no image is that large, and archives can claim any size.
 MAX_FILE = 160 * 2**20
 BATCH = 32
+# Where time is limited, less is lost with the batch that comes too late.
+SMALL_BATCH = 8
 # A batch ends early when its results take more than this; the rest of it is a batch of its own then.
 MAX_RESULTS = 8 * 2**20
 LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
@@ -69,13 +73,15 @@ class KnownIds:
         return index < len(self) and self[index] == key
 
 
-def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: int) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order.
+def decode(
+    places: Iterable[Place], known: KnownIds, params: Ingest, workers: int, *, deadline: float = math.inf
+) -> Iterator[Outcome]:
+    """What became of each of `places`, in their order; of the first ones only, if the clock comes to `deadline`.
 
     Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
     """
     workers = workers or os.cpu_count() or 1
-    batches = _batched(iter(places))
+    batches = _batched(iter(places), BATCH if deadline == math.inf else SMALL_BATCH)
     first = next(batches, None)
     if first is None:
         return
@@ -93,8 +99,12 @@ def decode(places: Iterable[Place], known: KnownIds, params: Ingest, workers: in
                 return
             batch, outcomes = waiting.popleft()
             try:
-                done = outcomes.result()
+                done = outcomes.result(None if deadline == math.inf else max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                return
             except BrokenExecutor:
+                if deadline < math.inf:
+                    return  # Which of them it was takes long to find out.
                 pool = _pool(workers, known, params)
                 again = [batch for batch, _ in waiting]
                 waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
@@ -125,8 +135,8 @@ def _decode_apart(places: list[Place], known: KnownIds, params: Ingest) -> Itera
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
 
-def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:
-    while batch := list(islice(places, BATCH)):
+def _batched(places: Iterator[Place], size: int) -> Iterator[list[Place]]:
+    while batch := list(islice(places, size)):
         yield batch
 
 

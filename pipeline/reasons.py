@@ -44,6 +44,8 @@ class Standing:
     """Why it would run even if no stage before it did, or made anything new."""
     after: list[str]
     """The stages whose outputs it reads."""
+    outs: list[str]
+    """What it makes."""
 
 
 def standings(raw: str) -> list[Standing]:
@@ -68,6 +70,7 @@ def standings(raw: str) -> list[Standing]:
                     name=name,
                     reasons=list(_reasons(stage, raw)) if name in recorded else [Reason("", NOT_YET)],
                     after=[stages[before] for before in graph.successors(stage) if stages[before]],
+                    outs=[out.def_path for out in stage.outs],
                 )
                 for stage, name in stages.items()
                 if name

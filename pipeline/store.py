@@ -134,9 +134,15 @@ def known_directory_hash(path: Path) -> str | None:
     return _directory_hash(path, repository().cache.local)
 
 
-def is_at_hand(oid: str, *, nearby: Path) -> bool:
-    """Whether the directory `oid` is to be had without a remote: `nearby` in the workspace, or in the cache."""
-    return known_directory_hash(nearby) == oid or _cached_files(repository(), oid) is not None
+def is_cached(oid: str) -> bool:
+    """Whether all of the directory `oid` is in DVC's cache."""
+    return _cached_files(repository(), oid) is not None
+
+
+def hash_of_files(files: dict[str, bytes]) -> str:
+    """The hash that DVC gives a directory of these `files`, their bytes by name."""
+    listed = [{"md5": hashlib.md5(content).hexdigest(), "relpath": name} for name, content in sorted(files.items())]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:

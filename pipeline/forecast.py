@@ -1,0 +1,212 @@
+"""What `dvc repro` would do and why, before it does it: `pipeline status`. Nothing is written."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import index, paths, store
+from pipeline.arrivals import Arrivals, Likely, look
+from pipeline.collection import Collection
+from pipeline.durations import pace
+from pipeline.errors import RecordError
+from pipeline.git import unfinished
+from pipeline.params import Params
+from pipeline.raw import RawFile
+from pipeline.reasons import RAW, Reason, Standing, standings
+from pipeline.record import StageRecord, read_record, read_yaml
+from pipeline.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
+
+# Seconds for looking at new images, the start of what looks included.
+LOOK = 0.7
+ANEW = "all images are made anew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What becomes of a stage."""
+
+    stage: str
+    runs: Likely
+    why: list[str]
+    amount: int | None = None
+    """Images or steps that it will work on; None where that is not known."""
+    seconds: float | None = None
+    """How long that is likely to take; None where nothing like it was run before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What `dvc repro` would do."""
+
+    steps: list[Step]
+    """The stages in their order."""
+    arrivals: Arrivals | None
+    """What changed in data/raw, None where nothing did, or where it cannot be told."""
+    start: Start | None
+    """What training starts from, None where it does not run."""
+    going_on: tuple[int, int] | None
+    """Where an interrupted training goes on: at which step of how many."""
+    remarks: list[str]
+    """What else is worth knowing."""
+
+
+def forecast(params: Params) -> Forecast:
+    """What `dvc repro` would do now.
+
+    Raises:
+        RecordError: it would fail at once, because a merge left its marks in dvc.lock, say.
+    """
+    record = read_record()
+    _check()
+    raw, listing = store.workspace_listing(paths.RAW)
+    ingested = record.get("ingest")
+    before = ingested.deps.get(RAW) if ingested else None
+    can_look = raw != before and (index.INDEX.exists() or ingested is None)
+    with ThreadPoolExecutor(1) as aside:
+        known = (store.listing(store.repository(), before) if before and can_look else None) or {}
+        files = [RawFile(path, md5) for path, md5 in sorted(listing.items())]
+        looking = aside.submit(look, files, known, params, LOOK) if can_look else None
+        stages = standings(raw)
+        arrivals = looking.result() if looking else None
+    steps = _steps(stages, arrivals, params)
+    runs = {step.stage: step.runs for step in steps}
+    start = None
+    if runs.get("train", "no") != "no":
+        change = arrivals.changes_training != "no" if arrivals else _makes_anew(steps)
+        start = start_of(record, params, manifest_runs=runs.get("manifest") != "no", images_change=change)
+    amounts = _amounts(steps, arrivals, start, params)
+    going_on = None
+    if start and runs["manifest"] == "no" and (saved := step_to_go_on_at(params)) and amounts["train"]:
+        done = saved - (steps_before() if start.oid else 0)
+        going_on, amounts["train"] = (done, amounts["train"]), amounts["train"] - done
+    timed = [_timed(step, amounts.get(step.stage), params) for step in steps]
+    remarks = _remarks(raw, record, can_look=can_look, changed=raw != before)
+    return Forecast(steps=timed, arrivals=arrivals, start=start, going_on=going_on, remarks=remarks)
+
+
+def _check() -> None:
+    """See that `dvc repro` can begin."""
+    if not paths.PIPELINE.exists():
+        raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
+    read_yaml(paths.PIPELINE)
+    if paths.RAW_DVC.exists():
+        read_yaml(paths.RAW_DVC)
+        if not paths.RAW.is_dir():
+            raise RecordError(paths.RAW, "not here", f"run `dvc pull {paths.RAW_DVC}`")
+    elif not paths.RAW.is_dir():
+        raise RecordError(paths.RAW, "no images yet", f"put some there, then run `dvc add {paths.RAW}` once")
+    else:
+        raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
+
+
+def _steps(stages: Iterable[Standing], arrivals: Arrivals | None, params: Params) -> list[Step]:
+    steps: dict[str, Step] = {}
+    made: dict[str, list[str]] = {}
+    for stage in stages:
+        active = [name for name in stage.after if steps[name].runs != "no"]
+        outs = [out for name in active for out in made[name]]
+        # What a stage before it will make is not what it is now.
+        own = [reason for reason in stage.reasons if reason.about not in outs]
+        runs, why = _verdict(stage.name, own, [steps[name] for name in active], arrivals, params)
+        steps[stage.name] = Step(stage=stage.name, runs=runs, why=why)
+        made[stage.name] = stage.outs
+    return list(steps.values())
+
+
+def _verdict(
+    name: str, own: list[Reason], active: list[Step], arrivals: Arrivals | None, params: Params
+) -> tuple[Likely, list[str]]:
+    """Whether a stage runs, and why; `active` are the stages before it that do, or may."""
+    runs, why = _follows(name, active, arrivals) if active else ("no", [])
+    if name == "ingest" and own and Collection.read(["id"]).recipe != _recipe(params) and index.INDEX.exists():
+        why = [ANEW]
+    if own:
+        texts = [reason.text for reason in own]
+        return "yes", texts + [text for text in why if runs == "yes" or text == ANEW]
+    return runs, why
+
+
+def _follows(name: str, active: list[Step], arrivals: Arrivals | None) -> tuple[Likely, list[str]]:
+    """What the stages before it make of a stage that would not run by itself."""
+    last = active[-1]
+    if any(ANEW in step.why for step in active):
+        return "yes", [ANEW]
+    if last.stage == "ingest" and arrivals:
+        if arrivals.changes_images != "no":
+            return arrivals.changes_images, [f"{arrivals}"]
+        return ("yes", ["the same images, listed otherwise"]) if arrivals.rewrites else ("no", [])
+    if name in ("train", "evaluate") and arrivals and _only_by_images(active):
+        likely = arrivals.changes_training if name == "train" else arrivals.changes_images
+        return likely, [f"{arrivals}"] if likely != "no" else []
+    if last.stage == "train" and last.runs == "yes" and not all(_is_code(text) for text in last.why):
+        return "yes", ["another model"]
+    return "maybe", [f"if {last.stage} makes something else"]
+
+
+def _only_by_images(active: list[Step]) -> bool:
+    """Whether nothing but images made these stages run, so that what becomes of them decides."""
+    words = ("images", "the same")
+    return all(any(word in text for word in words) for step in active for text in step.why)
+
+
+def _is_code(text: str) -> bool:
+    return text.startswith("pipeline/")
+
+
+def _makes_anew(steps: Iterable[Step]) -> bool:
+    return any(ANEW in step.why for step in steps)
+
+
+def _recipe(params: Params) -> str:
+    from pipeline.recipe import recipe_of
+
+    return recipe_of(params.ingest)
+
+
+def _amounts(
+    steps: Iterable[Step], arrivals: Arrivals | None, start: Start | None, params: Params
+) -> dict[str, int | None]:
+    """How many images or steps each stage will work on, as far as that can be told."""
+    split = params.manifest.split
+    had = Collection.read(["id"]).table.num_rows
+    images = arrivals.images if arrivals else had
+    unread = arrivals.found if arrivals else 0
+    more, new = images - had, (arrivals.new + arrivals.found - arrivals.looked_at) if arrivals else 0
+    train_share = 1 - split.val - split.test
+    train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
+    test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
+    warm = start is not None and start.oid is not None
+    return {
+        "ingest": images if _makes_anew(steps) else unread,
+        "manifest": images,
+        "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
+        "evaluate": test * (1 + warm) if images else None,
+    }
+
+
+def _lines(path: Path, otherwise: float) -> int:
+    """How many images a manifest has."""
+    try:
+        return max(path.read_bytes().count(b"\n") - 1, 0)
+    except OSError:
+        return round(otherwise)
+
+
+def _timed(step: Step, amount: int | None, params: Params) -> Step:
+    known = pace(step.stage, params) if step.runs != "no" and amount is not None else None
+    seconds = known.seconds(amount) if known and amount is not None else None
+    return Step(stage=step.stage, runs=step.runs, why=step.why, amount=amount, seconds=seconds)
+
+
+def _remarks(raw: str, record: Mapping[str, StageRecord], *, can_look: bool, changed: bool) -> list[str]:
+    remarks = []
+    if what := unfinished():
+        remarks.append(f"a {what} is in progress in Git: end it before you train")
+    if changed and not can_look:
+        remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
+    tracked = read_yaml(paths.RAW_DVC)["outs"][0].get("md5")
+    ingested = record.get("ingest")
+    if ingested and not changed and tracked != raw:
+        remarks.append(f"{paths.RAW} is not what {paths.RAW_DVC} says: after a `git pull`, run `dvc checkout` first")
+    return remarks
