@@ -1,37 +1,34 @@
 """What `dvc repro` would do and why, before it does it: `pipeline status`. Nothing is written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import index, paths, store
-from pipeline.arrivals import Arrivals, Likely, look
+from pipeline.arrivals import Arrivals, look
 from pipeline.collection import Collection
 from pipeline.durations import pace
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.params import Params
 from pipeline.raw import RawFile
-from pipeline.reasons import RAW, Reason, Standing, standings
+from pipeline.reasons import RAW, standings
 from pipeline.record import StageRecord, read_record, read_yaml
 from pipeline.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
+from pipeline.steps import Step, steps_of
 
 # Seconds for looking at new images, the start of what looks included.
 LOOK = 0.7
-ANEW = "all images are made anew"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """What becomes of a stage."""
+class Expected(Step):
+    """What becomes of a stage, and how long it will take."""
 
-    stage: str
-    runs: Likely
-    why: list[str]
-    amount: int | None = None
+    amount: int | None
     """Images or steps that it will work on; None where that is not known."""
-    seconds: float | None = None
+    seconds: float | None
     """How long that is likely to take; None where nothing like it was run before."""
 
 
@@ -39,7 +36,7 @@ class Step:
 class Forecast:
     """What `dvc repro` would do."""
 
-    steps: list[Step]
+    steps: list[Expected]
     """The stages in their order."""
     arrivals: Arrivals | None
     """What changed in data/raw, None where nothing did, or where it cannot be told."""
@@ -69,13 +66,15 @@ def forecast(params: Params) -> Forecast:
         looking = aside.submit(look, files, known, params, LOOK) if can_look else None
         stages = standings(raw)
         arrivals = looking.result() if looking else None
-    steps = _steps(stages, arrivals, params)
+    ingest_runs = any(stage.name == "ingest" and stage.reasons for stage in stages)
+    anew = ingest_runs and _makes_anew(record, params)
+    steps = steps_of(stages, arrivals, anew=anew)
     runs = {step.stage: step.runs for step in steps}
     start = None
     if runs.get("train", "no") != "no":
-        change = arrivals.changes_training != "no" if arrivals else _makes_anew(steps)
+        change = anew or (arrivals is not None and arrivals.changes_training != "no")
         start = start_of(record, params, manifest_runs=runs.get("manifest") != "no", images_change=change)
-    amounts = _amounts(steps, arrivals, start, params)
+    amounts = _amounts(arrivals, start, params, anew=anew)
     going_on = None
     if start and runs["manifest"] == "no" and (saved := step_to_go_on_at(params)) and amounts["train"]:
         done = saved - (steps_before() if start.oid else 0)
@@ -100,73 +99,14 @@ def _check() -> None:
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
 
 
-def _steps(stages: Iterable[Standing], arrivals: Arrivals | None, params: Params) -> list[Step]:
-    steps: dict[str, Step] = {}
-    made: dict[str, list[str]] = {}
-    for stage in stages:
-        active = [name for name in stage.after if steps[name].runs != "no"]
-        outs = [out for name in active for out in made[name]]
-        # What a stage before it will make is not what it is now.
-        own = [reason for reason in stage.reasons if reason.about not in outs]
-        runs, why = _verdict(stage.name, own, [steps[name] for name in active], arrivals, params)
-        steps[stage.name] = Step(stage=stage.name, runs=runs, why=why)
-        made[stage.name] = stage.outs
-    return list(steps.values())
-
-
-def _verdict(
-    name: str, own: list[Reason], active: list[Step], arrivals: Arrivals | None, params: Params
-) -> tuple[Likely, list[str]]:
-    """Whether a stage runs, and why; `active` are the stages before it that do, or may."""
-    runs, why = _follows(name, active, arrivals) if active else ("no", [])
-    if name == "ingest" and own and Collection.read(["id"]).recipe != _recipe(params) and index.INDEX.exists():
-        why = [ANEW]
-    if own:
-        texts = [reason.text for reason in own]
-        return "yes", texts + [text for text in why if runs == "yes" or text == ANEW]
-    return runs, why
-
-
-def _follows(name: str, active: list[Step], arrivals: Arrivals | None) -> tuple[Likely, list[str]]:
-    """What the stages before it make of a stage that would not run by itself."""
-    last = active[-1]
-    if any(ANEW in step.why for step in active):
-        return "yes", [ANEW]
-    if last.stage == "ingest" and arrivals:
-        if arrivals.changes_images != "no":
-            return arrivals.changes_images, [f"{arrivals}"]
-        return ("yes", ["the same images, listed otherwise"]) if arrivals.rewrites else ("no", [])
-    if name in ("train", "evaluate") and arrivals and _only_by_images(active):
-        likely = arrivals.changes_training if name == "train" else arrivals.changes_images
-        return likely, [f"{arrivals}"] if likely != "no" else []
-    if last.stage == "train" and last.runs == "yes" and not all(_is_code(text) for text in last.why):
-        return "yes", ["another model"]
-    return "maybe", [f"if {last.stage} makes something else"]
-
-
-def _only_by_images(active: list[Step]) -> bool:
-    """Whether nothing but images made these stages run, so that what becomes of them decides."""
-    words = ("images", "the same")
-    return all(any(word in text for word in words) for step in active for text in step.why)
-
-
-def _is_code(text: str) -> bool:
-    return text.startswith("pipeline/")
-
-
-def _makes_anew(steps: Iterable[Step]) -> bool:
-    return any(ANEW in step.why for step in steps)
-
-
-def _recipe(params: Params) -> str:
+def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
+    """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
     from pipeline.recipe import recipe_of
 
-    return recipe_of(params.ingest)
+    return "ingest" in record and index.INDEX.exists() and Collection.read(["id"]).recipe != recipe_of(params.ingest)
 
 
-def _amounts(
-    steps: Iterable[Step], arrivals: Arrivals | None, start: Start | None, params: Params
-) -> dict[str, int | None]:
+def _amounts(arrivals: Arrivals | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that can be told."""
     split = params.manifest.split
     had = Collection.read(["id"]).table.num_rows
@@ -178,7 +118,7 @@ def _amounts(
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and start.oid is not None
     return {
-        "ingest": images if _makes_anew(steps) else unread,
+        "ingest": images if anew else unread,
         "manifest": images,
         "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
         "evaluate": test * (1 + warm) if images else None,
@@ -193,10 +133,10 @@ def _lines(path: Path, otherwise: float) -> int:
         return round(otherwise)
 
 
-def _timed(step: Step, amount: int | None, params: Params) -> Step:
+def _timed(step: Step, amount: int | None, params: Params) -> Expected:
     known = pace(step.stage, params) if step.runs != "no" and amount is not None else None
     seconds = known.seconds(amount) if known and amount is not None else None
-    return Step(stage=step.stage, runs=step.runs, why=step.why, amount=amount, seconds=seconds)
+    return Expected(**vars(step), amount=amount, seconds=seconds)
 
 
 def _remarks(raw: str, record: Mapping[str, StageRecord], *, can_look: bool, changed: bool) -> list[str]:

@@ -13,7 +13,7 @@ from pipeline.errors import TreeringError
 
 if TYPE_CHECKING:
     from pipeline.arrivals import Arrivals
-    from pipeline.forecast import Forecast, Step
+    from pipeline.forecast import Expected, Forecast
     from pipeline.start import Start
 
 # Reasons that are told of each stage.
@@ -105,7 +105,7 @@ def _base(start: "Start") -> str:
     return ", ".join(parts)
 
 
-def _time(steps: Iterable["Step"]) -> str:
+def _time(steps: Iterable["Expected"]) -> str:
     known = {step.stage: step.seconds for step in steps if step.seconds is not None}
     unknown = ", ".join(step.stage for step in steps if step.seconds is None)
     if not known:
