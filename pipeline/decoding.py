@@ -29,6 +29,8 @@ MAX_FILE = 160 * 2**20
 BATCH = 32
 # Where time is limited, less is lost with the batch that comes too late.
 SMALL_BATCH = 8
+# How many times as long the first batch may take, for which a process has to start.
+STARTING = 6
 # A batch ends early when its results take more than this; the rest of it is a batch of its own then.
 MAX_RESULTS = 8 * 2**20
 LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
@@ -74,14 +76,14 @@ class KnownIds:
 
 
 def decode(
-    places: Iterable[Place], known: KnownIds, params: Ingest, workers: int, *, deadline: float = math.inf
+    places: Iterable[Place], known: KnownIds, params: Ingest, workers: int, *, seconds: float = math.inf
 ) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order; of the first ones only, if the clock comes to `deadline`.
+    """What became of each of `places`, in their order; only of what is done `seconds` after the first few are.
 
     Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
     """
     workers = workers or os.cpu_count() or 1
-    batches = _batched(iter(places), BATCH if deadline == math.inf else SMALL_BATCH)
+    batches = _batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH)
     first = next(batches, None)
     if first is None:
         return
@@ -90,6 +92,7 @@ def decode(
         workers = 1  # For a few images, starting more takes longer than decoding.
     batches = chain(filter(None, [first, second]), batches)
     pool = _pool(workers, known, params)
+    deadline = monotonic() + STARTING * seconds
     waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
     try:
         while True:
@@ -99,11 +102,11 @@ def decode(
                 return
             batch, outcomes = waiting.popleft()
             try:
-                done = outcomes.result(None if deadline == math.inf else max(0.0, deadline - monotonic()))
+                done = outcomes.result(None if seconds == math.inf else max(0.0, deadline - monotonic()))
             except TimeoutError:
                 return
             except BrokenExecutor:
-                if deadline < math.inf:
+                if seconds < math.inf:
                     return  # Which of them it was takes long to find out.
                 pool = _pool(workers, known, params)
                 again = [batch for batch, _ in waiting]
@@ -112,6 +115,7 @@ def decode(
                 continue
             if rest := batch[len(done) :]:
                 waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
+            deadline = min(deadline, monotonic() + seconds)
             yield from done
     finally:
         pool.shutdown(wait=False, kill_workers=True)

@@ -73,7 +73,7 @@ def _images(arrivals: "Arrivals") -> str:
     counts = [
         (arrivals.new, "new"),
         (sum(arrivals.refused.values()), f"refused ({kinds})"),
-        (arrivals.copies, "copies"),
+        (arrivals.copies, "copies" if arrivals.copies > 1 else "copy"),
         (arrivals.moved, "moved"),
         (arrivals.removed, "removed at most" if arrivals.is_partial else "removed"),
         (arrivals.relabelled, "relabelled"),
