@@ -64,8 +64,12 @@ class Arrivals:
             "removed": self.removed,
             "relabelled": self.relabelled,
         }
-        told = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
-        return told + " images" if told else "the same images"
+        counted = [(what, count) for what, count in parts.items() if count]
+        if not counted:
+            return "the same images"
+        (first, many), *others = counted
+        told = [f"{many:,} image{'s' if many > 1 else ''} {first}", *(f"{count:,} {what}" for what, count in others)]
+        return ", ".join(told)
 
     @property
     def changed(self) -> int:
@@ -106,12 +110,12 @@ class _Seen:
 
 
 def look(files: list[RawFile], before: Mapping[str, str], params: Params, seconds: float) -> Arrivals:
-    """Compare `files`, those of data/raw, with what ingest had, looking at new ones for at most `seconds`.
+    """Compare `files`, those of data/raw, with what ingest had, looking at new ones for about `seconds`.
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
     had = Collection.read(["id", "label", "source", "key"])
-    seen = _see(files, had, params, monotonic() + seconds)
+    seen = _see(files, had, params, seconds)
     images, refused = _resolve(seen.places)
     old = _images(had)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
@@ -141,15 +145,15 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     )
 
 
-def _see(files: list[RawFile], had: Collection, params: Params, deadline: float) -> _Seen:
-    """Look at what was never read, until `deadline`."""
-    contents, unopened = _list_archives(files, had.contents, deadline)
+def _see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> _Seen:
+    """Look at what was never read, for about `seconds`."""
+    contents, unopened = _list_archives(files, had.contents, monotonic() + seconds)
     known = {*had.ids.to_pylist(), *had.disputed}
     places = list(sources(files, contents, Labels.read(), had.unusable, {}))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     workers = params.compute.workers
     outcomes = list(
-        decode((source.place for source in unread), KnownIds(known), params.ingest, workers, deadline=deadline)
+        decode((source.place for source in unread), KnownIds(known), params.ingest, workers, seconds=seconds)
     )
     keys = {one.id: one.result.shows.key for one in outcomes if one.id and isinstance(one.result, Picture)}
     seen = [source for source in places if source.refusal is not None or source.id in known]

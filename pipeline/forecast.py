@@ -18,8 +18,8 @@ from pipeline.record import StageRecord, read_record, read_yaml
 from pipeline.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
 from pipeline.steps import Step, steps_of
 
-# Seconds for looking at new images, the start of what looks included.
-LOOK = 0.7
+# Seconds for looking at new images, once what looks has started.
+LOOK = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def forecast(params: Params) -> Forecast:
     runs = {step.stage: step.runs for step in steps}
     start = None
     if runs.get("train", "no") != "no":
-        change = anew or (arrivals is not None and arrivals.changes_training != "no")
+        change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=runs.get("manifest") != "no", images_change=change)
     amounts = _amounts(arrivals, start, params, anew=anew)
     going_on = None

@@ -1,7 +1,7 @@
 """What the next training starts from, foretold by the rules of base.py; nothing is written."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import paths, store
@@ -26,6 +26,8 @@ class Start:
     """Of the base, where that is known."""
     accuracy: float | None = None
     """Of the base on the test images of then, where that is known."""
+    is_kept: bool = False
+    """Whether the recorded model started from it, too."""
     is_at_hand: bool = True
     """Whether it is in the workspace or in the cache, and not only on the remote."""
 
@@ -36,10 +38,12 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
     if params.train.start == "cold":
         return Start(oid=None, reason=WANTED)
     if not manifest_runs and manifest is not None:
-        return _described(manifest.outs[BASE])
-    if train is None:
+        oid = manifest.outs[BASE]
+    elif train is not None:
+        oid = train.outs[MODEL] if images_change else train.deps[BASE]
+    else:
         return Start(oid=None, reason=FIRST)
-    return _described(train.outs[MODEL] if images_change else train.deps[BASE])
+    return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
 
 
 def step_to_go_on_at(params: Params) -> int | None:

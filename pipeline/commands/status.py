@@ -81,7 +81,7 @@ def _images(arrivals: "Arrivals") -> str:
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     if arrivals.looked_at < arrivals.found:
-        looked = f"{arrivals.found:,} files not seen before, {arrivals.looked_at:,} of them looked at"
+        looked = f"{arrivals.found:,} not read before, {arrivals.looked_at:,} of them looked at"
         return f"{looked}: {told}" if told else looked
     return told or "the same"
 
@@ -95,8 +95,8 @@ def _base(start: "Start") -> str:
     from pipeline.base import short
 
     if start.oid is None:
-        return f"none: {start.reason}"
-    parts = [short(start.oid)]
+        return "none, as for the model before" if start.is_kept else f"none: {start.reason}"
+    parts = [f"{short(start.oid)}, as for the model before" if start.is_kept else short(start.oid)]
     if start.generation is not None:
         parts.append(f"generation {start.generation}")
     if start.accuracy is not None:
