@@ -12,7 +12,7 @@ from pipeline.durations import pace
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.params import Params
-from pipeline.raw import RawFile
+from pipeline.raw import RawFile, tracked_hash
 from pipeline.reasons import RAW, standings
 from pipeline.record import StageRecord, read_record, read_yaml
 from pipeline.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
@@ -74,7 +74,7 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=runs.get("manifest") != "no", images_change=change)
-    amounts = _amounts(arrivals, start, params, anew=anew)
+    amounts = _amounts(arrivals, start, params, anew=anew) if any(step.runs != "no" for step in steps) else {}
     going_on = None
     if start and runs["manifest"] == "no" and (saved := step_to_go_on_at(params)) and amounts["train"]:
         done = saved - (steps_before() if start.oid else 0)
@@ -90,7 +90,7 @@ def _check() -> None:
         raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
     read_yaml(paths.PIPELINE)
     if paths.RAW_DVC.exists():
-        read_yaml(paths.RAW_DVC)
+        tracked_hash()
         if not paths.RAW.is_dir():
             raise RecordError(paths.RAW, "not here", f"run `dvc pull {paths.RAW_DVC}`")
     elif not paths.RAW.is_dir():
@@ -109,7 +109,7 @@ def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
 def _amounts(arrivals: Arrivals | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that can be told."""
     split = params.manifest.split
-    had = Collection.read(["id"]).table.num_rows
+    had = index.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
     unread = arrivals.found if arrivals else 0
     more, new = images - had, (arrivals.new + arrivals.found - arrivals.looked_at) if arrivals else 0
@@ -145,8 +145,6 @@ def _remarks(raw: str, record: Mapping[str, StageRecord], *, can_look: bool, cha
         remarks.append(f"a {what} is in progress in Git: end it before you train")
     if changed and not can_look:
         remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
-    tracked = read_yaml(paths.RAW_DVC)["outs"][0].get("md5")
-    ingested = record.get("ingest")
-    if ingested and not changed and tracked != raw:
+    if "ingest" in record and not changed and tracked_hash() != raw:
         remarks.append(f"{paths.RAW} is not what {paths.RAW_DVC} says: after a `git pull`, run `dvc checkout` first")
     return remarks

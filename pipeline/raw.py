@@ -32,16 +32,25 @@ def raw_files() -> list[RawFile]:
     """
     if not paths.RAW_DVC.exists():
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
-    content = read_yaml(paths.RAW_DVC)
-    try:
-        oid = content["outs"][0]["md5"]
-    except (LookupError, TypeError):
-        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
+    oid = tracked_hash()
     entries = store.listing(store.repository(), oid)
     if entries is None:
         what = f"its listing {oid} is not in DVC's cache"
         raise RecordError(paths.RAW_DVC, what, f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit")
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
+
+
+def tracked_hash() -> str:
+    """The hash that data/raw.dvc has for data/raw.
+
+    Raises:
+        RecordError: it has none.
+    """
+    content = read_yaml(paths.RAW_DVC)
+    try:
+        return str(content["outs"][0]["md5"])
+    except (LookupError, TypeError):
+        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
 
 
 def linked_folders() -> list[str]:
