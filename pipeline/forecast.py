@@ -57,31 +57,43 @@ def forecast(params: Params) -> Forecast:
     record = read_record()
     _check()
     raw, listing = store.workspace_listing(paths.RAW)
-    ingested = record.get("ingest")
-    before = ingested.deps.get(RAW) if ingested else None
-    can_look = raw != before and (index.INDEX.exists() or ingested is None)
-    with ThreadPoolExecutor(1) as aside:
-        known = (store.listing(store.repository(), before) if before and can_look else None) or {}
-        files = [RawFile(path, md5) for path, md5 in sorted(listing.items())]
-        looking = aside.submit(look, files, known, params, LOOK) if can_look else None
+    before = record["ingest"].deps.get(RAW) if "ingest" in record else None
+    can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
+    with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
+        looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = standings(raw)
         arrivals = looking.result() if looking else None
-    ingest_runs = any(stage.name == "ingest" and stage.reasons for stage in stages)
-    anew = ingest_runs and _makes_anew(record, params)
+    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and _makes_anew(record, params)
     steps = steps_of(stages, arrivals, anew=anew)
     runs = {step.stage: step.runs for step in steps}
+    manifest_runs = runs.get("manifest", "no") != "no"
     start = None
     if runs.get("train", "no") != "no":
         change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
-        start = start_of(record, params, manifest_runs=runs.get("manifest") != "no", images_change=change)
-    amounts = _amounts(arrivals, start, params, anew=anew) if any(step.runs != "no" for step in steps) else {}
-    going_on = None
-    if start and runs["manifest"] == "no" and (saved := step_to_go_on_at(params)) and amounts["train"]:
-        done = saved - (steps_before() if start.oid else 0)
-        going_on, amounts["train"] = (done, amounts["train"]), amounts["train"] - done
-    timed = [_timed(step, amounts.get(step.stage), params) for step in steps]
-    remarks = _remarks(raw, record, can_look=can_look, changed=raw != before)
-    return Forecast(steps=timed, arrivals=arrivals, start=start, going_on=going_on, remarks=remarks)
+        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
+    amounts = _amounts(arrivals, start, params, anew=anew) if set(runs.values()) != {"no"} else {}
+    going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
+    if going_on is not None:
+        amounts["train"] = going_on[1] - going_on[0]
+    return Forecast(
+        steps=[_timed(step, amounts.get(step.stage), params) for step in steps],
+        arrivals=arrivals,
+        start=start,
+        going_on=going_on,
+        remarks=_remarks(raw, record, can_look=can_look, changed=raw != before),
+    )
+
+
+def _look(listing: Mapping[str, str], before: str | None, params: Params) -> Arrivals:
+    """What `listing`, that of data/raw as it is, brings since it had the hash `before`."""
+    known = store.listing(store.repository(), before) if before else None
+    return look([RawFile(path, md5) for path, md5 in sorted(listing.items())], known or {}, params, LOOK)
+
+
+def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int] | None:
+    """Where an interrupted training of so many `steps` goes on, None where there is none."""
+    saved = step_to_go_on_at(params) if steps else None
+    return None if saved is None or not steps else (saved - (steps_before() if start.oid else 0), steps)
 
 
 def _check() -> None:
