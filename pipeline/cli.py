@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import acceptance, history, images, models, team, watch
+from pipeline.commands import acceptance, history, images, models, status, team, watch
 from pipeline.console import complain, set_up_logging
 
 
@@ -42,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history, acceptance, models, team, watch):
+    for theme in (images, status, watch, team, history, acceptance, models):
         theme.register(command)
     return parser

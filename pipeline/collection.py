@@ -39,9 +39,9 @@ class Collection(NamedTuple):
     """Everything else, by source."""
 
     @classmethod
-    def read(cls) -> Self:
-        """What data/images says now; nothing where it is missing."""
-        table = index.read_table(index.INDEX, index.SCHEMA)
+    def read(cls, columns: list[str] | None = None) -> Self:
+        """What data/images says now, with these `columns` of the index or all; nothing where it is missing."""
+        table = index.read_table(index.INDEX, index.SCHEMA, columns)
         return cls(table, read_catalogue(), _read_refused())
 
     @property

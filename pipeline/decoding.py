@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import math
 import os
 from bisect import bisect_left
 from collections import deque
@@ -12,6 +13,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import gettempdir
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import archives, paths
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 # Larger files are refused unread: no image is that large, and archives can claim any size.
 MAX_FILE = 160 * 2**20
 BATCH = 32
+# Where time is limited, less is lost with the batch that comes too late.
+SMALL_BATCH = 8
+# How many times as long the first batch may take, for which a process has to start.
+STARTING = 6
 # A batch ends early when its results take more than this; the rest of it is a batch of its own then.
 MAX_RESULTS = 8 * 2**20
 LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
@@ -71,19 +77,25 @@ class KnownIds:
 
 # Makes something else of a picture's bytes.
 Finish = Callable[[Picture], Picture]
-Job = tuple[KnownIds, Ingest, Finish | None]
 
 
-def decode(
-    places: Iterable[Place], known: KnownIds, params: Ingest, workers: int, finish: Finish | None = None
-) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order; `finish` is done to every picture where it was decoded.
+class Job(NamedTuple):
+    """What does not change from image to image."""
+
+    known: KnownIds
+    """The images that are read, but not decoded."""
+    params: Ingest
+    finish: Finish | None = None
+    """Is done to every picture where it was decoded."""
+
+
+def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf) -> Iterator[Outcome]:
+    """What became of each of `places`, in their order; only of what is done `seconds` after the first few are.
 
     Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
     """
-    job: Job = (known, params, finish)
     workers = workers or os.cpu_count() or 1
-    batches = _batched(iter(places))
+    batches = _batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH)
     first = next(batches, None)
     if first is None:
         return
@@ -92,6 +104,7 @@ def decode(
         workers = 1  # For a few images, starting more takes longer than decoding.
     batches = chain(filter(None, [first, second]), batches)
     pool = _pool(workers, job)
+    deadline = monotonic() + STARTING * seconds
     waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
     try:
         while True:
@@ -101,8 +114,12 @@ def decode(
                 return
             batch, outcomes = waiting.popleft()
             try:
-                done = outcomes.result()
+                done = outcomes.result(None if seconds == math.inf else max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                return
             except BrokenExecutor:
+                if seconds < math.inf:
+                    return  # Which of them it was takes long to find out.
                 pool = _pool(workers, job)
                 again = [batch for batch, _ in waiting]
                 waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
@@ -110,6 +127,7 @@ def decode(
                 continue
             if rest := batch[len(done) :]:
                 waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
+            deadline = min(deadline, monotonic() + seconds)
             yield from done
     finally:
         pool.shutdown(wait=False, kill_workers=True)
@@ -118,7 +136,7 @@ def decode(
 def _pool(workers: int, job: Job) -> "ProcessPoolExecutor":
     from loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=job)
+    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=(job,))
 
 
 def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
@@ -133,20 +151,18 @@ def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
 
-def _batched(places: Iterator[Place]) -> Iterator[list[Place]]:
-    while batch := list(islice(places, BATCH)):
+def _batched(places: Iterator[Place], size: int) -> Iterator[list[Place]]:
+    while batch := list(islice(places, size)):
         yield batch
 
 
 # In each process: what does not change from batch to batch.
-_known: KnownIds
-_params: Ingest
-_finish: Finish | None
+_job: Job
 
 
-def _set_up(known: KnownIds, params: Ingest, finish: Finish | None = None) -> None:
-    global _known, _params, _finish
-    _known, _params, _finish = known, params, finish
+def _set_up(job: Job) -> None:
+    global _job  # noqa: PLW0603 (a process has one)
+    _job = job
 
 
 def _decode_batch(places: list[Place]) -> list[Outcome]:
@@ -166,10 +182,10 @@ def _decode_one(place: Place) -> Outcome:
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
     image_id = hashlib.md5(raw).hexdigest()
-    if image_id in _known:
+    if image_id in _job.known:
         return Outcome(place, image_id, None)
-    result = make_uniform(raw, _params, one_at_a_time=_one_at_a_time())
-    return Outcome(place, image_id, _finish(result) if _finish and isinstance(result, Picture) else result)
+    result = make_uniform(raw, _job.params, one_at_a_time=_one_at_a_time())
+    return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
 
 
 @contextmanager

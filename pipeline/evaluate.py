@@ -20,7 +20,7 @@ from pipeline.prediction import predict
 from pipeline.publish import write_text
 from pipeline.report import write_report
 from pipeline.slices import read_slices
-from pipeline.stage import main
+from pipeline.stage import Done, main
 from pipeline.transfer import over_generations
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -28,7 +28,7 @@ PREDICTIONS = paths.REPORT / "predictions.csv"
 COLUMNS = ["id", "label", "predicted", "confidence", "base_predicted", "base_confidence"]
 
 
-def evaluate(params: Params) -> str:
+def evaluate(params: Params) -> Done:
     """Measure data/model, and data/base where it holds a model, on the test split; returns the figures."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
@@ -41,7 +41,7 @@ def evaluate(params: Params) -> str:
     recorded = Recorded.model_validate(facts)
     _write(predictions, metrics, recorded)
     write_report(predictions, metrics, recorded, params)
-    return _sentence(metrics)
+    return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
 
 
 def _side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:

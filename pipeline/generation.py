@@ -10,10 +10,10 @@ import pandas as pd
 
 from pipeline import paths, store
 from pipeline.base import WANTED, reason_for_none, short
+from pipeline.budget import epochs_of, steps_per_epoch
 from pipeline.checkpoint import CHECKPOINT, COLD, Checkpoint, read_checkpoint, spec_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage import Budget, Lineage, read_lineage
-from pipeline.loader import steps_per_epoch
 from pipeline.merged import read_merged
 from pipeline.model import Spec
 from pipeline.params import Params
@@ -64,7 +64,7 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
 
 
 def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Generation:
-    epochs = params.train.epochs
+    epochs = epochs_of(params.train, warm=False, new=1.0)
     steps = epochs * steps_per_epoch(len(labels), params.train)
     lineage = Lineage(
         generation=1,
@@ -86,7 +86,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     _check_fits(old, wanted)
     classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
     images, is_new = seen.compare(labels), seen.is_new(labels)
-    epochs = params.train.warm_epochs + round(params.train.new_epochs * is_new.mean())
+    epochs = epochs_of(params.train, warm=True, new=float(is_new.mean()))
     steps = epochs * steps_per_epoch(len(labels), params.train)
     lineage = Lineage(
         generation=before.generation + 1,

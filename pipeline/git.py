@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pipeline.errors import RecordError, one_line
 
@@ -28,6 +29,26 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
 def git_text(*arguments: str) -> str:
     """The same as text, without the line break at its end."""
     return git(*arguments).decode(errors="replace").rstrip("\n")
+
+
+# What Git keeps as long as something is not ended, and what that is.
+UNFINISHED = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
+def unfinished() -> str | None:
+    """What is in progress here ("merge", say), None where nothing is, or where there is no Git."""
+    asked = [part for name in UNFINISHED for part in ("--git-path", name)]
+    try:
+        places = git_text("rev-parse", *asked).split("\n")
+    except RecordError:
+        return None
+    return next((what for place, what in zip(places, UNFINISHED.values(), strict=True) if Path(place).exists()), None)
 
 
 def contents(names: Sequence[str]) -> list[bytes | None]:

@@ -4,8 +4,6 @@ Run by `dvc repro`, or alone as `python -m pipeline.ingest`. Cost grows with wha
 already, and what was decoded before is known by that hash.
 """
 
-import hashlib
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
@@ -14,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import base, images, index, memory, paths, phash, store
+from pipeline import base, index, paths, store
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
 from pipeline.collection import DISPUTED, Collection, Refused
 from pipeline.compaction import compact, undamaged
-from pipeline.decoding import KnownIds, Outcome, Place, decode
+from pipeline.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.facts import FACTS
 from pipeline.followed import check_followed, note
@@ -28,19 +26,20 @@ from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
 from pipeline.raw import RawFile, changed_files, linked_folders, raw_files
+from pipeline.recipe import recipe_of
 from pipeline.record import read_raw_hash, read_record
 from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
-from pipeline.stage import main
+from pipeline.stage import Done, main
 
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
-def ingest(params: Params) -> str:
-    """Bring data/images up to date with data/raw; returns what it found and did."""
+def ingest(params: Params) -> Done:
+    """Bring data/images up to date with data/raw; returns what it found and decoded."""
     check_followed(read_raw_hash())
-    files, labels, recipe = raw_files(), Labels.read(), _recipe(params.ingest)
+    files, labels, recipe = raw_files(), Labels.read(), recipe_of(params.ingest)
     old_ids, before = _before(recipe, params)
     contents = list_new_archives(files, before.contents)
     limit = params.ingest.shard_size * 2**20
@@ -61,7 +60,7 @@ def ingest(params: Params) -> str:
     after.publish(recipe)
     journal.discard()
     note(read_raw_hash())
-    return _sentence(old_ids, after, decoded, labels)
+    return Done(_sentence(old_ids, after, decoded, labels), decoded)
 
 
 def _decode_new(
@@ -78,7 +77,7 @@ def _decode_new(
     if not total:
         return
     base.secure(params)  # Better now than after hours of decoding.
-    outcomes = decode(todo(), KnownIds(known), params.ingest, params.compute.workers)
+    outcomes = decode(todo(), Job(KnownIds(known), params.ingest), params.compute.workers)
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
 
@@ -92,12 +91,6 @@ def _sentence(old_ids: pa.ChunkedArray, after: Collection, decoded: int, labels:
     if labels.unused:
         sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"
     return sentence
-
-
-def _recipe(params: Ingest) -> str:
-    """Names how images are made: the parameters and the code that decide on their bytes."""
-    made_by = "".join(inspect.getsource(module) for module in (images, memory, phash))
-    return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
 
 
 def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:

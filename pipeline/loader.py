@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed
 
 from pipeline.augment import augment
+from pipeline.budget import steps_per_epoch
 from pipeline.dataset import Dataset
 from pipeline.order import keys_of
 from pipeline.params import Train
@@ -115,11 +116,6 @@ def _rank() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
-
-
-def steps_per_epoch(images: int, params: Train) -> int:
-    """How many batches `TrainLoader` makes of so many images."""
-    return math.ceil(images / params.batch_size)
 
 
 def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:

@@ -24,14 +24,14 @@ from pipeline.publish import put
 from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits import NAMES, splits_of
-from pipeline.stage import main
+from pipeline.stage import Done, main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
 
 
-def manifest(params: Params) -> str:
+def manifest(params: Params) -> Done:
     """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
     images = index.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
@@ -71,7 +71,7 @@ def manifest(params: Params) -> str:
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
-    return sentence
+    return Done(sentence, len(images))
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from pipeline import paths
-from pipeline.decoding import KnownIds, decode
+from pipeline.decoding import Job, KnownIds, decode
 from pipeline.errors import RecordError
 from pipeline.images import Picture, Refusal
 from pipeline.outside import Spot
@@ -54,7 +54,7 @@ def views(spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int) -> 
     """
     finish = partial(_with_pixels, mode=ingest.mode, size=size)
     readable = (spot.place for spot in spots if spot.refusal is None)
-    outcomes = decode(readable, KnownIds(()), ingest, workers, finish)
+    outcomes = decode(readable, Job(KnownIds(()), ingest, finish), workers)
     shape = Reader(ingest.mode, size).shape
     for spot in spots:
         result = spot.refusal or next(outcomes).result

@@ -42,6 +42,19 @@ def _hash(path: Path) -> str | None:
     return store.directory_hash(path)
 
 
+def unfinished_step(inputs: str) -> int | None:
+    """The newest step that was saved of the training whose inputs have the hash `inputs`, None where there is none.
+
+    Nothing is written, and the saved state is not checked: that is done before it is gone on with.
+    """
+    steps = [_step_of(path) for path in (FOLDER / inputs).glob(f"*{SUFFIX}")]
+    return max(steps, default=None)
+
+
+def _step_of(saved: Path) -> int:
+    return int(saved.name.partition("-")[0])
+
+
 class Progress:
     """The saved states of one training, each in a file named by its step and by the MD5 of its bytes."""
 
@@ -77,7 +90,7 @@ class Progress:
 
     def step_of(self, saved: Path) -> int:
         """How many steps were done in the state `saved`."""
-        return int(saved.name.partition("-")[0])
+        return _step_of(saved)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True)

@@ -30,8 +30,6 @@ def raw_files() -> list[RawFile]:
     Raises:
         RecordError: data/raw is not tracked by DVC, or its listing is not in the cache.
     """
-    if not paths.RAW_DVC.exists():
-        raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
     oid = read_raw_hash()
     entries = store.listing(store.repository(), oid)
     if entries is None:

@@ -42,10 +42,13 @@ def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
     """The hash of data/raw that `version`, the file or content of data/raw.dvc, records.
 
     Raises:
-        RecordError: it cannot be read, because a merge left its marks in it, say.
+        RecordError: there is no such file, or it cannot be read, because a merge left its marks in it, say.
     """
     try:
         return str(read_yaml(version)["outs"][0]["md5"])
+    except FileNotFoundError:
+        mending = f"run `dvc add {paths.RAW}` once, then `dvc repro`"
+        raise RecordError(paths.RAW, "not tracked by DVC yet", mending) from None
     except (LookupError, TypeError):
         raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
 

@@ -5,23 +5,38 @@ An error that the user can mend becomes one line and exit 1, without a traceback
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
-from pipeline import store
+from pipeline import STARTED, store
 from pipeline.console import complain, set_up_logging
+from pipeline.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 
 
-def main(name: str, run: Callable[[Params], str]) -> None:
-    """Run the stage `name`, print the sentence that `run` returns, if any, and exit."""
+class Done(NamedTuple):
+    """What a stage did."""
+
+    said: str
+    """The same in a sentence."""
+    amount: int
+    """How many images or steps it worked on, whatever takes the stage its time."""
+
+
+def main(name: str, run: Callable[[Params], Done | None]) -> None:
+    """Run the stage `name`, and say what it did; nothing where `run` leaves that to another process."""
     parser = argparse.ArgumentParser(prog=f"python -m pipeline.{name}", description=sys.modules["__main__"].__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show what happens, and tracebacks")
     verbose = parser.parse_args().verbose
     set_up_logging(name, verbose=verbose)
     try:
-        said = run(read_params())
-        if said:
-            print(f"{name}: {said}", flush=True)
+        params, began = read_params(), time.monotonic()
+        done = run(params)
+        if done is not None:
+            print(f"{name}: {done.said}", flush=True)
+            start, work = began - STARTED, time.monotonic() - began
+            note(Duration(stage=name, kind=kind_of(name, params), amount=done.amount, start=start, work=work))
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         store.restore_outputs(name)
         print(f"{name}: interrupted; nothing is lost, run `dvc repro` to go on", file=sys.stderr)

@@ -211,6 +211,32 @@ def known_directory_hash(path: Path) -> str | None:
     return _directory_hash(path, repository().cache.local)
 
 
+def is_cached(oid: str) -> bool:
+    """Whether all of the directory `oid` is in DVC's cache."""
+    return _cached_files(repository(), oid) is not None
+
+
+def hash_of_files(files: dict[str, bytes]) -> str:
+    """The hash that DVC gives a directory of these `files`, their bytes by name."""
+    listed = [{"md5": hashlib.md5(content).hexdigest(), "relpath": name} for name, content in sorted(files.items())]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:
+    """The hash of the directory `path` as it is now, and the MD5 of each file in it that DVC does not ignore.
+
+    Files that DVC has hashed before, and that bear no sign of a change since, are not read.
+    """
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.fs.local import localfs
+
+    repo = repository()
+    _, _, tree = build(repo.cache.local, str(path.resolve()), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    assert isinstance(tree, Tree)
+    return str(tree.oid), {entry["relpath"]: entry["md5"] for entry in tree.as_list()}
+
+
 def _directory_hash(path: Path, odb: HashFileDB) -> str | None:
     from dvc_data.hashfile.build import build
     from dvc_objects.fs.local import localfs

@@ -10,7 +10,7 @@ from unicodedata import normalize
 from tqdm import tqdm
 
 from pipeline.archives import is_unsafe
-from pipeline.decoding import KnownIds, Place, decode
+from pipeline.decoding import Job, KnownIds, Place, decode
 from pipeline.errors import ImagesError
 from pipeline.images import Refusal
 from pipeline.labels import LABELS, Labels, is_system_file, label_of
@@ -58,7 +58,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params) -> Survey:
         label = _checked(label)
     found = [one for top in tops for one in _find(top, label)]
     todo, stock = [one for one in found if one.refusal is None], Stock()
-    outcomes = decode((one.place for one in todo), KnownIds(stock.ids), params.ingest, params.compute.workers)
+    outcomes = decode((one.place for one in todo), Job(KnownIds(stock.ids), params.ingest), params.compute.workers)
     bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
     report = Survey(refused=[(one.name, one.refusal) for one in found if one.refusal is not None])
     usable: list[tuple[Found, str]] = []

@@ -29,12 +29,12 @@ from pipeline.params import Params, Train
 from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.publish import put_directory
 from pipeline.seen import write_seen
-from pipeline.stage import main
+from pipeline.stage import Done, main
 from pipeline.warm import warm_start
 
 
-def train(params: Params) -> str:
-    """Train the next generation into data/model; returns what it came to, nothing where another process says it."""
+def train(params: Params) -> Done | None:
+    """Train the next generation into data/model; returns what it came to, None where another process says it."""
     if base.restore():
         say(f"{paths.BASE} was not what dvc.lock records, and is again")
     manifest = read_manifest("train")
@@ -50,13 +50,15 @@ def train(params: Params) -> str:
     return fit(generation, training, measured_on, params, progress)
 
 
-def fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> str:
+def fit(
+    generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
+) -> Done | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, best = _fit(generation, training, validation, params, progress)
+    trainer, best, before = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
-        return ""
+        return None
     new = progress.folder / "model"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -69,16 +71,18 @@ def fit(generation: Generation, training: Dataset, validation: Dataset, params: 
     write_environment(params.compute)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
-    return f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
+    said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
+    return Done(said, trainer.global_step - before)
 
 
 def _fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
-) -> tuple[pl.Trainer, Best | None]:
+) -> tuple[pl.Trainer, Best | None, int]:
     """Train `generation`.
 
     Returns:
-        the trainer, which can save its checkpoint, and the best epoch where that becomes the model.
+        the trainer, which can save its checkpoint, the best epoch where that becomes the model, and at which step it
+        began or went on.
     """
     _quieten()
     _check_share(params)
@@ -129,7 +133,8 @@ def _fit(
     classifier.check()
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    return trainer, keep_best.best if params.train.keep == "best" else None
+    before = generation.steps_before if saved is None else progress.step_of(saved)
+    return trainer, keep_best.best if params.train.keep == "best" else None, before
 
 
 def _check_share(params: Params) -> None:

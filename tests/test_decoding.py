@@ -37,7 +37,7 @@ def numbered(raw: Path, count: int) -> list[Place]:
 def test_outcomes_come_in_order(raw: Path) -> None:
     """However many processes there are, the outcomes are in the order of the places."""
     places = numbered(raw, 3 * BATCH + 1)
-    outcomes = list(decode(places, KnownIds([]), PARAMS, workers=2))
+    outcomes = list(decode(places, Job(KnownIds([]), PARAMS), workers=2))
     assert [outcome.place for outcome in outcomes] == places
     assert all(isinstance(outcome.result, Picture) for outcome in outcomes)
     assert [outcome.id for outcome in outcomes] == [
@@ -52,12 +52,12 @@ def test_batches_of_large_results_end_early(raw: Path) -> None:
     for place in places:
         save_png(chance.integers(0, 256, (1600, 1600)), raw / place.path)
     params = PARAMS.model_copy(update={"size": 2048})
-    outcomes = list(decode(places, KnownIds([]), params, workers=1))
+    outcomes = list(decode(places, Job(KnownIds([]), params), workers=1))
     assert [outcome.place for outcome in outcomes] == places
     assert (
         sum(len(outcome.result.data) for outcome in outcomes if isinstance(outcome.result, Picture)) > 2 * MAX_RESULTS
     )
-    decoding._set_up(KnownIds([]), params)
+    decoding._set_up(Job(KnownIds([]), params))
     assert len(decoding._decode_batch(places)) < len(places)
 
 
@@ -65,14 +65,14 @@ def test_known_images_are_not_decoded(raw: Path) -> None:
     """An id that is known is read, but not decoded."""
     places = numbered(raw, 2)
     known = hashlib.md5((raw / "001.png").read_bytes()).hexdigest()
-    first, second = decode(places, KnownIds([known]), PARAMS, workers=1)
+    first, second = decode(places, Job(KnownIds([known]), PARAMS), workers=1)
     assert isinstance(first.result, Picture)
     assert second == (places[1], known, None)
 
 
 def test_vanished_file_is_refused(raw: Path) -> None:
     """A file that is gone when its turn comes is refused for now."""
-    (outcome,) = decode([Place("gone.png")], KnownIds([]), PARAMS, workers=1)
+    (outcome,) = decode([Place("gone.png")], Job(KnownIds([]), PARAMS), workers=1)
     assert isinstance(outcome.result, Refusal)
     assert outcome.result.is_passing
     assert raw.exists()
@@ -101,7 +101,7 @@ def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: p
     (raw / "007.png").write_bytes(b"deadly")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(decoding, "_pool", _deadly_pool)
-    outcomes = list(decode(places, KnownIds([]), PARAMS, workers=2))
+    outcomes = list(decode(places, Job(KnownIds([]), PARAMS), workers=2))
     assert [outcome.place for outcome in outcomes] == places
     refused = [outcome for outcome in outcomes if isinstance(outcome.result, Refusal)]
     assert refused == [

@@ -88,7 +88,7 @@ def write(made: list[Made]) -> None:
 def run(made: list[Made]) -> str:
     """Run the stage on `made`; returns what it says."""
     write(made)
-    return manifest.manifest(read_params())
+    return manifest.manifest(read_params()).said
 
 
 def lines(name: str) -> list[list[str]]:

@@ -13,9 +13,10 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from pipeline import ingest, paths
+from pipeline.durations import DURATIONS, Duration
 from pipeline.errors import ImagesError, one_line
 from pipeline.params import Params, read_params
-from pipeline.stage import main
+from pipeline.stage import Done, main
 
 Capture = pytest.CaptureFixture[str]
 INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
@@ -39,7 +40,7 @@ def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
     return fail
 
 
-def ends(run: Callable[[Params], str], capsys: Capture) -> tuple[object, str, str]:
+def ends(run: Callable[[Params], Done], capsys: Capture) -> tuple[object, str, str]:
     """The status with which the stage `train` exits, and what it says on both streams."""
     with pytest.raises(SystemExit) as ended:
         main("train", run)
@@ -54,16 +55,32 @@ def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_success_is_a_sentence(capsys: Capture) -> None:
-    """A stage that succeeds is given the params, says what it did, and returns."""
+    """A stage that succeeds is given the params, says what it did, notes how long it took, and returns."""
     given = []
 
-    def run(params: Params) -> str:
+    def run(params: Params) -> Done:
         given.append(params)
-        return "3 images"
+        return Done("3 images", 3)
 
     main("train", run)
     assert capsys.readouterr() == ("train: 3 images\n", "")
     assert given == [read_params()]
+    (noted,) = map(Duration.model_validate_json, DURATIONS.read_text().strip().split("\n"))
+    assert (noted.stage, noted.amount) == ("train", 3)
+    assert noted.start > 0
+
+
+def test_another_process_says_it(capsys: Capture) -> None:
+    """Where several processes train, those that say nothing note nothing either."""
+    main("train", lambda _: None)
+    assert capsys.readouterr() == ("", "")
+    assert not DURATIONS.exists()
+
+
+def test_failure_is_not_noted(capsys: Capture) -> None:
+    """How long it took until a stage failed tells nothing."""
+    ends(fails_with(ValueError("no")), capsys)
+    assert not DURATIONS.exists()
 
 
 def test_error_that_can_be_mended(capsys: Capture) -> None:
@@ -141,7 +158,7 @@ def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
     """A stage that succeeds has made its outputs itself."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(paths.MODEL)
-    main("train", lambda _: "done")
+    main("train", lambda _: Done("done", 0))
     assert not paths.MODEL.exists()
 
 

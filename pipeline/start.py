@@ -1,0 +1,95 @@
+"""What the next training starts from, foretold by the rules of base.py; nothing is written."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline import paths, store
+from pipeline.base import BASE, FIRST, MODEL, NONE, REASONS, WANTED
+from pipeline.budget import epochs_of, steps_per_epoch
+from pipeline.errors import CheckpointError
+from pipeline.lineage import Recorded, read_lineage, read_recorded
+from pipeline.params import Params
+from pipeline.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
+from pipeline.record import StageRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What training starts from."""
+
+    oid: str | None
+    """The hash of the base, None at a cold start."""
+    reason: str
+    """Why there is none."""
+    generation: int | None = None
+    """Of the base, where that is known."""
+    accuracy: float | None = None
+    """Of the base on the test images of then, where that is known."""
+    is_kept: bool = False
+    """Whether the recorded model started from it, too."""
+    is_at_hand: bool = True
+    """Whether it is in the workspace or in the cache, and not only on the remote."""
+
+
+def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: bool, images_change: bool) -> Start:
+    """What `train` will start from, if nothing speaks against it that only `manifest` finds out."""
+    train, manifest = record.get("train"), record.get("manifest")
+    if params.train.start == "cold":
+        return Start(oid=None, reason=WANTED)
+    if not manifest_runs and manifest is not None:
+        oid = manifest.outs[BASE]
+    elif train is not None:
+        oid = train.outs[MODEL] if images_change else train.deps[BASE]
+    else:
+        return Start(oid=None, reason=FIRST)
+    return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
+
+
+def step_to_go_on_at(params: Params) -> int | None:
+    """How many steps are saved, since the cold start, of a training of what is in the workspace now; None if none."""
+    if not FOLDER.is_dir() or not any(FOLDER.iterdir()):
+        return None
+    return unfinished_step(inputs_hash(params, deps_of_training()))
+
+
+def steps_before() -> int:
+    """How many steps the model in data/base has behind it."""
+    try:
+        return read_lineage(paths.BASE).steps.total
+    except CheckpointError:
+        return 0
+
+
+def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
+    """How many steps a training on so many images takes, of which its base was trained without so many `new` ones."""
+    epochs = epochs_of(params.train, warm=warm, new=new / max(images, 1))
+    return epochs * steps_per_epoch(images, params.train)
+
+
+def _described(oid: str) -> Start:
+    for reason in REASONS:
+        if store.hash_of_files({NONE: f"{reason}\n".encode()}) == oid:
+            return Start(oid=None, reason=reason)
+    recorded, metrics = read_recorded(), _metrics()
+    at_hand = any(store.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE)) or store.is_cached(oid)
+    return Start(oid=oid, reason="", is_at_hand=at_hand, **_told(oid, recorded, metrics))
+
+
+def _told(oid: str, recorded: Recorded | None, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Generation and accuracy of the model `oid`, as far as the last report tells of it."""
+    if recorded is None:
+        return {}
+    if recorded.model == oid:
+        return {"generation": recorded.generation, "accuracy": metrics.get("accuracy")}
+    if recorded.base == oid:
+        return {"generation": recorded.generation - 1, "accuracy": (metrics.get("base") or {}).get("accuracy")}
+    return {}
+
+
+def _metrics() -> dict[str, Any]:
+    try:
+        content = json.loads(paths.METRICS.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
