@@ -28,7 +28,6 @@ repro: .venv/ready  ## train on the sample images, or whatever is in data/raw
 	@if [ -z "$$(ls -A data/raw 2>/dev/null)" ]; then mkdir -p data/raw && cp data/sample/1-initial.zip data/raw/; fi
 	@if [ ! -e data/raw.dvc ]; then dvc add --quiet data/raw; fi
 	dvc repro
-	@dvc metrics show
 
 demo: .venv/ready  ## the whole story in a temporary folder
 	@python docs/demo.py

@@ -56,7 +56,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
     # As numbers, which scikit-learn takes a tenth of the time for.
     predictions = predictions_of(probabilities)
-    actual, predicted = (classes.get_indexer(names) for names in (labels, predictions["predicted"]))
+    actual, predicted = (classes.get_indexer(pd.Index(names)) for names in (labels, predictions["predicted"]))
     right = actual == predicted
     _, recall, f1, _ = precision_recall_fscore_support(
         actual, predicted, labels=np.unique(actual), average="macro", zero_division=0
