@@ -12,7 +12,7 @@ from conftest import ROOT, save_png
 from loky import ProcessPoolExecutor
 
 from pipeline import decoding, images
-from pipeline.decoding import BATCH, MAX_RESULTS, Finish, Job, KnownIds, Place, decode
+from pipeline.decoding import BATCH, MAX_RESULTS, Job, KnownIds, Place, decode
 from pipeline.images import Picture, Refusal
 from pipeline.params import Ingest, read_params
 
@@ -78,7 +78,7 @@ def test_vanished_file_is_refused(raw: Path) -> None:
     assert raw.exists()
 
 
-def _deadly_set_up(known: KnownIds, params: Ingest, finish: Finish | None) -> None:
+def _deadly_set_up(job: Job) -> None:
     """Stands for a decoder with a fault in its native code."""
     decode_uniform = images.make_uniform
 
@@ -87,12 +87,12 @@ def _deadly_set_up(known: KnownIds, params: Ingest, finish: Finish | None) -> No
             os.abort()
         return decode_uniform(raw, params)
 
-    decoding._set_up(known, params, finish)
+    decoding._set_up(job)
     vars(decoding)["make_uniform"] = deadly  # In the process of the pool alone.
 
 
 def _deadly_pool(workers: int, job: Job) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, initializer=_deadly_set_up, initargs=job)
+    return ProcessPoolExecutor(workers, initializer=_deadly_set_up, initargs=(job,))
 
 
 def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
