@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline import index
 
-FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source")])
+FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source", "attributes")])
 _ROW = np.dtype(
     [
         ("id", "V16"),

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         "id": pa.string(),  # MD5 of the raw file's bytes, in hexadecimal
         "label": pa.string(),
         "source": pa.string(),  # the first of its places in data/raw
+        "attributes": pa.string(),  # what labels.csv says beyond path and label: see labels.py
         "shard": pa.int32(),
         "offset": pa.int64(),  # of its first byte in the shard
         "length": pa.int32(),  # in bytes
@@ -104,7 +105,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     aside.parent.mkdir(parents=True, exist_ok=True)
     pa.default_memory_pool().release_unused()  # Before writing takes its own.
     # Most columns have a different value in each row, of which a dictionary would be another copy.
-    pq.write_table(table, aside, compression="zstd", use_dictionary=["label"], row_group_size=ROWS)
+    pq.write_table(table, aside, compression="zstd", use_dictionary=["label", "attributes"], row_group_size=ROWS)
     put(aside, path)
 
 

@@ -173,7 +173,7 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
 
 def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """The index of the usable images, by id, and a line for everything else."""
-    ids, labels, names = (index.Strings() for _ in range(3))
+    ids, labels, names, attributes = (index.Strings() for _ in range(4))
     refused = []
     for source in found:
         if source.refusal is not None:
@@ -182,7 +182,9 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
             ids.append(source.id)
             labels.append(source.label)
             names.append(source.name)
-    places = pa.table({"id": ids.finish(), "label": labels.finish(), "source": names.finish()})
+            attributes.append(source.attributes)
+    columns = (ids, labels, names, attributes)
+    places = pa.table([column.finish() for column in columns], ["id", "label", "source", "attributes"])
     places, disputed = _one_place_each(places)
     rows = facts.take(pc.index_in(places["id"], facts["id"])).drop_columns("id")
     table = pa.table([*places.columns, *rows.columns], [*places.column_names, *rows.column_names])
@@ -190,24 +192,28 @@ def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[R
 
 
 def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """Of each image its first place, by id; and the images that are under several labels, which are refused."""
+    """Of each image its first place, by id; and the images that are under several labels, which are refused.
+
+    Attributes are those of the first place that has any.
+    """
     counts = pc.value_counts(places["id"])
     several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
     copied = counts.field("values").take(index.integers(several))
     is_copied = pc.is_in(places["id"], copied)
-    found_at: dict[str, list[tuple[str, str]]] = {}
+    found_at: dict[str, list[tuple[str, str, str]]] = {}
     for place in places.filter(is_copied).to_pylist():
-        found_at.setdefault(place["id"], []).append((place["source"], place["label"]))
+        found_at.setdefault(place["id"], []).append((place["source"], place["label"], place["attributes"]))
     disputed: list[Refused] = []
     first = []
     for image_id, copies in found_at.items():
-        labels = sorted({label for _, label in copies})
+        labels = sorted({label for _, label, _ in copies})
         if len(labels) == 1:
-            first.append((image_id, labels[0], min(copies)[0]))
+            attributes = next(filter(None, (text for _, _, text in sorted(copies))), "")
+            first.append((image_id, labels[0], min(copies)[0], attributes))
         else:
             detail = f"the same image is in {', '.join(labels)}"
-            disputed.extend(Refused(name, image_id, DISPUTED, detail) for name, _ in copies)
-    columns = [index.strings(row[column] for row in first) for column in range(3)]
+            disputed.extend(Refused(name, image_id, DISPUTED, detail) for name, _, _ in copies)
+    columns = [index.strings(row[column] for row in first) for column in range(4)]
     once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, places.column_names)])
     return once.sort_by("id"), disputed
 

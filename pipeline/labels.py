@@ -4,11 +4,15 @@ Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/
 """
 
 import csv
+import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from fnmatch import translate
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from unicodedata import category, normalize
 
 from pipeline import paths
@@ -20,6 +24,18 @@ MEMBER = "!/"
 SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 
 
+# What slices.csv and metrics.json call their own.
+TAKEN = ("id", "generation", "new", "old")
+
+
+class Line(NamedTuple):
+    """What labels.csv says of an image."""
+
+    label: str | None
+    attributes: str
+    """Its further columns as a JSON object, in the same bytes for the same content; empty where they are."""
+
+
 class Labels:
     """The class of each place in data/raw.
 
@@ -27,56 +43,95 @@ class Labels:
     stands for anything, slashes included. A name is stronger than a glob, and a later line than an earlier one.
     """
 
-    def __init__(self, lines: list[tuple[str, str]]) -> None:
-        """`lines` are pairs of path or glob, and label."""
-        is_glob = [bool(re.search(r"[*?[]", pattern)) for pattern, _ in lines]
-        self._names = {pattern: label for (pattern, label), glob in zip(lines, is_glob, strict=True) if not glob}
-        globs = [line for line, glob in zip(lines, is_glob, strict=True) if glob]
-        self._globs = [(pattern, re.compile(translate(pattern)), label) for pattern, label in reversed(globs)]
-        self._unused = dict.fromkeys(pattern for pattern, _ in lines)
+    def __init__(self, lines: Iterable[tuple[str, Line]]) -> None:
+        """`lines` are pairs of path or glob, and what is said of it."""
+        self._names: dict[str, Line] = {}
+        globs: dict[str, Line] = {}
+        for pattern, line in lines:
+            kind = globs if re.search(r"[*?[]", pattern) else self._names
+            kind.pop(pattern, None)
+            kind[pattern] = line
+        self._globs = [(pattern, re.compile(translate(pattern)), line) for pattern, line in reversed(globs.items())]
+        self._unused = dict.fromkeys([*self._names, *globs])
 
     @classmethod
     def read(cls, path: Path = paths.RAW / LABELS) -> Self:
         """What the file `path` says; nothing where there is none.
 
         Raises:
-            ImagesError: it lacks the columns `path` and `label`, or a line lacks one of them.
+            ImagesError: it lacks the columns `path` and `label`, a line lacks one of them, or another column has a
+                name or a value that cannot be used.
         """
         if not path.exists():
             return cls([])
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
-                rows = list(csv.DictReader(file))
+                return cls(_lines(path, csv.reader(file)))
         except (UnicodeDecodeError, csv.Error) as error:
             raise ImagesError(path, f"not a CSV file in UTF-8 ({error})", "save it as one") from None
-        for number, row in enumerate(rows, start=2):
-            if not row.get("path") or not is_class_name(row.get("label") or ""):
-                what = f"line {number} has no path, no label, or a label with a slash or a control character in it"
-                raise ImagesError(path, what, "its first line is `path,label`, and every other has both")
-        return cls([(row["path"], row["label"]) for row in rows])
 
     def of(self, path: str, member: str | None) -> str | None:
         """The class of an image, or None where it lies outside any class folder and labels.csv is silent."""
+        return self.find(path, member).label
+
+    def find(self, path: str, member: str | None) -> Line:
+        """The same, and what else the line says that says the class."""
         if self._names or self._globs:
-            label = self._listed(source_of(path, member))
-            if label is not None:
-                return normalize("NFC", label)
-        return label_of(path, member)
+            line = self._listed(source_of(path, member))
+            if line is not None:
+                return line
+        return Line(label_of(path, member), "")
 
     @property
     def unused(self) -> list[str]:
         """The lines that no place has matched so far."""
         return list(self._unused)
 
-    def _listed(self, source: str) -> str | None:
+    def _listed(self, source: str) -> Line | None:
         if source in self._names:
             self._unused.pop(source, None)
             return self._names[source]
-        for pattern, expression, label in self._globs:
+        for pattern, expression, line in self._globs:
             if expression.match(source):
                 self._unused.pop(pattern, None)
-                return label
+                return line
         return None
+
+
+def _lines(where: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, Line]]:
+    """The lines of labels.csv: path or glob, and what is said of it. The same object stands for the same content."""
+    names = [normalize("NFC", name) for name in next(rows, [])]
+    _check_names(where, names)
+    known: dict[Line, Line] = {}
+    for number, row in enumerate(filter(None, rows), start=2):
+        cells = dict(zip(names, row, strict=False))
+        path, label = cells.pop("path", ""), cells.pop("label", "")
+        if not path or not is_class_name(label):
+            what = f"line {number} has no path, no label, or a label with a slash or a control character in it"
+            raise ImagesError(where, what, "its first line is `path,label`, and every other has both")
+        if any(cell.strip() for name, cell in zip_longest(names, row, fillvalue="") if not name.strip()):
+            raise ImagesError(where, f"line {number} has a value in a column without a name", "name the column")
+        line = Line(normalize("NFC", label), _attributes(where, number, cells))
+        yield path, known.setdefault(line, line)
+
+
+def _check_names(where: Path, names: list[str]) -> None:
+    for name, count in Counter(names).items():
+        if name.strip() and count > 1:
+            raise ImagesError(where, f"{count} columns are called {name!r}", "leave one of them, or rename the others")
+        if name in TAKEN:
+            raise ImagesError(where, f"a column is called {name!r}, which has a meaning of its own", "rename it")
+        if _has_control(name):
+            raise ImagesError(where, f"a control character in the name of column {name!r}", "rename it")
+
+
+def _attributes(where: Path, number: int, cells: dict[str, str]) -> str:
+    for name, value in cells.items():
+        if _has_control(value):
+            what = f"line {number} has a control character in column {name!r}"
+            raise ImagesError(where, what, "take it out, a line break perhaps")
+    values = {name: normalize("NFC", value) for name, value in cells.items() if value.strip()}
+    return json.dumps(values, ensure_ascii=False, sort_keys=True) if values else ""
 
 
 def source_of(path: str, member: str | None) -> str:
@@ -99,7 +154,11 @@ def _label_of_folder(folder: str) -> str | None:
 
 def is_class_name(label: str) -> bool:
     """Whether `label` can stand in a line of a manifest: not blank, no slash, no control character."""
-    return bool(label.strip()) and "/" not in label and not any(category(char) == "Cc" for char in label)
+    return bool(label.strip()) and "/" not in label and not _has_control(label)
+
+
+def _has_control(text: str) -> bool:
+    return not text.isprintable() and any(category(char) == "Cc" for char in text)
 
 
 def is_system_file(name: str) -> bool:

@@ -16,22 +16,25 @@ from pipeline import base, index, paths
 from pipeline.changes import CHANGES, NO_CHANGES, list_changes, new_classes
 from pipeline.errors import ImagesError
 from pipeline.leaks import LEAKS, find_leaks, list_leaks
+from pipeline.lineage import read_lineage
 from pipeline.merged import MERGED, settle, to_text
 from pipeline.neighbours import Rows
 from pipeline.params import Params
 from pipeline.publish import put
 from pipeline.seen import NOTHING, Seen, positions, read_seen
+from pipeline.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits import NAMES, splits_of
 from pipeline.stage import main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
-FILES = (*MANIFESTS.values(), LEAKS, CHANGES, MERGED)
+FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
 
 
 def manifest(params: Params) -> str:
     """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
-    images = index.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "source", "key", "descriptor"]).sort_by("id")
+    columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
+    images = index.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
     split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
     train = labels[split == "train"]
@@ -46,6 +49,8 @@ def manifest(params: Params) -> str:
     for name, file in MANIFESTS.items():
         _write(aside / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
     _write(aside / LEAKS, list_leaks(images, split, like))
+    test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
+    generations = NO_GENERATIONS if params.train.start == "cold" else recorded_generations()
 
     def admits(model: Path) -> bool:
         # An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
@@ -56,6 +61,8 @@ def manifest(params: Params) -> str:
 
     chosen = base.settle(aside, params, admits)
     before = read_seen(paths.BASE) if chosen.oid else None
+    generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
+    _write(aside / SLICES, slices_of(test, generations, generation))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := settle(again=chosen.again)), encoding="utf-8")
     sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
@@ -79,9 +86,10 @@ def _check(train: "pd.Series[str]") -> None:
         raise ImagesError(paths.RAW, what, "add images: at least two classes are needed to tell apart")
 
 
-def _write(path: Path, table: pa.Table) -> None:
-    """Write `table`, all text, as UTF-8 CSV."""
-    table.to_pandas().to_csv(path, index=False, lineterminator="\n")
+def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
+    """Write `table` as UTF-8 CSV."""
+    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
+    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:

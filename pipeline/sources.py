@@ -26,6 +26,8 @@ class Source(NamedTuple):
     label: str | None
     """The image's class, where there is no refusal."""
     refusal: Refusal | None
+    attributes: str = ""
+    """What labels.csv says beyond that, as JSON."""
 
     @property
     def name(self) -> str:
@@ -54,9 +56,9 @@ def sources(
     `unusable` says what is known of ids whose bytes are no image, `passing` of places that cannot be read now.
     """
     for place, image_id, refusal in _places(files, contents):
-        label = labels.of(place.path, place.member)
+        label, attributes = labels.find(place.path, place.member)
         known = refusal or unusable.get(image_id or "") or passing.get(place)
-        yield Source(place, image_id, label, known or (OUTSIDE if label is None else None))
+        yield Source(place, image_id, label, known or (OUTSIDE if label is None else None), attributes)
 
 
 def _places(files: list[RawFile], contents: Catalogue) -> Iterator[tuple[Place, str | None, Refusal | None]]:

@@ -150,6 +150,28 @@ def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend
     raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
 
 
+def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
+    """The content of the file whose hash is `md5`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    repo = repository()
+    cached = _cached(repo, md5)
+    for path in (nearby, cached):
+        content = _content(path, md5)
+        if content is not None:
+            return content
+    cached.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    trouble = remote.pull(repo, [md5])
+    content = _content(cached, md5)
+    if content is None:
+        raise _trouble(repo, md5, what, trouble) if trouble else _loss(repo, md5, what, mend)
+    return content
+
+
 def checkout(stage: str, path: Path, *, mend: str) -> None:
     """Bring back the directory `path` as dvc.lock records it among the outputs of `stage`.
 
@@ -227,6 +249,15 @@ def _cached_files(repo: Repo, oid: str) -> dict[str, Path] | None:
 
 def _cached(repo: Repo, oid: str) -> Path:
     return Path(repo.cache.local.oid_to_path(oid))
+
+
+def _content(path: Path, md5: str) -> bytes | None:
+    """The bytes of the file `path`, if it is there and `md5` is their hash."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.md5(content).hexdigest() == md5 else None
 
 
 def _pull(repo: Repo, oid: str) -> str:

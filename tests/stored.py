@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline import index, paths
 from pipeline.shards import ShardWriter
+from pipeline.slices import SLICES
 
 SPLITS = ("train", "val", "test")
 
@@ -21,6 +22,8 @@ class Plain(NamedTuple):
     label: str
     shade: int
     side: int = 8
+    generation: int = 1
+    """In which it came into the test split."""
 
 
 def store_images(**splits: Sequence[Plain]) -> None:
@@ -30,24 +33,27 @@ def store_images(**splits: Sequence[Plain]) -> None:
     rows = []
     with ShardWriter(paths.IMAGES, first=0, limit=2**20) as writer:
         for split in SPLITS:
-            listed = []
+            listed, generations = [], []
             for image in splits.get(split, ()):
                 out = BytesIO()
                 Image.new("L", (image.side, image.side), image.shade).save(out, "PNG")
                 md5 = hashlib.md5(out.getvalue()).hexdigest()
                 shard, offset = writer.append(f"{md5}.png", out.getvalue())
                 listed.append((md5, image.label, md5))
+                generations.append((md5, str(image.generation)))
                 where = {"shard": shard, "offset": offset, "length": len(out.getvalue())}
                 size = {"width": image.side, "height": image.side}
                 shows = {"key": md5[:16], "descriptor": bytes(64)}
                 rows.append(
-                    {"id": md5, "label": image.label, "source": f"{md5}.png", "md5": md5, **where, **size, **shows}
+                    {"id": md5, "label": image.label, "source": f"{md5}.png", "attributes": "", "md5": md5}
+                    | {**where, **size, **shows}
                 )
-            _write_manifest(split, sorted(listed))
+            _write(f"{split}.csv", [("id", "label", "md5"), *sorted(listed)])
+    _write(SLICES, [("id", "generation"), *sorted(generations)])
     assert len({row["id"] for row in rows}) == len(rows), "two images are the same"
     index.write_table(pa.Table.from_pylist(rows, index.SCHEMA), index.INDEX)
 
 
-def _write_manifest(split: str, listed: Iterable[tuple[str, str, str]]) -> None:
-    with (paths.MANIFEST / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("id", "label", "md5"), *listed])
+def _write(name: str, rows: Iterable[tuple[str, ...]]) -> None:
+    with (paths.MANIFEST / name).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

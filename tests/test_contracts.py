@@ -217,6 +217,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/train.csv": {"persist": True},
                 "data/manifest/val.csv": {"persist": True},
                 "data/manifest/test.csv": {"persist": True},
+                "data/manifest/slices.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
                 "data/manifest/merged.csv": {"persist": True},
@@ -237,7 +238,7 @@ def test_metrics_are_kept_by_git() -> None:
     stage = STAGES["evaluate"]
     assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False}}
     assert all(path.startswith("data/report/") for path in paths_of(stage["plots"]))
-    assert paths_of(stage["outs"]) == {"data/report/lineage.json": {"cache": False}}
+    assert paths_of(stage["outs"]) == {"data/report/predictions.csv": {}, "data/report/lineage.json": {"cache": False}}
 
 
 def test_data_flows_down() -> None:

@@ -21,10 +21,12 @@ from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import CONFUSION, evaluate, measure, predict
+from pipeline.evaluate import COLUMNS, CONFUSION, PREDICTIONS, evaluate
 from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, write_lineage
+from pipeline.metrics import FIGURES
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
+from pipeline.slices import SLICES
 
 Probabilities = dict[str, float]
 # The probabilities that the model gives dark images and white ones.
@@ -39,7 +41,7 @@ TEST = [
     Plain("dog", 255, 9),
     Plain("emu", 60),
 ]
-EMPTY = {"accuracy": None, "macro_f1": None, "loss": None, "support": 0}
+EMPTY = {**dict.fromkeys(FIGURES), "support": 0}
 
 
 def params(**compute: Any) -> Params:
@@ -79,6 +81,18 @@ def report() -> dict[str, Any]:
     return read
 
 
+def some(measured: dict[str, Any] | None = None) -> list[Any]:
+    """Accuracy, macro F1, loss and support among `measured`, of metrics.json without it."""
+    measured = report() if measured is None else measured
+    return [measured[name] for name in ("accuracy", "macro_f1", "loss", "support")]
+
+
+def predictions() -> list[dict[str, str]]:
+    """The lines of predictions.csv."""
+    with PREDICTIONS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def confusion() -> list[list[str]]:
     """The rows of confusion.csv, without their order."""
     with CONFUSION.open(newline="", encoding="utf-8") as file:
@@ -113,15 +127,91 @@ def test_hand_worked_case() -> None:
     """Of five images three are right; of the classes the two that are ever predicted have an F1 of 2/3, emus 0."""
     store_images(test=TEST)
     said = evaluate(params())
-    assert report() == {
-        "accuracy": pytest.approx(3 / 5),
-        "macro_f1": pytest.approx(4 / 9),
-        "loss": pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25)),
-        "support": 5,
-        "validation": 0.875,
-        "base": None,
-    }
+    assert some() == [*map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))), 5]
+    assert report()["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    # Of three answers at 0.5 two are right, of two at 0.8 one.
+    assert report()["calibration_error"] == pytest.approx(3 / 5 * (2 / 3 - 0.5) + 2 / 5 * (0.8 - 0.5))
+    assert (report()["validation"], report()["base"], report()["change"]) == (0.875, None, None)
     assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
+
+
+def test_shape_of_the_report() -> None:
+    """What programs read: the names in metrics.json and their order, with a base and without."""
+    store_images(test=TEST)
+    evaluate(params())
+    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices"]
+    put_base()
+    evaluate(params())
+    assert list(report()["base"]) == list(FIGURES)
+    flips = ["negative_flips", "positive_flips"]
+    assert list(report()["change"]) == ["accuracy", "forgetting", *flips, "backward_transfer", "forward_transfer"]
+    assert list(report()["classes"]) == ["cat", "dog", "emu"]
+    assert list(report()["classes"]["emu"]) == ["precision", "recall", "f1", "support", "base_recall"]
+    assert list(report()["slices"]) == ["generation", "new", "old"]
+    assert list(report()["slices"]["old"]) == ["accuracy", "support", "base_accuracy"]
+
+
+def test_change_against_the_base() -> None:
+    """An old image is lost and a new one is won: a flip each way, and all of the old slice is forgotten."""
+    store_images(test=[Plain("cat", 255, 8, 1), Plain("dog", 255, 9, 2), Plain("cat", 0, 10, 2)])
+    put_base()
+    save_model(paths.BASE, BASE_DARK, {"cat": 0.75, "dog": 0.25})
+    evaluate(params())
+    assert report()["accuracy"] == report()["base"]["accuracy"] == pytest.approx(2 / 3)
+    assert report()["change"] == {
+        "accuracy": 0,
+        "forgetting": 1,
+        "negative_flips": pytest.approx(1 / 3),
+        "positive_flips": pytest.approx(1 / 3),
+        "backward_transfer": -1,
+        "forward_transfer": pytest.approx(1 / 2 - 1 / 3),
+    }
+    old, new = (
+        {"accuracy": now, "support": count, "base_accuracy": was} for now, count, was in [(0, 1, 1), (1, 2, 0.5)]
+    )
+    assert report()["slices"] == {"generation": {"1": old, "2": new}, "new": new, "old": old}
+
+
+def test_columns_of_labels_csv_are_slices() -> None:
+    """Each value of a further column has an accuracy, and so have images without one."""
+    store_images(test=TEST)
+    slices = pd.read_csv(paths.MANIFEST / SLICES, dtype=str)
+    test = read_manifest("test").set_index("id")["label"]
+    slices["place, or so"] = ["" if test[one] == "cat" else 'a "zoo"' for one in slices["id"]]
+    slices.to_csv(paths.MANIFEST / SLICES, index=False)
+    evaluate(params())
+    assert report()["slices"]["place, or so"] == {
+        "(none)": {"accuracy": pytest.approx(2 / 3), "support": 3, "base_accuracy": None},
+        'a "zoo"': {"accuracy": 0.5, "support": 2, "base_accuracy": None},
+    }
+
+
+def test_slices_of_other_images_are_refused() -> None:
+    """A slices.csv that does not go with test.csv, or is not there, is an error."""
+    store_images(test=TEST)
+    path = paths.MANIFEST / SLICES
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    with pytest.raises(ImagesError, match="not of the images in test"):
+        evaluate(params())
+    path.unlink()
+    with pytest.raises(ImagesError, match="not of the images in test"):
+        evaluate(params())
+
+
+def test_predictions_have_a_line_for_each_image() -> None:
+    """What model and base make of each image, with columns for a base that is not there."""
+    store_images(test=TEST)
+    evaluate(params())
+    assert [list(line) for line in predictions()] == [COLUMNS] * len(TEST)
+    assert [line["id"] for line in predictions()] == read_manifest("test")["id"].tolist()
+    assert {(line["base_predicted"], line["base_confidence"]) for line in predictions()} == {("", "")}
+    put_base()
+    evaluate(params())
+    emu = next(line for line in predictions() if line["label"] == "emu")
+    assert (emu["predicted"], emu["base_predicted"]) == ("cat", "cat")
+    confidence = [float(emu[column]) for column in ("confidence", "base_confidence")]
+    assert confidence == [pytest.approx(0.5), pytest.approx(0.75)]
 
 
 def test_lineage_is_told_to_git() -> None:
@@ -147,12 +237,9 @@ def test_base_is_measured_beside_the_model() -> None:
     said = evaluate(params())
     # White images are a tie, which the first of its classes wins. For emus log loss takes the smallest number.
     smallest = torch.finfo(torch.float64).eps
-    assert report()["base"] == {
-        "accuracy": pytest.approx(3 / 5),
-        "macro_f1": pytest.approx(4 / 9),
-        "loss": pytest.approx(mean_loss(0.75, 0.75, 0.5, 0.5, smallest)),
-        "support": 5,
-    }
+    figures = map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.75, 0.75, 0.5, 0.5, smallest)))
+    assert some(report()["base"]) == [*figures, 5]
+    assert [one["base_recall"] for one in report()["classes"].values()] == [pytest.approx(2 / 3), 1, 0]
     assert report()["loss"] == pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))
     assert said == "accuracy 60.0%, the base 60.0% on 5 test images; macro F1 0.444"
 
@@ -186,8 +273,13 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     if with_base:
         put_base()
     assert evaluate(params()) == "no test images yet, so nothing is measured"
-    assert report() == {**EMPTY, "validation": 0.875, "base": EMPTY if with_base else None}
+    assert {name: report()[name] for name in EMPTY} == EMPTY
+    assert report()["base"] == (EMPTY if with_base else None)
+    assert set((report()["change"] or {}).values()) == ({None} if with_base else set())
+    nothing = {"accuracy": None, "support": 0, "base_accuracy": None}
+    assert report()["slices"] == {"generation": {}, "new": nothing, "old": nothing}
     assert CONFUSION.read_text() == "actual,predicted\n"
+    assert PREDICTIONS.read_text() == ",".join(COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("images", [TEST, []])
@@ -197,7 +289,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, paths.REPORT / LINEAGE}
+    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, paths.REPORT / LINEAGE}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())
@@ -207,15 +299,6 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
         path.unlink()
     evaluate(params())
     assert {path: path.read_bytes() for path in paths.REPORT.iterdir()} == before
-
-
-def test_batches_do_not_matter() -> None:
-    """An image's probabilities do not depend on how many are predicted at once."""
-    store_images(test=TEST)
-    together, alone = (predict(paths.MODEL, read_manifest("test"), params(batch_size=size)) for size in (256, 1))
-    pd.testing.assert_frame_equal(together, alone)
-    assert list(together.columns) == list(DARK)
-    assert len(together) == len(TEST)
 
 
 def test_progress_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -242,31 +325,14 @@ def test_classes_of_any_name() -> None:
     assert report()["loss"] == pytest.approx(mean_loss(0.4, 0.2, 0.2, 0.4))
 
 
-@pytest.mark.parametrize(
-    ("labels", "columns", "row", "expected"),
-    [
-        (["a", "b"], ["a", "b"], [[1.0, 0.0], [0.0, 1.0]], (1, 1, 0)),
-        (["a", "b"], ["b", "a"], [[1.0, 0.0], [0.0, 1.0]], (0, 0, -math.log(2**-52))),
-        (["b", "b"], ["a", "b"], [[0.5, 0.5], [0.25, 0.75]], (0.5, 2 / 3, mean_loss(0.5, 0.75))),
-        (["z"], ["a", "b"], [[0.5, 0.5]], (0, 0, -math.log(2**-52))),
-    ],
-    ids=["right", "wrong", "one class", "unknown alone"],
-)
-def test_measure(
-    labels: list[str], columns: list[str], row: list[list[float]], expected: tuple[float, float, float]
-) -> None:
-    """Columns go by their names, not their order; one class alone can be measured, known or not."""
-    measured = measure(pd.Series(labels), pd.DataFrame(row, columns=columns))
-    assert measured == dict(zip(EMPTY, [*map(pytest.approx, expected), len(labels)], strict=True))
-
-
 def test_image_that_is_not_there() -> None:
     """A test image that data/images lacks is an error, and the report of before stays."""
     store_images(test=TEST)
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    with (paths.MANIFEST / "test.csv").open("a") as file:
-        file.write(f"{'f' * 32},cat,{'f' * 32}\n")
+    for name, rest in (("test.csv", f"cat,{'f' * 32}"), (SLICES, "1")):
+        with (paths.MANIFEST / name).open("a") as file:
+            file.write(f"{'f' * 32},{rest}\n")
     with pytest.raises(ImagesError, match=f"lacks image {'f' * 32}"):
         evaluate(params())
     assert {path: path.read_bytes() for path in paths.REPORT.iterdir()} == before

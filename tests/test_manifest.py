@@ -17,6 +17,7 @@ from pipeline import base, index, manifest, paths
 from pipeline.base import Base
 from pipeline.changes import list_changes
 from pipeline.errors import ImagesError, MissingDataError
+from pipeline.lineage import Budget, ImageCounts, Lineage, write_lineage
 from pipeline.params import Params, read_params
 from pipeline.seen import NOTHING, Seen, write_seen
 from pipeline.splits import split_of
@@ -25,8 +26,13 @@ ROOT = Path(__file__).parent.parent
 HEADERS = {
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
     "changes.csv": ["change", "id", "label", "before"],
+    "slices.csv": ["id", "generation"],
     "train.csv": ["id", "label", "md5"],
 }
+NOTHING_SEEN, NO_STEPS = ImageCounts(total=0, new=0, removed=0, relabelled=0), Budget(run=0, total=0)
+LINEAGE = Lineage(
+    generation=3, start="warm", reason="", base="b.dir", images=NOTHING_SEEN, epochs=NO_STEPS, steps=NO_STEPS
+)
 
 
 class Made(NamedTuple):
@@ -70,6 +76,7 @@ def write(made: list[Made]) -> None:
     """Write the index of `made`."""
     columns = {name: [image[column] for image in made] for column, name in enumerate(Made._fields)}
     columns["source"] = [f"{image.label}/{image.id[:4]}.png" for image in made]
+    columns["attributes"] = [""] * len(made)
     columns["md5"] = [digest(image.id) for image in made]
     whole = [0] * len(made)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
@@ -115,6 +122,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Seen], None]:
         def settle(_aside: Path, _params: Params, admits: Callable[[Path], bool]) -> Base:
             paths.BASE.mkdir(parents=True, exist_ok=True)
             write_seen(seen, paths.BASE)
+            write_lineage(LINEAGE, paths.BASE)
             return Base(oid="f" * 32 if admits(paths.BASE) else None, reason="")
 
         monkeypatch.setattr(base, "settle", settle)
@@ -128,7 +136,7 @@ def test_without_leaks() -> None:
     said = run(made[::-1])
     assert said.startswith("10 train, 5 val, 4 test, 2 classes; 10 new to training, 0 removed, 0 relabelled; no base")
     assert {name: len(ids(name)) for name in ("train", "val", "test")} == {"train": 10, "val": 5, "test": 4}
-    assert snapshot().keys() == {"train.csv", "val.csv", "test.csv", "leaks.csv", "changes.csv", "merged.csv"}
+    assert snapshot().keys() == {*manifest.FILES} == HEADERS.keys() | {"val.csv", "test.csv", "merged.csv"}
     assert (paths.MANIFEST / "leaks.csv").read_bytes() == b"id,label,split,source,like,like_source\n"
     assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
 

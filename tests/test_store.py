@@ -1,5 +1,6 @@
 """Files by their hash: from the workspace, else DVC's cache, else its remote, and never a damaged one."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -355,3 +356,37 @@ def test_half_a_directory_is_not_put_back(oid: str) -> None:
     object_of(oid, "a").unlink()
     store.restore_outputs("train")
     assert not paths.MODEL.exists()
+
+
+def read(md5: str) -> str:
+    """The text of the file of data/model whose hash that is."""
+    return store.read_file(md5, nearby=paths.MODEL / "a", what="the file", mend=MEND).decode()
+
+
+@pytest.mark.parametrize("lost", ["nothing", "workspace", "cache", "workspace changed", "cache damaged"])
+def test_file_is_found_wherever_it_is_whole(lost: str) -> None:
+    """In the workspace if its hash agrees, else in the cache, else on the remote."""
+    md5 = object_of(read_record()["train"].outs["data/model"], "a")
+    name = md5.parent.name + md5.name
+    if lost != "nothing":
+        (paths.MODEL / "a").unlink()
+    if lost == "workspace changed":
+        (paths.MODEL / "a").write_text("by hand")
+    if lost == "cache":
+        md5.unlink()
+    if lost == "cache damaged":
+        damage(md5)
+    if not lost.startswith("cache"):
+        shutil.rmtree(REMOTE)
+    assert read(name) == FILES["a"]
+    if lost.startswith("cache"):
+        assert md5.read_text() == FILES["a"]
+
+
+def test_file_that_is_nowhere(oid: str) -> None:
+    """What was looked for, where, and what to do; damaged copies are none."""
+    damage(object_of(oid, "a"))
+    damage(object_of(oid, "a", among=REMOTE))
+    md5 = hashlib.md5(FILES["a"].encode()).hexdigest()
+    said = complaint(lambda: read(md5))
+    assert said.startswith(f"the file: {md5} is recorded but nowhere to be had (looked in workspace, cache and remote")

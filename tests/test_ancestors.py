@@ -1,0 +1,105 @@
+"""What Git's history knows of earlier models' figures, in repositories that hold no data."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import paths
+from pipeline.ancestors import recorded_metrics
+from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
+
+
+def git(*arguments: str) -> str:
+    """Run Git here; returns what it printed."""
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def figures(accuracy: float) -> dict[str, Any]:
+    """A metrics.json, as far as it is read."""
+    return {"accuracy": accuracy, "classes": {"a": {}}, "slices": {"generation": {"1": {"accuracy": accuracy}}}}
+
+
+def record(model: str, base: str | None, generation: int, metrics: dict[str, Any] | None) -> None:
+    """Commit a training."""
+    paths.REPORT.mkdir(parents=True, exist_ok=True)
+    facts: dict[str, Any] = {"start": "warm" if base else "cold", "reason": "", "model": model}
+    counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=1)
+    recorded = Recorded(generation=generation, base=base, images=counts, epochs=budget, steps=budget, **facts)
+    RECORDED.write_text(recorded.model_dump_json())
+    paths.METRICS.unlink(missing_ok=True)
+    if metrics is not None:
+        paths.METRICS.write_text(json.dumps(metrics))
+    git("add", "--all")
+    git("commit", "--quiet", "--message", f"Train {model}")
+
+
+@pytest.fixture(autouse=True)
+def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository with three generations."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch=main")
+    for number in (1, 2, 3):
+        record(f"{number}.dir", f"{number - 1}.dir" if number > 1 else None, number, figures(number / 10))
+
+
+def test_chain_of_bases() -> None:
+    """From the base on, each model's figures by its generation; a model is none of its own ancestors."""
+    assert recorded_metrics("2.dir") == {2: figures(0.2), 1: figures(0.1)}
+    assert recorded_metrics("1.dir") == {1: figures(0.1)}
+    assert recorded_metrics(None) == {}
+    assert recorded_metrics("unknown.dir") == {}
+
+
+def test_committing_the_present_run_changes_nothing() -> None:
+    """Nor does committing other figures for an ancestor later on: the first record counts."""
+    before = recorded_metrics("3.dir")
+    record("4.dir", "3.dir", 4, figures(0.4))
+    record("3.dir", "2.dir", 3, figures(0.9))
+    record("4.dir", "3.dir", 4, figures(0.8))
+    assert recorded_metrics("3.dir") == before
+
+
+def test_other_branches_are_no_ancestors() -> None:
+    """A sibling's figures are not read, even where its generation has the same number."""
+    git("checkout", "--quiet", "-b", "other", "HEAD~1")
+    record("3b.dir", "2.dir", 3, figures(0.7))
+    git("merge", "--quiet", "--strategy=ours", "main")
+    assert recorded_metrics("3.dir")[3] == figures(0.3)
+    assert recorded_metrics("3b.dir")[3] == figures(0.7)
+    assert recorded_metrics("3b.dir")[2] == figures(0.2)
+
+
+def test_what_was_never_committed_is_unknown() -> None:
+    """The chain ends there, since who its base was is unknown as well."""
+    record("6.dir", "5.dir", 6, figures(0.6))
+    assert recorded_metrics("6.dir") == {6: figures(0.6)}
+    assert recorded_metrics("5.dir") == {}
+
+
+@pytest.mark.parametrize("metrics", [None, {"accuracy": 0.5, "macro_f1": 0.5}], ids=["none", "an older form"])
+def test_commits_without_these_figures(metrics: dict[str, Any] | None) -> None:
+    """What has no figures by slice is left out; its ancestors are known all the same."""
+    record("4.dir", "3.dir", 4, metrics)
+    assert recorded_metrics("4.dir") == recorded_metrics("3.dir")
+
+
+def test_shallow_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows what it has."""
+    git("clone", "--quiet", "--depth=2", tmp_path.as_uri(), "clone")
+    monkeypatch.chdir("clone")
+    assert recorded_metrics("3.dir") == {3: figures(0.3), 2: figures(0.2)}
+
+
+def test_without_history(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No repository, no commit, or one that holds what cannot be read: nothing is known, and that is no error."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert recorded_metrics("3.dir") == {}
+    git("init", "--quiet")
+    assert recorded_metrics("3.dir") == {}
+    record("1.dir", None, 1, figures(0.1))
+    RECORDED.write_text("<<<<<<< ours")
+    git("commit", "--quiet", "--all", "--message", "A merge gone wrong")
+    assert recorded_metrics("1.dir") == {}
