@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import history, images, team
+from pipeline.commands import history, images, team, watch
 from pipeline.console import complain, set_up_logging
 
 
@@ -27,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
-        prog="pipeline", description="Puts images into data/raw and out of it, and tells what has been trained."
+        prog="pipeline",
+        description="Puts images into data/raw and out of it, trains when they come, and tells what has been trained.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -37,6 +38,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, history, team):
+    for theme in (images, history, team, watch):
         theme.register(command)
     return parser
