@@ -13,6 +13,8 @@ IMAGES = DATA / "images"
 MANIFEST = DATA / "manifest"
 BASE = DATA / "base"
 MODEL = DATA / "model"
+# The learning curves of the model, and of all before it; of the running training while there is one.
+CURVES = DATA / "curves"
 # What the model was trained with: versions, processor, threads.
 ENVIRONMENT = DATA / "environment.json"
 REPORT = DATA / "report"

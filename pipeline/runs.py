@@ -10,8 +10,8 @@ from typing import NamedTuple, Self
 
 from pipeline import paths
 from pipeline.children import DVC, Children
-from pipeline.history import RECORDED
 from pipeline.interrupts import Interrupts
+from pipeline.lineage import RECORDED
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")

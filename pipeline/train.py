@@ -1,4 +1,4 @@
-"""Stage 3: data/manifest/{train,val}.csv and data/base → data/model. Trains one generation.
+"""Stage 3: data/manifest/{train,val}.csv and data/base → data/model and data/curves. Trains one generation.
 
 Run by `dvc repro`, or alone as `python -m pipeline.train`. The same manifests, base and params give the same bytes.
 """
@@ -16,7 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from pipeline import base, paths
 from pipeline.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import ACCURACY, Classifier, becomes_mean, schedule_of
+from pipeline.classifier import Classifier, Schedule, becomes_mean, schedule_of
+from pipeline.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
 from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.device import device
 from pipeline.environment import write_environment
@@ -28,6 +29,7 @@ from pipeline.model import build
 from pipeline.params import Params, Train
 from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.publish import put_directory
+from pipeline.recording import RecordCurves
 from pipeline.seen import write_seen
 from pipeline.stage import main
 from pipeline.warm import warm_start
@@ -47,12 +49,16 @@ def train(params: Params) -> str:
     training, measured_on = (
         load(one, mode=spec.mode, size=spec.size, compute=params.compute) for one in (manifest, validation[known])
     )
-    return fit(generation, training, measured_on, params, progress)
+    try:
+        return fit(generation, training, measured_on, params, progress)
+    except BaseException:
+        shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a model that never came; DVC's cache has the last one's.
+        raise
 
 
 def fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> str:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, best = _fit(generation, training, validation, params, progress)
+    trainer, best, curves = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
@@ -65,7 +71,9 @@ def fit(generation: Generation, training: Dataset, validation: Dataset, params: 
     lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step, validation=right)
     write_lineage(lineage, new)
     write_seen(generation.seen, new)
+    write_curves(curves, new)
     put_directory(new, paths.MODEL)
+    show_curves(curves, paths.CURVES)
     write_environment(params.compute)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
@@ -74,11 +82,11 @@ def fit(generation: Generation, training: Dataset, validation: Dataset, params: 
 
 def _fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
-) -> tuple[pl.Trainer, Best | None]:
+) -> tuple[pl.Trainer, Best | None, Curves]:
     """Train `generation`.
 
     Returns:
-        the trainer, which can save its checkpoint, and the best epoch where that becomes the model.
+        the trainer, which can save its checkpoint, the best epoch where that becomes the model, and the curves so far.
     """
     _quieten()
     _check_share(params)
@@ -89,14 +97,15 @@ def _fit(
         network.compile()
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
     keep_best = KeepBest(patience=params.train.patience)
+    curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
         callbacks.append(keep_best)
-    if generation.base and becomes_mean(params.train):
-        callbacks.append(MeanWeights(first=generation.steps_before + schedule.rise))
-    elif params.train.average:
-        callbacks.append(average_weights(params.train.average))
-    callbacks.append(SaveProgress(progress, every=params.train.save_every))
+    callbacks += [
+        *_averaging(generation, params.train, schedule),
+        RecordCurves(curves, schedule, steps_before=generation.steps_before),
+        SaveProgress(progress, every=params.train.save_every),
+    ]
     trainer = pl.Trainer(
         accelerator=params.compute.accelerator,
         devices=params.compute.devices,
@@ -129,7 +138,14 @@ def _fit(
     classifier.check()
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    return trainer, keep_best.best if params.train.keep == "best" else None
+    return trainer, keep_best.best if params.train.keep == "best" else None, curves
+
+
+def _averaging(generation: Generation, params: Train, schedule: Schedule) -> list[pl.Callback]:
+    """What makes the model of several steps' weights, if anything is to."""
+    if generation.base and becomes_mean(params):
+        return [MeanWeights(first=generation.steps_before + schedule.rise)]
+    return [average_weights(params.average)] if params.average else []
 
 
 def _check_share(params: Params) -> None:
