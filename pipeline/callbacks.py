@@ -12,9 +12,10 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from pipeline.checkpoint import Checkpoint, canonical
-from pipeline.classifier import ACCURACY, LOSS
+from pipeline.curves import ACCURACY, LOSS
 from pipeline.generators import generator_states, set_generators
 from pipeline.progress import Progress
+from pipeline.recording import STATE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Best = dict[str, Any]
@@ -177,7 +178,7 @@ class MeanWeights(WeightAveraging):
 
 def finished(checkpoint: Checkpoint, best: Best | None) -> Checkpoint:
     """What of the last `checkpoint` belongs into the model, with weights and moments of the `best` epoch if given."""
-    ours = (GENERATORS, BEST, "current_model_state", "averaging_state")
+    ours = (GENERATORS, BEST, STATE, "current_model_state", "averaging_state")
     model = {name: value for name, value in checkpoint.items() if name not in ours}
     if best is not None:
         model |= {name: best[name] for name in ("state_dict", "optimizer_states")}

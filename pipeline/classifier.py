@@ -11,13 +11,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from pipeline.checkpoint import SPEC
+from pipeline.curves import ACCURACY, LOSS
 from pipeline.errors import TrainingError
 from pipeline.loader import Batch
 from pipeline.model import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 
-ACCURACY, LOSS = "val_accuracy", "val_loss"
 MEND = f"lower train.lr in {PARAMS}; the model is as it was"
 
 

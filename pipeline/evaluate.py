@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline import paths, store
 from pipeline.ancestors import recorded_metrics
 from pipeline.base import reason_for_none
+from pipeline.calibration import reliability
 from pipeline.dataset import read_manifest
 from pipeline.gate import judge
 from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage
@@ -24,6 +25,8 @@ from pipeline.stage import Done, main
 from pipeline.transfer import over_generations
 
 CONFUSION = paths.REPORT / "confusion.csv"
+RELIABILITY = paths.REPORT / "reliability.csv"
+CLASSES = paths.REPORT / "classes.csv"
 PREDICTIONS = paths.REPORT / "predictions.csv"
 COLUMNS = ["id", "label", "predicted", "confidence", "base_predicted", "base_confidence"]
 
@@ -84,6 +87,11 @@ def _write(predictions: pd.DataFrame, metrics: dict[str, Any], recorded: Recorde
     write_text(paths.METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     write_text(PREDICTIONS, predictions.reindex(columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
     write_text(CONFUSION, confusion.to_csv(index=False, lineterminator="\n"))
+    right = (predictions["label"] == predictions["predicted"]).to_numpy()
+    bins = reliability(right, predictions["confidence"].to_numpy(float)).dropna().astype({"count": int})
+    write_text(RELIABILITY, bins.to_csv(index=False, lineterminator="\n"))
+    classes = pd.DataFrame.from_dict(metrics["classes"], orient="index", columns=["recall", "base_recall"])
+    write_text(CLASSES, classes.to_csv(index_label="class", lineterminator="\n"))
 
 
 def _sentence(metrics: dict[str, Any]) -> str:

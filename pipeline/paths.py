@@ -17,6 +17,8 @@ MANIFEST = DATA / "manifest"
 LEAKS = MANIFEST / "leaks.csv"
 BASE = DATA / "base"
 MODEL = DATA / "model"
+# The learning curves of the model, and of all before it; of the running training while there is one.
+CURVES = DATA / "curves"
 # What the model was trained with: versions, processor, threads.
 ENVIRONMENT = DATA / "environment.json"
 # What people decided about models; in Git, not in DVC.

@@ -1,4 +1,4 @@
-"""Stage 3: data/manifest/{train,val}.csv and data/base → data/model. Trains one generation.
+"""Stage 3: data/manifest/{train,val}.csv and data/base → data/model and data/curves. Trains one generation.
 
 Run by `dvc repro`, or alone as `python -m pipeline.train`. The same manifests, base and params give the same bytes.
 """
@@ -8,6 +8,7 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import lightning.pytorch as pl
 import torch
@@ -16,7 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from pipeline import base, paths
 from pipeline.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import ACCURACY, Classifier, becomes_mean, schedule_of
+from pipeline.classifier import Classifier, Schedule, becomes_mean, schedule_of
+from pipeline.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
 from pipeline.dataset import Dataset, load, read_manifest
 from pipeline.device import device
 from pipeline.environment import write_environment
@@ -28,9 +30,22 @@ from pipeline.model import build
 from pipeline.params import Params, Train
 from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.publish import put_directory
+from pipeline.recording import RecordCurves
 from pipeline.seen import write_seen
 from pipeline.stage import Done, main
 from pipeline.warm import warm_start
+
+
+class Run(NamedTuple):
+    """What a training left behind in this process."""
+
+    trainer: pl.Trainer
+    """Can save its checkpoint."""
+    best: Best | None
+    """The best epoch, where that becomes the model."""
+    curves: Curves
+    begun: int
+    """The step at which it began, or went on, counted over all generations."""
 
 
 def train(params: Params) -> Done | None:
@@ -47,14 +62,18 @@ def train(params: Params) -> Done | None:
     training, measured_on = (
         load(one, mode=spec.mode, size=spec.size, compute=params.compute) for one in (manifest, validation[known])
     )
-    return fit(generation, training, measured_on, params, progress)
+    try:
+        return fit(generation, training, measured_on, params, progress)
+    except BaseException:
+        shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a model that never came; DVC's cache has the last one's.
+        raise
 
 
 def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Done | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, best, before = _fit(generation, training, validation, params, progress)
+    trainer, best, curves, begun = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
@@ -67,23 +86,18 @@ def fit(
     lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step, validation=right)
     write_lineage(lineage, new)
     write_seen(generation.seen, new)
+    write_curves(curves, new)
     put_directory(new, paths.MODEL)
+    show_curves(curves, paths.CURVES)
     write_environment(params.compute)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
     said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
-    return Done(said, trainer.global_step - before)
+    return Done(said, trainer.global_step - begun)
 
 
-def _fit(
-    generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
-) -> tuple[pl.Trainer, Best | None, int]:
-    """Train `generation`.
-
-    Returns:
-        the trainer, which can save its checkpoint, the best epoch where that becomes the model, and at which step it
-        began or went on.
-    """
+def _fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> Run:
+    """Train `generation`."""
     _quieten()
     _check_share(params)
     spec, classes = generation.spec, list(generation.spec.classes)
@@ -93,14 +107,15 @@ def _fit(
         network.compile()
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
     keep_best = KeepBest(patience=params.train.patience)
+    curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = []
     if len(validation) and (params.train.keep == "best" or params.train.patience):
         callbacks.append(keep_best)
-    if generation.base and becomes_mean(params.train):
-        callbacks.append(MeanWeights(first=generation.steps_before + schedule.rise))
-    elif params.train.average:
-        callbacks.append(average_weights(params.train.average))
-    callbacks.append(SaveProgress(progress, every=params.train.save_every))
+    callbacks += [
+        *_averaging(generation, params.train, schedule),
+        RecordCurves(curves, schedule, steps_before=generation.steps_before),
+        SaveProgress(progress, every=params.train.save_every),
+    ]
     trainer = pl.Trainer(
         accelerator=params.compute.accelerator,
         devices=params.compute.devices,
@@ -133,8 +148,15 @@ def _fit(
     classifier.check()
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    before = generation.steps_before if saved is None else progress.step_of(saved)
-    return trainer, keep_best.best if params.train.keep == "best" else None, before
+    begun = generation.steps_before if saved is None else progress.step_of(saved)
+    return Run(trainer, keep_best.best if params.train.keep == "best" else None, curves, begun)
+
+
+def _averaging(generation: Generation, params: Train, schedule: Schedule) -> list[pl.Callback]:
+    """What makes the model of several steps' weights, if anything is to."""
+    if generation.base and becomes_mean(params):
+        return [MeanWeights(first=generation.steps_before + schedule.rise)]
+    return [average_weights(params.average)] if params.average else []
 
 
 def _check_share(params: Params) -> None:

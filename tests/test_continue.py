@@ -37,6 +37,7 @@ NEW = [Plain("cat", 30 + shade) for shade in range(4)] + [Plain("emu", 100 + sha
 VAL = [Plain("cat", 20), Plain("dog", 220)]
 # 17 images in batches of 4 are 5 steps an epoch.
 EPOCHS, STEPS = 3, 15
+Files = dict[str, bytes]
 
 
 def params(**train: Any) -> Params:
@@ -57,10 +58,11 @@ def run(params: Params) -> None:
     train(params)
 
 
-def model() -> dict[str, bytes]:
-    """The files of data/model, which is gone then."""
-    files = {path.name: path.read_bytes() for path in paths.MODEL.iterdir()}
+def model() -> Files:
+    """The files of data/model and data/curves, which are gone then."""
+    files = {str(path): path.read_bytes() for folder in (paths.MODEL, paths.CURVES) for path in folder.iterdir()}
     shutil.rmtree(paths.MODEL)
+    shutil.rmtree(paths.CURVES)
     return files
 
 
@@ -87,8 +89,8 @@ def _grown() -> None:
     store_images(train=[*OLD, *NEW], val=VAL)
 
 
-def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int], number: signal.Signals) -> bytes:
-    """Train with a signal in the middle of each of `steps`, counted over all attempts; returns the checkpoint."""
+def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int], number: signal.Signals) -> Files:
+    """Train with a signal in the middle of each of `steps`, counted over all attempts; returns what came of it."""
     from pipeline.classifier import Classifier
 
     training_step, done, waiting = Classifier.training_step, 0, list(steps)
@@ -107,12 +109,13 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int],
             with pytest.raises(SystemExit):
                 run(here)
             assert not paths.MODEL.exists()
+            assert not paths.CURVES.exists()
             assert list(FOLDER.glob("*/*.ckpt"))
             scramble()
         run(here)
     assert not waiting
     assert not FOLDER.exists()
-    return model()["checkpoint.ckpt"]
+    return model()
 
 
 def scramble() -> None:
@@ -137,7 +140,7 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """Interrupted in the first step, at the end of an epoch and in the middle of another, in three attempts."""
     here = params(**WAYS[way])
     run(here)
-    once = model()["checkpoint.ckpt"]
+    once = model()
     assert interrupted(monkeypatch, here, [1, 5, 8], signal.SIGTERM) == once
 
 
@@ -148,17 +151,17 @@ def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str,
     """Whatever is taken from the base, however often new images are drawn, and of whatever the model is made."""
     here = params(**{"start": start, "warm_epochs": 2, "warm_mean": False, **more})
     run(here)
-    once = model()["checkpoint.ckpt"]
+    once = model()
     assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once
 
 
 @pytest.mark.parametrize("step", range(1, STEPS))
-def test_any_step(monkeypatch: pytest.MonkeyPatch, once: bytes, step: int) -> None:
+def test_any_step(monkeypatch: pytest.MonkeyPatch, once: Files, step: int) -> None:
     """At the last step of an epoch the next one is waited for."""
     assert interrupted(monkeypatch, params(), [step], signal.SIGTERM) == once
 
 
-def test_last_step(monkeypatch: pytest.MonkeyPatch, once: bytes) -> None:
+def test_last_step(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
     """There is nothing left to stop, so the training ends well."""
     from pipeline.classifier import Classifier
 
@@ -171,7 +174,7 @@ def test_last_step(monkeypatch: pytest.MonkeyPatch, once: bytes) -> None:
 
     monkeypatch.setattr(Classifier, "training_step", with_signal)
     run(params())
-    assert model()["checkpoint.ckpt"] == once
+    assert model() == once
 
 
 def test_epochs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +183,7 @@ def test_epochs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
     here, training_step, waiting = params(batch_size=64), Classifier.training_step, [signal.SIGTERM]
     run(here)
-    once = model()["checkpoint.ckpt"]
+    once = model()
 
     def with_signal(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
         if waiting:
@@ -191,12 +194,12 @@ def test_epochs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
         run(here)
     run(here)
-    assert model()["checkpoint.ckpt"] == once
+    assert model() == once
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The checkpoint of a training that nothing interrupted."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """What came of a training that nothing interrupted."""
     folder = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -205,7 +208,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         paths.BASE.mkdir()
         (paths.BASE / NONE).write_text(FIRST + "\n")
         run(params())
-        return model()["checkpoint.ckpt"]
+        return model()
 
 
 def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,13 +223,13 @@ def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Classifier, "training_step", drawing)
     run(params())
-    expected, once = dict.fromkeys(draws), model()["checkpoint.ckpt"]
+    expected, once = dict.fromkeys(draws), model()
     draws.clear()
     assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
     assert dict.fromkeys(draws) == expected
 
 
-def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: bytes) -> None:
+def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
     """Then the one before it is gone on from."""
     from pipeline.train import train
 
@@ -238,10 +241,10 @@ def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: bytes) -
     newest = max(FOLDER.glob("*/*.ckpt"))
     newest.write_bytes(newest.read_bytes()[:-1])
     train(here)
-    assert model()["checkpoint.ckpt"] == once
+    assert model() == once
 
 
-def test_kills(once: bytes) -> None:
+def test_kills(once: Files) -> None:
     """Killed at any moment, as power fails, until it gets through: the same bytes."""
     params(save_every=1e-9)
     chance, kills = random.Random(0), 0
@@ -259,11 +262,11 @@ def test_kills(once: bytes) -> None:
                 process.kill()
                 kills += 1
     assert kills
-    assert model()["checkpoint.ckpt"] == once
+    assert model() == once
 
 
 @pytest.mark.parametrize("room", [0, 5, 17])
-def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: bytes, room: int) -> None:
+def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files, room: int) -> None:
     """Whatever there was no room for is decoded in other processes, before an interruption and after it."""
     monkeypatch.setattr("pipeline.stack.FEW", 1)
     monkeypatch.setattr("pipeline.cache.Cache.room", lambda self: room - self._count())
@@ -274,7 +277,7 @@ def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     """Progress of other inputs is not gone on with."""
     here = params(lr=0.001)
     run(here)
-    expected = model()["checkpoint.ckpt"]
+    expected = model()
     from pipeline.classifier import Classifier
 
     training_step = Classifier.training_step
@@ -290,7 +293,7 @@ def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     capfd.readouterr()
     run(params(lr=0.001))
     assert "going on" not in capfd.readouterr().out
-    assert model()["checkpoint.ckpt"] == expected
+    assert model() == expected
 
 
 def test_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,7 +258,8 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
 def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) -> None:
     """data/base persists, which keeps it out of the run cache; data/model does not, and is cached."""
     assert paths_of(STAGES[stage][kind]) == expected
-    assert not {"metrics", "plots"} & set(STAGES[stage])
+    assert not {"metrics"} & set(STAGES[stage])
+    assert list(paths_of(STAGES[stage].get("plots", []))) == (["data/curves"] if stage == "train" else [])
 
 
 def test_metrics_are_kept_by_git() -> None:
@@ -271,6 +272,12 @@ def test_metrics_are_kept_by_git() -> None:
         "data/report/report.html": {},
         "data/report/lineage.json": {"cache": False},
     }
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_plots_are_cached(stage: str) -> None:
+    """What is drawn is in DVC's cache, where `dvc plots diff` finds that of other commits, and not in Git."""
+    assert not any("cache" in flags for flags in paths_of(STAGES[stage]["plots"]).values())
 
 
 def test_data_flows_down() -> None:

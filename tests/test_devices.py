@@ -19,6 +19,7 @@ from stored import Plain, store_images
 from pipeline import loader, paths
 from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import read_network
+from pipeline.curves import read_curves
 from pipeline.dataset import Dataset
 from pipeline.lineage import read_lineage
 from pipeline.loader import Batch, EvalLoader, TrainLoader
@@ -130,6 +131,7 @@ def test_two_devices_make_one_model() -> None:
     assert lines[1].startswith("train: 15 steps (15 since the cold start)")
     assert read_lineage(paths.MODEL).steps.run == 15
     assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
+    assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]
     assert not FOLDER.exists()
 
 

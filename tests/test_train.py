@@ -21,6 +21,7 @@ from terminal import Terminal
 from pipeline import paths
 from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, read_network
+from pipeline.curves import CURVES, NAMES
 from pipeline.errors import ImagesError, TrainingError
 from pipeline.lineage import LINEAGE
 from pipeline.model import Spec, build
@@ -95,11 +96,13 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
-    """A model is its three files; nothing else but what it was trained with is written, or left."""
+    """A model is its four files; nothing else but its curves and what it was trained with is written, or left."""
     before = files()
     said = run()
     new = {name: data for name, data in outside_progress().items() if name not in before}
-    assert set(new) == {str(paths.ENVIRONMENT), *(str(paths.MODEL / name) for name in (CHECKPOINT, LINEAGE, SEEN))}
+    model = (paths.MODEL / name for name in (CHECKPOINT, LINEAGE, SEEN, CURVES))
+    curves = (paths.CURVES / f"{name}.csv" for name in NAMES)
+    assert set(new) == {str(path) for path in (paths.ENVIRONMENT, *model, *curves)}
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []
     assert said.startswith("6 steps (6 since the cold start), ")
@@ -201,7 +204,7 @@ def test_damaged_image_leaves_the_old_model() -> None:
     assert outside_progress() == before
 
 
-@pytest.mark.parametrize("step", ["save_checkpoint", "write_lineage", "write_seen", "put_directory"])
+@pytest.mark.parametrize("step", ["save_checkpoint", "write_lineage", "write_seen", "write_curves", "put_directory"])
 def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Wherever writing the new model fails, the old one stays, and the next attempt succeeds."""
 

@@ -1,0 +1,128 @@
+"""DVC's own ways of comparing, with the real dvc: what it shows of metrics, plots and experiments."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plots")]
+CURVES = {f"data/curves/{name}.csv" for name in ("loss", "lr", "val_accuracy", "val_loss")}
+REPORT = {f"data/report/{name}.csv" for name in ("confusion", "reliability", "classes")}
+
+
+@pytest.fixture(scope="module")
+def grown(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two generations, each committed."""
+    project = make_project(tmp_path_factory.mktemp("plots") / "project")
+    project.add_digits(0, 150)
+    project.dvc("add", "data/raw")
+    project.repro()
+    project.commit("one")
+    project.add_digits(150, 250)
+    project.repro()
+    project.commit("two")
+    return project
+
+
+def answer(project: Project, *arguments: str) -> Any:
+    """What `dvc` printed, as JSON, on standard output alone."""
+    command = ["dvc", *arguments]
+    return json.loads(subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True).stdout)
+
+
+def plots(project: Project, *arguments: str) -> dict[str, dict[str, Any]]:
+    """The Vega specification of each plot by its path, filled with its data, in which no error is."""
+    said = answer(project, "plots", *arguments, "--json", "--split")
+    assert "errors" not in said, said
+    return {name.partition("::")[0]: drawn[0] for name, drawn in said["data"].items()}
+
+
+def test_metrics_diff(grown: Project) -> None:
+    """It tells old from new by number."""
+    change = answer(grown, "metrics", "diff", "HEAD^", "--json")["data/report/metrics.json"]
+    assert {"accuracy", "loss", "macro_f1"} <= change.keys()
+    assert change["loss"]["diff"] == pytest.approx(change["loss"]["new"] - change["loss"]["old"])
+
+
+def points(plot: dict[str, Any], revision: str) -> list[dict[str, str]]:
+    """The data of one revision, in the order of the file."""
+    return [point for point in plot["anchor_definitions"]["<DVC_METRIC_DATA>"] if point["rev"] == revision]
+
+
+def test_plots_show(grown: Project) -> None:
+    """Everything is drawn, with the axes that are meant."""
+    shown = plots(grown, "show")
+    assert shown.keys() == CURVES | REPORT
+    anchors = ("<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>")
+    axes = {name: tuple(plot["anchor_definitions"][anchor] for anchor in anchors) for name, plot in shown.items()}
+    assert axes["data/curves/val_loss.csv"] == ("step", "val_loss")
+    assert axes["data/report/reliability.csv"] == ("confidence", "accuracy")
+    assert axes["data/report/classes.csv"] == ("recall", "class")
+    assert len(points(shown["data/report/classes.csv"], "workspace")) == 10
+
+
+def test_plots_diff(grown: Project) -> None:
+    """The curves of the generation before are the beginning of this one's."""
+    shown = plots(grown, "diff", "HEAD^", "HEAD")
+    assert shown.keys() == CURVES | REPORT
+    for name in CURVES:
+        before, after = (
+            [(point["step"], point[Path(name).stem]) for point in points(shown[name], revision)]
+            for revision in ("HEAD^", "HEAD")
+        )
+        assert len(before) < len(after)
+        assert after[: len(before)] == before
+
+
+@pytest.mark.parametrize("path", sorted(CURVES | REPORT))
+def test_vega(grown: Project, path: str) -> None:
+    """A single plot comes as a whole specification, with its data in it."""
+    specification = answer(grown, "plots", "show", "--show-vega", path)
+    assert "vega-lite" in specification["$schema"]
+    assert specification["data"]["values"]
+
+
+def test_experiments(grown: Project) -> None:
+    """Another learning rate is run, listed beside the others with its metrics, and its curves compared."""
+    grown.dvc("exp", "run", "--name", "faster", "-S", "train.lr=0.01")
+    (_, baseline) = answer(grown, "exp", "show", "--json")[:2]
+    (experiment,) = baseline["experiments"]
+    data = experiment["revs"][0]["data"]
+    assert data["params"]["params.yaml"]["data"]["train"]["lr"] == 0.01
+    assert data["metrics"]["data/report/metrics.json"]["data"]["accuracy"] is not None
+    rates = plots(grown, "diff", "HEAD", "faster")["data/curves/lr.csv"]
+    # A quarter of it, at which it stays.
+    assert [points(rates, revision)[-1]["lr"] for revision in ("HEAD", "faster")] == ["0.001", "0.0025"]
+    grown.git("checkout", "--", ".")
+    grown.dvc("checkout")
+
+
+def test_plots_of_running_training(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
+    """`dvc plots show` shows how far it is."""
+    project = make_project(tmp_path / "project")
+    project.add_digits(0, 100)
+    project.dvc("add", "data/raw")
+    project.set_params(train={"epochs": 100_000})
+    command = ["dvc", "repro", "--quiet"]
+    with subprocess.Popen(
+        command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as running:
+        try:
+            loss = project.root / "data/curves/loss.csv"
+            while not loss.exists() or loss.read_text().count("\n") < 3:
+                assert running.poll() is None
+                time.sleep(0.5)
+            shown = plots(project, "show", "data/curves")
+            assert running.poll() is None
+            assert len(points(shown["data/curves/loss.csv"], "workspace")) >= 2
+        finally:
+            os.killpg(running.pid, signal.SIGINT)
+            running.wait(60)
+    assert not (project.root / "data/curves").exists()
