@@ -21,7 +21,7 @@ from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import COLUMNS, CONFUSION, PREDICTIONS, evaluate
+from pipeline.evaluate import CLASSES, COLUMNS, CONFUSION, PREDICTIONS, RELIABILITY, evaluate
 from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, write_lineage
 from pipeline.metrics import FIGURES
 from pipeline.model import Spec, build
@@ -289,7 +289,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, paths.REPORT / LINEAGE}
+    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, RELIABILITY, CLASSES, paths.REPORT / LINEAGE}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())
@@ -345,3 +345,22 @@ def test_no_model() -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         evaluate(params())
     assert not paths.REPORT.exists()
+
+
+def test_plots_worked_by_hand() -> None:
+    """The recall of each class, beside the base's if there is one, and the bins of reliability that are not empty."""
+    store_images(test=TEST)
+    evaluate(params())
+    # Three dark ones, of which two are cats, and two white ones, of which one is a dog.
+    assert CLASSES.read_text() == "class,recall,base_recall\ncat,0.6666666666666666,\ndog,1.0,\nemu,0.0,\n"
+    bins = pd.read_csv(RELIABILITY)
+    assert list(bins.columns) == ["confidence", "accuracy", "count"]
+    assert bins.to_numpy().tolist() == [pytest.approx([0.5, 2 / 3, 3]), pytest.approx([0.8, 0.5, 2])]
+
+
+def test_plots_without_test_images() -> None:
+    """They are there, and can be read."""
+    store_images()
+    evaluate(params())
+    assert RELIABILITY.read_text() == "confidence,accuracy,count\n"
+    assert CLASSES.read_text() == "class,recall,base_recall\ncat,,\ndog,,\nemu,,\n"
