@@ -48,10 +48,8 @@ class Trained:
         """The network in the folder `model`, on the device that `compute` names.
 
         Raises:
-            MissingDataError: there is none.
-            CheckpointError: it is damaged.
+            CheckpointError: there is none, or it is damaged.
         """
-        require(model)
         network, spec = read_network(model)
         where = device(compute)
         network.to(where)

@@ -21,8 +21,8 @@ from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import COLUMNS, CONFUSION, PREDICTIONS, evaluate
-from pipeline.lineage import LINEAGE, Budget, ImageCounts, Lineage, Recorded, write_lineage
+from pipeline.evaluate import CLASSES, COLUMNS, CONFUSION, PREDICTIONS, RELIABILITY, evaluate
+from pipeline.lineage import RECORDED, Budget, ImageCounts, Lineage, Recorded, write_lineage
 from pipeline.metrics import FIGURES
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
@@ -220,7 +220,7 @@ def test_lineage_is_told_to_git() -> None:
     """Beside the metrics stands where the model comes from, and which one it is."""
     store_images(test=TEST)
     evaluate(params())
-    recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
+    recorded = Recorded.model_validate_json(RECORDED.read_bytes())
     assert (recorded.model, recorded.base) == (store.directory_hash(paths.MODEL), "b.dir")
     assert recorded.images.removed == 2
 
@@ -231,7 +231,7 @@ def test_verdict_is_told_to_git() -> None:
     (paths.BASE / NONE).unlink()
     save_model(paths.BASE, {"cat": 0.8, "dog": 0.2}, {"cat": 0.8, "dog": 0.2})
     said = evaluate(params()).said
-    recorded = Recorded.model_validate_json((paths.REPORT / LINEAGE).read_bytes())
+    recorded = Recorded.model_validate_json(RECORDED.read_bytes())
     assert (report()["accepted"], recorded.accepted) == (False, False)
     assert report()["verdict"] == recorded.verdict
     assert said.endswith(f"; not accepted: {recorded.verdict}")
@@ -306,7 +306,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, PAGE, paths.REPORT / LINEAGE}
+    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, RELIABILITY, CLASSES, PAGE, RECORDED}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())

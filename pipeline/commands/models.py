@@ -52,9 +52,10 @@ def _predict(args: argparse.Namespace) -> int:
     from pipeline.inference import answers
     from pipeline.outside import find
     from pipeline.params import read_params
-    from pipeline.trained import Trained
+    from pipeline.trained import Trained, require
 
     params = read_params()
+    require(args.model)
     trained = Trained.read(args.model, params.compute)
     spots = [spot for top in args.paths for spot in find(top)]
     refused: list[tuple[str, Refusal]] = []
