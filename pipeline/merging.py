@@ -81,7 +81,7 @@ def _merge_lock(versions: Versions) -> bytes:
 
 
 def _model_in_lock(lock: bytes) -> str | None:
-    stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {}) if lock else {}
+    stages: dict[str, Any] = YAML(typ="safe").load(lock)["stages"] if lock else {}
     outs = stages.get("train", {}).get("outs", [])
     return next((str(out["md5"]) for out in outs if out["path"] == MODEL), None)
 

@@ -128,6 +128,7 @@ def check_merged(project: Project, expected: dict[str, str], ours: str, theirs: 
     assert json.loads(project.read("data/report/metrics.json"))["validation"] == validation(project, better)
 
 
+@pytest.mark.slow
 def test_merge_and_repro(team: Team) -> None:
     """`git merge` and `dvc repro` train on the union, warm from the better side's model, and name the other's."""
     expected, bob = union(team), team.bob
@@ -158,6 +159,7 @@ def test_merge_and_repro(team: Team) -> None:
     assert stages_run(team.alice.repro()) == []
 
 
+@pytest.mark.slow
 def test_either_order_gives_the_same_manifest(team: Team) -> None:
     """Whoever merges whom, the images are the same ones in the same splits."""
     expected = union(team)
@@ -169,6 +171,7 @@ def test_either_order_gives_the_same_manifest(team: Team) -> None:
     assert len({line for text in manifests(team.bob).values() for line in text.splitlines()[1:]}) > 100
 
 
+@pytest.mark.slow
 def test_rebase_and_cherry_pick(team: Team) -> None:
     """They do what a merge does."""
     expected, bob = union(team), team.bob
@@ -181,6 +184,7 @@ def test_rebase_and_cherry_pick(team: Team) -> None:
     check_merged(bob, expected, "mine", "origin/alice")
 
 
+@pytest.mark.slow
 def test_without_setup_conflicts_are_resolved(team: Team) -> None:
     """What Git shows as conflicts without our driver, `pipeline resolve` ends as the driver would have."""
     expected, bob = union(team), team.bob
@@ -197,6 +201,7 @@ def test_without_setup_conflicts_are_resolved(team: Team) -> None:
     assert pipeline(bob, "resolve") == "nothing is in conflict\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("take", ["ours", "theirs"])
 def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Path, take: str) -> None:
     """It is named, nothing is guessed, and who resolves it says whose file is right; all else is merged."""
@@ -224,6 +229,7 @@ def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Pa
     assert {Path(path).stem for path in raw(team.bob)} >= {"0210", "0220"}
 
 
+@pytest.mark.slow
 def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_path: Path) -> None:
     """Without hooks `dvc repro` after a pull would lose them; it refuses, and `pipeline sync` brings them."""
     team = copy(start, tmp_path / "team")
@@ -247,6 +253,7 @@ def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_pat
     assert pipeline(bob, "sync") == "data/raw is in step with data/raw.dvc\n"
 
 
+@pytest.mark.slow
 def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
     """Whoever goes back in Git and means the images that are there says so."""
     bob = copy(start, tmp_path / "team").bob
@@ -262,6 +269,7 @@ def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
     assert "110 images" in bob.repro("ingest")
 
 
+@pytest.mark.slow
 def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
     """With the hooks data/raw follows a branch, and what was dropped into it meanwhile goes along."""
     bob = team.bob
@@ -274,6 +282,7 @@ def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
     assert raw(bob).keys() == before.keys() | {name}
 
 
+@pytest.mark.slow
 def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
     """Where their images cannot be listed, the merge stops with the reason; nothing is taken for the whole."""
     (team.folder / "remote").rename(team.folder / "gone")
