@@ -55,10 +55,11 @@ def locate(manifest: pd.DataFrame) -> tuple[list[Slot], list[str]]:
     mend = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
     index.restore(mend=mend)
     table = index.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields]).to_pandas().set_index("id")
-    lost = manifest["id"][~manifest["id"].isin(table.index)]
+    where = table.index.get_indexer(pd.Index(manifest["id"]))
+    lost = manifest["id"][where < 0]
     if len(lost):
         raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", mend)
-    rows = table.loc[manifest["id"]]
+    rows = table.iloc[where]
     if not (rows["md5"].to_numpy() == manifest["md5"].to_numpy()).all():
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", mend)
     return [Slot(*row) for row in rows[list(Slot._fields)].itertuples(index=False)], list(table["md5"])

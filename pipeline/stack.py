@@ -72,6 +72,9 @@ def stack(slots: Sequence[Slot], reader: Reader, alive: Sequence[str], *, limit:
         ImagesError: an image is damaged.
     """
     cache, wanted = Cache(reader, limit=limit), _digests(slots)
+    rows, pixels = cache.find(wanted)
+    if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
+        return Stack(pixels, rows, slots, reader)
     try:
         with cache.alone():
             _fill(cache, slots, reader, alive, workers)
