@@ -26,7 +26,10 @@ now=$(git rev-parse --quiet --verify ":{paths.RAW_DVC}") || exit 0
 if [ -f {followed.NOTE} ]; then
     {{ read -r blob; read -r oid; }} < {followed.NOTE}
     [ "$now" != "$blob" ] || exit 0
-    [ -z "$oid" ] || ! git cat-file blob "$now" | grep -qF "$oid" || exit 0
+    if [ -n "$oid" ] && git cat-file blob "$now" | grep -qF "$oid"; then  # Git has caught up with data/raw.
+        printf '%s\\n' "$now" "$oid" > {followed.NOTE}
+        exit 0
+    fi
 fi
 [ ! -d {paths.RAW} ] || exec PYTHON -m pipeline sync --hook
 """

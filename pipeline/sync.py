@@ -29,16 +29,18 @@ def sync() -> Change:
     blob = followed.indexed()
     if not blob:
         return Change(0, 0, 0)
-    version = followed.content_of(blob)
+    version, noted = followed.content_of(blob), followed.read_note()
+    if noted is not None and noted.blob == blob:
+        return Change(0, 0, 0)  # What differs was done here.
     wanted, here = read_raw_hash(version), tracking.hash_raw()
-    if here == wanted:
+    if wanted in (here, noted and noted.oid):
         followed.note(wanted)
         return Change(0, 0, 0)
     what = paths.RAW.as_posix()
     store.fetch(wanted, what=what, mend="run `dvc push` where it was committed, then `pipeline sync`")
     tracking.commit_raw()  # So that nothing of it can be lost.
     ours, theirs = (store.fetch_listing(oid, what=what) for oid in (here, wanted))
-    merged = listings.merge(_before(ours), ours, theirs)
+    merged = listings.merge(_before(ours, noted), ours, theirs)
     if merged.conflicts:
         raise disagreement(merged.conflicts)
     if merged.files != theirs:
@@ -54,18 +56,20 @@ def keep() -> None:
     followed.note(tracking.hash_raw())
 
 
-def _before(ours: Listing) -> Listing:
-    """What data/raw held when it was in step with Git, if it holds `ours` now.
+def _before(ours: Listing, noted: followed.Note | None) -> Listing:
+    """What data/raw held when it was last in step with Git, if it holds `ours` now.
 
-    Without a note of that: the newest version of which nothing is missing here, so that something was added to it at
-    most; else nothing, so that nothing counts as removed here.
+    That is what ingest saw last if it was committed, else Git's version of then. Without a note: the newest version of
+    which nothing is missing here, so that something was added to it at most; else nothing, so that nothing counts as
+    removed here.
     """
-    noted = followed.read_note()
-    if noted is not None:
-        return store.fetch_listing(noted.oid, what=paths.RAW.as_posix())
     commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
     versions = contents([f"{commit}:{paths.RAW_DVC.as_posix()}" for commit in commits])
-    for oid in dict.fromkeys(read_raw_hash(version.decode()) for version in versions if version):
+    known = [read_raw_hash(version.decode()) for version in versions if version]
+    if noted is not None:
+        oid = noted.oid if noted.oid in known or not noted.blob else read_raw_hash(followed.content_of(noted.blob))
+        return store.fetch_listing(oid, what=paths.RAW.as_posix())
+    for oid in dict.fromkeys(known):
         listed = store.listing(store.repository(), oid)
         if listed is not None and listed.items() <= ours.items():
             return listed

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -136,6 +137,13 @@ def save_png(pixels: np.ndarray[Any, Any], path: Path) -> None:
 def stages_run(out: str) -> list[str]:
     """The stages that `dvc repro`, which printed `out`, did run."""
     return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage ")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> None:
+    """Signals do what they do for people, also where the tests run in the background, and children inherit less."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -170,6 +170,7 @@ def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pyt
 def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, tmp_path: Path) -> None:
     """Without cache and remote each generation has a line that says what is missing, and what to run."""
     clone = chain.clone(tmp_path / "clone")
+    (tmp_path / "nothing").mkdir()
     clone.dvc("remote", "modify", "storage", "url", str(tmp_path / "nothing"))
     first, second, summary = run(clone, "--all", temporary=temporary, ok=False).out.splitlines()
     for number, said in enumerate((first, second), 1):

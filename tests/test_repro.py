@@ -249,6 +249,7 @@ def test_lost_slices_are_an_error(first: Project) -> None:
     """Which images are new is never made up; a colleague's `dvc push`, or a cold start, is the way on."""
     shutil.rmtree(first.root / ".dvc/cache")
     shutil.rmtree(first.root.parent / "remote")
+    (first.root.parent / "remote").mkdir()
     (first.root / "data/manifest/slices.csv").unlink()
     first.add_digits(120, 130)
     out = first.repro(ok=False)

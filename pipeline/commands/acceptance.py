@@ -1,12 +1,15 @@
 """Which models may be the next base, where people know better than the gate: `pipeline accept`, `refuse`."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands import Register
 from pipeline.console import shown
 from pipeline.errors import RecordError
-from pipeline.lineage import Recorded
+
+if TYPE_CHECKING:
+    from pipeline.lineage import Recorded
 
 MODEL = paths.MODEL.as_posix()
 # Of a model's hash; fewer digits may be anything.
@@ -53,7 +56,7 @@ def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
     return 0
 
 
-def _known() -> dict[str, Recorded]:
+def _known() -> "dict[str, Recorded]":
     """The models that the workspace and Git's history tell of, by hash."""
     from pipeline.history import trainings
     from pipeline.lineage import read_recorded
@@ -66,7 +69,7 @@ def _known() -> dict[str, Recorded]:
     return known if here is None else {**known, here.model: here}
 
 
-def _resolve(name: str | None, last: str | None, known: dict[str, Recorded]) -> str:
+def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -> str:
     """The hash of the model that `name` stands for."""
     from pipeline.history import recorded_at
 
@@ -85,7 +88,7 @@ def _resolve(name: str | None, last: str | None, known: dict[str, Recorded]) -> 
     raise RecordError(shown(name), what, "`pipeline log` lists models and commits")
 
 
-def _next_base(last: str, known: dict[str, Recorded]) -> str:
+def _next_base(last: str, known: "dict[str, Recorded]") -> str:
     from pipeline.acceptance import newest_accepted, refused_models
 
     bases = {model: recorded.base for model, recorded in known.items()}
