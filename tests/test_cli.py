@@ -478,6 +478,7 @@ def test_starts_fast() -> None:
     assert not {"PIL", "pyarrow", "dvc", "torch", "numpy", "pydantic", "tqdm"} & set(out.split())
 
 
+@pytest.mark.slow
 def test_repro_sees_what_was_done(project: Project) -> None:
     """With DVC: added images are ingested, packing changes no manifest, removed ones are gone from them."""
 

@@ -244,6 +244,7 @@ def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -
     assert model() == once
 
 
+@pytest.mark.slow
 def test_kills(once: Files) -> None:
     """Killed at any moment, as power fails, until it gets through: the same bytes."""
     params(save_every=1e-9)

@@ -102,6 +102,7 @@ def start(devices: int, **train: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_two_devices_and_then_one() -> None:
     """Killed while two devices train, one goes on from where they were, and says each thing once."""

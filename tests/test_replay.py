@@ -75,6 +75,7 @@ def tree(project: Project) -> list[str]:
     return sorted(f"{path} {path.stat().st_mtime_ns}" for path in files if path.name != "index")
 
 
+@pytest.mark.slow
 def test_every_generation_is_reproduced(chain: Project, temporary: Path) -> None:
     """Oldest first, a line each and a summary, with the threads of then whatever the surroundings ask for."""
     threads = json.loads(chain.read(ENVIRONMENT))["threads"]
@@ -86,6 +87,7 @@ def test_every_generation_is_reproduced(chain: Project, temporary: Path) -> None
     assert f"train: warm start from {chain.lock()['train']['deps']['data/base'][:8]}" in ran.out
 
 
+@pytest.mark.slow
 def test_a_clone_fetches_what_it_needs(chain: Project, temporary: Path, tmp_path: Path) -> None:
     """In a clone without data REV may be a commit that trained nothing; programs get JSON, people the training."""
     clone = chain.clone(tmp_path / "clone")
@@ -167,6 +169,7 @@ def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pyt
             replay(newest("HEAD"))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, tmp_path: Path) -> None:
     """Without cache and remote each generation has a line that says what is missing, and what to run."""
     clone = chain.clone(tmp_path / "clone")
@@ -214,6 +217,7 @@ def test_revisions(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
             newest(nonsense)
 
 
+@pytest.mark.slow
 def test_shallow_and_partial_clones(
     chain: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +236,7 @@ def test_shallow_and_partial_clones(
     assert "git fetch --refetch --no-filter" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> None:
     """However it is stopped, nothing is left: no folder, no process, no worktree."""

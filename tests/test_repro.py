@@ -226,6 +226,7 @@ def test_test_images_are_told_by_generation(trained: Project, trained_twice: Pro
     assert metrics["change"]["backward_transfer"] == pytest.approx(old["accuracy"] - earlier["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_changed_column_trains_nothing(second: Project) -> None:
     """What labels.csv says beyond the class decides on figures alone; said again by force, no byte changes."""
     lock = second.lock()
@@ -245,6 +246,7 @@ def test_a_changed_column_trains_nothing(second: Project) -> None:
     assert second.git("status", "--short") == ""
 
 
+@pytest.mark.slow
 def test_lost_slices_are_an_error(first: Project) -> None:
     """Which images are new is never made up; a colleague's `dvc push`, or a cold start, is the way on."""
     shutil.rmtree(first.root / ".dvc/cache")

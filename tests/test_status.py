@@ -65,6 +65,7 @@ def test_up_to_date(project: Project) -> None:
     assert stages_run(project.repro()) == []
 
 
+@pytest.mark.slow
 def test_copy(project: Project) -> None:
     """A copy is read by ingest, and that is all."""
     shutil.copy(first_raw(project), first_raw(project).with_name("zzz.png"))
@@ -73,6 +74,7 @@ def test_copy(project: Project) -> None:
     assert runs(found, "yes", "maybe") == ["ingest"] == stages_run(project.repro())
 
 
+@pytest.mark.slow
 def test_rename(project: Project) -> None:
     """An image in another place is listed otherwise, and trains nothing."""
     first_raw(project).rename(first_raw(project).with_name("zzz.png"))
@@ -98,6 +100,7 @@ def test_new_images(project: Project) -> None:
     assert f"warm start from {start['oid'][:8]}" in out
 
 
+@pytest.mark.slow
 def test_removed_and_relabelled(project: Project) -> None:
     """Both are counted."""
     first, second = sorted((project.root / "data/raw").rglob("*.png"))[:2]
@@ -112,6 +115,7 @@ def test_removed_and_relabelled(project: Project) -> None:
     assert "manifest, train, evaluate: 1 image removed, 1 relabelled" in status(project)
 
 
+@pytest.mark.slow
 def test_labels(project: Project) -> None:
     """Lines of labels.csv relabel, too."""
     name = first_raw(project).relative_to(project.root / "data/raw").as_posix()
@@ -120,6 +124,7 @@ def test_labels(project: Project) -> None:
     assert found["arrivals"]["relabelled"] == 1
 
 
+@pytest.mark.slow
 def test_params_and_code(project: Project) -> None:
     """A changed param is told with both values, and the base is kept; changed code is named."""
     project.set_params(train={"lr": 0.25})
@@ -133,6 +138,7 @@ def test_params_and_code(project: Project) -> None:
     assert found["start"]["is_kept"]
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(project: Project) -> None:
     """Only a saved state of these very inputs is told of."""
     project.set_params(train={"lr": 0.25})
@@ -149,6 +155,7 @@ def test_interrupted_training_goes_on(project: Project) -> None:
     assert told(project)["going_on"] is None
 
 
+@pytest.mark.slow
 def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
     """What there was no time to look at is counted."""
     for number in range(600):
@@ -161,6 +168,7 @@ def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
     assert arrivals["images"] == 660
 
 
+@pytest.mark.slow
 def test_what_hinders(project: Project, tmp_path: Path) -> None:
     """One line says what to do, with status 0."""
     lock = project.read("dvc.lock")
@@ -174,6 +182,7 @@ def test_what_hinders(project: Project, tmp_path: Path) -> None:
     assert "not tracked by DVC yet; run `dvc add data/raw` once" in status(project)
 
 
+@pytest.mark.slow
 def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
     """Before the first run all stages run, from scratch, and how long that takes is not known."""
     project = make_project(tmp_path / "new")
@@ -185,6 +194,7 @@ def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) ->
     assert "time    unknown: no run like it yet" in out
 
 
+@pytest.mark.slow
 def test_merge_in_progress(project: Project) -> None:
     """It is told of."""
     project.git("checkout", "--quiet", "-b", "other")
@@ -196,6 +206,7 @@ def test_merge_in_progress(project: Project) -> None:
     assert "note    a merge is in progress in Git" in status(project)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported(project: Project) -> None:
     """No library that takes seconds, however many images are new."""
     project.add_digits(60, 62)
