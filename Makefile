@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: setup repro demo check lint format test test-slow bench requirements clean
+.PHONY: setup repro demo check lint format test test-slow test-nightly bench requirements clean
 
 setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 
@@ -50,7 +50,10 @@ test: .venv/dev-ready
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow"
 
 test-slow: .venv/dev-ready
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m slow
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "slow and not nightly"
+
+test-nightly: .venv/dev-ready  ## what .ci/run, which has 40 minutes, leaves out
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m nightly
 
 bench: .venv/dev-ready  ## what it costs, against others in the same run; for docs/benchmarks.md
 	python benchmarks/ingest.py

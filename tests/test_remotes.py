@@ -149,6 +149,7 @@ def folder(tmp_path: Path) -> Server:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("lost", ["the listing", "checkpoint.ckpt", "lineage.json"])
 def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, lost: str) -> None:
     """Training does not start cold, nor with half a model; when it was pushed again, it goes on where it failed."""
@@ -164,6 +165,7 @@ def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, 
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("lost", ["the listing", "000000.tar"])
 def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server, lost: str) -> None:
     """Stored images can be made again from the raw ones, and are, with the same manifests as result."""

@@ -172,6 +172,7 @@ def test_either_order_gives_the_same_manifest(team: Team) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_rebase_and_cherry_pick(team: Team) -> None:
     """They do what a merge does."""
     expected, bob = union(team), team.bob
@@ -185,6 +186,7 @@ def test_rebase_and_cherry_pick(team: Team) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_without_setup_conflicts_are_resolved(team: Team) -> None:
     """What Git shows as conflicts without our driver, `pipeline resolve` ends as the driver would have."""
     expected, bob = union(team), team.bob
@@ -254,6 +256,7 @@ def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
     """Whoever goes back in Git and means the images that are there says so."""
     bob = copy(start, tmp_path / "team").bob
@@ -270,6 +273,7 @@ def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
     """With the hooks data/raw follows a branch, and what was dropped into it meanwhile goes along."""
     bob = team.bob
@@ -283,6 +287,7 @@ def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
     """Where their images cannot be listed, the merge stops with the reason; nothing is taken for the whole."""
     (team.folder / "remote").rename(team.folder / "gone")
@@ -324,6 +329,7 @@ def change_at_random(project: Project, lots: random.Random, fresh: range) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(3))
 def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed: int) -> None:
     """Whatever both sides did to images of their own, both orders of merging give the same, and training is warm."""

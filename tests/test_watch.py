@@ -165,6 +165,7 @@ def test_interrupted(trained: Project, terminal: Terminal) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
     """A run that fails is survived; so is a push that is refused, and the next one pushes all that Git names.
 
@@ -210,6 +211,7 @@ def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_another_run_is_waited_for(trained: Project) -> None:
     """The run that a killed watcher left behind, as any `dvc repro`, is waited for, not failed on."""
     with Terminal() as terminal:
