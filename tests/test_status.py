@@ -52,6 +52,7 @@ def first_raw(project: Project) -> Path:
     return min((project.root / "data/raw").rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_up_to_date(project: Project) -> None:
     """One line where there is nothing to do; a touched file changes nothing, and nothing is written."""
     first_raw(project).touch()
@@ -83,6 +84,7 @@ def test_rename(project: Project) -> None:
     assert runs(found, "yes", "maybe") == ["ingest", "manifest"] == stages_run(project.repro())
 
 
+@pytest.mark.slow
 def test_new_images(project: Project) -> None:
     """They train from the recorded model; what cannot be used is said, with its reason; a run before tells the time."""
     project.add_digits(60, 100)

@@ -303,6 +303,7 @@ def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
     check_merged(team.bob, expected, "HEAD^1", "HEAD^2")
 
 
+@pytest.mark.slow
 def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
     """A hook of somebody else's stays, and is told of; ours can be set up twice."""
     bob = copy(start, tmp_path / "team").bob
