@@ -183,7 +183,11 @@ class S3(Server):
 
 
 # DVC takes its time with those that are servers.
-KINDS = [SharedFolder, pytest.param(Ssh, marks=pytest.mark.slow), pytest.param(S3, marks=pytest.mark.slow)]
+KINDS = [
+    SharedFolder,
+    pytest.param(Ssh, marks=pytest.mark.slow),
+    pytest.param(S3, marks=[pytest.mark.slow, pytest.mark.nightly]),
+]
 
 
 def _free_port() -> int:
