@@ -164,9 +164,9 @@ class S3(Server):
 
     def take(self, oid: str) -> bytes:
         """Lose an object; returns its bytes."""
-        found = self._backend.get_object(self.bucket, self._name(oid))
-        self._backend.delete_object(self.bucket, self._name(oid))
-        return bytes(found.value)
+        content = bytes(self._backend.get_object(self.bucket, self._name(oid)).value)
+        self._backend.delete_object(self.bucket, self._name(oid))  # Closes what it is read from.
+        return content
 
     def put(self, oid: str, content: bytes) -> None:
         """Have an object again."""
@@ -186,7 +186,7 @@ class S3(Server):
 KINDS = [
     SharedFolder,
     pytest.param(Ssh, marks=pytest.mark.slow),
-    pytest.param(S3, marks=[pytest.mark.slow, pytest.mark.nightly]),
+    pytest.param(S3, marks=pytest.mark.slow),
 ]
 
 
