@@ -59,6 +59,11 @@ def reason_for_none(base: Path) -> str | None:
     return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
+def reason_of(oid: str) -> str | None:
+    """Why a data/base of this hash holds no model, or None if it does."""
+    return next((reason for reason in REASONS if store.hash_of_files(_none(reason)) == oid), None)
+
+
 def secure(params: Params) -> None:
     """Make sure that the recorded model can be had, before work is done that would be in vain without it.
 
@@ -94,7 +99,7 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     elif again:
         base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits, frozenset())
     else:
-        refused = refused_models(train.outs[MODEL], has_base=_none_of_hash(train.deps[BASE], aside) is None)
+        refused = refused_models(train.outs[MODEL], has_base=reason_of(train.deps[BASE]) is None)
         base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits, refused)
     if store.directory_hash(paths.BASE) != store.directory_hash(aside):
         put_directory(aside, paths.BASE)
@@ -113,8 +118,11 @@ def restore() -> bool:
     if oid is None or store.directory_hash(paths.BASE) == oid:
         return False
     aside = paths.PROGRESS / "base"
-    if _none_of_hash(oid, aside) is None:
+    reason = reason_of(oid)
+    if reason is None:
         store.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, mend=MEND)
+    else:
+        _write_none(aside, reason)
     put_directory(aside, paths.BASE)
     return True
 
@@ -142,9 +150,9 @@ def _copy_newest(
     recorded: str, aside: Path, nearby: Path, admits: Callable[[Path], bool], refused: frozenset[str]
 ) -> Base:
     """Copy to `aside` what is recorded, or its newest ancestor that is admitted and not among `refused`."""
-    none = _none_of_hash(recorded, aside)
-    if none is not None:
-        return none
+    reason = reason_of(recorded)
+    if reason is not None:
+        return _write_none(aside, reason)
     oid: str | None = recorded
     passed: set[str] = set()
     while oid is not None:
@@ -157,20 +165,16 @@ def _copy_newest(
     return _write_none(aside, REFUSED if "are not accepted" in passed else HELD_OUT)
 
 
-def _none_of_hash(oid: str, aside: Path) -> Base | None:
-    """Write to `aside` the directory of hash `oid`, if that is one without a base."""
-    for reason in REASONS:
-        base = _write_none(aside, reason)
-        if store.directory_hash(aside) == oid:
-            return base
-    shutil.rmtree(aside)
-    return None
+def _none(reason: str) -> dict[str, bytes]:
+    """The files of a data/base without a model."""
+    return {NONE: f"{reason}\n".encode()}
 
 
 def _write_none(aside: Path, reason: str) -> Base:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    (aside / NONE).write_text(reason + "\n", encoding="utf-8")
+    for name, content in _none(reason).items():
+        (aside / name).write_bytes(content)
     return Base(oid=None, reason=reason)
 
 

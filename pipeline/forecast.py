@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import index, paths, store
+from pipeline.base import short
 from pipeline.collection import Collection
 from pipeline.durations import pace
 from pipeline.errors import RecordError
@@ -17,6 +19,7 @@ from pipeline.reasons import RAW, standings
 from pipeline.record import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
 from pipeline.steps import Step, steps_of
+from pipeline.succession import heir
 
 # Seconds for looking at new images, once what looks has started.
 LOOK = 0.3
@@ -80,7 +83,10 @@ def forecast(params: Params) -> Forecast:
         arrivals=arrivals,
         start=start,
         going_on=going_on,
-        remarks=_remarks(raw, record, can_look=can_look, changed=raw != before),
+        remarks=[
+            *_remarks(raw, record, can_look=can_look, changed=raw != before),
+            *_on_succession(record.get("train"), arrivals, params),
+        ],
     )
 
 
@@ -159,4 +165,19 @@ def _remarks(raw: str, record: Mapping[str, StageRecord], *, can_look: bool, cha
         remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
     if "ingest" in record and not changed and read_raw_hash() != raw:
         remarks.append(f"{paths.RAW} is not what {paths.RAW_DVC} says: after a `git pull`, run `dvc checkout` first")
+    return remarks
+
+
+def _on_succession(train: StageRecord | None, arrivals: Arrivals | None, params: Params) -> list[str]:
+    """Why the recorded model is not what the next training starts from, or may not be."""
+    if train is None or params.train.start == "cold":
+        return []
+    remarks = []
+    with suppress(RecordError):  # Nobody has judged it yet; what comes of that is no business of these images.
+        model, why = heir(train)
+        if why:
+            then = f"from {short(model)}" if model else "from scratch"
+            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
+    if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
+        remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
     return remarks

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import paths, store
-from pipeline.base import BASE, FIRST, MODEL, NONE, REASONS, WANTED
+from pipeline.base import BASE, FIRST, REFUSED, WANTED, reason_of
 from pipeline.budget import epochs_of, steps_per_epoch
 from pipeline.errors import CheckpointError
 from pipeline.lineage import Recorded, read_lineage, read_recorded
 from pipeline.params import Params
 from pipeline.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
 from pipeline.record import StageRecord
+from pipeline.succession import heir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,20 @@ class Start:
 
 
 def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: bool, images_change: bool) -> Start:
-    """What `train` will start from, if nothing speaks against it that only `manifest` finds out."""
+    """What `train` will start from, if nothing speaks against it that only `manifest` finds out.
+
+    Raises:
+        RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say.
+    """
     train, manifest = record.get("train"), record.get("manifest")
     if params.train.start == "cold":
         return Start(oid=None, reason=WANTED)
     if not manifest_runs and manifest is not None:
-        oid = manifest.outs[BASE]
-    elif train is not None:
-        oid = train.outs[MODEL] if images_change else train.deps[BASE]
-    else:
+        oid: str | None = manifest.outs[BASE]
+    elif train is None:
         return Start(oid=None, reason=FIRST)
+    else:
+        oid = heir(train).model if images_change else train.deps[BASE]
     return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
 
 
@@ -67,10 +72,11 @@ def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
     return epochs * steps_per_epoch(images, params.train)
 
 
-def _described(oid: str) -> Start:
-    for reason in REASONS:
-        if store.hash_of_files({NONE: f"{reason}\n".encode()}) == oid:
-            return Start(oid=None, reason=reason)
+def _described(oid: str | None) -> Start:
+    if oid is None:
+        return Start(oid=None, reason=REFUSED)
+    if reason := reason_of(oid):
+        return Start(oid=None, reason=reason)
     recorded, metrics = read_recorded(), _metrics()
     at_hand = any(store.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE)) or store.is_cached(oid)
     return Start(oid=oid, reason="", is_at_hand=at_hand, **_told(oid, recorded, metrics))

@@ -15,8 +15,13 @@ from test_history import git, recorded
 
 from pipeline import cli, paths
 from pipeline.acceptance import Judgement, newest_accepted, read_judgements, refused_models, write_judgements
+from pipeline.base import FIRST as FIRST_TRAINING
+from pipeline.base import NONE
 from pipeline.errors import RecordError
 from pipeline.lineage import RECORDED
+from pipeline.record import read_record
+from pipeline.store import hash_of_files
+from pipeline.succession import Heir, heir
 
 Capture = pytest.CaptureFixture[str]
 FIRST, SECOND, THIRD = (f"{digit * 32}.dir" for digit in "abc")
@@ -34,17 +39,18 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def train(model: str, base: str | None, generation: int, *, accepted: bool | None = True) -> None:
     """Commit a training, as evaluate and DVC record it."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
-    told = recorded(model, base, generation).model_copy(update={"accepted": accepted})
+    told = recorded(model, base, generation).model_copy(update={"accepted": accepted, "verdict": "it is so"})
     RECORDED.write_text(told.model_dump_json())
-    lock(model)
+    lock(model, base)
     git("add", "--all")
     git("commit", "--quiet", "--message", f"Train {model[:1]}")
 
 
-def lock(model: str) -> None:
+def lock(model: str, base: str | None = None) -> None:
     """Write a dvc.lock that records `model`."""
-    outs = [{"path": "data/model", "md5": model}]
-    YAML().dump({"schema": "2.0", "stages": {"train": {"cmd": "train", "outs": outs}}}, paths.LOCK)
+    none = hash_of_files({NONE: f"{FIRST_TRAINING}\n".encode()})
+    deps, outs = [{"path": "data/base", "md5": base or none}], [{"path": "data/model", "md5": model}]
+    YAML().dump({"schema": "2.0", "stages": {"train": {"cmd": "train", "deps": deps, "outs": outs}}}, paths.LOCK)
 
 
 @given(
@@ -141,6 +147,28 @@ def test_chain() -> None:
     assert newest_accepted(THIRD, bases, frozenset(bases)) is None
     with pytest.raises(KeyError):
         newest_accepted(THIRD, {}, frozenset({THIRD}))
+
+
+def test_heir() -> None:
+    """The last model, or the newest that is not refused, and why; without any of the models, as where none is here."""
+
+    def found() -> Heir:
+        return heir(read_record()["train"])
+
+    train(FIRST, None, 1)
+    assert found() == Heir(FIRST, "")
+    train(SECOND, FIRST, 2, accepted=False)
+    assert found() == Heir(FIRST, "generation 2 is not accepted: it is so")
+    write_judgements({SECOND: NO})
+    assert found() == Heir(FIRST, "generation 2 is refused by hand: «étude»")
+    train(THIRD, SECOND, 3, accepted=False)
+    assert found().model == FIRST
+    write_judgements({SECOND: NO, FIRST: NO})
+    assert found().model is None
+    git("checkout", "--quiet", "--orphan", "shallow")
+    git("commit", "--quiet", "--message", "All of it")
+    with pytest.raises(RecordError, match=f"^git: the base of {SECOND}, which is refused, .* --unshallow"):
+        found()
 
 
 def test_gate_of_another_model_does_not_count() -> None:
@@ -302,6 +330,9 @@ def test_model_that_forgot_a_class_is_not_the_next_base(forgetful: Project, tmp_
     assert forgetful.lock()["train"]["outs"]["data/model"] == second
     clone = forgotten(forgetful, tmp_path / "clone")
     clone.add_digits(1400, 1420)
+    said = " ".join(clone.run("python", "-m", "pipeline", "status").out.split())
+    assert f"base {first[:8]}…, generation 1" in said
+    assert f"note generation 2 is not accepted: {metrics['verdict']}; training on other images starts from" in said
     out = clone.repro("--pull")
     assert f"base {first[:8]}… (newer ones are not accepted)" in out
     assert clone.lock()["train"]["deps"]["data/base"] == first

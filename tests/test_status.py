@@ -179,7 +179,7 @@ def test_what_hinders(project: Project, tmp_path: Path) -> None:
     assert len(status(project).splitlines()) == 1
     (project.root / "dvc.lock").write_text(lock)
     clone = project.clone(tmp_path / "clone")
-    assert status(clone) == "`dvc repro` would not begin: data/raw: not here; run `dvc pull data/raw.dvc`\n"
+    assert status(clone) == "`dvc repro` would stop: data/raw: not here; run `dvc pull data/raw.dvc`\n"
     (project.root / "data/raw.dvc").unlink()
     assert "not tracked by DVC yet; run `dvc add data/raw` once" in status(project)
 

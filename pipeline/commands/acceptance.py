@@ -10,6 +10,7 @@ from pipeline.errors import RecordError
 
 if TYPE_CHECKING:
     from pipeline.lineage import Recorded
+    from pipeline.record import StageRecord
 
 MODEL = paths.MODEL.as_posix()
 # Of a model's hash; fewer digits may be anything.
@@ -39,34 +40,22 @@ def _refuse(args: argparse.Namespace) -> int:
 def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
     from pipeline.acceptance import Judgement, read_judgements, write_judgements
     from pipeline.record import read_record
+    from pipeline.succession import known_models
 
     why = shown(" ".join(args.why.split()))
     if not why:
         raise RecordError("--why", "says nothing", "give the reason in a few words")
     train = read_record().get("train")
     last = train.outs.get(MODEL) if train else None
-    known = _known()
+    known = known_models()
     model = _resolve(args.model, last, known)
     write_judgements({**read_judgements(), model: Judgement(accepted=accepted, why=why)})
     generation = f" (generation {known[model].generation})" if model in known else ""
     print(f"{'accepted' if accepted else 'refused'} {model[:8]}…{generation}: {why}")
-    if last is not None:
-        print(f"next base, when images have changed: {_next_base(last, known)}")
+    if train is not None and last is not None:
+        print(f"next base, when images have changed: {_next_base(train)}")
     print(f"next: git add {paths.ACCEPTED} && git commit")
     return 0
-
-
-def _known() -> "dict[str, Recorded]":
-    """The models that the workspace and Git's history tell of, by hash."""
-    from pipeline.history import trainings
-    from pipeline.lineage import read_recorded
-
-    try:
-        known = {training.recorded.model: training.recorded for training in trainings()}
-    except RecordError:  # Of a project without a commit, say: then there is the workspace.
-        known = {}
-    here = read_recorded()
-    return known if here is None else {**known, here.model: here}
 
 
 def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -> str:
@@ -88,15 +77,11 @@ def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -
     raise RecordError(shown(name), what, "`pipeline log` lists models and commits")
 
 
-def _next_base(last: str, known: "dict[str, Recorded]") -> str:
-    from pipeline.acceptance import newest_accepted, refused_models
+def _next_base(train: "StageRecord") -> str:
+    from pipeline.succession import heir
 
-    bases = {model: recorded.base for model, recorded in known.items()}
     try:
-        refused = refused_models(last, has_base=bases.get(last, "unknown") is not None)
-        model = newest_accepted(last, bases, refused)
-    except KeyError as unknown:
-        return f"the base of {unknown.args[0][:8]}…, which no commit here tells of, or one before it"
+        model, _ = heir(train)
     except RecordError as error:
-        return f"not known yet: {error}"
+        return f"not known: {error}"
     return f"{model[:8]}…" if model else "none; training will start from scratch"

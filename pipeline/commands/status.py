@@ -33,9 +33,7 @@ def _status(args: argparse.Namespace) -> int:
     try:
         found = forecast(read_params())
     except TreeringError as error:
-        print(
-            json.dumps({"hindrance": str(error)}) if args.json else f"`dvc repro` would not begin: {shown(str(error))}"
-        )
+        print(json.dumps({"hindrance": str(error)}) if args.json else f"`dvc repro` would stop: {shown(str(error))}")
         return 0
     if args.json:
         print(json.dumps({"hindrance": None, **asdict(found)}, indent=2, ensure_ascii=False))
