@@ -9,9 +9,10 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline import paths, remote
 from pipeline.errors import MissingDataError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
+T = TypeVar("T")
 PUSH_FIRST = "run `dvc push` where it was committed, then this again"
 
 
@@ -53,13 +54,7 @@ def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
             be read.
     """
     repo = repository()
-    files = _cached_files(repo, oid)
-    if files is None:
-        trouble = _pull(repo, oid)
-        files = _cached_files(repo, oid)
-        if files is None:
-            raise _trouble(repo, oid, what, trouble) if trouble else _loss(repo, oid, what, mend)
-    return files
+    return _had(oid, lambda: _cached_files(repo, oid), lambda: _pull(repo, oid), what, mend)
 
 
 def fetch_listing(oid: str, *, what: str, mend: str = PUSH_FIRST) -> dict[str, str]:
@@ -69,13 +64,7 @@ def fetch_listing(oid: str, *, what: str, mend: str = PUSH_FIRST) -> dict[str, s
         MissingDataError: neither cache nor remote has it, or the remote cannot be read.
     """
     repo = repository()
-    entries = listing(repo, oid)
-    if entries is None:
-        trouble = _pull_listing(repo, oid)
-        entries = listing(repo, oid)
-        if entries is None:
-            raise _trouble(repo, oid, what, trouble) if trouble else _loss(repo, oid, what, mend)
-    return entries
+    return _had(oid, lambda: listing(repo, oid), lambda: _pull_listing(repo, oid), what, mend)
 
 
 def lacking(repo: Repo, oid: str) -> dict[str, str]:
@@ -98,12 +87,12 @@ def fetch_file(md5: str, *, what: str, mend: str) -> Path:
     """
     repo = repository()
     path = _cached(repo, md5)
-    if not _is_sound(path):
+
+    def pull() -> str:
         path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
-        trouble = remote.pull(repo, [md5])
-        if not _is_sound(path):
-            raise _trouble(repo, md5, what, trouble) if trouble else _loss(repo, md5, what, mend)
-    return path
+        return remote.pull(repo, [md5])
+
+    return _had(md5, lambda: path if _is_sound(path) else None, pull, what, mend)
 
 
 def fetch_member(oid: str, name: str, *, what: str, mend: str) -> Path:
@@ -273,16 +262,21 @@ def _pull_listing(repo: Repo, oid: str) -> str:
     return remote.pull(repo, [oid])
 
 
-def _trouble(repo: Repo, oid: str, what: str, trouble: str) -> MissingDataError:
-    said = f"{oid} is recorded, but cannot be pulled from remote {remote.default_remote(repo)!r}: {trouble}"
-    return MissingDataError(what, said, "run `dvc repro` again when it can be")
-
-
-def _loss(repo: Repo, oid: str, what: str, mend: str) -> MissingDataError:
+def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: str, mend: str) -> T:
+    """What `look` finds of `oid` in the cache, after a `pull` if need be, which says what went wrong."""
+    if (found := look()) is not None:
+        return found
+    trouble = pull()
+    if (found := look()) is not None:
+        return found
+    repo = repository()
     name = remote.default_remote(repo)
+    if trouble:
+        said = f"{oid} is recorded, but cannot be pulled from remote {name!r}: {trouble}"
+        raise MissingDataError(what, said, "run `dvc repro` again when it can be")
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
     lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
-    return MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
+    raise MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
 
 
 def _is_sound(cached: Path) -> bool:
