@@ -6,17 +6,9 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.children import DVC, Children
 from pipeline.errors import RecordError
-from pipeline.git import git, git_text
+from pipeline.git import git, git_text, unfinished
 from pipeline.record import read_yaml
 
-# Git's own files that are there while something is unfinished.
-UNFINISHED = {
-    "MERGE_HEAD": "merge",
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-}
 # What a run depends on and no run writes.
 CONDITIONS = (paths.PARAMS, paths.PIPELINE, Path("pipeline"))
 # `dvc push` of what commits name; its command line knows the workspace, or everything.
@@ -39,9 +31,8 @@ def check_can_commit() -> None:
     Raises:
         RecordError: a merge or the like is unfinished, or HEAD is on no branch.
     """
-    for name, what in UNFINISHED.items():
-        if Path(git_text("rev-parse", "--git-path", name)).exists():
-            raise RecordError("git", f"a {what} is unfinished, so nothing is committed", "end it; the next run commits")
+    if what := unfinished():
+        raise RecordError("git", f"a {what} is unfinished, so nothing is committed", "end it; the next run commits")
     if git_text("rev-parse", "--abbrev-ref", "HEAD") == "HEAD":
         raise RecordError("git", "HEAD is on no branch, so nothing is committed", "`git switch` to one")
 
@@ -101,7 +92,8 @@ def push(children: Children) -> bool:
     if not _unpushed():
         return False
     check_can_commit()
-    naming = _unpushed("--", str(paths.LOCK), str(paths.RAW_DVC))
+    # Those, too, whose side a merge did not keep: Git will name what they name.
+    naming = _unpushed("--full-history", "--", str(paths.LOCK), str(paths.RAW_DVC))
     data = [*DVC, "push"] if len(naming) < 2 else [sys.executable, "-c", PUSH_COMMITS, *naming]
     ended = children.run(*data)
     if ended.code:

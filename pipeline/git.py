@@ -1,11 +1,14 @@
 """Git, through its own command."""
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import RecordError, one_line
 
+# What people may have set that would change what is read here.
+PLAIN = ("-c", "color.ui=false", "-c", "log.showSignature=false", "-c", "log.follow=false")
 PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
 
 
@@ -16,8 +19,8 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
         RecordError: it fails, or there is no Git.
     """
     try:
-        command = ["git", *arguments]
-        return subprocess.run(command, input=given, env=env, check=True, capture_output=True).stdout  # noqa: S603
+        command, english = ["git", *PLAIN, *arguments], {**(os.environ if env is None else env), "LANGUAGE": "en"}
+        return subprocess.run(command, input=given, env=english, check=True, capture_output=True).stdout  # noqa: S603
     except FileNotFoundError:
         raise RecordError("git", "is not installed", "install it") from None
     except subprocess.CalledProcessError as error:

@@ -39,7 +39,7 @@ def set_up() -> list[str]:
     """Register driver and hooks with the clone in the working directory.
 
     Returns:
-        the hooks that are somebody else's, and were left alone.
+        the hooks that are somebody else's, or in a folder of their own, and were left alone.
 
     Raises:
         RecordError: there is no Git repository.
@@ -47,6 +47,10 @@ def set_up() -> list[str]:
     python = shlex.quote(sys.executable)
     git("config", f"merge.{DRIVER}.name", "the better of two models, all images of both sides")
     git("config", f"merge.{DRIVER}.driver", f"{python} -m pipeline merge-driver %O %A %B %P")
+    # Where two branches have several common ancestors, Git merges those first; one of them will do.
+    git("config", f"merge.{DRIVER}.recursive", "binary")
+    if git_text("config", "--default", "", "--get", "core.hooksPath"):
+        return list(HOOKS)  # That folder may be other projects', too.
     folder = Path(git_text("rev-parse", "--git-path", "hooks"))
     folder.mkdir(parents=True, exist_ok=True)
     return [name for name in HOOKS if not _write(folder / name, SCRIPT.replace("PYTHON", python))]

@@ -4,7 +4,7 @@ A file that only one side added, changed or removed is as that side has it. Anyt
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pipeline.archives import is_archive
@@ -34,24 +34,30 @@ class Merged(NamedTuple):
 def merge(ancestor: Listing, ours: Listing, theirs: Listing, *, take: Side | None = None) -> Merged:
     """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where both changed a file.
 
-    An image that one side moved to another class is changed by it: it conflicts with its removal, and with a move to
-    a third class.
+    Not only files are looked at, but what they hold: an image that one side removed everywhere, and the other put
+    somewhere else, is a conflict; so is one that would be of more classes than on either side.
     """
     files: dict[str, str] = {}
     conflicts: dict[str, str] = {}
-    sides = {"ours": ours, "theirs": theirs}
+    winner = theirs if take == "theirs" else ours
     for path in sorted({*ancestor, *ours, *theirs}):
         was, here, there = (listing.get(path) for listing in (ancestor, ours, theirs))
         kept = here if there in (was, here) else there
         if here not in (was, there) and there != was:
             conflicts[path] = _disagreement(was, here, there)
-            kept = sides[take or "ours"].get(path)
+            kept = winner.get(path)
         if kept is not None:
             files[path] = kept
-    for path, (what, loses) in _moves(ancestor, ours, theirs, take or "ours").items():
-        conflicts[path] = what
-        for lost in loses:
-            files.pop(lost, None)
+    for found in _images_in_conflict(ancestor, ours, theirs, files):
+        conflicts.setdefault(found.path, found.what)
+        for place in found.merged:
+            del files[place]
+        for place in {*found.merged, *(found.theirs if take == "theirs" else found.ours)} & winner.keys():
+            files.setdefault(place, winner[place])
+    for both in sorted({folder for path in files for folder in _folders(path)} & files.keys()):
+        conflicts.setdefault(both, "a file on one side and a folder on the other")
+        for lost in [path for path in files if both in _folders(path)] if both in winner else [both]:
+            del files[lost]
     return Merged(files, [Conflict(path, what) for path, what in sorted(conflicts.items())])
 
 
@@ -68,39 +74,64 @@ def _disagreement(was: str | None, here: str | None, there: str | None) -> str:
     return "added here and there with other content" if was is None else "changed here and there"
 
 
-def _moves(ancestor: Listing, ours: Listing, theirs: Listing, winner: Side) -> dict[str, tuple[str, list[str]]]:
-    """The files, by path, whose image one side moved to another class and the other removed, or moved to a third.
+class _Image(NamedTuple):
+    """An image on which the sides do not agree, and the paths that hold it."""
 
-    Returns:
-        what is to be said of each, and the paths that the side that is not the `winner` moved it to.
-    """
-    moved_to = {"ours": _targets(ancestor, ours), "theirs": _targets(ancestor, theirs)}
-    still = {"ours": {*ours.values()}, "theirs": {*theirs.values()}}
-    loser: Side = "theirs" if winner == "ours" else "ours"
-    found = {}
-    for path, md5 in ancestor.items():
-        if path in ours or path in theirs:
-            continue
-        here, there = (
-            [new for new in moved_to[side].get(md5, []) if label_of(new, None) != label_of(path, None)]
-            for side in ("ours", "theirs")
-        )
-        if here and there and {label_of(new, None) for new in here} != {label_of(new, None) for new in there}:
-            what = f"moved to {here[0]} here and to {there[0]} there"
-        elif here and md5 not in still["theirs"]:
-            what = f"moved to {here[0]} here and removed there"
-        elif there and md5 not in still["ours"]:
-            what = f"removed here and moved to {there[0]} there"
-        else:
-            continue
-        found[path] = what, moved_to[loser].get(md5, [])
-    return found
+    path: str
+    what: str
+    ours: list[str]
+    theirs: list[str]
+    merged: list[str]
 
 
-def _targets(ancestor: Listing, side: Listing) -> dict[str, list[str]]:
-    """Where each image, by MD5, is in `side` and was not in `ancestor`."""
+def _images_in_conflict(ancestor: Listing, ours: Listing, theirs: Listing, merged: Listing) -> Iterator[_Image]:
+    """The images that one side removed and the other put elsewhere, or that would be of more classes than they were."""
+    sides = (ancestor, ours, theirs)
+    touched = {md5 for side in sides for path, md5 in side.items() if any(other.get(path) != md5 for other in sides)}
+    places = [_places(listing, touched) for listing in (*sides, merged)]
+    for md5 in sorted(touched):
+        was, here, there, kept = (listing.get(md5, []) for listing in places)
+        what = _removed_and_put(was, here, there) or _of_more_classes(here, there, kept)
+        if what:
+            yield _Image((was or here)[0], what, here, there, kept)
+
+
+def _places(listing: Listing, contents: set[str]) -> dict[str, list[str]]:
+    """The paths, sorted, of each of `contents`."""
     places = defaultdict(list)
-    for path, md5 in sorted(side.items()):
-        if path not in ancestor:
+    for path, md5 in sorted(listing.items()):
+        if md5 in contents:
             places[md5].append(path)
     return places
+
+
+def _removed_and_put(was: list[str], here: list[str], there: list[str]) -> str | None:
+    """What is to be said of an image that one side has no more, and the other in another place."""
+    for left, gone, sentence in (
+        (here, there, "{} here and removed there"),
+        (there, here, "removed here and {} there"),
+    ):
+        new = [path for path in left if path not in was]
+        if was and new and not gone:
+            is_moved = not {*was} & {*left}
+            return sentence.format(f"{'moved' if is_moved else 'copied'} to {new[0]}")
+    return None
+
+
+def _of_more_classes(here: list[str], there: list[str], kept: list[str]) -> str | None:
+    """What is to be said of an image that each side has in classes of its own."""
+    if len(kept) < 2:
+        return None
+    ours, theirs, both = (
+        sorted({label for path in paths if not is_archive(path) and (label := label_of(path, None))})
+        for paths in (here, there, kept)
+    )
+    if len(both) < 2 or both in (ours, theirs):
+        return None
+    return f"put into {', '.join(ours)} here and into {', '.join(theirs)} there"
+
+
+def _folders(path: str) -> list[str]:
+    """The folders that the file `path` is in."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]

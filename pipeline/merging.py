@@ -21,6 +21,7 @@ from pipeline.listings import Listing, Side
 from pipeline.record import read_raw_hash
 
 MODEL = paths.MODEL.as_posix()
+MEND = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
 
 
 class Versions(NamedTuple):
@@ -122,18 +123,17 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
     ancestor, ours, theirs = (_listing(version) for version in versions)
     merged = listings.merge(ancestor, ours, theirs, take=take)
     if merged.conflicts and take is None:
-        raise disagreement(merged.conflicts)
+        raise disagreement(merged.conflicts, MEND)
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
         print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
     return with_listing(versions.ours, merged.files)
 
 
-def disagreement(conflicts: list[listings.Conflict]) -> MergeError:
-    """What to do about `conflicts`."""
+def disagreement(conflicts: list[listings.Conflict], mend: str) -> MergeError:
+    """What `conflicts` there are, and how to `mend` them."""
     first, *more = conflicts
     beyond = f", and {len(more):,} more files" if more else ""
-    mend = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
     return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", mend)
 
 

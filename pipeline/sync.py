@@ -4,10 +4,15 @@ from typing import NamedTuple
 
 from pipeline import followed, listings, paths, store, tracking
 from pipeline.git import contents, git_text
-from pipeline.listings import Listing
+from pipeline.listings import Listing, Side
 from pipeline.merging import disagreement, with_listing
 from pipeline.publish import write_text
 from pipeline.record import read_raw_hash
+
+MEND = (
+    "run `pipeline sync --ours` to have such files as they are here, or `--theirs` to have them as Git lists them; "
+    "all others are brought together"
+)
 
 
 class Change(NamedTuple):
@@ -18,12 +23,15 @@ class Change(NamedTuple):
     changed: int
 
 
-def sync() -> Change:
+def sync(take: Side | None = None) -> Change:
     """Make data/raw what data/raw.dvc lists in Git's index, with what was done to it here since it was in step.
+
+    `take` says who is right about a file that was changed both here ("ours") and in Git ("theirs").
 
     Raises:
         RecordError: data/raw.dvc is in conflict.
-        MergeError: the same file was changed here and in Git. Then nothing is changed.
+        MergeError: the same file was changed here and in Git, or an image came while this was at work. Then nothing is
+            changed, or nothing that another try would not end.
         MissingDataError: what Git lists is nowhere to be had. Likewise.
     """
     blob = followed.indexed()
@@ -40,9 +48,9 @@ def sync() -> Change:
     store.fetch(wanted, what=what, mend="run `dvc push` where it was committed, then `pipeline sync`")
     tracking.commit_raw()  # So that nothing of it can be lost.
     ours, theirs = (store.fetch_listing(oid, what=what) for oid in (here, wanted))
-    merged = listings.merge(_before(ours, noted), ours, theirs)
-    if merged.conflicts:
-        raise disagreement(merged.conflicts)
+    merged = listings.merge(_before(here, noted), ours, theirs, take=take)
+    if merged.conflicts and take is None:
+        raise disagreement(merged.conflicts, MEND)
     if merged.files != theirs:
         version = with_listing(version.encode(), merged.files).decode()
     write_text(paths.RAW_DVC, version)
@@ -56,12 +64,12 @@ def keep() -> None:
     followed.note(tracking.hash_raw())
 
 
-def _before(ours: Listing, noted: followed.Note | None) -> Listing:
-    """What data/raw held when it was last in step with Git, if it holds `ours` now.
+def _before(here: str, noted: followed.Note | None) -> Listing:
+    """What data/raw, whose hash is `here`, held when it was last in step with Git.
 
-    That is what ingest saw last if it was committed, else Git's version of then. Without a note: the newest version of
-    which nothing is missing here, so that something was added to it at most; else nothing, so that nothing counts as
-    removed here.
+    That is what ingest saw last if it was committed, else Git's version of then. Without a note: what it holds now, if
+    that was ever committed; else the largest version of which nothing is missing here, so that something was added to
+    it at most; else nothing, so that nothing counts as removed here.
     """
     commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
     versions = contents([f"{commit}:{paths.RAW_DVC.as_posix()}" for commit in commits])
@@ -69,11 +77,9 @@ def _before(ours: Listing, noted: followed.Note | None) -> Listing:
     if noted is not None:
         oid = noted.oid if noted.oid in known or not noted.blob else read_raw_hash(followed.content_of(noted.blob))
         return store.fetch_listing(oid, what=paths.RAW.as_posix())
-    for oid in dict.fromkeys(known):
-        listed = store.listing(store.repository(), oid)
-        if listed is not None and listed.items() <= ours.items():
-            return listed
-    return {}
+    listed = {oid: store.listing(store.repository(), oid) or {} for oid in [here, *known]}
+    within = [listed[oid] for oid in known if listed[oid].items() <= listed[here].items()]
+    return max(within, key=len, default={})
 
 
 def _change(before: Listing, now: Listing) -> Change:

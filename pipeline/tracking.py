@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import paths, remote
+from pipeline.errors import MergeError
 from pipeline.store import lacking, repository
 
 if TYPE_CHECKING:
@@ -31,9 +33,21 @@ def commit_raw() -> str:
 
 
 def checkout_raw() -> None:
-    """Make data/raw what data/raw.dvc says; DVC's cache must hold that."""
-    with repository().lock:
-        _raw().checkout(force=True)
+    """Make data/raw what data/raw.dvc says; DVC's cache must hold that, and all that goes.
+
+    Raises:
+        MergeError: a file is in the way that DVC's cache does not hold, since it came after `commit_raw`.
+    """
+    from dvc_data.hashfile.checkout import PromptError, checkout
+
+    repo, output = repository(), _raw()
+    try:
+        # Not by Output.checkout, which would ask, and this may be a hook of Git's.
+        with repo.lock:
+            checkout(output.fs_path, output.fs, output.get_obj(), output.cache, state=repo.state, ignore=repo.dvcignore)
+    except PromptError as error:
+        what = f"{Path(error.path).relative_to(Path.cwd())} came while this was at work"
+        raise MergeError(paths.RAW, what, "run `pipeline sync` again") from None
 
 
 def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:

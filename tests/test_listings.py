@@ -44,6 +44,16 @@ def test_nothing_is_lost_without_a_conflict(ancestor: Listing, ours: Listing, th
     kept = {path for path in ancestor if ours.get(path) == theirs.get(path) == ancestor[path]}
     assert all(merged.files[path] == ancestor[path] for path in kept)
     assert images(merged.files) <= images(ours, theirs)
+    assert not images(merged.files) & images(ancestor) - (images(ours) & images(theirs))
+
+
+@given(ancestor=LISTINGS, ours=LISTINGS, theirs=LISTINGS)
+def test_whoever_is_right_is_right_in_all(ancestor: Listing, ours: Listing, theirs: Listing) -> None:
+    """A side that is said to be right has its images where it put them, and none that it removed."""
+    merged = merge(ancestor, ours, theirs, take="ours").files
+    for path, md5 in ours.items():
+        assert merged.get(path) == md5 or ancestor.get(path) == md5
+    assert not images(merged) & images(ancestor) - images(ours)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +64,12 @@ def test_nothing_is_lost_without_a_conflict(ancestor: Listing, ours: Listing, th
         ({"cat/a": "2"}, {}, "changed here and removed there"),
         ({"dog/a": "1"}, {}, "moved to dog/a here and removed there"),
         ({}, {"dog/a": "1"}, "removed here and moved to dog/a there"),
-        ({"dog/a": "1"}, {"emu/a": "1"}, "moved to dog/a here and to emu/a there"),
+        ({"cat/b": "1"}, {}, "moved to cat/b here and removed there"),
+        ({}, {"cat/a": "1", "cat/b": "1"}, "removed here and copied to cat/b there"),
+        ({"dog/a": "1"}, {"emu/a": "1"}, "put into dog here and into emu there"),
+        ({"dog/a": "1"}, {"cat/a": "1", "cat/b": "1"}, "put into dog here and into cat there"),
+        ({"cat/a": "1", "cat/n": "9"}, {"cat/a": "1", "dog/n": "9"}, "put into cat here and into dog there"),
+        ({"cat/a": "1", "x": "2"}, {"cat/a": "1", "x/y": "3"}, "a file on one side and a folder on the other"),
         ({"cat/a": "1", "cat/b": "2"}, {"cat/a": "1", "cat/b": "3"}, "added here and there with other content"),
     ],
 )

@@ -3,29 +3,37 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands import Register
 from pipeline.console import complain, shown
-from pipeline.errors import TreeringError
 from pipeline.tables import print_lines
+
+if TYPE_CHECKING:
+    from pipeline.listings import Side
 
 
 def register(command: Register) -> None:
     """Add these commands."""
     command(_setup, "register with Git what merges the pipeline's files, and keeps data/raw in step")
     sub = command(_resolve, "end the conflicts of a merge in the pipeline's files")
-    whose = sub.add_mutually_exclusive_group()
-    for side in ("ours", "theirs"):
-        about = f"where both sides changed a file of data/raw, {side} is right (as Git calls them)"
-        whose.add_argument(f"--{side}", action="store_const", const=side, dest="take", help=about)
+    _whose(sub, "where both sides changed a file of data/raw, {} is right (as Git calls them)")
     sub = command(_sync, "bring data/raw in step with data/raw.dvc after a pull, merge or checkout")
-    sub.add_argument("--keep", action="store_true", help="leave data/raw as it is: it is right, and Git is not")
+    whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
+    whose.add_argument("--keep", action="store_true", help="leave data/raw as it is: it is right, and Git is not")
     sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
     sub = command(_merge_driver, "what Git calls to merge one of the pipeline's files; see `git help attributes`")
     for name in ("ancestor", "ours", "theirs"):
         sub.add_argument(name, type=Path)
     sub.add_argument("path", help="which file it is")
+
+
+def _whose(sub: argparse.ArgumentParser, about: str) -> argparse._MutuallyExclusiveGroup:
+    whose = sub.add_mutually_exclusive_group()
+    for side in ("ours", "theirs"):
+        whose.add_argument(f"--{side}", action="store_const", const=side, dest="take", help=about.format(side))
+    return whose
 
 
 def _setup(args: argparse.Namespace) -> int:
@@ -35,8 +43,8 @@ def _setup(args: argparse.Namespace) -> int:
     left = set_up()
     print("set up: Git merges the pipeline's files, and keeps data/raw in step with data/raw.dvc")
     for name in left:
-        print(f"but there is another hook {name} already: let it call `pipeline sync`, too", file=sys.stderr)
-    return 1 if left else 0
+        print(f"but the hook {name} is not ours to write: let it call `pipeline sync`, too", file=sys.stderr)
+    return 0
 
 
 def _resolve(args: argparse.Namespace) -> int:
@@ -50,7 +58,7 @@ def _resolve(args: argparse.Namespace) -> int:
         print(f"resolved {len(merged):,} files:")
         print_lines(merged)
         if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
-            _say_sync(quietly=False)
+            _say_sync(None, quietly=False)
     if left:
         print(f"still in conflict, for you to mend: {', '.join(map(shown, left))}")
         return 1
@@ -68,14 +76,14 @@ def _sync(args: argparse.Namespace) -> int:
     if not paths.RAW.is_dir():
         print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")
         return 0
-    _say_sync(quietly=args.hook)
+    _say_sync(args.take, quietly=args.hook)
     return 0
 
 
-def _say_sync(*, quietly: bool) -> None:
+def _say_sync(take: "Side | None", *, quietly: bool) -> None:
     from pipeline.sync import sync
 
-    added, removed, changed = sync()
+    added, removed, changed = sync(take)
     if added or removed or changed:
         counts = f"{added:,} files added, {removed:,} removed, {changed:,} changed"
         print(
@@ -92,7 +100,7 @@ def _merge_driver(args: argparse.Namespace) -> int:
     versions = (args.ancestor, args.ours, args.theirs)
     try:
         merged = merge_file(args.path, Versions(*(version.read_bytes() for version in versions)))
-    except TreeringError as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, nobody must take one side for the whole)
         mark_conflict(*versions)
         complain("pipeline", error, "pipeline resolve -v")
         return 1
