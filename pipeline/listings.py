@@ -48,7 +48,7 @@ def merge(ancestor: Listing, ours: Listing, theirs: Listing, *, take: Side | Non
             kept = winner.get(path)
         if kept is not None:
             files[path] = kept
-    for found in _images_in_conflict(ancestor, ours, theirs, files):
+    for found in _images_in_conflict(ancestor, ours, theirs, files, {*conflicts}):
         conflicts.setdefault(found.path, found.what)
         for place in found.merged:
             del files[place]
@@ -84,16 +84,22 @@ class _Image(NamedTuple):
     merged: list[str]
 
 
-def _images_in_conflict(ancestor: Listing, ours: Listing, theirs: Listing, merged: Listing) -> Iterator[_Image]:
-    """The images that one side removed and the other put elsewhere, or that would be of more classes than they were."""
+def _images_in_conflict(
+    ancestor: Listing, ours: Listing, theirs: Listing, merged: Listing, undecided: set[str]
+) -> Iterator[_Image]:
+    """The images that one side removed and the other put elsewhere, or that would be of more classes than they were.
+
+    In `undecided` paths `merged` is as one side has it, and could be as the other does.
+    """
     sides = (ancestor, ours, theirs)
     touched = {md5 for side in sides for path, md5 in side.items() if any(other.get(path) != md5 for other in sides)}
     places = [_places(listing, touched) for listing in (*sides, merged)]
     for md5 in sorted(touched):
         was, here, there, kept = (listing.get(md5, []) for listing in places)
-        what = _removed_and_put(was, here, there) or _of_more_classes(here, there, kept)
+        possible = [*kept, *undecided.intersection(here + there)]
+        what = _removed_and_put(was, here, there) or _of_more_classes(here, there, possible)
         if what:
-            yield _Image((was or here)[0], what, here, there, kept)
+            yield _Image(min(was or here + there), what, here, there, kept)
 
 
 def _places(listing: Listing, contents: set[str]) -> dict[str, list[str]]:
@@ -118,13 +124,13 @@ def _removed_and_put(was: list[str], here: list[str], there: list[str]) -> str |
     return None
 
 
-def _of_more_classes(here: list[str], there: list[str], kept: list[str]) -> str | None:
-    """What is to be said of an image that each side has in classes of its own."""
-    if len(kept) < 2:
+def _of_more_classes(here: list[str], there: list[str], possible: list[str]) -> str | None:
+    """What is to be said of an image that each side has in classes of its own, if it may be in all `possible` paths."""
+    if len(possible) < 2:
         return None
     ours, theirs, both = (
         sorted({label for path in paths if not is_archive(path) and (label := label_of(path, None))})
-        for paths in (here, there, kept)
+        for paths in (here, there, possible)
     )
     if len(both) < 2 or both in (ours, theirs):
         return None
