@@ -34,11 +34,18 @@ def read_judgements(path: Path = paths.ACCEPTED) -> dict[str, Judgement]:
     Raises:
         RecordError: `path` cannot be read, or says two things of one model, which a merge can do.
     """
+    return parse_judgements(path.read_bytes(), path) if path.exists() else {}
+
+
+def parse_judgements(content: bytes, path: Path) -> dict[str, Judgement]:
+    """What a version of the file says; `path` names it in errors.
+
+    Raises:
+        RecordError: see `read_judgements`.
+    """
     try:
-        entries = json.loads(path.read_bytes(), object_pairs_hook=_distinct)
+        entries = json.loads(content, object_pairs_hook=_distinct)
         return {model: Judgement.model_validate(entry) for model, entry in entries.items() if model != END}
-    except FileNotFoundError:
-        return {}
     except KeyError as twice:
         what = f"two judgements of {twice.args[0]}"
         raise RecordError(path, what, "keep one of the lines, and commit it") from None

@@ -14,7 +14,7 @@ from pipeline.base import reason_for_none
 from pipeline.calibration import reliability
 from pipeline.dataset import read_manifest
 from pipeline.gate import judge
-from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage
+from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
 from pipeline.metrics import by_class, figures, flips, on_slices, predictions_of
 from pipeline.params import Params
 from pipeline.prediction import predict
@@ -39,12 +39,23 @@ def evaluate(params: Params) -> Done:
     base = None if reason_for_none(paths.BASE) else predict(paths.BASE, test, params)
     predictions = _side_by_side(test, model, base)
     verdict = judge(test["label"], model, base, params.evaluate.gate)
-    metrics = {**_measure(predictions, slices, lineage, model, base), **verdict._asdict()}
-    facts = {"model": store.directory_hash(paths.MODEL), **lineage.model_dump(), **verdict._asdict()}
+    oid = store.directory_hash(paths.MODEL)
+    metrics = {"model": oid, **_measure(predictions, slices, lineage, model, base), **verdict._asdict()}
+    facts = {"model": oid, **lineage.model_dump(), "others": _others(lineage), **verdict._asdict()}
     recorded = Recorded.model_validate(facts)
     _write(predictions, metrics, recorded)
     write_report(predictions, metrics, recorded, params)
     return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
+
+
+def _others(lineage: Lineage) -> tuple[str, ...]:
+    """The models of merged branches that no training has named yet; Git's merge driver noted them in the last report.
+
+    Raises:
+        RecordError: that cannot be read.
+    """
+    before = read_recorded()
+    return tuple(model for model in before.others if model not in lineage.merged) if before else ()
 
 
 def _side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pipeline.base import short
 from pipeline.collection import Collection
 from pipeline.durations import pace
 from pipeline.errors import RecordError
+from pipeline.followed import check_followed
 from pipeline.git import unfinished
 from pipeline.incoming import Arrivals, look
 from pipeline.params import Params
@@ -60,6 +61,7 @@ def forecast(params: Params) -> Forecast:
     record = read_record()
     _check()
     raw, listing = store.workspace_listing(paths.RAW)
+    check_followed(raw)
     before = record["ingest"].deps.get(RAW) if "ingest" in record else None
     can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
     with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
@@ -84,7 +86,7 @@ def forecast(params: Params) -> Forecast:
         start=start,
         going_on=going_on,
         remarks=[
-            *_remarks(raw, record, can_look=can_look, changed=raw != before),
+            *_remarks(can_look=can_look, changed=raw != before),
             *_on_succession(record.get("train"), arrivals, params),
         ],
     )
@@ -157,14 +159,12 @@ def _timed(step: Step, amount: int | None, params: Params) -> Expected:
     return Expected(**vars(step), amount=amount, seconds=seconds)
 
 
-def _remarks(raw: str, record: Mapping[str, StageRecord], *, can_look: bool, changed: bool) -> list[str]:
+def _remarks(*, can_look: bool, changed: bool) -> list[str]:
     remarks = []
     if what := unfinished():
         remarks.append(f"a {what} is in progress in Git: end it before you train")
     if changed and not can_look:
         remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
-    if "ingest" in record and not changed and read_raw_hash() != raw:
-        remarks.append(f"{paths.RAW} is not what {paths.RAW_DVC} says: after a `git pull`, run `dvc checkout` first")
     return remarks
 
 

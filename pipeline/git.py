@@ -54,6 +54,15 @@ def unfinished() -> str | None:
     return next((what for place, what in zip(places, UNFINISHED.values(), strict=True) if Path(place).exists()), None)
 
 
+def merge_heads() -> list[str]:
+    """Names of what may be being merged right now; not all of them need exist.
+
+    While a merge is under way no branch need lead to it: who pulls from an address has none, nor has who rebases.
+    """
+    named = [name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")]  # For merge drivers.
+    return [*named, "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"]
+
+
 def contents(names: Sequence[str]) -> list[bytes | None]:
     """What the objects `names` (REVISION:PATH, say) hold, None where there is none; by one process."""
     out, place = git("cat-file", "--batch", given="\n".join([*names, ""]).encode()), 0

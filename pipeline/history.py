@@ -4,7 +4,6 @@ Each commit that recorded a training changed data/report/lineage.json, which eva
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from pipeline import paths
 from pipeline.acceptance import Judgement, read_judgements
 from pipeline.errors import RecordError
-from pipeline.git import contents, git_text
+from pipeline.git import contents, git_text, merge_heads
 from pipeline.lineage import RECORDED, Recorded
 
 # Fields are separated by what none of them can hold.
@@ -116,16 +115,17 @@ def trainings(revision: str | None = "HEAD") -> list[Training]:
 
 
 def recorded_models() -> dict[str, Recorded]:
-    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too."""
-    # Who pulls from an address, or rebases, has commits that no branch leads to; Git names them to its merge drivers.
-    named = [name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")]
-    where = ("log", "--all", "--reflog", *named, "--full-history", "--format=%H", "--", str(RECORDED))
-    commits = git_text(*where).split()
-    models = {}
+    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too.
+
+    Of several records of one model the newest counts.
+    """
+    where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
+    commits = git_text(*where, "--", str(RECORDED)).split()
+    models: dict[str, Recorded] = {}
     for content in contents([f"{commit}:{RECORDED.as_posix()}" for commit in commits]):
         with suppress(ValidationError):
             recorded = Recorded.model_validate_json(content or b"")
-            models[recorded.model] = recorded
+            models.setdefault(recorded.model, recorded)
     return models
 
 

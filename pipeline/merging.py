@@ -5,7 +5,7 @@ images, and the report names the other model for the next training.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -15,10 +15,10 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import listings, paths, store, tracking
 from pipeline.errors import MergeError
-from pipeline.history import recorded_models
 from pipeline.lineage import RECORDED, Recorded
 from pipeline.listings import Listing, Side
 from pipeline.record import read_raw_hash
+from pipeline.rivals import Known, better, unnamed
 
 MODEL = paths.MODEL.as_posix()
 MEND = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
@@ -30,21 +30,6 @@ class Versions(NamedTuple):
     ancestor: bytes
     ours: bytes
     theirs: bytes
-
-
-class Judged(NamedTuple):
-    """A side's model, None where it has none, and what is known of it."""
-
-    model: str | None
-    validation: float | None = None
-    """The share of its validation images that it is right on."""
-    accepted: bool | None = None
-    """What the gate said."""
-
-    @property
-    def rank(self) -> tuple[bool, float]:
-        """The greater of two is of the better model: no model that the gate refused is, whatever it is right on."""
-        return self.accepted is not False, self.validation or 0.0
 
 
 def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes:
@@ -63,22 +48,8 @@ def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes
         raise MergeError(path, f"one side cannot be read: {type(error).__name__}", "see `git log --merge`") from None
 
 
-def better(ancestor: str | None, ours: Judged, theirs: Judged) -> Side:
-    """Whose model is the one to go on with: the only new one, else the better one, else ours."""
-    if theirs.model in (ours.model, ancestor, None):
-        return "ours"
-    if ours.model in (ancestor, None):
-        return "theirs"
-    return "theirs" if theirs.rank > ours.rank else "ours"
-
-
 def _merge_lock(versions: Versions) -> bytes:
-    ancestor, ours, theirs = (_model_in_lock(version) for version in versions)
-    known: dict[str, Recorded] = {}
-    if len({ancestor, ours, theirs} - {None}) > 1:
-        known = recorded_models()
-    judged = (_judge(model, ancestor, known) for model in (ours, theirs))
-    return versions.theirs if better(ancestor, *judged) == "theirs" else versions.ours
+    return _of_better(versions, [_model_in_lock(version) for version in versions])
 
 
 def _model_in_lock(lock: bytes) -> str | None:
@@ -87,29 +58,25 @@ def _model_in_lock(lock: bytes) -> str | None:
     return next((str(out["md5"]) for out in outs if out["path"] == MODEL), None)
 
 
-def _judge(model: str | None, ancestor: str | None, known: dict[str, Recorded]) -> Judged:
-    if model in (None, ancestor):
-        return Judged(model)
-    if model not in known:
-        what = f"no commit says how good the model {model} is"
-        raise MergeError(paths.LOCK, what, f"commit {RECORDED} with it, or `git fetch` the branch that it is from")
-    return Judged(model, known[model].validation, known[model].accepted)
+def _merge_metrics(versions: Versions) -> bytes:
+    return _of_better(versions, [json.loads(version)["model"] if version else None for version in versions])
+
+
+def _of_better(versions: Versions, models: Sequence[str | None]) -> bytes:
+    """The version of the side whose model is the better one; `models` are those of `versions`."""
+    ancestor, ours, theirs = models
+    return versions.theirs if better(ancestor, ours, theirs, Known.read()) == "theirs" else versions.ours
 
 
 def _merge_lineage(versions: Versions) -> bytes:
     ancestor = Recorded.model_validate_json(versions.ancestor).model if versions.ancestor else None
     ours, theirs = (Recorded.model_validate_json(version) for version in versions[1:])
-    side = better(ancestor, *(Judged(one.model, one.validation, one.accepted) for one in (ours, theirs)))
+    known = Known.read()
+    side = better(ancestor, ours.model, theirs.model, known)
     kept, other = (theirs, ours) if side == "theirs" else (ours, theirs)
-    others = dict.fromkeys((*kept.others, *([other.model] if other.model != ancestor else []), *other.others))
-    others.pop(kept.model, None)
-    return (kept.model_copy(update={"others": tuple(others)}).model_dump_json(indent=2) + "\n").encode()
-
-
-def _merge_metrics(versions: Versions) -> bytes:
-    ours, theirs = (json.loads(version) for version in versions[1:])
-    judged = (Judged(None, one["validation"], one.get("accepted")) for one in (ours, theirs))
-    return max(zip(judged, (versions.ours, versions.theirs), strict=True), key=lambda side: side[0].rank)[1]
+    models = (*kept.others, *([other.model] if other.model != ancestor else []), *other.others)
+    others = unnamed(models, kept.model, known)
+    return (kept.model_copy(update={"others": others}).model_dump_json(indent=2) + "\n").encode()
 
 
 MERGES: dict[str, Callable[[Versions], bytes]] = {

@@ -10,7 +10,7 @@ from test_lineage import WARM
 from pipeline import paths
 from pipeline.errors import MergeError
 from pipeline.lineage import RECORDED, Recorded
-from pipeline.merging import Judged, Versions, better, merge_file
+from pipeline.merging import Versions, merge_file
 
 OLD, GOOD, BAD = (f"{digit * 32}.dir" for digit in "012")
 ACCURACY = {OLD: 0.5, GOOD: 0.9, BAD: 0.8}
@@ -29,9 +29,9 @@ def lineage(model: str, *others: str, accepted: bool | None = None) -> bytes:
     return (recorded.model_dump_json(indent=2) + "\n").encode()
 
 
-def metrics(model: str, *, accepted: bool | None = True) -> bytes:
+def metrics(model: str) -> bytes:
     """What evaluate writes of how good `model` is."""
-    return json.dumps({"accuracy": 0.7, "validation": ACCURACY[model], "accepted": accepted}).encode()
+    return json.dumps({"model": model, "accuracy": 0.7}).encode()
 
 
 @pytest.fixture
@@ -44,27 +44,6 @@ def _history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         RECORDED.write_bytes(lineage(model))
         subprocess.run(["git", "add", "--all"], check=True)
         subprocess.run(["git", "commit", "--quiet", "--message", model], check=True)
-
-
-@pytest.mark.parametrize(
-    ("ancestor", "ours", "theirs", "expected"),
-    [
-        (OLD, Judged(GOOD, 0.9), Judged(BAD, 0.8), "ours"),
-        (OLD, Judged(BAD, 0.8), Judged(GOOD, 0.9), "theirs"),
-        (OLD, Judged(GOOD, 0.9), Judged(BAD, 0.9), "ours"),
-        (OLD, Judged(OLD, 0.99), Judged(BAD, 0.1), "theirs"),
-        (OLD, Judged(BAD, 0.1), Judged(OLD, 0.99), "ours"),
-        (OLD, Judged(None), Judged(BAD, 0.1), "theirs"),
-        (None, Judged(GOOD, 0.1), Judged(None), "ours"),
-        (None, Judged(None), Judged(None), "ours"),
-        (OLD, Judged(GOOD, 0.9, accepted=False), Judged(BAD, 0.1, accepted=True), "theirs"),
-        (OLD, Judged(GOOD, None), Judged(BAD, 0.0), "ours"),
-        (OLD, Judged(GOOD, None), Judged(BAD, 0.1), "theirs"),
-    ],
-)
-def test_better(ancestor: str | None, ours: Judged, theirs: Judged, expected: str) -> None:
-    """The only side that has trained; else the one that is accepted, and right more often; else ours."""
-    assert better(ancestor, ours, theirs) == expected
 
 
 @pytest.mark.usefixtures("_history")
