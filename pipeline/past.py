@@ -23,7 +23,7 @@ class Model:
     training: Training | None = None
     """None where no commit has recorded it yet."""
     lock: bytes | None = None
-    """dvc.lock of the same commit, None where there is none."""
+    """dvc.lock of the same commit, or of the workspace; None where there is none."""
 
     @property
     def name(self) -> str:
@@ -53,4 +53,4 @@ def models() -> Iterator[Model]:
         yield Model(training.recorded, training, lock)
     newest = read_recorded()
     if newest and newest.model not in {training.recorded.model for training in told}:
-        yield Model(newest)
+        yield Model(newest, lock=paths.LOCK.read_bytes() if paths.LOCK.exists() else None)

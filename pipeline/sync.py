@@ -59,6 +59,15 @@ def sync(take: Side | None = None) -> Change:
     return _change(ours, merged.files)
 
 
+def begin() -> None:
+    """Note that data/raw is in step with Git's index, if it is, and nothing has been noted here yet."""
+    blob = followed.indexed()
+    if blob and followed.read_note() is None and paths.RAW.is_dir():
+        wanted = read_raw_hash(followed.content_of(blob))
+        if tracking.hash_raw() == wanted:
+            followed.note(wanted)
+
+
 def keep() -> None:
     """Take data/raw as it is, whatever Git lists."""
     followed.note(tracking.hash_raw())

@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
     split: str | None = None
     """Where it was held out then, as far as that is known."""
     trouble: str = ""
-    """Why it is unknown."""
+    """Why it is unknown, or whether it was held out is."""
 
     def as_row(self) -> list[str]:
         """For people: generation, when, how, label, held out where, model, commit."""
@@ -126,21 +126,23 @@ def _sighting(model: Model, image_id: str, found: dict[str, str | None] | str) -
     label = found.get(image_id)
     if label is not None:
         return Sighting(model, "trained on it", label)
-    split = _split(_held_out(model), image_id)
-    return Sighting(model, "through its base" if image_id in found else "held out" if split else "unseen", split=split)
+    manifests, trouble = _held_out(model)
+    split = _split(manifests, image_id)
+    how: How = "through its base" if image_id in found else "held out" if split else "unseen"
+    return Sighting(model, how, split=split, trouble="" if split else trouble)
 
 
-def _held_out(model: Model) -> dict[str, Path]:
-    """The manifests of then that say what was held out, as far as they can be had."""
-    files = {}
+def _held_out(model: Model) -> tuple[dict[str, Path], str]:
+    """The manifests of then that say what was held out, by name; and why some of them cannot be had."""
+    files, trouble = {}, ""
     for name in HELD_OUT:
         md5 = model.outputs.get((paths.MANIFEST / f"{name}.csv").as_posix())
         try:
             if md5 is not None:
                 files[name] = store.fetch_file(md5, what=_what(model, name), mend=MEND)
-        except MissingDataError:
-            continue
-    return files
+        except MissingDataError as error:
+            trouble = f"not trained on, perhaps held out: {error}"
+    return files, trouble
 
 
 def _split(manifests: Mapping[str, Path], image_id: str) -> str | None:

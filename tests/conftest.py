@@ -139,6 +139,15 @@ def stages_run(out: str) -> list[str]:
     return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage ")]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Tests that share what takes long to make, a fixture of their module, run in the process that made it."""
+    for item in items:
+        fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
+        if item.get_closest_marker("xdist_group") is None and any(one.scope == "module" for one in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _signals() -> None:
     """Signals do what they do for people, also where the tests run in the background, and children inherit less."""

@@ -331,7 +331,7 @@ def test_model_that_forgot_a_class_is_not_the_next_base(forgetful: Project, tmp_
     clone = forgotten(forgetful, tmp_path / "clone")
     clone.add_digits(1400, 1420)
     said = " ".join(clone.run("python", "-m", "pipeline", "status").out.split())
-    assert f"base {first[:8]}…, generation 1" in said
+    assert f"base {first[:8]}…, as for the model before, generation 1" in said
     assert f"note generation 2 is not accepted: {metrics['verdict']}; training on other images starts from" in said
     out = clone.repro("--pull")
     assert f"base {first[:8]}… (newer ones are not accepted)" in out

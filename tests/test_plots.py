@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plots")]
+pytestmark = pytest.mark.slow
 CURVES = {f"data/curves/{name}.csv" for name in ("loss", "lr", "val_accuracy", "val_loss")}
 REPORT = {f"data/report/{name}.csv" for name in ("confusion", "reliability", "classes")}
 

@@ -309,10 +309,13 @@ def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
     bob = copy(start, tmp_path / "team").bob
     hook = bob.root / ".git/hooks/post-merge"
     hook.write_text("#!/bin/sh\necho mine\n")
-    assert "another hook post-merge" in pipeline(bob, "setup", ok=False)
+    assert "the hook post-merge is not ours to write" in pipeline(bob, "setup")
     assert hook.read_text() == "#!/bin/sh\necho mine\n"
     hook.unlink()
-    pipeline(bob, "setup")
+    assert "not ours" not in pipeline(bob, "setup")
+    bob.git("config", "core.hooksPath", str(tmp_path / "shared"))
+    assert "the hook post-merge is not ours to write" in pipeline(bob, "setup")
+    assert not (tmp_path / "shared").exists()
 
 
 def change_at_random(project: Project, lots: random.Random, fresh: range) -> None:
@@ -330,21 +333,81 @@ def change_at_random(project: Project, lots: random.Random, fresh: range) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed: int) -> None:
-    """Whatever both sides did to images of their own, both orders of merging give the same, and training is warm."""
+    """Whatever both sides did to images of their own, both orders of merging give all of it, and training is warm."""
     team, lots = copy(start, tmp_path / "team"), random.Random(seed)
+    expected: dict[str, str] = {}
     for project, fresh, new in ((team.alice, range(50), 100), (team.bob, range(50, 100), 140)):
         change_at_random(project, lots, fresh)
         project.add_digits(new, new + lots.randrange(1, 30))
         project.repro()
         publish(project, "changes")
+        own = {*fresh, *range(new, new + 30)}
+        expected |= {path: md5 for path, md5 in raw(project).items() if int(Path(path).stem[:4]) in own}
     for project in (team.alice, team.bob):
         project.git("fetch", "--quiet", "origin")
     for project, theirs in ((team.alice, "origin/bob"), (team.bob, "origin/alice")):
         project.git("merge", "--quiet", "--message", "both", theirs)
+        assert raw(project) == expected
         assert "train: warm start from" in project.repro()
         assert not [path for path in ("dvc.lock", "data/raw.dvc") if "<<<<" in project.read(path)]
     assert manifests(team.alice) == manifests(team.bob)
-    assert raw(team.alice) == raw(team.bob)
+
+
+@pytest.mark.slow
+def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> None:
+    """Both are obeyed; the model that was given up stays noted until other images come, and a training names it."""
+    team = copy(start, tmp_path / "team")
+    for project, params in ((team.alice, {"lr": 0.01}), (team.bob, {"label_smoothing": 0.2})):
+        project.set_params(train=params)
+        project.repro()
+        publish(project, "other params")
+    bob = team.bob
+    bob.git("fetch", "--quiet", "origin")
+    bob.git("merge", "--quiet", "--message", "both", "origin/alice")
+    (other,) = json.loads(bob.read("data/report/lineage.json"))["others"]
+    assert stages_run(bob.repro()) == ["train", "evaluate"]
+    recorded = json.loads(bob.read("data/report/lineage.json"))
+    assert (recorded["others"], recorded["merged"], recorded["base"]) == ([other], [], None)
+    bob.commit("both")
+    bob.repro("--force", "--single-item", "evaluate")
+    assert bob.git("status", "--porcelain") == ""
+    bob.add_digits(100, 120)
+    assert f"merged with {other[:8]}…" in bob.repro()
+    recorded = json.loads(bob.read("data/report/lineage.json"))
+    assert (recorded["others"], recorded["merged"]) == ([], [other])
+
+
+@pytest.mark.slow
+def test_fresh_clone_does_not_bring_back_what_others_removed(start: Team, tmp_path: Path) -> None:
+    """Even before the first run in it; and where both changed a file, sync says so and ends it as it is told."""
+    team = copy(start, tmp_path / "team")
+    team.bob.git("push", "--quiet", "origin", "main")
+    carol = Project(tmp_path / "carol")
+    team.bob.run("git", "clone", "--quiet", "--branch", "main", str(team.folder / "origin"), str(carol.root))
+    carol.dvc("remote", "add", "--local", "--force", "storage", str(team.folder / "remote"))
+    carol.dvc("pull", "--quiet", "data/raw.dvc")
+    pipeline(carol, "setup")
+    paths = sorted((team.alice.root / "data/raw").rglob("*.png"))
+    paths[0].unlink()
+    paths[1].write_bytes(paths[2].read_bytes() + b"alice's")
+    team.alice.dvc("commit", "--force", "--quiet", "data/raw.dvc")
+    team.alice.git("checkout", "--quiet", "-B", "main")
+    team.alice.commit("one less, one other")
+    team.alice.dvc("push", "--quiet")
+    team.alice.git("push", "--quiet", "origin", "main")
+    expected, name = raw(team.alice), paths[1].relative_to(team.alice.root).as_posix()
+    carol.git("pull", "--quiet")
+    assert raw(carol) == expected
+    assert carol.git("status", "--porcelain") == ""
+
+    bob = team.bob
+    (bob.root / name).write_bytes(paths[2].read_bytes() + b"bob's")
+    mine = raw(bob)
+    out = bob.run("git", "pull", "--quiet", "origin", "main", ok=None).out
+    assert f"{name.removeprefix('data/raw/')} was changed here and there; run `pipeline sync --ours`" in out
+    assert raw(bob) == mine
+    assert "pipeline sync" in pipeline(bob, "status")
+    pipeline(bob, "sync", "--ours")
+    assert raw(bob) == {**expected, name: mine[name]}

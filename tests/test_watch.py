@@ -21,8 +21,6 @@ from pipeline.children import Children, Ended
 from pipeline.interrupts import ASKING, noting
 from pipeline.runs import Change, accuracy, at_work, ingested
 
-# The tests that train share one project, whose first run takes long.
-pytestmark = pytest.mark.xdist_group("watch")
 OWN = {"data/raw.dvc", "dvc.lock", "data/report/metrics.json", "data/report/lineage.json"}
 LINE = re.compile(
     r"\d\d:\d\d (\d+) new images?; accuracy \d+\.\d% → \d+\.\d%; (\d+ min )?\d+ s; committed (\w+); pushed"

@@ -39,8 +39,10 @@ def _whose(sub: argparse.ArgumentParser, about: str) -> argparse._MutuallyExclus
 def _setup(args: argparse.Namespace) -> int:
     del args
     from pipeline.hooks import set_up
+    from pipeline.sync import begin
 
     left = set_up()
+    begin()
     print("set up: Git merges the pipeline's files, and keeps data/raw in step with data/raw.dvc")
     for name in left:
         print(f"but the hook {name} is not ours to write: let it call `pipeline sync`, too", file=sys.stderr)
