@@ -133,6 +133,22 @@ def test_seen_held_out_and_forgotten(history: History) -> None:
     assert hows(image_id("never")) == ["unseen"] * 4
 
 
+def test_held_out_or_not_is_unknown(history: History, capsys: Capture) -> None:
+    """A manifest of then that is gone is told of; that of the workspace tells of a model that is not committed."""
+    history.train({"a": "cat"}, val=("x",))
+    history.train({"a": "cat"}, val=("y",))
+    git("reset", "--quiet", "--soft", "HEAD^")
+    (_, newest) = trace(image_id("y")).sightings
+    assert (newest.how, newest.split, newest.model.training) == ("held out", "val", None)
+    manifest = hashlib.md5(f"id,label,md5\n{image_id('x')},x,x\n".encode()).hexdigest()
+    (CACHE / manifest[:2] / manifest[2:]).unlink()
+    first, newest = trace(image_id("x")).sightings
+    assert (first.how, newest.how, newest.trouble) == ("unseen", "unseen", "")
+    assert first.trouble.startswith("not trained on, perhaps held out: val of generation 1 (")
+    assert cli.main(["trace", image_id("x")]) == 1
+    assert "perhaps held out" in capsys.readouterr().err
+
+
 def test_every_branch(history: History) -> None:
     """A model on another branch, or one that is not committed, has seen what it has seen."""
     history.train({"a": "cat"})
