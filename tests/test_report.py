@@ -15,6 +15,7 @@ from pipeline.base import FIRST, NONE
 from pipeline.dataset import read_manifest
 from pipeline.lineage import RECORDED, Lineage, Recorded, write_lineage
 from pipeline.params import read_params
+from pipeline.quoting import csv_text
 from pipeline.report import PAGE, shown_params, write_report
 
 PARAMS = read_params(ROOT / "params.yaml")
@@ -64,12 +65,14 @@ def test_pictures_are_those_of_the_test_images() -> None:
 def test_refused_files_and_leaks() -> None:
     """As ingest and manifest list them."""
     assert "Every file in data/raw can be used" in write()
-    paths.REFUSED.write_text("source,id,reason,detail\na&b.jpg,,broken,cut short\n", encoding="utf-8")
+    refused = [("source", "id", "reason", "detail"), ("a&b.jpg", "", "broken", "cut short"), ("c\rd", "", "empty", "")]
+    paths.REFUSED.write_text(csv_text(refused), encoding="utf-8")
     header = "id,label,split,source,like,like_source\n"
     paths.LEAKS.write_text(f"{header}1,cat,test,NA,2,more.zip!/x.png\n", encoding="utf-8")
     page = write()
     for text in ("a&amp;b.jpg", "broken", "cut short", "<bdi>NA</bdi>", "more.zip!/x.png"):
         assert text in page
+    assert page.count(' <span class="note">1 file</span>') == 2
 
 
 def test_history_without_git() -> None:
