@@ -85,7 +85,7 @@ def _fell(count: Counts) -> str:
 
 def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator[str]:
     """What an accepted model may have lost all the same, since there are too few images to show it."""
-    yield "nothing fell by more than is tolerated"
+    yield "no loss beyond what is tolerated is shown"
     alpha = 1 - gate.confidence
     if gate.drop is not None:
         smallest = smallest_drop(total.images, total.gained, gate.drop, alpha)

@@ -130,7 +130,8 @@ def test_what_it_says() -> None:
     metrics = facts.metrics
     right = int((facts.predictions["label"] == facts.predictions["predicted"]).sum())
     assert f"Right on {right} of 200" in text
-    assert f"between {metrics['accuracy_low']:.1%} and {metrics['accuracy_high']:.1%}" in text
+    low, high = (f"{metrics[end]:.1%}" for end in ("accuracy_low", "accuracy_high"))
+    assert f"The accuracy on all such images lies between {low} and {high} (95% confidence)." in text
     assert f"than the base, {metrics['base']['accuracy']:.1%} on the same images" in text
     assert "Accepted" in text
     facts.metrics.update(accepted=False, verdict="class dog fell from 90% to 10%")
