@@ -4,6 +4,7 @@ What is tolerated is said in `evaluate.gate` of params.yaml. A model is refused 
 flips, is larger than tolerated at that confidence, so that noise does not decide; and few images refuse nothing.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -95,12 +96,11 @@ def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator
             if smallest
             else f"{images} can show no drop"
         )
-    if gate.class_drop is not None:
-        small = sum(_is_small(count.images, gate.class_drop, alpha / len(counts)) for count in counts.values())
-        if small:
-            yield f"{small:,} of {len(counts):,} classes have too few to show any"
+    if gate.class_drop is not None and (small := _small(counts, gate.class_drop, alpha / len(counts))):
+        yield f"{small:,} of {len(counts):,} classes have too few to show any"
 
 
-def _is_small(images: int, tolerated: float, alpha: float) -> bool:
-    """Whether not even the loss of all `images` has a p-value below `alpha`."""
-    return drop_p_value(Counts(images, images, images, 0), tolerated) >= alpha
+def _small(counts: dict[str, Counts], tolerated: float, alpha: float) -> int:
+    """Of how many classes not even the loss of all images has a p-value below `alpha`."""
+    sizes = sorted(count.images for count in counts.values())
+    return bisect_left(sizes, True, key=lambda all_: drop_p_value(Counts(all_, all_, all_, 0), tolerated) < alpha)

@@ -114,6 +114,17 @@ def test_few_images_refuse_nothing_and_it_says_so() -> None:
     assert not verdict(names, ["x"] * 5, names, gate(drop=0.01)).accepted
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.sampled_from([0.0, 0.1, 0.5]))
+@settings(max_examples=20)
+def test_classes_too_small_to_show_anything(sizes: list[int], tolerated: float) -> None:
+    """Are counted; a test for each class is not needed for that, since more images show more."""
+    labels = [f"class {number}" for number, size in enumerate(sizes) for _ in range(size)]
+    said = verdict(labels, labels, labels, gate(class_drop=tolerated)).verdict
+    alpha = 0.05 / len(sizes)
+    small = sum(drop_p_value(Counts(size, size, size, 0), tolerated) >= alpha for size in sizes)
+    assert re.findall(r"(\d+) of \d+ classes have too few", said) == ([str(small)] if small else [])
+
+
 @pytest.mark.parametrize("lost", [0, 1, 2, 3, 4, 5, 6, 7, 8])
 def test_what_it_says_can_be_shown_is_refused(lost: int) -> None:
     """The drop that 100 images can show is one that is refused, and no smaller one is."""
