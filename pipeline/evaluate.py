@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import paths, store
-from pipeline.ancestors import recorded_metrics
+from pipeline.ancestors import Past, known_ancestors, recorded_metrics
 from pipeline.base import reason_for_none
 from pipeline.calibration import reliability
 from pipeline.dataset import read_manifest
@@ -36,14 +36,20 @@ def evaluate(params: Params) -> Done:
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
     model = predict(paths.MODEL, test, params)
-    base = None if reason_for_none(paths.BASE) else predict(paths.BASE, test, params)
+    base, past = None, list[Past]()
+    if reason_for_none(paths.BASE) is None:
+        base = predict(paths.BASE, test, params)
+        past = known_ancestors(lineage.base, paths.BASE)
     predictions = _side_by_side(test, model, base)
     verdict = judge(test["label"], model, base, params.evaluate.gate)
-    metrics = {**_measure(predictions, slices, lineage, model, base), **verdict._asdict()}
+    metrics = _measure(predictions, slices, lineage, model, base)
+    if base is not None:
+        metrics["change"] = _change(predictions, metrics, lineage.generation, past)
+    metrics |= verdict._asdict()
     facts = {"model": store.directory_hash(paths.MODEL), **lineage.model_dump(), **verdict._asdict()}
     recorded = Recorded.model_validate(facts)
     _write(predictions, metrics, recorded)
-    write_report(predictions, metrics, recorded, params)
+    write_report(predictions, metrics, recorded, past, params)
     return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
 
 
@@ -62,22 +68,24 @@ def _measure(
     model: pd.DataFrame,
     base: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """The content of metrics.json."""
-    before = None if base is None else figures(predictions["label"], base)
-    metrics: dict[str, Any] = {
+    """The content of metrics.json, without what has changed."""
+    return {
         **figures(predictions["label"], model),
         "validation": lineage.validation,
-        "base": before,
+        "base": None if base is None else figures(predictions["label"], base),
         "change": None,
         "classes": by_class(predictions, list(model.columns)),
         "slices": on_slices(predictions, slices, lineage.generation),
     }
-    if before is not None:
-        over = over_generations(metrics, lineage.generation, recorded_metrics(lineage.base))
-        accuracy = metrics["accuracy"] - before["accuracy"] if metrics["support"] else None
-        lost = {"forgetting": over.pop("forgetting")}
-        metrics["change"] = {"accuracy": accuracy, **lost, **flips(predictions), **over}
-    return metrics
+
+
+def _change(
+    predictions: pd.DataFrame, metrics: dict[str, Any], generation: int, past: list[Past]
+) -> dict[str, float | None]:
+    """What `metrics` say against the base's, and against all of the `past`."""
+    over = over_generations(metrics, generation, recorded_metrics(past))
+    accuracy = metrics["accuracy"] - metrics["base"]["accuracy"] if metrics["support"] else None
+    return {"accuracy": accuracy, "forgetting": over.pop("forgetting"), **flips(predictions), **over}
 
 
 def _write(predictions: pd.DataFrame, metrics: dict[str, Any], recorded: Recorded) -> None:

@@ -9,9 +9,10 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline import gallery
+from pipeline.ancestors import Past
 from pipeline.lineage import Budget, ImageCounts, Recorded
 from pipeline.thumbnails import bounded, data_uri
-from pipeline.view import Facts, Past
+from pipeline.view import Facts
 
 # Class names that people do use, and some that attack the page.
 ODD = [
@@ -49,7 +50,7 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         predictions=predictions,
         pictures=pictures,
         recorded=recorded,
-        past=[Past(lineage(n, base=n > 1), 0.7 + n / 20) for n in (1, 2)] if base else [],
+        past=[Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n / 20}) for n in (1, 2)] if base else [],
         refused=pd.DataFrame(
             [("a/<b>.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],

@@ -11,6 +11,7 @@ from reported import lineage, made
 from stored import Plain, store_images
 
 from pipeline import paths
+from pipeline.ancestors import known_ancestors
 from pipeline.base import FIRST, NONE
 from pipeline.dataset import read_manifest
 from pipeline.lineage import RECORDED, Lineage, Recorded, write_lineage
@@ -38,7 +39,8 @@ def write(*, base: bool = True, images: int = IMAGES) -> str:
     """Write the report on a model of generation 3, or 1 without a base; returns the page."""
     facts = made(images=images, base=base)
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
-    write_report(predictions, facts.metrics, facts.recorded, PARAMS)
+    past = known_ancestors(facts.recorded.base, paths.BASE)
+    write_report(predictions, facts.metrics, facts.recorded, past, PARAMS)
     return PAGE.read_text(encoding="utf-8")
 
 
@@ -86,6 +88,9 @@ def test_history_from_git() -> None:
     """With all ancestors that are known; to commit the model itself, or anything else, changes no byte."""
     subprocess.run(["git", "init", "--quiet"], check=True)
     commit(lineage(1, base=False), 0.125)
+    page = write()  # The base, of generation 2, is in no commit yet.
+    assert "12.5%" in page
+    assert "does not tell of what came before" not in page
     commit(lineage(2, base=True), 0.25)
     page = write()
     assert "12.5%" in page
