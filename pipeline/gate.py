@@ -27,18 +27,19 @@ class Verdict(NamedTuple):
     """In one sentence, without a full stop."""
 
 
-def judge(labels: pd.Series, predicted: pd.DataFrame, base_predicted: pd.DataFrame | None, gate: Gate) -> Verdict:
-    """Judge a model against its base on the same images: by both's probabilities, a row an image, a column a class.
+def judge(predictions: pd.DataFrame, gate: Gate) -> Verdict:
+    """Judge a model against its base by what they make of the same images: `predictions` is that of `evaluate`.
 
     A class that the base does not know cannot fall; one that the model does not know falls to nothing; one without
     test images is not judged.
     """
-    if base_predicted is None:
+    if "base_predicted" not in predictions:
         return Verdict(accepted=True, verdict="nothing to compare with: it has no base")
-    if not len(labels):
+    if not len(predictions):
         return Verdict(accepted=True, verdict="nothing to compare by: there are no test images")
-    after, before = (one.idxmax(axis="columns").to_numpy() == labels.to_numpy() for one in (predicted, base_predicted))
-    classes, of_class = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
+    labels = predictions["label"].to_numpy(dtype=str)
+    after, before = (predictions[one].to_numpy(dtype=str) == labels for one in ("predicted", "base_predicted"))
+    classes, of_class = np.unique(labels, return_inverse=True)
     rows = (np.ones_like(before), before, before & ~after, after & ~before)
     columns = [np.bincount(of_class, row) for row in rows]
     counts = {name: Counts(*map(int, row)) for name, row in zip(classes, zip(*columns, strict=True), strict=True)}

@@ -71,7 +71,6 @@ def view(facts: Facts) -> dict[str, Any]:
         "bins": _bins(predictions),
         "recorded": facts.recorded,
         "refused": _refused(facts.refused),
-        "refused_count": len(facts.refused),
         "leaks": facts.leaks.head(MOST).to_dict("records"),
         "leaks_count": len(facts.leaks),
         "params": facts.params,

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.gate import Verdict, fallen_classes, judge
+from pipeline.measured import side_by_side
 from pipeline.paired import Counts, drop_p_value
 from pipeline.params import Gate
 
@@ -29,12 +30,17 @@ def answers(predicted: list[str], classes: list[str]) -> pd.DataFrame:
     return table
 
 
+def answered(labels: list[str], model: pd.DataFrame, base: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What predictions.csv would hold."""
+    return side_by_side(pd.DataFrame({"id": labels, "label": labels}, dtype=str), model, base)
+
+
 def verdict(
     labels: list[str], predicted: list[str], base: list[str], judged: Gate = GATE, *, classes: list[str] | None = None
 ) -> Verdict:
     """Of a model that answers `predicted`, where its base answered `base`."""
     known = classes or sorted({*labels, *predicted, *base})
-    return judge(pd.Series(labels), answers(predicted, known), answers(base, sorted({*base, "x"})), judged)
+    return judge(answered(labels, answers(predicted, known), answers(base, sorted({*base, "x"}))), judged)
 
 
 def flipped(count: int, images: int = 100) -> tuple[list[str], list[str], list[str]]:
@@ -98,7 +104,8 @@ def test_odd_class_names_are_shown_safely() -> None:
 
 def test_without_a_base_or_images() -> None:
     """There is nothing to compare with, or by: the model is accepted."""
-    assert judge(pd.Series(["a"]), answers(["b"], ["a", "b"]), None, GATE) == Verdict(accepted=True, verdict=NO_BASE)
+    alone = answered(["a"], answers(["b"], ["a", "b"]))
+    assert judge(alone, GATE) == Verdict(accepted=True, verdict=NO_BASE)
     assert verdict([], [], [], classes=["a", "b"]).verdict == "nothing to compare by: there are no test images"
     assert verdict([], [], [], classes=["a", "b"]).accepted
 
@@ -195,14 +202,10 @@ def test_many_images_and_classes() -> None:
     labels = random.integers(0, 200, 100_000).astype(str)
     noise = [np.where(random.random(len(labels)) < 0.02, "0", labels) for _ in range(2)]
     worse = np.where((labels == "7") & (random.random(len(labels)) < 0.3), "8", noise[0])
-    # Probabilities of 200 classes would take a while to fill: here only the answers' own columns.
-    known = sorted({*labels})
-    place = {name: number for number, name in enumerate(known)}
-    tables = []
-    for predicted in (worse, noise[0], noise[1]):
-        table = np.zeros((len(labels), len(known)), np.float32)
-        table[np.arange(len(labels)), [place[name] for name in predicted]] = 1
-        tables.append(pd.DataFrame(table, columns=known))
-    said = judge(pd.Series(labels), tables[0], tables[2], GATE)
+    # Probabilities of 200 classes would take a while to fill.
+    better, before = (
+        pd.DataFrame({"label": labels, "predicted": one, "base_predicted": noise[1]}) for one in (noise[0], worse)
+    )
+    said = judge(before, GATE)
     assert re.fullmatch(r"recall of '7' fell from 9\d\.\d% to \d\d\.\d%", said.verdict)
-    assert judge(pd.Series(labels), tables[1], tables[2], GATE).accepted
+    assert judge(better, GATE).accepted
