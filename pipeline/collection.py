@@ -4,7 +4,6 @@ Written so that a kill at any moment leaves the old index and all that it names,
 """
 
 import csv
-from io import StringIO
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from pipeline import images, index, paths
 from pipeline.catalogue import MEMBERS, Catalogue, catalogue_table, read_catalogue
 from pipeline.images import Refusal
 from pipeline.publish import write_text
+from pipeline.quoting import csv_text
 from pipeline.shards import shard_name
 
 DISPUTED = "two labels"
@@ -71,9 +71,7 @@ class Collection(NamedTuple):
     def publish(self, recipe: str) -> None:
         """Write it all beside the shards, the index last; then remove the shards that it does not name."""
         index.write_table(catalogue_table(self.contents), MEMBERS)
-        text = StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([Refused._fields, *self.refused])
-        write_text(paths.REFUSED, text.getvalue())
+        write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
         index.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)
         named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}
         for path in paths.IMAGES.glob("*.tar"):

@@ -5,12 +5,12 @@ where `dvc plots` reads them; also while training runs.
 """
 
 import csv
-import io
 import math
 from pathlib import Path
 
 from pipeline.errors import CheckpointError
 from pipeline.publish import write_text
+from pipeline.quoting import csv_text
 
 CURVES = "curves.csv"
 TRAINING_LOSS, RATE, ACCURACY, LOSS = NAMES = ("loss", "lr", "val_accuracy", "val_loss")
@@ -68,21 +68,15 @@ def read_curves(model: Path) -> Curves:
 def write_curves(curves: Curves, model: Path) -> None:
     """Write `curves` into the folder `model`."""
     rows = [(name, step, value) for name, points in curves.points.items() for step, value in points]
-    (model / CURVES).write_text(_csv(HEADER, rows), encoding="utf-8")
+    (model / CURVES).write_text(csv_text([HEADER, *rows]), encoding="utf-8")
 
 
 def show_curves(curves: Curves, folder: Path) -> None:
     """Let `folder` hold a file for each curve that has points, and nothing else. Each is whole at any time."""
     folder.mkdir(parents=True, exist_ok=True)
-    shown = {f"{name}.csv": _csv(["step", name], points) for name, points in curves.points.items() if points}
+    shown = {f"{name}.csv": csv_text([["step", name], *points]) for name, points in curves.points.items() if points}
     for path in folder.iterdir():
         if path.name not in shown:
             path.unlink()
     for name, text in shown.items():
         write_text(folder / name, text)
-
-
-def _csv(header: list[str], rows: list[Point] | list[tuple[str, int, float]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()

@@ -9,42 +9,47 @@ from typing import Any
 import pandas as pd
 
 from pipeline import paths, store
-from pipeline.ancestors import recorded_metrics
+from pipeline.ancestors import Past, known_ancestors
 from pipeline.base import reason_for_none
 from pipeline.calibration import reliability
 from pipeline.dataset import read_manifest
 from pipeline.gate import judge
 from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
-from pipeline.metrics import by_class, figures, flips, on_slices, predictions_of
+from pipeline.measured import change, measure, side_by_side
 from pipeline.params import Params
 from pipeline.prediction import predict
 from pipeline.publish import write_text
 from pipeline.report import write_report
 from pipeline.slices import read_slices
 from pipeline.stage import Done, main
-from pipeline.transfer import over_generations
 
 CONFUSION = paths.REPORT / "confusion.csv"
 RELIABILITY = paths.REPORT / "reliability.csv"
 CLASSES = paths.REPORT / "classes.csv"
 PREDICTIONS = paths.REPORT / "predictions.csv"
-COLUMNS = ["id", "label", "predicted", "confidence", "base_predicted", "base_confidence"]
+ANSWER = ["predicted", "confidence", "probability"]
+COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 
 
 def evaluate(params: Params) -> Done:
-    """Measure data/model, and data/base where it holds a model, on the test split; returns the figures."""
+    """Measure data/model, and data/base where it holds a model, on the test split; returns what there is to say."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
     model = predict(paths.MODEL, test, params)
-    base = None if reason_for_none(paths.BASE) else predict(paths.BASE, test, params)
-    predictions = _side_by_side(test, model, base)
-    verdict = judge(test["label"], model, base, params.evaluate.gate)
-    oid = store.directory_hash(paths.MODEL)
-    metrics = {"model": oid, **_measure(predictions, slices, lineage, model, base), **verdict._asdict()}
+    base, past = None, list[Past]()
+    if reason_for_none(paths.BASE) is None:
+        base = predict(paths.BASE, test, params)
+        past = known_ancestors(lineage.base, paths.BASE)
+    predictions, oid = side_by_side(test, model, base), store.directory_hash(paths.MODEL)
+    verdict = judge(predictions, params.evaluate.gate)
+    metrics = {"model": oid, **measure(predictions, slices, lineage, model, base)}
+    if base is not None:
+        metrics["change"] = change(predictions, metrics, lineage.generation, past)
+    metrics |= verdict._asdict()
     facts = {"model": oid, **lineage.model_dump(), "others": _others(lineage), **verdict._asdict()}
     recorded = Recorded.model_validate(facts)
     _write(predictions, metrics, recorded)
-    write_report(predictions, metrics, recorded, params)
+    write_report(predictions, metrics, recorded, past, params)
     return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
 
 
@@ -58,39 +63,6 @@ def _others(lineage: Lineage) -> tuple[str, ...]:
     return tuple(model for model in before.others if model not in lineage.merged) if before else ()
 
 
-def _side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:
-    """A row for each test image: what it is, what the model takes it for, and the base, if there is one."""
-    columns = [test[["id", "label"]], predictions_of(model)]
-    if base is not None:
-        columns.append(predictions_of(base).add_prefix("base_"))
-    return pd.concat(columns, axis="columns")
-
-
-def _measure(
-    predictions: pd.DataFrame,
-    slices: pd.DataFrame,
-    lineage: Lineage,
-    model: pd.DataFrame,
-    base: pd.DataFrame | None,
-) -> dict[str, Any]:
-    """The content of metrics.json."""
-    before = None if base is None else figures(predictions["label"], base)
-    metrics: dict[str, Any] = {
-        **figures(predictions["label"], model),
-        "validation": lineage.validation,
-        "base": before,
-        "change": None,
-        "classes": by_class(predictions, list(model.columns)),
-        "slices": on_slices(predictions, slices, lineage.generation),
-    }
-    if before is not None:
-        over = over_generations(metrics, lineage.generation, recorded_metrics(lineage.base))
-        accuracy = metrics["accuracy"] - before["accuracy"] if metrics["support"] else None
-        lost = {"forgetting": over.pop("forgetting")}
-        metrics["change"] = {"accuracy": accuracy, **lost, **flips(predictions), **over}
-    return metrics
-
-
 def _write(predictions: pd.DataFrame, metrics: dict[str, Any], recorded: Recorded) -> None:
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     confusion = predictions[["label", "predicted"]].rename(columns={"label": "actual"})
@@ -101,7 +73,8 @@ def _write(predictions: pd.DataFrame, metrics: dict[str, Any], recorded: Recorde
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
     bins = reliability(right, predictions["confidence"].to_numpy(float)).dropna().astype({"count": int})
     write_text(RELIABILITY, bins.to_csv(index=False, lineterminator="\n"))
-    classes = pd.DataFrame.from_dict(metrics["classes"], orient="index", columns=["recall", "base_recall"])
+    classes = pd.DataFrame.from_dict(metrics["classes"], orient="index", columns=["recall", "base_recall"], dtype=float)
+    classes["change"] = classes["recall"] - classes["base_recall"]
     write_text(CLASSES, classes.to_csv(index_label="class", lineterminator="\n"))
 
 

@@ -4,6 +4,7 @@ What is tolerated is said in `evaluate.gate` of params.yaml. A model is refused 
 flips, is larger than tolerated at that confidence, so that noise does not decide; and few images refuse nothing.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,18 +27,19 @@ class Verdict(NamedTuple):
     """In one sentence, without a full stop."""
 
 
-def judge(labels: pd.Series, predicted: pd.DataFrame, base_predicted: pd.DataFrame | None, gate: Gate) -> Verdict:
-    """Judge a model against its base on the same images: by both's probabilities, a row an image, a column a class.
+def judge(predictions: pd.DataFrame, gate: Gate) -> Verdict:
+    """Judge a model against its base by what they make of the same images: `predictions` is that of `evaluate`.
 
     A class that the base does not know cannot fall; one that the model does not know falls to nothing; one without
     test images is not judged.
     """
-    if base_predicted is None:
+    if "base_predicted" not in predictions:
         return Verdict(accepted=True, verdict="nothing to compare with: it has no base")
-    if not len(labels):
+    if not len(predictions):
         return Verdict(accepted=True, verdict="nothing to compare by: there are no test images")
-    after, before = (one.idxmax(axis="columns").to_numpy() == labels.to_numpy() for one in (predicted, base_predicted))
-    classes, of_class = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
+    labels = predictions["label"].to_numpy(dtype=str)
+    after, before = (predictions[one].to_numpy(dtype=str) == labels for one in ("predicted", "base_predicted"))
+    classes, of_class = np.unique(labels, return_inverse=True)
     rows = (np.ones_like(before), before, before & ~after, after & ~before)
     columns = [np.bincount(of_class, row) for row in rows]
     counts = {name: Counts(*map(int, row)) for name, row in zip(classes, zip(*columns, strict=True), strict=True)}
@@ -85,7 +87,7 @@ def _fell(count: Counts) -> str:
 
 def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator[str]:
     """What an accepted model may have lost all the same, since there are too few images to show it."""
-    yield "nothing fell by more than is tolerated"
+    yield "no loss beyond what is tolerated is shown"
     alpha = 1 - gate.confidence
     if gate.drop is not None:
         smallest = smallest_drop(total.images, total.gained, gate.drop, alpha)
@@ -95,12 +97,11 @@ def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator
             if smallest
             else f"{images} can show no drop"
         )
-    if gate.class_drop is not None:
-        small = sum(_is_small(count.images, gate.class_drop, alpha / len(counts)) for count in counts.values())
-        if small:
-            yield f"{small:,} of {len(counts):,} classes have too few to show any"
+    if gate.class_drop is not None and (small := _small(counts, gate.class_drop, alpha / len(counts))):
+        yield f"{small:,} of {len(counts):,} classes have too few to show any"
 
 
-def _is_small(images: int, tolerated: float, alpha: float) -> bool:
-    """Whether not even the loss of all `images` has a p-value below `alpha`."""
-    return drop_p_value(Counts(images, images, images, 0), tolerated) >= alpha
+def _small(counts: dict[str, Counts], tolerated: float, alpha: float) -> int:
+    """Of how many classes not even the loss of all images has a p-value below `alpha`."""
+    sizes = sorted(count.images for count in counts.values())
+    return bisect_left(sizes, True, key=lambda all_: drop_p_value(Counts(all_, all_, all_, 0), tolerated) < alpha)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from pipeline import paths
-from pipeline.acceptance import Judgement, read_judgements
 from pipeline.errors import RecordError
 from pipeline.git import contents, git_text, merge_heads
 from pipeline.lineage import RECORDED, Recorded
@@ -35,50 +34,15 @@ class Training(NamedTuple):
     recorded: Recorded
     accuracy: float | None
     """On the test images of then, None where there were none."""
-    judgement: Judgement | None
-    """What people have decided about the model since then, None where the gate's word holds."""
-
-    @property
-    def accepted(self) -> bool | None:
-        """Whether the model may be a base; None where that was never decided."""
-        return self.judgement.accepted if self.judgement else self.recorded.accepted
-
-    @property
-    def standing(self) -> str:
-        """The same in words."""
-        word = {True: "accepted", False: "refused", None: ""}[self.accepted]
-        return f"{word} by hand" if self.judgement else word
 
     @property
     def name(self) -> str:
         """How people are told of it."""
         return f"generation {self.recorded.generation} ({self.commit[:7]})"
 
-    def as_row(self) -> list[str]:
-        """When, who, start, images, new, removed, steps, accuracy, standing, base, model and commit, for people."""
-        recorded, images = self.recorded, self.recorded.images
-        generation = f"{recorded.start}, generation {recorded.generation}"
-        counts = [f"{count:,}" for count in (images.total, images.new, images.removed, recorded.steps.run)]
-        accuracy = "" if self.accuracy is None else f"{self.accuracy:.1%}"
-        when = self.date.strftime("%Y-%m-%d %H:%M")
-        base = recorded.base[:8] if recorded.base else ""
-        return [
-            when,
-            self.author,
-            generation,
-            *counts,
-            accuracy,
-            self.standing,
-            base,
-            recorded.model[:8],
-            self.commit[:7],
-        ]
-
     def as_json(self) -> dict[str, Any]:
         """All of it, for programs."""
-        judgement = self.judgement.model_dump() if self.judgement else None
-        told = {"date": self.date.isoformat(), "recorded": self.recorded.model_dump(), "accepted": self.accepted}
-        return {**self._asdict(), **told, "judgement": judgement}
+        return {**self._asdict(), "date": self.date.isoformat(), "recorded": self.recorded.model_dump()}
 
 
 class Line(NamedTuple):
@@ -129,22 +93,6 @@ def recorded_models() -> dict[str, Recorded]:
     return models
 
 
-def ancestors(base: str | None) -> list[Training]:
-    """The training of the model of hash `base` and those before it, oldest first, as far as Git's history has them.
-
-    Where several commits recorded one model, the first of them counts.
-
-    Raises:
-        RecordError: there is no repository, no commit in it, or a record cannot be read.
-    """
-    recorded = {training.recorded.model: training for training in trainings()} if base else {}
-    chain: list[Training] = []
-    while base in recorded:
-        chain.append(recorded.pop(base))
-        base = chain[-1].recorded.base
-    return chain[::-1]
-
-
 def drawing(revision: str | None = "HEAD") -> list[Line]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(
@@ -161,8 +109,7 @@ def drawing(revision: str | None = "HEAD") -> list[Line]:
     commits = [row[1] for row in rows if len(row) > 1]
     read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
     pairs = dict(zip(commits, zip(read[::2], read[1::2], strict=True), strict=True))
-    judged = read_judgements()
-    found = {row[1]: _training(row, pairs[row[1]], judged) for row in rows if len(row) > 1}
+    found = {row[1]: _training(row, pairs[row[1]]) for row in rows if len(row) > 1}
     trained = _without_repetitions(found)
     return [Line(row[0].rstrip(), trained.get(row[1]) if len(row) > 1 else None) for row in rows]
 
@@ -200,9 +147,7 @@ def recorded_at(revision: str) -> Recorded | None:
     return None if content is None else _recorded(content, commit)
 
 
-def _training(
-    row: Sequence[str], read: tuple[bytes | None, bytes | None], judged: Mapping[str, Judgement]
-) -> Training | None:
+def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
     _, commit, parents, author, date, subject = row
     lineage, metrics = read
     if lineage is None:
@@ -212,8 +157,7 @@ def _training(
         accuracy = None if metrics is None else json.loads(metrics)["accuracy"]
     except (ValueError, KeyError, TypeError):
         raise _damaged(commit) from None
-    when, judgement = datetime.fromisoformat(date), judged.get(recorded.model)
-    return Training(commit, parents.split(), author, when, subject, recorded, accuracy, judgement)
+    return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
 
 
 def _recorded(content: bytes, commit: str) -> Recorded:

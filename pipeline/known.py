@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths, store
+from pipeline.ancestors import Past, known_ancestors
 from pipeline.checkpoint import read_checkpoint, spec_of
 from pipeline.errors import RecordError
-from pipeline.history import Training, trainings
 from pipeline.lineage import Lineage, read_lineage, read_recorded
 from pipeline.model import Spec
 from pipeline.params import Ingest, Params
@@ -37,7 +37,7 @@ class Facts:
     """Near-duplicates left out of validation and test, where that is recorded of this model."""
     refused: int | None
     """Files of data/raw that could not be used, likewise."""
-    ancestors: Sequence[Training]
+    ancestors: Sequence[Past]
     """Its base, the base's base and so on, as far as Git's history tells."""
 
 
@@ -61,9 +61,9 @@ def gather(model: Path, params: Params) -> Facts:
         images={name: int(counts.get(name, 0)) for name in spec.classes},
         earlier=len(seen.earlier),
         metrics=_metrics() if is_current else None,
-        left_out=_lines(paths.MANIFEST / "leaks.csv") if is_current else None,
-        refused=_lines(paths.IMAGES / "refused.csv") if is_current else None,
-        ancestors=_ancestors(lineage.base),
+        left_out=_lines(paths.LEAKS) if is_current else None,
+        refused=_lines(paths.REFUSED) if is_current else None,
+        ancestors=known_ancestors(lineage.base)[::-1],
     )
 
 
@@ -82,15 +82,3 @@ def _lines(path: Path) -> int | None:
         return None
     with path.open(newline="", encoding="utf-8") as file:
         return sum(1 for _ in csv.DictReader(file))
-
-
-def _ancestors(base: str | None) -> list[Training]:
-    try:
-        known = {one.recorded.model: one for one in reversed(trainings())} if base else {}
-    except RecordError:
-        return []  # No repository, or no commit yet.
-    chain: list[Training] = []
-    while base in known:
-        chain.append(known.pop(base))
-        base = chain[-1].recorded.base
-    return chain

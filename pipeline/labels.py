@@ -21,7 +21,7 @@ from pipeline.errors import ImagesError
 LABELS = "labels.csv"
 # Between an archive's path and the name of a member, as in JAR addresses.
 MEMBER = "!/"
-SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
+SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 
 
 # What slices.csv and metrics.json call their own.

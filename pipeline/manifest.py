@@ -21,6 +21,7 @@ from pipeline.merged import MERGED, settle, to_text
 from pipeline.neighbours import Rows
 from pipeline.params import Params
 from pipeline.publish import put
+from pipeline.quoting import csv_text
 from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits import NAMES, splits_of
@@ -48,7 +49,9 @@ def manifest(params: Params) -> Done:
     aside.mkdir(parents=True)
     for name, file in MANIFESTS.items():
         _write(aside / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
-    _write(aside / LEAKS, list_leaks(images, split, like))
+    leaks = list_leaks(images, split, like)
+    rows = zip(*leaks.to_pydict().values(), strict=True)
+    (aside / LEAKS).write_text(csv_text([leaks.column_names, *rows]), encoding="utf-8")
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     generations = NO_GENERATIONS if params.train.start == "cold" else recorded_generations()
 
@@ -87,7 +90,7 @@ def _check(train: "pd.Series[str]") -> None:
 
 
 def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
-    """Write `table` as UTF-8 CSV."""
+    """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     frame.to_csv(path, index=False, lineterminator="\n")
 

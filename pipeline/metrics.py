@@ -24,6 +24,7 @@ FIGURES = (
     "calibration_error",
     "support",
 )
+OF_CLASS = ("precision", "recall", "f1", "support", "base_precision", "base_recall", "base_f1")
 CONFIDENCE = 0.95
 # Slices of one column of labels.csv; a column of names or dates would have one for each image.
 MOST = 100
@@ -31,12 +32,21 @@ MOST = 100
 BLANK, REST = "(none)", "(other)"
 
 
-def predictions_of(probabilities: pd.DataFrame) -> pd.DataFrame:
-    """The class predicted for each image, and its probability: columns predicted and confidence, a row an image."""
-    best = probabilities.to_numpy().argmax(axis=1) if len(probabilities) else np.empty(0, np.intp)
-    predicted = probabilities.columns.to_numpy()[best]
-    confidence = probabilities.to_numpy()[np.arange(len(best)), best]
-    return pd.DataFrame({"predicted": pd.Series(predicted, dtype=str), "confidence": confidence})
+def predictions_of(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> pd.DataFrame:
+    """What is predicted for each image: columns predicted, confidence and probability, a row an image.
+
+    That is the class, its probability, and that of the right class, 0 where the model does not know it.
+    """
+    shares, images = probabilities.to_numpy(), np.arange(len(labels))
+    best = shares.argmax(axis=1) if len(labels) else images
+    right = probabilities.columns.get_indexer(pd.Index(labels))
+    return pd.DataFrame(
+        {
+            "predicted": pd.Series(probabilities.columns.to_numpy()[best], dtype=str),
+            "confidence": shares[images, best],
+            "probability": np.where(right < 0, 0.0, shares[images, right]),
+        }
+    )
 
 
 def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
@@ -46,7 +56,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     - balanced_accuracy: the mean of the classes' recall, over the classes that `labels` has;
     - macro_f1: the mean of the classes' F1 over the same;
     - loss: log loss, the mean of −log p of the right class. A class that the model does not know has p = 0, which is
-      clipped to the smallest number, see scikit-learn;
+      clipped to what 1 is apart from the next number, 2e-16, see scikit-learn;
     - calibration_error: see calibration.py;
     - support: the number of images.
     """
@@ -55,7 +65,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     classes = pd.Index(sorted({*labels, *probabilities.columns}))
     everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
     # As numbers, which scikit-learn takes a tenth of the time for.
-    predictions = predictions_of(probabilities)
+    predictions = predictions_of(labels, probabilities)
     actual, predicted = (classes.get_indexer(pd.Index(names)) for names in (labels, predictions["predicted"]))
     right = actual == predicted
     _, recall, f1, _ = precision_recall_fscore_support(
@@ -96,32 +106,24 @@ def flips(predictions: pd.DataFrame) -> Figures:
 
 
 def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures]:
-    """Precision, recall, F1 and support of each of `classes` and of each class among the labels, and the base's recall.
+    """Precision, recall, F1 and support of each of `classes` and of each class among the labels; `base_…` of the base.
 
     A class that is never predicted has no precision, one without images no recall, and one with neither no F1.
     """
     names = pd.Index(sorted({*classes, *predictions["label"]}))
+    *rates, support = _rates(predictions, "predicted", names)
+    *base_rates, _ = _rates(predictions, "base_predicted", names)
+    rows = zip(*rates, map(int, support), *base_rates, strict=True)
+    return {name: dict(zip(OF_CLASS, row, strict=True)) for name, row in zip(names, rows, strict=True)}
 
-    def measured(column: str) -> list[Any]:
-        if column not in predictions or not len(predictions):
-            return [*([None] * len(names) for _ in range(3)), [0] * len(names)]
-        actual, predicted = (names.get_indexer(pd.Index(predictions[one])) for one in ("label", column))
-        found = precision_recall_fscore_support(actual, predicted, labels=np.arange(len(names)), zero_division=np.nan)
-        return list(found)
 
-    *rates, support = measured("predicted")
-    _, base_recall, *_ = measured("base_predicted")
-    rows = zip(names, *rates, support, base_recall, strict=True)
-    return {
-        name: {
-            "precision": known(precision),
-            "recall": known(recall),
-            "f1": known(f1),
-            "support": int(count),
-            "base_recall": known(before),
-        }
-        for name, precision, recall, f1, count, before in rows
-    }
+def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> list[list[Any]]:
+    """Precision, recall, F1 and support of the classes `names`, by what `column` of `predictions` says."""
+    if column not in predictions or not len(predictions):
+        return [[None] * len(names)] * 3 + [[0] * len(names)]
+    actual, predicted = (names.get_indexer(pd.Index(predictions[one])) for one in ("label", column))
+    found = precision_recall_fscore_support(actual, predicted, labels=np.arange(len(names)), zero_division=np.nan)
+    return [[_known(value) for value in values] for values in found]
 
 
 def on_slices(predictions: pd.DataFrame, slices: pd.DataFrame, generation: int) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def _by(right: pd.DataFrame, values: "pd.Series[Any]") -> dict[str, Figures]:
 
 
 def _accuracies(right: pd.DataFrame) -> Figures:
-    means = {name: known(values.mean()) for name, values in right.items()}
+    means = {name: _known(values.mean()) for name, values in right.items()}
     return {"accuracy": means["accuracy"], "support": len(right), "base_accuracy": means.get("base_accuracy")}
 
 
@@ -158,6 +160,6 @@ def _commonest(values: "pd.Series[str]") -> "pd.Series[str]":
     return values.where(values.isin(counts.index[:MOST]), REST)
 
 
-def known(value: float | None) -> float | None:
+def _known(value: float) -> float | None:
     """`value`, None where it is not a number."""
-    return None if value is None or np.isnan(value) else float(value)
+    return None if np.isnan(value) else float(value)

@@ -5,24 +5,24 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pipeline import gallery, paths
-from pipeline.base import reason_for_none
+from pipeline.ancestors import Past
 from pipeline.dataset import read_manifest
-from pipeline.errors import RecordError
-from pipeline.history import ancestors
-from pipeline.lineage import Recorded, read_lineage
+from pipeline.lineage import Recorded
 from pipeline.page import render
 from pipeline.params import FREE, Params
 from pipeline.publish import write_text
 from pipeline.thumbnails import thumbnails
-from pipeline.view import Facts, Past
+from pipeline.view import Facts
 
 PAGE = paths.REPORT / "report.html"
 # Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
 
 
-def write_report(predictions: pd.DataFrame, metrics: dict[str, object], recorded: Recorded, params: Params) -> None:
-    """Write the page of the model that is `recorded`.
+def write_report(
+    predictions: pd.DataFrame, metrics: dict[str, object], recorded: Recorded, past: list[Past], params: Params
+) -> None:
+    """Write the page of the model that is `recorded`, `past` being the generations before it.
 
     `predictions` is what predictions.csv holds, a row an image of the test manifest, without the columns of the base
     where there is none; `metrics` is what metrics.json holds.
@@ -36,7 +36,7 @@ def write_report(predictions: pd.DataFrame, metrics: dict[str, object], recorded
         predictions=predictions,
         pictures=thumbnails(read_manifest("test"), gallery.choose(predictions)),
         recorded=recorded,
-        past=_past(recorded.base),
+        past=past,
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
         leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
         params=shown_params(params),
@@ -56,22 +56,6 @@ def _flat(values: dict[str, object], prefix: str) -> Iterator[tuple[str, object]
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _past(base: str | None) -> list[Past]:
-    """The generations before, oldest first: those in Git, and the base, of which data/base tells anyway.
-
-    Those in Git are ancestors only, so that to commit this model changes nothing here.
-    """
-    if base is None or reason_for_none(paths.BASE) is not None:
-        return []
-    try:
-        known = [Past(training.recorded, training.accuracy) for training in ancestors(base)]
-    except RecordError:
-        known = []  # Without a repository, or with a damaged one, there is a model to report on all the same.
-    if not known:
-        known = [Past(Recorded(model=base, **read_lineage(paths.BASE).model_dump()), None)]
-    return known
 
 
 def _read(path: object, columns: list[str]) -> pd.DataFrame:

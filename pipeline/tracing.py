@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -150,7 +151,7 @@ def _split(manifests: Mapping[str, Path], image_id: str) -> str | None:
     for name, path in manifests.items():
         content = path.read_bytes()
         if b"\n%b," % image_id.encode() in content:
-            rows = csv.DictReader(content.decode().splitlines()) if name == "leaks" else ()
+            rows = csv.DictReader(StringIO(content.decode(), newline="")) if name == "leaks" else ()
             left_out = [row["split"] for row in rows if row["id"] == image_id]
             return f"{left_out[0]}, but left out" if left_out else name
     return None

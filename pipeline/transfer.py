@@ -2,7 +2,8 @@
 
 R[i, j] is the accuracy of the model of generation i on the slice of test images that came in generation j; T is the
 generation of the model that is measured. R[T, j] and R[T − 1, j] are measured on the same images, today's. Those of
-earlier models are what was recorded then: where test images were removed since, they are of slightly other ones.
+earlier models are what was recorded then: where test images were removed or relabelled since, they are of slightly
+other ones.
 Slices without images do not count.
 """
 
@@ -53,11 +54,11 @@ def over_generations(metrics: Metrics, generation: int, recorded: Mapping[int, M
     now = {j: slice_["accuracy"] for j, slice_ in slices.items() if j < generation}
     base = {j: slice_["base_accuracy"] for j, slice_ in slices.items()}
     then = {i: {int(j): slice_ for j, slice_ in was["slices"]["generation"].items()} for i, was in recorded.items()}
-    rows = [{j: slice_["accuracy"] for j, slice_ in row.items()} for row in then.values()]
+    # The base is measured on today's images, which is better than what was recorded of it.
+    rows = [{j: slice_["accuracy"] for j, slice_ in row.items()} for i, row in then.items() if i < generation - 1]
     learned = {i: row[i]["accuracy"] for i, row in then.items() if i in row}
     before = {i: row[i]["base_accuracy"] for i, row in then.items() if i in row and i > 1}
     chance = {i: 1 / len(one["classes"]) for i, one in {**recorded, generation: metrics}.items()}
-    # The base is measured on today's images, which is better than what was recorded of it.
     learned |= {j: accuracy for j, accuracy in base.items() if j == generation - 1}
     before |= {j: accuracy for j, accuracy in base.items() if j == generation}
     return {

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from pipeline import charts, gallery, wording
+from pipeline.ancestors import Past
 from pipeline.calibration import BINS, reliability
 from pipeline.lineage import Recorded
 
@@ -15,14 +16,6 @@ MOST = 100
 # With more classes the confusion matrix is drawn, and its largest cells are listed, instead of a table.
 TABLE = 24
 MOST_PAIRS = 300
-
-
-class Past(NamedTuple):
-    """An earlier generation."""
-
-    recorded: Recorded
-    accuracy: float | None
-    """On the test images of then, None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +66,11 @@ def view(facts: Facts) -> dict[str, Any]:
         "counts": _counts(found, numbers),
         "pairs": _pairs(found, numbers),
         "data": _data(facts, names, numbers, found),
-        "generations": (generations := [*facts.past, Past(facts.recorded, metrics["accuracy"])]),
+        "generations": (generations := [*facts.past, Past(facts.recorded, metrics)]),
         "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations]),
         "bins": _bins(predictions),
         "recorded": facts.recorded,
         "refused": _refused(facts.refused),
-        "refused_count": len(facts.refused),
         "leaks": facts.leaks.head(MOST).to_dict("records"),
         "leaks_count": len(facts.leaks),
         "params": facts.params,

@@ -1,18 +1,21 @@
 """What the report is made of, without the stages before: predictions that were drawn, and figures of just these."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline import gallery
+from pipeline.ancestors import Past
+from pipeline.gate import judge
 from pipeline.lineage import Budget, ImageCounts, Recorded
+from pipeline.measured import change, measure, side_by_side
+from pipeline.params import Gate
 from pipeline.thumbnails import bounded, data_uri
-from pipeline.view import Facts, Past
+from pipeline.view import Facts
 
+GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)
 # Class names that people do use, and some that attack the page.
 ODD = [
     "<script>alert(1)</script>",
@@ -40,16 +43,22 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     columns: dict[str, Sequence[str]] | None = None,
 ) -> Facts:
     """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
-    predictions = drawn(list(classes), images, wrong, base=base)
+    test, model, before = _answers(list(classes), images, wrong, base=base)
+    predictions = side_by_side(test, model, before)
     chosen = gallery.choose(predictions)
     pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
     recorded = lineage(3 if base else 1, base=base)
+    past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n / 20}) for n in (1, 2)] if base else []
+    metrics = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
+    if base:
+        metrics["change"] = change(predictions, metrics, recorded.generation, past)
+    metrics |= judge(predictions, GATE)._asdict()
     return Facts(
-        metrics=_metrics(predictions, columns or {}, base=base),
+        metrics=metrics,
         predictions=predictions,
         pictures=pictures,
         recorded=recorded,
-        past=[Past(lineage(n, base=n > 1), 0.7 + n / 20) for n in (1, 2)] if base else [],
+        past=past,
         refused=pd.DataFrame(
             [("a/<b>.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],
@@ -60,6 +69,14 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         ),
         params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},
     )
+
+
+def _slices(test: pd.DataFrame, columns: dict[str, Sequence[str]], recorded: Recorded) -> pd.DataFrame:
+    """A slices.csv: every fourth image is new, and the values of each of `columns` take turns."""
+    places = np.arange(len(test))
+    values = {name: np.array(some, dtype=object)[places % len(some)] for name, some in columns.items()}
+    generations = np.where(places % 4 == 0, recorded.generation, 1)
+    return pd.DataFrame({"id": test["id"], "generation": generations, **values})
 
 
 def noise(seed: int, side: int) -> Image.Image:
@@ -84,103 +101,22 @@ def lineage(generation: int, *, base: bool) -> Recorded:
 
 def drawn(classes: list[str], images: int, wrong: float, *, base: bool = True) -> pd.DataFrame:
     """What predictions.csv would hold of so many images."""
+    return side_by_side(*_answers(classes, images, wrong, base=base))
+
+
+def _answers(
+    classes: list[str], images: int, wrong: float, *, base: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    """Test images, and the probabilities that a model, and a base, give them; a share is answered at random."""
     rng = np.random.default_rng(0)
-    labels = rng.choice(classes, images)
+    labels = rng.integers(len(classes), size=images)
 
-    def answers() -> "np.ndarray[Any, Any]":
-        return np.where(rng.random(images) < wrong, rng.choice(classes, images), labels)
+    def answers() -> pd.DataFrame:
+        predicted = np.where(rng.random(images) < wrong, rng.integers(len(classes), size=images), labels)
+        confidence = rng.uniform(1 / len(classes), 1, images)[:, None]
+        shares = np.repeat((1 - confidence) / (len(classes) - 1), len(classes), axis=1)
+        np.put_along_axis(shares, predicted[:, None], confidence, axis=1)
+        return pd.DataFrame(shares, columns=classes)
 
-    columns = {
-        "id": [f"{number:032x}" for number in range(images)],
-        "label": labels.astype(object),
-        "predicted": answers().astype(object),
-        "confidence": rng.uniform(1 / len(classes), 1, images),
-    }
-    if base:
-        columns |= {"base_predicted": answers().astype(object), "base_confidence": rng.uniform(0.3, 1, images)}
-    return pd.DataFrame(columns)
-
-
-def _metrics(predictions: pd.DataFrame, columns: dict[str, Sequence[str]], *, base: bool) -> dict[str, Any]:
-    """metrics.json of these predictions; a few figures that the page only prints are made up."""
-    images = len(predictions)
-    right = predictions["predicted"] == predictions["label"]
-    base_right = _base_right(predictions)
-    accuracy, base_accuracy = (float(answers.mean()) if images else None for answers in (right, base_right))
-    figures = {"balanced_accuracy": accuracy, "macro_f1": accuracy, "loss": 0.5 if images else None}
-    figures |= {"calibration_error": 0.03 if images else None}
-    interval = {
-        "accuracy_low": None if accuracy is None else max(0.0, accuracy - 0.04),
-        "accuracy_high": None if accuracy is None else min(1.0, accuracy + 0.04),
-    }
-    slices: dict[str, Any] = {"generation": {}}
-    parts = {name: _slice(predictions[rows], base=base) for name, rows in _halves(images).items()}
-    slices |= parts
-    if images:
-        slices["generation"] = {"1": parts["old"], "2": parts["new"]}
-        for name, values in columns.items():
-            slices[name] = {value: _slice(predictions[k :: len(values)], base=base) for k, value in enumerate(values)}
-    return {
-        "accuracy": accuracy,
-        **interval,
-        **figures,
-        "support": images,
-        "validation": 0.875,
-        "base": {"accuracy": base_accuracy, **figures, **interval, "support": images} if base else None,
-        "change": {
-            "accuracy": None if accuracy is None else accuracy - (base_accuracy or 0.0),
-            "forgetting": 0.012 if images else None,
-            "negative_flips": float((base_right & ~right).mean()) if images else None,
-            "positive_flips": float((right & ~base_right).mean()) if images else None,
-            "backward_transfer": -0.012 if images else None,
-            "forward_transfer": None,
-        }
-        if base
-        else None,
-        "classes": _classes(predictions, base=base),
-        "slices": slices,
-        "accepted": bool(images and accuracy and accuracy > 0.5),
-        "verdict": "" if images else "nothing to compare by: there are no test images",
-    }
-
-
-def _halves(images: int) -> dict[str, "np.ndarray[Any, Any]"]:
-    new = np.arange(images) % 4 == 0
-    return {"new": new, "old": ~new}
-
-
-def _slice(predictions: pd.DataFrame, *, base: bool) -> dict[str, float | int | None]:
-    known = len(predictions) > 0
-    right = (predictions["predicted"] == predictions["label"]).mean()
-    base_right = _base_right(predictions).mean()
-    return {
-        "accuracy": float(right) if known else None,
-        "support": len(predictions),
-        "base_accuracy": float(base_right) if known and base else None,
-    }
-
-
-def _base_right(predictions: pd.DataFrame) -> "pd.Series[bool]":
-    if "base_predicted" not in predictions:
-        return pd.Series(False, index=predictions.index)
-    return predictions["base_predicted"] == predictions["label"]
-
-
-def _classes(predictions: pd.DataFrame, *, base: bool) -> dict[str, dict[str, float | int | None]]:
-    names = sorted(set(predictions["label"]))
-    if not names:
-        return {}
-    precision, recall, f1, support = precision_recall_fscore_support(
-        predictions["label"], predictions["predicted"], labels=names, zero_division=0
-    )
-    right = _base_right(predictions).groupby(predictions["label"]).mean()
-    return {
-        name: {
-            "precision": float(precision[place]),
-            "recall": float(recall[place]),
-            "f1": float(f1[place]),
-            "support": int(support[place]),
-            "base_recall": float(right[name]) if base else None,
-        }
-        for place, name in enumerate(names)
-    }
+    test = {"id": [f"{number:032x}" for number in range(images)], "label": np.array(classes, dtype=object)[labels]}
+    return pd.DataFrame(test), answers(), answers() if base else None

@@ -162,6 +162,8 @@ def test_bases_are_told_from_git(model: Path) -> None:
         ("oldest.dir", None, 0.5),
         ("other.dir", None, 0.1),
         ("older.dir", "oldest.dir", 0.625),
+        ("other.dir", None, 0.1),
+        ("older.dir", "oldest.dir", 0.9),  # As in the report, the first record counts.
     ):
         save_drawn(Path("then"), base=base)
         recorded = Recorded(model=oid, **read_lineage(Path("then")).model_dump())

@@ -263,14 +263,17 @@ def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) ->
 
 
 def test_metrics_are_kept_by_git() -> None:
-    """Metrics and lineage are not cached, so that Git shows them; evaluate has no other outputs than its report."""
+    """Metrics and lineage are not cached, so that Git shows them; evaluate has no other outputs than its report.
+
+    All persist, so that DVC does not remove the last report before there is another one.
+    """
     stage = STAGES["evaluate"]
-    assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False}}
-    assert all(path.startswith("data/report/") for path in paths_of(stage["plots"]))
+    assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False, "persist": True}}
+    assert all(path.startswith("data/report/") and flags["persist"] for path, flags in paths_of(stage["plots"]).items())
     assert paths_of(stage["outs"]) == {
-        "data/report/predictions.csv": {},
-        "data/report/report.html": {},
-        "data/report/lineage.json": {"cache": False},
+        "data/report/predictions.csv": {"persist": True},
+        "data/report/report.html": {"persist": True},
+        "data/report/lineage.json": {"cache": False, "persist": True},
     }
 
 

@@ -148,7 +148,10 @@ def test_shape_of_the_report() -> None:
     flips = ["negative_flips", "positive_flips"]
     assert list(report()["change"]) == ["accuracy", "forgetting", *flips, "backward_transfer", "forward_transfer"]
     assert list(report()["classes"]) == ["cat", "dog", "emu"]
-    assert list(report()["classes"]["emu"]) == ["precision", "recall", "f1", "support", "base_recall"]
+    assert list(report()["classes"]["emu"]) == [
+        *("precision", "recall", "f1", "support"),
+        *("base_precision", "base_recall", "base_f1"),
+    ]
     assert list(report()["slices"]) == ["generation", "new", "old"]
     assert list(report()["slices"]["old"]) == ["accuracy", "support", "base_accuracy"]
 
@@ -212,8 +215,10 @@ def test_predictions_have_a_line_for_each_image() -> None:
     evaluate(params())
     emu = next(line for line in predictions() if line["label"] == "emu")
     assert (emu["predicted"], emu["base_predicted"]) == ("cat", "cat")
-    confidence = [float(emu[column]) for column in ("confidence", "base_confidence")]
-    assert confidence == [pytest.approx(0.5), pytest.approx(0.75)]
+    shares = [float(emu[column]) for column in ("confidence", "probability", "base_confidence", "base_probability")]
+    assert shares == [pytest.approx(0.5), pytest.approx(0.25), pytest.approx(0.75), 0]
+    loss = mean_loss(*(float(line["probability"]) for line in predictions()))
+    assert report()["loss"] == pytest.approx(loss)
 
 
 def test_lineage_is_told_to_git() -> None:
@@ -238,6 +243,27 @@ def test_verdict_is_told_to_git() -> None:
     assert recorded.verdict.endswith("recall of 'cat' fell from 100.0% to 0.0%")
 
 
+def test_change_of_each_class_is_drawn() -> None:
+    """Beside its recall; empty without a base, and for a class that has no images."""
+    store_images(test=TEST)
+    evaluate(params())
+    empty = "class,recall,base_recall,change\n" + "".join(
+        f"{name},{recall},,\n" for name, recall in (("cat", 2 / 3), ("dog", 1.0), ("emu", 0.0))
+    )
+    assert CLASSES.read_text() == empty
+    put_base()
+    save_model(paths.BASE, BASE_DARK, {"cat": 0.75, "dog": 0.25})
+    save_model(paths.MODEL, {**DARK, "fox": 0.01}, {**WHITE, "fox": 0.01})
+    evaluate(params())
+    lines = [line.split(",") for line in CLASSES.read_text().splitlines()[1:]]
+    assert {name: change and float(change) for name, _, _, change in lines} == {
+        "cat": pytest.approx(2 / 3 - 1),
+        "dog": 1,
+        "emu": 0,
+        "fox": "",
+    }
+
+
 def test_confusion_has_a_row_for_each_image() -> None:
     """Each test image's class, and what it was taken for."""
     store_images(test=TEST)
@@ -255,6 +281,7 @@ def test_base_is_measured_beside_the_model() -> None:
     figures = map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.75, 0.75, 0.5, 0.5, smallest)))
     assert some(report()["base"]) == [*figures, 5]
     assert [one["base_recall"] for one in report()["classes"].values()] == [pytest.approx(2 / 3), 1, 0]
+    assert [one["base_precision"] for one in report()["classes"].values()] == [pytest.approx(2 / 3), 0.5, None]
     assert report()["loss"] == pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))
     assert said == "accuracy 60.0%, the base 60.0% on 5 test images; macro F1 0.444"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli, paths
+from pipeline.ancestors import known_ancestors
 from pipeline.errors import RecordError
-from pipeline.history import ancestors, drawing, generations, trainings
+from pipeline.history import drawing, generations, trainings
 from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
 
 Capture = pytest.CaptureFixture[str]
@@ -224,13 +225,13 @@ def test_ancestors() -> None:
     git("checkout", "--quiet", "main")
     train("b.dir", "a.dir", 2, accuracy=0.25)
     git("merge", "--quiet", "--strategy-option", "ours", "--message", "Merge", "other")
-    before = ancestors("b.dir")
+    before = known_ancestors("b.dir")
     assert [one.recorded.model for one in before] == ["a.dir", "b.dir"]
     train("c.dir", "b.dir", 3)
     train("b.dir", "a.dir", 2, accuracy=0.75)
-    assert ancestors("b.dir") == before
-    assert [one.recorded.model for one in ancestors("c.dir")] == ["a.dir", "b.dir", "c.dir"]
-    assert ancestors(None) == ancestors("unknown.dir") == []
+    assert known_ancestors("b.dir") == before
+    assert [one.recorded.model for one in known_ancestors("c.dir")] == ["a.dir", "b.dir", "c.dir"]
+    assert known_ancestors(None) == known_ancestors("unknown.dir") == []
 
 
 def test_generations() -> None:

@@ -71,6 +71,9 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
     (odd / "empty.png").touch()
     (odd / "truncated.png").write_bytes(png[: len(png) // 2])
     (odd / "page.jpg").write_text("<html>not found</html>")
+    (odd / "a\rb.png").write_bytes(png[: len(png) // 3])
+    (odd / "Icon\r").touch()  # Of macOS.
+    good[2].rename(good[2].with_name("c\rd.png"))
     (raw / "outside.png").write_bytes(good[1].read_bytes() + b"another")
     (raw / ".DS_Store").write_text("left behind")
     with zipfile.ZipFile(raw / "tricks.zip", "w") as archive:
@@ -83,11 +86,13 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
         archive.addfile(link)
     (raw / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
     before = elsewhere(project)
-    assert "21 images, 21 new, 0 removed, 9 refused" in ingest(project)
+    assert "21 images, 21 new, 0 removed, 11 refused" in ingest(project)
     assert refused(project) == {
         ".DS_Store": "system file",
         "broken.zip": "broken archive",
         "links.tar.gz!/odd/link.png": "not a file",
+        "odd/Icon\r": "system file",
+        "odd/a\rb.png": "truncated",
         "odd/empty.png": "empty",
         "odd/page.jpg": "not an image",
         "odd/truncated.png": "truncated",
@@ -96,6 +101,7 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
         "tricks.zip!/odd/inner.zip": "nested archive",
     }
     assert elsewhere(project) == before
+    assert "21 images, 0 new, 0 removed, 11 refused (data/images/refused.csv); 0 decoded" in ingest(project)
 
 
 def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from pipeline.metrics import BLANK, FIGURES, MOST, REST, by_class, figures, flips, interval, on_slices, predictions_of
+from pipeline.calibration import calibration_error
+from pipeline.measured import side_by_side
+from pipeline.metrics import (
+    BLANK,
+    FIGURES,
+    MOST,
+    OF_CLASS,
+    REST,
+    by_class,
+    figures,
+    flips,
+    interval,
+    on_slices,
+    predictions_of,
+)
 
 # Each example calls scikit-learn many times.
 FEW = settings(max_examples=25)
@@ -33,14 +48,6 @@ def measured(draw: st.DrawFn) -> tuple["pd.Series[str]", pd.DataFrame, pd.DataFr
     return pd.Series(labels, dtype=str), model, base
 
 
-def side_by_side(labels: "pd.Series[str]", model: pd.DataFrame, base: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Predictions as they are exported."""
-    columns = [pd.DataFrame({"label": labels}), predictions_of(model)]
-    if base is not None:
-        columns.append(predictions_of(base).add_prefix("base_"))
-    return pd.concat(columns, axis="columns")
-
-
 def answers(labels: Sequence[str], predicted: Sequence[str], base: Sequence[str] | None = None) -> pd.DataFrame:
     """Predictions without confidences."""
     columns = {"label": labels, "predicted": predicted, **({} if base is None else {"base_predicted": base})}
@@ -58,7 +65,7 @@ def test_figures_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.Data
     """Computed from the exported predictions, and log loss from the probabilities, whatever classes are known."""
     labels, model, base = case
     for probabilities in (model, base):
-        predicted = side_by_side(labels, probabilities)["predicted"]
+        predicted = predictions_of(labels, probabilities)["predicted"]
         found = figures(labels, probabilities)
         assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(labels, predicted))
         with warnings.catch_warnings():
@@ -75,9 +82,9 @@ def test_figures_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.Data
 @FEW
 @given(measured())
 def test_classes_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
-    """Precision, recall, F1 and support of each class, and the base's recall; None where scikit-learn divides by 0."""
+    """Precision, recall, F1 and support of each class, and the base's; None where scikit-learn divides by 0."""
     labels, model, base = case
-    predictions = side_by_side(labels, model, base)
+    predictions = side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base)
     found = by_class(predictions, list(model.columns))
     assert list(found) == sorted({*labels, *model.columns})
     reports = [
@@ -88,10 +95,28 @@ def test_classes_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.Data
     ]
     for name, values in found.items():
         now, before = (report[name] for report in reports)
-        expected = [now["precision"], now["recall"], now["f1-score"], now["support"], before["recall"]]
+        rates = ("precision", "recall", "f1-score")
+        expected = [*(now[rate] for rate in (*rates, "support")), *(before[rate] for rate in rates)]
         assert [math.nan if value is None else value for value in values.values()] == pytest.approx(
             expected, nan_ok=True
         )
+
+
+@FEW
+@given(measured())
+def test_predictions_alone_give_the_figures(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
+    """Those of model and base, log loss included, by scikit-learn from what predictions.csv holds, read as a file."""
+    labels, model, base = case
+    text = side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base).to_csv(index=False)
+    exported = pd.read_csv(StringIO(text), dtype={"label": str})
+    for prefix, probabilities in (("", model), ("base_", base)):
+        found, right = figures(labels, probabilities), exported[f"{prefix}probability"]
+        loss = sklearn.log_loss([1] * len(labels), np.column_stack([1 - right, right]), labels=[0, 1])
+        assert found["loss"] == pytest.approx(loss, abs=1e-9)
+        assert found["accuracy"] == sklearn.accuracy_score(exported["label"], exported[f"{prefix}predicted"])
+        answered = exported["label"] == exported[f"{prefix}predicted"]
+        error = calibration_error(answered.to_numpy(), exported[f"{prefix}confidence"].to_numpy())
+        assert found["calibration_error"] == pytest.approx(error)
 
 
 @FEW
@@ -107,7 +132,7 @@ def test_bounds(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> No
         assert low <= accuracy + 1e-12
         assert accuracy <= high + 1e-12
         assert (values["loss"] or 0) >= 0
-    found = flips(side_by_side(labels, model, base))
+    found = flips(side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base))
     change = (found["positive_flips"] or 0) - (found["negative_flips"] or 0)
     assert change == pytest.approx((now["accuracy"] or 0) - (before["accuracy"] or 0))
 
@@ -171,9 +196,11 @@ def test_few_classes(
 
 def test_ties_go_to_the_first() -> None:
     """Of equally probable classes the model predicts the one that it knows longest."""
-    found = predictions_of(pd.DataFrame([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]], columns=["b", "c", "a"]))
-    assert found["predicted"].tolist() == ["b", "c"]
-    assert found["confidence"].tolist() == [0.4, 0.4]
+    probabilities = pd.DataFrame([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.6, 0.2, 0.2]], columns=["b", "c", "a"])
+    found = predictions_of(pd.Series(["a", "b", "z"]), probabilities)
+    assert found["predicted"].tolist() == ["b", "c", "b"]
+    assert found["confidence"].tolist() == [0.4, 0.4, 0.6]
+    assert found["probability"].tolist() == [0.2, 0.2, 0]
 
 
 def test_flips_by_hand() -> None:
@@ -189,23 +216,23 @@ def test_classes_that_one_side_does_not_know() -> None:
     )
     rows = {name: [value for key, value in row.items() if key != "support"] for name, row in found.items()}
     assert rows == {
-        "cat": [0.5, 0.5, 0.5, 1],
-        "dog": [0, None, 0, None],
-        "emu": [None, None, None, None],
-        "fox": [None, 0, 0, 0],
-        "new": [1, 1, 1, 0],
+        "cat": [0.5, 0.5, 0.5, 0.5, 1, pytest.approx(2 / 3)],
+        "dog": [0, None, 0, None, None, None],
+        "emu": [None, None, None, None, None, None],
+        "fox": [None, 0, 0, None, 0, 0],
+        "new": [1, 1, 1, None, 0, 0],
     }
     assert [row["support"] for row in found.values()] == [2, 0, 0, 1, 1]
 
 
 def test_nothing_to_measure() -> None:
     """Without images there are no figures, and that is no error."""
-    nothing = predictions_of(pd.DataFrame(columns=["a", "b"], dtype=float))
     labels = pd.Series([], dtype=str)
+    nothing = predictions_of(labels, pd.DataFrame(columns=["a", "b"], dtype=float))
     assert figures(labels, pd.DataFrame(columns=["a", "b"], dtype=float)) == {**dict.fromkeys(FIGURES), "support": 0}
     predictions = pd.concat([pd.DataFrame({"label": labels}), nothing, nothing.add_prefix("base_")], axis="columns")
     assert set(flips(predictions).values()) == {None}
-    empty = {"precision": None, "recall": None, "f1": None, "support": 0, "base_recall": None}
+    empty = {**dict.fromkeys(OF_CLASS), "support": 0}
     assert by_class(predictions, ["b", "a"]) == {"a": empty, "b": empty}
     none = {"accuracy": None, "support": 0, "base_accuracy": None}
     assert on_slices(predictions, slices([], camera=[]), 1) == {
@@ -249,7 +276,9 @@ def test_slices_make_the_whole(case: tuple["pd.Series[str]", pd.DataFrame, pd.Da
     labels, model, base = case
     generations = data.draw(st.lists(st.integers(1, 4), min_size=len(labels), max_size=len(labels)))
     places = data.draw(st.lists(st.sampled_from(["", "a", "b"]), min_size=len(labels), max_size=len(labels)))
-    found = on_slices(side_by_side(labels, model, base), slices(generations, place=places), 3)
+    found = on_slices(
+        side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base), slices(generations, place=places), 3
+    )
     whole = [figures(labels, one)["accuracy"] for one in (model, base)]
     for parts in (found["generation"], found["place"], {name: found[name] for name in ("new", "old")}):
         assert sum(part["support"] for part in parts.values()) == len(labels)

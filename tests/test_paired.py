@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, multinomial, norm
 
+from pipeline import paired
 from pipeline.paired import OUTSIDE, Counts, drop_p_value, flips_p_value, smallest_drop
 
 
@@ -112,3 +113,21 @@ def test_smallest_drop(images: int, gained: int) -> None:
         if drop_p_value(Counts(images, images - gained, lost, gained), 0.01) < 0.05
     ]
     assert smallest_drop(images, gained, 0.01, 0.05) == (sure[0] if sure else None)
+
+
+@pytest.mark.parametrize("gained", [200, 2000])
+def test_smallest_drop_takes_few_tests(gained: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10,000 images, for which a test takes a while, three are enough, in place of a search through all."""
+    done = []
+
+    def counted(counts: Counts, tolerated: float) -> float:
+        done.append(counts.lost)
+        return drop_p_value(counts, tolerated)
+
+    monkeypatch.setattr(paired, "drop_p_value", counted)
+    drop = smallest_drop(10_000, gained, 0.01, 0.05)
+    assert drop is not None
+    assert len(done) <= 3
+    lost = gained + round(drop * 10_000)
+    p_values = [drop_p_value(Counts(10_000, 10_000 - gained, near, gained), 0.01) for near in (lost - 1, lost)]
+    assert p_values[1] < 0.05 <= p_values[0]

@@ -14,7 +14,8 @@ from conftest import Project
 
 pytestmark = pytest.mark.slow
 CURVES = {f"data/curves/{name}.csv" for name in ("loss", "lr", "val_accuracy", "val_loss")}
-REPORT = {f"data/report/{name}.csv" for name in ("confusion", "reliability", "classes")}
+CHANGE = "Change of each class's recall"
+REPORT = {CHANGE, *(f"data/report/{name}.csv" for name in ("confusion", "reliability", "classes"))}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,16 @@ def test_plots_show(grown: Project) -> None:
     assert axes["data/curves/val_loss.csv"] == ("step", "val_loss")
     assert axes["data/report/reliability.csv"] == ("confidence", "accuracy")
     assert axes["data/report/classes.csv"] == ("recall", "class")
-    assert len(points(shown["data/report/classes.csv"], "workspace")) == 10
+    assert axes[CHANGE] == ("change", "class")
+    for name in (CHANGE, "data/report/classes.csv"):
+        classes = points(shown[name], "workspace")
+        assert len(classes) == 10
+        assert any(float(one["change"]) for one in classes)
+        assert all(
+            float(one["change"]) == pytest.approx(float(one["recall"]) - float(one["base_recall"]))
+            for one in classes
+            if one["change"]
+        )
 
 
 def test_plots_diff(grown: Project) -> None:

@@ -11,10 +11,12 @@ from reported import lineage, made
 from stored import Plain, store_images
 
 from pipeline import paths
+from pipeline.ancestors import known_ancestors
 from pipeline.base import FIRST, NONE
 from pipeline.dataset import read_manifest
 from pipeline.lineage import RECORDED, Lineage, Recorded, write_lineage
 from pipeline.params import read_params
+from pipeline.quoting import csv_text
 from pipeline.report import PAGE, shown_params, write_report
 
 PARAMS = read_params(ROOT / "params.yaml")
@@ -37,7 +39,8 @@ def write(*, base: bool = True, images: int = IMAGES) -> str:
     """Write the report on a model of generation 3, or 1 without a base; returns the page."""
     facts = made(images=images, base=base)
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
-    write_report(predictions, facts.metrics, facts.recorded, PARAMS)
+    past = known_ancestors(facts.recorded.base, paths.BASE)
+    write_report(predictions, facts.metrics, facts.recorded, past, PARAMS)
     return PAGE.read_text(encoding="utf-8")
 
 
@@ -64,12 +67,14 @@ def test_pictures_are_those_of_the_test_images() -> None:
 def test_refused_files_and_leaks() -> None:
     """As ingest and manifest list them."""
     assert "Every file in data/raw can be used" in write()
-    paths.REFUSED.write_text("source,id,reason,detail\na&b.jpg,,broken,cut short\n", encoding="utf-8")
+    refused = [("source", "id", "reason", "detail"), ("a&b.jpg", "", "broken", "cut short"), ("c\rd", "", "empty", "")]
+    paths.REFUSED.write_text(csv_text(refused), encoding="utf-8")
     header = "id,label,split,source,like,like_source\n"
     paths.LEAKS.write_text(f"{header}1,cat,test,NA,2,more.zip!/x.png\n", encoding="utf-8")
     page = write()
     for text in ("a&amp;b.jpg", "broken", "cut short", "<bdi>NA</bdi>", "more.zip!/x.png"):
         assert text in page
+    assert page.count(' <span class="note">1 file</span>') == 2
 
 
 def test_history_without_git() -> None:
@@ -83,6 +88,9 @@ def test_history_from_git() -> None:
     """With all ancestors that are known; to commit the model itself, or anything else, changes no byte."""
     subprocess.run(["git", "init", "--quiet"], check=True)
     commit(lineage(1, base=False), 0.125)
+    page = write()  # The base, of generation 2, is in no commit yet.
+    assert "12.5%" in page
+    assert "does not tell of what came before" not in page
     commit(lineage(2, base=True), 0.25)
     page = write()
     assert "12.5%" in page

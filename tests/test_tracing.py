@@ -16,8 +16,9 @@ from ruamel.yaml import YAML
 from pipeline import cli, index, paths
 from pipeline.errors import ImagesError
 from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
+from pipeline.quoting import csv_text
 from pipeline.seen import NOTHING, Seen, write_seen
-from pipeline.tracing import advice, trace
+from pipeline.tracing import _split, advice, trace
 
 Capture = pytest.CaptureFixture[str]
 CACHE = Path(".dvc/cache/files/md5")
@@ -246,6 +247,14 @@ def test_only_what_is_needed_is_fetched(history: History, tmp_path: Path) -> Non
     there["seen.npz"].chmod(0o644)
     there["seen.npz"].write_text("damaged")
     assert hows(image_id("x")) == ["trained on it"]
+
+
+def test_left_out_under_an_odd_name(tmp_path: Path) -> None:
+    """A line of leaks.csv is found whatever stands in the lines before it."""
+    rows = [("id", "label", "split", "source"), ("1", "cat", "val", "a\rb\u2028c\n.png"), ("2", "cat", "test", "d.png")]
+    (tmp_path / "leaks.csv").write_text(csv_text(rows), encoding="utf-8")
+    manifests = {"leaks": tmp_path / "leaks.csv"}
+    assert [_split(manifests, one) for one in "123"] == ["val, but left out", "test, but left out", None]
 
 
 def test_json_and_odd_names(history: History, capsys: Capture) -> None:

@@ -57,9 +57,15 @@ def test_over_three_generations() -> None:
 
 def test_best_of_the_chain_may_be_older_than_the_base() -> None:
     """Forgetting counts what the base had forgotten already."""
-    assert over_generations(metrics((0.5, 0.6), (0.5, 0.5)), 2, {1: metrics((0.9, None))})["forgetting"] == (
-        pytest.approx(0.4)
-    )
+    now, recorded = metrics((0.5, 0.6), (0.5, 0.5), (0.5, 0.5)), {1: metrics((0.9, None)), 2: SECOND}
+    assert over_generations(now, 3, recorded)["forgetting"] == pytest.approx((0.9 - 0.5) / 2)
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_record_of_the_base_does_not_count(generation: int) -> None:
+    """Where test images were relabelled since, a model that answers like its base has forgotten nothing."""
+    same = metrics(*[(0.5, 0.5)] * generation)
+    assert over_generations(same, generation, {generation - 1: metrics((0.9, 0.9), (0.9, 0.9))})["forgetting"] == 0
 
 
 def test_what_is_unknown_is_none() -> None:

@@ -27,12 +27,16 @@ def register(command: Register) -> None:
 
 
 def _log(args: argparse.Namespace) -> int:
+    from pipeline.acceptance import read_judgements
     from pipeline.history import drawing
+    from pipeline.telling import as_json, as_row
 
+    judged = read_judgements()
     lines = drawing(args.revision)
     trained = [line.training for line in lines if line.training is not None]
     if args.json:
-        print(json.dumps([training.as_json() for training in trained], indent=2, ensure_ascii=False))
+        told = [as_json(training, judged.get(training.recorded.model)) for training in trained]
+        print(json.dumps(told, indent=2, ensure_ascii=False))
     elif trained:
         header = [
             "",
@@ -49,15 +53,14 @@ def _log(args: argparse.Namespace) -> int:
             "model",
             "commit",
         ]
-        rows = [
-            [
-                line.drawn if args.graph else "",
-                *(map(shown, line.training.as_row()) if line.training else [""] * (len(header) - 1)),
-            ]
-            for line in lines
-            if args.graph or line.training
-        ]
-        print_table([header, *rows])
+        rows = [header]
+        for drawn, training in lines:
+            if training is not None:
+                cells = map(shown, as_row(training, judged.get(training.recorded.model)))
+                rows.append([drawn if args.graph else "", *cells])
+            elif args.graph:
+                rows.append([drawn, *[""] * (len(header) - 1)])
+        print_table(rows)
     else:
         print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
     _warn_if_shallow()

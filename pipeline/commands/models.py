@@ -1,16 +1,17 @@
 """A trained model put to use: `pipeline predict` and `pipeline export`."""
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands import Register
 from pipeline.console import shown
+from pipeline.quoting import csv_lines
 
 if TYPE_CHECKING:
     from pipeline.images import Refusal
@@ -113,20 +114,10 @@ def _json(usable: Usable) -> Iterator[str]:
     yield from filter(None, [before, "]"])
 
 
-class _Echo:
-    """Gives back the line that is written to it."""
-
-    def write(self, text: str) -> str:
-        return text.removesuffix("\r\n")
-
-
 def _csv(usable: Usable, top: int) -> Iterator[str]:
-    # What ends a line decides what is quoted inside of it: a name may hold either character.
-    write = csv.writer(_Echo(), lineterminator="\r\n").writerow
     further = (f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "confidence"))
-    yield write(["file", "class", "confidence", *further])
-    for name, guesses in usable:
-        yield write([name, *(cell for guess in guesses for cell in guess)])
+    header = ["file", "class", "confidence", *further]
+    return csv_lines(chain([header], ([name, *chain.from_iterable(guesses)] for name, guesses in usable)))
 
 
 def _table(usable: Usable, spots: Iterable["Spot"], trained: "Trained") -> Iterator[str]:
