@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.git import contents, has_commit
+from pipeline.git import contents
 from pipeline.history import Training, generations
 from pipeline.lineage import Recorded, read_lineage
 
@@ -31,9 +31,9 @@ class Past(NamedTuple):
 def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
     """The model of hash `base` and those before it, oldest first, as far as Git's history knows them.
 
-    Of the commits that name the same model the oldest counts, so that a later one changes nothing. Where no commit has
-    recorded `base` yet, the folder `nearby`, which holds it, tells of it and of its base. In a project without Git, or
-    in a shallow clone, some are not known; nor are any where a record is damaged, of which a warning tells.
+    Of the commits that name the same model the metrics of the oldest count. Where no commit has recorded `base` yet,
+    the folder `nearby`, which holds it, tells of it and of its base. In a project without Git, or in a shallow clone,
+    some are not known; nor are those whose record is damaged, of which a warning tells, and those before them.
     """
     known = _in_git() if base is not None else {}
     here, chain = [], []
@@ -58,6 +58,5 @@ def _in_git() -> dict[str, Training]:
     try:
         return {training.recorded.model: training for training in generations()}
     except RecordError as error:
-        level = logging.WARNING if has_commit() else logging.INFO
-        logger.log(level, "nothing is known of earlier generations: %s", error)
+        logger.info("nothing is known of earlier generations: %s", error)
         return {}

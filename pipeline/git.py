@@ -34,14 +34,6 @@ def git_text(*arguments: str) -> str:
     return git(*arguments).decode(errors="replace").rstrip("\n")
 
 
-def has_commit() -> bool:
-    """Whether this is a repository of Git's in which something was committed."""
-    try:
-        return bool(git_text("rev-parse", "--verify", "--quiet", "HEAD"))
-    except RecordError:
-        return False
-
-
 # What Git keeps as long as something is not ended, and what that is.
 UNFINISHED = {
     "MERGE_HEAD": "merge",

@@ -4,6 +4,7 @@ Each commit that recorded a training changed data/report/lineage.json, which eva
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -20,6 +21,8 @@ from pipeline.lineage import RECORDED, Recorded
 FORMAT = "%x00%H%x00%P%x00%an%x00%aI%x00%s"
 # All commits that changed it, also those of branches whose change a merge did not keep; joined where branches met.
 SELECTION = ("--full-history", "--simplify-merges", "--topo-order")
+
+logger = logging.getLogger(__name__)
 
 
 class Training(NamedTuple):
@@ -108,26 +111,30 @@ def drawing(revision: str | None = "HEAD") -> list[Line]:
     rows = [line.split("\0") for line in out.split("\n") if line]
     commits = [row[1] for row in rows if len(row) > 1]
     read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
-    pairs = dict(zip(commits, zip(read[::2], read[1::2], strict=True), strict=True))
-    found = {row[1]: _training(row, pairs[row[1]]) for row in rows if len(row) > 1}
-    trained = _without_repetitions(found)
+    pairs = zip(read[::2], read[1::2], strict=True)
+    found = {row[1]: _training(row, pair) for row, pair in zip((row for row in rows if row[1:]), pairs, strict=True)}
+    trained = _without_repetitions(found, {row[1]: row[2].split() for row in rows if row[1:]})
     return [Line(row[0].rstrip(), trained.get(row[1]) if len(row) > 1 else None) for row in rows]
 
 
-def _without_repetitions(found: Mapping[str, Training | None]) -> dict[str, Training]:
+def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[str, list[str]]) -> dict[str, Training]:
     """The trainings by commit, without the commits that have a parent's model, as merges do.
 
-    What came after such a commit, of which there are none before its parents in `found`, comes after its parents.
+    What such a commit says of the model is newer, of one that was measured again with another gate, say. What came
+    after it, of which there is none before its `parents` in `found`, comes after those.
     """
-    parents: dict[str, list[str]] = {}
+    passed: dict[str, list[str]] = {}
     trained: dict[str, Training] = {}
     for commit, training in reversed([*found.items()]):
+        before = [root for parent in parents[commit] for root in passed.get(parent, [parent])]
         if training is None:
+            passed[commit] = before
             continue
-        before = [root for parent in training.parents for root in parents.get(parent, [parent])]
-        same = [found[parent] for parent in before]
-        if any(one is not None and one.recorded.model == training.recorded.model for one in same):
-            parents[commit] = before
+        same = [one for one in before if one in trained and trained[one].recorded.model == training.recorded.model]
+        for one in same:
+            trained[one] = trained[one]._replace(recorded=training.recorded, accuracy=training.accuracy)
+        if same:
+            passed[commit] = before
         else:
             trained[commit] = training._replace(parents=before)
     return trained
@@ -148,15 +155,17 @@ def recorded_at(revision: str) -> Recorded | None:
 
 
 def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
+    """What a commit records; None where it removed that, or holds what cannot be read, which nobody can mend now."""
     _, commit, parents, author, date, subject = row
     lineage, metrics = read
     if lineage is None:
-        return None  # A commit that removed it.
-    recorded = _recorded(lineage, commit)
+        return None
     try:
+        recorded = _recorded(lineage, commit)
         accuracy = None if metrics is None else json.loads(metrics)["accuracy"]
-    except (ValueError, KeyError, TypeError):
-        raise _damaged(commit) from None
+    except (RecordError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s", error if isinstance(error, RecordError) else _damaged(commit))
+        return None
     return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
 
 

@@ -1,6 +1,7 @@
 """`pipeline log`: what Git's history tells of trainings, in repositories that hold no data."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -158,13 +159,27 @@ def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "<<<<<<< HEAD", '{"generation": "many"}'])
-def test_damaged(content: str) -> None:
-    """What a commit holds that cannot be read is named."""
-    train("a.dir")
+def test_damaged(content: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What a commit holds that cannot be read is named and passed over: nobody can mend it any more."""
+    first = train("a.dir")
     RECORDED.write_text(content)
     git("commit", "--quiet", "--all", "--message", "Damage")
-    with pytest.raises(RecordError, match=rf"^{RECORDED} of [0-9a-f]{{7}}: cannot be read; see `git show"):
-        trainings()
+    train("b.dir", "a.dir", 2)
+    newest, oldest = trainings()
+    assert (newest.recorded.model, oldest.recorded.model) == ("b.dir", "a.dir")
+    assert newest.parents == [first]
+    (said,) = caplog.messages
+    assert re.fullmatch(rf"{RECORDED} of [0-9a-f]{{7}}: cannot be read; see `git show .*`", said)
+
+
+def test_measured_again() -> None:
+    """Of a model that was measured again the newest word counts, beside the commit that was first."""
+    first = train("a.dir", accuracy=0.5)
+    RECORDED.write_text(recorded("a.dir").model_copy(update={"accepted": True}).model_dump_json())
+    paths.METRICS.write_text(json.dumps({"accuracy": 0.6}))
+    git("commit", "--quiet", "--all", "--message", "Another gate")
+    (only,) = trainings()
+    assert (only.commit, only.accuracy, only.recorded.accepted) == (first, 0.6, True)
 
 
 def test_removed() -> None:
