@@ -15,7 +15,8 @@ setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 	# Compiled now, or every import would do it again where Python may not write: seconds each time.
 	.venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
 	.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .  # the command `pipeline`
-	if git rev-parse --git-dir > /dev/null 2>&1; then .venv/bin/python -m pipeline setup; fi  # Git merges what it writes.
+	# Git merges what it writes, in a repository of its own.
+	if inside=$$(git rev-parse --show-prefix 2> /dev/null) && [ -z "$$inside" ]; then .venv/bin/python -m pipeline setup; fi
 	touch $@
 
 .venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt

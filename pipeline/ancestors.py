@@ -43,7 +43,7 @@ def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
     while base in known:
         chain.append(known.pop(base))
         base = chain[-1].recorded.base
-    texts = contents([f"{training.commit}:{paths.METRICS.as_posix()}" for training in chain]) if chain else []
+    texts = contents((training.commit, paths.METRICS) for training in chain) if chain else []
     found = [Past(one.recorded, json.loads(text or b"{}")) for one, text in zip(chain, texts, strict=True)]
     return [*found[::-1], *here]
 

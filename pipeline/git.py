@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.errors import RecordError, one_line
@@ -63,9 +63,10 @@ def merge_heads() -> list[str]:
     return [*named, "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"]
 
 
-def contents(names: Sequence[str]) -> list[bytes | None]:
-    """What the objects `names` (REVISION:PATH, say) hold, None where there is none; by one process."""
-    out, place = git("cat-file", "--batch", given="\n".join([*names, ""]).encode()), 0
+def contents(places: Iterable[tuple[str, Path]]) -> list[bytes | None]:
+    """What each of `places`, a revision and a file of the project, holds, None where there is none; by one process."""
+    names = [f"{revision}:./{path.as_posix()}\n" for revision, path in places]
+    out, place = git("cat-file", "--batch", given="".join(names).encode()), 0
     found: list[bytes | None] = []
     for _ in names:
         end = out.index(b"\n", place)

@@ -89,7 +89,7 @@ def recorded_models() -> dict[str, Recorded]:
     where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
     commits = git_text(*where, "--", str(RECORDED)).split()
     models: dict[str, Recorded] = {}
-    for content in contents([f"{commit}:{RECORDED.as_posix()}" for commit in commits]):
+    for content in contents((commit, RECORDED) for commit in commits):
         with suppress(ValidationError):
             recorded = Recorded.model_validate_json(content or b"")
             models.setdefault(recorded.model, recorded)
@@ -110,7 +110,7 @@ def drawing(revision: str | None = "HEAD") -> list[Line]:
     )
     rows = [line.split("\0") for line in out.split("\n") if line]
     commits = [row[1] for row in rows if len(row) > 1]
-    read = contents([f"{commit}:{path.as_posix()}" for commit in commits for path in (RECORDED, paths.METRICS)])
+    read = contents((commit, path) for commit in commits for path in (RECORDED, paths.METRICS))
     pairs = zip(read[::2], read[1::2], strict=True)
     found = {row[1]: _training(row, pair) for row, pair in zip((row for row in rows if row[1:]), pairs, strict=True)}
     trained = _without_repetitions(found, {row[1]: row[2].split() for row in rows if row[1:]})
@@ -150,7 +150,7 @@ def recorded_at(revision: str) -> Recorded | None:
         commit = git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
         return None
-    (content,) = contents([f"{commit}:{RECORDED.as_posix()}"])
+    (content,) = contents([(commit, RECORDED)])
     return None if content is None else _recorded(content, commit)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pipeline import followed, paths
+from pipeline.errors import RecordError
 from pipeline.git import git, git_text
 
 DRIVER = "treering"
@@ -42,8 +43,13 @@ def set_up() -> list[str]:
         the hooks that are somebody else's, or in a folder of their own, and were left alone.
 
     Raises:
-        RecordError: there is no Git repository.
+        RecordError: there is no Git repository, or the project is not all of it.
     """
+    if inside := git_text("rev-parse", "--show-prefix"):
+        what = (
+            f"the project is in the folder {inside} of its repository, where Git's merge drivers and hooks do not work"
+        )
+        raise RecordError("git", what, "give it a repository of its own to merge branches that train")
     python = shlex.quote(sys.executable)
     git("config", f"merge.{DRIVER}.name", "the better of two models, all images of both sides")
     git("config", f"merge.{DRIVER}.driver", f"{python} -m pipeline merge-driver %O %A %B %P")

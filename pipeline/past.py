@@ -48,7 +48,7 @@ def models() -> Iterator[Model]:
         RecordError: there is no Git repository, or its records cannot be read.
     """
     told = generations(None)
-    locks = contents([f"{training.commit}:{paths.LOCK}" for training in told])
+    locks = contents((training.commit, paths.LOCK) for training in told)
     for training, lock in zip(told, locks, strict=True):
         yield Model(training.recorded, training, lock)
     newest = read_recorded()

@@ -30,8 +30,7 @@ class Known(NamedTuple):
         Raises:
             RecordError: what people decided cannot be read.
         """
-        path = paths.ACCEPTED.as_posix()
-        versions = contents([f"{head}:{path}" for head in ("HEAD", *merge_heads())])
+        versions = contents((head, paths.ACCEPTED) for head in ("HEAD", *merge_heads()))
         judged = [item for version in versions if version for item in parse_judgements(version, paths.ACCEPTED).items()]
         return cls(recorded_models(), dict(sorted(judged, key=lambda item: item[1].accepted, reverse=True)))
 

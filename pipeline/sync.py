@@ -81,7 +81,7 @@ def _before(here: str, noted: followed.Note | None) -> Listing:
     it at most; else nothing, so that nothing counts as removed here.
     """
     commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
-    versions = contents([f"{commit}:{paths.RAW_DVC.as_posix()}" for commit in commits])
+    versions = contents((commit, paths.RAW_DVC) for commit in commits)
     known = [read_raw_hash(version.decode()) for version in versions if version]
     if noted is not None:
         oid = noted.oid if noted.oid in known or not noted.blob else read_raw_hash(followed.content_of(noted.blob))

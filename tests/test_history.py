@@ -182,6 +182,16 @@ def test_measured_again() -> None:
     assert (only.commit, only.accuracy, only.recorded.accepted) == (first, 0.6, True)
 
 
+def test_subfolder(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """A project in a subfolder of its repository has a history; only merging is refused there, in a line."""
+    Path("project").mkdir()
+    monkeypatch.chdir("project")
+    train("a.dir")
+    assert models() == ["a.dir"]
+    assert cli.main(["setup"]) == 1
+    assert "the project is in the folder project/ of its repository" in capsys.readouterr().err
+
+
 def test_removed() -> None:
     """A commit that removes the record is none of a training."""
     train("a.dir")
