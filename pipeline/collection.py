@@ -4,6 +4,7 @@ Written so that a kill at any moment leaves the old index and all that it names,
 """
 
 import csv
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -26,6 +27,11 @@ class Refused(NamedTuple):
     id: str
     reason: str
     detail: str
+
+    @classmethod
+    def disputed(cls, source: str, image_id: str, labels: Iterable[str]) -> Self:
+        """That of an image which is under several `labels`."""
+        return cls(source, image_id, DISPUTED, f"the same image is in {', '.join(sorted(labels))}")
 
 
 class Collection(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pipeline.collection import DISPUTED, Collection, Refused
+from pipeline.collection import Collection, Refused
 from pipeline.params import Params
 from pipeline.raw import RawFile
 from pipeline.sight import see
@@ -139,12 +139,11 @@ def _resolve(places: Iterable[Source]) -> tuple[dict[str, _Image], list[Refused]
             refused.append(Refused(source.name, source.id or "", *source.refusal))
     images = {}
     for image_id, found in copies.items():
-        labels = sorted({source.label or "" for source in found})
+        labels = {source.label or "" for source in found}
         if len(labels) == 1:
-            images[image_id] = _Image(labels[0], min(source.name for source in found), "")
+            images[image_id] = _Image(labels.pop(), min(source.name for source in found), "")
         else:
-            detail = f"the same image is in {', '.join(labels)}"
-            refused.extend(Refused(source.name, image_id, DISPUTED, detail) for source in found)
+            refused.extend(Refused.disputed(source.name, image_id, labels) for source in found)
     return images, refused
 
 

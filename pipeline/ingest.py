@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pipeline import base, index, paths, store
 from pipeline.archives import is_archive
 from pipeline.catalogue import Catalogue, Member
-from pipeline.collection import DISPUTED, Collection, Refused
+from pipeline.collection import Collection, Refused
 from pipeline.compaction import compact, undamaged
 from pipeline.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
@@ -199,13 +199,12 @@ def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
     disputed: list[Refused] = []
     first = []
     for image_id, copies in found_at.items():
-        labels = sorted({label for _, label, _ in copies})
+        labels = {label for _, label, _ in copies}
         if len(labels) == 1:
             attributes = next(filter(None, (text for _, _, text in sorted(copies))), "")
-            first.append((image_id, labels[0], min(copies)[0], attributes))
+            first.append((image_id, labels.pop(), min(copies)[0], attributes))
         else:
-            detail = f"the same image is in {', '.join(labels)}"
-            disputed.extend(Refused(name, image_id, DISPUTED, detail) for name, _, _ in copies)
+            disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in copies)
     columns = [index.strings(row[column] for row in first) for column in range(4)]
     once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, places.column_names)])
     return once.sort_by("id"), disputed
