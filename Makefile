@@ -62,6 +62,7 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/loading.py
 	python benchmarks/training.py
 	python benchmarks/evaluate.py
+	python benchmarks/team.py
 	rm -f docs/accuracy.csv
 	for data in digits fashion; do for chain in "" --chain; do python benchmarks/accuracy.py $$data $$chain --csv docs/accuracy.csv; done; done
 	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg

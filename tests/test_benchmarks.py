@@ -24,6 +24,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("loading.py", ["small", "photos", "jump"]),
         ("training.py", ["step", "save"]),
         ("evaluate.py", ["small", "large"]),
+        ("team.py", ["log", "status"]),
     ],
 )
 def test_quick_form(script: str, names: list[str]) -> None:
