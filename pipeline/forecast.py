@@ -66,7 +66,7 @@ def forecast(params: Params) -> Forecast:
     can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
     with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
         looking = aside.submit(_look, listing, before, params) if can_look else None
-        stages = standings(raw)
+        stages = standings(raw, record)
         arrivals = looking.result() if looking else None
     anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and _makes_anew(record, params)
     steps = steps_of(stages, arrivals, anew=anew)

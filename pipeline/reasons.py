@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import paths, store
 from pipeline.errors import RecordError
-from pipeline.record import read_record
 
 if TYPE_CHECKING:
     from dvc.dependency.param import ParamsDependency
@@ -48,8 +47,10 @@ class Standing:
     """What it makes."""
 
 
-def standings(raw: str) -> list[Standing]:
-    """Every stage of dvc.yaml, each after those that it reads from; `raw` is the hash of data/raw as it is.
+def standings(raw: str, recorded: Collection[str]) -> list[Standing]:
+    """Every stage of dvc.yaml, each after those that it reads from; those that are not `recorded` have never run.
+
+    `raw` is the hash of data/raw as it is.
 
     data/raw is the one folder that may be large; so it is not walked again here, as `dvc status` does.
 
@@ -62,7 +63,7 @@ def standings(raw: str) -> list[Standing]:
     repo = store.repository()
     try:
         with lock_repo(repo):
-            graph, recorded = repo.index.graph, read_record()
+            graph = repo.index.graph
             order = TopologicalSorter({stage: set(graph.successors(stage)) for stage in graph}).static_order()
             stages: dict[PipelineStage, str] = {stage: getattr(stage, "name", "") for stage in order}
             return [
