@@ -50,9 +50,8 @@ class Standing:
 def standings(raw: str, recorded: Collection[str]) -> list[Standing]:
     """Every stage of dvc.yaml, each after those that it reads from; those that are not `recorded` have never run.
 
-    `raw` is the hash of data/raw as it is.
-
-    data/raw is the one folder that may be large; so it is not walked again here, as `dvc status` does.
+    `raw` is the hash of data/raw as it is. That is the one folder that may be large; so it is not walked again here, as
+    `dvc status` does.
 
     Raises:
         RecordError: another DVC command is changing things.
