@@ -136,7 +136,7 @@ def _amounts(arrivals: Arrivals | None, start: Start | None, params: Params, *, 
     train_share = 1 - split.val - split.test
     train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
-    warm = start is not None and start.oid is not None
+    warm = start is not None and (start.oid is not None or not start.is_known)
     return {
         "ingest": images if anew else unread,
         "manifest": images,
@@ -173,7 +173,7 @@ def _on_succession(train: StageRecord | None, arrivals: Arrivals | None, params:
     if train is None or params.train.start == "cold":
         return []
     remarks = []
-    with suppress(RecordError):  # Nobody has judged it yet; what comes of that is no business of these images.
+    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or told of its base; `start_of` says so in time.
         model, why = heir(train)
         if why:
             then = f"from {short(model)}" if model else "from scratch"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import paths, store
-from pipeline.base import BASE, FIRST, REFUSED, WANTED, reason_of
+from pipeline.base import BASE, FIRST, REFUSED, WANTED, reason_of, short
 from pipeline.budget import epochs_of, steps_per_epoch
 from pipeline.errors import CheckpointError
 from pipeline.lineage import Recorded, read_lineage, read_recorded
@@ -23,6 +23,8 @@ class Start:
     """The hash of the base, None at a cold start."""
     reason: str
     """Why there is none."""
+    is_known: bool = True
+    """Whether it is known which one that is; else `reason` says why it is not."""
     generation: int | None = None
     """Of the base, where that is known."""
     accuracy: float | None = None
@@ -46,8 +48,14 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
         oid: str | None = manifest.outs[BASE]
     elif train is None:
         return Start(oid=None, reason=FIRST)
+    elif images_change:
+        try:
+            oid, _ = heir(train)
+        except KeyError as unknown:
+            reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` tells which"
+            return Start(oid=None, reason=reason, is_known=False)
     else:
-        oid = heir(train).model if images_change else train.deps[BASE]
+        oid = train.deps[BASE]
     return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
 
 

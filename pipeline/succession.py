@@ -33,7 +33,8 @@ def heir(train: StageRecord) -> Heir:
     """The heir of the model that dvc.lock records as made by `train`, if no image that it has seen is held out now.
 
     Raises:
-        RecordError: nobody has judged that model yet, or no commit here tells of the base of one that is refused.
+        RecordError: nobody has judged that model yet.
+        KeyError: a model that is refused, and of whose base no commit here tells.
     """
     last = train.outs[MODEL]
     refused = refused_models(last, has_base=reason_of(train.deps[BASE]) is None)
@@ -43,9 +44,5 @@ def heir(train: StageRecord) -> Heir:
     judgement = read_judgements().get(last)
     word = f"refused by hand: {judgement.why}" if judgement else f"not accepted: {known[last].verdict}"
     generation = f"generation {known[last].generation}" if last in known else f"{last[:8]}…"
-    try:
-        model = newest_accepted(last, {model: recorded.base for model, recorded in known.items()}, refused)
-    except KeyError as unknown:
-        what = f"the base of {unknown.args[0]}, which is refused, is not told of by any commit here"
-        raise RecordError("git", what, "run `git fetch --unshallow`") from None
+    model = newest_accepted(last, {model: recorded.base for model, recorded in known.items()}, refused)
     return Heir(model, f"{generation} is {word}")

@@ -19,7 +19,9 @@ from pipeline.base import FIRST as FIRST_TRAINING
 from pipeline.base import NONE
 from pipeline.errors import RecordError
 from pipeline.lineage import RECORDED
+from pipeline.params import read_params
 from pipeline.record import read_record
+from pipeline.start import start_of
 from pipeline.store import hash_of_files
 from pipeline.succession import Heir, heir
 
@@ -167,8 +169,12 @@ def test_heir() -> None:
     assert found().model is None
     git("checkout", "--quiet", "--orphan", "shallow")
     git("commit", "--quiet", "--message", "All of it")
-    with pytest.raises(RecordError, match=f"^git: the base of {SECOND}, which is refused, .* --unshallow"):
+    with pytest.raises(KeyError, match=SECOND):
         found()
+    write_judgements({SECOND: NO, FIRST: NO})
+    start = start_of(read_record(), read_params(ROOT / "params.yaml"), manifest_runs=True, images_change=True)
+    assert not start.is_known
+    assert start.reason.startswith("the base of bbbbbbbb… or one before it")
 
 
 def test_gate_of_another_model_does_not_count() -> None:

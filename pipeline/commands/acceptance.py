@@ -83,5 +83,7 @@ def _next_base(train: "StageRecord") -> str:
     try:
         model, _ = heir(train)
     except RecordError as error:
-        return f"not known: {error}"
+        return f"not known yet: {error}"
+    except KeyError as unknown:
+        return f"the base of {unknown.args[0][:8]}…, of which no commit here tells, or one before it"
     return f"{model[:8]}…" if model else "none; training will start from scratch"

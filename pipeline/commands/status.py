@@ -92,6 +92,8 @@ def _reasons(names: str, runs: str, why: list[str]) -> str:
 def _base(start: "Start") -> str:
     from pipeline.base import short
 
+    if not start.is_known:
+        return start.reason
     if start.oid is None:
         return "none, as for the model before" if start.is_kept else f"none: {start.reason}"
     parts = [f"{short(start.oid)}, as for the model before" if start.is_kept else short(start.oid)]
