@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline import gallery
 from pipeline.ancestors import Past
+from pipeline.calibration import reliability
 from pipeline.gate import judge
 from pipeline.lineage import Budget, ImageCounts, Recorded
 from pipeline.measured import change, measure, side_by_side
@@ -45,7 +46,8 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
     test, model, before = _answers(list(classes), images, wrong, base=base)
     predictions = side_by_side(test, model, before)
-    chosen = gallery.choose(predictions)
+    found = gallery.find(predictions)
+    chosen = gallery.choose(found)
     pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
     recorded = lineage(3 if base else 1, base=base)
     past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n / 20}) for n in (1, 2)] if base else []
@@ -56,6 +58,10 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     return Facts(
         metrics=metrics,
         predictions=predictions,
+        found=found,
+        bins=reliability(
+            (predictions["label"] == predictions["predicted"]).to_numpy(), predictions["confidence"].to_numpy()
+        ),
         pictures=pictures,
         recorded=recorded,
         past=past,

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from reported import ODD, made
 
-from pipeline.page import render
+from pipeline.report import render
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

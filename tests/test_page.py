@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from reported import ODD, made
 
-from pipeline.page import render
+from pipeline.report import render
 
 CASES: dict[str, Callable[[], str]] = {
     "two classes": lambda: render(made()),
