@@ -49,6 +49,7 @@ def view(facts: Facts) -> dict[str, Any]:
     names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
     numbers = {name: number for number, name in enumerate(names)}
     wrong, flips, found = facts.found
+    generations = [*facts.past, Past(facts.recorded, metrics)]
     return {
         "metrics": metrics,
         "base": metrics["base"],
@@ -68,8 +69,10 @@ def view(facts: Facts) -> dict[str, Any]:
         "counts": _counts(found, numbers),
         "pairs": _pairs(found, numbers),
         "data": _data(facts, names, numbers, found),
-        "generations": (generations := [*facts.past, Past(facts.recorded, metrics)]),
-        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations]),
+        "generations": generations[-MOST:],
+        "generations_count": len(generations),
+        "oldest": generations[0].recorded.generation,
+        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations[-MOST:]]),
         "bins": _bins(facts.bins),
         "recorded": facts.recorded,
         "refused": _refused(facts.refused),
@@ -140,17 +143,18 @@ def _data(facts: Facts, names: list[str], numbers: dict[str, int], found: galler
     }
     rows = facts.predictions.iloc[list(facts.pictures)].to_dict("records")
     images = [
-        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row), picture]
+        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)
     ]
     return {"names": list(map(wording.visible, names)), "images": images, "cells": cells}
 
 
-def _answers(row: Mapping[Any, Any]) -> list[str | float | None]:
-    """How sure the model is; what the base says, whose classes may be others than the model's, and how sure it is."""
+def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:
+    """How sure the model is; what the base says, by name where only the base knows that class, and how sure it is."""
     if "base_predicted" not in row:
         return [round(row["confidence"], 4), None, None]
-    return [round(row["confidence"], 4), wording.visible(row["base_predicted"]), round(row["base_confidence"], 4)]
+    name = row["base_predicted"]
+    return [round(row["confidence"], 4), numbers.get(name, wording.visible(name)), round(row["base_confidence"], 4)]
 
 
 def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:

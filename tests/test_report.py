@@ -77,6 +77,7 @@ def test_refused_files_and_leaks() -> None:
     for text in ("a&amp;b.jpg", "broken", "cut short", "<bdi>NA</bdi>", "more.zip!/x.png"):
         assert text in page
     assert page.count(' <span class="note">1 file</span>') == 2
+    assert "c[U+000D]d" in page
 
 
 def test_history_without_git() -> None:
