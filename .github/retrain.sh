@@ -36,7 +36,8 @@ fi
 say "Trained on this branch"
 {
   printf '\nAgainst %s:\n\n' "$base"
-  dvc metrics diff --md "$base"
+  # Without those of single classes and slices, of which there may be more than a comment may hold.
+  dvc metrics diff --md "$base" | sed -E '/^\|[^|]*\| *(classes|slices)\./d'
 } >> "$comment"
 dvc push
 git commit --quiet --message "Train on the images of this branch"

@@ -1,6 +1,7 @@
 """What a pull request with new images sets off: the script is run for real, on a clone of a bare repository."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,9 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
     assert f"train: warm start from {before[:8]}" in comment
     assert "| Path" in comment
     assert "| data/report/metrics.json | accuracy " in comment
+    # Figures of each class and slice may be more than a comment can hold.
+    assert not re.search(r"\| *(classes|slices)\.", comment)
+    assert re.search(r"\| *classes\.", runner.dvc("metrics", "diff", "--md", "origin/main").out)
     assert runner.git("status", "--porcelain") == ""
 
     colleague = clone(team, "colleague", "more")

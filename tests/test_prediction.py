@@ -1,5 +1,6 @@
 """What a model says of images, whatever the batches, the classes and the processes that decode."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.dataset import load, locate, read_manifest
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
 from pipeline.prediction import predict
+from pipeline.trained import Trained
 
 CLASSES = ("yak", "ape", "NA", "猫")
 IMAGES = [Plain("yak", shade, side) for shade in range(0, 250, 25) for side in (8, 12)]
@@ -67,6 +69,16 @@ def test_how_it_is_computed_does_not_matter(compute: dict[str, int]) -> None:
     manifest = read_manifest("test")
     together, otherwise = (predict(paths.MODEL, locate(manifest), one) for one in (params(), params(**compute)))
     pd.testing.assert_frame_equal(together, otherwise)
+
+
+@pytest.mark.parametrize("said", [None, ":16:8"])
+def test_gpus_are_told_to_be_deterministic(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what cuBLAS wants for that PyTorch would refuse; what somebody has set stays."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", said or "")
+    if said is None:
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    Trained.read(paths.MODEL, params().compute)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == (said or ":4096:8")
 
 
 def test_some_images_in_any_order() -> None:
