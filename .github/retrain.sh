@@ -17,7 +17,7 @@ trap 'rm -f "$log"' EXIT
 say() { # What the stages printed under a headline, to COMMENT.
   {
     printf '### %s\n\n~~~\n' "$1"
-    grep -E '^(ingest|manifest|train|evaluate|ERROR): ' "$log" || tail -n 5 "$log"
+    grep -E '^(ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
     echo '~~~'
   } > "$comment"
 }
@@ -33,12 +33,15 @@ if git diff --cached --quiet; then
   exit 0
 fi
 
+if ! { dvc push && git commit --quiet --message "Train on the images of this branch" && git push --quiet origin HEAD; } \
+  2>&1 | tee -a "$log"; then
+  say "Trained, but not pushed"
+  exit 1
+fi
 say "Trained on this branch"
 {
   printf '\nAgainst %s:\n\n' "$base"
-  dvc metrics diff --md "$base"
+  # Without those of single classes and slices, of which there may be more than a comment may hold.
+  dvc metrics diff --md "$base" | sed -E '/^\|[^|]*\| *(classes|slices)\./d'
 } >> "$comment"
-dvc push
-git commit --quiet --message "Train on the images of this branch"
-git push --quiet origin HEAD
 echo "retrain: pushed $(git rev-parse --short HEAD)"

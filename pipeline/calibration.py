@@ -22,7 +22,8 @@ def calibration_error(right: npt.NDArray[np.bool_], confidence: npt.NDArray[np.f
     """Expected calibration error: the mean over the images of how far confidence and accuracy of their bin are apart.
 
     Σ |B_m| / n · |accuracy(B_m) − confidence(B_m)| over the bins of `reliability`; Guo et al. 2017, "On calibration of
-    modern neural networks", arXiv 1706.04599, with the 15 bins of theirs.
+    modern neural networks", arXiv 1706.04599, with the 15 bins of theirs. torchmetrics has it, too, but not the bins,
+    which are drawn as well, and takes seconds to import; a confidence on a bin's edge is in the upper one there.
     """
     bins = reliability(right, confidence)
     return float((bins["count"] * (bins["accuracy"] - bins["confidence"]).abs()).sum() / len(right))

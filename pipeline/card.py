@@ -10,6 +10,7 @@ from pipeline.base import short
 from pipeline.console import shown
 from pipeline.known import Facts
 from pipeline.publish import put
+from pipeline.wording import FIGURES
 
 CARD = "model_card.md"
 # How the line begins that its reader fills in, and that stays when the card is written again.
@@ -86,14 +87,7 @@ def _figures(metrics: Mapping[str, Any] | None) -> list[str]:
         return ["None are recorded of this model."]
     if not metrics.get("support"):
         return ["There were no test images, so nothing is measured."]
-    names = {
-        "accuracy": "accuracy",
-        "balanced_accuracy": "balanced accuracy",
-        "macro_f1": "macro F1",
-        "loss": "log loss",
-        "calibration_error": "expected calibration error",
-    }
-    rows = [(name, f"{metrics[key]:.3f}") for key, name in names.items() if metrics.get(key) is not None]
+    rows = [(one.name, f"{metrics[one.key]:.3f}") for one in FIGURES if metrics.get(one.key) is not None]
     low, high = metrics.get("accuracy_low"), metrics.get("accuracy_high")
     between = [] if low is None or high is None else [("95 % interval of the accuracy", f"{low:.3f} to {high:.3f}")]
     head = ("figure", f"on {metrics['support']:,} test images")

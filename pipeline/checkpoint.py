@@ -57,13 +57,20 @@ def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
 
 
 def read_network(model: Path) -> tuple[Network, Spec]:
-    """The trained network in the folder `model`, ready to predict."""
+    """The trained network in the folder `model`, ready to predict.
+
+    Raises:
+        CheckpointError: it is damaged, or its weights are of another network than it says.
+    """
     checkpoint = read_checkpoint(model)
     spec = spec_of(checkpoint, model)
     network = build(spec)
-    prefix = "network."
-    weights = {name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()}
-    network.load_state_dict(weights)
+    try:
+        weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+        network.load_state_dict(weights)
+    except (KeyError, AttributeError, TypeError, RuntimeError):
+        what = "does not hold the weights of the network that it names"
+        raise CheckpointError(model / CHECKPOINT, what, f"run `dvc checkout`, or {COLD}") from None
     return network.eval(), spec
 
 

@@ -1,16 +1,27 @@
 """The images of a split."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import index, paths
 from pipeline.errors import ImagesError
 from pipeline.params import Compute
 from pipeline.reading import Reader, Slot
 from pipeline.stack import Stack, stack
+
+
+class Located(NamedTuple):
+    """Where images lie."""
+
+    slots: list[Slot]
+    stored: list[str]
+    """The MD5 of every stored image of the project, these or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +51,22 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> D
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them, or was damaged.
     """
-    slots, stored = locate(manifest)
-    images = stack(slots, Reader(mode, size), stored, limit=compute.decoded * 2**20, workers=compute.processes)
+    images = pixels_of(locate(manifest), mode=mode, size=size, compute=compute)
     return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), images=images)
 
 
-def locate(manifest: pd.DataFrame) -> tuple[list[Slot], list[str]]:
-    """Where the images of `manifest` lie, in its order; and the MD5 of every stored image.
+def pixels_of(found: Located, *, mode: str, size: int, compute: Compute) -> Stack:
+    """The same of images that were located before.
+
+    Raises:
+        ImagesError: one was damaged.
+    """
+    limit = compute.decoded * 2**20
+    return stack(found.slots, Reader(mode, size), found.stored, limit=limit, workers=compute.processes)
+
+
+def locate(manifest: pd.DataFrame) -> Located:
+    """Where the images of `manifest` lie, in its order.
 
     Raises:
         MissingDataError: the shards are nowhere to be had.
@@ -54,12 +74,12 @@ def locate(manifest: pd.DataFrame) -> tuple[list[Slot], list[str]]:
     """
     mend = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
     index.restore(mend=mend)
-    table = index.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields]).to_pandas().set_index("id")
-    where = table.index.get_indexer(pd.Index(manifest["id"]))
-    lost = manifest["id"][where < 0]
+    table = index.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields])
+    where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
+    lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
     if len(lost):
         raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", mend)
-    rows = table.iloc[where]
-    if not (rows["md5"].to_numpy() == manifest["md5"].to_numpy()).all():
+    slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
+    if [slot.md5 for slot in slots] != list(manifest["md5"]):
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", mend)
-    return [Slot(*row) for row in rows[list(Slot._fields)].itertuples(index=False)], list(table["md5"])
+    return Located(slots, table["md5"].to_pylist())

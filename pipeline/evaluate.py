@@ -12,10 +12,10 @@ from pipeline import paths, store
 from pipeline.ancestors import Past, known_ancestors
 from pipeline.base import reason_for_none
 from pipeline.calibration import reliability
-from pipeline.dataset import read_manifest
+from pipeline.dataset import locate, read_manifest
 from pipeline.gate import judge
 from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
-from pipeline.measured import change, measure, side_by_side
+from pipeline.measured import Findings, change, measure, side_by_side
 from pipeline.params import Params
 from pipeline.prediction import predict
 from pipeline.publish import write_text
@@ -35,21 +35,24 @@ def evaluate(params: Params) -> Done:
     """Measure data/model, and data/base where it holds a model, on the test split; returns what there is to say."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
-    model = predict(paths.MODEL, test, params)
+    found = locate(test)
+    model = predict(paths.MODEL, found, params)
     base, past = None, list[Past]()
     if reason_for_none(paths.BASE) is None:
-        base = predict(paths.BASE, test, params)
+        base = predict(paths.BASE, found, params)
         past = known_ancestors(lineage.base, paths.BASE)
     predictions, oid = side_by_side(test, model, base), store.directory_hash(paths.MODEL)
     verdict = judge(predictions, params.evaluate.gate)
-    metrics = {"model": oid, **measure(predictions, slices, lineage, model, base)}
+    metrics = measure(predictions, slices, lineage, model, base)
     if base is not None:
         metrics["change"] = change(predictions, metrics, lineage.generation, past)
-    metrics |= verdict._asdict()
+    metrics |= {**verdict._asdict(), "model": oid}
     facts = {"model": oid, **lineage.model_dump(), "others": _others(lineage), **verdict._asdict()}
-    recorded = Recorded.model_validate(facts)
-    _write(predictions, metrics, recorded)
-    write_report(predictions, metrics, recorded, past, params)
+    right = (predictions["label"] == predictions["predicted"]).to_numpy()
+    bins = reliability(right, predictions["confidence"].to_numpy(float))
+    findings = Findings(predictions, metrics, bins, Recorded.model_validate(facts), past)
+    _write(findings)
+    write_report(findings, found.slots, params)
     return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
 
 
@@ -63,16 +66,16 @@ def _others(lineage: Lineage) -> tuple[str, ...]:
     return tuple(model for model in before.others if model not in lineage.merged) if before else ()
 
 
-def _write(predictions: pd.DataFrame, metrics: dict[str, Any], recorded: Recorded) -> None:
+def _write(findings: Findings) -> None:
+    predictions, metrics, bins, recorded, _ = findings
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     confusion = predictions[["label", "predicted"]].rename(columns={"label": "actual"})
     write_text(RECORDED, recorded.model_dump_json(indent=2) + "\n")
     write_text(paths.METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     write_text(PREDICTIONS, predictions.reindex(columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
     write_text(CONFUSION, confusion.to_csv(index=False, lineterminator="\n"))
-    right = (predictions["label"] == predictions["predicted"]).to_numpy()
-    bins = reliability(right, predictions["confidence"].to_numpy(float)).dropna().astype({"count": int})
-    write_text(RELIABILITY, bins.to_csv(index=False, lineterminator="\n"))
+    filled = bins.dropna().astype({"count": int})
+    write_text(RELIABILITY, filled.to_csv(index=False, lineterminator="\n"))
     classes = pd.DataFrame.from_dict(metrics["classes"], orient="index", columns=["recall", "base_recall"], dtype=float)
     classes["change"] = classes["recall"] - classes["base_recall"]
     write_text(CLASSES, classes.to_csv(index_label="class", lineterminator="\n"))

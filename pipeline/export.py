@@ -4,7 +4,7 @@ import json
 import logging
 import warnings
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # What the extra `export` brings.
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
+PACKAGE = "treering"
 INPUT, OUTPUTS = "images", ("logits", "probabilities")
 OPSET = 20
 TOLERANCE = 1e-4
@@ -45,7 +46,7 @@ class Exported(NamedTuple):
     images: int
     """How many images it was checked on."""
     difference: float
-    """The largest between its outputs and the model's, relative to outputs beyond 1."""
+    """The largest between its outputs and the model's: of probabilities absolute, of logits beyond 1 relative."""
 
 
 class _WithProbabilities(nn.Module):
@@ -108,8 +109,15 @@ def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[
         "lineage": read_lineage(model).model_dump_json(),
         "network": spec.model,
         "model": store.directory_hash(model) or "",
-        "treering": version("treering"),
+        "treering": _version(),
     }
+
+
+def _version() -> str:
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:  # `python -m pipeline` needs no installation.
+        return ""
 
 
 def _check_packages() -> None:
@@ -164,7 +172,7 @@ def _describe(proto: "ModelProto", facts: dict[str, str]) -> None:
         for one in part:
             del one.metadata_props[:]
     onnx.helper.set_model_props(proto, facts)
-    proto.producer_name, proto.producer_version = "treering", facts["treering"]
+    proto.producer_name, proto.producer_version = PACKAGE, facts["treering"]
 
 
 def _compare(path: Path, target: Path, network: Network, images: Pixels) -> float:
@@ -193,4 +201,5 @@ def _compare(path: Path, target: Path, network: Network, images: Pixels) -> floa
 
 
 def _difference(given: Any, wanted: Any) -> float:
+    """The largest; relative where what is wanted is beyond 1, which no probability is."""
     return float((np.abs(given - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice, zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,14 @@ IN_CELL = 24
 MOST = 1000
 
 Cells = dict[tuple[str, str], list[int]]
+
+
+class Found(NamedTuple):
+    """Rows of images by what became of them."""
+
+    mistakes: list[int]
+    flips: list[int]
+    cells: Cells
 
 
 def mistakes(predictions: pd.DataFrame) -> list[int]:
@@ -43,14 +52,18 @@ def cells(predictions: pd.DataFrame) -> Cells:
     return found
 
 
-def choose(predictions: pd.DataFrame) -> list[int]:
+def find(predictions: pd.DataFrame) -> Found:
+    """All there is to choose from."""
+    return Found(mistakes(predictions), negative_flips(predictions), cells(predictions))
+
+
+def choose(found: Found) -> list[int]:
     """The rows of the images to show, the most wanted first, none twice.
 
     Those are the worst mistakes and negative flips; then an image of each cell, mistakes before right answers and large
     cells first; then a second one of each, and so on.
     """
-    ranked = dict.fromkeys([*mistakes(predictions)[:LISTED], *negative_flips(predictions)[:LISTED]])
-    ranked |= dict.fromkeys(_in_turn(cells(predictions)))
+    ranked = dict.fromkeys([*found.mistakes[:LISTED], *found.flips[:LISTED], *_in_turn(found.cells)])
     return list(islice(ranked, MOST))
 
 

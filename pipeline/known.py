@@ -1,7 +1,6 @@
 """What is recorded of a model: in its folder, in data/report, and in Git's history."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 from pipeline import paths, store
 from pipeline.ancestors import Past, known_ancestors
 from pipeline.checkpoint import read_checkpoint, spec_of
-from pipeline.errors import RecordError
 from pipeline.lineage import Lineage, read_lineage, read_recorded
 from pipeline.model import Spec
 from pipeline.params import Ingest, Params
 from pipeline.preprocessing import recorded_ingest
+from pipeline.scores import read_metrics
 from pipeline.seen import read_seen
 
 
@@ -60,21 +59,11 @@ def gather(model: Path, params: Params) -> Facts:
         lineage=lineage,
         images={name: int(counts.get(name, 0)) for name in spec.classes},
         earlier=len(seen.earlier),
-        metrics=_metrics() if is_current else None,
+        metrics=read_metrics() if is_current else None,
         left_out=_lines(paths.LEAKS) if is_current else None,
         refused=_lines(paths.REFUSED) if is_current else None,
         ancestors=known_ancestors(lineage.base)[::-1],
     )
-
-
-def _metrics() -> Mapping[str, Any] | None:
-    try:
-        metrics: Mapping[str, Any] = json.loads(paths.METRICS.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise RecordError(paths.METRICS, "not JSON", "run `dvc repro`, or end the merge that it is in") from None
-    return metrics
 
 
 def _lines(path: Path) -> int | None:

@@ -1,13 +1,27 @@
 """What predictions.csv and metrics.json say, from what a model and its base make of the test images."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from pipeline.ancestors import Past, recorded_metrics
-from pipeline.lineage import Lineage
+from pipeline.lineage import Lineage, Recorded
 from pipeline.metrics import by_class, figures, flips, on_slices, predictions_of
 from pipeline.transfer import over_generations
+
+
+class Findings(NamedTuple):
+    """All that evaluate finds out."""
+
+    predictions: pd.DataFrame
+    """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
+    metrics: dict[str, Any]
+    """What metrics.json holds."""
+    bins: pd.DataFrame
+    """How often the model is right when it is how sure: see `calibration.reliability`."""
+    recorded: Recorded
+    past: list[Past]
+    """The generations before, oldest first."""
 
 
 def side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:

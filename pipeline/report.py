@@ -1,47 +1,51 @@
 """data/report/report.html: what evaluate found out, as a page for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline import gallery, paths
-from pipeline.ancestors import Past
-from pipeline.dataset import read_manifest
-from pipeline.lineage import Recorded
-from pipeline.page import render
+from pipeline import gallery, paths, wording
+from pipeline.measured import Findings
 from pipeline.params import FREE, Params
 from pipeline.publish import write_text
+from pipeline.reading import Slot
 from pipeline.thumbnails import thumbnails
-from pipeline.view import Facts
+from pipeline.view import Facts, view
 
+TEMPLATES = Path(__file__).parent / "templates"
 PAGE = paths.REPORT / "report.html"
 # Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
 
 
-def write_report(
-    predictions: pd.DataFrame, metrics: dict[str, object], recorded: Recorded, past: list[Past], params: Params
-) -> None:
-    """Write the page of the model that is `recorded`, `past` being the generations before it.
-
-    `predictions` is what predictions.csv holds, a row an image of the test manifest, without the columns of the base
-    where there is none; `metrics` is what metrics.json holds.
+def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> None:
+    """Write the page that tells of `findings`; `slots` are where the test images lie.
 
     Raises:
-        MissingDataError: the shards are nowhere to be had.
-        ImagesError: an image of the test manifest is not in them, or was damaged.
+        ImagesError: an image was damaged.
     """
+    found = gallery.find(findings.predictions)
     facts = Facts(
-        metrics=metrics,
-        predictions=predictions,
-        pictures=thumbnails(read_manifest("test"), gallery.choose(predictions)),
-        recorded=recorded,
-        past=past,
+        **findings._asdict(),
+        found=found,
+        pictures=thumbnails(slots, gallery.choose(found)),
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
         leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
         params=shown_params(params),
     )
     write_text(PAGE, render(facts))
+
+
+def render(facts: Facts) -> str:
+    """The whole page. The same facts give the same text: it has no clock, no path and no address in it."""
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= wording.FILTERS
+    return environment.get_template("report.html.jinja").render(view(facts))
 
 
 def shown_params(params: Params) -> dict[str, object]:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from pipeline import paths
 from pipeline.children import DVC, Children
+from pipeline.errors import RecordError
 from pipeline.interrupts import Interrupts
 from pipeline.lineage import RECORDED
+from pipeline.scores import read_metrics
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
@@ -74,9 +75,9 @@ def ingested(output: str) -> Change:
 def accuracy(*, is_new: bool) -> str:
     """What metrics.json says of the model, and of the one before it where the model `is_new`."""
     try:
-        metrics = json.loads(paths.METRICS.read_bytes())
+        metrics = read_metrics() or {}
         now, base = metrics["accuracy"], (metrics["base"] or {}).get("accuracy")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (RecordError, KeyError, AttributeError):
         return "nothing measured"
     if now is None:
         return "nothing measured"

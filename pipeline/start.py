@@ -1,6 +1,6 @@
 """What the next training starts from, foretold by the rules of base.py; nothing is written."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from pipeline.lineage import Recorded, read_lineage, read_recorded
 from pipeline.params import Params
 from pipeline.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
 from pipeline.record import StageRecord
+from pipeline.scores import read_metrics
 from pipeline.succession import heir
 
 
@@ -39,7 +40,8 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
     """What `train` will start from, if nothing speaks against it that only `manifest` finds out.
 
     Raises:
-        RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say.
+        RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say; or what is
+            recorded of it cannot be read.
     """
     train, manifest = record.get("train"), record.get("manifest")
     if params.train.start == "cold":
@@ -85,12 +87,12 @@ def _described(oid: str | None) -> Start:
         return Start(oid=None, reason=REFUSED)
     if reason := reason_of(oid):
         return Start(oid=None, reason=reason)
-    recorded, metrics = read_recorded(), _metrics()
+    recorded, metrics = read_recorded(), read_metrics() or {}
     at_hand = any(store.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE)) or store.is_cached(oid)
     return Start(oid=oid, reason="", is_at_hand=at_hand, **_told(oid, recorded, metrics))
 
 
-def _told(oid: str, recorded: Recorded | None, metrics: dict[str, Any]) -> dict[str, Any]:
+def _told(oid: str, recorded: Recorded | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Generation and accuracy of the model `oid`, as far as the last report tells of it."""
     if recorded is None:
         return {}
@@ -99,11 +101,3 @@ def _told(oid: str, recorded: Recorded | None, metrics: dict[str, Any]) -> dict[
     if recorded.base == oid:
         return {"generation": recorded.generation - 1, "accuracy": (metrics.get("base") or {}).get("accuracy")}
     return {}
-
-
-def _metrics() -> dict[str, Any]:
-    try:
-        content = json.loads(paths.METRICS.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

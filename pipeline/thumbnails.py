@@ -2,14 +2,14 @@
 
 import base64
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from threading import Lock
 
-import pandas as pd
 from PIL import Image
 
 from pipeline import paths
-from pipeline.dataset import locate
-from pipeline.reading import open_image
+from pipeline.reading import Slot, open_image
 from pipeline.shards import ShardReader
 
 # Height and width that a picture fits into, in pixels.
@@ -21,16 +21,21 @@ LOSSLESS = 40
 LIMIT = 3_000_000
 
 
-def thumbnails(manifest: pd.DataFrame, rows: Sequence[int]) -> dict[int, str]:
-    """The pictures of `rows` of `manifest`, as data URIs by row; the last ones are left out where they take too much.
+def thumbnails(slots: Sequence[Slot], rows: Sequence[int]) -> dict[int, str]:
+    """The pictures of the images `rows` of `slots`, as data URIs by row; the last are left out if they take too much.
 
     Raises:
-        MissingDataError: the shards are nowhere to be had.
-        ImagesError: an image is not in them, or was damaged.
+        ImagesError: an image was damaged.
     """
-    slots, _ = locate(manifest.iloc[list(rows)])
-    with ShardReader(paths.IMAGES) as reader:
-        return bounded(rows, (data_uri(open_image(reader, slot)) for slot in slots))
+    alone = Lock()
+    with ShardReader(paths.IMAGES) as reader, ThreadPoolExecutor() as pool:
+
+        def picture(row: int) -> str:
+            with alone:
+                image = open_image(reader, slots[row])
+            return data_uri(image)
+
+        return bounded(rows, pool.map(picture, rows))
 
 
 def bounded(rows: Iterable[int], pictures: Iterable[str]) -> dict[int, str]:

@@ -1,5 +1,6 @@
 """A trained network on the device that computes: from pixels to probabilities."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -53,6 +54,8 @@ class Trained:
         network, spec = read_network(model)
         where = device(compute)
         network.to(where)
+        # Some versions of PyTorch refuse to be deterministic on a GPU without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True)
         return cls(network, spec, where)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline import charts, gallery, wording
 from pipeline.ancestors import Past
-from pipeline.calibration import BINS, reliability
+from pipeline.calibration import BINS
 from pipeline.lineage import Recorded
 
 # Rows of lists that may have any length.
@@ -26,6 +26,10 @@ class Facts:
     """What metrics.json holds."""
     predictions: pd.DataFrame
     """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
+    found: gallery.Found
+    """What became of them."""
+    bins: pd.DataFrame
+    """How often the model is right when it is how sure: see `calibration.reliability`."""
     pictures: dict[int, str]
     """Data URIs of images, by row of `predictions`, the most wanted first."""
     recorded: Recorded
@@ -44,9 +48,8 @@ def view(facts: Facts) -> dict[str, Any]:
     metrics, predictions = facts.metrics, facts.predictions
     names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
     numbers = {name: number for number, name in enumerate(names)}
-    found = gallery.cells(predictions)
-    flips = gallery.negative_flips(predictions)
-    wrong = gallery.mistakes(predictions)
+    wrong, flips, found = facts.found
+    generations = [*facts.past, Past(facts.recorded, metrics)]
     return {
         "metrics": metrics,
         "base": metrics["base"],
@@ -66,9 +69,11 @@ def view(facts: Facts) -> dict[str, Any]:
         "counts": _counts(found, numbers),
         "pairs": _pairs(found, numbers),
         "data": _data(facts, names, numbers, found),
-        "generations": (generations := [*facts.past, Past(facts.recorded, metrics)]),
-        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations]),
-        "bins": _bins(predictions),
+        "generations": generations[-MOST:],
+        "generations_count": len(generations),
+        "oldest": generations[0].recorded.generation,
+        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations[-MOST:]]),
+        "bins": _bins(facts.bins),
         "recorded": facts.recorded,
         "refused": _refused(facts.refused),
         "leaks": facts.leaks.head(MOST).to_dict("records"),
@@ -138,29 +143,26 @@ def _data(facts: Facts, names: list[str], numbers: dict[str, int], found: galler
     }
     rows = facts.predictions.iloc[list(facts.pictures)].to_dict("records")
     images = [
-        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row), picture]
+        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)
     ]
     return {"names": list(map(wording.visible, names)), "images": images, "cells": cells}
 
 
-def _answers(row: Mapping[Any, Any]) -> list[str | float | None]:
-    """How sure the model is; what the base says, whose classes may be others than the model's, and how sure it is."""
+def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:
+    """How sure the model is; what the base says, by name where only the base knows that class, and how sure it is."""
     if "base_predicted" not in row:
         return [round(row["confidence"], 4), None, None]
-    return [round(row["confidence"], 4), wording.visible(row["base_predicted"]), round(row["base_confidence"], 4)]
+    name = row["base_predicted"]
+    return [round(row["confidence"], 4), numbers.get(name, wording.visible(name)), round(row["base_confidence"], 4)]
 
 
-def _bins(predictions: pd.DataFrame) -> list[dict[str, Any]]:
+def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:
     """The bins of the reliability diagram that hold images."""
-    right = (predictions["predicted"] == predictions["label"]).to_numpy(bool)
-    if not len(predictions):
-        return []
-    bins = reliability(right, predictions["confidence"].to_numpy(float)).to_dict("records")
     return [
         {"low": place / BINS, "high": (place + 1) / BINS, "images": int(row["count"]), "accuracy": row["accuracy"]}
         | {"confidence": row["confidence"]}
-        for place, row in enumerate(bins)
+        for place, row in enumerate(bins.to_dict("records"))
         if row["count"]
     ]
 

@@ -21,7 +21,7 @@ class Figure(NamedTuple):
     name: str
     about: str
     kind: str
-    """The filter that writes it."""
+    """How it is written: as `percent`, as `points` of a percentage, or as `number`."""
     better: int
     """1 where more is better, −1 where less is, 0 where it is neither."""
 
@@ -89,13 +89,14 @@ def direction(change: float | None, better: int = 1) -> str:
 
 
 def visible(name: str) -> str:
-    """`name`; as code points what would turn the letters after it round, and all of it where it would look empty.
+    """`name`; as code points what controls, or turns letters after it round, and all of it where it would look empty.
 
     The end of a very long one is left out.
     """
     seen = any(unicodedata.category(char)[0] not in "CZM" and char not in BLANK for char in name)
     name = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
-    return "".join(f"[U+{ord(char):04X}]" if char in TURNING or not seen else char for char in name)
+    hidden = {char for char in name if not seen or char in TURNING or unicodedata.category(char) == "Cc"}
+    return "".join(f"[U+{ord(char):04X}]" if char in hidden else char for char in name)
 
 
 def _signed(value: float, digits: int) -> str:

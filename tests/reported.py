@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline import gallery
 from pipeline.ancestors import Past
+from pipeline.calibration import reliability
 from pipeline.gate import judge
 from pipeline.lineage import Budget, ImageCounts, Recorded
 from pipeline.measured import change, measure, side_by_side
@@ -41,14 +42,16 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     base: bool = True,
     side: int = 28,
     columns: dict[str, Sequence[str]] | None = None,
+    generation: int = 3,
 ) -> Facts:
     """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
     test, model, before = _answers(list(classes), images, wrong, base=base)
     predictions = side_by_side(test, model, before)
-    chosen = gallery.choose(predictions)
+    found = gallery.find(predictions)
+    chosen = gallery.choose(found)
     pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
-    recorded = lineage(3 if base else 1, base=base)
-    past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n / 20}) for n in (1, 2)] if base else []
+    recorded = lineage(generation if base else 1, base=base)
+    past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n % 7 / 40}) for n in range(1, recorded.generation)]
     metrics = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
     if base:
         metrics["change"] = change(predictions, metrics, recorded.generation, past)
@@ -56,15 +59,19 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     return Facts(
         metrics=metrics,
         predictions=predictions,
+        found=found,
+        bins=reliability(
+            (predictions["label"] == predictions["predicted"]).to_numpy(), predictions["confidence"].to_numpy()
+        ),
         pictures=pictures,
         recorded=recorded,
         past=past,
         refused=pd.DataFrame(
-            [("a/<b>.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
+            [("a/<b>\r\u202e.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],
         ),
         leaks=pd.DataFrame(
-            [("1", classes[0], "test", "a.zip!/cat/1.png", "2", "cat/2.png")],
+            [("1", classes[0], "test", "a.zip!/cat/\u202e1.png", "2", "cat/\u202e2.png")],
             columns=["id", "label", "split", "source", "like", "like_source"],
         ),
         params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},

@@ -4,18 +4,47 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import torch
+from drawn import save_drawn, set_params
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from reported import ODD, made
+from stored import Plain, store_images
 
-from pipeline.page import render
+from pipeline import paths
+from pipeline.evaluate import evaluate
+from pipeline.params import read_params
+from pipeline.report import PAGE, render
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; `apt-get install chromium` brings it")
 PHONE, DESKTOP = 390, 1440
+# Names of which the page shows the same.
+ALIKE = [f"{'long ' * 50}{end}" for end in "ab"]
+
+
+def evaluated() -> str:
+    """The page that evaluate itself writes, of a model whose base knows other classes."""
+    with TemporaryDirectory() as project, chdir(project):
+        set_params()
+        save_drawn(paths.MODEL, base="b.dir")
+        save_drawn(paths.BASE, classes=("fox", "cat"))
+        shades = range(0, 255, 5)
+        store_images(
+            test=[Plain(("cat", "dog", "fox")[shade % 3], shade, generation=1 + shade % 2) for shade in shades]
+        )
+        evaluate(read_params())
+        torch.use_deterministic_algorithms(mode=False)
+        return PAGE.read_text(encoding="utf-8")
+
+
 CASES: dict[str, Callable[[], str]] = {
+    "evaluated": evaluated,
+    "alike": lambda: render(made(classes=ALIKE, images=40, wrong=0.7)),
     "two": lambda: render(made(classes=["cat", "dog"], images=200, columns={"camera": ["left", "right"]})),
     "many": lambda: render(made(classes=[f"class {k:03}" for k in range(200)], images=4000, side=8)),
     "odd": lambda: render(made(classes=ODD, images=400, columns={"<b>": ODD})),
@@ -102,6 +131,36 @@ def test_cell_shows_its_images(visit: Open) -> None:
     cell.press("Enter")
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_page_that_evaluate_wrote(visit: Open) -> None:
+    """Has a picture for each image that is right or wrong, and the base's answer beside the model's."""
+    page = visit("evaluated")
+    count = 0
+    for cell in page.locator("[data-cell]").all():
+        cell.click()
+        figures = page.get_by_role("dialog").locator("figure")
+        assert figures.count() == int(cell.get_attribute("data-count") or 0)
+        expect(figures.first).to_contain_text(re.compile(r"base\s*(fox|cat)\s*\d+\.\d%"))
+        count += figures.count()
+        page.keyboard.press("Escape")
+    assert count == len(range(0, 255, 5))
+
+
+def test_right_and_wrong_go_by_the_class_not_by_its_name(visit: Open) -> None:
+    """Where names are so long that they look the same, an answer of the base that is wrong is marked so."""
+    page = visit("alike")
+    cells = page.locator("[data-cell]").all()
+    marks = {"good": 0, "bad": 0}
+    for cell in cells:
+        cell.click()
+        for mark in marks:
+            marks[mark] += page.locator(f"#cell-images figcaption div:nth-child(3).{mark}").count()
+        page.keyboard.press("Escape")
+    predictions = made(classes=ALIKE, images=40, wrong=0.7).predictions
+    right = int((predictions["base_predicted"] == predictions["label"]).sum())
+    assert marks == {"good": right, "bad": len(predictions) - right}
+    assert marks["bad"] > 0
 
 
 def test_sort(visit: Open) -> None:

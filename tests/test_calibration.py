@@ -4,8 +4,10 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from pipeline.calibration import BINS, calibration_error, reliability
 
@@ -65,3 +67,16 @@ def test_bins_hold_all(given_answers: Answers) -> None:
     assert (filled["confidence"] >= filled.index / BINS - 1e-9).all()
     assert (filled["confidence"] <= (filled.index + 1) / BINS + 1e-9).all()
     assert bins[bins["count"] == 0][["confidence", "accuracy"]].isna().all(axis=None)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, BINS - 1), st.floats(0.05, 0.95)), min_size=1, max_size=60))
+@settings(max_examples=50)
+def test_same_as_torchmetrics(drawn: list[tuple[bool, int, float]]) -> None:
+    """Of confidences that lie on no edge of a bin, which are in another one there."""
+    right = np.array([one for one, _, _ in drawn])
+    confidence = np.array([(place + share) / BINS for _, place, share in drawn])
+    # The first of so many classes is the likeliest, however unsure a model is; and right or not.
+    shares = torch.tensor((1 - confidence) / 999).repeat(1000, 1).T
+    shares[:, 0] = torch.tensor(confidence)
+    found = multiclass_calibration_error(shares, torch.tensor(~right).long(), num_classes=1000, n_bins=BINS, norm="l1")
+    assert calibration_error(right, confidence) == pytest.approx(float(found), abs=1e-5)

@@ -113,7 +113,7 @@ def test_figures_of_the_model(model: Path) -> None:
     text = card(facts(), "model.onnx")
     rows = cells(text)
     assert ["figure", "on 1,200 test images"] in rows
-    assert ["accuracy", "0.750"] in rows
+    assert ["Accuracy", "0.750"] in rows
     assert ["95 % interval of the accuracy", "0.700 to 0.800"] in rows
     assert [row for row in rows if len(row) == 4] == [
         ["class", "recall", "precision", "images"],
@@ -148,7 +148,7 @@ def test_report_in_a_merge(model: Path) -> None:
     """A report that a merge left its marks in is an error, not no report."""
     record(METRICS)
     paths.METRICS.write_text("<<<<<<< HEAD\n{}")
-    with pytest.raises(RecordError, match="not JSON"):
+    with pytest.raises(RecordError, match="no JSON of what was measured; run `git checkout"):
         facts()
     assert model.exists()
 

@@ -207,3 +207,22 @@ def test_byte_order_is_little_endian(model: Path) -> None:
     """Checkpoints of all machines that this runs on have the same bytes."""
     assert struct.pack("=I", 1) == struct.pack("<I", 1)
     assert b"little" in (model / CHECKPOINT).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        None,
+        {},
+        [],
+        {"network.a": torch.ones(1)},
+        build(Spec(model="small", size=8, mode="rgb", classes=("a",))).state_dict(),
+    ],
+    ids=["none", "empty", "a list", "others", "another network's"],
+)
+def test_weights_of_another_network(model: Path, weights: Any) -> None:
+    """Are an error in one line, that names the file and says what to do."""
+    content = {key: value for key, value in {**CONTENT, "state_dict": weights}.items() if value is not None}
+    torch.save(content, model / CHECKPOINT)
+    with pytest.raises(CheckpointError, match="does not hold the weights of the network that it names; run `dvc"):
+        read_network(model)

@@ -1,6 +1,7 @@
 """What a pull request with new images sets off: the script is run for real, on a clone of a bare repository."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,9 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
     assert f"train: warm start from {before[:8]}" in comment
     assert "| Path" in comment
     assert "| data/report/metrics.json | accuracy " in comment
+    # Figures of each class and slice may be more than a comment can hold.
+    assert not re.search(r"\| *(classes|slices)\.", comment)
+    assert re.search(r"\| *classes\.", runner.dvc("metrics", "diff", "--md", "origin/main").out)
     assert runner.git("status", "--porcelain") == ""
 
     colleague = clone(team, "colleague", "more")
@@ -74,6 +78,12 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
     assert json.loads(colleague.read("data/report/lineage.json"))["generation"] == 2
     colleague.dvc("pull")
     assert "up to date" in colleague.dvc("status").out
+
+    behind = clone(team, "behind", "more")
+    behind.git("reset", "--quiet", "--hard", "HEAD^")
+    _, comment = retrain(behind, ok=False)
+    assert comment.startswith("### Trained, but not pushed\n")
+    assert "error: failed to push" in comment
 
     again = clone(team, "again", "more")
     _, comment = retrain(again)

@@ -27,7 +27,7 @@ ABOVE = (
 )
 MODULES = sorted({path.stem for path in (ROOT / "pipeline").glob("*.py")} - {"__init__"} | {*ABOVE})
 # The folders that modules read beside themselves.
-READS = {"page": "pipeline/templates"}
+READS = {"report": "pipeline/templates"}
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from conftest import ROOT
 from stored import Plain, store_images
 from terminal import Terminal
 
-from pipeline import paths, store
+from pipeline import index, paths, store
 from pipeline.base import FIRST, NONE
 from pipeline.checkpoint import CHECKPOINT, SPEC
 from pipeline.dataset import read_manifest
@@ -141,7 +142,8 @@ def test_shape_of_the_report() -> None:
     """What programs read: the names in metrics.json and their order, with a base and without."""
     store_images(test=TEST)
     evaluate(params())
-    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices", "accepted", "verdict"]
+    judged = ["accepted", "verdict", "model"]
+    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices", *judged]
     put_base()
     evaluate(params())
     assert list(report()["base"]) == list(FIGURES)
@@ -219,6 +221,29 @@ def test_predictions_have_a_line_for_each_image() -> None:
     assert shares == [pytest.approx(0.5), pytest.approx(0.25), pytest.approx(0.75), 0]
     loss = mean_loss(*(float(line["probability"]) for line in predictions()))
     assert report()["loss"] == pytest.approx(loss)
+
+
+def test_index_and_history_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both take long where there is much of them."""
+    store_images(test=TEST)
+    put_base()
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "--message", "x"], check=True)
+    read: list[str] = []
+    run, read_table = subprocess.run, index.read_table
+
+    def counted_run(command: list[str], **more: Any) -> Any:
+        read.extend(one for one in command if one == "log")
+        return run(command, **more)
+
+    def counted_table(path: Path, *arguments: Any) -> Any:
+        read.append(path.name)
+        return read_table(path, *arguments)
+
+    monkeypatch.setattr(subprocess, "run", counted_run)
+    monkeypatch.setattr(index, "read_table", counted_table)
+    evaluate(params())
+    assert sorted(read) == [index.INDEX.name, "log"]
 
 
 def test_lineage_is_told_to_git() -> None:

@@ -21,6 +21,7 @@ from stored import Plain, store_images
 from pipeline import cli, export, paths, store
 from pipeline.checkpoint import read_network
 from pipeline.lineage import read_lineage
+from pipeline.params import read_params
 
 Capture = pytest.CaptureFixture[str]
 TIMM = ROOT / ".venv" / "timm"
@@ -87,6 +88,23 @@ def test_file_says_all_about_itself(here: Path) -> None:
     data = FILE.read_bytes()
     for place in (ROOT, here, Path(sys.prefix)):
         assert str(place).encode() not in data
+
+
+def test_version_of_what_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m pipeline` works in a checkout, too."""
+    monkeypatch.setattr(export, "PACKAGE", "no such package")
+    network, spec = read_network(paths.MODEL)
+    assert export.facts_of(paths.MODEL, spec, network, read_params())["treering"] == ""
+    assert here.exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "difference"),
+    [([0.25, 0.75], [0.2502, 0.7498], 2e-4), ([0.0, -1.0], [1e-3, -1.0], 1e-3), ([5000.0, 1.0], [5001.0, 1.0], 2e-4)],
+)
+def test_how_answers_are_compared(wanted: list[float], given: list[float], difference: float) -> None:
+    """Probabilities, and logits up to 1, by how far they are apart; larger logits by what share of them that is."""
+    assert export._difference(np.array(given), np.array(wanted)) == pytest.approx(difference)
 
 
 def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> None:

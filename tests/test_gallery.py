@@ -52,7 +52,7 @@ def test_cells(predictions: pd.DataFrame) -> None:
 def test_choice(images: int, classes: int, wrong: float) -> None:
     """No image twice, the worst mistakes first, and every cell before any has a second one but for those."""
     predictions = drawn([f"{k}" for k in range(classes)], images, wrong)
-    chosen = gallery.choose(predictions)
+    chosen = gallery.choose(gallery.find(predictions))
     assert len(chosen) == len(set(chosen)) <= gallery.MOST
     worst = gallery.mistakes(predictions)[: gallery.LISTED]
     assert chosen[: len(worst)] == worst
@@ -64,7 +64,7 @@ def test_choice(images: int, classes: int, wrong: float) -> None:
 def test_bounded() -> None:
     """However many images there are, so many of a cell are chosen, besides the lists, and so many of all."""
     few = drawn(["cat", "dog"], 10_000, 0.1)
-    chosen = gallery.choose(few)
+    chosen = gallery.choose(gallery.find(few))
     cells = Counter(zip(few.loc[chosen, "label"], few.loc[chosen, "predicted"], strict=True))
     assert max(cells.values()) <= gallery.IN_CELL + 2 * gallery.LISTED
-    assert len(gallery.choose(drawn([f"{k}" for k in range(200)], 10_000, 0.2))) == gallery.MOST
+    assert len(gallery.choose(gallery.find(drawn([f"{k}" for k in range(200)], 10_000, 0.2)))) == gallery.MOST

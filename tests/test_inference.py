@@ -19,6 +19,7 @@ from terminal import Terminal
 
 from pipeline import cli, index, paths
 from pipeline.checkpoint import CHECKPOINT
+from pipeline.dataset import locate
 from pipeline.errors import RecordError
 from pipeline.inference import answers
 from pipeline.outside import find
@@ -90,7 +91,7 @@ def test_it_says_what_evaluate_says(ingested: Project, monkeypatch: pytest.Monke
     table = index.read_table(index.INDEX, index.SCHEMA).to_pandas()
     assert len(table) == len(list(Path("data/raw/cat").iterdir()))
     params = read_params()
-    expected = predict(paths.MODEL, table[["id", "label", "md5"]], params)
+    expected = predict(paths.MODEL, locate(table[["id", "label", "md5"]]), params)
     spots = [spot for source in table["source"] for spot in find(paths.RAW / source)]
     told = list(answers(spots, Trained.read(paths.MODEL, params.compute), params, top=EVERY))
     for answer, (_, row) in zip(told, expected.iterrows(), strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from reported import ODD, made
 
-from pipeline.page import render
+from pipeline.report import render
 
 CASES: dict[str, Callable[[], str]] = {
     "two classes": lambda: render(made()),
@@ -20,6 +20,7 @@ CASES: dict[str, Callable[[], str]] = {
     "no test images": lambda: render(made(images=0)),
     "no base": lambda: render(made(base=False)),
     "neither": lambda: render(made(images=0, base=False)),
+    "many generations": lambda: render(made(generation=150)),
     "one image": lambda: render(made(images=1)),
 }
 
@@ -120,10 +121,36 @@ def test_data_agree_with_the_predictions() -> None:
             assert [data["names"][label], data["names"][taken]] == [row["label"], row["predicted"]]
             assert (label, taken) == (actual, predicted)
             assert (sure, base_sure) == pytest.approx((row["confidence"], row["base_confidence"]), abs=1e-4)
-            assert base == row["base_predicted"]
+            assert data["names"][base] == row["base_predicted"]
             assert uri.startswith("data:image/webp;base64,")
         order = [image[3] for image in images]
         assert order == sorted(order, reverse=actual != predicted)
+
+
+def test_what_only_the_base_knows_has_its_name() -> None:
+    """And no number, so that it is the name of no class of the model."""
+    facts = made(images=1)
+    facts.predictions["base_predicted"] = "emu"
+    (image,) = json.loads(Reader(render(facts)).data)["images"]
+    assert image[4] == "emu"
+
+
+def test_no_name_turns_what_is_around_it() -> None:
+    """Nor does it control anything: those of files, slices and classes."""
+    page = render(made(classes=ODD, columns={"\u202ecamera": ODD}))
+    assert not {"\u202e", "\r"} & set(page)
+    text = Reader(page).text
+    assert all(name in text for name in ("<b>[U+000D][U+202E].jpg", "cat/[U+202E]1.png", "[U+202E]camera"))
+
+
+def test_long_history() -> None:
+    """The last hundred generations are told of, and how many came before; all are counted from the first."""
+    text = " ".join(Reader(page := render(made(generation=2000))).text.split())
+    assert page.count("</b> <code>") == 100
+    assert "1,900 earlier generations" in text
+    assert "and 1,900 before them" in text
+    assert "does not tell" not in text
+    assert len(page) < 2 * len(render(made(generation=100)))
 
 
 def test_what_it_says() -> None:

@@ -1,5 +1,6 @@
 """What a model says of images, whatever the batches, the classes and the processes that decode."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from stored import Plain, store_images
 
 from pipeline import paths
 from pipeline.checkpoint import CHECKPOINT, SPEC, read_network
-from pipeline.dataset import load, read_manifest
+from pipeline.dataset import load, locate, read_manifest
 from pipeline.model import Spec, build
 from pipeline.params import Params, read_params
 from pipeline.prediction import predict
+from pipeline.trained import Trained
 
 CLASSES = ("yak", "ape", "NA", "猫")
 IMAGES = [Plain("yak", shade, side) for shade in range(0, 250, 25) for side in (8, 12)]
@@ -45,7 +47,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_rows_are_images_and_columns_classes() -> None:
     """In the order of the manifest and of the model's own classes; each row sums to 1, in double precision."""
-    probabilities = predict(paths.MODEL, read_manifest("test"), params())
+    probabilities = predict(paths.MODEL, locate(read_manifest("test")), params())
     assert list(probabilities.columns) == list(CLASSES)
     assert probabilities.shape == (len(IMAGES), len(CLASSES))
     assert (probabilities.dtypes == np.float64).all()
@@ -58,27 +60,37 @@ def test_it_is_what_the_network_says() -> None:
     images = load(read_manifest("test"), mode=spec.mode, size=spec.size, compute=params().compute).images
     with torch.inference_mode():
         expected = network(torch.from_numpy(np.array(images.pixels[images.rows]))).softmax(1).numpy()
-    np.testing.assert_allclose(predict(paths.MODEL, read_manifest("test"), params()), expected, atol=1e-6)
+    np.testing.assert_allclose(predict(paths.MODEL, locate(read_manifest("test")), params()), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("compute", [{"batch_size": 1}, {"batch_size": 7}, {"decoded": 0}], ids=str)
 def test_how_it_is_computed_does_not_matter(compute: dict[str, int]) -> None:
     """An image's probabilities depend neither on how many are predicted at once nor on where pixels are kept."""
     manifest = read_manifest("test")
-    together, otherwise = (predict(paths.MODEL, manifest, one) for one in (params(), params(**compute)))
+    together, otherwise = (predict(paths.MODEL, locate(manifest), one) for one in (params(), params(**compute)))
     pd.testing.assert_frame_equal(together, otherwise)
+
+
+@pytest.mark.parametrize("said", [None, ":16:8"])
+def test_gpus_are_told_to_be_deterministic(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what cuBLAS wants for that PyTorch would refuse; what somebody has set stays."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", said or "")
+    if said is None:
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    Trained.read(paths.MODEL, params().compute)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == (said or ":4096:8")
 
 
 def test_some_images_in_any_order() -> None:
     """The rows follow whatever manifest is given."""
     manifest = read_manifest("test")
     chosen = manifest.iloc[[5, 2, 11]]
-    expected = predict(paths.MODEL, manifest, params()).iloc[[5, 2, 11]].reset_index(drop=True)
-    pd.testing.assert_frame_equal(predict(paths.MODEL, chosen, params()), expected)
+    expected = predict(paths.MODEL, locate(manifest), params()).iloc[[5, 2, 11]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(predict(paths.MODEL, locate(chosen), params()), expected)
 
 
 def test_no_images() -> None:
     """Without images there are no rows, and all columns."""
-    nothing = predict(paths.MODEL, read_manifest("test").iloc[:0], params())
+    nothing = predict(paths.MODEL, locate(read_manifest("test").iloc[:0]), params())
     assert list(nothing.columns) == list(CLASSES)
     assert len(nothing) == 0

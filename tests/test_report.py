@@ -13,8 +13,9 @@ from stored import Plain, store_images
 from pipeline import paths
 from pipeline.ancestors import known_ancestors
 from pipeline.base import FIRST, NONE
-from pipeline.dataset import read_manifest
+from pipeline.dataset import locate, read_manifest
 from pipeline.lineage import RECORDED, Lineage, Recorded, write_lineage
+from pipeline.measured import Findings
 from pipeline.params import read_params
 from pipeline.quoting import csv_text
 from pipeline.report import PAGE, shown_params, write_report
@@ -40,7 +41,8 @@ def write(*, base: bool = True, images: int = IMAGES) -> str:
     facts = made(images=images, base=base)
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
     past = known_ancestors(facts.recorded.base, paths.BASE)
-    write_report(predictions, facts.metrics, facts.recorded, past, PARAMS)
+    findings = Findings(predictions, facts.metrics, facts.bins, facts.recorded, past)
+    write_report(findings, locate(read_manifest("test")).slots, PARAMS)
     return PAGE.read_text(encoding="utf-8")
 
 
@@ -75,6 +77,7 @@ def test_refused_files_and_leaks() -> None:
     for text in ("a&amp;b.jpg", "broken", "cut short", "<bdi>NA</bdi>", "more.zip!/x.png"):
         assert text in page
     assert page.count(' <span class="note">1 file</span>') == 2
+    assert "c[U+000D]d" in page
 
 
 def test_history_without_git() -> None:

@@ -10,7 +10,7 @@ from reported import noise
 from stored import Plain, store_images
 
 from pipeline import paths, thumbnails
-from pipeline.dataset import read_manifest
+from pipeline.dataset import locate, read_manifest
 from pipeline.errors import ImagesError
 
 
@@ -26,10 +26,10 @@ def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", 0), Plain("dog", 200, 30), Plain("dog", 255)])
     test = read_manifest("test")
-    made = thumbnails.thumbnails(test, [2, 0])
+    made = thumbnails.thumbnails(locate(test).slots, [2, 0])
     assert list(made) == [2, 0]
     bright = [row for row in range(3) if test["label"][row] == "dog"]
-    everything = thumbnails.thumbnails(test, [0, 1, 2])
+    everything = thumbnails.thumbnails(locate(test).slots, [0, 1, 2])
     assert {decoded(everything[row]).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
     assert everything[0] == made[0]
 
@@ -41,7 +41,7 @@ def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (shard,) = paths.IMAGES.glob("*.tar")
     shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
     with pytest.raises(ImagesError, match="is damaged"):
-        thumbnails.thumbnails(read_manifest("test"), [0])
+        thumbnails.thumbnails(locate(read_manifest("test")).slots, [0])
 
 
 def test_small_images_keep_every_pixel() -> None:

@@ -21,7 +21,7 @@ def register(command: Register) -> None:
     """Add these commands."""
     for run, about in (
         (_accept, "let a model be the next base, whatever the gate says"),
-        (_refuse, "never let a model be a base again, whatever the gate says"),
+        (_refuse, "let no training on other images start from a model, whatever the gate says"),
     ):
         sub = command(run, about)
         help_ = "a branch, tag or commit, or the first digits of a model's hash; the model of dvc.lock if none"

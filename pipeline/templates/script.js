@@ -36,7 +36,7 @@ function answer(what, name, confidence, className) {
   return line;
 }
 
-function picture([id, actual, predicted, confidence, basePredicted, baseConfidence, uri]) {
+function picture([id, actual, predicted, confidence, base, baseConfidence, uri]) {
   const image = element("img");
   image.alt = `Test image of ${names[actual]}, taken for ${names[predicted]}`;
   image.title = id;
@@ -44,8 +44,9 @@ function picture([id, actual, predicted, confidence, basePredicted, baseConfiden
   image.src = uri;
   const caption = element("figcaption", "", answer("is", names[actual], null, ""));
   caption.append(answer("model", names[predicted], confidence, actual === predicted ? "good" : "bad"));
-  if (basePredicted !== null) {
-    caption.append(answer("base", basePredicted, baseConfidence, basePredicted === names[actual] ? "good" : "bad"));
+  if (base !== null) {
+    // A class that only the base knows has no number.
+    caption.append(answer("base", names[base] ?? base, baseConfidence, base === actual ? "good" : "bad"));
   }
   return element("figure", "", image, caption);
 }
