@@ -180,7 +180,9 @@ def restore_outputs(stage: str) -> None:
         for path, oid in missing.items():
             if oid.endswith(".dir") and _cached_files(repository(), oid) is None:
                 continue  # Half of it would be worse than nothing.
-            _output(repository(), stage, path).checkout(force=True, allow_missing=True)
+            output = _output(repository(), stage, path)
+            output.use_cache = True  # Metrics are kept by Git, but the run cache has a copy.
+            output.checkout(force=True, allow_missing=True)
     except Exception:
         logger.debug("outputs not put back", exc_info=True)
 

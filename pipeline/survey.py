@@ -32,6 +32,8 @@ class Found(NamedTuple):
     label: str
     """Its class, where there is no refusal."""
     refusal: Refusal | None
+    attributes: str = ""
+    """What a labels.csv beside it says further, see `labels.Line`."""
 
 
 @dataclass
@@ -111,8 +113,9 @@ def _checked(label: str) -> str:
 def _find(top: Path, label: str | None) -> Iterator[Found]:
     labels = Labels.read(top / LABELS) if top.is_dir() else Labels([])
     for spot in find(top):
-        own = label if label is not None else labels.of(spot.inside, spot.place.member)
-        yield Found(spot.place, spot.name, own or "", spot.refusal or _refusal(own))
+        said = labels.find(spot.inside, spot.place.member)
+        own = label if label is not None else said.label
+        yield Found(spot.place, spot.name, own or "", spot.refusal or _refusal(own), said.attributes)
 
 
 def _refusal(label: str | None) -> Refusal | None:

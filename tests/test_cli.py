@@ -203,8 +203,10 @@ def test_labels(here: Path, capsys: Capture) -> None:
     for label in ("", ".", "..", "a/b", "c:", "..\\x", "\0", "a\nb", "__MACOSX", "\udcff"):
         assert cli.main(["add", "photos", "--label", label]) == 1
         assert "cannot be the name of a class" in capsys.readouterr().err
-    (here / "photos/labels.csv").write_text("path,label\n2.png,owl\n")
+    (here / "photos/labels.csv").write_text("path,label,camera\n2.png,owl,left\n")
+    capsys.readouterr()
     assert cli.main(["add", "photos"]) == 0
+    assert "without further columns of labels.csv, which 1 of them have: say those in" in capsys.readouterr().out
     (archive,) = paths.RAW.iterdir()
     assert sorted(name.partition("/")[0] for name in members(archive)) == ["cat", "owl"]
     archive.unlink()

@@ -65,6 +65,10 @@ def _add(args: argparse.Namespace) -> int:
             return 0
         archive = add(found.new, folder)
     print(f"added {len(found.new):,} images as {archive}; {beside}")
+    if left := sum(bool(one.attributes) for one in found.new.values()):
+        print(
+            f"without further columns of labels.csv, which {left:,} of them have: say those in {paths.RAW}/labels.csv"
+        )
     _print_next()
     return 0
 
