@@ -1,5 +1,6 @@
 """What is in data/raw now: what ingest had read already, and new files as far as there is the time to look at them."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
@@ -39,7 +40,9 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     known = {*had.ids.to_pylist(), *had.disputed}
     places = list(sources(files, contents, Labels.read(), had.unusable, {}))
     unread = [source for source in places if source.refusal is None and source.id not in known]
-    workers = params.compute.workers
+    # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
+    cores = os.cpu_count() or 1
+    workers = min(params.compute.workers or cores, max(cores - 1, 1))
     outcomes = list(
         decode((source.place for source in unread), Job(KnownIds(known), params.ingest), workers, seconds=seconds)
     )
