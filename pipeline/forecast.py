@@ -23,7 +23,7 @@ from pipeline.steps import Step, steps_of
 from pipeline.succession import heir
 
 # Seconds for looking at new images, once what looks has started.
-LOOK = 0.3
+LOOK = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
