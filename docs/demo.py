@@ -65,7 +65,7 @@ def main() -> None:
 
         _say("The story, as Git has it:")
         _run(project, "git", "log", "--oneline", "--", "dvc.lock")
-        _run(project, "dvc", "metrics", "show")
+        _run(project, "pipeline", "log")
 
 
 def _say(text: str) -> None:
