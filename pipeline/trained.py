@@ -13,6 +13,7 @@ from pipeline import paths
 from pipeline.checkpoint import CHECKPOINT, read_network
 from pipeline.device import device
 from pipeline.errors import CheckpointError, MissingDataError
+from pipeline.folding import fold
 from pipeline.model import Network, Spec
 from pipeline.params import Compute
 from pipeline.reading import Pixels
@@ -38,7 +39,7 @@ def require(model: Path) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network."""
+    """A trained network, folded."""
 
     network: Network
     spec: Spec
@@ -53,7 +54,8 @@ class Trained:
         """
         network, spec = read_network(model)
         where = device(compute)
-        network.to(where)
+        fold(network)
+        network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
         # Some versions of PyTorch refuse to be deterministic on a GPU without it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True)

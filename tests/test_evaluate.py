@@ -273,7 +273,7 @@ def test_change_of_each_class_is_drawn() -> None:
     store_images(test=TEST)
     evaluate(params())
     empty = "class,recall,base_recall,change\n" + "".join(
-        f"{name},{recall},,\n" for name, recall in (("cat", 2 / 3), ("dog", 1.0), ("emu", 0.0))
+        f"{name},{recall:.16g},,\n" for name, recall in (("cat", 2 / 3), ("dog", 1), ("emu", 0))
     )
     assert CLASSES.read_text() == empty
     put_base()

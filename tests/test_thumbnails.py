@@ -15,10 +15,11 @@ from pipeline.errors import ImagesError
 
 
 def decoded(uri: str) -> Image.Image:
-    """The picture in an address."""
+    """The picture in an address, which says what it is."""
     kind, _, data = uri.partition(",")
-    assert kind == "data:image/webp;base64"
-    return Image.open(BytesIO(base64.b64decode(data, validate=True)))
+    image = Image.open(BytesIO(base64.b64decode(data, validate=True)))
+    assert kind == f"data:{image.get_format_mimetype()};base64"
+    return image
 
 
 def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
