@@ -122,7 +122,7 @@ def test_data_agree_with_the_predictions() -> None:
             assert (label, taken) == (actual, predicted)
             assert (sure, base_sure) == pytest.approx((row["confidence"], row["base_confidence"]), abs=1e-4)
             assert data["names"][base] == row["base_predicted"]
-            assert uri.startswith("data:image/webp;base64,")
+            assert uri.startswith(("data:image/png;base64,", "data:image/webp;base64,"))
         order = [image[3] for image in images]
         assert order == sorted(order, reverse=actual != predicted)
 
