@@ -1,7 +1,7 @@
 """Stored images as small pictures inside a page."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
@@ -21,6 +21,8 @@ EFFORT = 2
 LOSSLESS = 40
 # All pictures of a page together, in characters.
 LIMIT = 3_000_000
+# Images that are in memory at a time, as they are stored.
+AT_ONCE = 32
 
 
 def thumbnails(slots: Sequence[Slot], rows: Sequence[int]) -> dict[int, str]:
@@ -29,9 +31,14 @@ def thumbnails(slots: Sequence[Slot], rows: Sequence[int]) -> dict[int, str]:
     Raises:
         ImagesError: an image was damaged.
     """
+    return bounded(rows, _pictures([slots[row] for row in rows]))
+
+
+def _pictures(slots: Sequence[Slot]) -> Iterator[str]:
     with ShardReader(paths.IMAGES) as reader, ThreadPoolExecutor() as pool:
-        pictures = [_begin(open_image(reader, slots[row]), pool) for row in rows]
-        return bounded(rows, (picture() for picture in pictures))
+        for start in range(0, len(slots), AT_ONCE):
+            begun = [_begin(open_image(reader, slot), pool) for slot in slots[start : start + AT_ONCE]]
+            yield from (picture() for picture in begun)
 
 
 def _begin(image: Image.Image, pool: Executor) -> Callable[[], str]:

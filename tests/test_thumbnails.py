@@ -12,6 +12,8 @@ from stored import Plain, store_images
 from pipeline import paths, thumbnails
 from pipeline.dataset import locate, read_manifest
 from pipeline.errors import ImagesError
+from pipeline.reading import Slot, open_image
+from pipeline.shards import ShardReader
 
 
 def decoded(uri: str) -> Image.Image:
@@ -33,6 +35,26 @@ def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = thumbnails.thumbnails(locate(test).slots, [0, 1, 2])
     assert {decoded(everything[row]).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
     assert everything[0] == made[0]
+
+
+def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few at a time, so that memory stays bounded, and none after the page is full."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", shade, 50) for shade in range(9)])
+    slots, read = locate(read_manifest("test")).slots, list[Slot]()
+
+    def noted(reader: ShardReader, slot: Slot) -> Image.Image:
+        read.append(slot)
+        return open_image(reader, slot)
+
+    monkeypatch.setattr(thumbnails, "open_image", noted)
+    everything = thumbnails.thumbnails(slots, range(9))
+    assert (list(everything), read) == (list(range(9)), slots)
+    read.clear()
+    monkeypatch.setattr(thumbnails, "AT_ONCE", 2)
+    monkeypatch.setattr(thumbnails, "LIMIT", sum(len(everything[row]) for row in range(3)))
+    assert thumbnails.thumbnails(slots, range(9)) == {row: everything[row] for row in range(3)}
+    assert read == slots[:4]
 
 
 def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
