@@ -35,7 +35,7 @@ def rate(folder: Path, scale: Scale) -> Rows:
             small.save(BytesIO(), "JPEG", quality=95)
         loops.append(len(paths[:1000]) / (time.perf_counter() - started))
         run(project, "rm", "-rf", "data/images")
-        stages.append(count / timed(project, "python", "-m", "pipeline.ingest"))
+        stages.append(count / timed(project, "python", "-m", "pipeline", "run", "ingest"))
     cores = os.cpu_count() or 1
     ratios = [stage / loop / cores for stage, loop in zip(stages, loops, strict=True)]
     yield Row(
@@ -52,7 +52,7 @@ def memory(folder: Path, scale: Scale) -> Rows:
         project = new_project(folder / f"{len(peaks)}")
         archives(project / "data/raw", count, scale.count(10_000))
         run(project, "dvc", "add", "--quiet", "data/raw")
-        peaks.append(peak_memory(project, "python", "-m", "pipeline.ingest"))
+        peaks.append(peak_memory(project, "python", "-m", "pipeline", "run", "ingest"))
     ratio = peaks[1] / peaks[0]
     yield Row(
         "peak memory of ingest at 60,000 images against 10,000", f"{ratio:.2f} × ({peaks[1]} MiB, {peaks[0]} MiB)"
@@ -100,17 +100,17 @@ def in_archives(folder: Path, scale: Scale, full: int = 60_000) -> Rows:
 
 
 def idle(folder: Path, scale: Scale) -> Rows:
-    """`python -m pipeline.ingest` with nothing to do, beyond what Python and dvc take to look at the same project."""
+    """`pipeline run ingest` with nothing to do, beyond what Python and dvc take to look at the same project."""
     project = new_project(folder / "project")
     loose(project / "data/raw", 20)
     run(project, "dvc", "add", "--quiet", "data/raw")
-    run(project, "python", "-m", "pipeline.ingest")
+    run(project, "python", "-m", "pipeline", "run", "ingest")
     for name, dvc in (
         ("opening DVC's repository", "import dvc.repo; dvc.repo.Repo()"),
         ("`import dvc.repo` alone", "import dvc.repo"),
     ):
         beyond = [
-            timed(project, "python", "-m", "pipeline.ingest") - timed(project, "python", "-c", dvc)
+            timed(project, "python", "-m", "pipeline", "run", "ingest") - timed(project, "python", "-c", dvc)
             for _ in range(scale.rounds(9))
         ]
         yield Row(f"`ingest` with nothing to do, beyond {name}", spread(beyond, "s"))

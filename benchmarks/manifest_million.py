@@ -93,7 +93,7 @@ def main() -> None:
         shutil.copy(ROOT / "params.yaml", folder)
         start = time.perf_counter()
         stage = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.manifest"],
+            [sys.executable, "-m", "pipeline", "run", "manifest"],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=sys.stderr,

@@ -1,10 +1,6 @@
 """Treering: an image-training pipeline that grows with its data."""
 
 import os
-import time
-
-STARTED = time.monotonic()
-"""When this process began to load the pipeline: what it loads first takes seconds, too."""
 
 # PyTorch gives memory back and asks for it again with each batch; in small pages that takes a quarter of the time on
 # CPUs. It reads this once, when it first needs memory.

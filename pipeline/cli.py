@@ -5,14 +5,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import acceptance, history, images, models, status, team, watch
+from pipeline.commands import acceptance, history, images, models, run, status, team, watch
 from pipeline.console import complain, set_up_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; returns the exit status."""
     args = _parser().parse_args(arguments)
-    set_up_logging("pipeline", verbose=args.verbose)
+    name = getattr(args, "stage", "pipeline")  # A stage speaks in its own name.
+    set_up_logging(name, verbose=args.verbose)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
         return 1
     except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
-        complain("pipeline", error, f"pipeline {args.command} -v")
+        complain(name, error, f"pipeline {' '.join(filter(None, [args.command, getattr(args, 'stage', '')]))} -v")
         return 1
 
 
@@ -42,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, status, watch, team, history, acceptance, models):
+    for theme in (images, status, watch, team, history, acceptance, models, run):
         theme.register(command)
     return parser

@@ -1,6 +1,6 @@
 """Stage 4: data/manifest/test.csv, data/model and data/base → data/report. Measures the model, and the base beside it.
 
-Run by `dvc repro`, or alone as `python -m pipeline.evaluate`.
+Run by `dvc repro`, or alone as `pipeline run evaluate`.
 """
 
 import json
@@ -23,8 +23,8 @@ from pipeline.prediction import predict
 from pipeline.publish import write_text
 from pipeline.quoting import csv_text
 from pipeline.report import write_report
+from pipeline.result import Result
 from pipeline.slices import read_slices
-from pipeline.stage import Done, main
 
 CONFUSION = paths.REPORT / "confusion.csv"
 RELIABILITY = paths.REPORT / "reliability.csv"
@@ -34,7 +34,7 @@ ANSWER = ["predicted", "confidence", "probability"]
 COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 
 
-def evaluate(params: Params) -> Done:
+def evaluate(params: Params) -> Result:
     """Measure data/model, and data/base where it holds a model, on the test split; returns what there is to say."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
@@ -56,7 +56,7 @@ def evaluate(params: Params) -> Done:
     findings = Findings(predictions, metrics, bins, Recorded.model_validate(facts), past)
     _write(findings)
     write_report(findings, found.slots, params)
-    return Done(_sentence(metrics), len(test) * (1 if base is None else 2))
+    return Result(_sentence(metrics), len(test) * (1 if base is None else 2))
 
 
 def _others(lineage: Lineage) -> tuple[str, ...]:
@@ -96,7 +96,3 @@ def _sentence(metrics: dict[str, Any]) -> str:
     measured = f"accuracy {metrics['accuracy']:.1%}{change} on {metrics['support']:,} test images"
     refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
     return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"
-
-
-if __name__ == "__main__":
-    main("evaluate", evaluate)

@@ -1,6 +1,6 @@
 """Stage 1: data/raw → data/images. Decodes what is new, refuses what is unusable, and keeps the rest in shards.
 
-Run by `dvc repro`, or alone as `python -m pipeline.ingest`. Cost grows with what is new: DVC has hashed the files
+Run by `dvc repro`, or alone as `pipeline run ingest`. Cost grows with what is new: DVC has hashed the files
 already, and what was decoded before is known by that hash.
 """
 
@@ -20,25 +20,23 @@ from pipeline.compaction import compact, undamaged
 from pipeline.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.facts import FACTS
-from pipeline.followed import check_followed, note
 from pipeline.images import Refusal
 from pipeline.journal import Journal
 from pipeline.labels import LABELS, Labels
 from pipeline.params import Ingest, Params
 from pipeline.raw import RawFile, changed_files, linked_folders, raw_files
 from pipeline.recipe import recipe_of
-from pipeline.record import read_raw_hash, read_record
+from pipeline.record import read_record
+from pipeline.result import Result
 from pipeline.shards import last_shard
 from pipeline.sources import Source, list_new_archives, sources
-from pipeline.stage import Done, main
 
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
-def ingest(params: Params) -> Done:
+def ingest(params: Params) -> Result:
     """Bring data/images up to date with data/raw; returns what it found and decoded."""
-    check_followed(read_raw_hash())
     files, labels, recipe = raw_files(), Labels.read(), recipe_of(params.ingest)
     old_ids, before = _before(recipe, params)
     contents = list_new_archives(files, before.contents)
@@ -59,8 +57,7 @@ def ingest(params: Params) -> Done:
     after = Collection(compact(table, limit=limit), contents, refused)
     after.publish(recipe)
     journal.discard()
-    note(read_raw_hash())
-    return Done(_sentence(old_ids, after, decoded, labels), decoded)
+    return Result(_sentence(old_ids, after, decoded, labels), decoded)
 
 
 def _decode_new(
@@ -221,7 +218,3 @@ def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
         raise ImagesError(
             paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"
         )
-
-
-if __name__ == "__main__":
-    main("ingest", ingest)

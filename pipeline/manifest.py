@@ -1,6 +1,6 @@
 """Stage 2: data/images → data/manifest and data/base. Draws the splits, and decides what training starts from.
 
-Run by `dvc repro`, or alone as `python -m pipeline.manifest`.
+Run by `dvc repro`, or alone as `pipeline run manifest`.
 """
 
 import shutil
@@ -22,17 +22,17 @@ from pipeline.neighbours import Rows
 from pipeline.params import Params
 from pipeline.publish import put
 from pipeline.quoting import csv_text
+from pipeline.result import Result
 from pipeline.seen import NOTHING, Seen, positions, read_seen
 from pipeline.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits import NAMES, splits_of
-from pipeline.stage import Done, main
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in NAMES}
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
 
 
-def manifest(params: Params) -> Done:
+def manifest(params: Params) -> Result:
     """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
     images = index.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
@@ -74,7 +74,7 @@ def manifest(params: Params) -> Done:
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
-    return Done(sentence, len(images))
+    return Result(sentence, len(images))
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:
@@ -111,7 +111,3 @@ def _news(before: Seen | None, train: "pd.Series[str]") -> str:
     new = len(new_classes(before, train)) if before else 0
     told = f", {new:,} new {'class' if new == 1 else 'classes'}" if new else ""
     return f"{counts.new:,} new to training, {counts.removed:,} removed, {counts.relabelled:,} relabelled{told}"
-
-
-if __name__ == "__main__":
-    main("manifest", manifest)

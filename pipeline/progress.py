@@ -39,7 +39,7 @@ def deps_of_training() -> list[str]:
 def _hash(path: Path) -> str | None:
     if path.is_file():
         return hashlib.md5(path.read_bytes()).hexdigest()
-    return store.directory_hash(path)
+    return store.directory_hash(path, without_ignored=True)
 
 
 def unfinished_step(inputs: str) -> int | None:

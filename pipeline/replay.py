@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,10 +15,12 @@ from pipeline.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
 from pipeline.history import Training, generations, trainings
 from pipeline.past import MEND
-from pipeline.record import StageRecord
+from pipeline.record import StageRecord, read_yaml
 
 MODEL, ENVIRONMENT = paths.MODEL.as_posix(), paths.ENVIRONMENT.as_posix()
 BEFORE = "it was recorded before there was such a file"
+# What a command needs a shell for.
+SHELL = set("|&;<>()$`*?~#\n")
 Facts = Mapping[str, Any]
 
 
@@ -112,10 +115,26 @@ def _train(folder: Path, then: Facts | str, name: str, stdout: int | None) -> No
     if not found or not Path(found).resolve().is_relative_to(folder):
         what = f"Python takes the package `pipeline` from {found or 'nowhere'}, not from the commit"
         raise TrainingError(name, what, "look at PYTHONPATH and at sitecustomize.py")
-    status = programs.run([sys.executable, "-m", "pipeline.train"], cwd=folder, env=env, stdout=stdout)
+    status = programs.run(recorded_command(folder / paths.PIPELINE), cwd=folder, env=env, stdout=stdout)
     if status or not (folder / paths.MODEL).is_dir():
         what = f"training ended with status {status}"
         raise TrainingError(name, what, "see above; the versions in requirements.txt of its commit may be needed")
+
+
+def recorded_command(pipeline: Path) -> list[str]:
+    """How the file `pipeline`, a version of dvc.yaml, says that training is run; by this Python, as `python` is there.
+
+    Raises:
+        RecordError: it cannot be read, or says nothing of it.
+    """
+    try:
+        command = str(read_yaml(pipeline)["stages"]["train"]["cmd"])
+    except (LookupError, TypeError, OSError):
+        raise RecordError(pipeline, "does not say how to train", "see the stage `train` in it") from None
+    if set(command) & SHELL:
+        return ["/bin/sh", "-c", command]
+    program, *arguments = shlex.split(command)
+    return [sys.executable if program == "python" else program, *arguments]
 
 
 def _recorded_environment(train: StageRecord, name: str) -> Facts | str:

@@ -19,6 +19,7 @@ from pipeline.errors import MissingDataError
 from pipeline.record import read_record
 
 if TYPE_CHECKING:
+    from dvc.ignore import DvcIgnoreFilter
     from dvc.output import Output
     from dvc.repo import Repo
     from dvc_data.hashfile.db import HashFileDB
@@ -187,12 +188,20 @@ def restore_outputs(stage: str) -> None:
         logger.debug("outputs not put back", exc_info=True)
 
 
-def directory_hash(path: Path) -> str | None:
-    """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte."""
+def directory_hash(path: Path, *, without_ignored: bool = False) -> str | None:
+    """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte.
+
+    `without_ignored` leaves out what .dvcignore names, as DVC does with a stage's dependencies: __pycache__, say.
+    """
     from dvc_data.hashfile.db import HashFileDB
     from dvc_objects.fs.local import localfs
 
-    return _directory_hash(path, HashFileDB(localfs, str(paths.PROGRESS)))
+    ignored = None
+    if without_ignored:
+        from dvc.ignore import DvcIgnoreFilter  # Loads half of DVC.
+
+        ignored = DvcIgnoreFilter(localfs, str(Path.cwd()))
+    return _directory_hash(path, HashFileDB(localfs, str(paths.PROGRESS)), ignored)
 
 
 def known_directory_hash(path: Path) -> str | None:
@@ -226,13 +235,13 @@ def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:
     return str(tree.oid), {entry["relpath"]: entry["md5"] for entry in tree.as_list()}
 
 
-def _directory_hash(path: Path, odb: HashFileDB) -> str | None:
+def _directory_hash(path: Path, odb: HashFileDB, ignored: DvcIgnoreFilter | None = None) -> str | None:
     from dvc_data.hashfile.build import build
     from dvc_objects.fs.local import localfs
 
     if not path.is_dir():
         return None
-    _, _, obj = build(odb, str(path.resolve()), localfs, "md5", dry_run=True)
+    _, _, obj = build(odb, str(path.resolve()), localfs, "md5", ignore=ignored, dry_run=True)
     assert obj.hash_info is not None
     return str(obj.hash_info.value)
 

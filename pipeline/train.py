@@ -1,6 +1,6 @@
 """Stage 3: data/manifest/{train,val}.csv and data/base → data/model and data/curves. Trains one generation.
 
-Run by `dvc repro`, or alone as `python -m pipeline.train`. The same manifests, base and params give the same bytes.
+Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base and params give the same bytes.
 """
 
 import logging
@@ -31,8 +31,8 @@ from pipeline.params import Params, Train
 from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.publish import put_directory
 from pipeline.recording import RecordCurves
+from pipeline.result import Result
 from pipeline.seen import write_seen
-from pipeline.stage import Done, main
 from pipeline.warm import warm_start
 
 
@@ -48,7 +48,7 @@ class Run(NamedTuple):
     """The step at which it began, or went on, counted over all generations."""
 
 
-def train(params: Params) -> Done | None:
+def train(params: Params) -> Result | None:
     """Train the next generation into data/model; returns what it came to, None where another process says it."""
     if base.restore():
         say(f"{paths.BASE} was not what dvc.lock records, and is again")
@@ -71,7 +71,7 @@ def train(params: Params) -> Done | None:
 
 def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
-) -> Done | None:
+) -> Result | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
     trainer, best, curves, begun = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
@@ -93,7 +93,7 @@ def fit(
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
     said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
-    return Done(said, trainer.global_step - begun)
+    return Result(said, trainer.global_step - begun)
 
 
 def _fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> Run:
@@ -202,7 +202,3 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It deprecates its own way of calling torch, and knows of no loader but torch's.
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-
-
-if __name__ == "__main__":
-    main("train", train)

@@ -40,7 +40,7 @@ def run(*arguments: str, folder: Path = ROOT) -> Said:
 
 def said(error: Exception, capsys: Capture) -> str:
     """What `complain` says of `error`, which is one line on the right stream."""
-    complain("train", error, "python -m pipeline.train -v")
+    complain("train", error, "pipeline run train -v")
     out, err = capsys.readouterr()
     assert out == ""
     assert err.endswith("\n")
@@ -57,11 +57,11 @@ def test_an_error_that_can_be_mended(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("error", "what"),
     [
-        (ValueError("not so"), "ValueError (`python -m pipeline.train -v` shows where): not so"),
-        (KeyError("cat"), "KeyError (`python -m pipeline.train -v` shows where): 'cat'"),
-        (RuntimeError(), "RuntimeError (`python -m pipeline.train -v` shows where): RuntimeError"),
-        (OSError(28, "Disk\nfull"), "OSError (`python -m pipeline.train -v` shows where): [Errno 28] Disk full"),
-        (ExceptionGroup("two", [ValueError("a"), ValueError("b")]), "ExceptionGroup (`python -m pipeline.train -v` "),
+        (ValueError("not so"), "ValueError (`pipeline run train -v` shows where): not so"),
+        (KeyError("cat"), "KeyError (`pipeline run train -v` shows where): 'cat'"),
+        (RuntimeError(), "RuntimeError (`pipeline run train -v` shows where): RuntimeError"),
+        (OSError(28, "Disk\nfull"), "OSError (`pipeline run train -v` shows where): [Errno 28] Disk full"),
+        (ExceptionGroup("two", [ValueError("a"), ValueError("b")]), "ExceptionGroup (`pipeline run train -v` "),
     ],
 )
 def test_an_error_of_ours(capsys: Capture, error: Exception, what: str) -> None:
@@ -144,7 +144,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-INGEST = ["-m", "pipeline.ingest"]
+INGEST = ["-m", "pipeline", "run", "ingest"]
 INGESTED = "ingest: 6 images, 6 new, 0 removed, 0 refused; 6 decoded"
 
 

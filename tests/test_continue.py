@@ -250,9 +250,7 @@ def test_kills(once: Files) -> None:
     params(save_every=1e-9)
     chance, kills = random.Random(0), 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    script = (
-        "import lightning; print(flush=True); import runpy; runpy.run_module('pipeline.train', run_name='__main__')"
-    )
+    script = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"
     while not paths.MODEL.exists():
         with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None

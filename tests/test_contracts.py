@@ -93,13 +93,11 @@ def params_of(stage: str) -> list[str]:
 
 
 def test_stages() -> None:
-    """Each verb is a stage, a module that can be run, and nothing else is a stage."""
+    """Each verb is a stage that the runner runs, and nothing else is a stage."""
     assert tuple(STAGES) == VERBS
     assert {name: stage["cmd"] for name, stage in STAGES.items()} == {
-        name: f"python -m pipeline.{name}" for name in VERBS
+        name: f"python -m pipeline run {name}" for name in VERBS
     }
-    runnable = {module for module in MODULES if "__main__" in ast.unparse(tree(module))}
-    assert runnable - {"stage", *ABOVE} == set(VERBS)
 
 
 @pytest.mark.parametrize("stage", VERBS)

@@ -94,7 +94,7 @@ def start(devices: int, **train: object) -> subprocess.Popen[str]:
     content["compute"].update({"devices": devices})
     yaml.dump(content, paths.PARAMS)
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.train"],
+        [sys.executable, "-m", "pipeline", "run", "train"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

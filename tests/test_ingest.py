@@ -52,13 +52,13 @@ def labels(project: Project) -> dict[str, str]:
 def ingest(project: Project) -> str:
     """Hash data/raw as `dvc repro` would, and run ingest; returns what it said."""
     project.dvc("add", "--quiet", "data/raw")
-    return project.run("python", "-m", "pipeline.ingest").out
+    return project.run("python", "-m", "pipeline", "run", "ingest").out
 
 
 def manifests(project: Project) -> dict[str, str]:
     """The manifests' text, after ingest and manifest have run."""
     ingest(project)
-    project.run("python", "-m", "pipeline.manifest")
+    project.run("python", "-m", "pipeline", "run", "manifest")
     return {split: project.read(f"data/manifest/{split}.csv") for split in ("train", "val", "test")}
 
 
@@ -111,7 +111,7 @@ def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:
     for number in range(2):
         (raw / "digit 0" / f"{number}.png").write_text(f"no image {number}")
     project.dvc("add", "--quiet", "data/raw")
-    out = project.run("python", "-m", "pipeline.ingest", ok=False).out
+    out = project.run("python", "-m", "pipeline", "run", "ingest", ok=False).out
     assert "2 of 10 images are refused" in out
     assert "ingest.max_refused" in out
     assert not (project.root / "data/images").exists()
@@ -127,7 +127,7 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
     )
     out = ingest(project)
     assert "1 lines of labels.csv match nothing, 'no such.png' among them" in out
-    project.run("python", "-m", "pipeline.manifest")
+    project.run("python", "-m", "pipeline", "run", "manifest")
     found = set(labels(project).values())
     assert {"one", "loose"} <= found
     assert "digit 1" not in found
@@ -166,7 +166,7 @@ def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes
     before = project.snapshot("data/images")
     (raw / "labels.csv").write_bytes(text)
     project.dvc("add", "--quiet", "data/raw")
-    out = project.run("python", "-m", "pipeline.ingest", ok=False).out
+    out = project.run("python", "-m", "pipeline", "run", "ingest", ok=False).out
     assert out.startswith("ingest: error: data/raw/labels.csv: ")
     assert len(out.splitlines()) == 1
     assert project.snapshot("data/images") == before
@@ -221,7 +221,10 @@ def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path
     for _ in range(100):
         started = time.monotonic()
         process = subprocess.Popen(
-            ["python", "-m", "pipeline.ingest"], cwd=project.root, start_new_session=True, stdout=subprocess.DEVNULL
+            ["python", "-m", "pipeline", "run", "ingest"],
+            cwd=project.root,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
         )
         try:
             process.wait(chance.uniform(0.3, longest))
@@ -243,7 +246,10 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     project.dvc("add", "--quiet", "data/raw")
     journal = project.root / "data/.progress/ingest"
     process = subprocess.Popen(
-        ["python", "-m", "pipeline.ingest"], cwd=project.root, start_new_session=True, stdout=subprocess.DEVNULL
+        ["python", "-m", "pipeline", "run", "ingest"],
+        cwd=project.root,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
     )
     while process.poll() is None and sum(len(path.read_bytes()) for path in journal.rglob("journal.jsonl")) < 100_000:
         time.sleep(0.01)
@@ -251,7 +257,7 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     process.wait()
     done = sum(path.read_text().count("}") for path in journal.rglob("journal.jsonl"))
     assert 0 < done < 3000
-    out = project.run("python", "-m", "pipeline.ingest").out
+    out = project.run("python", "-m", "pipeline", "run", "ingest").out
     decoded = int(out.rsplit("; ", 1)[1].split()[0].replace(",", ""))
     assert decoded <= 3000 - done + 1
     assert "3,000 images, 3,000 new" in out
@@ -330,7 +336,7 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
             archive.writestr(f"cat/{number}.png", b"")
     project.dvc("add", "--quiet", "data/raw")
     peak = 0
-    with psutil.Popen([sys.executable, "-m", "pipeline.ingest"], cwd=project.root) as stage:
+    with psutil.Popen([sys.executable, "-m", "pipeline", "run", "ingest"], cwd=project.root) as stage:
         while stage.poll() is None:
             with contextlib.suppress(psutil.Error):
                 peak = max(peak, sum(one.memory_info().rss for one in [stage, *stage.children(recursive=True)]))

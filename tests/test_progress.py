@@ -1,5 +1,6 @@
 """Unfinished training: the newest state that is whole is found, and no other training's ever."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,17 @@ def test_hash_of_inputs() -> None:
     Path("file").unlink()
     hashes.add(inputs_hash(PARAMS, deps))
     assert len(hashes) == 6
+
+
+def test_caches_of_python_are_no_input(tmp_path: Path) -> None:
+    """A folder of code has the same hash before and after Python has run it; other code has another."""
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    code = tmp_path / "pipeline/training"
+    code.mkdir(parents=True)
+    (code / "a.py").write_text("x = 1\n")
+    before = inputs_hash(PARAMS, ["pipeline/training"])
+    (code / "__pycache__").mkdir()
+    (code / "__pycache__/a.pyc").write_bytes(b"compiled")
+    assert inputs_hash(PARAMS, ["pipeline/training"]) == before
+    (code / "a.py").write_text("x = 2\n")
+    assert inputs_hash(PARAMS, ["pipeline/training"]) != before

@@ -13,7 +13,7 @@ LOCK = """\
 schema: '2.0'
 stages:
   train:
-    cmd: python -m pipeline.train
+    cmd: python -m pipeline run train
     deps:
     - path: data/base
       hash: md5

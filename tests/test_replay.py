@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from ruamel.yaml import YAML
 from pipeline import cli
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.history import trainings
-from pipeline.replay import newest, replay, replay_all
+from pipeline.replay import newest, recorded_command, replay, replay_all
 
 REPLAY = ("python", "-m", "pipeline", "replay")
 MODEL, ENVIRONMENT = "data/model", "data/environment.json"
@@ -244,7 +245,7 @@ def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> Non
     started = subprocess.Popen(
         REPLAY, cwd=chain.root, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.PIPE, text=True
     )
-    while not (training := [pid for pid in processes_in(temporary) if "pipeline.train" in command_of(pid)]):
+    while not (training := [pid for pid in processes_in(temporary) if "run\0train" in command_of(pid)]):
         assert started.poll() is None
         time.sleep(0.05)
     started.send_signal(number)
@@ -321,3 +322,18 @@ def test_all_goes_on(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = list(replay_all("HEAD"))
     assert [outcome.reproduced for outcome in outcomes] == [False, False]
     assert all("no remote is set" in outcome.trouble for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m pipeline.train", [sys.executable, "-m", "pipeline.train"]),
+        ("python -m pipeline run train", [sys.executable, "-m", "pipeline", "run", "train"]),
+        ("./train.sh --fast 'a b'", ["./train.sh", "--fast", "a b"]),
+        ("cd . && python -m pipeline.train", ["/bin/sh", "-c", "cd . && python -m pipeline.train"]),
+    ],
+)
+def test_command_is_the_recorded_one(tmp_path: Path, command: str, expected: list[str]) -> None:
+    """Training is run as the commit's own dvc.yaml says, which differs from release to release."""
+    YAML().dump({"stages": {"train": {"cmd": command}}}, tmp_path / "dvc.yaml")
+    assert recorded_command(tmp_path / "dvc.yaml") == expected

@@ -6,17 +6,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from pipeline import ingest, paths
+from pipeline import paths
+from pipeline.cli import main
 from pipeline.durations import DURATIONS, Duration
 from pipeline.errors import ImagesError, one_line
 from pipeline.params import Params, read_params
-from pipeline.stage import Done, main
+from pipeline.result import Result
 
 Capture = pytest.CaptureFixture[str]
 INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
@@ -24,9 +26,8 @@ INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with params.yaml as working directory, and a command line without options."""
+    """A folder with params.yaml as working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
     shutil.copy(ROOT / "params.yaml", paths.PARAMS)
 
 
@@ -40,16 +41,21 @@ def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
     return fail
 
 
-def ends(run: Callable[[Params], Done], capsys: Capture) -> tuple[object, str, str]:
-    """The status with which the stage `train` exits, and what it says on both streams."""
-    with pytest.raises(SystemExit) as ended:
-        main("train", run)
-    return (ended.value.code, *capsys.readouterr())
+def run_train(stage: Callable[[Params], Result | None]) -> int:
+    """The status with which `pipeline run train` exits where `stage` is what trains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pipeline.train", SimpleNamespace(train=stage))
+        return main(["run", "train"])
+
+
+def ends(run: Callable[[Params], Result], capsys: Capture) -> tuple[object, str, str]:
+    """The same, and what it says on both streams."""
+    return (run_train(run), *capsys.readouterr())
 
 
 def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """Start a stage as DVC does."""
-    command = [sys.executable, "-m", f"pipeline.{stage}", *options]
+    command = [sys.executable, "-m", "pipeline", "run", stage, *options]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
@@ -58,11 +64,11 @@ def test_success_is_a_sentence(capsys: Capture) -> None:
     """A stage that succeeds is given the params, says what it did, notes how long it took, and returns."""
     given = []
 
-    def run(params: Params) -> Done:
+    def run(params: Params) -> Result:
         given.append(params)
-        return Done("3 images", 3)
+        return Result("3 images", 3)
 
-    main("train", run)
+    run_train(run)
     assert capsys.readouterr() == ("train: 3 images\n", "")
     assert given == [read_params()]
     (noted,) = map(Duration.model_validate_json, DURATIONS.read_text().strip().split("\n"))
@@ -72,7 +78,7 @@ def test_success_is_a_sentence(capsys: Capture) -> None:
 
 def test_another_process_says_it(capsys: Capture) -> None:
     """Where several processes train, those that say nothing note nothing either."""
-    main("train", lambda _: None)
+    run_train(lambda _: None)
     assert capsys.readouterr() == ("", "")
     assert not DURATIONS.exists()
 
@@ -108,7 +114,7 @@ def test_unexpected_errors(capsys: Capture, error: Exception) -> None:
     """Whatever it is, it is one line that names the stage, its kind, and the command that shows where it comes from."""
     code, out, err = ends(fails_with(error), capsys)
     assert (code, out) == (1, "half-way\n")
-    kind = f"{type(error).__name__} (`python -m pipeline.train -v` shows where)"
+    kind = f"{type(error).__name__} (`pipeline run train -v` shows where)"
     assert err == f"train: error: {kind}: {one_line(error)}\n"
     assert len(err.splitlines()) == 1
 
@@ -158,7 +164,7 @@ def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
     """A stage that succeeds has made its outputs itself."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(paths.MODEL)
-    main("train", lambda _: Done("done", 0))
+    run_train(lambda _: Result("done", 0))
     assert not paths.MODEL.exists()
 
 
@@ -176,7 +182,7 @@ def test_verbose_shows_where() -> None:
     paths.PARAMS.unlink()
     paths.PARAMS.mkdir()
     brief, verbose = start("ingest"), start("ingest", "-v")
-    assert brief.stderr.startswith("ingest: error: IsADirectoryError (`python -m pipeline.ingest -v` shows where): ")
+    assert brief.stderr.startswith("ingest: error: IsADirectoryError (`pipeline run ingest -v` shows where): ")
     assert len(brief.stderr.splitlines()) == 1
     assert "Traceback (most recent call last)" in verbose.stderr
     assert verbose.stderr.endswith(brief.stderr)
@@ -185,10 +191,9 @@ def test_verbose_shows_where() -> None:
 
 
 def test_help_and_unknown_options() -> None:
-    """Help says what the stage does; what it does not know, it says, with the status that commands have for that."""
+    """Help names the stages; what it does not know, it says, with the status that commands have for that."""
     helped, unknown = start("ingest", "--help"), start("ingest", "--fast")
     assert helped.returncode == 0
-    assert ingest.__doc__ is not None
-    assert ingest.__doc__.split(".")[0] in " ".join(helped.stdout.split())
+    assert "{ingest,manifest,train,evaluate}" in helped.stdout
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "unrecognized arguments: --fast" in unknown.stderr

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,8 +224,7 @@ def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch
 def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A signal in the middle of training ends the stage with its line and status, and the old model stays."""
     from pipeline.classifier import Classifier
-    from pipeline.stage import main
-    from pipeline.train import train
+    from pipeline.cli import main
 
     step = Classifier.training_step
 
@@ -236,12 +234,9 @@ def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(Classifier, "training_step", interrupted)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
     params()
     before = put_model()
-    with pytest.raises(SystemExit) as ended:
-        main("train", train)
-    assert ended.value.code == 130
+    assert main(["run", "train"]) == 130
     assert capsys.readouterr().err == f"{SAVING}\n{INTERRUPTED}\n"
     assert outside_progress() == before
 
@@ -257,7 +252,7 @@ def test_interrupted_program() -> None:
         subprocess.run(command.split(), check=True)
     before, lock = outside_progress(), paths.LOCK.read_bytes()
     assert str(paths.MODEL / CHECKPOINT) in before
-    YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline.train"}}}, paths.PIPELINE)
+    YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline run train"}}}, paths.PIPELINE)
     with Terminal() as terminal:
         process = terminal.start("dvc", "repro", folder=Path())
         terminal.wait_for("Epoch 1")

@@ -151,7 +151,7 @@ def test_interrupted(trained: Project, terminal: Terminal) -> None:
     terminal.wait_for("nothing to do")
     before = newest(trained)
     trained.add_digits(70, 73)
-    terminal.wait_for("> python -m pipeline.train")
+    terminal.wait_for("> python -m pipeline run train")
     os.killpg(watching.pid, signal.SIGINT)
     end(terminal, watching, signal.SIGINT)
     assert "failed after" not in terminal.text
@@ -217,7 +217,7 @@ def test_another_run_is_waited_for(trained: Project) -> None:
         watching = start(terminal, trained, "--settle", "0", "-v")
         terminal.wait_for("nothing to do")
         trained.add_digits(90, 92)
-        terminal.wait_for("> python -m pipeline.train")
+        terminal.wait_for("> python -m pipeline run train")
         watching.kill()
         watching.wait()
     trained.add_digits(92, 95)
