@@ -1,11 +1,11 @@
 """What images weigh in the loss, and what stops a training that has gone wrong."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ def test_loss_weighs_rare_classes_more() -> None:
     """The loss of a batch is the weighted mean that class_weights asks for."""
     from pipeline.classifier import Classifier, Schedule
 
-    params = read_params(Path(__file__).parent.parent / "params.yaml").train
+    params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
     network = build(spec).eval()
@@ -65,7 +65,7 @@ def test_weights_that_are_not_finite(bad: float) -> None:
     """They never become a model."""
     from pipeline.classifier import Classifier, Schedule
 
-    params: Any = read_params(Path(__file__).parent.parent / "params.yaml").train
+    params: Any = read_params(ROOT / "params.yaml").train
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
     classifier = Classifier(build(spec), spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
     classifier.check()
@@ -79,7 +79,7 @@ def test_schedules_worked_by_hand() -> None:
     """The learning rate rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
     from pipeline.classifier import schedule_of
 
-    params = read_params(Path(__file__).parent.parent / "params.yaml").train
+    params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"start": "full", "lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
     cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
     assert (cold.peak, warm.peak) == (0.5, 0.25)
@@ -96,7 +96,7 @@ def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool) -> No
     """However short a generation is, and they can be asked for what is after its last step."""
     from pipeline.classifier import schedule_of
 
-    params = read_params(Path(__file__).parent.parent / "params.yaml").train
+    params = read_params(ROOT / "params.yaml").train
     schedule = schedule_of(params.model_copy(update={"warmup": warmup}), steps, warm=warm)
     shares = [schedule.share_of_peak(step) for step in range(steps + 1)]
     assert max(shares[:-1]) == pytest.approx(1)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from ruamel.yaml import YAML
 
 from pipeline.params import FREE, Params, Section, Train, read_params
 from pipeline.report import shown_params
 
-ROOT = Path(__file__).parent.parent
 VERBS = ("ingest", "manifest", "train", "evaluate")
 FLOOR: dict[str, set[str]] = {"errors": set(), "paths": {"errors"}, "params": {"errors", "paths"}}
 ABOVE = (

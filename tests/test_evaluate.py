@@ -128,7 +128,7 @@ def put_base() -> None:
 def test_hand_worked_case() -> None:
     """Of five images three are right; of the classes the two that are ever predicted have an F1 of 2/3, emus 0."""
     store_images(test=TEST)
-    said = evaluate(params()).said
+    said = evaluate(params()).summary
     assert some() == [*map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))), 5]
     assert report()["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     # Of three answers at 0.5 two are right, of two at 0.8 one.
@@ -260,7 +260,7 @@ def test_verdict_is_told_to_git() -> None:
     store_images(test=[Plain("cat", 255, side) for side in range(8, 18)])
     (paths.BASE / NONE).unlink()
     save_model(paths.BASE, {"cat": 0.8, "dog": 0.2}, {"cat": 0.8, "dog": 0.2})
-    said = evaluate(params()).said
+    said = evaluate(params()).summary
     recorded = Recorded.model_validate_json(RECORDED.read_bytes())
     assert (report()["accepted"], recorded.accepted) == (False, False)
     assert report()["verdict"] == recorded.verdict
@@ -300,7 +300,7 @@ def test_base_is_measured_beside_the_model() -> None:
     """On the same images, with its own classes: one that it does not know is always wrong, at the greatest loss."""
     store_images(test=TEST)
     put_base()
-    said = evaluate(params()).said
+    said = evaluate(params()).summary
     # White images are a tie, which the first of its classes wins. For emus log loss takes the smallest number.
     smallest = torch.finfo(torch.float64).eps
     figures = map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.75, 0.75, 0.5, 0.5, smallest)))
@@ -339,7 +339,7 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
     store_images(train=TEST)
     if with_base:
         put_base()
-    assert evaluate(params()).said == "no test images yet, so nothing is measured"
+    assert evaluate(params()).summary == "no test images yet, so nothing is measured"
     assert {name: report()[name] for name in EMPTY} == EMPTY
     assert report()["base"] == (EMPTY if with_base else None)
     assert set((report()["change"] or {}).values()) == ({None} if with_base else set())

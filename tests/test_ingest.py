@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Project

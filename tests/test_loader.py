@@ -2,13 +2,13 @@
 
 import math
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from annotated_types import Ge
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from pipeline.loader import Batch, EvalLoader, TrainLoader, targets_of
 from pipeline.params import Augment, Train, read_params
 from pipeline.stack import Stack
 
-PARAMS = read_params(Path(__file__).parent.parent / "params.yaml").train
+PARAMS = read_params(ROOT / "params.yaml").train
 
 
 def dataset(count: int, channels: int = 1) -> Dataset:

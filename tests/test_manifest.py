@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from ruamel.yaml import YAML
 
 from pipeline import base, index, manifest, paths
@@ -24,7 +25,6 @@ from pipeline.params import Params, read_params
 from pipeline.seen import NOTHING, Seen, write_seen
 from pipeline.splits import split_of
 
-ROOT = Path(__file__).parent.parent
 HEADERS = {
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
     "changes.csv": ["change", "id", "label", "before"],
@@ -95,7 +95,7 @@ def write(made: list[Made]) -> None:
 def run(made: list[Made]) -> str:
     """Run the stage on `made`; returns what it says."""
     write(made)
-    return manifest.manifest(read_params()).said
+    return manifest.manifest(read_params()).summary
 
 
 def lines(name: str) -> list[list[str]]:

@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import ROOT
 
 from pipeline.errors import ParamError
 from pipeline.model import Network, Spec, build
 
-ROOT = Path(__file__).parent.parent
 TIMM = ROOT / ".venv" / "timm"
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from pipeline import neighbours
+from pipeline import neighbours as module
 from pipeline.neighbours import Rows, are_near, near_duplicates
 from pipeline.phash import STEPS, perceptual_hash
 
@@ -108,7 +108,7 @@ def test_blocks(seed: int) -> None:
     rows = made_up(np.random.default_rng(seed), 200, 3, 0.08)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("IMAGES", 7), ("PAIRS", 5), ("FEW", 2)):
-            patch.setattr(neighbours, name, value)
+            patch.setattr(module, name, value)
         check(rows[:100], rows[100:])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import annotated_types
 import pytest
+from conftest import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from pipeline.errors import ParamError
 from pipeline.params import Params, Section, read_params
 
-PARAMS = Path(__file__).parent.parent / "params.yaml"
+PARAMS = ROOT / "params.yaml"
 TEXT = PARAMS.read_text(encoding="utf-8")
 
 

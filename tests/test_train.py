@@ -56,7 +56,7 @@ def run(**changes: Any) -> str:
 
     done = train(params(**changes))
     assert done is not None
-    return done.said
+    return done.summary
 
 
 def files(folder: Path = paths.DATA) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 from pipeline.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.dataset import Dataset
@@ -28,7 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
 ]
 
-PARAMS = read_params(Path(__file__).parent.parent / "params.yaml").train.model_copy(
+PARAMS = read_params(ROOT / "params.yaml").train.model_copy(
     update={"batch_size": 8, "size": 8, "augment": Augment(shift=0, flip=False)}
 )
 OLD, GROWN = ("cat", "dog"), ("cat", "dog", "emu")

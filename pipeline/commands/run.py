@@ -56,7 +56,7 @@ def started_for() -> float:
     """How many seconds ago this process was started: what a stage imports takes seconds, too."""
     from psutil import Process
 
-    return max(time.time() - Process().create_time(), 0.0)
+    return max(time.time() - float(Process().create_time()), 0.0)
 
 
 def _run(args: argparse.Namespace) -> int:
