@@ -17,6 +17,9 @@ from pipeline.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, byte
 from pipeline.params import Ingest
 from pipeline.phash import PerceptualHash, perceptual_hash
 
+# To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
+# made again.
+VERSION = 1
 NO_GATE = nullcontext()
 JPEGS = ("JPEG", "MPO")
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
