@@ -294,7 +294,7 @@ def test_nothing_new_imports_nothing_slow(project: Project) -> None:
     ingest(project)
     script = (
         "import sys; from pipeline.ingest import ingest; from pipeline.params import read_params; "
-        "print(ingest(read_params()).said); assert not {'pandas', 'loky', 'torch'} & set(sys.modules)"
+        "print(ingest(read_params()).summary); assert not {'pandas', 'loky', 'torch'} & set(sys.modules)"
     )
     assert "20 images, 0 new, 0 removed, 0 refused; 0 decoded" in project.run("python", "-c", script).out
 
