@@ -28,14 +28,14 @@ from sklearn.datasets import load_digits
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.base import FIRST, NONE
-from pipeline.checkpoint import read_network
-from pipeline.dataset import Dataset
-from pipeline.generation import plan
-from pipeline.lineage import read_lineage
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.lineage.lineage import read_lineage
+from pipeline.models.checkpoint import read_network
 from pipeline.params import Params, read_params
-from pipeline.progress import Progress
-from pipeline.stack import Stack
+from pipeline.training.generation import plan
+from pipeline.training.progress import Progress
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 COLD: dict[str, Any] = {"start": "cold"}
@@ -89,13 +89,13 @@ def dataset(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer[Any]])
     """Images with ids as ingest would give them."""
     chance = np.random.default_rng(1)
     ids = np.array([chance.bytes(16).hex() for _ in labels])
-    return Dataset(ids=ids, labels=np.array([f"class {label}" for label in labels]), images=Stack.of(pixels))
+    return Dataset(ids=ids, labels=np.array([f"class {label}" for label in labels]), images=PixelSource.of(pixels))
 
 
 def first(data: Dataset, count: int) -> Dataset:
     """The first images, sorted by id, as a manifest lists them."""
     order = np.argsort(data.ids[:count])
-    return Dataset(ids=data.ids[order], labels=data.labels[order], images=Stack.of(data.images.pixels[order]))
+    return Dataset(ids=data.ids[order], labels=data.labels[order], images=PixelSource.of(data.images.pixels[order]))
 
 
 def train_next(data: Dataset, params: Params, base: Path | None) -> Path:
@@ -110,7 +110,7 @@ def train_next(data: Dataset, params: Params, base: Path | None) -> Path:
         (paths.BASE / NONE).write_text(FIRST + "\n")
     else:
         shutil.copytree(base, paths.BASE)
-    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=Stack.of(data.images.pixels[:0]))
+    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=PixelSource.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     fit(generation, data, nothing, params, Progress("study"))
     os.chdir(folder.parent)

@@ -24,16 +24,17 @@ from PIL import Image
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import ROOT
 
-from pipeline import index, paths
-from pipeline.base import FIRST, NONE
-from pipeline.checkpoint import CHECKPOINT, SPEC, read_network
+from pipeline import parquet, paths
 from pipeline.evaluate import evaluate
-from pipeline.folding import fold
-from pipeline.lineage import Budget, ImageCounts, Lineage, write_lineage
-from pipeline.model import Spec, build
+from pipeline.evaluation.inference import fold
+from pipeline.images import index
+from pipeline.images.shards import ShardWriter
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.lineage.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.models.checkpoint import CHECKPOINT, SPEC, read_network
+from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
-from pipeline.shards import ShardWriter
-from pipeline.slices import SLICES
+from pipeline.splits.slices import SLICES
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 # Shape (images, 1, size, size).
@@ -63,7 +64,7 @@ def make_images(count: int, size: int) -> None:
         {**said, **where, "key": "", "descriptor": bytes(64), "id": f"{k:032}", "md5": f"{k:032}"}
         for k in range(9 * count)
     ]
-    index.write_table(pa.Table.from_pylist([*rows.values(), *others], index.SCHEMA), index.INDEX)
+    parquet.write_table(pa.Table.from_pylist([*rows.values(), *others], index.SCHEMA), index.INDEX)
     ids = sorted(rows)
     write_csv("test.csv", [("id", "label", "md5"), *((one, rows[one]["label"], one) for one in ids)])
     write_csv(SLICES, [("id", "generation"), *((one, "12"[number % 2]) for number, one in enumerate(ids))])

@@ -15,7 +15,7 @@ from PIL import Image
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import archives, loose, new_floor, new_project, peak_memory, photographs, run, timed
 
-from pipeline.phash import perceptual_hash
+from pipeline.ingestion.perceptual_hash import perceptual_hash
 
 
 def rate(folder: Path, scale: Scale) -> Rows:

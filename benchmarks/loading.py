@@ -23,11 +23,11 @@ from PIL import Image
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import ROOT, loose, photographs
 
-from pipeline.dataset import Dataset
-from pipeline.loader import TrainLoader
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
+from pipeline.images.pixels import to_pixels
 from pipeline.params import Train, read_params
-from pipeline.reading import to_pixels
-from pipeline.stack import Stack
+from pipeline.training.loader import TrainLoader
 
 # Peers lie beside the rest, since torchvision makes every import of lightning slower.
 sys.path += [str(ROOT / ".venv/timm"), str(ROOT / ".venv/bench")]
@@ -48,7 +48,7 @@ def decoded(folder: Path, size: int, mode: str) -> Dataset:
 def dataset(pixels: Any, labels: list[str]) -> Dataset:
     """Images with ids, in their order."""
     ids = np.array([f"{number:032x}" for number in range(len(labels))])
-    return Dataset(ids=ids, labels=np.array(labels), images=Stack.of(pixels))
+    return Dataset(ids=ids, labels=np.array(labels), images=PixelSource.of(pixels))
 
 
 def train_loader(data: Dataset) -> TrainLoader:

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pipeline.index import INDEX, SCHEMA  # noqa: E402
-from pipeline.phash import _TERMS, STEPS  # noqa: E402
+from pipeline.images.index import INDEX, SCHEMA  # noqa: E402
+from pipeline.ingestion.perceptual_hash import _TERMS, STEPS  # noqa: E402
 
 CLASSES, COPIES, BLOCK = 1000, 0.01, 50_000
 

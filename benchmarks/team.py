@@ -13,7 +13,7 @@ from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import new_project, run, timed
 
 from pipeline import paths
-from pipeline.lineage import RECORDED, Budget, ImageCounts, Recorded
+from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Recorded
 
 
 def log(folder: Path, scale: Scale) -> Rows:

@@ -15,9 +15,9 @@ import torch
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import ROOT
 
-from pipeline.dataset import Dataset
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
 from pipeline.params import read_params
-from pipeline.stack import Stack
 
 PARAMS = read_params(ROOT / "params.yaml").train
 BATCH = 64
@@ -28,7 +28,9 @@ def made_up(count: int) -> Dataset:
     chance = np.random.default_rng(0)
     ids = np.array(sorted(chance.bytes(16).hex() for _ in range(count)))
     labels = np.array([f"class {number % 10}" for number in range(count)])
-    return Dataset(ids=ids, labels=labels, images=Stack.of(chance.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)))
+    return Dataset(
+        ids=ids, labels=labels, images=PixelSource.of(chance.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8))
+    )
 
 
 def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
@@ -36,15 +38,15 @@ def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
     from accuracy import params_of
 
     from pipeline import paths
-    from pipeline.base import FIRST, NONE
-    from pipeline.generation import plan
-    from pipeline.progress import Progress
+    from pipeline.lineage.base import FIRST, NONE
     from pipeline.train import fit
+    from pipeline.training.generation import plan
+    from pipeline.training.progress import Progress
 
     paths.BASE.mkdir(parents=True, exist_ok=True)
     (paths.BASE / NONE).write_text(FIRST + "\n")
     params = params_of(28, 0, changes)
-    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=Stack.of(data.images.pixels[:0]))
+    nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=PixelSource.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     started = time.perf_counter()
     fit(generation, data, nothing, params, Progress("benchmark"))
@@ -55,7 +57,7 @@ def bare(data: Dataset, epochs: int) -> float:
     """The seconds that a plain loop takes for the same network, batches and precision."""
     from torch.nn.functional import cross_entropy
 
-    from pipeline.model import Spec, build
+    from pipeline.models.network import Spec, build
 
     spec = Spec(model="small", size=28, mode="grey", classes=tuple(sorted(set(data.labels))))
     network = build(spec)

@@ -5,8 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.commands import acceptance, history, images, models, run, status, team, watch
-from pipeline.console import complain, set_up_logging
+from pipeline.commands import accept, run
+from pipeline.commands.data import command as data
+from pipeline.commands.history import command as history
+from pipeline.commands.merge import command as merge
+from pipeline.commands.serve import command as serve
+from pipeline.commands.status import command as status
+from pipeline.commands.terminal import complain, set_up_logging
+from pipeline.commands.watch import command as watch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +49,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (images, status, watch, team, history, acceptance, models, run):
+    for theme in (data, status, watch, merge, history, accept, serve, run):
         theme.register(command)
     return parser

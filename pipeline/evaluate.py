@@ -10,21 +10,22 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import paths, store
-from pipeline.ancestors import Past, known_ancestors
-from pipeline.base import reason_for_none
-from pipeline.calibration import reliability
-from pipeline.dataset import locate, read_manifest
-from pipeline.gate import judge
-from pipeline.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
-from pipeline.measured import Findings, change, measure, side_by_side
+from pipeline import paths
+from pipeline.evaluation.calibration import reliability
+from pipeline.evaluation.gate import judge
+from pipeline.evaluation.inference import predict
+from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
+from pipeline.evaluation.report.page import write_report
+from pipeline.files import write_text
+from pipeline.images.dataset import locate, read_manifest
+from pipeline.lineage.ancestors import Past, known_ancestors
+from pipeline.lineage.base import reason_for_none
+from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
 from pipeline.params import Params
-from pipeline.prediction import predict
-from pipeline.publish import write_text
-from pipeline.quoting import csv_text
-from pipeline.report import write_report
 from pipeline.result import Result
-from pipeline.slices import read_slices
+from pipeline.splits.slices import read_slices
+from pipeline.text import csv_text
+from pipeline.versioning import hashing
 
 CONFUSION = paths.REPORT / "confusion.csv"
 RELIABILITY = paths.REPORT / "reliability.csv"
@@ -44,7 +45,7 @@ def evaluate(params: Params) -> Result:
     if reason_for_none(paths.BASE) is None:
         base = predict(paths.BASE, found, params)
         past = known_ancestors(lineage.base, paths.BASE)
-    predictions, oid = side_by_side(test, model, base), store.directory_hash(paths.MODEL)
+    predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL)
     verdict = judge(predictions, params.evaluate.gate)
     metrics = measure(predictions, slices, lineage, model, base)
     if base is not None:

@@ -12,24 +12,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import base, index, paths, store
-from pipeline.archives import is_archive
-from pipeline.catalogue import Catalogue, Member
-from pipeline.collection import Collection, Refused
-from pipeline.compaction import compact, undamaged
-from pipeline.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline import parquet, paths
 from pipeline.errors import ImagesError, MissingDataError
-from pipeline.facts import FACTS
-from pipeline.images import Refusal
-from pipeline.journal import Journal
-from pipeline.labels import LABELS, Labels
+from pipeline.images import index
+from pipeline.images.index_rows import FACTS
+from pipeline.images.shards import last_shard
+from pipeline.ingestion.archives import is_archive
+from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
+from pipeline.ingestion.collection import Collection, Refused
+from pipeline.ingestion.compaction import compact, undamaged
+from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline.ingestion.journal import Journal
+from pipeline.ingestion.labels import LABELS, Labels
+from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.recipe import recipe_of
+from pipeline.ingestion.refusals import Refusal
+from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
-from pipeline.raw import RawFile, changed_files, linked_folders, raw_files
-from pipeline.recipe import recipe_of
-from pipeline.record import read_record
 from pipeline.result import Result
-from pipeline.shards import last_shard
-from pipeline.sources import Source, list_new_archives, sources
+from pipeline.versioning import hashing
+from pipeline.versioning.lock import read_record
+from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
@@ -73,7 +76,7 @@ def _decode_new(
     total = sum(1 for _ in todo())
     if not total:
         return
-    base.secure(params)  # Better now than after hours of decoding.
+    selection.secure(params)  # Better now than after hours of decoding.
     outcomes = decode(todo(), Job(KnownIds(known), params.ingest), params.compute.workers)
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
@@ -96,14 +99,14 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
     try:
         index.restore(mend=instead)
     except MissingDataError as error:
-        base.secure(params)  # No work is done where it would be in vain.
+        selection.secure(params)  # No work is done where it would be in vain.
         where, what, _ = error.args
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
     if now.recipe != recipe:
         return now.ids, Collection(index.SCHEMA.empty_table(), {}, [])
     recorded = read_record().get("ingest")
-    if recorded is None or store.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
+    if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
         # Not as DVC left it: of another commit, or damaged.
         table = undamaged(now.table)
         if table.num_rows < now.table.num_rows:
@@ -158,12 +161,12 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
     """Take what was read of new archives out of `contents` if they changed meanwhile."""
     new = [file for file in files if is_archive(file.path) and file.md5 not in before]
     for file in changed_files(new) if new else ():
-        contents[file.md5] = [Member("", 0, refusal=CHANGED)]
+        contents[file.md5] = [CatalogueMember("", 0, refusal=CHANGED)]
 
 
 def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """The index of the usable images, by id, and a line for everything else."""
-    ids, labels, names, attributes = (index.Strings() for _ in range(4))
+    ids, labels, names, attributes = (parquet.Strings() for _ in range(4))
     refused = []
     for source in found:
         if source.refusal is not None:
@@ -188,7 +191,7 @@ def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
     """
     counts = pc.value_counts(places["id"])
     several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
-    copied = counts.field("values").take(index.integers(several))
+    copied = counts.field("values").take(parquet.integers(several))
     is_copied = pc.is_in(places["id"], copied)
     found_at: dict[str, list[tuple[str, str, str]]] = {}
     for place in places.filter(is_copied).to_pylist():
@@ -202,7 +205,7 @@ def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
             first.append((image_id, labels.pop(), min(copies)[0], attributes))
         else:
             disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in copies)
-    columns = [index.strings(row[column] for row in first) for column in range(4)]
+    columns = [parquet.strings(row[column] for row in first) for column in range(4)]
     once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, places.column_names)])
     return once.sort_by("id"), disputed
 

@@ -12,30 +12,32 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import base, index, paths
-from pipeline.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline import parquet, paths, text
 from pipeline.errors import ImagesError
-from pipeline.leaks import LEAKS, find_leaks, list_leaks
-from pipeline.lineage import read_lineage
-from pipeline.merged import MERGED, settle, to_text
-from pipeline.neighbours import Rows
+from pipeline.files import put
+from pipeline.images import index
+from pipeline.lineage import selection
+from pipeline.lineage.lineage import read_lineage
+from pipeline.lineage.merged import MERGED, settle, to_text
+from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
 from pipeline.params import Params
-from pipeline.publish import put
-from pipeline.quoting import csv_text
 from pipeline.result import Result
-from pipeline.seen import NOTHING, Seen, positions, read_seen
-from pipeline.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
-from pipeline.splits import NAMES, splits_of
+from pipeline.splits.assignment import SPLITS, splits_of
+from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
+from pipeline.splits.near_duplicates import Rows
+from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
+from pipeline.text import csv_text
 
 COLUMNS = ["id", "label", "md5"]
-MANIFESTS = {name: f"{name}.csv" for name in NAMES}
+MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
 
 
 def manifest(params: Params) -> Result:
     """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
-    images = index.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
+    images = parquet.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
     split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
     train = labels[split == "train"]
@@ -62,7 +64,7 @@ def manifest(params: Params) -> Result:
             return False
         return bool((split[now[now >= 0]] == "train").all())
 
-    chosen = base.settle(aside, params, admits)
+    chosen = selection.settle(aside, params, admits)
     before = read_seen(paths.BASE) if chosen.oid else None
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     _write(aside / SLICES, slices_of(test, generations, generation))
@@ -70,7 +72,7 @@ def manifest(params: Params) -> Result:
     (aside / MERGED).write_text(to_text(others := settle(again=chosen.again)), encoding="utf-8")
     sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
     if others:
-        sentence += f", merged with {', '.join(map(base.short, others))}"
+        sentence += f", merged with {', '.join(map(text.short, others))}"
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
@@ -98,14 +100,14 @@ def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
 def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:
     """How many images are where."""
     listed = like < 0
-    counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in NAMES)
+    counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in SPLITS)
     classes = pc.count_distinct(images["label"].filter(listed)).as_py()
     left_out = np.count_nonzero(~listed)
     told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
     return f"{counts}, {classes} classes{told}"
 
 
-def _news(before: Seen | None, train: "pd.Series[str]") -> str:
+def _news(before: SeenImages | None, train: "pd.Series[str]") -> str:
     """What has changed since the base was trained."""
     counts = (before or NOTHING).compare(train)
     new = len(new_classes(before, train)) if before else 0

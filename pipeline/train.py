@@ -14,29 +14,30 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from pipeline import base, paths
-from pipeline.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
-from pipeline.checkpoint import CHECKPOINT, Checkpoint
-from pipeline.classifier import Classifier, Schedule, becomes_mean, schedule_of
-from pipeline.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
-from pipeline.dataset import Dataset, load, read_manifest
-from pipeline.device import device
-from pipeline.environment import write_environment
+from pipeline import paths
 from pipeline.errors import ParamError
-from pipeline.generation import Generation, plan
-from pipeline.lineage import write_lineage
-from pipeline.loader import EvalLoader, TrainLoader
-from pipeline.model import build
+from pipeline.files import put_directory
+from pipeline.images.dataset import Dataset, load, read_manifest
+from pipeline.lineage import base
+from pipeline.lineage.lineage import write_lineage
+from pipeline.lineage.seen_images import write_seen
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint
+from pipeline.models.device import device
+from pipeline.models.network import build
 from pipeline.params import Params, Train
-from pipeline.progress import FOLDER, Progress, deps_of_training, inputs_hash
-from pipeline.publish import put_directory
-from pipeline.recording import RecordCurves
 from pipeline.result import Result
-from pipeline.seen import write_seen
-from pipeline.warm import warm_start
+from pipeline.training.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
+from pipeline.training.curve_recording import RecordCurves
+from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
+from pipeline.training.environment import write_environment
+from pipeline.training.generation import Generation, plan
+from pipeline.training.loader import EvalLoader, TrainLoader
+from pipeline.training.module import Classifier, Schedule, becomes_mean, schedule_of
+from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
+from pipeline.training.warm_start import warm_start
 
 
-class Run(NamedTuple):
+class FinishedRun(NamedTuple):
     """What a training left behind in this process."""
 
     trainer: pl.Trainer
@@ -96,7 +97,9 @@ def fit(
     return Result(said, trainer.global_step - begun)
 
 
-def _fit(generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress) -> Run:
+def _fit(
+    generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
+) -> FinishedRun:
     """Train `generation`."""
     _quieten()
     _check_share(params)
@@ -151,7 +154,7 @@ def _fit(generation: Generation, training: Dataset, validation: Dataset, params:
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
     begun = generation.steps_before if saved is None else progress.step_of(saved)
-    return Run(trainer, keep_best.best if params.train.keep == "best" else None, curves, begun)
+    return FinishedRun(trainer, keep_best.best if params.train.keep == "best" else None, curves, begun)
 
 
 def _averaging(generation: Generation, params: Train, schedule: Schedule) -> list[pl.Callback]:

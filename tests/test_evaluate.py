@@ -14,21 +14,23 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from stored import Plain, store_images
-from terminal import Terminal
+from support.stored import Plain, store_images
+from support.terminal import Terminal
 
-from pipeline import index, paths, store
-from pipeline.base import FIRST, NONE
-from pipeline.checkpoint import CHECKPOINT, SPEC
-from pipeline.dataset import read_manifest
+from pipeline import parquet, paths
 from pipeline.errors import CheckpointError, ImagesError
 from pipeline.evaluate import CLASSES, COLUMNS, CONFUSION, PREDICTIONS, RELIABILITY, evaluate
-from pipeline.lineage import RECORDED, Budget, ImageCounts, Lineage, Recorded, write_lineage
-from pipeline.metrics import FIGURES
-from pipeline.model import Spec, build
+from pipeline.evaluation.metrics import FIGURES
+from pipeline.evaluation.report.page import PAGE
+from pipeline.images import index
+from pipeline.images.dataset import read_manifest
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Lineage, Recorded, write_lineage
+from pipeline.models.checkpoint import CHECKPOINT, SPEC
+from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
-from pipeline.report import PAGE
-from pipeline.slices import SLICES
+from pipeline.splits.slices import SLICES
+from pipeline.versioning import hashing
 
 Probabilities = dict[str, float]
 # The probabilities that the model gives dark images and white ones.
@@ -230,7 +232,7 @@ def test_index_and_history_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
     subprocess.run(["git", "init", "--quiet"], check=True)
     subprocess.run(["git", "commit", "--quiet", "--allow-empty", "--message", "x"], check=True)
     read: list[str] = []
-    run, read_table = subprocess.run, index.read_table
+    run, read_table = subprocess.run, parquet.read_table
 
     def counted_run(command: list[str], **more: Any) -> Any:
         read.extend(one for one in command if one == "log")
@@ -241,7 +243,7 @@ def test_index_and_history_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         return read_table(path, *arguments)
 
     monkeypatch.setattr(subprocess, "run", counted_run)
-    monkeypatch.setattr(index, "read_table", counted_table)
+    monkeypatch.setattr(parquet, "read_table", counted_table)
     evaluate(params())
     assert sorted(read) == [index.INDEX.name, "log"]
 
@@ -251,7 +253,7 @@ def test_lineage_is_told_to_git() -> None:
     store_images(test=TEST)
     evaluate(params())
     recorded = Recorded.model_validate_json(RECORDED.read_bytes())
-    assert (recorded.model, recorded.base) == (store.directory_hash(paths.MODEL), "b.dir")
+    assert (recorded.model, recorded.base) == (hashing.directory_hash(paths.MODEL), "b.dir")
     assert recorded.images.removed == 2
 
 

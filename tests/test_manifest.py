@@ -16,14 +16,16 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from pipeline import base, index, manifest, paths
-from pipeline.base import Base
-from pipeline.changes import list_changes
+from pipeline import manifest, paths
 from pipeline.errors import ImagesError, MissingDataError
-from pipeline.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.images import index
+from pipeline.lineage import selection
+from pipeline.lineage.base import Base
+from pipeline.lineage.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.seen_images import NOTHING, SeenImages, write_seen
 from pipeline.params import Params, read_params
-from pipeline.seen import NOTHING, Seen, write_seen
-from pipeline.splits import split_of
+from pipeline.splits.assignment import split_of
+from pipeline.splits.changes import list_changes
 
 HEADERS = {
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
@@ -124,17 +126,17 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Seen], None]:
+def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[SeenImages], None]:
     """Makes the base one that has seen what it is told."""
 
-    def make(seen: Seen) -> None:
+    def make(seen: SeenImages) -> None:
         def settle(_aside: Path, _params: Params, admits: Callable[[Path], bool]) -> Base:
             paths.BASE.mkdir(parents=True, exist_ok=True)
             write_seen(seen, paths.BASE)
             write_lineage(LINEAGE, paths.BASE)
             return Base(oid="f" * 32 if admits(paths.BASE) else None, reason="")
 
-        monkeypatch.setattr(base, "settle", settle)
+        monkeypatch.setattr(selection, "settle", settle)
 
     return make
 
@@ -196,19 +198,19 @@ def test_a_copy_in_train_takes_an_image_out_of_test_and_never_into_train() -> No
     assert snapshot() == before
 
 
-def test_left_out_images_are_held_out(trained: Callable[[Seen], None]) -> None:
+def test_left_out_images_are_held_out(trained: Callable[[SeenImages], None]) -> None:
     """A base that was trained on an image that is left out now is not started from."""
     train, test = images("train", 10), images("test", 1)
     labels = pd.Series({image.id: image.label for image in train}, dtype=str)
     trained(NOTHING.then(labels))
     assert "1 left out" in (said := run(train + test))
     assert said.endswith("base ffffffff…")
-    trained(Seen(labels=labels, earlier=pd.Index([test[0].id], dtype=str)))
+    trained(SeenImages(labels=labels, earlier=pd.Index([test[0].id], dtype=str)))
     assert "no base" in run(train + test)
 
 
 @pytest.mark.parametrize("on_removed", ["keep", "ancestor"])
-def test_removed_images(trained: Callable[[Seen], None], on_removed: str) -> None:
+def test_removed_images(trained: Callable[[SeenImages], None], on_removed: str) -> None:
     """A base that was trained on an image that is gone is started from, unless params.yaml says otherwise."""
     params = paths.PARAMS.read_text().replace("on_removed: keep", f"on_removed: {on_removed}")
     paths.PARAMS.write_text(params)
@@ -247,7 +249,7 @@ def test_plain_labels_are_written_plainly() -> None:
     assert (paths.MANIFEST / "train.csv").read_bytes() == Path("expected.csv").read_bytes()
 
 
-def test_changes(trained: Callable[[Seen], None]) -> None:
+def test_changes(trained: Callable[[SeenImages], None]) -> None:
     """Images that came, went or have another label, and classes that came or went, each have a line."""
     a, b, c, d, e = sorted(images("train", 5))
     trained(NOTHING.then(pd.Series({e.id: "cat", b.id: "dog", c.id: "dog", a.id: "emu"}, dtype=str)))
@@ -270,7 +272,7 @@ def test_changes(trained: Callable[[Seen], None]) -> None:
     ]
 
 
-def test_no_changes(trained: Callable[[Seen], None]) -> None:
+def test_no_changes(trained: Callable[[SeenImages], None]) -> None:
     """Against its own training nothing has changed."""
     train = images("train", 10)
     trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
@@ -311,7 +313,7 @@ def test_slices_without_a_base() -> None:
     assert rows == [[one.id, "1", "x, y" if one is test[2] else ""] for one in sorted(test)]
 
 
-def test_slices_grow_with_the_generations(trained: Callable[[Seen], None]) -> None:
+def test_slices_grow_with_the_generations(trained: Callable[[SeenImages], None]) -> None:
     """What the last run recorded stays; what is new is of the generation after the base's, here 4."""
     train, test = images("train", 10), images("test", 6, first=20)
     run(train + test[:2])
@@ -343,7 +345,7 @@ def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object) -> Base:
         raise MissingDataError("data/model", "lost", "find it")
 
-    monkeypatch.setattr(base, "settle", lost)
+    monkeypatch.setattr(selection, "settle", lost)
     with pytest.raises(MissingDataError):
         run(images("train", 12))
     assert snapshot() == before

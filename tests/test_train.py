@@ -14,18 +14,18 @@ import pytest
 import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
-from stored import Plain, store_images
-from terminal import Terminal
+from support.stored import Plain, store_images
+from support.terminal import Terminal
 
 from pipeline import paths
-from pipeline.base import FIRST, NONE
-from pipeline.checkpoint import CHECKPOINT, read_network
-from pipeline.curves import CURVES, NAMES
 from pipeline.errors import ImagesError, TrainingError
-from pipeline.lineage import LINEAGE
-from pipeline.model import Spec, build
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.lineage.lineage import LINEAGE
+from pipeline.lineage.seen_images import SEEN
+from pipeline.models.checkpoint import CHECKPOINT, read_network
+from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
-from pipeline.seen import SEEN
+from pipeline.training.curves import CURVE_NAMES, CURVES
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
@@ -100,7 +100,7 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
     said = run()
     new = {name: data for name, data in outside_progress().items() if name not in before}
     model = (paths.MODEL / name for name in (CHECKPOINT, LINEAGE, SEEN, CURVES))
-    curves = (paths.CURVES / f"{name}.csv" for name in NAMES)
+    curves = (paths.CURVES / f"{name}.csv" for name in CURVE_NAMES)
     assert set(new) == {str(path) for path in (paths.ENVIRONMENT, *model, *curves)}
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []
@@ -162,7 +162,7 @@ def test_validation_class_without_training_images() -> None:
 @pytest.mark.parametrize("name", ["body.0.weight", "body.8.bias", "body.1.running_var"])
 def test_check_names_what_is_not_finite(name: str, value: float) -> None:
     """One number that is not finite, be it a statistic of the normalisation, is found and named."""
-    from pipeline.classifier import Classifier, Schedule
+    from pipeline.training.module import Classifier, Schedule
 
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
     classifier = Classifier(build(spec), spec, params().train, Schedule(steps=1, peak=0.1, rise=0), torch.ones(2))
@@ -223,8 +223,8 @@ def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch
 
 def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A signal in the middle of training ends the stage with its line and status, and the old model stays."""
-    from pipeline.classifier import Classifier
     from pipeline.cli import main
+    from pipeline.training.module import Classifier
 
     step = Classifier.training_step
 

@@ -1,23 +1,9 @@
-"""Running one stage, as dvc.yaml does: `pipeline run STAGE`.
-
-The stage is a function of params.yaml and of files. What surrounds it is here: its line, its duration, and the outputs
-that DVC removed before it, which are put back if it fails.
-"""
+"""`pipeline run STAGE`: what dvc.yaml names as the command of each stage."""
 
 import argparse
-import sys
-import time
-from collections.abc import Callable
 from importlib import import_module
 
-from pipeline import store
-from pipeline.commands import Register
-from pipeline.durations import Duration, kind_of, note
-from pipeline.followed import check_followed
-from pipeline.followed import note as note_followed
-from pipeline.params import Params, read_params
-from pipeline.record import read_raw_hash
-from pipeline.result import Result
+from pipeline.commands.parsing import Register
 
 STAGES = ("ingest", "manifest", "train", "evaluate")
 
@@ -28,45 +14,8 @@ def register(command: Register) -> None:
     sub.add_argument("stage", choices=STAGES, help="its name in dvc.yaml")
 
 
-def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
-    """Run the stage `name` and print what it did; nothing where it leaves that to another process.
-
-    Returns:
-        the exit status.
-    """
-    try:
-        params = read_params()
-        before, began = started_for(), time.monotonic()
-        result = _in_step_with_git(stage, params) if name == "ingest" else stage(params)
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
-        store.restore_outputs(name)
-        print(f"{name}: interrupted; nothing is lost, run `dvc repro` to go on", file=sys.stderr)
-        return 130
-    except BaseException:
-        store.restore_outputs(name)
-        raise
-    if result is not None:
-        print(f"{name}: {result.summary}", flush=True)
-        work = time.monotonic() - began
-        note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))
-    return 0
-
-
-def started_for() -> float:
-    """How many seconds ago this process was started: what a stage imports takes seconds, too."""
-    from psutil import Process
-
-    return max(time.time() - float(Process().create_time()), 0.0)
-
-
 def _run(args: argparse.Namespace) -> int:
+    from pipeline.commands.runner import run_stage
+
     module = import_module(f"pipeline.{args.stage}")
     return run_stage(args.stage, getattr(module, args.stage))
-
-
-def _in_step_with_git(stage: Callable[[Params], Result | None], params: Params) -> Result | None:
-    """Run ingest if data/raw holds what Git lists, or what was put there since; and note of which version it is."""
-    check_followed(read_raw_hash())
-    result = stage(params)
-    note_followed(read_raw_hash())
-    return result

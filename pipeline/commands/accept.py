@@ -1,0 +1,90 @@
+"""Which models may be the next base, where people know better than the gate: `pipeline accept`, `refuse`."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.errors import RecordError
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.lineage.lineage import Recorded
+    from pipeline.versioning.lock import StageRecord
+
+
+MODEL = paths.MODEL.as_posix()
+# Of a model's hash; fewer digits may be anything.
+FEWEST_DIGITS = 4
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    for run, about in (
+        (_accept, "let a model be the next base, whatever the gate says"),
+        (_refuse, "let no training on other images start from a model, whatever the gate says"),
+    ):
+        sub = command(run, about)
+        help_ = "a branch, tag or commit, or the first digits of a model's hash; the model of dvc.lock if none"
+        sub.add_argument("model", nargs="?", metavar="REV|MODEL", help=help_)
+        sub.add_argument("--why", required=True, metavar="TEXT", help="for whoever asks later")
+
+
+def _accept(args: argparse.Namespace) -> int:
+    return _judge(args, accepted=True)
+
+
+def _refuse(args: argparse.Namespace) -> int:
+    return _judge(args, accepted=False)
+
+
+def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
+    from pipeline.lineage.acceptance import Judgement, read_judgements, write_judgements
+    from pipeline.lineage.selection import known_models
+    from pipeline.versioning.lock import read_record
+
+    why = shown(" ".join(args.why.split()))
+    if not why:
+        raise RecordError("--why", "says nothing", "give the reason in a few words")
+    train = read_record().get("train")
+    last = train.outs.get(MODEL) if train else None
+    known = known_models()
+    model = _resolve(args.model, last, known)
+    write_judgements({**read_judgements(), model: Judgement(accepted=accepted, why=why)})
+    generation = f" (generation {known[model].generation})" if model in known else ""
+    print(f"{'accepted' if accepted else 'refused'} {model[:8]}…{generation}: {why}")
+    if train is not None and last is not None:
+        print(f"next base, when images have changed: {_next_base(train)}")
+    print(f"next: git add {paths.ACCEPTED} && git commit")
+    return 0
+
+
+def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -> str:
+    """The hash of the model that `name` stands for."""
+    from pipeline.lineage.history import recorded_at
+
+    if name is None:
+        if last is None:
+            raise RecordError(paths.LOCK, "records no training", "run `dvc repro`, or name a revision")
+        return last
+    digits = name.removesuffix("…")
+    found = {model for model in {*known, *([last] if last else [])} if model.startswith(digits)}
+    found = found if len(digits) >= FEWEST_DIGITS else set()
+    at = recorded_at(name)
+    found |= {at.model} if at else set()
+    if len(found) == 1:
+        return found.pop()
+    what = f"stands for {len(found)} models" if found else "neither a revision that records a model nor a model's hash"
+    raise RecordError(shown(name), what, "`pipeline log` lists models and commits")
+
+
+def _next_base(train: "StageRecord") -> str:
+    from pipeline.lineage.selection import heir
+
+    try:
+        model, _ = heir(train)
+    except RecordError as error:
+        return f"not known yet: {error}"
+    except KeyError as unknown:
+        return f"the base of {unknown.args[0][:8]}…, of which no commit here tells, or one before it"
+    return f"{model[:8]}…" if model else "none; training will start from scratch"

@@ -1,0 +1,95 @@
+"""Putting images into data/raw: one new archive of their raw bytes, so that ids stay and any number stays fast."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from pipeline import paths
+from pipeline.commands.data.survey import FoundImage
+from pipeline.commands.data.workbench import ADDED, put_zip
+from pipeline.errors import ImagesError
+from pipeline.ingestion import archives, standardising
+from pipeline.ingestion.decoding import MAX_FILE
+from pipeline.ingestion.labels import LABELS, Labels
+
+# Suffixes that are not simply the format's name.
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
+
+
+def check_outside(tops: Iterable[Path]) -> None:
+    """See that nothing in `tops` is in data/raw already, and that data/raw is not missing.
+
+    Raises:
+        ImagesError: it is.
+    """
+    if paths.RAW_DVC.exists() and not paths.RAW.exists():
+        # With new images alone in it, data/raw would seem to have lost all others.
+        raise ImagesError(paths.RAW, f"missing, though {paths.RAW_DVC} is there", f"run `dvc pull {paths.RAW_DVC}`")
+    raw = paths.RAW.resolve()
+    for top in tops:
+        where = top.resolve()
+        if where.is_relative_to(raw) or raw.is_relative_to(where):
+            raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
+
+
+def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
+    """Put the images `new`, by label and id, into data/raw as one archive, made in `folder`.
+
+    The same images make the same bytes, wherever they come from.
+
+    Raises:
+        ImagesError: one of them has changed since it was looked at, or labels.csv would give it another class.
+    """
+    return put_zip(ADDED, _members(new, folder), folder)
+
+
+def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes, in the order of label and id, one at a time."""
+    labels = Labels.read()
+    with (folder / "spool").open("w+b") as spool:
+        spooled = _spool(new, spool)
+        for (label, image_id), found in sorted(new.items()):
+            if found.place.member is None:
+                raw = Path(found.place.path).read_bytes()
+            else:
+                spool.seek(spooled[label, image_id][0])
+                raw = spool.read(spooled[label, image_id][1])
+            if hashlib.md5(raw).hexdigest() != image_id:
+                raise ImagesError(found.name, "changed while it was read", "run the command again")
+            name = f"{label}/{image_id}.{_suffix(raw)}"
+            listed = labels.of(f"{ADDED}-{'0' * 12}.zip", name)
+            if listed != label:
+                what = f"a glob in it would give class {listed} to new images of class {label}"
+                raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
+            yield name, raw
+
+
+def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tuple[str, str], tuple[int, int]]:
+    """Copy what lies in archives to `spool`; returns where, and how long it is.
+
+    Archives are read in their own order: compressed ones have no other that is not slow.
+    """
+    packed = sorted((found.place, key, found.name) for key, found in new.items() if found.place.member is not None)
+    packed.sort(key=lambda one: (one[0].path, one[0].position))
+    spooled = {}
+    for path, members in groupby(packed, lambda one: one[0].path):
+        try:
+            archive = archives.open_archive(Path(path))
+            for place, key, _ in members:
+                spooled[key] = spool.tell(), spool.write(archive.read(place.position, MAX_FILE))
+        except archives.BROKEN as error:
+            raise ImagesError(path, f"changed while it was read: {error}", "run the command again") from None
+    return spooled
+
+
+def _suffix(raw: bytes) -> str:
+    """By the bytes, not by the file's name: else the same image in two files would make two archives."""
+    Image.init()
+    with Image.open(BytesIO(raw), formats=standardising.FORMATS) as image:
+        kind = image.format or ""
+    return SUFFIXES.get(kind, kind.lower())

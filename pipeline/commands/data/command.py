@@ -1,0 +1,127 @@
+"""Images into data/raw and out of it: `pipeline check`, `add`, `remove`, `pack`.
+
+Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.commands.terminal import print_lines, print_table
+from pipeline.errors import ImagesError
+from pipeline.text import shown
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    for run, about in (
+        (_check, "say what ingest would do with images"),
+        (_add, "put images into data/raw, as one archive"),
+    ):
+        sub = command(run, about)
+        sub.add_argument(
+            "paths", nargs="+", type=Path, metavar="PATH", help="a folder of class folders, an archive, a file"
+        )
+        sub.add_argument("--label", metavar="L", help="the class of them all, whatever folders they lie in")
+    sub = command(_remove, "take images out of data/raw, every copy of them, from archives too")
+    sub.add_argument("patterns", nargs="+", metavar="ID|SOURCE|GLOB", help="as index.parquet and refused.csv name them")
+    sub.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    sub = command(_pack, "turn the loose images of data/raw into archives")
+    sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N as they are")
+
+
+def _check(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.survey import survey
+    from pipeline.params import read_params
+
+    found = survey(args.paths, args.label, read_params())
+    columns = [Counter(label for label, _ in found.new), Counter(label for label, _ in found.known), found.copies]
+    labels = sorted(set().union(*columns))
+    rows = [[shown(label), *(column[label] for column in columns)] for label in labels]
+    print_table([["class", "new", "known", "copies"], *rows, ["all", *(column.total() for column in columns)]])
+    _print_refused(found.refused)
+    return 1 if found.refused else 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.addition import add, check_outside
+    from pipeline.commands.data.survey import survey
+    from pipeline.commands.data.workbench import alone
+    from pipeline.params import read_params
+
+    check_outside(args.paths)
+    with alone() as folder:
+        found = survey(args.paths, args.label, read_params())
+        _print_refused(found.refused)
+        beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
+        if not found.new and found.refused and not found.known:
+            raise ImagesError(shown(str(args.paths[0])), "no image in it can be used", "see the reasons above")
+        if not found.new:
+            print(f"nothing new: {beside}")
+            return 0
+        archive = add(found.new, folder)
+    print(f"added {len(found.new):,} images as {archive}; {beside}")
+    if left := sum(bool(one.attributes) for one in found.new.values()):
+        print(
+            f"without further columns of labels.csv, which {left:,} of them have: say those in {paths.RAW}/labels.csv"
+        )
+    _print_next()
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.removal import choose, holdings, remove
+
+    with _workbench() as folder:
+        held = holdings()
+        named, copies = choose(args.patterns, held)
+        if not args.dry_run:
+            remove(named, copies, held, folder)
+    gone = [*named, *copies]
+    images = len({source.id or source.name for source in gone})
+    print(f"{'would remove' if args.dry_run else 'removed'} {images:,} images from {len(gone):,} places:")
+    print_lines([source.name for source in gone])
+    if not args.dry_run:
+        _print_next()
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.packing import loose_images, pack
+
+    with _workbench() as folder:
+        images = loose_images()
+        if len(images) < max(1, args.min):
+            print(f"{len(images):,} loose images, left as they are")
+            return 0
+        archives, before = pack(images, folder)
+    print(f"packed {len(images):,} images into {len(archives):,} archives" + (f", {before:,} before" if before else ""))
+    print_lines([str(path) for path in archives])
+    _print_next()
+    return 0
+
+
+@contextmanager
+def _workbench() -> Iterator[Path]:
+    """Where to change what is in data/raw, which must be there."""
+    from pipeline.commands.data.workbench import alone
+
+    if not paths.RAW.is_dir():
+        mend = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else "run this in the project's folder"
+        raise ImagesError(paths.RAW, "no such folder", mend)
+    with alone() as folder:
+        yield folder
+
+
+def _print_refused(refused: Sequence[tuple[str, tuple[str, str]]]) -> None:
+    if refused:
+        print(f"refused {len(refused):,}:")
+        print_lines([f"{name}: {reason} ({detail})" for name, (reason, detail) in refused])
+
+
+def _print_next() -> None:
+    print(f"next: {'dvc repro' if paths.RAW_DVC.exists() else f'dvc add {paths.RAW} && dvc repro'}")

@@ -1,0 +1,65 @@
+"""Which images data/raw holds, as far as is known unread: those that ingest saw, and what `add` put there since."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from pipeline import parquet, paths
+from pipeline.commands.data.workbench import ADDED, PACKED
+from pipeline.images import index
+from pipeline.ingestion import archives
+from pipeline.ingestion.labels import MEMBER
+
+# What `pipeline add` calls the members of its archives.
+ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")
+
+
+class KnownImages:
+    """The images of data/raw, by id."""
+
+    def __init__(self) -> None:
+        table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", "source"])
+        rows = zip(*(table[name].to_pylist() for name in ("id", "label", "source")), strict=True)
+        self._ingested: dict[str, tuple[str, str]] = {image_id: (label, source) for image_id, label, source in rows}
+        self._added: dict[str, tuple[str, str]] = {}
+        self._members: dict[str, set[str]] = {}
+        self._packed = sorted(path.name for path in paths.RAW.glob(f"{PACKED}-*.zip"))
+        for path in sorted(paths.RAW.glob(f"{ADDED}-*.zip")):
+            for match in filter(None, map(ADDED_MEMBER.fullmatch, self._names(path.name))):
+                source = f"{path.name}{MEMBER}{match[0]}"
+                self._added[match["id"]] = (match["label"], source)
+
+    @property
+    def ids(self) -> set[str]:
+        """The images that are, or were, there and are usable."""
+        return {*self._ingested, *self._added}
+
+    def label(self, image_id: str) -> str | None:
+        """The class of an image, None where it is not in data/raw, or not any more."""
+        for images in (self._ingested, self._added):
+            label, source = images.get(image_id, (None, ""))
+            if label is not None and self._stands(source):
+                return label
+        return None
+
+    def _stands(self, source: str) -> bool:
+        """Whether there is something in the place `source` still, be it loose or in an archive."""
+        if (paths.RAW / source).is_file():
+            return True
+        if any(source in self._members_of(archive) for archive in self._packed):
+            return True
+        parts = source.split(MEMBER)
+        for count in range(1, len(parts)):
+            archive, member = MEMBER.join(parts[:count]), MEMBER.join(parts[count:])
+            if archives.is_archive(archive) and (paths.RAW / archive).is_file():
+                return member in self._members_of(archive)
+        return False
+
+    def _members_of(self, archive: str) -> set[str]:
+        if archive not in self._members:
+            self._members[archive] = set(self._names(archive))
+        return self._members[archive]
+
+    def _names(self, archive: str) -> Iterator[str]:
+        with suppress(*archives.BROKEN):  # What comes before the damage counts.
+            yield from (member.name for member in archives.open_archive(paths.RAW / archive).members())

@@ -1,0 +1,114 @@
+"""Turning the loose images of data/raw into archives, which DVC and file systems handle faster. No id changes."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.commands.data.removal import loose_paths
+from pipeline.commands.data.workbench import PACKED, put_zip
+from pipeline.ingestion import archives
+from pipeline.ingestion.archives import is_archive, is_unsafe
+from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.decoding import MAX_FILE
+from pipeline.ingestion.labels import Labels, is_system_file, label_of
+
+# An archive is read, hashed and pushed as a whole, so it should not be too large.
+MAX_BYTES = 512 * 2**20
+MAX_FILES = 10_000
+
+
+class Loose(NamedTuple):
+    """A loose image."""
+
+    path: str
+    """Relative to data/raw."""
+    state: tuple[int, int, int]
+    """Size, time and inode: what changes when it is written to."""
+
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        return paths.RAW / self.path
+
+
+def loose_images() -> list[Loose]:
+    """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
+    refused, labels = {line.source for line in Collection.read().refused}, Labels.read()
+    found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
+    return sorted(one for one in found if one.state[0] <= MAX_FILE)
+
+
+def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
+    """Put `images` into new archives, made in `folder`, and remove the loose files; in that order.
+
+    Returns:
+        the archives, and how many images an interrupted run had packed already.
+    """
+    done = set(_packed_before(images))
+    _unlink([one for one in images if one.path in done])
+    made = []
+    with tqdm(total=len(images) - len(done), desc="packing", unit=" images", disable=None) as bar:
+        for batch in _batches([one for one in images if one.path not in done]):
+            made.append(put_zip(PACKED, ((one.path, one.file.read_bytes()) for one in batch), folder))
+            _unlink(batch)
+            bar.update(len(batch))
+    return made, len(done)
+
+
+def _can_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    if is_archive(path) or is_system_file(path) or is_unsafe(path) or not (paths.RAW / path).is_file():
+        return False
+    label = label_of(path, None)
+    keeps_label = label == labels.of(path, None) == labels.of(f"{PACKED}-{'0' * 12}.zip", path)
+    return label is not None and keeps_label and path not in refused
+
+
+def _batches(images: list[Loose]) -> Iterator[list[Loose]]:
+    batch: list[Loose] = []
+    size = 0
+    for one in images:
+        if batch and (len(batch) == MAX_FILES or size + one.state[0] > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.state[0]
+    if batch:
+        yield batch
+
+
+def _packed_before(images: list[Loose]) -> Iterator[str]:
+    """The paths of `images` that are in an archive of ours with the same bytes, since a kill came before `_unlink`."""
+    waiting = {one.path: one for one in images}
+    for path in sorted(paths.RAW.glob(f"{PACKED}-*.zip")):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name in waiting.keys() & set(archive.namelist()):
+                    if _md5(archive.read(name)) == _md5(waiting[name].file.read_bytes()):
+                        yield name
+        except archives.BROKEN:
+            continue
+
+
+def _unlink(images: list[Loose]) -> None:
+    for one in images:
+        if _state(one.file) == one.state:  # Else it was written to meanwhile.
+            one.file.unlink()
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    stat = os.stat(file)  # noqa: PTH116 (Path.stat is slower)
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()

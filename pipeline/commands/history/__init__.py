@@ -1,0 +1,1 @@
+"""`pipeline log`, `replay` and `trace`: what Git's history records of models."""

@@ -1,0 +1,115 @@
+"""What has been trained, as Git's history tells it: `pipeline log`, `replay`, `trace`."""
+
+import argparse
+import json
+import sys
+
+from pipeline.commands.parsing import Register
+from pipeline.commands.terminal import print_table
+from pipeline.text import shown
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    sub = command(_log, "tell the generations that Git's history records, newest first")
+    sub.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="a branch, tag or commit; HEAD if none")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--graph", action="store_true", help="draw branches and merges")
+    how.add_argument("--json", action="store_true", help="print all that is recorded, for programs")
+    sub = command(_replay, "train a recorded generation again, in a temporary folder, and compare the models")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="the newest that it tells of")
+    which.add_argument("--all", action="store_true", help="every generation of HEAD's history, oldest first")
+    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
+    sub = command(_trace, "tell which generations, of any branch, have seen an image")
+    sub.add_argument("image", metavar="IMAGE|ID", help="a file, an id or its beginning, or a source in index.parquet")
+    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
+
+
+def _log(args: argparse.Namespace) -> int:
+    from pipeline.commands.history.log_rows import as_json, as_row
+    from pipeline.lineage.acceptance import read_judgements
+    from pipeline.lineage.history import drawing
+
+    judged = read_judgements()
+    lines = drawing(args.revision)
+    trained = [line.training for line in lines if line.training is not None]
+    if args.json:
+        told = [as_json(training, judged.get(training.recorded.model)) for training in trained]
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    elif trained:
+        header = [
+            "",
+            "when",
+            "who",
+            "start",
+            "images",
+            "new",
+            "removed",
+            "steps",
+            "accuracy",
+            "gate",
+            "base",
+            "model",
+            "commit",
+        ]
+        rows = [header]
+        for drawn, training in lines:
+            if training is not None:
+                cells = map(shown, as_row(training, judged.get(training.recorded.model)))
+                rows.append([drawn if args.graph else "", *cells])
+            elif args.graph:
+                rows.append([drawn, *[""] * (len(header) - 1)])
+        print_table(rows)
+    else:
+        print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
+    _warn_if_shallow()
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    shallow = _warn_if_shallow()
+    from pipeline.commands.history.replay import newest, replay, replay_all
+
+    # Where our own lines are to be read, by people or programs, training speaks on the other stream.
+    stdout = sys.stderr.fileno() if args.all or args.json else None
+    outcomes = []
+    for outcome in replay_all("HEAD", stdout=stdout) if args.all else [replay(newest(args.revision), stdout=stdout)]:
+        outcomes.append(outcome)
+        if not args.json:
+            print(shown(str(outcome)), flush=True)
+    reproduced = sum(outcome.reproduced for outcome in outcomes)
+    if args.json:
+        print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2, ensure_ascii=False))
+    elif args.all:
+        print(f"{reproduced} of {len(outcomes)} generations reproduced, bit for bit")
+    return 0 if reproduced == len(outcomes) and not (args.all and shallow) else 1
+
+
+def _trace(args: argparse.Namespace) -> int:
+    shallow = _warn_if_shallow()
+    from pipeline.commands.history.tracing import advice, trace
+
+    found = trace(args.image)
+    troubles = [one.trouble for one in found.sightings if one.trouble]
+    if args.json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        print(shown(str(found)))
+        told = [list(map(shown, one.as_row())) for one in found.sightings if one.how != "unseen"]
+        if told:
+            print_table([["", "when", "how", "label", "held out", "model", "commit"], *told])
+        if said := advice(found):
+            print(shown(said))
+    for trouble in troubles:
+        print(f"pipeline: {shown(trouble)}", file=sys.stderr)
+    return 1 if shallow or troubles else 0
+
+
+def _warn_if_shallow() -> bool:
+    from pipeline.lineage.history import is_shallow
+
+    shallow = is_shallow()
+    if shallow:
+        print("pipeline: this clone is shallow; `git fetch --unshallow` brings the rest", file=sys.stderr)
+    return shallow

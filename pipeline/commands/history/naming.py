@@ -1,0 +1,64 @@
+"""Which image a person means: by a file, an id, the beginning of one, or the place that the index names."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline import parquet, paths
+from pipeline.commands.data.removal import HEX, SHORTEST
+from pipeline.errors import ImagesError, MissingDataError
+from pipeline.images import index
+from pipeline.ingestion.places import Source
+from pipeline.lineage.history import PUSH_ALL, RecordedModel
+from pipeline.versioning import fetching
+
+DIGITS = 32  # Of an id.
+
+
+def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel]) -> str:
+    """The id of `image`, or the beginning of it that was given.
+
+    A source is looked for among the places `held` in data/raw, then in the index, then in the indexes that `models`
+    were trained from, the newest first: what was removed is named there alone.
+
+    Raises:
+        ImagesError: there is nothing of this name.
+    """
+    path = Path(image)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    if SHORTEST <= len(image) <= DIGITS and set(image.lower()) <= HEX:
+        return image.lower()
+    source = image.removeprefix(f"{paths.RAW}/")
+    for one in held:
+        if one.id and one.name == source:
+            return one.id
+    for table in _indexes(models):
+        if found := _named(table, source):
+            return found
+    raise ImagesError(image, "no file, no id, and no source that is known", "see the sources in index.parquet")
+
+
+def _indexes(models: Iterable[RecordedModel]) -> Iterator[Path]:
+    """Every index that can be had, newest first."""
+    yield index.INDEX
+    tried = set()
+    for model in reversed(list(models)):
+        oid = model.outputs.get(paths.IMAGES.as_posix())
+        if oid is None or oid in tried:
+            continue
+        tried.add(oid)
+        try:
+            yield fetching.fetch_member(oid, index.INDEX.name, what=f"{index.INDEX} of {model.name}", mend=PUSH_ALL)
+        except MissingDataError:
+            continue
+
+
+def _named(table: Path, source: str) -> str | None:
+    """The id of the image whose source is `source`, None where `table` has none."""
+    import pyarrow.compute as pc
+
+    rows = parquet.read_table(table, index.SCHEMA, ["id", "source"])
+    found = rows.filter(pc.equal(rows["source"], source))["id"].to_pylist()
+    return str(found[0]) if found else None

@@ -1,0 +1,169 @@
+"""Training a recorded generation again, from its recorded base, data, params and code: does the same model come out?"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import paths
+from pipeline.commands import interrupts, subprocesses
+from pipeline.commands.history.checkouts import bring, checked_out, edited, recorded_in
+from pipeline.commands.history.comparison import Difference, changes, differences
+from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
+from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
+from pipeline.versioning import fetching, hashing
+from pipeline.versioning.lock import StageRecord, read_yaml
+
+MODEL, ENVIRONMENT = paths.MODEL.as_posix(), paths.ENVIRONMENT.as_posix()
+BEFORE = "it was recorded before there was such a file"
+# What a command needs a shell for.
+SHELL = set("|&;<>()$`*?~#\n")
+EnvironmentFacts = Mapping[str, Any]
+
+
+class Replayed(NamedTuple):
+    """What came of a generation that was to be trained again."""
+
+    training: Training
+    reproduced: bool = False
+    """Whether data/model has the hash that was recorded."""
+    differences: Mapping[str, Difference] = {}
+    """Between the models, by part."""
+    environment: str = ""
+    """How that of now differs from that of then, or whether it is known at all."""
+    trouble: str = ""
+    """Why it was not trained again, or what differs besides."""
+
+    def __str__(self) -> str:
+        """In a line."""
+        name = self.training.name
+        if self.reproduced:
+            though = f", though in {self.environment}" if self.environment.startswith("another") else ""
+            return f"{name} reproduced, bit for bit{though}"
+        if not self.environment:
+            return f"{name} not replayed: {self.trouble}"
+        parts = [f"{part} ({difference})" for part, difference in self.differences.items()]
+        return f"{name} differs: {'; '.join([*parts, *filter(None, [self.trouble]), self.environment])}"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        parts = {part: difference._asdict() for part, difference in self.differences.items()}
+        return {**self._asdict(), "training": self.training.as_json(), "differences": parts, "said": str(self)}
+
+
+def newest(revision: str) -> Training:
+    """The newest training that `revision` tells of, as the commit recorded it that was first to do so.
+
+    Raises:
+        RecordError: it tells of none.
+    """
+    told = trainings(revision)
+    if not told:
+        raise RecordError(revision, "records no training", "run `dvc repro`, then `git commit`")
+    return next(one for one in generations(revision) if one.recorded.model == told[0].recorded.model)
+
+
+def replay_all(revision: str, *, stdout: int | None = None) -> Iterator[Replayed]:
+    """Every generation that `revision` tells of, oldest first; one that cannot be trained again stops no other."""
+    for training in generations(revision):
+        try:
+            yield replay(training, stdout=stdout)
+        except TreeringError as error:
+            yield Replayed(training, trouble=str(error))
+
+
+def replay(training: Training, *, stdout: int | None = None) -> Replayed:
+    """Train a generation again in a temporary folder; what that prints goes where `programs.run` says.
+
+    Raises:
+        MissingDataError: what it was trained from is nowhere to be had.
+        RecordError: the commit does not hold what the model was trained with.
+        TrainingError: training failed.
+    """
+    with interrupts.stoppable(), checked_out(training.commit) as folder:
+        record = recorded_in(folder, training.name)
+        _check(training, record, edited(folder, record, training.name))
+        bring(record, folder, training.name)
+        then = _recorded_environment(record["train"], training.name)
+        _train(folder, then, training.name, stdout)
+        environment = _compare_environments(then, folder / paths.ENVIRONMENT)
+        if hashing.directory_hash(folder / paths.MODEL) == training.recorded.model:
+            return Replayed(training, reproduced=True, environment=environment)
+        return _differing(training, folder, environment)
+
+
+def _check(training: Training, record: Mapping[str, StageRecord], changed: list[str]) -> None:
+    model = record["train"].outs[MODEL]
+    if model != training.recorded.model:
+        what = f"{paths.LOCK} records the model {model}, {paths.REPORT} the model {training.recorded.model}"
+        raise RecordError(training.name, what, "commit all that `dvc repro` writes")
+    if changed:
+        what = f"its commit has another {', '.join(changed)} than {paths.LOCK} says that it was trained with"
+        raise RecordError(training.name, what, "run `dvc repro` before `git commit`, and replay what comes out")
+
+
+def _train(folder: Path, then: EnvironmentFacts | str, name: str, stdout: int | None) -> None:
+    """Run the code in `folder`, with as many threads as were used then."""
+    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONSAFEPATH", "MKL_NUM_THREADS")}
+    if not isinstance(then, str) and "threads" in then:
+        env["OMP_NUM_THREADS"] = str(then["threads"])
+    say = [sys.executable, "-c", "import pipeline; print(pipeline.__file__)"]
+    found = subprocess.run(say, cwd=folder, env=env, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    if not found or not Path(found).resolve().is_relative_to(folder):
+        what = f"Python takes the package `pipeline` from {found or 'nowhere'}, not from the commit"
+        raise TrainingError(name, what, "look at PYTHONPATH and at sitecustomize.py")
+    status = subprocesses.run(recorded_command(folder / paths.PIPELINE), cwd=folder, env=env, stdout=stdout)
+    if status or not (folder / paths.MODEL).is_dir():
+        what = f"training ended with status {status}"
+        raise TrainingError(name, what, "see above; the versions in requirements.txt of its commit may be needed")
+
+
+def recorded_command(pipeline: Path) -> list[str]:
+    """How the file `pipeline`, a version of dvc.yaml, says that training is run; by this Python, as `python` is there.
+
+    Raises:
+        RecordError: it cannot be read, or says nothing of it.
+    """
+    try:
+        command = str(read_yaml(pipeline)["stages"]["train"]["cmd"])
+    except (LookupError, TypeError, OSError):
+        raise RecordError(pipeline, "does not say how to train", "see the stage `train` in it") from None
+    if set(command) & SHELL:
+        return ["/bin/sh", "-c", command]
+    program, *arguments = shlex.split(command)
+    return [sys.executable if program == "python" else program, *arguments]
+
+
+def _recorded_environment(train: StageRecord, name: str) -> EnvironmentFacts | str:
+    """data/environment.json of then, or why it is unknown."""
+    md5 = train.outs.get(ENVIRONMENT)
+    if md5 is None:
+        return BEFORE
+    try:
+        facts = json.loads(fetching.fetch_file(md5, what=f"{ENVIRONMENT} of {name}", mend=PUSH_ALL).read_bytes())
+    except (MissingDataError, ValueError):
+        return f"{ENVIRONMENT} is nowhere to be had"
+    return facts if isinstance(facts, dict) else f"{ENVIRONMENT} cannot be read"
+
+
+def _compare_environments(then: EnvironmentFacts | str, now: Path) -> str:
+    if isinstance(then, str):
+        return f"its environment is unknown: {then}"
+    found = changes(then, json.loads(now.read_bytes()) if now.exists() else {})
+    return f"another environment: {', '.join(found)}" if found else "the same environment: this should not happen"
+
+
+def _differing(training: Training, folder: Path, environment: str) -> Replayed:
+    recorded = folder.with_name("recorded")
+    try:
+        what = f"{MODEL} of {training.name}"
+        fetching.copy_directory(training.recorded.model, recorded, nearby=paths.MODEL, what=what, mend=PUSH_ALL)
+        found = differences(recorded, folder / paths.MODEL)
+    except (MissingDataError, CheckpointError) as error:
+        return Replayed(training, environment=environment, trouble=f"in what is unknown ({error})")
+    trouble = "" if found else "it says the same in other bytes"
+    return Replayed(training, differences=found, environment=environment, trouble=trouble)

@@ -1,0 +1,171 @@
+"""Which models have seen an image: what Git's history tells, and what each model says of itself in seen.npz."""
+
+import csv
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipeline import paths
+from pipeline.commands.data.removal import holdings
+from pipeline.commands.history.naming import DIGITS, beginning
+from pipeline.errors import CheckpointError, ImagesError, MissingDataError
+from pipeline.lineage.history import PUSH_ALL, RecordedModel, every_model
+from pipeline.lineage.lineage import read_recorded
+from pipeline.lineage.seen_images import SEEN, find_seen
+from pipeline.versioning import fetching
+
+How = Literal["trained on it", "through its base", "held out", "unseen", "unknown"]
+SAW: tuple[How, How] = ("trained on it", "through its base")
+HELD_OUT = ("val", "test", "leaks")
+
+
+class Sighting(NamedTuple):
+    """What a model has to do with an image."""
+
+    model: RecordedModel
+    how: How
+    label: str | None = None
+    """Its class then, where the model was trained on it."""
+    split: str | None = None
+    """Where it was held out then, as far as that is known."""
+    trouble: str = ""
+    """Why it is unknown, or whether it was held out is."""
+
+    def as_row(self) -> list[str]:
+        """For people: generation, when, how, label, held out where, model, commit."""
+        training, recorded = self.model.training, self.model.recorded
+        when, commit = (f"{training.date:%Y-%m-%d %H:%M}", training.commit[:7]) if training else ("", "")
+        about = [self.how, self.label or "", self.split or "", recorded.model[:8], commit]
+        return [f"generation {recorded.generation}", when, *about]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        training, recorded = self.model.training, self.model.recorded
+        commit, date = (training.commit, training.date.isoformat()) if training else (None, None)
+        told = {"generation": recorded.generation, "model": recorded.model, "base": recorded.base}
+        return {**told, "commit": commit, "date": date, **self._asdict(), "model": recorded.model}
+
+
+class Trace(NamedTuple):
+    """What is known of an image."""
+
+    id: str
+    places: list[str]
+    """Where it is in data/raw now."""
+    split: str | None
+    """Which split it is in now, None where it is in none or `manifest` has not run."""
+    sightings: list[Sighting]
+    """A model each, oldest first."""
+    current: str | None
+    """The hash of the model that is recorded now."""
+
+    def __str__(self) -> str:
+        """In a line."""
+        saw = sum(one.how in SAW for one in self.sightings)
+        unknown = sum(one.how == "unknown" for one in self.sightings)
+        place = f"in data/raw as {', '.join(self.places)}" if self.places else "not in data/raw"
+        split = f", in {self.split} now" if self.split else ""
+        told = f"; of {unknown:,} it is unknown" if unknown else ""
+        return f"{self.id}: {place}{split}; {saw:,} of {len(self.sightings):,} generations have seen it{told}"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {**self._asdict(), "sightings": [one.as_json() for one in self.sightings], "advice": advice(self)}
+
+
+def trace(image: str) -> Trace:
+    """All that is known of `image`: a file, an id or the beginning of one, or a source as the index names it.
+
+    Raises:
+        ImagesError: nothing is known by that name, or the ids of several images begin so.
+    """
+    told, held = list(every_model()), holdings()
+    start = beginning(image, held, told)
+    seen = [_find(model, start) for model in told]
+    ids = {one.id for one in held if one.id and one.id.startswith(start)}
+    ids |= {image_id for found in seen if isinstance(found, dict) for image_id in found}
+    wanted = _only({start} if len(start) == DIGITS else ids, image)
+    sightings = [_sighting(model, wanted, found) for model, found in zip(told, seen, strict=True)]
+    here = {name: path for name in ("train", *HELD_OUT) if (path := paths.MANIFEST / f"{name}.csv").exists()}
+    places, newest = [one.name for one in held if one.id == wanted], read_recorded()
+    return Trace(wanted, places, _split(here, wanted), sightings, newest.model if newest else None)
+
+
+def advice(found: Trace) -> str:
+    """What to do about the image, where the model that is recorded now has seen it; else nothing."""
+    by_hash = {one.model.recorded.model: one for one in found.sightings}
+    one = by_hash.get(found.current or "")
+    if one is None or one.how not in SAW:
+        return ""
+    start = "from the newest ancestor that has not; which that is, is unknown"
+    while one is not None and one.how in SAW:
+        base = one.model.recorded.base
+        if base is None:
+            start = "from scratch, since every ancestor has seen it"
+            break
+        one = by_hash.get(base)
+    if one is not None and one.how in ("unseen", "held out"):
+        start = f"from {one.model.name}, the newest ancestor that has not"
+    removal = f"`pipeline remove {found.id}`, " if found.places else ""
+    return (
+        f"the model recorded now has seen it; to be rid of it: {removal}manifest.on_removed: ancestor in "
+        f"{paths.PARAMS}, `dvc repro`; that starts {start}"
+    )
+
+
+def _find(model: RecordedModel, start: str) -> dict[str, str | None] | str:
+    """The label of each image whose id begins with `start` and that the model has seen, by id; or why it is unknown."""
+    try:
+        return find_seen(
+            fetching.fetch_member(model.recorded.model, SEEN, what=_what(model, SEEN), mend=PUSH_ALL), start
+        )
+    except (MissingDataError, CheckpointError) as error:
+        return str(error)
+
+
+def _sighting(model: RecordedModel, image_id: str, found: dict[str, str | None] | str) -> Sighting:
+    if isinstance(found, str):
+        return Sighting(model, "unknown", trouble=found)
+    label = found.get(image_id)
+    if label is not None:
+        return Sighting(model, "trained on it", label)
+    manifests, trouble = _held_out(model)
+    split = _split(manifests, image_id)
+    how: How = "through its base" if image_id in found else "held out" if split else "unseen"
+    return Sighting(model, how, split=split, trouble="" if split else trouble)
+
+
+def _held_out(model: RecordedModel) -> tuple[dict[str, Path], str]:
+    """The manifests of then that say what was held out, by name; and why some of them cannot be had."""
+    files, trouble = {}, ""
+    for name in HELD_OUT:
+        md5 = model.outputs.get((paths.MANIFEST / f"{name}.csv").as_posix())
+        try:
+            if md5 is not None:
+                files[name] = fetching.fetch_file(md5, what=_what(model, name), mend=PUSH_ALL)
+        except MissingDataError as error:
+            trouble = f"not trained on, perhaps held out: {error}"
+    return files, trouble
+
+
+def _split(manifests: Mapping[str, Path], image_id: str) -> str | None:
+    """In which of `manifests`, by name, the image is listed."""
+    for name, path in manifests.items():
+        content = path.read_bytes()
+        if b"\n%b," % image_id.encode() in content:
+            rows = csv.DictReader(StringIO(content.decode(), newline="")) if name == "leaks" else ()
+            left_out = [row["split"] for row in rows if row["id"] == image_id]
+            return f"{left_out[0]}, but left out" if left_out else name
+    return None
+
+
+def _only(ids: set[str], image: str) -> str:
+    if len(ids) != 1:
+        what = f"the ids of {len(ids) or 'no'} known images begin so"
+        raise ImagesError(image, what, "give more digits" if ids else "give a file, a source, or another id")
+    return ids.copy().pop()
+
+
+def _what(model: RecordedModel, name: str) -> str:
+    return f"{name} of {model.name}"

@@ -1,0 +1,1 @@
+"""`pipeline setup`, `resolve` and `sync`: branches that train, merged through Git."""

@@ -1,0 +1,110 @@
+"""Working with others through Git: `pipeline setup`, `resolve`, `sync`, and what Git itself calls."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.commands.terminal import complain, print_lines
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.merge.listings import Side
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    command(_setup, "register with Git what merges the pipeline's files, and keeps data/raw in step")
+    sub = command(_resolve, "end the conflicts of a merge in the pipeline's files")
+    _whose(sub, "where both sides changed a file of data/raw, {} is right (as Git calls them)")
+    sub = command(_sync, "bring data/raw in step with data/raw.dvc after a pull, merge or checkout")
+    whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
+    whose.add_argument("--keep", action="store_true", help="leave data/raw as it is: it is right, and Git is not")
+    sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
+    sub = command(_merge_driver, "what Git calls to merge one of the pipeline's files; see `git help attributes`")
+    for name in ("ancestor", "ours", "theirs"):
+        sub.add_argument(name, type=Path)
+    sub.add_argument("path", help="which file it is")
+
+
+def _whose(sub: argparse.ArgumentParser, about: str) -> argparse._MutuallyExclusiveGroup:
+    whose = sub.add_mutually_exclusive_group()
+    for side in ("ours", "theirs"):
+        whose.add_argument(f"--{side}", action="store_const", const=side, dest="take", help=about.format(side))
+    return whose
+
+
+def _setup(args: argparse.Namespace) -> int:
+    del args
+    from pipeline.commands.merge.hooks import set_up
+    from pipeline.commands.merge.sync import begin
+
+    left = set_up()
+    begin()
+    print("set up: Git merges the pipeline's files, and keeps data/raw in step with data/raw.dvc")
+    for name in left:
+        print(f"but the hook {name} is not ours to write: let it call `pipeline sync`, too", file=sys.stderr)
+    return 0
+
+
+def _resolve(args: argparse.Namespace) -> int:
+    from pipeline.commands.merge.conflicts import resolve
+
+    merged, left = resolve(args.take)
+    if not merged and not left:
+        print("nothing is in conflict")
+        return 0
+    if merged:
+        print(f"resolved {len(merged):,} files:")
+        print_lines(merged)
+        if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
+            _say_sync(None, quietly=False)
+    if left:
+        print(f"still in conflict, for you to mend: {', '.join(map(shown, left))}")
+        return 1
+    print("next: git commit (or git rebase --continue), then dvc repro")
+    return 0
+
+
+def _sync(args: argparse.Namespace) -> int:
+    from pipeline.commands.merge.sync import keep
+
+    if args.keep:
+        keep()
+        print(f"{paths.RAW} stays as it is; dvc repro takes it for the truth")
+        return 0
+    if not paths.RAW.is_dir():
+        print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")
+        return 0
+    _say_sync(args.take, quietly=args.hook)
+    return 0
+
+
+def _say_sync(take: "Side | None", *, quietly: bool) -> None:
+    from pipeline.commands.merge.sync import sync
+
+    added, removed, changed = sync(take)
+    if added or removed or changed:
+        counts = f"{added:,} files added, {removed:,} removed, {changed:,} changed"
+        print(
+            f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
+        )
+    elif not quietly:
+        print(f"{paths.RAW} is in step with {paths.RAW_DVC}")
+
+
+def _merge_driver(args: argparse.Namespace) -> int:
+    from pipeline.commands.merge.conflicts import mark_conflict
+    from pipeline.commands.merge.merging import Versions, merge_file
+
+    versions = (args.ancestor, args.ours, args.theirs)
+    try:
+        merged = merge_file(args.path, Versions(*(version.read_bytes() for version in versions)))
+    except Exception as error:  # noqa: BLE001 (whatever it is, nobody must take one side for the whole)
+        mark_conflict(*versions)
+        complain("pipeline", error, "pipeline resolve -v")
+        return 1
+    args.ours.write_bytes(merged)
+    return 0

@@ -1,0 +1,73 @@
+"""What Git is to call: our merge driver, and hooks that bring data/raw in step with data/raw.dvc.
+
+Which files the driver merges is in .gitattributes, which the repository holds; who drives is each clone's own affair.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.git import git, git_text
+from pipeline.versioning import git_guard
+
+DRIVER = "treering"
+HOOKS = ("post-merge", "post-checkout", "post-rewrite", "post-commit")
+MARK = "# Made by `pipeline setup`."
+SCRIPT = f"""#!/bin/sh
+{MARK} Brings data/raw in step with {paths.RAW_DVC} after Git has changed that.
+case $(basename "$0") in
+post-checkout) [ "$3" = 1 ] || exit 0 ;;
+post-rewrite) [ "$1" = rebase ] || exit 0 ;;
+esac
+if [ "$(basename "$0")" != post-rewrite ]; then  # In a rebase its end is soon enough.
+    for folder in rebase-merge rebase-apply; do [ ! -d "$(git rev-parse --git-path "$folder")" ] || exit 0; done
+fi
+now=$(git rev-parse --quiet --verify ":{paths.RAW_DVC}") || exit 0
+if [ -f {git_guard.NOTE} ]; then
+    {{ read -r blob; read -r oid; }} < {git_guard.NOTE}
+    [ "$now" != "$blob" ] || exit 0
+    if [ -n "$oid" ] && git cat-file blob "$now" | grep -qF "$oid"; then  # Git has caught up with data/raw.
+        printf '%s\\n' "$now" "$oid" > {git_guard.NOTE}
+        exit 0
+    fi
+fi
+[ ! -d {paths.RAW} ] || exec PYTHON -m pipeline sync --hook
+"""
+
+
+def set_up() -> list[str]:
+    """Register driver and hooks with the clone in the working directory.
+
+    Returns:
+        the hooks that are somebody else's, or in a folder of their own, and were left alone.
+
+    Raises:
+        RecordError: there is no Git repository, or the project is not all of it.
+    """
+    if inside := git_text("rev-parse", "--show-prefix"):
+        what = (
+            f"the project is in the folder {inside} of its repository, where Git's merge drivers and hooks do not work"
+        )
+        raise RecordError("git", what, "give it a repository of its own to merge branches that train")
+    python = shlex.quote(sys.executable)
+    git("config", f"merge.{DRIVER}.name", "the better of two models, all images of both sides")
+    git("config", f"merge.{DRIVER}.driver", f"{python} -m pipeline merge-driver %O %A %B %P")
+    # Where two branches have several common ancestors, Git merges those first; one of them will do.
+    git("config", f"merge.{DRIVER}.recursive", "binary")
+    if git_text("config", "--default", "", "--get", "core.hooksPath"):
+        return list(HOOKS)  # That folder may be other projects', too.
+    folder = Path(git_text("rev-parse", "--git-path", "hooks"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return [name for name in HOOKS if not _write(folder / name, SCRIPT.replace("PYTHON", python))]
+
+
+def _write(hook: Path, script: str) -> bool:
+    """Write `script` unless there is a hook of somebody else's; returns whether it is there."""
+    if hook.exists() and MARK not in hook.read_text(encoding="utf-8", errors="replace"):
+        return False
+    hook.unlink(missing_ok=True)
+    hook.write_text(script, encoding="utf-8")
+    hook.chmod(0o755)
+    return True

@@ -1,0 +1,124 @@
+"""Three versions of a file that Git holds of the pipeline into one, as `git merge` and its like need it.
+
+dvc.lock and the reports beside it are never mixed: they are of the side whose model is the better one on its validation
+images, and the report names the other model for the next training.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import paths
+from pipeline.commands.merge import listings
+from pipeline.commands.merge.listings import Listing, Side
+from pipeline.commands.merge.winner import KnownModels, better, unnamed
+from pipeline.errors import MergeError
+from pipeline.lineage.lineage import RECORDED, Recorded
+from pipeline.versioning import fetching, tracking
+from pipeline.versioning.lock import read_raw_hash
+
+MODEL = paths.MODEL.as_posix()
+MEND = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
+
+
+class Versions(NamedTuple):
+    """What a file holds in the common ancestor, where there is none nothing, and on the two sides."""
+
+    ancestor: bytes
+    ours: bytes
+    theirs: bytes
+
+
+def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes:
+    """What `path` is to hold; `take` says who is right about a file of data/raw that both sides changed.
+
+    Raises:
+        MergeError: the sides do not agree, or one of them cannot be read.
+        RecordError: nothing is known of a side's model.
+        MissingDataError: what a side has in data/raw is nowhere to be had.
+    """
+    if path == paths.RAW_DVC.as_posix():
+        return _merge_raw(versions, take)
+    try:
+        return MERGES[path](versions)
+    except (ValidationError, YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MergeError(path, f"one side cannot be read: {type(error).__name__}", "see `git log --merge`") from None
+
+
+def _merge_lock(versions: Versions) -> bytes:
+    return _of_better(versions, [_model_in_lock(version) for version in versions])
+
+
+def _model_in_lock(lock: bytes) -> str | None:
+    stages: dict[str, Any] = YAML(typ="safe").load(lock)["stages"] if lock else {}
+    outs = stages.get("train", {}).get("outs", [])
+    return next((str(out["md5"]) for out in outs if out["path"] == MODEL), None)
+
+
+def _merge_metrics(versions: Versions) -> bytes:
+    return _of_better(versions, [json.loads(version)["model"] if version else None for version in versions])
+
+
+def _of_better(versions: Versions, models: Sequence[str | None]) -> bytes:
+    """The version of the side whose model is the better one; `models` are those of `versions`."""
+    ancestor, ours, theirs = models
+    return versions.theirs if better(ancestor, ours, theirs, KnownModels.read()) == "theirs" else versions.ours
+
+
+def _merge_lineage(versions: Versions) -> bytes:
+    ancestor = Recorded.model_validate_json(versions.ancestor).model if versions.ancestor else None
+    ours, theirs = (Recorded.model_validate_json(version) for version in versions[1:])
+    known = KnownModels.read()
+    side = better(ancestor, ours.model, theirs.model, known)
+    kept, other = (theirs, ours) if side == "theirs" else (ours, theirs)
+    models = (*kept.others, *([other.model] if other.model != ancestor else []), *other.others)
+    others = unnamed(models, kept.model, known)
+    return (kept.model_copy(update={"others": others}).model_dump_json(indent=2) + "\n").encode()
+
+
+MERGES: dict[str, Callable[[Versions], bytes]] = {
+    paths.LOCK.as_posix(): _merge_lock,
+    RECORDED.as_posix(): _merge_lineage,
+    paths.METRICS.as_posix(): _merge_metrics,
+}
+
+
+def _merge_raw(versions: Versions, take: Side | None) -> bytes:
+    ancestor, ours, theirs = (_listing(version) for version in versions)
+    merged = listings.merge(ancestor, ours, theirs, take=take)
+    if merged.conflicts and take is None:
+        raise disagreement(merged.conflicts, MEND)
+    gone = listings.removed_but_packed(ancestor, ours, theirs)
+    if gone:
+        print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
+    return with_listing(versions.ours, merged.files)
+
+
+def disagreement(conflicts: list[listings.Conflict], mend: str) -> MergeError:
+    """What `conflicts` there are, and how to `mend` them."""
+    first, *more = conflicts
+    beyond = f", and {len(more):,} more files" if more else ""
+    return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", mend)
+
+
+def _listing(raw_dvc: bytes) -> Listing:
+    return fetching.fetch_listing(read_raw_hash(raw_dvc.decode()), what=paths.RAW.as_posix()) if raw_dvc else {}
+
+
+def with_listing(raw_dvc: bytes, files: Listing) -> bytes:
+    """A version of data/raw.dvc that lists `files`, which DVC's cache holds from now on."""
+    yaml = YAML()
+    content = yaml.load(raw_dvc)
+    out = content["outs"][0]
+    out["md5"], out["size"] = tracking.store_listing(files)
+    out["nfiles"] = len(files)
+    if out["size"] is None:
+        del out["size"]
+    written = BytesIO()
+    yaml.dump(content, written)
+    return written.getvalue()

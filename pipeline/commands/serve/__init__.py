@@ -1,0 +1,1 @@
+"""`pipeline predict` and `export`: a trained model in use."""

@@ -1,0 +1,129 @@
+"""A trained model put to use: `pipeline predict` and `pipeline export`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.text import csv_lines, shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.serve.predicting import Answer, Guess
+    from pipeline.evaluation.inference import Trained
+    from pipeline.ingestion.refusals import Refusal
+    from pipeline.ingestion.scan import Spot
+
+
+EXPORT = paths.DATA / "export" / "model.onnx"
+Usable = Iterable[tuple[str, "list[Guess]"]]
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    sub = command(_predict, "say what images show, by a trained model")
+    sub.add_argument("paths", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="a file, a folder, an archive")
+    sub.add_argument("--top", type=_count, default=2, metavar="K", help="tell the K likeliest classes; 2 if not given")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print a JSON array, for programs")
+    how.add_argument("--csv", action="store_true", help="print CSV, for programs")
+    _add_model(sub)
+    sub = command(_export, "write a trained model as an ONNX file, with a model card beside it")
+    sub.add_argument("--output", type=Path, default=EXPORT, metavar="FILE", help=f"{EXPORT} if not given")
+    _add_model(sub)
+
+
+def _add_model(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"{paths.MODEL} if not given")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from pipeline.commands.serve.predicting import answers
+    from pipeline.evaluation.inference import Trained, require
+    from pipeline.ingestion.scan import find
+    from pipeline.params import read_params
+
+    params = read_params()
+    require(args.model)
+    trained = Trained.read(args.model, params.compute)
+    spots = [spot for top in args.paths for spot in find(top)]
+    refused: list[tuple[str, Refusal]] = []
+    usable = _usable(answers(spots, trained, params, top=args.top), refused)
+    for line in (
+        _json(usable)
+        if args.json
+        else _csv(usable, min(args.top, len(trained.spec.classes)))
+        if args.csv
+        else _table(usable, spots, trained)
+    ):
+        with tqdm.external_write_mode():  # The progress bar stands aside.
+            print(line, flush=True)
+    for name, (reason, detail) in refused:
+        print(f"pipeline: {shown(name)}: {reason} ({shown(detail)})", file=sys.stderr)
+    return 1 if refused else 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from pipeline.commands.serve.card import write_card
+    from pipeline.commands.serve.card_facts import gather
+    from pipeline.commands.serve.export import export
+    from pipeline.evaluation.inference import require
+    from pipeline.params import read_params
+
+    params = read_params()
+    require(args.model)
+    facts = gather(args.model, params)
+    done = export(args.model, args.output, params)
+    print(
+        f"exported {shown(str(args.output))}, {done.size / 2**20:.1f} MiB: "
+        f"checked on {done.images} images, largest difference {done.difference:.0e}"
+    )
+    print(f"model card: {shown(str(write_card(facts, args.output)))}")
+    return 0
+
+
+def _usable(told: Iterable["Answer"], refused: list[tuple[str, "Refusal"]]) -> Usable:
+    """What is not refused of `told`; what is goes to `refused`."""
+    for name, guesses in told:
+        if isinstance(guesses, list):
+            yield name, guesses
+        else:
+            refused.append((name, guesses))
+
+
+def _json(usable: Usable) -> Iterator[str]:
+    yield "["
+    before = None
+    for name, guesses in usable:
+        if before:
+            yield f"{before},"
+        top = [{"class": label, "confidence": share} for label, share in guesses]
+        before = json.dumps({"file": name, **top[0], "top": top}, ensure_ascii=False, allow_nan=False)
+    yield from filter(None, [before, "]"])
+
+
+def _csv(usable: Usable, top: int) -> Iterator[str]:
+    further = (f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "confidence"))
+    header = ["file", "class", "confidence", *further]
+    return csv_lines(chain([header], ([name, *chain.from_iterable(guesses)] for name, guesses in usable)))
+
+
+def _table(usable: Usable, spots: Iterable["Spot"], trained: "Trained") -> Iterator[str]:
+    wide = max(len(shown(name)) for name in ("file", *(spot.name for spot in spots)))
+    broad = max(len(shown(name)) for name in ("class", *trained.spec.classes))
+    yield f"{'file':{wide}}  {'class':{broad}}  confidence  runner-up"
+    for name, ((label, share), *rest) in usable:
+        others = ", ".join(f"{shown(other)} {less:.1%}" for other, less in rest)
+        yield f"{shown(name):{wide}}  {shown(label):{broad}}  {share:>10.1%}  {others}".rstrip()

@@ -1,0 +1,207 @@
+"""A model as an ONNX file that says all about itself, checked against the model before it is put in place."""
+
+import json
+import logging
+import warnings
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pipeline import paths
+from pipeline.commands.serve.preprocessing import recorded_ingest
+from pipeline.errors import ExportError
+from pipeline.evaluation.inference import require
+from pipeline.files import put
+from pipeline.images.dataset import load, read_manifest
+from pipeline.images.pixels import Pixels
+from pipeline.lineage.lineage import read_lineage
+from pipeline.models.checkpoint import read_network
+from pipeline.models.network import Network, Spec
+from pipeline.params import Params
+from pipeline.versioning import hashing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+# What the extra `export` brings.
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+PACKAGE = "treering"
+INPUT, OUTPUTS = "images", ("logits", "probabilities")
+OPSET = 20
+TOLERANCE = 1e-4
+CHECKED = 64
+SPLITS = ("test", "val", "train")
+
+
+class Exported(NamedTuple):
+    """A file that was written and checked."""
+
+    size: int
+    """In bytes."""
+    images: int
+    """How many images it was checked on."""
+    difference: float
+    """The largest between its outputs and the model's: of probabilities absolute, of logits beyond 1 relative."""
+
+
+class _WithProbabilities(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(images)
+        return logits, logits.softmax(1)
+
+
+def export(model: Path, target: Path, params: Params) -> Exported:
+    """Write the model in the folder `model` to the ONNX file `target`; what was there stays if anything fails.
+
+    It takes `images`, uint8 of shape (any number, channels, size, size), and gives `logits` and `probabilities`,
+    float32 of shape (the same number, classes). The same model and versions of the packages give the same bytes.
+
+    Raises:
+        ExportError: a package is missing, the file does not do what the model does, or there is nothing to check it on.
+        MissingDataError: there is no model, or the images to check it on are nowhere to be had.
+        CheckpointError: the model is damaged.
+    """
+    require(model)
+    _check_packages()
+    network, spec = read_network(model)
+    images = _images(spec, params)
+    proto = _proto(_WithProbabilities(network).eval(), spec)
+    _describe(proto, facts_of(model, spec, network, params))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.unchecked")
+    try:
+        aside.write_bytes(proto.SerializeToString(deterministic=True))
+        difference = _compare(aside, target, network, images)
+        put(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return Exported(target.stat().st_size, len(images), difference)
+
+
+def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[str, str]:
+    """What the file says of itself: text, or JSON of what is more than that."""
+    ingest = recorded_ingest(params, mode=spec.mode)
+    preprocessing = {
+        "layout": "NCHW",
+        "dtype": "uint8",
+        "colour": "grey" if spec.mode == "grey" else "sRGB, in the order red, green, blue",
+        "size": spec.size,
+        "steps": [
+            "turn upright as EXIF says, convert to that colour, put on white what is transparent",
+            f"if the shorter side is longer than {ingest.size}, scale it to that, bicubic",
+            f"scale to fill a square of {spec.size} pixels and keep the middle, bilinear: ImageOps.fit of Pillow",
+        ],
+        # In the graph already.
+        "normalisation": {name: [value.item() for value in network.get_buffer(name)] for name in ("mean", "std")},
+    }
+    return {
+        "classes": json.dumps(spec.classes, ensure_ascii=False),
+        "preprocessing": json.dumps(preprocessing, ensure_ascii=False),
+        "lineage": read_lineage(model).model_dump_json(),
+        "network": spec.model,
+        "model": hashing.directory_hash(model) or "",
+        "treering": _version(),
+    }
+
+
+def _version() -> str:
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:  # `python -m pipeline` needs no installation.
+        return ""
+
+
+def _check_packages() -> None:
+    for name in NEEDED:
+        try:
+            import_module(name)
+        except ModuleNotFoundError:
+            mend = f"run `pip install {' '.join(NEEDED)}`"
+            raise ExportError("pipeline export", f"the package {name} is not installed", mend) from None
+
+
+def _images(spec: Spec, params: Params) -> Pixels:
+    """Images to check with, of the test split where it has enough; none at all is an error."""
+    try:
+        manifest = pd.concat([read_manifest(split) for split in SPLITS])[:CHECKED]
+    except FileNotFoundError:
+        mend = f"run `dvc pull {paths.MANIFEST / 'test.csv'}` and the like, or `dvc repro`"
+        raise ExportError(paths.MANIFEST, "no manifests, so no images to check the file on", mend) from None
+    if not len(manifest):
+        raise ExportError(paths.MANIFEST, "no images to check the file on", "run `dvc repro`")
+    images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images
+    (batch,) = images.batches([np.arange(len(images))])
+    return batch
+
+
+def _proto(network: nn.Module, spec: Spec) -> "ModelProto":
+    example = torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.size, spec.size), dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns of packages that nothing here needs.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of what its authors are about to change.
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=[INPUT],
+            output_names=OUTPUTS,
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _describe(proto: "ModelProto", facts: dict[str, str]) -> None:
+    """Let `proto` say `facts`, and no more of where it was made: PyTorch notes at each node the files of its code."""
+    import onnx
+
+    graph = proto.graph
+    del graph.metadata_props[:]
+    for part in (graph.node, graph.initializer, graph.value_info, graph.input, graph.output):
+        for one in part:
+            del one.metadata_props[:]
+    onnx.helper.set_model_props(proto, facts)
+    proto.producer_name, proto.producer_version = PACKAGE, facts["treering"]
+
+
+def _compare(path: Path, target: Path, network: Network, images: Pixels) -> float:
+    """The largest difference between what the file `path` and `network` make of `images`, in steps of two sizes.
+
+    Raises:
+        ExportError: it is too large; the message names `target`.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    steps = [images[:1], images[1:]] if len(images) > 1 else [images]
+    with torch.inference_mode():
+        differences = [
+            _difference(given, wanted.numpy())
+            for step in steps
+            for given, wanted in zip(
+                session.run(OUTPUTS, {INPUT: step}), _WithProbabilities(network)(torch.from_numpy(step)), strict=True
+            )
+        ]
+    largest = max(differences)
+    if not largest <= TOLERANCE:  # Nor NaN.
+        what = f"not written, since it differs from the model by {largest:.0e}"
+        raise ExportError(target, what, "try other versions of torch and onnxruntime")
+    return largest
+
+
+def _difference(given: Any, wanted: Any) -> float:
+    """The largest; relative where what is wanted is beyond 1, which no probability is."""
+    return float((np.abs(given - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -1,0 +1,70 @@
+"""Any image as the network sees it: ingest makes it uniform, and what reads stored images makes pixels of it."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.images.pixels import PixelReader, Pixels, to_pixels
+from pipeline.ingestion.decoding import Job, KnownIds, decode
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.scan import Spot
+from pipeline.ingestion.standardising import Picture
+from pipeline.params import Ingest, Params
+from pipeline.versioning.lock import mend, read_record
+
+
+class View(NamedTuple):
+    """An image, or why there is none."""
+
+    spot: Spot
+    seen: Pixels | Refusal
+    """Shape (channels, size, size)."""
+
+
+def recorded_ingest(params: Params, *, mode: str) -> Ingest:
+    """How images are stored, in the colours `mode` of a network.
+
+    By what dvc.lock records: data/images was made so, and every model here is measured on it. What params.yaml says may
+    have been changed since, and counts where nothing is recorded.
+
+    Raises:
+        RecordError: dvc.lock records what cannot be.
+    """
+    record = read_record().get("ingest")
+    recorded = record.params.get("ingest", {}) if record else {}
+    current = params.ingest.model_dump()
+    try:
+        return Ingest.model_validate(
+            {**current, **{key: recorded.get(key, current[key]) for key in current}, "mode": mode}
+        )
+    except (ValidationError, AttributeError):
+        raise RecordError(paths.LOCK, "the parameters of ingest in it cannot be", mend(paths.LOCK)) from None
+
+
+def views(spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int) -> Iterator[View]:
+    """Each of `spots` as a network sees it whose images are `size` pixels high and wide, in their order.
+
+    They are read and decoded in `workers` other processes, only so far ahead of who asks that memory stays bounded.
+    """
+    finish = partial(_with_pixels, mode=ingest.mode, size=size)
+    readable = (spot.place for spot in spots if spot.refusal is None)
+    outcomes = decode(readable, Job(KnownIds(()), ingest, finish), workers)
+    shape = PixelReader(ingest.mode, size).shape
+    for spot in spots:
+        result = spot.refusal or next(outcomes).result
+        assert result is not None
+        seen = result if isinstance(result, Refusal) else np.frombuffer(result.data, np.uint8).reshape(shape)
+        yield View(spot, seen)
+
+
+def _with_pixels(picture: Picture, *, mode: str, size: int) -> Picture:
+    """`picture` with its pixels in the place of its bytes."""
+    pixels = to_pixels(Image.open(BytesIO(picture.data)), mode=mode, size=size)
+    return picture._replace(data=pixels.tobytes())

@@ -1,0 +1,1 @@
+"""`pipeline status`: what `dvc repro` would do, and why."""

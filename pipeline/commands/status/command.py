@@ -1,0 +1,124 @@
+"""What `dvc repro` would do and why: `pipeline status`."""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from pipeline.commands.parsing import Register
+from pipeline.errors import TreeringError
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.status.forecast import Expected, Forecast
+    from pipeline.commands.status.raw_changes import RawChanges
+    from pipeline.commands.status.start import Start
+
+
+# Reasons that are told of each stage.
+MOST = 3
+
+
+def register(command: Register) -> None:
+    """Add these commands."""
+    sub = command(_status, "say what `dvc repro` would do and why, before it does it")
+    sub.add_argument("--json", action="store_true", help="print all of it, for programs")
+
+
+def _status(args: argparse.Namespace) -> int:
+    from pipeline.commands.status.forecast import forecast
+    from pipeline.params import read_params
+
+    try:
+        found = forecast(read_params())
+    except TreeringError as error:
+        print(json.dumps({"hindrance": str(error)}) if args.json else f"`dvc repro` would stop: {shown(str(error))}")
+        return 0
+    if args.json:
+        print(json.dumps({"hindrance": None, **asdict(found)}, indent=2, ensure_ascii=False))
+    else:
+        for line in _lines(found):
+            print(shown(line))
+    return 0
+
+
+def _lines(found: "Forecast") -> Iterator[str]:
+    running = [step for step in found.steps if step.runs != "no"]
+    if not running:
+        yield "up to date: `dvc repro` would do nothing"
+    if found.arrivals:
+        yield _labelled("images", _images(found.arrivals))
+    for (runs, why), steps in groupby(running, key=lambda step: (step.runs, step.why)):
+        names = ", ".join(step.stage for step in steps)
+        yield _labelled("stages" if names.startswith(running[0].stage) else "", _reasons(names, runs, why))
+    if found.start:
+        yield _labelled("base", _base(found.start))
+    if found.going_on:
+        yield _labelled("", "an interrupted training goes on at step {:,} of {:,}".format(*found.going_on))
+    if running:
+        yield _labelled("time", _time(running))
+    for remark in found.remarks:
+        yield _labelled("note", remark)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label:8}{text}"
+
+
+def _images(arrivals: "RawChanges") -> str:
+    kinds = ", ".join(f"{count:,} {reason}" for reason, count in sorted(arrivals.refused.items()))
+    counts = [
+        (arrivals.new, "new"),
+        (sum(arrivals.refused.values()), f"refused ({kinds})"),
+        (arrivals.copies, "copies" if arrivals.copies > 1 else "copy"),
+        (arrivals.moved, "moved"),
+        (arrivals.removed, "removed at most" if arrivals.is_partial else "removed"),
+        (arrivals.relabelled, "relabelled"),
+        (arrivals.unopened, "archives not opened, for want of time"),
+    ]
+    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    if arrivals.looked_at < arrivals.found:
+        looked = f"{arrivals.found:,} not read before, {arrivals.looked_at:,} of them looked at"
+        return f"{looked}: {told}" if told else looked
+    return told or "the same"
+
+
+def _reasons(names: str, runs: str, why: list[str]) -> str:
+    told = ", ".join(why[:MOST]) + (f" and {len(why) - MOST:,} more" if len(why) > MOST else "")
+    return f"{'perhaps ' if runs == 'maybe' else ''}{names}: {told}"
+
+
+def _base(start: "Start") -> str:
+    from pipeline.text import short
+
+    if not start.is_known:
+        return start.reason
+    if start.oid is None:
+        return "none, as for the model before" if start.is_kept else f"none: {start.reason}"
+    parts = [f"{short(start.oid)}, as for the model before" if start.is_kept else short(start.oid)]
+    if start.generation is not None:
+        parts.append(f"generation {start.generation}")
+    if start.accuracy is not None:
+        parts.append(f"{start.accuracy:.1%} right on the test images")
+    parts.append("at hand" if start.is_at_hand else "not here: it has to be pulled")
+    return ", ".join(parts)
+
+
+def _time(steps: Iterable["Expected"]) -> str:
+    known = {step.stage: step.seconds for step in steps if step.seconds is not None}
+    unknown = ", ".join(step.stage for step in steps if step.seconds is None)
+    if not known:
+        return "unknown: no run like it yet"
+    each = ", ".join(f"{stage} {in_words(seconds)}" for stage, seconds in known.items())
+    total = f"about {in_words(sum(known.values()))}: {each}"
+    return f"{total}; unknown for {unknown}, which had no run like it yet" if unknown else total
+
+
+def in_words(seconds: float) -> str:
+    """A duration as exactly as a forecast may be."""
+    for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(round(seconds / size), 1):,} {unit}"
+    return f"{round(seconds / 86400):,} days"

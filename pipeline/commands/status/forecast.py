@@ -1,0 +1,184 @@
+"""What `dvc repro` would do and why, before it does it: `pipeline status`. Nothing is written."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import parquet, paths
+from pipeline.commands.durations import pace
+from pipeline.commands.status.raw_changes import RawChanges, look
+from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
+from pipeline.commands.status.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
+from pipeline.errors import RecordError
+from pipeline.git import unfinished
+from pipeline.images import index
+from pipeline.ingestion.collection import Collection
+from pipeline.lineage.selection import heir
+from pipeline.params import Params
+from pipeline.text import short
+from pipeline.versioning import hashing, objects, repository
+from pipeline.versioning.git_guard import check_followed
+from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
+from pipeline.versioning.raw_files import RawFile
+
+# Seconds for looking at new images, once what looks has started.
+LOOK = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected(Step):
+    """What becomes of a stage, and how long it will take."""
+
+    amount: int | None
+    """Images or steps that it will work on; None where that is not known."""
+    seconds: float | None
+    """How long that is likely to take; None where nothing like it was run before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What `dvc repro` would do."""
+
+    steps: list[Expected]
+    """The stages in their order."""
+    arrivals: RawChanges | None
+    """What changed in data/raw, None where nothing did, or where it cannot be told."""
+    start: Start | None
+    """What training starts from, None where it does not run."""
+    going_on: tuple[int, int] | None
+    """Where an interrupted training goes on: at which step of how many."""
+    remarks: list[str]
+    """What else is worth knowing."""
+
+
+def forecast(params: Params) -> Forecast:
+    """What `dvc repro` would do now.
+
+    Raises:
+        RecordError: it would fail at once, because a merge left its marks in dvc.lock, say.
+    """
+    record = read_record()
+    _check()
+    raw, listing = hashing.workspace_listing(paths.RAW)
+    check_followed(raw)
+    before = record["ingest"].deps.get(RAW) if "ingest" in record else None
+    can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
+    with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
+        looking = aside.submit(_look, listing, before, params) if can_look else None
+        stages = stage_statuses(raw, record)
+        arrivals = looking.result() if looking else None
+    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and _makes_anew(record, params)
+    steps = steps_of(stages, arrivals, anew=anew)
+    runs = {step.stage: step.runs for step in steps}
+    manifest_runs = runs.get("manifest", "no") != "no"
+    start = None
+    if runs.get("train", "no") != "no":
+        change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
+        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
+    amounts = _amounts(arrivals, start, params, anew=anew) if set(runs.values()) != {"no"} else {}
+    going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
+    if going_on is not None:
+        amounts["train"] = going_on[1] - going_on[0]
+    return Forecast(
+        steps=[_timed(step, amounts.get(step.stage), params) for step in steps],
+        arrivals=arrivals,
+        start=start,
+        going_on=going_on,
+        remarks=[
+            *_remarks(can_look=can_look, changed=raw != before),
+            *_on_succession(record.get("train"), arrivals, params),
+        ],
+    )
+
+
+def _look(listing: Mapping[str, str], before: str | None, params: Params) -> RawChanges:
+    """What `listing`, that of data/raw as it is, brings since it had the hash `before`."""
+    known = objects.listing(repository.repository(), before) if before else None
+    return look([RawFile(path, md5) for path, md5 in sorted(listing.items())], known or {}, params, LOOK)
+
+
+def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int] | None:
+    """Where an interrupted training of so many `steps` goes on, None where there is none."""
+    saved = step_to_go_on_at(params) if steps else None
+    return None if saved is None or not steps else (saved - (steps_before() if start.oid else 0), steps)
+
+
+def _check() -> None:
+    """See that `dvc repro` can begin."""
+    if not paths.PIPELINE.exists():
+        raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
+    read_yaml(paths.PIPELINE)
+    if paths.RAW_DVC.exists():
+        read_raw_hash()
+        if not paths.RAW.is_dir():
+            raise RecordError(paths.RAW, "not here", f"run `dvc pull {paths.RAW_DVC}`")
+    elif not paths.RAW.is_dir():
+        raise RecordError(paths.RAW, "no images yet", f"put some there, then run `dvc add {paths.RAW}` once")
+    else:
+        raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
+
+
+def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
+    """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
+    from pipeline.ingestion.recipe import recipe_of
+
+    return "ingest" in record and index.INDEX.exists() and Collection.read(["id"]).recipe != recipe_of(params.ingest)
+
+
+def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
+    """How many images or steps each stage will work on, as far as that can be told."""
+    split = params.manifest.split
+    had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
+    images = arrivals.images if arrivals else had
+    unread = arrivals.found if arrivals else 0
+    more, new = images - had, (arrivals.new + arrivals.found - arrivals.looked_at) if arrivals else 0
+    train_share = 1 - split.val - split.test
+    train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
+    test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
+    warm = start is not None and (start.oid is not None or not start.is_known)
+    return {
+        "ingest": images if anew else unread,
+        "manifest": images,
+        "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
+        "evaluate": test * (1 + warm) if images else None,
+    }
+
+
+def _lines(path: Path, otherwise: float) -> int:
+    """How many images a manifest has."""
+    try:
+        return max(path.read_bytes().count(b"\n") - 1, 0)
+    except OSError:
+        return round(otherwise)
+
+
+def _timed(step: Step, amount: int | None, params: Params) -> Expected:
+    known = pace(step.stage, params) if step.runs != "no" and amount is not None else None
+    seconds = known.seconds(amount) if known and amount is not None else None
+    return Expected(**vars(step), amount=amount, seconds=seconds)
+
+
+def _remarks(*, can_look: bool, changed: bool) -> list[str]:
+    remarks = []
+    if what := unfinished():
+        remarks.append(f"a {what} is in progress in Git: end it before you train")
+    if changed and not can_look:
+        remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
+    return remarks
+
+
+def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
+    """Why the recorded model is not what the next training starts from, or may not be."""
+    if train is None or params.train.start == "cold":
+        return []
+    remarks = []
+    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or told of its base; `start_of` says so in time.
+        model, why = heir(train)
+        if why:
+            then = f"from {short(model)}" if model else "from scratch"
+            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
+    if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
+        remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
+    return remarks

@@ -1,0 +1,83 @@
+"""What is in data/raw now: what ingest had read already, and new files as far as there is the time to look at them."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from pipeline import paths
+from pipeline.ingestion.archives import is_archive
+from pipeline.ingestion.catalogue import Catalogue, list_archive
+from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
+from pipeline.ingestion.labels import Labels
+from pipeline.ingestion.places import Source, sources
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture
+from pipeline.params import Params
+from pipeline.versioning.raw_files import RawFile
+
+# The contents of zip files are listed at their end; other archives have to be read through, larger ones not by us.
+LISTED_AT_THE_END = ".zip"
+MOST_READ_THROUGH = 16 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What is in data/raw, as far as it was looked at."""
+
+    places: list[Source]
+    keys: dict[str, str]
+    """What images show that were looked at, by id."""
+    found: int
+    looked_at: int
+    unopened: int
+    archives: set[str]
+
+
+def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
+    """Look at what was never read, for about `seconds`."""
+    contents, unopened = _list_archives(files, had.contents, monotonic() + seconds)
+    known = {*had.ids.to_pylist(), *had.disputed}
+    places = list(sources(files, contents, Labels.read(), had.unusable, {}))
+    unread = [source for source in places if source.refusal is None and source.id not in known]
+    # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
+    cores = os.cpu_count() or 1
+    workers = min(params.compute.workers or cores, max(cores - 1, 1))
+    outcomes = list(
+        decode((source.place for source in unread), Job(KnownIds(known), params.ingest), workers, seconds=seconds)
+    )
+    keys = {one.id: one.result.shows.key for one in outcomes if one.id and isinstance(one.result, Picture)}
+    seen = [source for source in places if source.refusal is not None or source.id in known]
+    return Inspection(
+        places=seen + [_after(source, outcome) for source, outcome in zip(unread, outcomes, strict=False)],
+        keys=keys,
+        found=len(unread),
+        looked_at=len(outcomes),
+        unopened=unopened,
+        archives={file.md5 for file in files if file.md5 in contents},
+    )
+
+
+def _after(source: Source, outcome: Outcome) -> Source:
+    """What is known of a place that was looked at."""
+    refusal = outcome.result if isinstance(outcome.result, Refusal) else None
+    return source._replace(id=outcome.id, refusal=refusal)
+
+
+def _list_archives(files: Iterable[RawFile], known: Catalogue, deadline: float) -> tuple[Catalogue, int]:
+    """What each archive holds, nothing where it is not worth the time now; and how many those are."""
+    contents: Catalogue = {}
+    unopened = 0
+    for path, md5 in files:
+        if not is_archive(path):
+            continue
+        if md5 in known:
+            contents[md5] = known[md5]
+            continue
+        file = paths.RAW / path
+        is_fast = file.name.lower().endswith(LISTED_AT_THE_END) or file.stat().st_size <= MOST_READ_THROUGH
+        is_opened = is_fast and monotonic() < deadline
+        contents[md5] = list_archive(file) if is_opened else []
+        unopened += not is_opened
+    return contents, unopened

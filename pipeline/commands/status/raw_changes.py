@@ -1,0 +1,162 @@
+"""How the images of data/raw differ from those that ingest last had; nothing is written."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from pipeline.commands.status.inspection import see
+from pipeline.ingestion.collection import Collection, Refused
+from pipeline.ingestion.places import Source
+from pipeline.params import Params
+from pipeline.splits.assignment import split_of
+from pipeline.versioning.raw_files import RawFile
+
+Likely = Literal["yes", "maybe", "no"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawChanges:
+    """What has changed since ingest last ran."""
+
+    new: int
+    """Usable images that ingest did not have."""
+    copies: int
+    """New places of images that are elsewhere, too."""
+    moved: int
+    """Images that lie in another place than they did."""
+    removed: int
+    """Images that are not found any more; at most so many where not all was looked at."""
+    relabelled: int
+    refused: dict[str, int]
+    """How many places cannot be used that ingest did not refuse before, by reason."""
+    found: int
+    """Places that were never read before."""
+    looked_at: int
+    """How many of them there was the time to look at."""
+    unopened: int
+    """Archives that there was not the time to open."""
+    images: int
+    """How many ingest will have, if all that was not looked at is usable."""
+    splits: dict[str, int]
+    """How many of the images that change belong to each split, where that is known."""
+    rewrites: bool
+    """Whether data/images will not be what it is."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something was not looked at."""
+        return self.looked_at < self.found or self.unopened > 0
+
+    def __str__(self) -> str:
+        parts = {
+            "new": self.new,
+            "not looked at": self.found - self.looked_at,
+            "removed": self.removed,
+            "relabelled": self.relabelled,
+        }
+        counted = [(what, count) for what, count in parts.items() if count]
+        if not counted:
+            return "the same images"
+        (first, many), *others = counted
+        told = [f"{many:,} image{'s' if many > 1 else ''} {first}", *(f"{count:,} {what}" for what, count in others)]
+        return ", ".join(told)
+
+    @property
+    def changed(self) -> int:
+        """Images that are new, relabelled or removed for certain."""
+        return self.new + self.relabelled + (0 if self.is_partial else self.removed)
+
+    @property
+    def changes_images(self) -> Likely:
+        """Whether other images, or other classes, come out of ingest."""
+        return "yes" if self.changed else "maybe" if self.is_partial else "no"
+
+    @property
+    def changes_training(self) -> Likely:
+        """Whether training gets other images; one in val may yet be left out as a near-duplicate."""
+        if self.splits.get("train"):
+            return "yes"
+        is_certain = not self.is_partial and sum(self.splits.values()) == self.changed
+        return "no" if is_certain and not self.splits.get("val") else "maybe"
+
+
+class _PlacedImage(NamedTuple):
+    label: str
+    source: str
+    key: str
+
+
+def look(files: list[RawFile], before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
+    """Compare `files`, those of data/raw, with what ingest had, looking at new ones for about `seconds`.
+
+    `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
+    """
+    had = Collection.read(["id", "label", "source", "key"])
+    seen = see(files, had, params, seconds)
+    images, refused = _resolve(seen.places)
+    old = _images(had)
+    new, gone = images.keys() - old.keys(), old.keys() - images.keys()
+    common = images.keys() & old.keys()
+    relabelled = {one for one in common if images[one].label != old[one].label}
+    added = {file.path for file in files if before.get(file.path) != file.md5}
+    is_partial = seen.looked_at < seen.found or seen.unopened > 0
+    keys = {one: old[one].key for one in (relabelled if is_partial else relabelled | gone)}
+    keys |= {one: seen.keys[one] for one in new if one in seen.keys}
+    # Links to folders are told of by a walk through data/raw that is not worth its time here.
+    fresh = set(refused) - set(had.refused)
+    mended = {line for line in had.refused if line.reason != "link"} - set(refused)
+    moved = sum(images[one].source != old[one].source for one in common)
+    return RawChanges(
+        new=len(new),
+        copies=_count_copies(seen.places, old, added),
+        moved=moved,
+        removed=len(gone),
+        relabelled=len(relabelled),
+        refused=dict(Counter(line.reason for line in fresh)),
+        found=seen.found,
+        looked_at=seen.looked_at,
+        unopened=seen.unopened,
+        images=len(images) + seen.found - seen.looked_at,
+        splits=dict(Counter(split_of(key, params.manifest) for key in keys.values())),
+        rewrites=bool(new or gone or relabelled or moved or fresh or mended or seen.archives != set(had.contents)),
+    )
+
+
+def _images(had: Collection) -> dict[str, _PlacedImage]:
+    """The images that ingest had, by id."""
+    columns = (had.table[name].to_pylist() for name in ("id", "label", "source", "key"))
+    return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
+
+
+def _resolve(places: Iterable[Source]) -> tuple[dict[str, _PlacedImage], list[Refused]]:
+    """The images in `places` by id, without their keys, and a line for everything else: as ingest would."""
+    refused, copies = [], dict[str, list[Source]]()
+    for source in places:
+        if source.refusal is None and source.id is not None:
+            copies.setdefault(source.id, []).append(source)
+        elif source.refusal is not None:
+            refused.append(Refused(source.name, source.id or "", *source.refusal))
+    images = {}
+    for image_id, found in copies.items():
+        labels = {source.label or "" for source in found}
+        if len(labels) == 1:
+            images[image_id] = _PlacedImage(labels.pop(), min(source.name for source in found), "")
+        else:
+            refused.extend(Refused.disputed(source.name, image_id, labels) for source in found)
+    return images, refused
+
+
+def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:
+    """How many places in the files `added` hold an image that is elsewhere, too."""
+    names: dict[str, list[tuple[str, bool]]] = {}
+    for source in places:
+        if source.refusal is None and source.id is not None:
+            names.setdefault(source.id, []).append((source.name, source.place.path in added))
+    count = 0
+    for image_id, found in names.items():
+        was = old[image_id].source if image_id in old else None
+        came = sum(is_added and name != was for name, is_added in found)
+        is_where_it_was = any(name == was for name, _ in found)
+        count += came - (came > 0 and not is_where_it_was)
+    return count

@@ -1,0 +1,191 @@
+"""Which stages `dvc repro` would run, and why: DVC's reasons, and what new images make of the stages after ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pipeline import paths
+from pipeline.commands.status.raw_changes import Likely, RawChanges
+from pipeline.errors import RecordError
+from pipeline.versioning import repository
+
+if TYPE_CHECKING:
+    from dvc.dependency.param import ParamsDependency
+    from dvc.output import Output
+    from dvc.stage import PipelineStage
+
+
+RAW = paths.RAW.as_posix()
+NOT_YET = "it has not run yet"
+DEPS = {"modified": "{} changed", "deleted": "{} is missing", "new": "{} is new to it"}
+OUTS = {
+    "modified": "{} is not what it made",
+    "deleted": "{} is missing",
+    "new": "{} is new to it",
+    "not in cache": "{} is not in DVC's cache",
+}
+
+
+class Reason(NamedTuple):
+    """One reason to run a stage."""
+
+    about: str
+    """The file, folder or parameter, empty where it is none of them."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStatus:
+    """How a stage stands to the record."""
+
+    name: str
+    reasons: list[Reason]
+    """Why it would run even if no stage before it did, or made anything new."""
+    after: list[str]
+    """The stages whose outputs it reads."""
+    outs: list[str]
+    """What it makes."""
+
+
+def stage_statuses(raw: str, recorded: Collection[str]) -> list[StageStatus]:
+    """Every stage of dvc.yaml, each after those that it reads from; those that are not `recorded` have never run.
+
+    `raw` is the hash of data/raw as it is. That is the one folder that may be large; so it is not walked again here, as
+    `dvc status` does.
+
+    Raises:
+        RecordError: another DVC command is changing things.
+    """
+    from dvc.lock import LockError
+    from dvc.repo import lock_repo
+
+    repo = repository.repository()
+    try:
+        with lock_repo(repo):
+            graph = repo.index.graph
+            order = TopologicalSorter({stage: set(graph.successors(stage)) for stage in graph}).static_order()
+            stages: dict[PipelineStage, str] = {stage: getattr(stage, "name", "") for stage in order}
+            return [
+                StageStatus(
+                    name=name,
+                    reasons=list(_reasons(stage, raw)) if name in recorded else [Reason("", NOT_YET)],
+                    after=[stages[before] for before in graph.successors(stage) if stages[before]],
+                    outs=[out.def_path for out in stage.outs],
+                )
+                for stage, name in stages.items()
+                if name
+            ]
+    except LockError:
+        raise RecordError(paths.LOCK, "another DVC command is at work", "wait until that has ended") from None
+
+
+def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
+    from dvc.dependency.param import ParamsDependency
+
+    if stage.always_changed:
+        yield Reason("", "it always runs")
+    if stage.changed_stage():
+        yield Reason(paths.PIPELINE.as_posix(), f"its command in {paths.PIPELINE} changed")
+    for dep in [] if stage.frozen else stage.deps:
+        if isinstance(dep, ParamsDependency):
+            yield from _changed_params(dep)
+        elif found := _status(dep, raw):
+            yield Reason(dep.def_path, DEPS.get(found, "{} changed").format(dep.def_path))
+    for out in stage.outs:
+        if found := _status(out, raw):
+            yield Reason(out.def_path, OUTS.get(found, "{} changed").format(out.def_path))
+
+
+def _status(entry: Output, raw: str) -> str:
+    """What DVC calls the state of a dependency or output, empty where it is as recorded."""
+    if entry.def_path == RAW:
+        return "" if entry.hash_info.value == raw else "modified"
+    return next(iter(entry.status().values()), "")
+
+
+def _changed_params(dep: ParamsDependency) -> Iterator[Reason]:
+    before, now = _flat(dep.hash_info.value or {}), _flat(dep.read_params())
+    for name in sorted(before.keys() | now.keys()):
+        if name not in now:
+            yield Reason(name, f"{name} is gone")
+        elif name not in before:
+            yield Reason(name, f"{name} is new to it ({now[name]})")
+        elif before[name] != now[name]:
+            yield Reason(name, f"{name} changed from {before[name]} to {now[name]}")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The `values` by dotted name, sections dissolved."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+# What makes a stage run: images that come or go, every image made anew, code alone, or something else.
+Cause = Literal["images", "anew", "code", "other"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What becomes of a stage."""
+
+    stage: str
+    runs: Likely
+    why: list[str]
+    cause: Cause = "other"
+
+
+def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, anew: bool) -> list[Step]:
+    """What becomes of `stages`, each after those that it reads from; `anew` if ingest makes every image anew."""
+    steps: dict[str, Step] = {}
+    outs: dict[str, list[str]] = {}
+    for stage in stages:
+        active = [steps[name] for name in stage.after if steps[name].runs != "no"]
+        made = {out for step in active for out in outs[step.stage]}
+        # What a stage before it will make is not what it is now.
+        own = [reason for reason in stage.reasons if reason.about not in made]
+        step = _follows(stage.name, active, arrivals)
+        if own:
+            step = _runs_anyway(step, own, anew=anew and stage.name == "ingest")
+        steps[stage.name], outs[stage.name] = step, stage.outs
+    return list(steps.values())
+
+
+def _runs_anyway(step: Step, own: list[Reason], *, anew: bool) -> Step:
+    """`step` of a stage that has reasons of its own."""
+    texts = [reason.text for reason in own]
+    if anew or step.cause == "anew":
+        return Step(stage=step.stage, runs="yes", why=[*texts, "all images are made anew"], cause="anew")
+    if all(reason.about == RAW for reason in own):
+        return Step(stage=step.stage, runs="yes", why=texts, cause="images")
+    if step.runs == "yes" and texts != [NOT_YET]:
+        return Step(stage=step.stage, runs="yes", why=texts + step.why)
+    is_code = all(reason.about.startswith("pipeline/") for reason in own)
+    return Step(stage=step.stage, runs="yes", why=texts, cause="code" if is_code else "other")
+
+
+def _follows(name: str, active: list[Step], arrivals: RawChanges | None) -> Step:
+    """What the stages before it, those `active` that do or may run, make of a stage that has no other reason."""
+    if not active:
+        return Step(stage=name, runs="no", why=[])
+    last = active[-1]
+    if any(step.cause == "anew" for step in active):
+        return Step(stage=name, runs="yes", why=["all images are made anew"], cause="anew")
+    if arrivals and all(step.cause == "images" for step in active):
+        return _follows_images(name, arrivals)
+    if last.stage == "train" and last.runs == "yes" and last.cause != "code":
+        return Step(stage=name, runs="yes", why=["another model"])
+    return Step(stage=name, runs="maybe", why=[f"if {last.stage} makes something else"])
+
+
+def _follows_images(name: str, arrivals: RawChanges) -> Step:
+    """Of a stage after ingest that only images can make run."""
+    likely = arrivals.changes_training if name == "train" else arrivals.changes_images
+    if likely == "no" and name == "manifest" and arrivals.rewrites:
+        return Step(stage=name, runs="yes", why=["the same images, listed otherwise"], cause="images")
+    why = [] if likely == "no" else [f"{arrivals}"]
+    return Step(stage=name, runs=likely, why=why, cause="images")

@@ -1,0 +1,107 @@
+"""What the next training starts from, foretold by the rules of base.py; nothing is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline import paths
+from pipeline.errors import CheckpointError
+from pipeline.lineage.base import BASE, FIRST, REFUSED, WANTED, reason_of
+from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
+from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.lineage.selection import heir
+from pipeline.params import Params
+from pipeline.text import short
+from pipeline.training.budget import epochs_of, steps_per_epoch
+from pipeline.training.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
+from pipeline.versioning import hashing, objects
+from pipeline.versioning.lock import StageRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What training starts from."""
+
+    oid: str | None
+    """The hash of the base, None at a cold start."""
+    reason: str
+    """Why there is none."""
+    is_known: bool = True
+    """Whether it is known which one that is; else `reason` says why it is not."""
+    generation: int | None = None
+    """Of the base, where that is known."""
+    accuracy: float | None = None
+    """Of the base on the test images of then, where that is known."""
+    is_kept: bool = False
+    """Whether the recorded model started from it, too."""
+    is_at_hand: bool = True
+    """Whether it is in the workspace or in the cache, and not only on the remote."""
+
+
+def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: bool, images_change: bool) -> Start:
+    """What `train` will start from, if nothing speaks against it that only `manifest` finds out.
+
+    Raises:
+        RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say; or what is
+            recorded of it cannot be read.
+    """
+    train, manifest = record.get("train"), record.get("manifest")
+    if params.train.start == "cold":
+        return Start(oid=None, reason=WANTED)
+    if not manifest_runs and manifest is not None:
+        oid: str | None = manifest.outs[BASE]
+    elif train is None:
+        return Start(oid=None, reason=FIRST)
+    elif images_change:
+        try:
+            oid, _ = heir(train)
+        except KeyError as unknown:
+            reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` tells which"
+            return Start(oid=None, reason=reason, is_known=False)
+    else:
+        oid = train.deps[BASE]
+    return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
+
+
+def step_to_go_on_at(params: Params) -> int | None:
+    """How many steps are saved, since the cold start, of a training of what is in the workspace now; None if none."""
+    if not FOLDER.is_dir() or not any(FOLDER.iterdir()):
+        return None
+    return unfinished_step(inputs_hash(params, deps_of_training()))
+
+
+def steps_before() -> int:
+    """How many steps the model in data/base has behind it."""
+    try:
+        return read_lineage(paths.BASE).steps.total
+    except CheckpointError:
+        return 0
+
+
+def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
+    """How many steps a training on so many images takes, of which its base was trained without so many `new` ones."""
+    epochs = epochs_of(params.train, warm=warm, new=new / max(images, 1))
+    return epochs * steps_per_epoch(images, params.train)
+
+
+def _described(oid: str | None) -> Start:
+    if oid is None:
+        return Start(oid=None, reason=REFUSED)
+    if reason := reason_of(oid):
+        return Start(oid=None, reason=reason)
+    recorded, metrics = read_recorded(), read_metrics() or {}
+    at_hand = any(hashing.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE)) or objects.is_cached(
+        oid
+    )
+    return Start(oid=oid, reason="", is_at_hand=at_hand, **_told(oid, recorded, metrics))
+
+
+def _told(oid: str, recorded: Recorded | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Generation and accuracy of the model `oid`, as far as the last report tells of it."""
+    if recorded is None:
+        return {}
+    if recorded.model == oid:
+        return {"generation": recorded.generation, "accuracy": metrics.get("accuracy")}
+    if recorded.base == oid:
+        return {"generation": recorded.generation - 1, "accuracy": (metrics.get("base") or {}).get("accuracy")}
+    return {}

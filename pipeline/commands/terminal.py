@@ -1,0 +1,46 @@
+"""Output for the person at the terminal: logging, errors in one line, tables and lists."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from pipeline.errors import TreeringError, one_line
+from pipeline.text import shown
+
+logger = logging.getLogger(__name__)
+
+
+def set_up_logging(name: str, *, verbose: bool) -> None:
+    """Log warnings, or everything, in the name of `name`."""
+    logging.basicConfig(format=f"{name}: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
+    # At DEBUG these say more about themselves than about what is done here.
+    for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def complain(name: str, error: Exception, command: str) -> None:
+    """Say `error` in one line; where it is a fault of ours, that `command` shows more of it."""
+    logger.debug("failed", exc_info=error)
+    fault = "" if isinstance(error, TreeringError) else f"{type(error).__name__} (`{command}` shows where): "
+    print(f"{name}: error: {fault}{shown(one_line(error))}", file=sys.stderr)
+
+
+# Longer lists are cut.
+MOST = 20
+
+
+def print_table(rows: Sequence[Sequence[object]]) -> None:
+    """Print `rows`, a header first, in columns; the first is text, numbers stand to the right."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for first, *rest in cells:
+        numbers = "  ".join(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        print(f"{first.ljust(widths[0])}  {numbers}".rstrip())
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print `lines`, the first of many, indented."""
+    for line in lines[:MOST]:
+        print(f"  {shown(line)}")
+    if len(lines) > MOST:
+        print(f"  … and {len(lines) - MOST:,} more")

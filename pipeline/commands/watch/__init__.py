@@ -1,0 +1,1 @@
+"""`pipeline watch`: runs `dvc repro` when new images have settled."""

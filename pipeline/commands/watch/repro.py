@@ -1,0 +1,117 @@
+"""`dvc repro` as a child process: whether it is due, how it went, and what came of it."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pipeline.commands.interrupts import Interrupts
+from pipeline.commands.subprocesses import DVC, Subprocesses
+from pipeline.errors import RecordError
+from pipeline.lineage.lineage import RECORDED
+from pipeline.lineage.recorded_metrics import read_metrics
+
+# What DVC says when another of its commands has what it needs.
+BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
+# Where DVC notes what its running stages read and write.
+RWLOCK = Path(".dvc/tmp/rwlock")
+INGESTED = re.compile(r"^ingest: [\d,]+ images, ([\d,]+) new, ([\d,]+) removed,", re.MULTILINE)
+# Seconds.
+AGAIN = 2.0
+
+
+class ImageChange(NamedTuple):
+    """How many images came and went."""
+
+    new: int = 0
+    removed: int = 0
+
+    def then(self, later: Self) -> Self:
+        """Both, one after the other."""
+        return self._replace(new=self.new + later.new, removed=self.removed + later.removed)
+
+    def __str__(self) -> str:
+        return f"{self.new:,} new {'image' if self.new == 1 else 'images'}" + (
+            f", {self.removed:,} removed" if self.removed else ""
+        )
+
+
+class Repro(NamedTuple):
+    """A run of `dvc repro` that has ended."""
+
+    change: ImageChange
+    seconds: float
+    error: str | None
+    """What went wrong, if anything."""
+    result: str
+    """The accuracy, for people; of the base, too, if there is a new model."""
+
+
+def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[str], None]) -> Repro | None:
+    """Run `dvc repro` if it has anything to do, or to say, once nothing else of DVC's is at work here."""
+    before, begun, change = _recorded(), time.monotonic(), ImageChange()
+    while True:
+        _wait_for_others(interrupts, say)
+        if interrupts.event.is_set() or children.run(*DVC, "status", "--quiet").code == 0:
+            return None
+        ended = children.run(*DVC, "repro")
+        change = change.then(ingested(ended.output))
+        if ended.code == 0 or not any(text in ended.output for text in BUSY):
+            break
+        interrupts.event.wait(AGAIN)
+    error = ended.error if ended.code else None
+    return Repro(change, time.monotonic() - begun, error, accuracy(is_new=_recorded() != before))
+
+
+def ingested(output: str) -> ImageChange:
+    """What ingest says has come and gone, if it ran."""
+    found = INGESTED.search(output)
+    return ImageChange(*(int(count.replace(",", "")) for count in found.groups())) if found else ImageChange()
+
+
+def accuracy(*, is_new: bool) -> str:
+    """What metrics.json says of the model, and of the one before it where the model `is_new`."""
+    try:
+        metrics = read_metrics() or {}
+        now, base = metrics["accuracy"], (metrics["base"] or {}).get("accuracy")
+    except (RecordError, KeyError, AttributeError):
+        return "nothing measured"
+    if now is None:
+        return "nothing measured"
+    return f"accuracy {f'{base:.1%} → ' if is_new and base is not None else ''}{now:.1%}"
+
+
+def at_work() -> str | None:
+    """The command and process of DVC's that is in the middle of a stage, if one is."""
+    try:
+        locks = json.loads(RWLOCK.read_bytes())
+        holders = [*locks.get("write", {}).values(), *(one for each in locks.get("read", {}).values() for one in each)]
+        return next((f"{one['cmd']} (pid {one['pid']})" for one in holders if _is_alive(one["pid"])), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None  # There is none, or DVC is writing it.
+
+
+def _wait_for_others(interrupts: Interrupts, say: Callable[[str], None]) -> None:
+    said = False
+    while (other := at_work()) and not interrupts.event.is_set():
+        if not said:
+            say(f"waiting for {other}")
+            said = True
+        interrupts.event.wait(AGAIN)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _recorded() -> bytes | None:
+    return RECORDED.read_bytes() if RECORDED.exists() else None

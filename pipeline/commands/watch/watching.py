@@ -1,0 +1,152 @@
+"""Runs `dvc repro` whenever new images have settled in data/raw; commits and pushes what comes of it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from signal import Signals
+
+from pipeline import paths
+from pipeline.commands.interrupts import Interrupts, noting
+from pipeline.commands.subprocesses import FOLDER, Subprocesses
+from pipeline.commands.watch import commits
+from pipeline.commands.watch.repro import ImageChange, Repro, accuracy, run_if_due
+from pipeline.commands.watch.settling import arrivals
+from pipeline.errors import ImagesError, RecordError, TrainingError, TreeringError, one_line
+from pipeline.text import shown
+
+LOCK = FOLDER / "lock"
+FIRST = f"put images there, in the project's folder, and run `dvc add {paths.RAW}` once"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions:
+    """What a watcher is asked to do."""
+
+    settle: float
+    """Seconds without a change after which data/raw is taken to be at rest."""
+    commit: bool
+    push: bool
+    once: bool
+    """End after the first run, or at once where there is nothing to do."""
+    live: bool
+    """Show what the commands print."""
+
+
+def watch(wishes: WatchOptions) -> int:
+    """Watch until asked to end; returns the exit status.
+
+    Raises:
+        TreeringError: it cannot begin, because another watcher runs, say.
+    """
+    _check(wishes)
+    with _alone(), noting() as interrupts:
+        say(f"watching {paths.RAW}; ^C ends it")
+        watcher = Watcher(wishes, interrupts)
+        for _ in arrivals(paths.RAW, wishes.settle, interrupts.event):
+            went_well = watcher.work()
+            if wishes.once and not interrupts.came:
+                return 0 if went_well else 1
+            if interrupts.came:
+                break
+    say(f"ended by {Signals(interrupts.came[0]).name}; nothing is lost, `pipeline watch` or `dvc repro` goes on")
+    return 128 + interrupts.came[0]
+
+
+class Watcher:
+    """What is done about new images."""
+
+    def __init__(self, wishes: WatchOptions, interrupts: Interrupts) -> None:
+        self._wishes, self._interrupts = wishes, interrupts
+        self._children = Subprocesses(interrupts, live=wishes.live)
+        # Of runs that failed, or could not be committed.
+        self._change = ImageChange()
+
+    def work(self) -> bool:
+        """Run what is due, and publish; whatever goes wrong is said in one line, and is no reason to end."""
+        self._children.open_log()
+        try:
+            run = run_if_due(self._children, self._interrupts, say)
+            if self._interrupts.came and (run is None or run.error):
+                return False  # The run was interrupted; that is said at the end.
+            if run is not None:
+                self._change = self._change.then(run.change)
+                if run.error is not None:
+                    say(f"failed after {lasted(run.seconds)}: {run.error}; see {self._children.log}")
+                    return False
+            return self._publish(run)
+        except (TreeringError, OSError) as error:
+            say(f"error: {shown(one_line(error))}")
+            return False
+
+    def _publish(self, run: Repro | None) -> bool:
+        """Commit and push as wished, then say how the run went."""
+        said, trouble = [], None
+        if run is None:
+            said.append("nothing to do")
+        else:
+            said += [str(run.change), run.result, lasted(run.seconds)]
+        try:
+            said += self._committed(run)
+            if self._wishes.push and not self._interrupts.came and commits.push(self._children):
+                said.append("pushed")
+        except TreeringError as error:
+            trouble = error
+        say("; ".join(said))
+        if trouble is not None and not self._interrupts.came:
+            say(f"error: {shown(one_line(trouble))}")
+        return trouble is None
+
+    def _committed(self, run: Repro | None) -> list[str]:
+        if not self._wishes.commit:
+            return []
+        result = run.result if run else accuracy(is_new=False)
+        commit = commits.commit(f"Train on {self._change}: {result}")
+        if commit is None:
+            return []
+        self._change = ImageChange()
+        theirs = commits.uncommitted_conditions()
+        return [f"committed {commit}" + (f" without your changes to {', '.join(map(shown, theirs))}" if theirs else "")]
+
+
+def say(text: str) -> None:
+    """Print `text` with the time."""
+    print(f"{datetime.now().astimezone():%H:%M} {text}", flush=True)
+
+
+def lasted(seconds: float) -> str:
+    """A duration, for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _check(wishes: WatchOptions) -> None:
+    if not paths.RAW.is_dir():
+        mend = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else FIRST
+        raise ImagesError(paths.RAW, "no such folder", mend)
+    if not paths.RAW_DVC.exists():
+        raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then this")
+    if wishes.commit:
+        commits.own_files()
+    if wishes.push:
+        commits.check_can_push()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """For one watcher at a time; the lock goes when its process does, however that ends."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            what = f"another `pipeline watch` is at work (pid {holder})"
+            raise TrainingError(paths.RAW, what, "leave it to that one, or end it first") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield

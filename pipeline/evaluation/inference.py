@@ -1,0 +1,118 @@
+"""A trained network on the device that computes: from pixels to a probability for each class."""
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.errors import CheckpointError, MissingDataError
+from pipeline.images.dataset import Located, pixels_of
+from pipeline.images.pixel_source import in_batches
+from pipeline.images.pixels import Pixels
+from pipeline.models.checkpoint import CHECKPOINT, read_network
+from pipeline.models.device import device
+from pipeline.models.network import Network, Spec
+from pipeline.params import Compute, Params
+from pipeline.versioning.lock import read_record
+
+
+def require(model: Path) -> None:
+    """Make sure that there is a model in the folder `model`.
+
+    Raises:
+        MissingDataError: there is none.
+    """
+    if (model / CHECKPOINT).exists():
+        return
+    if model != paths.MODEL:
+        mend = "check the path"
+    elif "train" in read_record():
+        mend = f"run `dvc pull {paths.MODEL}`, or `dvc repro` to train it again"
+    else:
+        mend = "run `dvc repro`, which trains one"
+    raise MissingDataError(model, "no model there", mend)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, folded."""
+
+    network: Network
+    spec: Spec
+    where: torch.device
+
+    @classmethod
+    def read(cls, model: Path, compute: Compute) -> Self:
+        """The network in the folder `model`, on the device that `compute` names.
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
+        network, spec = read_network(model)
+        where = device(compute)
+        fold(network)
+        network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
+        # Some versions of PyTorch refuse to be deterministic on a GPU without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True)
+        return cls(network, spec, where)
+
+    def probabilities(self, images: Pixels) -> npt.NDArray[np.float64]:
+        """The probability of each class: images of shape (n, channels, size, size) to shape (n, classes).
+
+        Raises:
+            CheckpointError: one is not a number, so that the weights cannot be a model's.
+        """
+        with torch.inference_mode():
+            # In double precision the rows sum to 1 as exactly as scikit-learn wants.
+            logits = self.network(torch.from_numpy(images).to(self.where)).double()
+            shares: npt.NDArray[np.float64] = logits.softmax(1).cpu().numpy()
+        if not np.isfinite(shares).all():
+            raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
+        return shares
+
+
+def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:
+    """The probability that the model in the folder `model` gives each class: a row an image, a column a class.
+
+    Raises:
+        CheckpointError: there is no model, or it is damaged.
+        ImagesError: an image was damaged.
+    """
+    trained = Trained.read(model, params.compute)
+    spec = trained.spec
+    images = pixels_of(found, mode=spec.mode, size=spec.size, compute=params.compute)
+    batches = in_batches(np.arange(len(images)), params.compute.batch_size)
+    bar = tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=None)
+    chunks = [trained.probabilities(batch) for batch in bar]
+    probabilities = np.concatenate(chunks) if chunks else np.empty((0, len(spec.classes)))
+    return pd.DataFrame(probabilities, columns=list(spec.classes))
+
+
+def fold(network: nn.Module) -> None:
+    """Make one step of each convolution and the normalisation that follows it, where `network` says that it does.
+
+    That is in `nn.Sequential`, which computes in the order that it lists. The outputs stay the same but for rounding.
+    `network` must be in evaluation mode; it cannot be trained any more.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            _fold_neighbours(module)
+
+
+def _fold_neighbours(sequence: nn.Sequential) -> None:
+    for place, (first, second) in enumerate(pairwise(list(sequence))):
+        # Not what inherits from them: timm has normalisations that apply an activation, too, and convolutions that
+        # change their weights first. And one that keeps no statistics takes those of the batch.
+        if type(first) is nn.Conv2d and type(second) is nn.BatchNorm2d and second.running_mean is not None:
+            sequence[place], sequence[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()

@@ -1,0 +1,165 @@
+"""What is measured of a model's predictions: pure functions, each with its definition and where that comes from.
+
+scikit-learn's where it has them. Where there is nothing to measure, a figure is None. Of several classes with the same
+probability a model predicts the first, in the order in which it knows them.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
+
+from pipeline.evaluation.calibration import calibration_error
+
+Figures = dict[str, float | None]
+FIGURES = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "balanced_accuracy",
+    "macro_f1",
+    "loss",
+    "calibration_error",
+    "support",
+)
+OF_CLASS = ("precision", "recall", "f1", "support", "base_precision", "base_recall", "base_f1")
+CONFIDENCE = 0.95
+# Slices of one column of labels.csv; a column of names or dates would have one for each image.
+MOST = 100
+# What slices are called whose images have no value, and one too rare for a slice of its own.
+BLANK, REST = "(none)", "(other)"
+
+
+def predictions_of(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> pd.DataFrame:
+    """What is predicted for each image: columns predicted, confidence and probability, a row an image.
+
+    That is the class, its probability, and that of the right class, 0 where the model does not know it.
+    """
+    shares, images = probabilities.to_numpy(), np.arange(len(labels))
+    best = shares.argmax(axis=1) if len(labels) else images
+    right = probabilities.columns.get_indexer(pd.Index(labels))
+    return pd.DataFrame(
+        {
+            "predicted": pd.Series(probabilities.columns.to_numpy()[best], dtype=str),
+            "confidence": shares[images, best],
+            "probability": np.where(right < 0, 0.0, shares[images, right]),
+        }
+    )
+
+
+def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
+    """What one number each says of a model: `FIGURES`, of the `labels` of images and what it makes of them.
+
+    - accuracy: the share of images that it is right on, and the ends of its interval, see `interval`;
+    - balanced_accuracy: the mean of the classes' recall, over the classes that `labels` has;
+    - macro_f1: the mean of the classes' F1 over the same;
+    - loss: log loss, the mean of −log p of the right class. A class that the model does not know has p = 0, which is
+      clipped to what 1 is apart from the next number, 2e-16, see scikit-learn;
+    - calibration_error: see calibration.py;
+    - support: the number of images.
+    """
+    if not len(labels):
+        return {**dict.fromkeys(FIGURES), "support": 0}
+    classes = pd.Index(sorted({*labels, *probabilities.columns}))
+    everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
+    # As numbers, which scikit-learn takes a tenth of the time for.
+    predictions = predictions_of(labels, probabilities)
+    actual, predicted = (classes.get_indexer(pd.Index(names)) for names in (labels, predictions["predicted"]))
+    right = actual == predicted
+    _, recall, f1, _ = precision_recall_fscore_support(
+        actual, predicted, labels=np.unique(actual), average="macro", zero_division=0
+    )
+    values = (
+        accuracy_score(actual, predicted),
+        *interval(int(right.sum()), len(labels)),
+        recall,
+        f1,
+        # One class alone, which the model is sure of, is no loss, and nothing that scikit-learn would take.
+        log_loss(actual, everything, labels=np.arange(len(classes))) if len(classes) > 1 else 0.0,
+        calibration_error(right, predictions["confidence"].to_numpy()),
+    )
+    return {**dict(zip(FIGURES, map(float, values), strict=False)), "support": len(labels)}
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """The ends of Wilson's 95 % interval of the accuracy of a model that is right on `right` of `count` images.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference". It stays between 0 and 1, and
+    says something where a model is right on all images, or on none.
+    """
+    ends = binomtest(right, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(ends.low), float(ends.high)
+
+
+def flips(predictions: pd.DataFrame) -> Figures:
+    """The share of images that the base had right and the model has wrong, negative flips; and the other way round.
+
+    Yan et al. 2021, "Positive-congruent training", arXiv 2011.09161 (their negative flip rate). The difference of both
+    is the change in accuracy: a model can be better on the whole and still break what worked.
+    """
+    if not len(predictions):
+        return {"negative_flips": None, "positive_flips": None}
+    now, before = (predictions[column] == predictions["label"] for column in ("predicted", "base_predicted"))
+    return {"negative_flips": float((before & ~now).mean()), "positive_flips": float((now & ~before).mean())}
+
+
+def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures]:
+    """Precision, recall, F1 and support of each of `classes` and of each class among the labels; `base_…` of the base.
+
+    A class that is never predicted has no precision, one without images no recall, and one with neither no F1.
+    """
+    names = pd.Index(sorted({*classes, *predictions["label"]}))
+    *rates, support = _rates(predictions, "predicted", names)
+    *base_rates, _ = _rates(predictions, "base_predicted", names)
+    rows = zip(*rates, map(int, support), *base_rates, strict=True)
+    return {name: dict(zip(OF_CLASS, row, strict=True)) for name, row in zip(names, rows, strict=True)}
+
+
+def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> list[list[Any]]:
+    """Precision, recall, F1 and support of the classes `names`, by what `column` of `predictions` says."""
+    if column not in predictions or not len(predictions):
+        return [[None] * len(names)] * 3 + [[0] * len(names)]
+    actual, predicted = (names.get_indexer(pd.Index(predictions[one])) for one in ("label", column))
+    found = precision_recall_fscore_support(actual, predicted, labels=np.arange(len(names)), zero_division=np.nan)
+    return [[_known(value) for value in values] for values in found]
+
+
+def on_slices(predictions: pd.DataFrame, slices: pd.DataFrame, generation: int) -> dict[str, Any]:
+    """The accuracy of model and base, and the number of images, on each part of the images that `slices` tells apart.
+
+    By the generation that they came in, with `new` those of `generation` itself and `old` all before; and by each
+    further column of labels.csv and each value in it. Of more than `MOST` values the commonest have a slice each, and
+    the others one together.
+    """
+    right = pd.DataFrame({"accuracy": predictions["predicted"] == predictions["label"]})
+    if "base_predicted" in predictions:
+        right["base_accuracy"] = predictions["base_predicted"] == predictions["label"]
+    is_new = slices["generation"] >= generation
+    columns = slices.drop(columns=["id", "generation"])
+    return {
+        "generation": _by(right, slices["generation"]),
+        "new": _accuracies(right[is_new]),
+        "old": _accuracies(right[~is_new]),
+        **{str(name): _by(right, _commonest(values.replace("", BLANK))) for name, values in columns.items()},
+    }
+
+
+def _by(right: pd.DataFrame, values: "pd.Series[Any]") -> dict[str, Figures]:
+    return {str(value): _accuracies(group) for value, group in right.groupby(values.to_numpy())}
+
+
+def _accuracies(right: pd.DataFrame) -> Figures:
+    means = {name: _known(values.mean()) for name, values in right.items()}
+    return {"accuracy": means["accuracy"], "support": len(right), "base_accuracy": means.get("base_accuracy")}
+
+
+def _commonest(values: "pd.Series[str]") -> "pd.Series[str]":
+    counts = values.value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
+    return values.where(values.isin(counts.index[:MOST]), REST)
+
+
+def _known(value: float) -> float | None:
+    """`value`, None where it is not a number."""
+    return None if np.isnan(value) else float(value)

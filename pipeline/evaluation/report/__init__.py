@@ -1,0 +1,1 @@
+"""data/report/report.html: what evaluate measured, as a page for people."""

@@ -1,0 +1,176 @@
+"""What the page is made of, and how its templates see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.evaluation.calibration import BINS
+from pipeline.evaluation.report import charts, gallery, wording
+from pipeline.lineage.ancestors import Past
+from pipeline.lineage.lineage import Recorded
+
+# Rows of lists that may have any length.
+MOST = 100
+# With more classes the confusion matrix is drawn, and its largest cells are listed, instead of a table.
+TABLE = 24
+MOST_PAIRS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFacts:
+    """All that the page tells of."""
+
+    metrics: dict[str, Any]
+    """What metrics.json holds."""
+    predictions: pd.DataFrame
+    """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
+    found: gallery.GalleryRows
+    """What became of them."""
+    bins: pd.DataFrame
+    """How often the model is right when it is how sure: see `calibration.reliability`."""
+    pictures: dict[int, str]
+    """Data URIs of images, by row of `predictions`, the most wanted first."""
+    recorded: Recorded
+    past: list[Past]
+    """The generations before, oldest first."""
+    refused: pd.DataFrame
+    """What refused.csv holds."""
+    leaks: pd.DataFrame
+    """What leaks.csv holds."""
+    params: dict[str, object]
+    """By dotted name."""
+
+
+def view(facts: PageFacts) -> dict[str, Any]:
+    """What the templates see."""
+    metrics, predictions = facts.metrics, facts.predictions
+    names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
+    numbers = {name: number for number, name in enumerate(names)}
+    wrong, flips, found = facts.found
+    generations = [*facts.past, Past(facts.recorded, metrics)]
+    return {
+        "metrics": metrics,
+        "base": metrics["base"],
+        "change": metrics["change"],
+        "figures": wording.FIGURES,
+        "changes": wording.CHANGES,
+        "right": len(predictions) - len(wrong),
+        "wrong": _listed(wrong, facts.pictures),
+        "wrong_count": len(wrong),
+        "flips": _listed(flips, facts.pictures),
+        "flips_count": len(flips),
+        "classes": _classes(metrics["classes"], numbers),
+        "slices": _slices(metrics["slices"]),
+        "names": names,
+        "as_table": len(names) <= TABLE,
+        "totals": [sum(len(found.get((actual, other), ())) for other in names) for actual in names],
+        "counts": _counts(found, numbers),
+        "pairs": _pairs(found, numbers),
+        "data": _data(facts, names, numbers, found),
+        "generations": generations[-MOST:],
+        "generations_count": len(generations),
+        "oldest": generations[0].recorded.generation,
+        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations[-MOST:]]),
+        "bins": _bins(facts.bins),
+        "recorded": facts.recorded,
+        "refused": _refused(facts.refused),
+        "leaks": facts.leaks.head(MOST).to_dict("records"),
+        "leaks_count": len(facts.leaks),
+        "params": facts.params,
+    }
+
+
+def _listed(rows: list[int], pictures: dict[int, str]) -> list[int]:
+    """The places among the pictures of the first of `rows`."""
+    places = {row: place for place, row in enumerate(pictures)}
+    return [places[row] for row in rows[: gallery.LISTED] if row in places]
+
+
+def _classes(figures: dict[str, dict[str, Any]], numbers: dict[str, int]) -> list[dict[str, Any]]:
+    """A row a class, the one whose images are recognized worst first, those without images last."""
+    rows = [
+        {"name": name, "number": numbers[name], **row, "change": _difference(row["recall"], row["base_recall"])}
+        for name, row in figures.items()
+    ]
+    return sorted(rows, key=lambda row: (row["recall"] is None, row["recall"] or 0.0, row["name"]))
+
+
+def _slices(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The slices by what they are cut by: generation, new or old, and the columns of labels.csv."""
+    age = {name: figures[name] for name in ("new", "old")}
+    columns = {name: values for name, values in figures.items() if name not in ("generation", *age)}
+    tables = [("New and old images", age), ("Generation in which they came", figures["generation"]), *columns.items()]
+    return [
+        {"title": title, "count": len(rows), "rows": [_slice(value, row) for value, row in _largest(rows)]}
+        for title, rows in tables
+    ]
+
+
+def _largest(rows: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The largest ones where there are many, in the order that they have."""
+    kept = set(sorted(rows, key=lambda value: -rows[value]["support"])[:MOST])
+    return [(value, row) for value, row in rows.items() if value in kept]
+
+
+def _slice(value: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {"value": value, **row, "change": _difference(row["accuracy"], row["base_accuracy"])}
+
+
+def _difference(new: float | None, old: float | None) -> float | None:
+    return None if new is None or old is None else new - old
+
+
+def _counts(found: gallery.Cells, numbers: dict[str, int]) -> list[list[int]]:
+    """Every cell with images in it: actual class, predicted class, images."""
+    return [[numbers[actual], numbers[predicted], len(rows)] for (actual, predicted), rows in found.items()]
+
+
+def _pairs(found: gallery.Cells, numbers: dict[str, int]) -> list[list[int]]:
+    """The cells with the most mistakes."""
+    wrong = [cell for cell in _counts(found, numbers) if cell[0] != cell[1]]
+    return sorted(wrong, key=lambda cell: -cell[2])[:MOST_PAIRS]
+
+
+def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: gallery.Cells) -> dict[str, Any]:
+    """What the page's script reads: names, images with their pictures, and which of them lie in a cell."""
+    places = {row: place for place, row in enumerate(facts.pictures)}
+    cells = {
+        f"{numbers[actual]},{numbers[predicted]}": shown
+        for (actual, predicted), rows in found.items()
+        if (shown := [places[row] for row in rows if row in places])
+    }
+    rows = facts.predictions.iloc[list(facts.pictures)].to_dict("records")
+    images = [
+        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
+        for row, picture in zip(rows, facts.pictures.values(), strict=True)
+    ]
+    return {"names": list(map(wording.visible, names)), "images": images, "cells": cells}
+
+
+def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:
+    """How sure the model is; what the base says, by name where only the base knows that class, and how sure it is."""
+    if "base_predicted" not in row:
+        return [round(row["confidence"], 4), None, None]
+    name = row["base_predicted"]
+    return [round(row["confidence"], 4), numbers.get(name, wording.visible(name)), round(row["base_confidence"], 4)]
+
+
+def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:
+    """The bins of the reliability diagram that hold images."""
+    return [
+        {"low": place / BINS, "high": (place + 1) / BINS, "images": int(row["count"]), "accuracy": row["accuracy"]}
+        | {"confidence": row["confidence"]}
+        for place, row in enumerate(bins.to_dict("records"))
+        if row["count"]
+    ]
+
+
+def _refused(refused: pd.DataFrame) -> list[dict[str, Any]]:
+    """The refused files by reason, the most frequent reason first."""
+    reasons = [
+        {"reason": reason, "count": len(rows), "files": rows.head(MOST).to_dict("records")}
+        for reason, rows in refused.groupby("reason", sort=True)
+    ]
+    return sorted(reasons, key=lambda row: -row["count"])

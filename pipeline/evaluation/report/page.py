@@ -1,0 +1,70 @@
+"""data/report/report.html: what evaluate found out, as a page for people."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline import paths
+from pipeline.evaluation.measurements import Findings
+from pipeline.evaluation.report import gallery, wording
+from pipeline.evaluation.report.context import PageFacts, view
+from pipeline.evaluation.report.thumbnails import thumbnails
+from pipeline.files import write_text
+from pipeline.images.pixels import Slot
+from pipeline.params import FREE, Params
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAGE = paths.REPORT / "report.html"
+# Params that change no model.
+HIDDEN = {f"train.{name}" for name in FREE}
+
+
+def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> None:
+    """Write the page that tells of `findings`; `slots` are where the test images lie.
+
+    Raises:
+        ImagesError: an image was damaged.
+    """
+    found = gallery.find(findings.predictions)
+    facts = PageFacts(
+        **findings._asdict(),
+        found=found,
+        pictures=thumbnails(slots, gallery.choose(found)),
+        refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
+        leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
+        params=shown_params(params),
+    )
+    write_text(PAGE, render(facts))
+
+
+def render(facts: PageFacts) -> str:
+    """The whole page. The same facts give the same text: it has no clock, no path and no address in it."""
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= wording.FILTERS
+    return environment.get_template("report.html.jinja").render(view(facts))
+
+
+def shown_params(params: Params) -> dict[str, object]:
+    """What the model was trained and judged by, by dotted name; evaluate depends on the same in dvc.yaml."""
+    shown = params.model_dump(include={"ingest": {"mode"}, "train": True, "evaluate": True})
+    return {name: value for name, value in _flat(shown, "") if name not in HIDDEN}
+
+
+def _flat(values: dict[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _read(path: object, columns: list[str]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(str(path), dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=columns)

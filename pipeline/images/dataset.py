@@ -1,0 +1,86 @@
+"""The images of a split."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import parquet, paths
+from pipeline.errors import ImagesError
+from pipeline.images import index
+from pipeline.images.pixel_source import PixelSource, open_pixels
+from pipeline.images.pixels import PixelReader, Slot
+from pipeline.params import Compute
+
+
+class Located(NamedTuple):
+    """Where images lie."""
+
+    slots: list[Slot]
+    stored: list[str]
+    """The MD5 of every stored image of the project, these or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The images of a split."""
+
+    ids: npt.NDArray[np.str_]
+    """Shape (n,), sorted."""
+    labels: npt.NDArray[np.str_]
+    """Class names, shape (n,)."""
+    images: PixelSource
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_manifest(name: str) -> pd.DataFrame:
+    """The columns id, label and md5 of the split `name`, one row an image, all text, sorted by id."""
+    # Nothing is a missing value here: a class may well be called "None" or "NA".
+    return pd.read_csv(paths.MANIFEST / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> Dataset:
+    """The images of `manifest`, `size` pixels high and wide, in colour or grey as `mode` says.
+
+    Raises:
+        MissingDataError: the shards are nowhere to be had.
+        ImagesError: an image of the manifest is not in them, or was damaged.
+    """
+    images = pixels_of(locate(manifest), mode=mode, size=size, compute=compute)
+    return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), images=images)
+
+
+def pixels_of(found: Located, *, mode: str, size: int, compute: Compute) -> PixelSource:
+    """The same of images that were located before.
+
+    Raises:
+        ImagesError: one was damaged.
+    """
+    limit = compute.decoded * 2**20
+    return open_pixels(found.slots, PixelReader(mode, size), found.stored, limit=limit, workers=compute.processes)
+
+
+def locate(manifest: pd.DataFrame) -> Located:
+    """Where the images of `manifest` lie, in its order.
+
+    Raises:
+        MissingDataError: the shards are nowhere to be had.
+        ImagesError: an image of the manifest is not in them.
+    """
+    mend = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
+    index.restore(mend=mend)
+    table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields])
+    where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
+    lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
+    if len(lost):
+        raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", mend)
+    slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
+    if [slot.md5 for slot in slots] != list(manifest["md5"]):
+        raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", mend)
+    return Located(slots, table["md5"].to_pylist())

@@ -1,0 +1,42 @@
+"""data/images/index.parquet: which images there are, and where their bytes lie.
+
+It is written last, so what it names is there.
+"""
+
+import pyarrow as pa
+
+from pipeline import paths
+from pipeline.versioning import outputs
+from pipeline.versioning.lock import read_record
+
+# Arrow's own pool keeps much of what it was once given.
+pa.set_memory_pool(pa.system_memory_pool())
+
+INDEX = paths.IMAGES / "index.parquet"
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),  # MD5 of the raw file's bytes, in hexadecimal
+        "label": pa.string(),
+        "source": pa.string(),  # the first of its places in data/raw
+        "attributes": pa.string(),  # what labels.csv says beyond path and label: see labels.py
+        "shard": pa.int32(),
+        "offset": pa.int64(),  # of its first byte in the shard
+        "length": pa.int32(),  # in bytes
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "md5": pa.string(),  # of the stored bytes
+        "key": pa.string(),  # what the image shows, coarsely: see phash.py
+        "descriptor": pa.binary(64),  # the same, finely
+    }
+)
+
+
+def restore(*, mend: str) -> None:
+    """Bring back data/images as dvc.lock records it, where the workspace has none and it was ever recorded.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    ingested = read_record().get("ingest")
+    if not INDEX.exists() and ingested and paths.IMAGES.as_posix() in ingested.outs:
+        outputs.checkout("ingest", paths.IMAGES, mend=mend)

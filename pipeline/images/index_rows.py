@@ -1,0 +1,74 @@
+"""What the index says of an image that lies in the image alone, not in where it is found."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import parquet
+from pipeline.images import index
+
+FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source", "attributes")])
+_ROW = np.dtype(
+    [
+        ("id", "V16"),
+        ("shard", "<i4"),
+        ("offset", "<i8"),
+        ("length", "<i4"),
+        ("width", "<i4"),
+        ("height", "<i4"),
+        ("md5", "V16"),
+        ("key", "V8"),
+        ("descriptor", "V64"),
+    ]
+)
+
+
+class IndexRows(Mapping[str, dict[str, Any]]):
+    """The facts of images by id, in the order in which they were added, at a quarter of a kilobyte an image."""
+
+    def __init__(self) -> None:
+        # One long buffer, which goes back to the system as a whole, unlike many small objects.
+        self._rows = bytearray()
+        self._places: dict[str, int] = {}
+
+    def add(self, fact: dict[str, Any]) -> None:
+        """Remember the `fact` of an image, which has the columns of `FACTS`."""
+        values = (_packed(fact[name]) for name in _ROW.names or ())
+        row = np.array(tuple(values), _ROW).tobytes()
+        place = self._places.setdefault(fact["id"], len(self._places)) * _ROW.itemsize
+        self._rows[place : place + _ROW.itemsize] = row
+
+    def __getitem__(self, image_id: str) -> dict[str, Any]:
+        place = self._places[image_id]
+        row = np.frombuffer(self._rows, _ROW, 1, place * _ROW.itemsize)[0].copy()
+        texts = {name: row[name].tobytes().hex() for name in ("id", "md5", "key")}
+        numbers = {name: int(row[name]) for name in ("shard", "offset", "length", "width", "height")}
+        return {**texts, **numbers, "descriptor": row["descriptor"].tobytes()}
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def drain(self) -> pa.Table:
+        """All of them, a row each; none is left here."""
+        rows = np.frombuffer(self._rows, _ROW)
+        self._rows, self._places = bytearray(), {}
+        columns = []
+        for field in FACTS:
+            data = np.ascontiguousarray(rows[field.name])
+            if field.type == pa.string():
+                columns.append(parquet.hexadecimal(data.tobytes(), data.dtype.itemsize))
+            else:
+                columns.append(pa.Array.from_buffers(field.type, len(rows), [None, pa.py_buffer(data.tobytes())]))
+        return pa.Table.from_arrays(columns, schema=FACTS)
+
+
+def _packed(value: str | bytes | int) -> bytes | int:
+    return bytes.fromhex(value) if isinstance(value, str) else value

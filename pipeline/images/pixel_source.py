@@ -1,0 +1,116 @@
+"""Images of one size, handed out batch by batch: decoded once, or, where there is no room for that, whenever needed."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import tee
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.images.decoded_cache import DecodedCache, Digests, Rows, digests
+from pipeline.images.pixels import PixelReader, Pixels, Slot, in_order
+
+logger = logging.getLogger(__name__)
+
+
+Positions = npt.NDArray[np.intp]
+
+CHUNK = 256
+# Below this, starting processes takes longer than decoding.
+FEW = 8 * CHUNK
+
+
+@dataclass(frozen=True)
+class PixelSource:
+    """Images of one size."""
+
+    pixels: Pixels
+    """Decoded images, shape (rows, channels, height, width), not to be written to."""
+    rows: Rows
+    """The row of each image, −1 where it must be decoded, shape (images,)."""
+    slots: Sequence[Slot] = ()
+    """Where each image lies."""
+    reader: PixelReader | None = None
+    workers: int = 0
+    """Processes that decode."""
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "PixelSource":
+        """Images in an array."""
+        return cls(pixels, np.arange(len(pixels)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, batches: Iterable[Positions]) -> Iterator[Pixels]:
+        """The images at the positions of each batch, in their order; decoding is some batches ahead.
+
+        Raises:
+            ImagesError: one of them is damaged.
+        """
+        if self.reader is None or (self.rows >= 0).all():
+            for batch in batches:
+                yield np.take(self.pixels, self.rows[batch], axis=0)
+            return
+        here, ahead = tee(batches)
+        missing = _slots(self.slots, (batch[self.rows[batch] < 0] for batch in ahead))
+        for batch, decoded in zip(here, in_order(self.reader, missing, self.workers), strict=True):
+            rows = self.rows[batch]
+            images = np.empty((len(batch), *self.reader.shape), np.uint8)
+            images[rows >= 0] = np.take(self.pixels, rows[rows >= 0], axis=0)
+            images[rows < 0] = decoded
+            yield images
+
+
+def open_pixels(
+    slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], *, limit: int, workers: int
+) -> PixelSource:
+    """The images of `slots`, decoded now as far as there is room for them below `limit`, in bytes.
+
+    `alive` are the MD5s of all images of the project; others make room where it is short.
+
+    Raises:
+        ImagesError: an image is damaged.
+    """
+    cache, wanted = DecodedCache(reader, limit=limit), _digests(slots)
+    rows, pixels = cache.find(wanted)
+    if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
+        return PixelSource(pixels, rows, slots, reader)
+    try:
+        with cache.alone():
+            _fill(cache, slots, reader, alive, workers)
+            rows, pixels = cache.find(wanted)
+    except OSError as error:
+        logger.warning("%s: %s; images are decoded whenever they are needed", paths.DECODED, error.strerror)
+        rows, pixels = cache.find(wanted)
+    return PixelSource(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
+
+
+def in_batches(positions: Positions, size: int) -> list[Positions]:
+    """`positions` in their order, `size` at a time; none where there are none."""
+    return np.array_split(positions, range(size, len(positions), size)) if len(positions) else []
+
+
+def _fill(cache: DecodedCache, slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], workers: int) -> None:
+    wanted = _digests(slots)
+    missing = np.flatnonzero(cache.find(wanted)[0] < 0)
+    if len(missing) > cache.room():
+        cache.tidy(digests(alive))
+    chosen = missing[: max(0, cache.room())]
+    chunks = in_batches(chosen, CHUNK)
+    read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
+    with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
+        for chunk, images in zip(chunks, read, strict=True):
+            cache.add(wanted[chunk], images)
+            bar.update(len(chunk))
+
+
+def _slots(slots: Sequence[Slot], batches: Iterable[Positions]) -> Iterator[list[Slot]]:
+    return ([slots[position] for position in batch] for batch in batches)
+
+
+def _digests(slots: Sequence[Slot]) -> Digests:
+    return digests([slot.md5 for slot in slots])

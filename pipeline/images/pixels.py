@@ -1,0 +1,108 @@
+"""Reading stored images as the network sees them."""
+
+import hashlib
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import Image, ImageOps
+
+from pipeline import paths
+from pipeline.errors import ImagesError
+from pipeline.images.shards import ShardReader, shard_name
+
+Pixels = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Slot(NamedTuple):
+    """Where an image's stored bytes lie, and their MD5."""
+
+    shard: int
+    offset: int
+    length: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class PixelReader:
+    """Reads images of one colour mode and size."""
+
+    mode: str
+    size: int
+    # Absolute, since processes that outlive a task may be elsewhere.
+    folder: Path = field(default_factory=paths.IMAGES.absolute)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image: channels, height, width."""
+        return (1 if self.mode == "grey" else 3, self.size, self.size)
+
+    @property
+    def recipe(self) -> str:
+        """Names what decides on the pixels: the parameters and the code."""
+        made_by = f"{self.mode} {self.size} {PIL.__version__} {inspect.getsource(to_pixels)}"
+        return hashlib.md5(made_by.encode()).hexdigest()
+
+    def __call__(self, slots: Sequence[Slot]) -> Pixels:
+        """The images at `slots`: shape (len(slots), channels, size, size).
+
+        Raises:
+            ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
+        """
+        with ShardReader(self.folder) as reader:
+            images = [to_pixels(open_image(reader, slot), mode=self.mode, size=self.size) for slot in slots]
+        # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
+        return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
+
+
+def open_image(reader: ShardReader, slot: Slot) -> Image.Image:
+    """The stored image at `slot`, its bytes checked and not yet decoded.
+
+    Raises:
+        ImagesError: they cannot be read, or are not those that its MD5 is of.
+    """
+    where = paths.IMAGES / shard_name(slot.shard)
+    try:
+        data = reader.read(slot.shard, slot.offset, slot.length)
+    except OSError as error:
+        raise ImagesError(where, error.strerror or "cannot be read", f"run `dvc checkout {paths.IMAGES}`") from None
+    if hashlib.md5(data).hexdigest() != slot.md5:
+        what = f"the image at byte {slot.offset} is damaged"
+        raise ImagesError(where, what, "run `dvc repro`, to decode it again")
+    return Image.open(BytesIO(data))
+
+
+def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
+    """`image` as the network sees it: scaled to fill a square, the middle kept; shape (channels, size, size)."""
+    fitted = ImageOps.fit(image.convert("L" if mode == "grey" else "RGB"), (size, size), Image.Resampling.BILINEAR)
+    return np.asarray(fitted).reshape(size, size, -1).transpose(2, 0, 1)
+
+
+def in_order(job: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`job` of each of `items`, in their order, in so many other processes, or none.
+
+    They are only so far ahead of who asks that memory stays bounded, for which joblib's generators have no limit.
+    """
+    if not workers:
+        yield from map(job, items)
+        return
+    from loky import get_reusable_executor
+
+    pool = get_reusable_executor(workers)
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(job, item))
+        if len(waiting) > 2 * workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,113 @@
+"""data/images/members.parquet: what each archive in data/raw holds, by the archive's own hash.
+
+So an archive is read once, and renaming it costs nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline import parquet, paths
+from pipeline.errors import one_line
+from pipeline.ingestion import archives
+from pipeline.ingestion.decoding import MAX_FILE
+from pipeline.ingestion.labels import is_system_file
+from pipeline.ingestion.refusals import Refusal
+
+MEMBERS = paths.IMAGES / "members.parquet"
+SCHEMA = pa.schema(
+    {
+        "archive": pa.string(),  # MD5 of the archive
+        "position": pa.int32(),
+        "member": pa.string(),  # empty where the row speaks of the archive as a whole
+        "id": pa.string(),  # empty where the member could not be read
+        "reason": pa.string(),  # why not, else empty
+        "detail": pa.string(),
+    }
+)
+# Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
+MAX_MEMBERS = 500_000
+
+
+@dataclass(slots=True)
+class CatalogueMember:
+    """A member of an archive: its image's id, or why there is none; neither as long as it is unread."""
+
+    name: str
+    position: int
+    id: str | None = None
+    refusal: Refusal | None = None
+
+
+Catalogue = dict[str, list[CatalogueMember]]
+
+
+def read_catalogue(path: Path = MEMBERS) -> Catalogue:
+    """The members of each known archive, by the archive's MD5, in the archive's order."""
+    catalogue: Catalogue = {}
+    columns = (column.to_pylist() for column in parquet.read_table(path, SCHEMA).columns)
+    for archive, position, name, image_id, reason, detail in zip(*columns, strict=True):
+        refusal = Refusal(reason, detail) if reason else None
+        catalogue.setdefault(archive, []).append(CatalogueMember(name, position, image_id or None, refusal))
+    return catalogue
+
+
+def catalogue_table(catalogue: Catalogue) -> pa.Table:
+    """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out."""
+
+    def rows() -> Iterator[tuple[str, CatalogueMember]]:
+        for archive in sorted(catalogue):
+            for member in catalogue[archive]:
+                if not (member.refusal and member.refusal.is_passing):
+                    yield archive, member
+
+    columns = [
+        parquet.strings(archive for archive, _ in rows()),
+        parquet.integers(member.position for _, member in rows()),
+        parquet.strings(member.name for _, member in rows()),
+        parquet.strings(member.id or "" for _, member in rows()),
+        parquet.strings(member.refusal.reason if member.refusal else "" for _, member in rows()),
+        parquet.strings(member.refusal.detail if member.refusal else "" for _, member in rows()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def list_archive(path: Path) -> list[CatalogueMember]:
+    """The members of the archive `path`, unread; those that nobody should read are refused at once."""
+    members: list[CatalogueMember] = []
+    unpacked = 0
+    try:
+        for one in islice(archives.open_archive(path).members(), MAX_MEMBERS + 1):
+            members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one)))
+            unpacked += max(one.size, 0)
+    except archives.BombError as error:
+        return [CatalogueMember("", 0, refusal=Refusal("archive bomb", one_line(error)))]
+    except archives.BROKEN as error:
+        if Refusal.is_of_place(error):
+            return [CatalogueMember("", 0, refusal=Refusal.of_place(error))]
+        # What comes before the damage may be good.
+        members.append(CatalogueMember("", len(members), refusal=Refusal("broken archive", one_line(error))))
+    if len(members) > MAX_MEMBERS:
+        detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
+        return [CatalogueMember("", 0, refusal=Refusal("too large", detail))]
+    if unpacked > archives.most_unpacked(path):
+        detail = f"{path.stat().st_size} bytes would unpack to {unpacked}"
+        return [CatalogueMember("", 0, refusal=Refusal("archive bomb", detail))]
+    return members
+
+
+def _refusal(member: archives.ArchiveMember) -> Refusal | None:
+    if is_system_file(member.name):
+        return Refusal("system file", "left by an operating system")
+    if archives.is_unsafe(member.name):
+        return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
+    if member.unreadable:
+        return Refusal(member.unreadable, "cannot be read out of the archive")
+    if archives.is_archive(member.name):
+        return Refusal("nested archive", "put it into data/raw by itself")
+    if member.size > MAX_FILE:
+        return Refusal("too large", f"{member.size} bytes")
+    return None

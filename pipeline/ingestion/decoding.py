@@ -1,0 +1,229 @@
+"""Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
+
+import fcntl
+import hashlib
+import math
+import os
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import gettempdir
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline import paths
+from pipeline.errors import one_line
+from pipeline.ingestion import archives
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture, make_uniform
+from pipeline.params import Ingest
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
+
+
+# Larger files are refused unread: no image is that large, and archives can claim any size.
+MAX_FILE = 160 * 2**20
+BATCH = 32
+# Where time is limited, less is lost with the batch that comes too late.
+SMALL_BATCH = 8
+# How many times as long the first batch may take, for which a process has to start.
+STARTING = 6
+# A batch ends early when its results take more than this; the rest of it is a batch of its own then.
+MAX_RESULTS = 8 * 2**20
+LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
+
+
+class Place(NamedTuple):
+    """Where in data/raw an image lies."""
+
+    path: str
+    """The file, relative to data/raw."""
+    member: str | None = None
+    """The member's name if the file is an archive."""
+    position: int = 0
+    """The member's position in the archive."""
+
+
+class Outcome(NamedTuple):
+    """What became of the image at a place."""
+
+    place: Place
+    id: str | None
+    """MD5 of its bytes, None where they could not be read."""
+    result: Picture | Refusal | None
+    """None where an image of this id was known before."""
+
+
+class KnownIds:
+    """A sorted set of ids at 16 bytes each, cheap to hand to another process."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._packed = bytes.fromhex("".join(sorted(ids)))
+
+    def __len__(self) -> int:
+        return len(self._packed) // 16
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._packed[16 * index : 16 * index + 16]
+
+    def __contains__(self, image_id: str) -> bool:
+        key = bytes.fromhex(image_id)
+        index = bisect_left(self, key)
+        return index < len(self) and self[index] == key
+
+
+# Makes something else of a picture's bytes.
+Finish = Callable[[Picture], Picture]
+
+
+class Job(NamedTuple):
+    """What does not change from image to image."""
+
+    known: KnownIds
+    """The images that are read, but not decoded."""
+    params: Ingest
+    finish: Finish | None = None
+    """Is done to every picture where it was decoded."""
+
+
+def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf) -> Iterator[Outcome]:
+    """What became of each of `places`, in their order; only of what is done `seconds` after the first few are.
+
+    Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
+    """
+    workers = workers or os.cpu_count() or 1
+    batches = _batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH)
+    first = next(batches, None)
+    if first is None:
+        return
+    second = next(batches, None)
+    if second is None:
+        workers = 1  # For a few images, starting more takes longer than decoding.
+    batches = chain(filter(None, [first, second]), batches)
+    pool = _pool(workers, job)
+    deadline = monotonic() + STARTING * seconds
+    waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
+    try:
+        while True:
+            for batch in islice(batches, 2 * workers + 1 - len(waiting)):
+                waiting.append((batch, pool.submit(_decode_batch, batch)))
+            if not waiting:
+                return
+            batch, outcomes = waiting.popleft()
+            try:
+                done = outcomes.result(None if seconds == math.inf else max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                return
+            except BrokenExecutor:
+                if seconds < math.inf:
+                    return  # Which of them it was takes long to find out.
+                pool = _pool(workers, job)
+                again = [batch for batch, _ in waiting]
+                waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
+                yield from _decode_apart(batch, job)
+                continue
+            if rest := batch[len(done) :]:
+                waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
+            deadline = min(deadline, monotonic() + seconds)
+            yield from done
+    finally:
+        pool.shutdown(wait=False, kill_workers=True)
+
+
+def _pool(workers: int, job: Job) -> "ProcessPoolExecutor":
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(workers, initializer=_set_up, initargs=(job,))
+
+
+def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
+    """Decode each of `places` in a process of its own, since one of them has just killed its process."""
+    for place in places:
+        with _pool(1, job) as pool:
+            try:
+                yield from pool.submit(_decode_batch, [place]).result()
+            except BrokenExecutor:
+                raw = _read(place)
+                image_id = None if isinstance(raw, Refusal) else hashlib.md5(raw).hexdigest()
+                yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
+
+
+def _batched(places: Iterator[Place], size: int) -> Iterator[list[Place]]:
+    while batch := list(islice(places, size)):
+        yield batch
+
+
+# In each process: what does not change from batch to batch.
+_job: Job
+
+
+def _set_up(job: Job) -> None:
+    global _job  # noqa: PLW0603 (a process has one)
+    _job = job
+
+
+def _decode_batch(places: list[Place]) -> list[Outcome]:
+    """What became of the first of `places`, as many as `MAX_RESULTS` allows."""
+    outcomes, size = [], 0
+    for place in places:
+        outcomes.append(_decode_one(place))
+        result = outcomes[-1].result
+        size += len(result.data) if isinstance(result, Picture) else 0
+        if size > MAX_RESULTS:
+            break
+    return outcomes
+
+
+def _decode_one(place: Place) -> Outcome:
+    raw = _read(place)
+    if isinstance(raw, Refusal):
+        return Outcome(place, None, raw)
+    image_id = hashlib.md5(raw).hexdigest()
+    if image_id in _job.known:
+        return Outcome(place, image_id, None)
+    result = make_uniform(raw, _job.params, one_at_a_time=_one_at_a_time())
+    return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keeps out the other processes of this user that decode something large, where the disk knows locks."""
+    with ExitStack() as opened:
+        with suppress(OSError):
+            fcntl.flock(opened.enter_context(LOCK.open("a")), fcntl.LOCK_EX)
+        yield
+
+
+def _read(place: Place) -> bytes | Refusal:
+    return _read_loose(place) if place.member is None else _read_member(place)
+
+
+def _read_loose(place: Place) -> bytes | Refusal:
+    path = paths.RAW / place.path
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return Refusal("too large", f"{path.stat().st_size} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        return Refusal.of_place(error)
+
+
+def _read_member(place: Place) -> bytes | Refusal:
+    try:
+        raw = _archive(paths.RAW / place.path).read(place.position, MAX_FILE + 1)
+    except archives.BROKEN as error:
+        return Refusal.of_place(error) if Refusal.is_of_place(error) else Refusal("broken", one_line(error))
+    if len(raw) > MAX_FILE:
+        return Refusal("too large", f"more than {MAX_FILE} bytes")
+    return raw
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path) -> archives.Archive:
+    return archives.open_archive(path)

@@ -1,0 +1,137 @@
+"""The unfinished work of ingest: shards being filled, and a line for each image that is whole in them.
+
+After a kill at any moment, what the journal says and the shards confirm need not be decoded again. It lies
+outside data/images, so that nothing unfinished can become an output.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from pipeline import paths
+from pipeline.images.index_rows import IndexRows
+from pipeline.images.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture
+
+FOLDER = paths.PROGRESS / "ingest"
+
+
+class Journal:
+    """Appends decoded images to new shards below `FOLDER`, and remembers them across interruptions.
+
+    Use as a context manager; the shards are whole once it is left.
+    """
+
+    def __init__(self, recipe: str, *, after: int, limit: int) -> None:
+        """Number new shards of at most `limit` bytes from `after` + 1 on.
+
+        `recipe` names how images are made; what another one made is thrown away.
+        """
+        self.folder = FOLDER / recipe
+        if not self.folder.exists():
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+        self._path = self.folder / "journal.jsonl"
+        # What the index says of each stored image, by id.
+        self.facts = IndexRows()
+        self.refused: dict[str, Refusal] = {}
+        # Here shards are numbered from 0 on: what their numbers will be in data/images may change until they get there.
+        self._first = after + 1
+        for entry in self._confirmed():
+            if "reason" in entry:
+                self.refused[entry["id"]] = Refusal(entry["reason"], entry["detail"])
+            else:
+                self.facts.add(self._fact(entry))
+        self._seal()
+        self._shards = ShardWriter(self.folder, first=last_shard(self.folder) + 1, limit=limit)
+        self._file: TextIO = self._path.open("a", encoding="utf-8")
+        self._file.write("\n")  # Lest the first new line continues one that a kill cut off.
+
+    def add(self, image_id: str, result: Picture | Refusal) -> None:
+        """Keep what decoding the image `image_id` gave."""
+        if isinstance(result, Refusal):
+            self.refused[image_id] = result
+            self._write({"id": image_id, **result._asdict()})
+            return
+        shard, offset = self._shards.append(f"{image_id}.{result.suffix}", result.data)
+        entry = {
+            "id": image_id,
+            "shard": shard,
+            "offset": offset,
+            "length": len(result.data),
+            "width": result.width,
+            "height": result.height,
+            "md5": result.md5,
+            "key": result.shows.key,
+            "descriptor": result.shows.descriptor.hex(),
+        }
+        self._write(entry)
+        self.facts.add(self._fact(entry))
+
+    def publish(self, folder: Path) -> None:
+        """Put the shards into `folder` under their final numbers.
+
+        They stay here, too, so that a kill before the index names them costs nothing.
+        """
+        for path in sorted(self.folder.glob("*.tar")):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            target = folder / shard_name(self._first + shard_number(path))
+            assert not target.exists(), f"{target} is there already"
+            try:
+                target.hardlink_to(path)
+            except OSError:  # Not every file system can.
+                shutil.copyfile(path, target)
+
+    def discard(self) -> None:
+        """Forget it all, once the index names what was published."""
+        shutil.rmtree(FOLDER)
+
+    def _fact(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """What the index will say of the image of a journal's `entry`."""
+        return {**entry, "shard": self._first + entry["shard"], "descriptor": bytes.fromhex(entry["descriptor"])}
+
+    def _seal(self) -> None:
+        """Cut what was half written from the shards that a kill left open, and end them as tar files end."""
+        for path in self.folder.glob("*.tar"):
+            shard = self._first + shard_number(path)
+            ends = [fact["offset"] + fact["length"] for fact in self.facts.values() if fact["shard"] == shard]
+            seal(path, max(ends, default=0))
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._shards.flush()
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def _confirmed(self) -> Iterator[dict[str, Any]]:
+        """The entries whose images are whole where they say."""
+        if not self._path.exists():
+            return
+        with ShardReader(self.folder) as reader:
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # Cut off in the middle by the kill.
+                if "reason" in entry or _is_whole(reader, entry):
+                    yield entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shards.__exit__()
+        self._file.close()
+
+
+def _is_whole(reader: ShardReader, entry: dict[str, Any]) -> bool:
+    try:
+        data = reader.read(entry["shard"], entry["offset"], entry["length"])
+    except FileNotFoundError:
+        return False
+    return hashlib.md5(data).hexdigest() == str(entry["md5"])

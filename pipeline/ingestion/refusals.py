@@ -1,0 +1,30 @@
+"""Why a file cannot be used: the reasons that refused.csv lists."""
+
+from typing import NamedTuple
+
+from pipeline.errors import one_line
+
+# The reasons that lie in an image's own bytes, so that the same bytes need not be looked at again.
+UNUSABLE = {"empty", "not an image", "truncated", "broken", "animation", "absurd dimensions", "too large"}
+
+
+class Refusal(NamedTuple):
+    """Why something is not usable: one of a few phrases that one can count, and what else is known."""
+
+    reason: str
+    detail: str
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it speaks of the place at that moment, not of the bytes, so that the next run looks again."""
+        return self.reason in ("vanished", "unreadable", "changed")
+
+    @staticmethod
+    def is_of_place(error: Exception) -> bool:
+        """Whether `error` speaks of the disk or the machine, and not of the bytes in a file."""
+        return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+
+    @classmethod
+    def of_place(cls, error: Exception) -> "Refusal":
+        """Why a file of data/raw cannot be read now."""
+        return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))

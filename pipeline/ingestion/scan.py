@@ -1,0 +1,72 @@
+"""Finding images in files, folders and archives that lie anywhere on this machine."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import ImagesError
+from pipeline.ingestion.archives import is_archive, printable
+from pipeline.ingestion.catalogue import list_archive
+from pipeline.ingestion.decoding import Place
+from pipeline.ingestion.labels import LABELS, is_system_file, source_of
+from pipeline.ingestion.places import SYSTEM
+from pipeline.ingestion.refusals import Refusal
+
+
+class Spot(NamedTuple):
+    """A place where an image is expected."""
+
+    place: Place
+    """Its path is absolute."""
+    name: str
+    """How it is named to people: as they named the file or folder to look into."""
+    inside: str
+    """The file's path in that folder, as data/raw would have it."""
+    refusal: Refusal | None
+    """Why there is nothing to read."""
+
+
+def find(top: Path) -> Iterator[Spot]:
+    """Every place in the file, folder or archive `top`, sorted folder by folder; labels.csv on top of a folder is none.
+
+    Raises:
+        ImagesError: `top` is not there.
+    """
+    if not os.path.lexists(top):
+        raise ImagesError(top, "no such file or folder", "check the path")
+    for file in _files(top):
+        inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
+        if inside == LABELS and file != top:
+            continue
+        for place, refusal in _places(file):
+            yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal)
+
+
+def _places(file: Path) -> Iterator[tuple[Place, Refusal | None]]:
+    place = Place(str(file.absolute()))
+    if is_system_file(file.name):
+        yield place, SYSTEM
+    elif not file.is_file():  # A pipe would be waited for.
+        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file")
+    elif is_archive(file.name):
+        for member in list_archive(file):
+            yield Place(place.path, member.name, member.position), member.refusal
+    else:
+        yield place, None
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """The files in `top`, sorted folder by folder, or `top` itself; links are followed, but not in circles."""
+    if not top.is_dir():
+        yield top
+        return
+    seen: set[str] = set()
+    for folder, below, files in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        yield from (Path(folder, name) for name in sorted(files))

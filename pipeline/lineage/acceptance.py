@@ -1,0 +1,113 @@
+"""Which models may be the next base: those that the gate accepted, unless people decided otherwise.
+
+What the gate said stands in data/report/lineage.json, what people said in data/accepted.json. Git holds both.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.files import write_text
+from pipeline.lineage.lineage import RECORDED, read_recorded
+from pipeline.versioning.lock import mend
+
+# The last line, so that all others end in a comma, and those of two people can be put one below the other.
+END, END_NOTE = "", "one model a line, sorted by hash, written by `pipeline accept` and `pipeline refuse`"
+
+
+class Judgement(BaseModel):
+    """What people decided about a model. Who and when, Git knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    accepted: bool
+    why: str
+
+
+def read_judgements(path: Path = paths.ACCEPTED) -> dict[str, Judgement]:
+    """What people decided, by the hash of the model.
+
+    Raises:
+        RecordError: `path` cannot be read, or says two things of one model, which a merge can do.
+    """
+    return parse_judgements(path.read_bytes(), path) if path.exists() else {}
+
+
+def parse_judgements(content: bytes, path: Path) -> dict[str, Judgement]:
+    """What a version of the file says; `path` names it in errors.
+
+    Raises:
+        RecordError: see `read_judgements`.
+    """
+    try:
+        entries = json.loads(content, object_pairs_hook=_distinct)
+        return {model: Judgement.model_validate(entry) for model, entry in entries.items() if model != END}
+    except KeyError as twice:
+        what = f"two judgements of {twice.args[0]}"
+        raise RecordError(path, what, "keep one of the lines, and commit it") from None
+    except (ValueError, AttributeError, RecursionError):  # ValidationError and UnicodeDecodeError are ValueErrors.
+        raise RecordError(path, "no map of models to judgements", mend(path)) from None
+
+
+def write_judgements(judgements: Mapping[str, Judgement], path: Path = paths.ACCEPTED) -> None:
+    """Write them all, a line each, so that Git can merge them as text."""
+    lines = [f"{json.dumps(model)}: {_to_line(judgements[model])},\n" for model in sorted(judgements)]
+    write_text(path, "".join(["{\n", *lines, f"{json.dumps(END)}: {json.dumps(END_NOTE)}\n", "}\n"]))
+
+
+def refused_models(recorded: str, *, has_base: bool) -> frozenset[str]:
+    """The models that may not be the next base, where dvc.lock records `recorded` as the last one.
+
+    Those that people refused, and the recorded one if the gate did and nobody accepted it. An earlier one that was
+    a base was accepted then. `has_base` says whether there was anything to compare the recorded one with.
+
+    Raises:
+        RecordError: nobody has judged the recorded model yet, because evaluate failed, say.
+    """
+    judgements = read_judgements()
+    refused = {model for model, judgement in judgements.items() if not judgement.accepted}
+    if recorded not in judgements and not _gate_accepts(recorded, has_base=has_base):
+        refused.add(recorded)
+    return frozenset(refused)
+
+
+def newest_accepted(recorded: str, bases: Mapping[str, str | None], refused: frozenset[str]) -> str | None:
+    """The newest model along the chain of `bases` from `recorded` that is not refused, None where there is none.
+
+    Raises:
+        KeyError: a model whose base is not among `bases`.
+    """
+    model: str | None = recorded
+    while model in refused:
+        model = bases[model]
+    return model
+
+
+def _gate_accepts(recorded: str, *, has_base: bool) -> bool:
+    lineage = read_recorded()
+    if lineage is not None and lineage.model == recorded:
+        return lineage.accepted is not False
+    if not has_base:
+        return True
+    raise RecordError(
+        RECORDED,
+        f"does not say whether {recorded}, which {paths.LOCK} records, is accepted",
+        "run `dvc repro --single-item evaluate`, and then `dvc repro`",
+    )
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries: dict[str, object] = {}
+    for key, value in pairs:
+        if key in entries and entries[key] != value:
+            raise KeyError(key)
+        entries[key] = value
+    return entries
+
+
+def _to_line(judgement: Judgement) -> str:
+    return json.dumps(judgement.model_dump(), ensure_ascii=False)

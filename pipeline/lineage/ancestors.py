@@ -1,0 +1,62 @@
+"""The models that a model descends from, and what was recorded of them, as far as that is known here."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.git import contents
+from pipeline.lineage.history import Training, generations
+from pipeline.lineage.lineage import Recorded, read_lineage
+
+logger = logging.getLogger(__name__)
+
+
+class Past(NamedTuple):
+    """An earlier generation."""
+
+    recorded: Recorded
+    metrics: Mapping[str, Any]
+    """Its metrics.json, measured on the test images of then; empty where that is not known."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """None where there were no test images, too."""
+        return self.metrics.get("accuracy")
+
+
+def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
+    """The model of hash `base` and those before it, oldest first, as far as Git's history knows them.
+
+    Of the commits that name the same model the metrics of the oldest count. Where no commit has recorded `base` yet,
+    the folder `nearby`, which holds it, tells of it and of its base. In a project without Git, or in a shallow clone,
+    some are not known; nor are those whose record is damaged, of which a warning tells, and those before them.
+    """
+    known = _in_git() if base is not None else {}
+    here, chain = [], []
+    if base is not None and nearby is not None and base not in known:
+        here = [Past(Recorded(model=base, **read_lineage(nearby).model_dump()), {})]
+        base = here[0].recorded.base
+    while base in known:
+        chain.append(known.pop(base))
+        base = chain[-1].recorded.base
+    texts = contents((training.commit, paths.METRICS) for training in chain) if chain else []
+    found = [Past(one.recorded, json.loads(text or b"{}")) for one, text in zip(chain, texts, strict=True)]
+    return [*found[::-1], *here]
+
+
+def recorded_metrics(past: Sequence[Past]) -> dict[int, Mapping[str, Any]]:
+    """The metrics of each of `past`, by generation, but for those that are not known or of an older form."""
+    return {one.recorded.generation: one.metrics for one in past if {"slices", "classes"} <= one.metrics.keys()}
+
+
+def _in_git() -> dict[str, Training]:
+    """By the hash of the model."""
+    try:
+        return {training.recorded.model: training for training in generations()}
+    except RecordError as error:
+        logger.info("nothing is known of earlier generations: %s", error)
+        return {}

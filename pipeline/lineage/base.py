@@ -1,0 +1,87 @@
+"""data/base: the checkpoint that training starts from, decided by reading dvc.lock, never by guessing from files.
+
+It holds either a byte-for-byte copy of an earlier data/model, whose hash is then the hash of both, or the one file
+`none` with the reason why there is no base.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.files import put_directory
+from pipeline.text import short
+from pipeline.versioning import fetching, hashing
+from pipeline.versioning.lock import read_record
+
+MODEL, BASE = paths.MODEL.as_posix(), paths.BASE.as_posix()
+NONE = "none"
+FIRST = "dvc.lock records no training yet"
+HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
+REFUSED = "every earlier model is refused, or has seen images that are held out, or were removed, now"
+WANTED = "train.start asks for a cold start"
+REASONS = (FIRST, HELD_OUT, REFUSED, WANTED)
+MEND = (
+    "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
+    f"in {paths.PARAMS} to start from scratch on purpose"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What data/base holds: the model of hash `oid`, or none; and the reason, where there is something to say."""
+
+    oid: str | None
+    reason: str
+    again: bool = False
+    """Whether the recorded model was trained on these very manifests."""
+
+    def __str__(self) -> str:
+        if self.oid is None:
+            return f"no base: {self.reason}"
+        return f"base {short(self.oid)}" + (f" ({self.reason})" if self.reason else "")
+
+
+def reason_for_none(base: Path) -> str | None:
+    """Why the folder `base` holds no model, or None if it does."""
+    path = base / NONE
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def reason_of(oid: str) -> str | None:
+    """Why a data/base of this hash holds no model, or None if it does."""
+    return next((reason for reason in REASONS if hashing.hash_of_files(_none(reason)) == oid), None)
+
+
+def restore() -> bool:
+    """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be mended.
+
+    Raises:
+        MissingDataError: it is another one, and the recorded one is nowhere to be had.
+    """
+    manifest = read_record().get("manifest")
+    oid = manifest.outs.get(BASE) if manifest else None
+    if oid is None or hashing.directory_hash(paths.BASE) == oid:
+        return False
+    aside = paths.PROGRESS / "base"
+    reason = reason_of(oid)
+    if reason is None:
+        fetching.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, mend=MEND)
+    else:
+        write_none(aside, reason)
+    put_directory(aside, paths.BASE)
+    return True
+
+
+def _none(reason: str) -> dict[str, bytes]:
+    """The files of a data/base without a model."""
+    return {NONE: f"{reason}\n".encode()}
+
+
+def write_none(aside: Path, reason: str) -> Base:
+    """Make the folder `aside` a data/base without a model, for this `reason`."""
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for name, content in _none(reason).items():
+        (aside / name).write_bytes(content)
+    return Base(oid=None, reason=reason)

@@ -1,0 +1,229 @@
+"""The generations that Git's history tells of, without any of the data.
+
+Each commit that recorded a training changed data/report/lineage.json, which evaluate writes beside the metrics.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.git import contents, git_text, merge_heads
+from pipeline.lineage.lineage import RECORDED, Recorded, read_recorded
+from pipeline.versioning.lock import parse_record
+
+logger = logging.getLogger(__name__)
+
+
+# Fields are separated by what none of them can hold.
+FORMAT = "%x00%H%x00%P%x00%an%x00%aI%x00%s"
+# All commits that changed it, also those of branches whose change a merge did not keep; joined where branches met.
+SELECTION = ("--full-history", "--simplify-merges", "--topo-order")
+
+
+class Training(NamedTuple):
+    """A training as a commit recorded it."""
+
+    commit: str
+    parents: list[str]
+    """Those among the commits that recorded one."""
+    author: str
+    date: datetime
+    subject: str
+    recorded: Recorded
+    accuracy: float | None
+    """On the test images of then, None where there were none."""
+
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return f"generation {self.recorded.generation} ({self.commit[:7]})"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {**self._asdict(), "date": self.date.isoformat(), "recorded": self.recorded.model_dump()}
+
+
+class GraphLine(NamedTuple):
+    """Of a drawing of the history."""
+
+    drawn: str
+    """What Git draws before it."""
+    training: Training | None
+
+
+def is_shallow() -> bool:
+    """Whether the clone lacks the beginning of its history."""
+    return git_text("rev-parse", "--is-shallow-repository") == "true"
+
+
+def generations(revision: str | None = "HEAD") -> list[Training]:
+    """Each model that `revision` tells of, or any branch where that is None, oldest first.
+
+    A model that a merge, a revert or a cherry-pick recorded again is told of once, by the commit that was first.
+    """
+    first: dict[str, Training] = {}
+    for training in reversed(trainings(revision)):
+        first.setdefault(training.recorded.model, training)
+    return list(first.values())
+
+
+def trainings(revision: str | None = "HEAD") -> list[Training]:
+    """The trainings that `revision` tells of, or any branch where that is None, newest first.
+
+    Raises:
+        RecordError: there is no such revision, or no repository.
+    """
+    return [line.training for line in drawing(revision) if line.training is not None]
+
+
+def recorded_models() -> dict[str, Recorded]:
+    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too.
+
+    Of several records of one model the newest counts.
+    """
+    where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
+    commits = git_text(*where, "--", str(RECORDED)).split()
+    models: dict[str, Recorded] = {}
+    for content in contents((commit, RECORDED) for commit in commits):
+        with suppress(ValidationError):
+            recorded = Recorded.model_validate_json(content or b"")
+            models.setdefault(recorded.model, recorded)
+    return models
+
+
+def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
+    """The same, line by line, with branches and merges as `git log --graph` draws them."""
+    out = git_text(
+        "log",
+        "--graph",
+        "--parents",
+        *SELECTION,
+        f"--format={FORMAT}",
+        *(["--all"] if revision is None else ["--end-of-options", revision]),
+        "--",
+        str(RECORDED),
+    )
+    rows = [line.split("\0") for line in out.split("\n") if line]
+    commits = [row[1] for row in rows if len(row) > 1]
+    read = contents((commit, path) for commit in commits for path in (RECORDED, paths.METRICS))
+    pairs = zip(read[::2], read[1::2], strict=True)
+    found = {row[1]: _training(row, pair) for row, pair in zip((row for row in rows if row[1:]), pairs, strict=True)}
+    trained = _without_repetitions(found, {row[1]: row[2].split() for row in rows if row[1:]})
+    return [GraphLine(row[0].rstrip(), trained.get(row[1]) if len(row) > 1 else None) for row in rows]
+
+
+def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[str, list[str]]) -> dict[str, Training]:
+    """The trainings by commit, without the commits that have a parent's model, as merges do.
+
+    What such a commit says of the model is newer, of one that was measured again with another gate, say. What came
+    after it, of which there is none before its `parents` in `found`, comes after those.
+    """
+    passed: dict[str, list[str]] = {}
+    trained: dict[str, Training] = {}
+    for commit, training in reversed([*found.items()]):
+        before = [root for parent in parents[commit] for root in passed.get(parent, [parent])]
+        if training is None:
+            passed[commit] = before
+            continue
+        same = [one for one in before if one in trained and trained[one].recorded.model == training.recorded.model]
+        for one in same:
+            trained[one] = trained[one]._replace(recorded=training.recorded, accuracy=training.accuracy)
+        if same:
+            passed[commit] = before
+        else:
+            trained[commit] = training._replace(parents=before)
+    return trained
+
+
+def recorded_at(revision: str) -> Recorded | None:
+    """What `revision` tells of its model; None where it tells nothing, or is no revision.
+
+    Raises:
+        RecordError: what it tells cannot be read.
+    """
+    try:
+        commit = git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
+        return None
+    (content,) = contents([(commit, RECORDED)])
+    return None if content is None else _recorded(content, commit)
+
+
+def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
+    """What a commit records; None where it removed that, or holds what cannot be read, which nobody can mend now."""
+    _, commit, parents, author, date, subject = row
+    lineage, metrics = read
+    if lineage is None:
+        return None
+    try:
+        recorded = _recorded(lineage, commit)
+        accuracy = None if metrics is None else json.loads(metrics)["accuracy"]
+    except (RecordError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s", error if isinstance(error, RecordError) else _damaged(commit))
+        return None
+    return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
+
+
+def _recorded(content: bytes, commit: str) -> Recorded:
+    try:
+        return Recorded.model_validate_json(content)
+    except ValidationError:
+        raise _damaged(commit) from None
+
+
+def _damaged(commit: str) -> RecordError:
+    return RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", f"see `git show {commit[:7]}:{RECORDED}`")
+
+
+# What to do where data of the past is in neither cache nor remote.
+PUSH_ALL = "run `dvc push --all-commits` where it was trained, then `dvc fetch --all-commits` here"
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """A generation, and where it is told of."""
+
+    recorded: Recorded
+    training: Training | None = None
+    """None where no commit has recorded it yet."""
+    lock: bytes | None = None
+    """dvc.lock of the same commit, or of the workspace; None where there is none."""
+
+    @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return self.training.name if self.training else f"generation {self.recorded.generation} (not committed)"
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The hash of each output of then, by path; none where dvc.lock of then cannot be read."""
+        where = f"{self.training.commit[:7]}:{paths.LOCK}" if self.training else str(paths.LOCK)
+        try:
+            stages = parse_record(self.lock, where) if self.lock else {}
+        except RecordError:
+            return {}
+        return {path: oid for stage in stages.values() for path, oid in stage.outs.items()}
+
+
+def every_model() -> Iterator[RecordedModel]:
+    """Every generation of any branch, oldest first, and the one that no commit has recorded yet.
+
+    Raises:
+        RecordError: there is no Git repository, or its records cannot be read.
+    """
+    told = generations(None)
+    locks = contents((training.commit, paths.LOCK) for training in told)
+    for training, lock in zip(told, locks, strict=True):
+        yield RecordedModel(training.recorded, training, lock)
+    newest = read_recorded()
+    if newest and newest.model not in {training.recorded.model for training in told}:
+        yield RecordedModel(newest, lock=paths.LOCK.read_bytes() if paths.LOCK.exists() else None)

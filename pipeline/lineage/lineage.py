@@ -1,0 +1,110 @@
+"""data/model/lineage.json: where a model comes from.
+
+It holds no clock, path or host, so that the same run gives the same bytes.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline import paths
+from pipeline.errors import CheckpointError, RecordError
+from pipeline.versioning.lock import mend
+
+LINEAGE = "lineage.json"
+# What Git holds of it.
+RECORDED = paths.REPORT / LINEAGE
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ImageCounts(_Facts):
+    """The training images, against those of the base's own training."""
+
+    total: int
+    new: int
+    removed: int
+    relabelled: int
+
+
+class Budget(_Facts):
+    """A count for this run, and since the cold start that the chain of bases begins with."""
+
+    run: int
+    total: int
+
+    def until(self, total: int) -> Self:
+        """The budget of a run that ended at `total`."""
+        return self.model_copy(update={"run": self.run - self.total + total, "total": total})
+
+
+class Lineage(_Facts):
+    """Where a model comes from."""
+
+    generation: int
+    """How many trainings deep the model is; 1 after a cold start."""
+    start: Literal["cold", "warm"]
+    reason: str
+    """Why it started so."""
+    base: str | None
+    """The hash that dvc.lock records for the base, null after a cold start."""
+    images: ImageCounts
+    epochs: Budget
+    steps: Budget
+    merged: tuple[str, ...] = ()
+    """The models of branches that were merged before this training, but for the one that it started from."""
+    validation: float | None = None
+    """Share of the validation images of then that the model is right on; null where there were none."""
+
+    def after(self, *, epochs: int, steps: int, validation: float | None) -> Self:
+        """The lineage of a model that has so many epochs and steps behind it, fewer perhaps than were planned."""
+        counted = {"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)}
+        return self.model_copy(update={**counted, "validation": validation})
+
+
+class Recorded(Lineage):
+    """The lineage of a model, and which one that is; for Git, which does not hold models."""
+
+    model: str
+    """The hash that dvc.lock records for it."""
+    others: tuple[str, ...] = ()
+    """The models of branches merged since then, which the next training will name."""
+    accepted: bool | None = None
+    """Whether the gate let it take its base's place; null where it was recorded before there was a gate."""
+    verdict: str = ""
+    """Why."""
+
+
+def read_recorded(path: Path = RECORDED) -> Recorded | None:
+    """What Git holds of the last model's lineage, None where there is none.
+
+    Raises:
+        RecordError: it cannot be read, because a merge left its marks in it, say.
+    """
+    try:
+        return Recorded.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        raise RecordError(path, "no lineage of a model", mend(path)) from None
+
+
+def read_lineage(model: Path) -> Lineage:
+    """The lineage of the model in the folder `model`.
+
+    Raises:
+        CheckpointError: there is none, or it is not of this form.
+    """
+    path = model / LINEAGE
+    try:
+        return Lineage.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CheckpointError(path, f"no lineage of a model: {type(error).__name__}", "run `dvc checkout`") from None
+
+
+def write_lineage(lineage: Lineage, model: Path) -> None:
+    """Write `lineage` into the folder `model`."""
+    (model / LINEAGE).write_text(lineage.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Checkpoints: reading one without running code in it, and turning one into the start of the next generation."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from pipeline.errors import CheckpointError
+from pipeline.models.network import Network, Spec, build
+
+CHECKPOINT = "checkpoint.ckpt"
+# The key under which a checkpoint says what network it is of.
+SPEC = "spec"
+COLD = "set train.start: cold in params.yaml to train it from scratch"
+
+Checkpoint = dict[str, Any]
+
+
+def read_checkpoint(model: Path) -> Checkpoint:
+    """The checkpoint of the model in the folder `model`.
+
+    Raises:
+        CheckpointError: it is damaged, or holds objects whose loading could run code.
+    """
+    path = model / CHECKPOINT
+    try:
+        with ZipFile(path) as file:
+            damaged = file.testzip()  # PyTorch looks at no checksum.
+        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(path, "no such file", "run `dvc checkout`") from None
+    except pickle.UnpicklingError:
+        what = "holds objects that could run code when they are loaded"
+        raise CheckpointError(
+            path, what, "do not trust where it comes from; run `dvc checkout` for the recorded one"
+        ) from None
+    except Exception as error:  # noqa: BLE001 (damaged bytes raise nearly anything)
+        raise CheckpointError(path, f"damaged ({type(error).__name__})", "run `dvc checkout`") from None
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(path, "damaged, or no checkpoint", "run `dvc checkout`")
+    return checkpoint
+
+
+def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
+    """What network `checkpoint`, read from the folder `where`, is of."""
+    try:
+        return Spec.model_validate(checkpoint[SPEC])
+    except (KeyError, ValidationError):
+        raise CheckpointError(where / CHECKPOINT, "does not say what network it is of", COLD) from None
+
+
+def read_network(model: Path) -> tuple[Network, Spec]:
+    """The trained network in the folder `model`, ready to predict.
+
+    Raises:
+        CheckpointError: it is damaged, or its weights are of another network than it says.
+    """
+    checkpoint = read_checkpoint(model)
+    spec = spec_of(checkpoint, model)
+    network = build(spec)
+    try:
+        weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
+        network.load_state_dict(weights)
+    except (KeyError, AttributeError, TypeError, RuntimeError):
+        what = "does not hold the weights of the network that it names"
+        raise CheckpointError(model / CHECKPOINT, what, f"run `dvc checkout`, or {COLD}") from None
+    return network.eval(), spec
+
+
+def grow(old: Tensor, like: Tensor) -> Tensor:
+    """`old` with the rows that `like` has beyond it, whose shapes are otherwise the same."""
+    return torch.cat([old, like[len(old) :].to(old)]) if old.dim() and len(old) < len(like) else old
+
+
+def canonical(value: Any) -> Any:
+    """`value`, of the types that a checkpoint is made of, so that equal ones are written as equal bytes.
+
+    Pickle writes one object once and two equal ones twice, so bytes tell of two strings whether they were one, which a
+    training that was interrupted and loaded in between changes.
+    """
+    if isinstance(value, dict):
+        return {canonical(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(canonical(item) for item in value)
+    if isinstance(value, str):
+        return sys.intern(value)
+    return value.clone() if isinstance(value, Tensor) else value

@@ -1,0 +1,52 @@
+"""data/manifest/changes.csv: what is new to training, by image and by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.lineage.seen_images import SeenImages, positions
+
+CHANGES = "changes.csv"
+SCHEMA = pa.schema({name: pa.string() for name in ("change", "id", "label", "before")})
+NO_CHANGES = SCHEMA.empty_table()
+
+
+def new_classes(before: SeenImages, labels: pd.Series[str]) -> list[str]:
+    """The classes in `labels` that the last training had no image of."""
+    return sorted({*labels.unique()} - {*before.labels.unique()})
+
+
+def list_changes(before: SeenImages, labels: pd.Series[str]) -> pa.Table:
+    """The lines of changes.csv: how `labels`, by id, differ from those of the last training, sorted by change and id.
+
+    A removed image has the label that it had; the lines of classes have no id.
+    """
+    was = positions(labels.index, before.labels.index)
+    kept, gone = was >= 0, np.ones(len(before.labels), np.bool_)
+    gone[was[kept]] = False
+    old, now = before.labels.iloc[was[kept]], labels[kept]
+    both = pd.DataFrame({"label": now, "before": old.set_axis(now.index)})
+    relabelled = both[both["label"] != both["before"]].sort_index()
+    vanished = sorted({*before.labels.unique()} - {*labels.unique()})
+    parts = [
+        _images("added", labels[~kept].sort_index()),
+        _classes("new class", new_classes(before, labels)),
+        _images("relabelled", relabelled["label"], relabelled["before"]),
+        _images("removed", before.labels[gone].sort_index()),
+        _classes("vanished class", vanished),
+    ]
+    return pa.concat_tables(parts)
+
+
+def _images(change: str, labels: pd.Series[str], before: Iterable[str] | None = None) -> pa.Table:
+    empty = pa.repeat("", len(labels))
+    columns = [pa.repeat(change, len(labels)), labels.index, labels, empty if before is None else before]
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=SCHEMA)
+
+
+def _classes(change: str, names: list[str]) -> pa.Table:
+    return pa.table([[change] * len(names), [""] * len(names), names, [""] * len(names)], schema=SCHEMA)

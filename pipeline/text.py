@@ -1,0 +1,32 @@
+"""Text in which any name may stand: at a terminal, and in CSV files that every reader reads alike."""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+
+def shown(text: str) -> str:
+    """`text` fit for a terminal, whatever a file was called."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def short(oid: str) -> str:
+    """A hash as people are shown it."""
+    return f"{oid[:8]}…"
+
+
+class _Echo:
+    """Gives back the line that is written to it."""
+
+    def write(self, text: str) -> str:
+        return text.removesuffix("\r\n")
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Each of `rows` as a line, without the end of one; what would end a line is quoted."""
+    # Some versions of Python quote in a line only what ends it, so that a name could hold the other character.
+    return map(csv.writer(_Echo(), lineterminator="\r\n").writerow, rows)
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """The same as the text of a file."""
+    return "".join(f"{line}\n" for line in csv_lines(rows))

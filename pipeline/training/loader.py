@@ -1,0 +1,124 @@
+"""Batches of images in an order that is a function of (seed, epoch, image ids)."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, distributed
+
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import in_batches
+from pipeline.params import Train
+from pipeline.training.augmentation import augment
+from pipeline.training.budget import steps_per_epoch
+from pipeline.training.randomness import keys_of
+from pipeline.training.sampling import draw_epoch
+
+CPU = torch.device("cpu")
+
+
+class Batch(NamedTuple):
+    """Images and their classes; where several devices train, one device's part of them."""
+
+    images: Tensor
+    """Shape (n, channels, height, width), uint8."""
+    targets: Tensor
+    """Positions in the list of classes, shape (n,), int64."""
+    share: Tensor
+    """How much its mean counts in the mean over all devices, 1 where all parts are equal; shape (), float32."""
+
+
+class EvalLoader:
+    """All images in the order of their ids, unchanged."""
+
+    def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int) -> None:
+        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._targets) / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rank, devices = _rank()
+        here = [batch[rank::devices] for batch in in_batches(np.arange(len(self._targets)), self._batch_size)]
+        for chosen, images in zip(here, self._images.batches(here), strict=True):
+            yield Batch(torch.from_numpy(images), self._targets[torch.from_numpy(chosen)], torch.ones(()))
+
+
+class TrainLoader:
+    """Every image once an epoch, or new ones more often, in an order of that epoch's own, augmented.
+
+    Lightning asks it for its position (`state_dict`), gives it back, and tells the epoch to its `sampler`. Position and
+    order are those of all devices together, so that a run can go on with another number of them.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        classes: list[str],
+        params: Train,
+        is_new: npt.NDArray[np.bool_],
+        device: torch.device = CPU,
+    ) -> None:
+        """Augments on `device`; `is_new` tells of each image whether the base was trained without it, shape (n,)."""
+        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
+        self._keys, self._is_new = keys_of(dataset.ids), is_new
+        self._params, self._device = params, device
+        self._epoch = 0
+        # The batch with which the next iteration begins, and how many are done of this one.
+        self._start = self._position = 0
+
+    def images_of_classes(self, classes: int) -> Tensor:
+        """How many images there are of each class, shape (classes,), int64."""
+        return torch.bincount(self._targets, minlength=classes)
+
+    @property
+    def sampler(self) -> "TrainLoader":
+        """Whom Lightning tells the epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Visit the images in the order of `epoch` from now on."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return steps_per_epoch(len(self._keys), self._params)
+
+    def __iter__(self) -> Iterator[Batch]:
+        params, seed, (rank, devices) = self._params, self._params.seed, _rank()
+        drawn = draw_epoch(self._keys, self._is_new, new_share=params.new_share, seed=seed, epoch=self._epoch)
+        # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
+        batches = np.array_split(drawn, len(self))
+        first, self._start = self._start, 0
+        here = [batch[rank::devices] for batch in batches[first:]]
+        for position, (chosen, images) in enumerate(zip(here, self._images.batches(here), strict=True), first):
+            moved = torch.from_numpy(images).to(self._device, non_blocking=True)
+            augmented = augment(moved, self._keys[chosen], params.augment, seed=seed, epoch=self._epoch)
+            # Now, since Lightning counts batches and never asks for the one after the last.
+            self._position = (position + 1) % len(self)
+            share = torch.tensor(len(chosen) * devices / len(batches[position]))
+            yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches of the epoch are done; 0 when all are."""
+        return {"position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next iteration after `state`'s position."""
+        self._start = self._position = state["position"]
+
+
+def _rank() -> tuple[int, int]:
+    """Which of how many devices this process is for."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:
+    """The position of each label in `classes`, which holds them all: shape (n,), int64."""
+    position = {name: number for number, name in enumerate(classes)}
+    return torch.tensor([position[label] for label in labels], dtype=torch.int64)

@@ -1,0 +1,118 @@
+"""What Lightning trains: a network with its loss, optimizer and learning-rate schedule."""
+
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from pipeline.errors import TrainingError
+from pipeline.models.checkpoint import SPEC
+from pipeline.models.network import Network, Spec
+from pipeline.params import Train
+from pipeline.paths import PARAMS
+from pipeline.training.curves import ACCURACY, LOSS
+from pipeline.training.loader import Batch
+
+MEND = f"lower train.lr in {PARAMS}; the model is as it was"
+
+
+class Schedule(NamedTuple):
+    """The learning rate of one generation: it rises to its peak, then falls to zero, both linearly."""
+
+    steps: int
+    peak: float
+    rise: int
+    """Steps until the peak."""
+    stays: bool = False
+    """Whether it stays at the peak instead."""
+
+    def share_of_peak(self, step: int) -> float:
+        """The learning rate at `step`, counted from 0."""
+        if step < self.rise:
+            return (step + 1) / self.rise
+        return 1.0 if self.stays else max(0.0, (self.steps - step) / (self.steps - self.rise))
+
+
+def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
+    """The schedule of a generation of so many steps."""
+    rise = min(round(params.warmup * steps), steps - 1)
+    if not warm:
+        return Schedule(steps, params.lr, rise)
+    return Schedule(steps, params.lr * params.warm_lr, rise, stays=becomes_mean(params))
+
+
+def becomes_mean(params: Train) -> bool:
+    """Whether a warm start becomes the mean of its weights; a mean with shrunk and perturbed ones is of no use."""
+    return params.warm_mean and params.start in ("full", "weights")
+
+
+class Classifier(pl.LightningModule):
+    """Trains `network` for one generation."""
+
+    def __init__(self, network: Network, spec: Spec, params: Train, schedule: Schedule, images: Tensor) -> None:
+        """`images` says how many there are to train on of each class, shape (classes,)."""
+        super().__init__()
+        self.network, self.spec = network, spec
+        self._params, self._schedule = params, schedule
+        self._right, self._validation_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
+        # Not persistent, since it follows from the images of each generation.
+        self.register_buffer("class_weights", class_weights(images, params.balance), persistent=False)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of `batch`."""
+        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
+        loss = cross_entropy(self.network(batch.images), batch.targets, weights, label_smoothing=smoothing)
+        loss = loss * batch.share
+        # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
+        if batch_idx % 50 == 0 and not torch.isfinite(loss):
+            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", MEND)
+        return loss
+
+    def check(self) -> None:
+        """Look whether what was trained is of use.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        for name, weight in self.network.state_dict().items():
+            if not torch.isfinite(weight).all():
+                raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", MEND)
+
+    def validation_step(self, batch: Batch) -> None:
+        """Log the share of images that is classified right, and the loss, over all batches."""
+        if not len(batch.targets):
+            return  # This device's part of a small batch.
+        logits = self.network(batch.images)
+        self._right.update((logits.argmax(1) == batch.targets).float())
+        self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
+        self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, with a learning rate that is this generation's own."""
+        named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
+        # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
+        groups = [
+            {"params": [pair for pair in named if pair[1].ndim >= 2], "weight_decay": self._params.weight_decay},
+            {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = AdamW([group for group in groups if group["params"]], lr=self._schedule.peak)
+        schedule = LambdaLR(optimizer, self._schedule.share_of_peak)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what network the checkpoint is of."""
+        checkpoint[SPEC] = self.spec.model_dump(mode="json")
+
+
+def class_weights(images: Tensor, balance: float) -> Tensor:
+    """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
+
+    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0.
+    """
+    weights = torch.where(images > 0, images.double().clamp(min=1) ** -balance, 0.0)
+    return (weights * images.sum() / (weights * images).sum()).float()

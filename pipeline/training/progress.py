@@ -1,0 +1,98 @@
+"""Unfinished training: saved so that whoever comes after a kill finds the newest state that is whole.
+
+It lies outside all outputs, in a folder named by the hash of all that the training depends on, so that it is never
+gone on with once any of that has changed.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.params import FREE, Params
+from pipeline.versioning import hashing
+from pipeline.versioning.lock import read_yaml
+
+logger = logging.getLogger(__name__)
+
+
+FOLDER = paths.PROGRESS / "train"
+SUFFIX = ".ckpt"
+# The newest, and the one before it in case the newest is damaged.
+KEPT = 2
+
+
+def inputs_hash(params: Params, deps: Iterable[str]) -> str:
+    """Of everything that training depends on: its parameters, and the bytes of the files and folders `deps`."""
+    facts = {dep: _hash(Path(dep)) for dep in deps}
+    facts["params"] = params.train.model_dump_json(exclude=FREE) + params.ingest.mode
+    return hashlib.md5(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def deps_of_training() -> list[str]:
+    """What dvc.yaml lists among the dependencies of `train`."""
+    return list(read_yaml(paths.PIPELINE)["stages"]["train"]["deps"])
+
+
+def _hash(path: Path) -> str | None:
+    if path.is_file():
+        return hashlib.md5(path.read_bytes()).hexdigest()
+    return hashing.directory_hash(path, without_ignored=True)
+
+
+def unfinished_step(inputs: str) -> int | None:
+    """The newest step that was saved of the training whose inputs have the hash `inputs`, None where there is none.
+
+    Nothing is written, and the saved state is not checked: that is done before it is gone on with.
+    """
+    steps = [_step_of(path) for path in (FOLDER / inputs).glob(f"*{SUFFIX}")]
+    return max(steps, default=None)
+
+
+def _step_of(saved: Path) -> int:
+    return int(saved.name.partition("-")[0])
+
+
+class Progress:
+    """The saved states of one training, each in a file named by its step and by the MD5 of its bytes."""
+
+    def __init__(self, inputs: str) -> None:
+        """Open, or begin, the folder of the training whose inputs have the hash `inputs`; others' are removed."""
+        self.folder = FOLDER / inputs
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for other in FOLDER.iterdir():
+            if other != self.folder:
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        """Keep what `write` puts into the file that it is given; the file is whole and on disk once this returns."""
+        part = self.folder / "part"
+        write(part)
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "md5").hexdigest()
+            os.fsync(file.fileno())
+        part.replace(self.folder / f"{step:010d}-{digest}{SUFFIX}")
+        for old in self._newest_first()[KEPT:]:
+            old.unlink()
+
+    def newest(self) -> Path | None:
+        """The newest state that is undamaged, None where there is none."""
+        for path in self._newest_first():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "md5").hexdigest()
+            if path.stem.endswith(digest):
+                return path
+            logger.warning("%s is damaged, going on from the one before it", path)
+            path.unlink()
+        return None
+
+    def step_of(self, saved: Path) -> int:
+        """How many steps were done in the state `saved`."""
+        return _step_of(saved)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True)

@@ -1,0 +1,1 @@
+"""What dvc.lock records, objects by hash in workspace, cache and remote, and data/raw as DVC and Git track it."""

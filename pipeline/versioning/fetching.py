@@ -1,0 +1,170 @@
+"""Files by the hash that dvc.lock records: from the workspace, else DVC's cache, else its remote.
+
+DVC's own commands bring back what dvc.lock names now, to where it names it; this brings any hash to any place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.errors import MissingDataError
+from pipeline.versioning import remote
+from pipeline.versioning.hashing import directory_hash
+from pipeline.versioning.objects import cached_files, cached_path, lacking, listing
+from pipeline.versioning.repository import repository
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+PUSH_FIRST = "run `dvc push` where it was committed, then this again"
+
+
+def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
+    """Make sure that the directory `oid` is in DVC's cache, pulling what is missing from the remote.
+
+    Returns:
+        the cached file of each path in the directory, whose name is the file's MD5 (its last two parts joined).
+
+    Raises:
+        MissingDataError: neither cache nor remote has all of it, and the message ends with `mend`; or the remote cannot
+            be read.
+    """
+    repo = repository()
+    return _had(oid, lambda: cached_files(repo, oid), lambda: _pull(repo, oid), what, mend)
+
+
+def fetch_listing(oid: str, *, what: str, mend: str = PUSH_FIRST) -> dict[str, str]:
+    """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it, or the remote cannot be read.
+    """
+    repo = repository()
+    return _had(oid, lambda: listing(repo, oid), lambda: _pull_listing(repo, oid), what, mend)
+
+
+def fetch_file(md5: str, *, what: str, mend: str) -> Path:
+    """Make sure that the single file of this MD5 is in DVC's cache, undamaged; returns where.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it.
+    """
+    repo = repository()
+    path = cached_path(repo, md5)
+
+    def pull() -> str:
+        path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+        return remote.pull(repo, [md5])
+
+    return _had(md5, lambda: path if _is_sound(path) else None, pull, what, mend)
+
+
+def fetch_member(oid: str, name: str, *, what: str, mend: str) -> Path:
+    """Likewise the file `name` of the directory `oid`, without the others.
+
+    Raises:
+        MissingDataError: neither cache nor remote has it, or the directory holds no such file.
+    """
+    entries = fetch_listing(oid, what=what, mend=mend)
+    if name not in entries:
+        raise MissingDataError(what, f"there is no {name} in {oid}", mend)
+    return fetch_file(entries[name], what=what, mend=mend)
+
+
+def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
+    """Write the files of the directory `oid` to the new folder `destination`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    if directory_hash(nearby) == oid:
+        shutil.copytree(nearby, destination, symlinks=False)
+        if directory_hash(destination) == oid:
+            return
+    for attempt in ("cache", "remote"):
+        damaged = _copy_checked(fetch(oid, what=what, mend=mend), destination)
+        if not damaged:
+            return
+        logger.warning("DVC's cache holds damaged copies of %s; fetching them again", ", ".join(map(str, damaged)))
+        if attempt == "cache":
+            for path in damaged:
+                path.unlink()
+    raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
+
+
+def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
+    """The content of the file whose hash is `md5`, every byte checked.
+
+    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+
+    Raises:
+        MissingDataError: no undamaged copy is to be had.
+    """
+    if nearby.is_file():
+        content = nearby.read_bytes()
+        if hashlib.md5(content).hexdigest() == md5:
+            return content
+    return fetch_file(md5, what=what, mend=mend).read_bytes()
+
+
+def _pull(repo: Repo, oid: str) -> str:
+    """Pull what the cache lacks of the directory `oid`; returns what went wrong, if anything did."""
+    # A directory's hash brings its listing alone.
+    return _pull_listing(repo, oid) or remote.pull(repo, lacking(repo, oid).values())
+
+
+def _pull_listing(repo: Repo, oid: str) -> str:
+    if listing(repo, oid) is None:
+        cached_path(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+    return remote.pull(repo, [oid])
+
+
+def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: str, mend: str) -> T:
+    """What `look` finds of `oid` in the cache, after a `pull` if need be, which says what went wrong."""
+    if (found := look()) is not None:
+        return found
+    trouble = pull()
+    if (found := look()) is not None:
+        return found
+    repo = repository()
+    name = remote.default_remote(repo)
+    if trouble:
+        said = f"{oid} is recorded, but cannot be pulled from remote {name!r}: {trouble}"
+        raise MissingDataError(what, said, "run `dvc repro` again when it can be")
+    looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
+    lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
+    raise MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
+
+
+def _is_sound(cached: Path) -> bool:
+    """Whether the file `cached` is there, and its bytes are those that its name says."""
+    if not cached.is_file():
+        return False
+    with cached.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == cached.parent.name + cached.name
+
+
+def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
+    """Copy `files` into the new folder `destination`; returns those whose bytes are not what their name says."""
+    shutil.rmtree(destination, ignore_errors=True)
+    damaged = []
+    for name, source in files.items():
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "md5").hexdigest()
+        if digest != source.parent.name + source.name:
+            damaged.append(source)
+    return damaged

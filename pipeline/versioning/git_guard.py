@@ -1,0 +1,82 @@
+"""Whether data/raw has followed Git: a merge, pull or checkout changes data/raw.dvc, and no image.
+
+`dvc repro` would take what data/raw holds then for the new truth, and images that others added for removed. So ingest
+notes which version of data/raw.dvc the images are of, and refuses to work where Git has gone to another since.
+"""
+
+from typing import NamedTuple
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.files import write_text
+from pipeline.git import git_text
+from pipeline.versioning import objects
+from pipeline.versioning.lock import read_raw_hash
+
+NOTE = paths.PROGRESS / "followed" / "raw"
+MEND = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
+
+
+class Note(NamedTuple):
+    """What data/raw was, when it last was in step with Git."""
+
+    blob: str
+    """Git's name of the version of data/raw.dvc in its index then, empty where there was none."""
+    oid: str
+    """DVC's hash of data/raw."""
+
+
+def indexed() -> str:
+    """Git's name of the version of data/raw.dvc in its index, empty where that has none, or there is no Git.
+
+    In the index, not in the commit, since there a merge is before it is committed.
+
+    Raises:
+        RecordError: it is in conflict.
+    """
+    try:
+        entries = git_text("ls-files", "--stage", "--", str(paths.RAW_DVC)).splitlines()
+    except RecordError:
+        return ""
+    if len(entries) > 1 or any(entry.split()[2] != "0" for entry in entries):
+        raise RecordError(paths.RAW_DVC, "is in conflict", "run `pipeline resolve`")
+    return entries[0].split()[1] if entries else ""
+
+
+def content_of(blob: str) -> str:
+    """The version `blob` of data/raw.dvc."""
+    return git_text("cat-file", "blob", blob) + "\n"
+
+
+def read_note() -> Note | None:
+    """What was noted last; None where nothing was, or what was is damaged."""
+    try:
+        blob, oid = NOTE.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return Note(blob, oid)
+
+
+def note(oid: str) -> None:
+    """Note that data/raw, whose hash is `oid`, is in step with Git's index. Git's hooks read the note, too."""
+    write_text(NOTE, f"{indexed()}\n{oid}\n")
+
+
+def check_followed(oid: str) -> None:
+    """Look whether data/raw, whose hash is `oid`, comes from what Git's index lists.
+
+    Raises:
+        RecordError: Git has gone on to another version of it since, or the images of that were never here.
+    """
+    blob, noted = indexed(), read_note()
+    if not blob or (noted is not None and noted.blob == blob):
+        return
+    wanted = read_raw_hash(content_of(blob))
+    if wanted == oid or (noted is not None and noted.oid == wanted):
+        return
+    if noted is not None:
+        raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", MEND)
+    missing = objects.missing_files(wanted)
+    if missing is None or missing:
+        many = "the images" if missing is None else f"{len(missing):,} files"
+        raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", MEND)

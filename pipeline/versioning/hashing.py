@@ -1,0 +1,68 @@
+"""The hashes that DVC gives to files and directories, as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.versioning.repository import repository
+
+if TYPE_CHECKING:
+    from dvc.ignore import DvcIgnoreFilter
+    from dvc_data.hashfile.db import HashFileDB
+
+
+def directory_hash(path: Path, *, without_ignored: bool = False) -> str | None:
+    """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte.
+
+    `without_ignored` leaves out what .dvcignore names, as DVC does with a stage's dependencies: __pycache__, say.
+    """
+    from dvc_data.hashfile.db import HashFileDB
+    from dvc_objects.fs.local import localfs
+
+    ignored = None
+    if without_ignored:
+        from dvc.ignore import DvcIgnoreFilter  # Loads half of DVC.
+
+        ignored = DvcIgnoreFilter(localfs, str(Path.cwd()))
+    return _directory_hash(path, HashFileDB(localfs, str(paths.PROGRESS)), ignored)
+
+
+def known_directory_hash(path: Path) -> str | None:
+    """The same, but files that DVC has hashed before, and that bear no sign of a change since, are not read."""
+    return _directory_hash(path, repository().cache.local)
+
+
+def hash_of_files(files: dict[str, bytes]) -> str:
+    """The hash that DVC gives a directory of these `files`, their bytes by name."""
+    listed = [{"md5": hashlib.md5(content).hexdigest(), "relpath": name} for name, content in sorted(files.items())]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:
+    """The hash of the directory `path` as it is now, and the MD5 of each file in it that DVC does not ignore.
+
+    Files that DVC has hashed before, and that bear no sign of a change since, are not read.
+    """
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.fs.local import localfs
+
+    repo = repository()
+    _, _, tree = build(repo.cache.local, str(path.resolve()), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    assert isinstance(tree, Tree)
+    return str(tree.oid), {entry["relpath"]: entry["md5"] for entry in tree.as_list()}
+
+
+def _directory_hash(path: Path, odb: HashFileDB, ignored: DvcIgnoreFilter | None = None) -> str | None:
+    from dvc_data.hashfile.build import build
+    from dvc_objects.fs.local import localfs
+
+    if not path.is_dir():
+        return None
+    _, _, obj = build(odb, str(path.resolve()), localfs, "md5", ignore=ignored, dry_run=True)
+    assert obj.hash_info is not None
+    return str(obj.hash_info.value)

@@ -1,0 +1,58 @@
+"""What DVC's cache holds, by hash; nothing is pulled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.versioning.repository import repository
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+def lacking(repo: Repo, oid: str) -> dict[str, str]:
+    """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
+    entries = listing(repo, oid) or {}
+    return {path: md5 for path, md5 in entries.items() if not cached_path(repo, md5).exists()}
+
+
+def missing_files(oid: str) -> list[str] | None:
+    """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
+    repo = repository()
+    return None if listing(repo, oid) is None else list(lacking(repo, oid))
+
+
+def listing(repo: Repo, oid: str) -> dict[str, str] | None:
+    """The MD5 of each file in the directory `oid`, by its path in it, or None if the cache lacks `oid`.
+
+    Read from the JSON that DVC keeps, since its Tree objects take a kilobyte an entry.
+    """
+    try:
+        content = cached_path(repo, oid).read_bytes()
+    except FileNotFoundError:
+        return None
+    if hashlib.md5(content).hexdigest() + ".dir" != oid:
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+
+
+def is_cached(oid: str) -> bool:
+    """Whether all of the directory `oid` is in DVC's cache."""
+    return cached_files(repository(), oid) is not None
+
+
+def cached_files(repo: Repo, oid: str) -> dict[str, Path] | None:
+    """The cached file of each path in the directory `oid`, or None if any is missing."""
+    entries = listing(repo, oid)
+    if entries is None:
+        return None
+    files = {path: cached_path(repo, md5) for path, md5 in entries.items()}
+    return files if all(path.exists() for path in files.values()) else None
+
+
+def cached_path(repo: Repo, oid: str) -> Path:
+    """Where DVC's cache keeps the object `oid`, whether it is there or not."""
+    return Path(repo.cache.local.oid_to_path(oid))

@@ -1,0 +1,66 @@
+"""data/raw as DVC has just hashed it: what nobody needs to hash again."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.versioning import objects, repository
+from pipeline.versioning.lock import read_raw_hash
+
+if TYPE_CHECKING:
+    from dvc_data.hashfile.state import StateBase
+    from dvc_objects.fs.base import FileSystem
+
+
+class RawFile(NamedTuple):
+    """A file below data/raw."""
+
+    path: str
+    """Relative to data/raw, with forward slashes."""
+    md5: str
+    """Of its bytes, in hexadecimal."""
+
+
+def raw_files() -> list[RawFile]:
+    """The files of data/raw, sorted by path, from the listing that `dvc repro` has just brought up to date.
+
+    Raises:
+        RecordError: data/raw is not tracked by DVC, or its listing is not in the cache.
+    """
+    oid = read_raw_hash()
+    entries = objects.listing(repository.repository(), oid)
+    if entries is None:
+        what = f"its listing {oid} is not in DVC's cache"
+        raise RecordError(paths.RAW_DVC, what, f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit")
+    return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
+
+
+def linked_folders() -> list[str]:
+    """The folders below data/raw that are links, relative to it: DVC passes them over without a word."""
+    links: list[Path] = []
+    for folder, names, _ in os.walk(paths.RAW):
+        links.extend(Path(folder, name) for name in names if Path(folder, name).is_symlink())
+    return sorted(link.relative_to(paths.RAW).as_posix() for link in links)
+
+
+def changed_files(files: Iterable[RawFile]) -> list[RawFile]:
+    """Those of `files` that were written to, or went away, after DVC had hashed them."""
+    from dvc_objects.fs.local import localfs
+
+    state = repository.repository().state
+    return [file for file in files if _md5(state, localfs, paths.RAW / file.path) != file.md5]
+
+
+def _md5(state: "StateBase", fs: "FileSystem", path: Path) -> str | None:
+    """By DVC's memory of the file's time, size and inode where it has one."""
+    if not path.exists():
+        return None
+    _, remembered = state.get(str(path.resolve()), fs)
+    if remembered is not None:
+        return str(remembered.value)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,0 +1,90 @@
+"""Pulling from DVC's remote: what it has arrives, and what goes wrong is told in time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from pipeline.errors import one_line
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+logger = logging.getLogger(__name__)
+
+
+# Seconds for the first sign of life, a password typed included. DVC itself would wait for half an hour, SSH, say.
+PATIENCE = 60.0
+
+
+def default_remote(repo: Repo) -> str | None:
+    """The name of the remote that is pulled from, if there is one."""
+    name = repo.config["core"].get("remote")
+    return str(name) if name else None
+
+
+def pull(repo: Repo, oids: Iterable[str]) -> str:
+    """Bring the objects `oids` into DVC's cache, as far as the default remote has them.
+
+    Returns:
+        what went wrong, other than that the remote has not all of them; nothing if nothing did.
+    """
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    wanted, name = [HashInfo("md5", oid) for oid in oids], default_remote(repo)
+    if not wanted or name is None:
+        return ""
+    silence = _silence(repo, name)
+    if silence:
+        return silence
+    with _overheard() as errors:
+        try:
+            repo.cloud.pull(wanted)
+        except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
+            errors.append(error)
+    return next((one_line(error) for error in errors if not isinstance(error, FileNotFoundError)), "")
+
+
+@lru_cache(maxsize=1)
+def _silence(repo: Repo, name: str) -> str:
+    """Why the remote gives no answer, if it gives none; asked once, since it may take long."""
+    errors = []
+
+    def ask() -> None:
+        try:
+            remote = repo.cloud.get_remote(name)
+            remote.fs.exists(remote.odb.path)
+            if remote.fs.protocol == "local" and not Path(remote.path).exists():
+                errors.append(f"no such folder {remote.path}; is it mounted?")
+        except Exception as error:
+            logger.debug("no answer", exc_info=True)
+            errors.append(one_line(error))
+
+    # A thread of its own, since not every kind of remote can be told to give up; it ends with the process.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return f"no answer in {PATIENCE:.0f} seconds" if asking.is_alive() else "".join(errors)
+
+
+@contextmanager
+def _overheard() -> Iterator[list[BaseException]]:
+    """Why objects did not arrive: DVC says so in its log alone, with tracebacks that nobody else need see."""
+    errors: list[BaseException] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1]:
+            errors.append(record.exc_info[1])
+        return logger.isEnabledFor(logging.DEBUG)
+
+    log = logging.getLogger("dvc_data.hashfile.transfer")
+    log.addFilter(hear)
+    try:
+        yield errors
+    finally:
+        log.removeFilter(hear)

@@ -1,0 +1,340 @@
+"""`pipeline replay`: recorded generations trained again, with real git, real dvc and tiny models."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Project, Ran
+from ruamel.yaml import YAML
+
+from pipeline import cli
+from pipeline.commands.history.replay import newest, recorded_command, replay, replay_all
+from pipeline.errors import MissingDataError, RecordError
+from pipeline.lineage.history import trainings
+
+AUGMENTATION = "pipeline/training/augmentation.py"
+REPLAY = ("python", "-m", "pipeline", "replay")
+MODEL, ENVIRONMENT = "data/model", "data/environment.json"
+
+
+def train(project: Project, generation: int) -> None:
+    """Add images and commit the generation trained on them."""
+    project.add_digits(generation * 40, generation * 40 + 80)
+    if not (project.root / "data/raw.dvc").exists():
+        project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit(f"generation {generation}")
+
+
+@pytest.fixture(scope="module")
+def chain(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two generations, and a commit that trained nothing, pushed to a remote. Never changed."""
+    folder = tmp_path_factory.mktemp("chain")
+    project = make_project(folder / "project")
+    project.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
+    for generation in (1, 2):
+        train(project, generation)
+    project.commit("nothing trained")
+    project.dvc("push", "--quiet", "--all-commits")
+    return project
+
+
+@pytest.fixture
+def copied(chain: Project, tmp_path: Path) -> Project:
+    """A copy of `chain` to do things to, with a cache of its own, and the same remote."""
+    shutil.copytree(chain.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """An empty folder for temporary ones."""
+    (tmp_path / "temporary").mkdir()
+    return tmp_path / "temporary"
+
+
+def run(project: Project, *arguments: str, temporary: Path, ok: bool = True, **env: str) -> Ran:
+    """`pipeline replay`, which leaves nothing behind in whatever way it ends."""
+    state = (project.git("status", "--porcelain"), project.git("for-each-ref"), tree(project))
+    ran = project.run(*REPLAY, *arguments, ok=ok, TMPDIR=str(temporary), **env)
+    assert state == (project.git("status", "--porcelain"), project.git("for-each-ref"), tree(project))
+    assert not list(temporary.glob("treering*"))
+    return ran
+
+
+def tree(project: Project) -> list[str]:
+    """The files that replaying could touch, with when they were written."""
+    files = [path for folder in ("data", ".git") for path in (project.root / folder).rglob("*") if path.is_file()]
+    return sorted(f"{path} {path.stat().st_mtime_ns}" for path in files if path.name != "index")
+
+
+@pytest.mark.slow
+def test_every_generation_is_reproduced(chain: Project, temporary: Path) -> None:
+    """Oldest first, a line each and a summary, with the threads of then whatever the surroundings ask for."""
+    threads = json.loads(chain.read(ENVIRONMENT))["threads"]
+    ran = run(chain, "--all", temporary=temporary, OMP_NUM_THREADS=str(threads + 1), PYTHONSAFEPATH="")
+    said = [line for line in ran.out.splitlines() if "reproduced" in line]
+    commits = chain.git("log", "--format=%h", "--abbrev=7", "--reverse", "--", "data/report/lineage.json").split()
+    expected = [f"generation {number} ({commit}) reproduced, bit for bit" for number, commit in enumerate(commits, 1)]
+    assert said == [*expected, "2 of 2 generations reproduced, bit for bit"]
+    assert f"train: warm start from {chain.lock()['train']['deps']['data/base'][:8]}" in ran.out
+
+
+@pytest.mark.slow
+def test_a_clone_fetches_what_it_needs(chain: Project, temporary: Path, tmp_path: Path) -> None:
+    """In a clone without data REV may be a commit that trained nothing; programs get JSON, people the training."""
+    clone = chain.clone(tmp_path / "clone")
+    command = [*REPLAY, "HEAD", "--json"]
+    ran = subprocess.run(
+        command,
+        cwd=clone.root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        check=True,
+    )
+    (told,) = json.loads(ran.stdout)
+    assert (told["reproduced"], told["training"]["recorded"]["generation"]) == (True, 2)
+    assert told["training"]["commit"] == chain.git("rev-parse", "HEAD~1").strip()
+    assert "train: warm start" in ran.stderr
+    assert not (clone.root / MODEL).exists()
+    assert clone.git("status", "--porcelain") == ""
+    assert not list(temporary.glob("treering*"))
+
+
+def tamper(project: Project, *, environment: bool) -> None:
+    """Let the newest commit record a model with a changed weight, and perhaps another environment."""
+    path = project.root / MODEL / "checkpoint.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    name = next(iter(checkpoint["state_dict"]))
+    checkpoint["state_dict"][name].view(-1)[0] += 2
+    path.unlink()
+    torch.save(checkpoint, path)
+    if environment:
+        facts = {**json.loads(project.read(ENVIRONMENT)), "torch": "0.4.1"}
+        (project.root / ENVIRONMENT).unlink()
+        (project.root / ENVIRONMENT).write_text(json.dumps(facts))
+    project.dvc("commit", "--quiet", "--force", "train")
+    recorded = json.loads(project.read("data/report/lineage.json"))
+    recorded["model"] = project.lock()["train"]["outs"][MODEL]
+    (project.root / "data/report/lineage.json").write_text(json.dumps(recorded))
+    project.commit("another model")
+
+
+@pytest.mark.parametrize("environment", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_another_model_is_told_of(copied: Project, temporary: Path, environment: bool) -> None:  # noqa: FBT001
+    """What differs and by how much is said, and whether the environment or a fault is to blame."""
+    tamper(copied, environment=environment)
+    said = run(copied, temporary=temporary, ok=False).out.splitlines()[-1]
+    assert re.match(r"generation 2 \([0-9a-f]{7}\) differs: weights \(1 of \d+ tensors, by up to 2\); ", said)
+    assert "moments" not in said
+    if environment:
+        assert said.endswith(f"another environment: torch 0.4.1 then, {torch.__version__} now")
+    else:
+        assert said.endswith("the same environment: this should not happen")
+
+
+def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> None:
+    """A commit whose code, params or command are not what the model was trained with is not replayed."""
+    (copied.root / AUGMENTATION).write_text(copied.read(AUGMENTATION) + "\n# edited\n")
+    copied.set_params(train={"lr": 0.1}, compute={"workers": 2})
+    copied.git("reset", "--quiet", "--soft", "HEAD~2")
+    copied.commit("generation 2, edited")
+    (said,) = run(copied, temporary=temporary, ok=False).out.splitlines()
+    assert f"another params.yaml (train.lr), {AUGMENTATION} than dvc.lock says" in said
+    ran = run(copied, "HEAD", "--json", temporary=temporary, ok=False)
+    assert ran.out.splitlines() == [said]
+
+
+def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where dvc.lock and the report speak of two models, or there is no dvc.lock, it is said."""
+    monkeypatch.chdir(copied.root)
+    path = copied.root / "data/report/lineage.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": "0" * 32 + ".dir"}))
+    copied.commit("another model")
+    with pytest.raises(RecordError, match=r"dvc\.lock records the model .* data/report the model 0000"):
+        replay(newest("HEAD"))
+    for content in ("", "stages: {}", "<<<<<<< HEAD"):
+        (copied.root / "dvc.lock").write_text(content)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "model": f"{content[:1]}x.dir"}))
+        copied.commit("no record")
+        with pytest.raises(RecordError, match=r"dvc\.lock of generation 2 \([0-9a-f]{7}\): "):
+            replay(newest("HEAD"))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, tmp_path: Path) -> None:
+    """Without cache and remote each generation has a line that says what is missing, and what to run."""
+    clone = chain.clone(tmp_path / "clone")
+    (tmp_path / "nothing").mkdir()
+    clone.dvc("remote", "modify", "storage", "url", str(tmp_path / "nothing"))
+    first, second, summary = run(clone, "--all", temporary=temporary, ok=False).out.splitlines()
+    for number, said in enumerate((first, second), 1):
+        assert re.match(rf"generation {number} \([0-9a-f]{{7}}\) not replayed: data/\S+ of generation {number} ", said)
+        assert "dvc fetch --all-commits" in said
+    assert summary == "0 of 2 generations reproduced, bit for bit"
+    (said,) = run(clone, temporary=temporary, ok=False).out.splitlines()
+    assert said.startswith("pipeline: error: data/")
+
+
+def test_a_damaged_base_is_never_trained_from(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed weight in the cached checkpoint is found by its hash; without a remote that is the end of it."""
+    base = copied.lock()["train"]["deps"]["data/base"]
+    cache = copied.root / ".dvc/cache/files/md5"
+    listed = {one["relpath"]: one["md5"] for one in json.loads((cache / base[:2] / base[2:]).read_bytes())}
+    cached = cache / listed["checkpoint.ckpt"][:2] / listed["checkpoint.ckpt"][2:]
+    content = bytearray(cached.read_bytes())
+    content[len(content) // 2] ^= 1
+    cached.chmod(0o644)
+    cached.write_bytes(content)
+    shutil.rmtree(copied.root / "data/base")
+    copied.dvc("remote", "remove", "storage")
+    monkeypatch.chdir(copied.root)
+    with pytest.raises(MissingDataError, match="data/base of generation 2"):
+        replay(newest("HEAD"))
+
+
+def test_revisions(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that was recorded again is that of the commit that was first; what tells of none is an error."""
+    monkeypatch.chdir(copied.root)
+    second, first = (training.commit for training in trainings())
+    copied.git("revert", "--no-edit", second)
+    assert newest("HEAD").commit == first
+    copied.git("revert", "--no-edit", "HEAD")
+    assert newest("HEAD").commit == second
+    assert newest(first).commit == first
+    with pytest.raises(RecordError, match="records no training"):
+        newest(f"{first}^")
+    for nonsense in ("nowhere", "--all", ""):
+        with pytest.raises(RecordError):
+            newest(nonsense)
+
+
+@pytest.mark.slow
+def test_shallow_and_partial_clones(
+    chain: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clone without its whole history says how to fetch the rest."""
+    origin = tmp_path / "origin.git"
+    chain.run("git", "clone", "--quiet", "--bare", str(chain.root), str(origin))
+    chain.run("git", "-C", str(origin), "config", "uploadpack.allowFilter", "true")
+    chain.run("git", "clone", "--quiet", "--depth=1", origin.as_uri(), str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert cli.main(["replay", "HEAD~1"]) == 1
+    assert "git fetch --unshallow" in capsys.readouterr().err
+    chain.run("git", "clone", "--quiet", "--filter=blob:none", origin.as_uri(), str(tmp_path / "partial"))
+    origin.rename(tmp_path / "gone.git")
+    monkeypatch.chdir(tmp_path / "partial")
+    assert cli.main(["replay", "HEAD~2"]) == 1
+    assert "git fetch --refetch --no-filter" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> None:
+    """However it is stopped, nothing is left: no folder, no process, no worktree."""
+    before = tree(chain)
+    started = subprocess.Popen(
+        REPLAY, cwd=chain.root, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.PIPE, text=True
+    )
+    while not (training := [pid for pid in processes_in(temporary) if "run\0train" in command_of(pid)]):
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.send_signal(number)
+    out, _ = started.communicate(timeout=60)
+    assert (started.returncode, out) == (130, "")
+    assert training
+    assert not processes_in(temporary)
+    assert not list(temporary.glob("treering*"))
+    assert tree(chain) == before
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes whose working directory is below `folder`."""
+    found = []
+    for cwd in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if Path(os.readlink(cwd)).is_relative_to(folder.resolve()):  # noqa: PTH115 (it may be gone)
+                found.append(int(cwd.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def command_of(pid: int) -> str:
+    """What the process `pid` runs; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.slow
+def test_a_chain_of_five(
+    make_project: Callable[[Path], Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five generations, recorded with params and code that changed on the way, five times bit for bit."""
+    project = make_project(tmp_path / "project")
+    for generation in range(1, 6):
+        project.set_params(train={"lr": generation / 1000})
+        if generation == 3:
+            (project.root / AUGMENTATION).write_text(project.read(AUGMENTATION) + "\n# newer\n")
+        train(project, generation)
+    lines = project.run(*REPLAY, "--all").out.splitlines()
+    assert lines[-1] == "5 of 5 generations reproduced, bit for bit"
+    monkeypatch.chdir(project.root)
+    assert len(trainings()) == 5
+
+
+@pytest.mark.slow
+def test_before_environments_were_recorded(copied: Project, temporary: Path) -> None:
+    """A generation of an older pipeline, which wrote no data/environment.json, is replayed by its own code."""
+    yaml = YAML()
+    for name in ("dvc.yaml", "dvc.lock"):
+        content = yaml.load(copied.root / name)
+        outs = content["stages"]["train"]["outs"]
+        content["stages"]["train"]["outs"] = [out for out in outs if ENVIRONMENT not in str(out)]
+        yaml.dump(content, copied.root / name)
+    path = copied.root / "pipeline/train.py"
+    path.write_text(path.read_text().replace("write_environment(params.compute)\n", "pass\n"))
+    copied.repro("--force", "train")
+    copied.git("reset", "--quiet", "--soft", "HEAD~2")
+    copied.commit("generation 2, of an older pipeline")
+    assert "bit for bit" in run(copied, temporary=temporary).out
+    tamper(copied, environment=False)
+    said = run(copied, temporary=temporary, ok=False).out
+    assert "its environment is unknown: it was recorded before there was such a file" in said
+
+
+def test_all_goes_on(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older generation whose record is lost does not hide the others."""
+    monkeypatch.chdir(copied.root)
+    shutil.rmtree(copied.root / ".dvc/cache")
+    copied.dvc("remote", "remove", "storage")
+    outcomes = list(replay_all("HEAD"))
+    assert [outcome.reproduced for outcome in outcomes] == [False, False]
+    assert all("no remote is set" in outcome.trouble for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m pipeline.train", [sys.executable, "-m", "pipeline.train"]),
+        ("python -m pipeline run train", [sys.executable, "-m", "pipeline", "run", "train"]),
+        ("./train.sh --fast 'a b'", ["./train.sh", "--fast", "a b"]),
+        ("cd . && python -m pipeline.train", ["/bin/sh", "-c", "cd . && python -m pipeline.train"]),
+    ],
+)
+def test_command_is_the_recorded_one(tmp_path: Path, command: str, expected: list[str]) -> None:
+    """Training is run as the commit's own dvc.yaml says, which differs from release to release."""
+    YAML().dump({"stages": {"train": {"cmd": command}}}, tmp_path / "dvc.yaml")
+    assert recorded_command(tmp_path / "dvc.yaml") == expected

@@ -1,0 +1,188 @@
+"""`pipeline export` writes what gives the model's answers, and says all about itself; or it writes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from conftest import ROOT
+from support.drawn import CLASSES, save_drawn, set_params
+from support.stored import Plain, store_images
+
+from pipeline import cli, paths
+from pipeline.commands.serve import export
+from pipeline.lineage.lineage import read_lineage
+from pipeline.models.checkpoint import read_network
+from pipeline.params import read_params
+from pipeline.versioning import hashing
+
+Capture = pytest.CaptureFixture[str]
+TIMM = ROOT / ".venv" / "timm"
+FILE = Path("data/export/model.onnx")
+TEST = [Plain("cat", shade) for shade in range(0, 250, 5)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with test images and a model, which has been exported."""
+    root = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        set_params()
+        save_drawn(paths.MODEL, size=28)
+        store_images(test=TEST, train=[Plain("dog", shade, 9) for shade in range(50)])
+        assert cli.main(["export"]) == 0
+        yield root
+        torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.fixture
+def here(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, as working directory."""
+    monkeypatch.chdir(made)
+    return made
+
+
+def session() -> onnxruntime.InferenceSession:
+    """The exported model."""
+    return onnxruntime.InferenceSession(FILE, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_answers_are_the_models(here: Path, count: int) -> None:
+    """Any number of images, of noise here, gets the model's logits and probabilities."""
+    images = np.random.default_rng(count).integers(0, 256, (count, 3, 28, 28), np.uint8)
+    network, spec = read_network(paths.MODEL)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(images))
+    logits, probabilities = session().run(["logits", "probabilities"], {"images": images})
+    np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(probabilities, wanted.softmax(1).numpy(), atol=1e-4)
+    assert probabilities.shape == (count, len(spec.classes))
+    assert np.ptp(logits) > 0.1
+    assert here.exists()
+
+
+def test_file_says_all_about_itself(here: Path) -> None:
+    """Classes, preprocessing, lineage, hash and version are in it, and nothing of where it was made."""
+    proto = onnx.load(FILE)
+    onnx.checker.check_model(proto, full_check=True)
+    facts = {prop.key: prop.value for prop in proto.metadata_props}
+    assert json.loads(facts["classes"]) == list(CLASSES)
+    assert json.loads(facts["lineage"]) == read_lineage(paths.MODEL).model_dump(mode="json")
+    assert facts["model"] == hashing.directory_hash(paths.MODEL)
+    assert facts["treering"] == version("treering")
+    preprocessing = json.loads(facts["preprocessing"])
+    assert preprocessing["size"] == 28
+    assert "scale it to that" in preprocessing["steps"][1]
+    assert "longer than 256" in preprocessing["steps"][1]
+    assert [(one.domain, one.version) for one in proto.opset_import] == [("", export.OPSET)]
+    assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    data = FILE.read_bytes()
+    for place in (ROOT, here, Path(sys.prefix)):
+        assert str(place).encode() not in data
+
+
+def test_version_of_what_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m pipeline` works in a checkout, too."""
+    monkeypatch.setattr(export, "PACKAGE", "no such package")
+    network, spec = read_network(paths.MODEL)
+    assert export.facts_of(paths.MODEL, spec, network, read_params())["treering"] == ""
+    assert here.exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "difference"),
+    [([0.25, 0.75], [0.2502, 0.7498], 2e-4), ([0.0, -1.0], [1e-3, -1.0], 1e-3), ([5000.0, 1.0], [5001.0, 1.0], 2e-4)],
+)
+def test_how_answers_are_compared(wanted: list[float], given: list[float], difference: float) -> None:
+    """Probabilities, and logits up to 1, by how far they are apart; larger logits by what share of them that is."""
+    assert export._difference(np.array(given), np.array(wanted)) == pytest.approx(difference)
+
+
+def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> None:
+    """Exported again it is the same file, wherever it is put; the command says how it was checked."""
+    assert cli.main(["export", "--output", str(tmp_path / "deep/x.onnx")]) == 0
+    assert (tmp_path / "deep/x.onnx").read_bytes() == FILE.read_bytes()
+    first, second = capsys.readouterr().out.splitlines()
+    assert "checked on 64 images, largest difference " in first
+    assert float(first.rpartition(" ")[2]) <= export.TOLERANCE
+    assert second == f"model card: {tmp_path}/deep/model_card.md"
+    assert here.exists()
+
+
+def test_what_differs_is_not_kept(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that fails the check is removed, and the one before stays."""
+    before = {path: path.read_bytes() for path in FILE.parent.iterdir()}
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    assert cli.main(["export"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "data/export/model.onnx: not written, since it differs from the model by " in err
+    assert {path: path.read_bytes() for path in FILE.parent.iterdir()} == before
+    assert here.exists()
+
+
+@pytest.mark.parametrize("name", export.NEEDED)
+def test_missing_package(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Without one of the packages of the extra, one line says what to install."""
+    monkeypatch.setitem(sys.modules, name, None)
+    assert cli.main(["export"]) == 1
+    said = f"the package {name} is not installed; run `pip install onnx onnxruntime onnxscript`\n"
+    assert capsys.readouterr().err == f"pipeline: error: pipeline export: {said}"
+    assert here.exists()
+
+
+def test_nothing_to_check_it_on(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without images a file cannot be checked, and is not written."""
+    monkeypatch.chdir(tmp_path)
+    set_params()
+    save_drawn(paths.MODEL)
+    assert cli.main(["export"]) == 1
+    assert "no manifests" in capsys.readouterr().err
+    store_images()
+    assert cli.main(["export"]) == 1
+    assert "no images to check the file on" in capsys.readouterr().err
+    assert not FILE.parent.exists()
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from drawn import save_drawn
+from pipeline.checkpoint import CHECKPOINT, SPEC
+from pipeline.cli import main
+from pipeline.model import Spec, build
+
+model = Path("data/model")
+save_drawn(model)
+spec = Spec(model="timm/test_resnet", size=40, mode="rgb", classes=("cat", "dog", "emu"))
+state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
+torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, model / CHECKPOINT)
+sys.exit(main(["export"]))
+"""
+
+
+@pytest.mark.xdist_group("timm")
+def test_timm_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of timm's is exported and checked like any other."""
+    if not TIMM.is_dir():
+        pytest.skip("timm is not in .venv/timm; `make check` puts it there")
+    monkeypatch.chdir(tmp_path)
+    set_params()
+    store_images(test=TEST)
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", TIMM)))
+    env: dict[str, Any] = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run([sys.executable, "-c", SCRIPT], env=env, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "checked on 50 images" in ran.stdout
+    assert FILE.exists()

@@ -1,0 +1,228 @@
+"""`pipeline status` says what `dvc repro` then does."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Project, save_png, stages_run
+
+from pipeline.commands.status.command import in_words
+
+
+@pytest.fixture(scope="module")
+def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that has been trained once."""
+    project = make_project(tmp_path_factory.mktemp("trained"))
+    project.add_digits(0, 60)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A copy of it, as DVC left it: with the times of its files, and the same place for each."""
+    shutil.copytree(trained.root, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def status(project: Project) -> str:
+    """What the command prints."""
+    return project.run("python", "-m", "pipeline", "status").out
+
+
+def told(project: Project) -> dict[str, Any]:
+    """The same for programs."""
+    found: dict[str, Any] = json.loads(project.run("python", "-m", "pipeline", "status", "--json").out)
+    return found
+
+
+def runs(found: dict[str, Any], *likely: str) -> list[str]:
+    """The stages that run for certain, or as `likely` as given."""
+    return [step["stage"] for step in found["steps"] if step["runs"] in (likely or ("yes",))]
+
+
+def first_raw(project: Project) -> Path:
+    """An image in data/raw."""
+    return min((project.root / "data/raw").rglob("*.png"))
+
+
+@pytest.mark.slow
+def test_up_to_date(project: Project) -> None:
+    """One line where there is nothing to do; a touched file changes nothing, and nothing is written."""
+    first_raw(project).touch()
+    before = project.snapshot("data/raw", "data/images", "data/manifest", "data/base", "data/model", "data/.progress")
+    assert status(project) == "up to date: `dvc repro` would do nothing\n"
+    assert (
+        project.snapshot("data/raw", "data/images", "data/manifest", "data/base", "data/model", "data/.progress")
+        == before
+    )
+    assert project.git("status", "--porcelain") == ""
+    assert stages_run(project.repro()) == []
+
+
+@pytest.mark.slow
+def test_copy(project: Project) -> None:
+    """A copy is read by ingest, and that is all."""
+    shutil.copy(first_raw(project), first_raw(project).with_name("zzz.png"))
+    found = told(project)
+    assert found["arrivals"]["copies"] == 1
+    assert runs(found, "yes", "maybe") == ["ingest"] == stages_run(project.repro())
+
+
+@pytest.mark.slow
+def test_rename(project: Project) -> None:
+    """An image in another place is listed otherwise, and trains nothing."""
+    first_raw(project).rename(first_raw(project).with_name("zzz.png"))
+    found = told(project)
+    assert (found["arrivals"]["moved"], found["arrivals"]["removed"]) == (1, 0)
+    assert runs(found, "yes", "maybe") == ["ingest", "manifest"] == stages_run(project.repro())
+
+
+@pytest.mark.slow
+def test_new_images(project: Project) -> None:
+    """They train from the recorded model; what cannot be used is said, with its reason; a run before tells the time."""
+    project.add_digits(60, 100)
+    (first_raw(project).parent / "broken.png").write_text("no image")
+    found = told(project)
+    arrivals, start = found["arrivals"], found["start"]
+    assert arrivals["found"] == 41
+    assert arrivals["new"] + sum(arrivals["refused"].values()) == arrivals["looked_at"]
+    assert start["oid"] == project.lock()["train"]["outs"]["data/model"]
+    assert (start["generation"], start["is_at_hand"], start["is_kept"]) == (1, True, False)
+    assert all(step["seconds"] > 0 for step in found["steps"])
+    assert "base    " + start["oid"][:8] in status(project)
+    out = project.repro()
+    assert stages_run(out) == runs(found, "yes", "maybe") == ["ingest", "manifest", "train", "evaluate"]
+    assert f"warm start from {start['oid'][:8]}" in out
+
+
+@pytest.mark.slow
+def test_removed_and_relabelled(project: Project) -> None:
+    """Both are counted."""
+    first, second = sorted((project.root / "data/raw").rglob("*.png"))[:2]
+    first.unlink()
+    second.rename(project.root / "data/raw/digit 9" / second.name)
+    found = told(project)
+    assert {name: found["arrivals"][name] for name in ("new", "removed", "relabelled")} == {
+        "new": 0,
+        "removed": 1,
+        "relabelled": 1,
+    }
+    assert "manifest, train, evaluate: 1 image removed, 1 relabelled" in status(project)
+
+
+@pytest.mark.slow
+def test_labels(project: Project) -> None:
+    """Lines of labels.csv relabel, too."""
+    name = first_raw(project).relative_to(project.root / "data/raw").as_posix()
+    (project.root / "data/raw/labels.csv").write_text(f"path,label\n{name},digit 7\n")
+    found = told(project)
+    assert found["arrivals"]["relabelled"] == 1
+
+
+@pytest.mark.slow
+def test_params_and_code(project: Project) -> None:
+    """A changed param is told with both values, and the base is kept; changed code is named."""
+    project.set_params(train={"lr": 0.25})
+    with (project.root / "pipeline/evaluate.py").open("a") as file:
+        file.write("# more\n")
+    found = told(project)
+    assert {step["stage"]: step["why"] for step in found["steps"] if step["runs"] == "yes"} == {
+        "train": ["train.lr changed from 0.004 to 0.25"],
+        "evaluate": ["pipeline/evaluate.py changed", "train.lr changed from 0.004 to 0.25", "another model"],
+    }
+    assert found["start"]["is_kept"]
+
+
+@pytest.mark.slow
+def test_interrupted_training_goes_on(project: Project) -> None:
+    """Only a saved state of these very inputs is told of."""
+    project.set_params(train={"lr": 0.25})
+    code = (
+        "from pipeline.params import read_params; from pipeline.training.progress import *; "
+        "p = Progress(inputs_hash(read_params(), deps_of_training())); p.save(3, lambda path: path.write_text('x'))"
+    )
+    project.run("python", "-c", code)
+    saved = project.snapshot("data/.progress")
+    found = told(project)
+    assert found["going_on"] == [3, sum(step["amount"] for step in found["steps"] if step["stage"] == "train") + 3]
+    assert project.snapshot("data/.progress") == saved
+    project.set_params(train={"lr": 0.125})
+    assert told(project)["going_on"] is None
+
+
+@pytest.mark.slow
+def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
+    """What there was no time to look at is counted."""
+    for number in range(600):
+        path = project.root / f"data/raw/big/{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_png(np.random.default_rng(number).integers(0, 255, (400, 400)), path)
+    arrivals = told(project)["arrivals"]
+    assert arrivals["found"] == 600
+    assert arrivals["new"] == arrivals["looked_at"]
+    assert arrivals["images"] == 660
+
+
+@pytest.mark.slow
+def test_what_hinders(project: Project, tmp_path: Path) -> None:
+    """One line says what to do, with status 0."""
+    lock = project.read("dvc.lock")
+    (project.root / "dvc.lock").write_text(f"<<<<<<< HEAD\n{lock}")
+    assert "dvc.lock: not YAML" in status(project)
+    assert len(status(project).splitlines()) == 1
+    (project.root / "dvc.lock").write_text(lock)
+    clone = project.clone(tmp_path / "clone")
+    assert status(clone) == "`dvc repro` would stop: data/raw: not here; run `dvc pull data/raw.dvc`\n"
+    (project.root / "data/raw.dvc").unlink()
+    assert "not tracked by DVC yet; run `dvc add data/raw` once" in status(project)
+
+
+@pytest.mark.slow
+def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
+    """Before the first run all stages run, from scratch, and how long that takes is not known."""
+    project = make_project(tmp_path / "new")
+    project.add_digits(0, 20)
+    project.dvc("add", "--quiet", "data/raw")
+    out = status(project)
+    assert "ingest, manifest, train, evaluate: it has not run yet" in out
+    assert "base    none: dvc.lock records no training yet" in out
+    assert "time    unknown: no run like it yet" in out
+
+
+@pytest.mark.slow
+def test_merge_in_progress(project: Project) -> None:
+    """It is told of."""
+    project.git("checkout", "--quiet", "-b", "other")
+    (project.root / "README.md").write_text("theirs")
+    project.commit()
+    project.git("checkout", "--quiet", "-")
+    project.git("checkout", "--quiet", "main")
+    project.git("merge", "--no-commit", "--no-ff", "other")
+    assert "note    a merge is in progress in Git" in status(project)
+
+
+@pytest.mark.slow
+def test_nothing_heavy_is_imported(project: Project) -> None:
+    """No library that takes seconds, however many images are new."""
+    project.add_digits(60, 62)
+    code = (
+        "import sys; from pipeline.cli import main; main(['status']); "
+        "print([name for name in ('torch', 'pandas', 'lightning', 'sklearn', 'scipy') if name in sys.modules])"
+    )
+    assert project.run("python", "-c", code).out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "1 s"), (99.4, "99 s"), (150, "2 min"), (5999, "100 min"), (7300, "2 h"), (1e6, "12 days")],
+)
+def test_in_words(seconds: float, words: str) -> None:
+    """As exactly as a forecast may be."""
+    assert in_words(seconds) == words

@@ -1,0 +1,521 @@
+"""`pipeline` puts images into data/raw and out of it, whole or not at all, and changes no id."""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from conftest import ROOT, Project
+from PIL import Image
+
+from pipeline import cli, paths
+from pipeline.commands.data import packing, workbench
+
+Capture = pytest.CaptureFixture[str]
+
+
+def png(number: int) -> bytes:
+    """An image that no other `number` has."""
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def md5(data: bytes) -> str:
+    """An image's id."""
+    return hashlib.md5(data).hexdigest()
+
+
+def put(files: dict[str, bytes], *, into: Path = paths.RAW) -> Path:
+    """Write loose `files`, by path, and archives of other such files."""
+    for name, data in files.items():
+        path = into / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return into
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    """A zip archive of `files`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def make_tar(path: Path, files: dict[str, bytes]) -> Path:
+    """A compressed tar archive of `files`."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """What a zip archive holds."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def raw() -> dict[str, str]:
+    """The files of data/raw, and their MD5."""
+    return {
+        path.relative_to(paths.RAW).as_posix(): md5(path.read_bytes())
+        for path in sorted(paths.RAW.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project; one process decodes."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("workers: 0", "workers: 1"), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def photos(here: Path) -> Path:
+    """A folder as people have them: classes, copies, an archive, and what is no image."""
+    put(
+        {
+            "cat/1.PNG": png(1),
+            "cat/deep/2.png": png(2),
+            "cat/copy.png": png(1),
+            "dog/3.png": png(3),
+            "dog/text.png": b"no image",
+            "loose.png": png(4),
+            "cat/both.png": png(5),
+            "dog/both.png": png(5),
+            "dog/.DS_Store": b"x",
+        },
+        into=here / "photos",
+    )
+    make_zip(here / "photos/more.zip", {"dog/6.png": png(6), "dog/copy.png": png(3)})
+    make_tar(here / "photos/cat/old.tar.gz", {"9.png": png(9), "8.png": png(8), "7.png": png(7)})
+    return here / "photos"
+
+
+def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Capture) -> None:
+    """It counts by class, names what is refused and why, and writes nothing."""
+    assert cli.main(["check", str(photos)]) == 1
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines()[:4]] == [
+        ["class", "new", "known", "copies"],
+        ["cat", "5", "0", "1"],
+        ["dog", "2", "0", "1"],
+        ["all", "7", "0", "2"],
+    ]
+    assert "refused 5:" in out
+    for name, reason in (
+        ("dog/text.png", "not an image (no known format)"),
+        ("loose.png", "no class folder"),
+        ("cat/both.png", "two labels (the same image lies in cat, dog)"),
+        ("dog/.DS_Store", "system file"),
+    ):
+        assert f"{photos / name}: {reason}" in out
+    assert cli.main(["check", str(photos / "more.zip")]) == 0
+    assert sorted(path.name for path in here.iterdir()) == ["params.yaml", "photos"]
+
+
+def test_long_lists_are_cut(here: Path, capsys: Capture) -> None:
+    """Of many refused files the first are named."""
+    put({f"a/{number:02d}": b"?" for number in range(25)}, into=here / "bad")
+    assert cli.main(["check", "bad"]) == 1
+    out = capsys.readouterr().out
+    assert "bad/a/19: not an image" in out
+    assert "bad/a/20" not in out
+    assert "… and 5 more" in out
+
+
+def test_add_makes_one_archive(photos: Path, capsys: Capture) -> None:
+    """The new usable images, and no others, are in it with the bytes that they had, by class and id."""
+    assert cli.main(["add", str(photos)]) == 0
+    (archive,) = paths.RAW.iterdir()
+    expected = [("cat", number) for number in (1, 2, 7, 8, 9)] + [("dog", number) for number in (3, 6)]
+    names = {f"{label}/{md5(png(number))}.png": png(number) for label, number in expected}
+    assert members(archive) == names
+    assert list(members(archive)) == sorted(names)
+    with zipfile.ZipFile(archive) as file:
+        assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
+    out = capsys.readouterr().out
+    assert f"added 7 images as {archive}; 0 known already, 2 copies, 5 refused" in out
+    assert out.endswith("next: dvc add data/raw && dvc repro\n")
+
+
+def test_the_same_images_make_the_same_bytes(photos: Path, here: Path) -> None:
+    """Whatever the files are called, wherever they lie, however they are packed."""
+    assert cli.main(["add", str(photos)]) == 0
+    (first,) = paths.RAW.iterdir()
+    before = (first.name, first.read_bytes())
+    first.unlink()
+    os.utime(photos / "cat/1.PNG", (1, 1))
+    put({f"cat/{number}.jpeg": png(number) for number in (9, 8, 7, 2, 1)}, into=here / "other")
+    make_tar(here / "dogs.tgz", {"dog/x": png(6), "dog/y": png(3)})
+    assert cli.main(["add", "dogs.tgz", "other"]) == 0
+    (second,) = paths.RAW.iterdir()
+    assert (second.name, second.read_bytes()) == before
+
+
+def test_add_twice(photos: Path, here: Path, capsys: Capture) -> None:
+    """What was added before, even if no run has seen it yet, is known; what was taken out again is new."""
+    cli.main(["add", str(photos)])
+    before = raw()
+    assert cli.main(["add", str(photos)]) == 0
+    assert "nothing new: 7 known already, 2 copies, 5 refused" in capsys.readouterr().out
+    assert raw() == before
+    make_zip(here / "next.zip", {"cat/1.png": png(1), "cat/10.png": png(10), "cat/3.png": png(3)})
+    assert cli.main(["add", "next.zip"]) == 0
+    out = capsys.readouterr().out
+    assert "added 1 images" in out
+    assert "in data/raw it is of class dog" in out
+    assert len(raw()) == 2
+    assert cli.main(["remove", md5(png(1))]) == 0
+    assert cli.main(["add", "next.zip"]) == 0
+    assert "added 1 images" in capsys.readouterr().out
+
+
+def test_labels(here: Path, capsys: Capture) -> None:
+    """`--label` is the class of everything; where there is none, a file needs a folder, or a line of labels.csv."""
+    put({"cat/1.png": png(1), "2.png": png(2)}, into=here / "photos")
+    assert cli.main(["add", "photos/2.png"]) == 1
+    assert "no image in it can be used" in capsys.readouterr().err
+    assert not paths.RAW.exists()
+    for label, prefix in (('a "b", c%\\d', 'a "b", c%\\d'), ("cafe\u0301", "café")):
+        assert cli.main(["add", "photos", "--label", label]) == 0
+        (archive,) = paths.RAW.iterdir()
+        assert {name.rpartition("/")[0] for name in members(archive)} == {prefix}
+        archive.unlink()
+    for label in ("", ".", "..", "a/b", "c:", "..\\x", "\0", "a\nb", "__MACOSX", "\udcff"):
+        assert cli.main(["add", "photos", "--label", label]) == 1
+        assert "cannot be the name of a class" in capsys.readouterr().err
+    (here / "photos/labels.csv").write_text("path,label,camera\n2.png,owl,left\n")
+    capsys.readouterr()
+    assert cli.main(["add", "photos"]) == 0
+    assert "without further columns of labels.csv, which 1 of them have: say those in" in capsys.readouterr().out
+    (archive,) = paths.RAW.iterdir()
+    assert sorted(name.partition("/")[0] for name in members(archive)) == ["cat", "owl"]
+    archive.unlink()
+    (paths.RAW / "labels.csv").write_text("path,label\n*.png,bird\n")
+    assert cli.main(["add", "photos"]) == 1
+    assert "a glob in it would give class bird to new images of class cat" in capsys.readouterr().err
+    assert list(raw()) == ["labels.csv"]
+
+
+@pytest.mark.parametrize("path", ["data/raw", "data/raw/cat/1.png", "data", ".", "nowhere"])
+def test_add_refuses_what_is_there(here: Path, capsys: Capture, path: str) -> None:
+    """data/raw cannot be added to itself, nor what does not exist."""
+    put({"cat/1.png": png(1)})
+    assert cli.main(["add", path]) == 1
+    assert capsys.readouterr().err.startswith(f"pipeline: error: {path}: ")
+    assert list(raw()) == ["cat/1.png"]
+    assert here.exists()
+
+
+def test_add_needs_the_images_that_are_tracked(photos: Path, capsys: Capture) -> None:
+    """In a clone without its images, a new archive alone would look as if all others had been removed."""
+    paths.RAW_DVC.parent.mkdir()
+    paths.RAW_DVC.write_text("outs:\n- md5: 1.dir\n  path: raw\n")
+    assert cli.main(["add", str(photos)]) == 1
+    assert "dvc pull data/raw.dvc" in capsys.readouterr().err
+    assert not paths.RAW.exists()
+
+
+def test_hostile_names(here: Path, capsys: Capture) -> None:
+    """Names of any bytes, pipes, broken links and links in circles do no harm, and reach the terminal escaped."""
+    photos = put({"ca\x1b[31mt/1\n.png": png(1), "c:/2.png": png(2), "..x/3.png": png(3)}, into=here / "photos")
+    bad = os.fsencode(photos) + b"/caf\xe9"
+    os.mkdir(bad)  # noqa: PTH102 (bytes)
+    with open(bad + b"/4.png", "wb") as file:  # noqa: PTH123 (bytes)
+        file.write(png(4))
+    os.mkfifo(photos / "..x/pipe.png")
+    (photos / "..x/gone.png").symlink_to("nowhere")
+    (photos / "..x/circle").symlink_to(photos)
+    make_zip(photos / "evil.zip", {"../5.png": png(5), "/6.png": png(6), "cat/7.png": png(7)})
+    (photos / "broken.zip").write_bytes(b"PK\3\4")
+    assert cli.main(["add", "photos"]) == 0
+    (archive,) = paths.RAW.iterdir()
+    assert {name.rpartition("/")[0] for name in members(archive)} == {"..x", "caf\\xe9", "cat"}
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    for said in ("c:/2.png: unsafe name", "pipe.png: unreadable (not a file)", "gone.png: unreadable (no such file)"):
+        assert said in out
+    for said in ("evil.zip!/../5.png: unsafe name", "broken.zip: broken archive", "1\\n.png: no class folder"):
+        assert said in out
+    assert not list(here.rglob("[56].png"))
+    assert cli.main(["check", "photos"]) == 1
+
+
+def _fail(*_: object) -> NoReturn:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("step", ["os.replace", "os.fsync", "zipfile.ZipFile.writestr"])
+@pytest.mark.parametrize("command", ["add", "remove", "pack"])
+def test_a_failure_changes_nothing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, step: str, command: str
+) -> None:
+    """Wherever writing fails, data/raw is as it was, and the error is one line."""
+    put({"cat/1.png": png(21), "cat/2.png": png(22)})
+    make_zip(paths.RAW / "a.zip", {"cat/3.png": png(23), "cat/4.png": png(24)})
+    if command == "remove" and "writestr" in step:
+        step = "pipeline.commands.data.remainder._copy"
+    before = raw()
+    arguments = {"add": [str(photos)], "remove": ["a.zip!/cat/3.png"], "pack": []}[command]
+    with monkeypatch.context() as patch:
+        patch.setattr(step, _fail)
+        assert cli.main([command, *arguments]) == 1
+    assert raw() == before
+    assert not workbench.FOLDER.exists()
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith("pipeline: error: ")
+    assert "No space left on device" in error[-1]
+    assert cli.main([command, *arguments]) == 0
+    assert raw() != before
+
+
+def test_killed_add(here: Path) -> None:
+    """A kill leaves nothing half in data/raw, and the same command completes."""
+    put({f"cat/{number}.png": png(number) for number in range(40)}, into=here / "photos")
+    slow = "import os, sys, time\nfrom pipeline import cli\n"
+    slow += (
+        "os.fsync = lambda fd: (print('writing', flush=True), time.sleep(60))\nsys.exit(cli.main(['add', 'photos']))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen([sys.executable, "-c", slow], stdout=subprocess.PIPE, env=env, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "writing\n"
+    second = subprocess.run(
+        [sys.executable, "-m", "pipeline", "add", "photos"], env=env, capture_output=True, text=True, check=False
+    )
+    assert "another `pipeline` command is changing it" in second.stderr
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    assert not paths.RAW.exists() or not raw()
+    deadline = time.monotonic() + 30
+    while cli.main(["add", "photos"]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert len(raw()) == 1
+
+
+@pytest.fixture
+def full(here: Path) -> Path:
+    """data/raw with images loose and in archives, some of them several times."""
+    put({"cat/1.png": png(1), "cat/2.png": png(2), "dog/[3].png": png(3), "cat/text.png": b"?"})
+    make_zip(paths.RAW / "a.zip", {"cat/1 again.png": png(1), "cat/4.png": png(4), "cat/5.png": png(5)})
+    make_tar(paths.RAW / "dog/b.tar.gz", {"1.png": png(6), "2.png": png(1), "3.png": png(7)})
+    make_zip(paths.RAW / "c.zip", {"cat/1.png": png(1)})
+    return here
+
+
+def held() -> dict[str, list[int]]:
+    """Which images lie in each file of data/raw."""
+    from pipeline.commands.data.removal import holdings
+
+    numbers = {md5(png(number)): number for number in range(10)}
+    found: dict[str, list[int]] = {}
+    for source in holdings():
+        found.setdefault(source.place.path, []).append(numbers.get(source.id or "", -1))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [md5(png(1)), md5(png(1))[:8].upper(), "cat/1.png", "c.zip!/cat/1.png", "c.zip", "*/1.png"]
+)
+def test_remove_takes_out_every_copy(full: Path, capsys: Capture, name: str) -> None:
+    """An image goes from all its places, whichever way it is named; everything else stays."""
+    if name == "*/1.png":
+        (paths.RAW / "dog/b.tar.gz").unlink()
+    before = raw()
+    assert cli.main(["remove", "--dry-run", name]) == 0
+    assert raw() == before
+    assert cli.main(["remove", name]) == 0
+    expected = {"a.zip": [4, 5], "cat/2.png": [2], "cat/text.png": [-1], "dog/[3].png": [3], "dog/b.tar.gz": [6, 7]}
+    if name == "*/1.png":
+        del expected["dog/b.tar.gz"]
+    assert held() == expected
+    out = capsys.readouterr().out
+    assert f"removed 1 images from {3 if name == '*/1.png' else 4} places:" in out
+    assert "a.zip!/cat/1 again.png" in out
+    assert full.exists()
+
+
+def test_remove_by_other_names(full: Path) -> None:
+    """A name is taken as it is before it is taken for a glob; refused files can be named, too."""
+    assert cli.main(["remove", "dog/[3].png", "cat/text.png", "dog/b.tar.gz!/3.png"]) == 0
+    expected = {"a.zip": [1, 4, 5], "c.zip": [1], "cat/1.png": [1], "cat/2.png": [2], "dog/b.tar.gz": [6, 1]}
+    assert held() == expected
+    os.mkfifo(paths.RAW / "cat/pipe.png")
+    (paths.RAW / "cat/gone.png").symlink_to("nowhere")
+    (paths.RAW / "gone.zip").symlink_to("nowhere")
+    assert cli.main(["remove", "cat/gone.png"]) == 0
+    assert os.path.lexists(paths.RAW / "gone.zip")
+    assert cli.main(["remove", "*"]) == 0
+    assert raw() == {}
+    assert full.exists()
+
+
+def test_remove_writes_into_no_file(full: Path) -> None:
+    """Where data/raw is links to DVC's cache, what they point to stays."""
+    cache = full / "cache"
+    cache.mkdir()
+    for number, path in enumerate(sorted(path for path in paths.RAW.rglob("*") if path.is_file())):
+        path.rename(cache / str(number))
+        if number % 2:
+            path.symlink_to(cache / str(number))
+        else:
+            os.link(cache / str(number), path)
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    assert cli.main(["remove", md5(png(1))]) == 0
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == before
+
+
+def test_remove_names_the_nearest(full: Path, capsys: Capture) -> None:
+    """What is not there is an error, and so is the beginning of two ids."""
+    before = raw()
+    assert cli.main(["remove", "cat/4.pn", "cat/1.png"]) == 1
+    assert "nothing in it is called 'cat/4.pn'; the nearest is " in capsys.readouterr().err
+    from pipeline.commands.data import removal
+
+    removal_shortest, removal.SHORTEST = removal.SHORTEST, 1
+    ids = [md5(png(number)) for number in range(1, 8)]
+    twice = next(image_id[0] for image_id in ids if sum(other[0] == image_id[0] for other in ids) > 1)
+    try:
+        assert cli.main(["remove", twice]) == 1
+    finally:
+        removal.SHORTEST = removal_shortest
+    assert "the ids of several images begin with" in capsys.readouterr().err
+    assert raw() == before
+    shutil.rmtree(paths.RAW)
+    for command in (["remove", "x"], ["pack"]):
+        assert cli.main(command) == 1
+        assert "no such folder" in capsys.readouterr().err
+    assert full.exists()
+
+
+def test_pack(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Loose images in class folders go into archives of bounded size with their paths; all else stays."""
+    put({"cat/deep/8.png": png(8), "dog/9.png": png(9), "loose.png": png(10), "owl/0.png": png(0)})
+    (paths.RAW / "labels.csv").write_text("path,label\nowl/0.png,bird\n")
+    monkeypatch.setattr(packing, "MAX_FILES", 4)
+    images = sorted(number for numbers in held().values() for number in numbers)
+    assert cli.main(["pack", "--min", "7"]) == 0
+    assert "6 loose images, left as they are" in capsys.readouterr().out
+    assert cli.main(["pack"]) == 0
+    packed = sorted(paths.RAW.glob("packed-*.zip"))
+    assert sorted([list(members(path)) for path in packed]) == [
+        ["cat/1.png", "cat/2.png", "cat/deep/8.png", "cat/text.png"],
+        ["dog/9.png", "dog/[3].png"],
+    ]
+    stay = ["a.zip", "c.zip", "dog/b.tar.gz", "labels.csv", "loose.png", "owl/0.png"]
+    assert sorted(raw()) == sorted([*stay, *(path.name for path in packed)])
+    assert sorted(number for numbers in held().values() for number in numbers) == images
+    before = raw()
+    assert cli.main(["pack"]) == 0
+    assert raw() == before
+    assert full.exists()
+
+
+def test_pack_completes_what_was_interrupted(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """A kill between the archive and the loose files loses nothing and doubles nothing for long."""
+    before = held()
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_unlink", lambda images: _fail() if images else None)
+        assert cli.main(["pack"]) == 1
+    (archive,) = paths.RAW.glob("packed-*.zip")
+    assert held() == {**before, archive.name: [1, 2, -1, 3]}
+    (paths.RAW / "cat/2.png").write_bytes(png(9))  # The same name, another image.
+    assert cli.main(["pack"]) == 0
+    assert "packed 4 images into 1 archives, 3 before" in capsys.readouterr().out
+    (new,) = set(paths.RAW.glob("packed-*.zip")) - {archive}
+    assert members(new) == {"cat/2.png": png(9)}
+    assert not [path for path in raw() if path.startswith("cat/")]
+    assert full.exists()
+
+
+def test_pack_is_deterministic(full: Path) -> None:
+    """The same loose files make the same archives."""
+    shutil.copytree(paths.RAW, full / "copy")
+    cli.main(["pack"])
+    before = raw()
+    shutil.rmtree(paths.RAW)
+    shutil.copytree(full / "copy", paths.RAW, copy_function=shutil.copyfile)
+    cli.main(["pack"])
+    assert raw() == before
+
+
+def test_faults_are_one_line(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error is a line, and an interruption has its own status."""
+    put({"cat/1.png": png(1)}, into=here / "photos")
+    (here / "params.yaml").write_text("no: params\n")
+    assert cli.main(["check", "photos"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.params.read_params", interrupt)
+    assert cli.main(["check", "photos"]) == 130
+
+
+def test_starts_fast() -> None:
+    """Help needs no library that takes time."""
+    code = "import sys; import pipeline.cli; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert not {"PIL", "pyarrow", "dvc", "torch", "numpy", "pydantic", "tqdm"} & set(out.split())
+
+
+@pytest.mark.slow
+def test_repro_sees_what_was_done(project: Project) -> None:
+    """With DVC: added images are ingested, packing changes no manifest, removed ones are gone from them."""
+
+    def pipeline(*arguments: str) -> str:
+        return project.run(sys.executable, "-m", "pipeline", *arguments).out
+
+    project.add_digits(0, 40)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro("manifest")
+    before = project.snapshot("data/manifest")
+    source = project.root / "photos"
+    project.add_digits(0, 60, into="../../photos")
+    assert "added 20 images" in (out := pipeline("add", "photos"))
+    assert "40 known already" in out
+    assert out.endswith("next: dvc repro\n")
+    assert "20 new, 0 removed, 0 refused; 20 decoded" in project.repro("manifest")
+    grown = project.snapshot("data/manifest")
+    assert grown != before
+    assert "packed 40 images into 1 archives" in pipeline("pack")
+    assert "nothing new: 60 known already" in pipeline("add", "photos")
+    assert "60 images, 0 new, 0 removed, 0 refused" in project.repro("manifest")
+    assert project.snapshot("data/manifest") == grown
+    assert len(list((project.root / "data/raw").rglob("*.png"))) == 0
+    names = [file for path in sorted(source.rglob("*.png"))[40:] for file in [md5(path.read_bytes())]]
+    assert "removed 20 images from 20 places" in pipeline("remove", *names)
+    assert "40 images, 0 new, 20 removed" in project.repro("manifest")
+    assert pipeline("check", "photos").splitlines()[-1].split() == ["all", "20", "40", "0"]
+
+
+def test_command_is_registered() -> None:
+    """`pipeline` and `python -m pipeline` are the same program."""
+    outs = [
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for command in (["pipeline", "--help"], [sys.executable, "-m", "pipeline", "--help"])
+    ]
+    assert outs[0] == outs[1]
+    assert {"check", "add", "remove", "pack", "log"} <= {*re.findall(r"^    ([\w-]+)", outs[0], re.MULTILINE)}

@@ -1,0 +1,199 @@
+"""How every stage ends: a sentence, or one line on what went wrong, and a status that says which."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from pipeline import paths
+from pipeline.cli import main
+from pipeline.commands.durations import DURATIONS, Duration
+from pipeline.errors import ImagesError, one_line
+from pipeline.params import Params, read_params
+from pipeline.result import Result
+
+Capture = pytest.CaptureFixture[str]
+INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with params.yaml as working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", paths.PARAMS)
+
+
+def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
+    """A stage that fails with `error` half-way."""
+
+    def fail(_: Params) -> NoReturn:
+        print("half-way")
+        raise error
+
+    return fail
+
+
+def run_train(stage: Callable[[Params], Result | None]) -> int:
+    """The status with which `pipeline run train` exits where `stage` is what trains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pipeline.train", SimpleNamespace(train=stage))
+        return main(["run", "train"])
+
+
+def ends(run: Callable[[Params], Result], capsys: Capture) -> tuple[object, str, str]:
+    """The same, and what it says on both streams."""
+    return (run_train(run), *capsys.readouterr())
+
+
+def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Start a stage as DVC does."""
+    command = [sys.executable, "-m", "pipeline", "run", stage, *options]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_success_is_a_sentence(capsys: Capture) -> None:
+    """A stage that succeeds is given the params, says what it did, notes how long it took, and returns."""
+    given = []
+
+    def run(params: Params) -> Result:
+        given.append(params)
+        return Result("3 images", 3)
+
+    run_train(run)
+    assert capsys.readouterr() == ("train: 3 images\n", "")
+    assert given == [read_params()]
+    (noted,) = map(Duration.model_validate_json, DURATIONS.read_text().strip().split("\n"))
+    assert (noted.stage, noted.amount) == ("train", 3)
+    assert noted.start > 0
+
+
+def test_another_process_says_it(capsys: Capture) -> None:
+    """Where several processes train, those that say nothing note nothing either."""
+    run_train(lambda _: None)
+    assert capsys.readouterr() == ("", "")
+    assert not DURATIONS.exists()
+
+
+def test_failure_is_not_noted(capsys: Capture) -> None:
+    """How long it took until a stage failed tells nothing."""
+    ends(fails_with(ValueError("no")), capsys)
+    assert not DURATIONS.exists()
+
+
+def test_error_that_can_be_mended(capsys: Capture) -> None:
+    """It is one line that names the stage."""
+    error = ImagesError("data/raw", "no images", "add some")
+    assert ends(fails_with(error), capsys) == (1, "half-way\n", "train: error: data/raw: no images; add some\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("many\nlines"),
+        KeyError("cat"),
+        RuntimeError(),
+        MemoryError(),
+        RecursionError("too deep"),
+        OSError(28, "No space left on device"),
+        AssertionError("never"),
+        StopIteration(),
+        ExceptionGroup("several", [ValueError("a"), KeyError("b")]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_unexpected_errors(capsys: Capture, error: Exception) -> None:
+    """Whatever it is, it is one line that names the stage, its kind, and the command that shows where it comes from."""
+    code, out, err = ends(fails_with(error), capsys)
+    assert (code, out) == (1, "half-way\n")
+    kind = f"{type(error).__name__} (`pipeline run train -v` shows where)"
+    assert err == f"train: error: {kind}: {one_line(error)}\n"
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SystemExit(0), SystemExit("bye")])
+def test_interruption(capsys: Capture, error: BaseException) -> None:
+    """An interruption, or what Lightning makes of one, has a status of its own and says so in one line."""
+    assert ends(fails_with(error), capsys) == (130, "half-way\n", INTERRUPTED)
+
+
+def test_error_in_params(capsys: Capture) -> None:
+    """Params are read, and their errors told, before the stage does anything."""
+    paths.PARAMS.write_text("no: params\n")
+    code, out, err = ends(fails_with(AssertionError()), capsys)
+    assert (code, out) == (1, "")
+    assert err.startswith("train: error: params.yaml: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC repository that records data/model as the output of `train`."""
+    root = tmp_path_factory.mktemp("stage")
+    (root / "data/model").mkdir(parents=True)
+    for name in "ab":
+        (root / "data/model" / name).write_text(name)
+    YAML().dump({"stages": {"train": {"cmd": "true", "outs": ["data/model"]}}}, root / "dvc.yaml")
+    for command in ("dvc init --quiet --no-scm", "dvc commit --quiet --force"):
+        subprocess.run(command.split(), cwd=root, check=True)
+    return root
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ValueError("no")])
+def test_removed_outputs_come_back(trained: Path, tmp_path: Path, capsys: Capture, error: BaseException) -> None:
+    """DVC removes a stage's outputs before it runs; if it does not come to its end, they are there again."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in paths.MODEL.iterdir()}
+    assert len(before) == 2
+    shutil.rmtree(paths.MODEL)
+    code, _, err = ends(fails_with(error), capsys)
+    assert code == (1 if isinstance(error, ValueError) else 130)
+    assert len(err.splitlines()) == 1
+    assert {path: path.read_bytes() for path in paths.MODEL.iterdir()} == before
+
+
+def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
+    """A stage that succeeds has made its outputs itself."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(paths.MODEL)
+    run_train(lambda _: Result("done", 0))
+    assert not paths.MODEL.exists()
+
+
+@pytest.mark.parametrize("stage", ["ingest", "manifest"])
+def test_started_as_dvc_does(stage: str) -> None:
+    """As a program of its own, too, it says one line, on the stream for errors, and exits with 1."""
+    paths.PARAMS.unlink()
+    ran = start(stage)
+    expected = f"{stage}: error: params.yaml: no such file; run `git checkout params.yaml`\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", expected)
+
+
+def test_verbose_shows_where() -> None:
+    """The command that an unexpected error names shows its traceback, and then the same line."""
+    paths.PARAMS.unlink()
+    paths.PARAMS.mkdir()
+    brief, verbose = start("ingest"), start("ingest", "-v")
+    assert brief.stderr.startswith("ingest: error: IsADirectoryError (`pipeline run ingest -v` shows where): ")
+    assert len(brief.stderr.splitlines()) == 1
+    assert "Traceback (most recent call last)" in verbose.stderr
+    assert verbose.stderr.endswith(brief.stderr)
+    assert (brief.returncode, verbose.returncode) == (1, 1)
+    assert (brief.stdout, verbose.stdout) == ("", "")
+
+
+def test_help_and_unknown_options() -> None:
+    """Help names the stages; what it does not know, it says, with the status that commands have for that."""
+    helped, unknown = start("ingest", "--help"), start("ingest", "--fast")
+    assert helped.returncode == 0
+    assert "{ingest,manifest,train,evaluate}" in helped.stdout
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "unrecognized arguments: --fast" in unknown.stderr

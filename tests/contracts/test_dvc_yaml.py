@@ -1,0 +1,271 @@
+"""dvc.yaml and params.yaml against the code: a stage reruns for what decides its result, and for nothing else."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+from support.imports import STAGES as STAGE_NAMES
+from support.imports import closure, path_of
+
+from pipeline.evaluation.report.page import shown_params
+from pipeline.params import FREE, Params, Section, Train, read_params
+
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+# What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
+CARRIERS = {
+    "errors": "messages",
+    "files": "puts in place, whole, what others made",
+    "git": "runs Git",
+    "params": "reads values that dvc.lock records one by one",
+    "paths": "places that dvc.yaml names itself",
+    "result": "what the runner prints",
+    "versioning.fetching": "brings objects, checked by their hash",
+    "versioning.hashing": "computes the hashes that DVC computes",
+    "versioning.lock": "reads what DVC wrote",
+    "versioning.objects": "finds objects by their hash",
+    "versioning.outputs": "puts back what dvc.lock records",
+    "versioning.remote": "brings objects, checked by their hash",
+    "versioning.repository": "opens DVC's repository",
+}
+BASE_AT_HAND = "ingest only makes sure, before long work, that the base can be had"
+WITHOUT: dict[str, dict[str, str]] = {
+    "ingest": dict.fromkeys(
+        ("lineage.acceptance", "lineage.base", "lineage.history", "lineage.lineage", "lineage.selection"), BASE_AT_HAND
+    ),
+    "manifest": {},
+    "train": {
+        "images.decoded_cache": "hands over pixels, checked by their checksum",
+        "images.index": "finds stored bytes, which are checked by their MD5",
+        "images.pixel_source": "hands over pixels in the order that it is asked for",
+        "images.shards": "reads stored bytes, which are checked by their MD5",
+        "lineage.base": "hands over data/base, whose hash is a dep",
+        "lineage.merged": "hands over data/manifest/merged.csv, which is a dep",
+        "models.device": "where it runs, which `compute` says, and no stage depends on that",
+        "parquet": "reads the index",
+        "text": "plain CSV of numbers needs no quoting",
+        "training.environment": "says what it was trained with; another output",
+        "training.progress": "what is continued gives the same bytes: tests/scenarios/test_continue.py",
+        "training.rng_state": "likewise",
+    },
+    "evaluate": {},
+}
+# Of stages that take seconds, folders.
+FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
+# What a dep reads besides code.
+READS = {"evaluation.report.page": "pipeline/evaluation/report/templates"}
+
+
+def deciding(stage: str) -> set[str]:
+    """The modules that decide what `stage` makes."""
+    return set(closure(stage)) - set(CARRIERS) - set(WITHOUT[stage])
+
+
+def entry_of(stage: str, module: str) -> str:
+    """The dep that stands for `module`: its file, or its top folder."""
+    top = module.partition(".")[0]
+    return f"pipeline/{top}" if top in FOLDERS.get(stage, ()) else path_of(module)
+
+
+def code_deps(stage: str) -> list[str]:
+    """The code among the deps of `stage`."""
+    return [dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline")]
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_deps_are_the_code_that_decides(stage: str) -> None:
+    """The code deps of a stage are what it imports, without what is listed above as deciding nothing; sorted."""
+    assert code_deps(stage) == sorted({entry_of(stage, module) for module in deciding(stage)})
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_nothing_is_left_out_that_is_not_imported(stage: str) -> None:
+    """The lists above name only what the stage imports."""
+    assert set(WITHOUT[stage]) <= closure(stage)
+    assert set(CARRIERS) <= set().union(*map(closure, STAGE_NAMES))
+
+
+def test_few_reasons_to_train() -> None:
+    """Fewer than twenty files decide a model."""
+    assert len(code_deps("train")) < 20
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_stages_know_nothing_of_people(stage: str) -> None:
+    """No stage imports the runner, durations, the terminal, or any other command."""
+    assert not [module for module in closure(stage) if module.startswith(("commands", "cli"))]
+
+
+@pytest.mark.parametrize("stage", ["train"])
+def test_training_decides_nothing_about_bases(stage: str) -> None:
+    """`train` imports neither Git, nor acceptance, nor how a base is selected."""
+    assert not closure(stage) & {
+        "git",
+        "lineage.acceptance",
+        "lineage.history",
+        "lineage.selection",
+        "versioning.git_guard",
+    }
+
+
+def test_what_is_no_code_lies_in_a_dep() -> None:
+    """What is no Python in pipeline/ lies in a folder that a module reads, and whose stages depend on it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "pipeline"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    other = {
+        str(Path(name).parent) for name in listed.splitlines() if not name.endswith(".py") and (ROOT / name).exists()
+    }
+    assert other <= set(READS.values())
+    for module, folder in READS.items():
+        for stage in STAGE_NAMES:
+            if module in closure(stage):
+                assert any(folder.startswith(f"{dep}/") for dep in code_deps(stage))
+
+
+def paths_of(entries: list[Any]) -> dict[str, dict[str, Any]]:
+    """The flags of a stage's outputs by path."""
+    flags: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        flags |= {entry: {}} if isinstance(entry, str) else entry
+    return flags
+
+
+def params_of(stage: str) -> list[str]:
+    """The params that a stage depends on, all of them of params.yaml."""
+    entries = STAGES[stage].get("params", [])
+    return [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry["params.yaml"])]
+
+
+def test_stages() -> None:
+    """Each verb is a stage that the runner runs, and nothing else is a stage."""
+    assert tuple(STAGES) == STAGE_NAMES
+    assert {name: stage["cmd"] for name, stage in STAGES.items()} == {
+        name: f"python -m pipeline run {name}" for name in STAGE_NAMES
+    }
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_params_of_stages(stage: str) -> None:
+    """A stage depends on its own section where it has one, on other sections' keys one by one, never on `compute`."""
+    params = params_of(stage)
+    if stage == "train":
+        own = {f"train.{name}" for name in Train.model_fields if name not in FREE}
+        assert {param for param in params if param.startswith("train")} == own
+    else:
+        assert (stage in params) == (stage in Params.model_fields)
+    for param in params:
+        section, _, key = param.partition(".")
+        assert section != "compute"
+        assert key or section == stage
+        values = YAML(typ="safe").load(ROOT / "params.yaml")
+        for part in param.split("."):
+            values = values[part]
+
+
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_params_that_a_stage_reads_are_among_its_params(stage: str) -> None:
+    """What a stage's own module reads of the params, `compute` apart, DVC knows of."""
+    text = (ROOT / f"pipeline/{stage}.py").read_text(encoding="utf-8")
+    listed = set(params_of(stage))
+    for section, key in re.findall(r"params\.(ingest|manifest|train|evaluate|compute)\.(\w+)", text):
+        assert section == "compute" or key in FREE or section in listed or f"{section}.{key}" in listed, (
+            f"{section}.{key}"
+        )
+
+
+def test_params_on_the_page() -> None:
+    """The report shows the params that evaluate depends on, and no others."""
+    shown = set(shown_params(read_params(ROOT / "params.yaml")))
+    listed = params_of("evaluate")
+    assert all(any(f"{name}.".startswith(f"{param}.") for param in listed) for name in shown)
+    assert all(any(f"{name}.".startswith(f"{param}.") for name in shown) for param in listed)
+
+
+def sections(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every section by its dotted name, all of them first."""
+    yield prefix, section
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from sections(field.annotation, f"{prefix}.{name}".strip("."))
+
+
+@pytest.mark.parametrize(("name", "section"), list(sections()))
+def test_params_file_and_classes_agree(name: str, section: type[Section]) -> None:
+    """params.yaml has the keys of the classes, in their order, and each value's class has a sentence on it."""
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    for part in filter(None, name.split(".")):
+        values = values[part]
+    assert list(values) == list(section.model_fields)
+    assert section.__doc__
+    for key, field in section.model_fields.items():
+        assert field.is_required(), f"{key} has a default, which DVC would not see"
+        if section is not Params:
+            assert field.description, f"{key} has no sentence"
+            assert field.description.rstrip().endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "expected"),
+    [
+        ("ingest", "outs", {"data/images": {"persist": True}}),
+        (
+            "manifest",
+            "outs",
+            {
+                "data/manifest/train.csv": {"persist": True},
+                "data/manifest/val.csv": {"persist": True},
+                "data/manifest/test.csv": {"persist": True},
+                "data/manifest/slices.csv": {"persist": True},
+                "data/manifest/leaks.csv": {"persist": True},
+                "data/manifest/changes.csv": {"persist": True},
+                "data/manifest/merged.csv": {"persist": True},
+                "data/base": {"persist": True},
+            },
+        ),
+        ("train", "outs", {"data/model": {}, "data/environment.json": {}}),
+    ],
+)
+def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) -> None:
+    """data/base persists, which keeps it out of the run cache; data/model does not, and is cached."""
+    assert paths_of(STAGES[stage][kind]) == expected
+    assert not {"metrics"} & set(STAGES[stage])
+    assert list(paths_of(STAGES[stage].get("plots", []))) == (["data/curves"] if stage == "train" else [])
+
+
+def test_metrics_are_kept_by_git() -> None:
+    """Metrics and lineage are not cached, so that Git shows them; evaluate has no other outputs than its report.
+
+    All persist, so that DVC does not remove the last report before there is another one.
+    """
+    stage = STAGES["evaluate"]
+    assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False, "persist": True}}
+    assert all(path.startswith("data/report/") and flags["persist"] for path, flags in paths_of(stage["plots"]).items())
+    assert paths_of(stage["outs"]) == {
+        "data/report/predictions.csv": {"persist": True},
+        "data/report/report.html": {"persist": True},
+        "data/report/lineage.json": {"cache": False, "persist": True},
+    }
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_plots_are_cached(stage: str) -> None:
+    """What is drawn is in DVC's cache, where `dvc plots diff` finds that of other commits, and not in Git."""
+    assert not any("cache" in flags for flags in paths_of(STAGES[stage]["plots"]).values())
+
+
+def test_data_flows_down() -> None:
+    """Every dependency in data/ is data/raw, an output of an earlier stage, or a file in one."""
+    made = {"data/raw"}
+    for stage in STAGES.values():
+        deps = [Path(dep) for dep in stage["deps"] if dep.startswith("data/")]
+        assert all({*map(str, (dep, *dep.parents))} & made for dep in deps)
+        made |= {path for kind in ("outs", "metrics", "plots") for path in paths_of(stage.get(kind, []))}

@@ -1,0 +1,88 @@
+"""Pictures inside the report."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from support.reported import noise
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.errors import ImagesError
+from pipeline.evaluation.report import thumbnails
+from pipeline.images.dataset import locate, read_manifest
+from pipeline.images.pixels import Slot, open_image
+from pipeline.images.shards import ShardReader
+
+
+def decoded(uri: str) -> Image.Image:
+    """The picture in an address, which says what it is."""
+    kind, _, data = uri.partition(",")
+    image = Image.open(BytesIO(base64.b64decode(data, validate=True)))
+    assert kind == f"data:{image.get_format_mimetype()};base64"
+    return image
+
+
+def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are asked for, as they are stored."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", 0), Plain("dog", 200, 30), Plain("dog", 255)])
+    test = read_manifest("test")
+    made = thumbnails.thumbnails(locate(test).slots, [2, 0])
+    assert list(made) == [2, 0]
+    bright = [row for row in range(3) if test["label"][row] == "dog"]
+    everything = thumbnails.thumbnails(locate(test).slots, [0, 1, 2])
+    assert {decoded(everything[row]).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
+    assert everything[0] == made[0]
+
+
+def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few at a time, so that memory stays bounded, and none after the page is full."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", shade, 50) for shade in range(9)])
+    slots, read = locate(read_manifest("test")).slots, list[Slot]()
+
+    def noted(reader: ShardReader, slot: Slot) -> Image.Image:
+        read.append(slot)
+        return open_image(reader, slot)
+
+    monkeypatch.setattr(thumbnails, "open_image", noted)
+    everything = thumbnails.thumbnails(slots, range(9))
+    assert (list(everything), read) == (list(range(9)), slots)
+    read.clear()
+    monkeypatch.setattr(thumbnails, "AT_ONCE", 2)
+    monkeypatch.setattr(thumbnails, "LIMIT", sum(len(everything[row]) for row in range(3)))
+    assert thumbnails.thumbnails(slots, range(9)) == {row: everything[row] for row in range(3)}
+    assert read == slots[:4]
+
+
+def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture is made of bytes that are not those of the manifest."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", 0)])
+    (shard,) = paths.IMAGES.glob("*.tar")
+    shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
+    with pytest.raises(ImagesError, match="is damaged"):
+        thumbnails.thumbnails(locate(read_manifest("test")).slots, [0])
+
+
+def test_small_images_keep_every_pixel() -> None:
+    """They are shown magnified."""
+    image = noise(0, 28)
+    assert decoded(thumbnails.data_uri(image)).convert("RGB").tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("size", [(400, 300), (97, 20), (1, 500)])
+def test_large_images_are_scaled(size: tuple[int, int]) -> None:
+    """To fit, with their shape."""
+    made = decoded(thumbnails.data_uri(Image.new("RGB", size)))
+    assert max(made.size) == thumbnails.SIDE
+    assert made.width / made.height == pytest.approx(size[0] / size[1], rel=0.1) or min(made.size) == 1
+
+
+def test_pictures_are_bounded() -> None:
+    """Those that do not fit any more are left out, the last ones."""
+    third = "x" * (thumbnails.LIMIT // 3)
+    assert list(thumbnails.bounded(range(5), [third] * 5)) == [0, 1, 2]

@@ -1,0 +1,48 @@
+"""How the report writes figures and names."""
+
+import pytest
+
+from pipeline.evaluation.report.wording import difference, direction, number, percent, points, visible
+
+
+def test_nothing_to_measure() -> None:
+    """Is a dash, not a zero."""
+    assert {write(None) for write in (percent, points, number, difference)} == {"–"}
+
+
+def test_signs() -> None:
+    """Every change has one; one too small to print has both."""
+    assert [points(change) for change in (0.0123, -0.0123, 0.0, 0.0001, -0.0001)] == [
+        "+1.2",
+        "−1.2",
+        "±0.0",
+        "±0.0",
+        "±0.0",
+    ]
+    assert difference(-0.25) == "−0.250"
+
+
+@pytest.mark.parametrize(
+    ("change", "better", "said"),
+    [(0.1, 1, "good"), (0.1, -1, "bad"), (-0.1, 1, "bad"), (-0.1, -1, "good"), (0.0001, 1, "same"), (None, 1, "same")],
+)
+def test_direction(change: float | None, better: int, said: str) -> None:
+    """What is good depends on the figure."""
+    assert direction(change, better) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cat", "cat"),
+        ("\u200b", "[U+200B]"),
+        ("\u3164\u2800", "[U+3164][U+2800]"),
+        ("👩\u200d🔬", "👩\u200d🔬"),
+        ("קטגוריה", "קטגוריה"),
+        ("a\u202egnp", "a[U+202E]gnp"),
+        ("x" * 10_000, "x" * 200 + "…"),
+    ],
+)
+def test_names_can_be_seen(name: str, shown: str) -> None:
+    """No name looks empty or turns round what comes after it; others stay as they are."""
+    assert visible(name) == shown

@@ -1,0 +1,133 @@
+"""Exact tests on paired answers, against hand-worked cases and brute force over all outcomes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest, multinomial, norm
+
+from pipeline.evaluation import paired_tests
+from pipeline.evaluation.paired_tests import OUTSIDE, Counts, drop_p_value, flips_p_value, smallest_drop
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Counts:
+    """Any counts of up to 300 images."""
+    images = draw(st.integers(1, 300))
+    before = draw(st.integers(0, images))
+    return Counts(images, before, draw(st.integers(0, before)), draw(st.integers(0, images - before)))
+
+
+TOLERATED = st.floats(0, 0.5)
+
+
+def outcomes(images: int) -> list[tuple[int, int]]:
+    """All numbers of lost and gained images."""
+    return [(lost, gained) for lost in range(images + 1) for gained in range(images + 1 - lost)]
+
+
+def test_after() -> None:
+    """Of 8 right ones 3 are lost, and 1 gained."""
+    assert Counts(10, 8, 3, 1).after == 6
+
+
+def test_flips_are_the_bound_of_clopper_and_pearson() -> None:
+    """The p-value is below 5 % exactly where the one-sided 95 % bound lies above what is tolerated."""
+    for lost in range(41):
+        low = binomtest(lost, 40, alternative="greater").proportion_ci(0.95, "exact").low
+        for tolerated in (0.0, 0.05, 0.1, 0.5):
+            assert (flips_p_value(Counts(40, 40, lost, 0), tolerated) < 0.05) == (low > tolerated)
+
+
+@pytest.mark.parametrize(("images", "tolerated"), [(1, 0.01), (3, 0.01), (5, 0.1), (9, 0.0)])
+def test_loss_of_all_images(images: int, tolerated: float) -> None:
+    """That the base had all right and the model none has at most the chance ((1 + tolerated) / 2) ^ images."""
+    expected = ((1 + tolerated) / 2) ** images + OUTSIDE
+    assert drop_p_value(Counts(images, images, images, 0), tolerated) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("tolerated", [0.0, 0.01, 0.1])
+@pytest.mark.parametrize("images", [6, 15])
+def test_noise_refuses_no_more_often_than_said(images: int, tolerated: float) -> None:
+    """Whatever share the models differ on: a tolerated drop has a p-value of at most 5 % in at most 5 % of cases."""
+    refused = [
+        [lost, gained, images - lost - gained]
+        for lost, gained in outcomes(images)
+        if drop_p_value(Counts(images, images - gained, lost, gained), tolerated) <= 0.05
+    ]
+    assert refused
+    for drop in {tolerated, tolerated / 2, 0.0}:
+        for differ in np.linspace(max(drop, 1e-3), 1, 41):
+            shares = [(differ + drop) / 2, (differ - drop) / 2, 1 - differ]
+            assert multinomial.pmf(refused, images, np.clip(shares, 0, 1)).sum() <= 0.05 + 1e-9
+
+
+def test_many_images_agree_with_the_score_test() -> None:
+    """With many images the test is Tango's, whose error here is (lost + gained - drop²n)/n² but for a rounding."""
+    images, lost, gained, tolerated = 100_000, 30_000, 28_800, 0.01
+    z = (lost - gained - images * tolerated) / np.sqrt(lost + gained)
+    assert drop_p_value(Counts(images, 60_000, lost, gained), tolerated) == pytest.approx(norm.sf(z), abs=2e-3)
+
+
+def test_without_gains_it_is_nearly_binomial() -> None:
+    """Where the model gained nothing, and may not have, no test on the lost ones alone can be much surer."""
+    p_value = drop_p_value(Counts(399, 399, 12, 0), 0.01)
+    assert binom.sf(11, 399, 0.01) <= p_value < 5 * binom.sf(11, 399, 0.01)
+
+
+@given(pairs(), TOLERATED)
+@settings(max_examples=50)
+def test_p_values_are_probabilities(counts: Counts, tolerated: float) -> None:
+    """A drop no larger than what is tolerated is no evidence at all; and of a model and its base one fell at most."""
+    images, before, lost, gained = counts
+    p_value = drop_p_value(counts, tolerated)
+    assert 0 <= p_value <= 1
+    assert 0 <= flips_p_value(counts, tolerated) <= 1
+    swapped = drop_p_value(Counts(images, before - lost + gained, gained, lost), tolerated)
+    assert 1 in {p_value, swapped}
+    if lost - gained <= images * tolerated:
+        assert p_value == 1
+
+
+@given(pairs(), TOLERATED)
+@settings(max_examples=50)
+def test_more_lost_is_surer(counts: Counts, tolerated: float) -> None:
+    """One image more that is lost, and one gained less, never make the drop less sure; but for the added chance."""
+    images, before, lost, gained = counts
+    p_value = drop_p_value(counts, tolerated)
+    if lost < before:
+        assert drop_p_value(Counts(images, before, lost + 1, gained), tolerated) <= p_value * 1.05 + 2 * OUTSIDE
+    if gained:
+        assert drop_p_value(Counts(images, before, lost, gained - 1), tolerated) <= p_value * 1.05 + 2 * OUTSIDE
+
+
+@pytest.mark.parametrize("images", [1, 4, 5, 6, 30, 100])
+@pytest.mark.parametrize("gained", [0, 1, 10])
+def test_smallest_drop(images: int, gained: int) -> None:
+    """It is the first that is sure enough, none where even the loss of all the rest is not."""
+    if gained > images:
+        return
+    sure = [
+        (lost - gained) / images
+        for lost in range(images - gained + 1)
+        if drop_p_value(Counts(images, images - gained, lost, gained), 0.01) < 0.05
+    ]
+    assert smallest_drop(images, gained, 0.01, 0.05) == (sure[0] if sure else None)
+
+
+@pytest.mark.parametrize("gained", [200, 2000])
+def test_smallest_drop_takes_few_tests(gained: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10,000 images, for which a test takes a while, three are enough, in place of a search through all."""
+    done = []
+
+    def counted(counts: Counts, tolerated: float) -> float:
+        done.append(counts.lost)
+        return drop_p_value(counts, tolerated)
+
+    monkeypatch.setattr(paired_tests, "drop_p_value", counted)
+    drop = smallest_drop(10_000, gained, 0.01, 0.05)
+    assert drop is not None
+    assert len(done) <= 3
+    lost = gained + round(drop * 10_000)
+    p_values = [drop_p_value(Counts(10_000, 10_000 - gained, near, gained), 0.01) for near in (lost - 1, lost)]
+    assert p_values[1] < 0.05 <= p_values[0]

@@ -1,0 +1,223 @@
+"""Whoever looks at an output sees the old one or the new one, whole, and nothing is left beside it."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pipeline import paths
+from pipeline.files import put, put_directory, write_text
+
+OUTPUT = paths.DATA / "output"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project as working directory, with a folder for unfinished work."""
+    monkeypatch.chdir(tmp_path)
+    paths.PROGRESS.mkdir(parents=True)
+
+
+def fill(path: Path, text: str) -> Path:
+    """A file that says `text`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def fill_folder(folder: Path, **files: str) -> Path:
+    """A folder of files, with a folder in it."""
+    for name, text in files.items():
+        fill(folder / "inner" / name, text)
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    """The text of every file in `folder`."""
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def left() -> list[Path]:
+    """What lies in the folder for unfinished work."""
+    return list(paths.PROGRESS.iterdir())
+
+
+def _full(*_: object) -> NoReturn:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("old", [None, "old", "much more than in the new one" * 1000])
+def test_put(old: str | None) -> None:
+    """A file is moved to where there is none, or where there is one, and is not in both places."""
+    target = OUTPUT / "deep" / "file"
+    if old is not None:
+        fill(target, old)
+    put(fill(paths.PROGRESS / "file", "new"), target)
+    assert files(paths.DATA) == {"output/deep/file": "new"}
+    assert left() == []
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_put_leaves_what_the_old_was_linked_to(link: Callable[[Path, Path], None]) -> None:
+    """Where the old file is linked to DVC's cache, read-only as DVC makes it, the cached object stays as it is."""
+    cached = fill(Path("cache/object").absolute(), "cached")
+    cached.chmod(0o444)
+    OUTPUT.mkdir()
+    link(cached, OUTPUT / "file")
+    put(fill(paths.PROGRESS / "file", "new"), OUTPUT / "file")
+    assert cached.read_text() == "cached"
+    assert (OUTPUT / "file").read_text() == "new"
+    assert not (OUTPUT / "file").is_symlink()
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
+def test_failed_put_leaves_the_old(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Where the disk is full, say, the old file stays, and the new one is still where it was made."""
+    target = fill(OUTPUT / "file", "old")
+    new = fill(paths.PROGRESS / "file", "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(step, _full)
+        with pytest.raises(OSError, match="No space left"):
+            put(new, target)
+    assert files(paths.DATA) == {"output/file": "old", ".progress/file": "new"}
+    put(new, target)
+    assert files(paths.DATA) == {"output/file": "new"}
+
+
+def test_put_survives_a_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes are on the disk before the name points to them, and the name is when `put` returns."""
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(number: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
+        sync(number)
+
+    def note_replace(old: Path, new: Path) -> None:
+        steps.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    put(fill(paths.PROGRESS / "file", "new"), OUTPUT / "file")
+    assert steps == ["file", "replace", "folder"]
+
+
+def test_put_closes_what_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it succeeds or fails, no file stays open."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (a Path would leave it open)
+    for number in range(3):
+        put(fill(paths.PROGRESS / "file", str(number)), OUTPUT / "file")
+    monkeypatch.setattr(os, "replace", _full)
+    with pytest.raises(OSError, match="No space left"):
+        put(fill(paths.PROGRESS / "file", "new"), OUTPUT / "file")
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("old", [None, {"kept": "old", "gone": "old"}])
+def test_put_directory(old: dict[str, str] | None) -> None:
+    """A folder takes the place of another one as a whole: of the old one nothing stays, there or beside it."""
+    if old is not None:
+        fill_folder(OUTPUT, **old)
+    put_directory(fill_folder(paths.PROGRESS / "new", kept="new", added="new"), OUTPUT)
+    assert files(OUTPUT) == {"inner/kept": "new", "inner/added": "new"}
+    assert left() == []
+    assert sorted(path.name for path in paths.DATA.iterdir()) == [".progress", "output"]
+
+
+def test_put_directory_where_no_parent_is() -> None:
+    """The folders above are made."""
+    put_directory(fill_folder(paths.PROGRESS / "new", a="new"), OUTPUT / "deep" / "folder")
+    assert files(paths.DATA) == {"output/deep/folder/inner/a": "new"}
+
+
+def test_put_directory_that_cannot_begin_leaves_the_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the old folder cannot be moved away, both are where they were, and the next attempt succeeds."""
+    fill_folder(OUTPUT, a="old")
+    new = fill_folder(paths.PROGRESS / "new", a="new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", _full)
+        with pytest.raises(OSError, match="No space left"):
+            put_directory(new, OUTPUT)
+    assert files(OUTPUT) == {"inner/a": "old"}
+    assert files(new) == {"inner/a": "new"}
+    put_directory(new, OUTPUT)
+    assert files(paths.DATA) == {"output/inner/a": "new"}
+
+
+def test_put_directory_is_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between its two steps, the old one is in its place again, and the new one, still whole, can be put."""
+    fill_folder(OUTPUT, a="old", b="old")
+    new = fill_folder(paths.PROGRESS / "new", a="new")
+    move = Path.replace
+
+    def stop(path: Path, target: Path) -> Path:
+        if path == new:
+            raise KeyboardInterrupt
+        return move(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            put_directory(new, OUTPUT)
+    assert files(OUTPUT) == {"inner/a": "old", "inner/b": "old"}
+    assert left() == [new]
+    assert files(new) == {"inner/a": "new"}
+    put_directory(new, OUTPUT)
+    assert files(paths.DATA) == {"output/inner/a": "new"}
+    assert left() == []
+
+
+def test_put_directory_clears_what_a_kill_left() -> None:
+    """What an earlier attempt moved aside is neither in the way nor kept."""
+    fill_folder(paths.PROGRESS / "new.old", a="older")
+    fill_folder(OUTPUT, a="old")
+    put_directory(fill_folder(paths.PROGRESS / "new", a="new"), OUTPUT)
+    assert files(paths.DATA) == {"output/inner/a": "new"}
+
+
+@pytest.mark.parametrize("old", [None, "old\n"])
+@pytest.mark.parametrize("text", ["", "new\n", "naïve “quotes” 猫\r\nno end"])
+def test_write_text(old: str | None, text: str) -> None:
+    """A file holds just the text, in UTF-8 and with the line ends that it has, and nothing lies beside it."""
+    if old is not None:
+        fill(OUTPUT / "file", old)
+    write_text(OUTPUT / "file", text)
+    assert (OUTPUT / "file").read_bytes() == text.encode()
+    assert left() == []
+    assert os.listdir(OUTPUT) == ["file"]  # noqa: PTH208
+
+
+def test_write_text_makes_the_folders_it_needs() -> None:
+    """Neither the output's folder nor the one for unfinished work need be there."""
+    paths.PROGRESS.rmdir()
+    write_text(OUTPUT / "file", "new")
+    assert files(paths.DATA) == {"output/file": "new"}
+
+
+def test_same_text_is_not_written_again() -> None:
+    """A file that says the same already is the same file afterwards, with its time."""
+    write_text(OUTPUT / "file", "same")
+    os.utime(OUTPUT / "file", (1, 1))
+    before = (OUTPUT / "file").stat()
+    write_text(OUTPUT / "file", "same")
+    after = (OUTPUT / "file").stat()
+    assert (after.st_ino, after.st_mtime) == (before.st_ino, before.st_mtime)
+    write_text(OUTPUT / "file", "other")
+    assert (OUTPUT / "file").stat().st_mtime != before.st_mtime
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace", "pathlib.Path.write_bytes"])
+def test_failed_write_text_leaves_the_old(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Wherever writing fails, the output says what it said, and what is half made lies in no output."""
+    fill(OUTPUT / "file", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(step, _full)
+        with pytest.raises(OSError, match="No space left"):
+            write_text(OUTPUT / "file", "new")
+    assert files(OUTPUT) == {"file": "old"}
+    write_text(OUTPUT / "file", "new")
+    assert files(paths.DATA) == {"output/file": "new"}

@@ -1,0 +1,29 @@
+"""CSV that says the same to every reader."""
+
+import csv
+from io import StringIO
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.text import csv_lines, csv_text
+
+# Names of files can hold anything but a zero byte.
+cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(st.lists(st.tuples(cells, cells)))
+def test_any_cell_comes_back(rows: list[tuple[str, str]]) -> None:
+    """Through the standard library and through pandas."""
+    text = csv_text([("one", "other"), *rows])
+    assert [tuple(row) for row in csv.reader(StringIO(text, newline=""))] == [("one", "other"), *rows]
+    read = pd.read_csv(StringIO(text, newline=""), dtype=str, keep_default_na=False, skip_blank_lines=False)
+    assert list(read.itertuples(index=False, name=None)) == rows
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_what_ends_a_line_is_quoted(end: str) -> None:
+    """Whichever it is; the lines themselves have no end."""
+    assert list(csv_lines([(f"a{end}b", 1)])) == [f'"a{end}b",1']

@@ -1,0 +1,255 @@
+"""What archives hold is remembered by the archive's hash, and what nobody should read is refused unread."""
+
+import gzip
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from pipeline import parquet
+from pipeline.ingestion import catalogue
+from pipeline.ingestion.archives import open_archive
+from pipeline.ingestion.catalogue import (
+    MEMBERS,
+    SCHEMA,
+    Catalogue,
+    CatalogueMember,
+    catalogue_table,
+    list_archive,
+    read_catalogue,
+)
+from pipeline.ingestion.refusals import Refusal
+
+GIB = 2**30
+ONE, OTHER = "1" * 32, "2" * 32
+
+
+def make_zip(path: Path, *names: str) -> Path:
+    """A zip archive of a folder and of files that hold their names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("folder/", "")
+        for name in names:
+            archive.writestr(name, name)
+    return path
+
+
+def make_tar(path: Path, *names: str, **sizes: int) -> Path:
+    """A compressed tar archive of a folder, of files that hold their names, and of sparse ones, NAME=SIZE."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(name.encode())
+            archive.addfile(info, BytesIO(name.encode()))
+        for name, size in sizes.items():
+            info = tarfile.TarInfo(f"cat/{name}.png")
+            info.size, info.pax_headers = 8, {"GNU.sparse.map": "0,8", "GNU.sparse.size": str(size)}
+            archive.addfile(info, BytesIO(bytes(8)))
+    return path
+
+
+def claim(path: Path, size: int) -> Path:
+    """Let the zip archive `path` say that everything in it is `size` bytes long."""
+    data = bytearray(path.read_bytes())
+    place = data.find(b"PK\1\2")
+    while place >= 0:
+        struct.pack_into("<I", data, place + 24, size)
+        place = data.find(b"PK\1\2", place + 1)
+    path.write_bytes(data)
+    return path
+
+
+def test_members_before_the_damage_are_usable(tmp_path: Path) -> None:
+    """The archive as a whole has a line of its own then, for what was lost."""
+    path = make_tar(tmp_path / "a.tar.gz", "cat/1.png", "cat/2.png")
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole[: 512 * 3]))  # A folder, a file.
+    first, lost = list_archive(path)
+    assert first == CatalogueMember("cat/1.png", 0)
+    assert (lost.name, lost.position, lost.refusal and lost.refusal.reason) == ("", 1, "broken archive")
+
+
+def encrypt(path: Path) -> Path:
+    """Let the zip archive `path` say that the last file in it is encrypted."""
+    data = bytearray(path.read_bytes())
+    data[data.rfind(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def reasons(path: Path) -> dict[str, str]:
+    """Why each member of the archive `path` is refused, "" where it is not, by its name."""
+    return {member.name: member.refusal.reason if member.refusal else "" for member in list_archive(path)}
+
+
+def saved(known: Catalogue, path: Path) -> Catalogue:
+    """`known` as the next run reads it."""
+    parquet.write_table(catalogue_table(known), path)
+    return read_catalogue(path)
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project as working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_members_are_listed_unread(tmp_path: Path, make: Callable[..., Path]) -> None:
+    """Every file is listed in the archive's order, with the position by which it is read; folders are not."""
+    names = ["cat/b.png", "cat/a.png", "dog/é 猫.png", "loose.jpg"]
+    path = make(tmp_path / "archive", *names)
+    listed = list_archive(path)
+    assert listed == [CatalogueMember(name, position) for position, name in enumerate(names)]
+    archive = open_archive(path)
+    assert [archive.read(member.position, 99).decode() for member in listed] == names
+
+
+def test_a_name_may_repeat(tmp_path: Path) -> None:
+    """Members of the same name are two members."""
+    path = make_tar(tmp_path / "a.tar.gz", "cat/1.png", "cat/1.png")
+    assert list_archive(path) == [CatalogueMember("cat/1.png", 0), CatalogueMember("cat/1.png", 1)]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
+    """Each unusable member has a reason of its own, and its neighbours stay usable."""
+    expected = {
+        "cat/1.png": "",
+        "cat/.DS_Store": "system file",
+        "__MACOSX/cat/._1.png": "system file",
+        "../1.png": "unsafe name",
+        "cat/../../1.png": "unsafe name",
+        "/cat/1.png": "unsafe name",
+        "C:\\cat\\1.png": "unsafe name",
+        "cat/more.zip": "nested archive",
+        "cat/more.TAR.GZ": "nested archive",
+        "cat/2.png": "",
+    }
+    assert reasons(make(tmp_path / "archive", *expected)) == expected
+
+
+def test_encrypted_members_are_refused(tmp_path: Path) -> None:
+    """A member that needs a password is refused without being asked for."""
+    expected = {"cat/1.png": "", "cat/2.png": "encrypted"}
+    assert reasons(encrypt(make_zip(tmp_path / "a.zip", *expected))) == expected
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
+    """What is no file of its own is not followed."""
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("cat/1.png")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    assert reasons(tmp_path / "a.tar") == {"cat/1.png": "not a file"}
+
+
+def test_huge_members_are_refused(tmp_path: Path) -> None:
+    """A member that claims to be larger than any image is refused by what it claims, and the others are not."""
+    whole = {"cat/1.png": "", "cat/large.png": "too large"}
+    assert reasons(make_tar(tmp_path / "a.tar.gz", "cat/1.png", large=GIB)) == whole
+    assert reasons(claim(make_zip(tmp_path / "a.zip", "cat/large.png"), GIB)) == {"cat/large.png": "too large"}
+
+
+def test_archive_bombs_are_refused(tmp_path: Path) -> None:
+    """An archive that would unpack to far more than its size is refused as a whole, its members unnamed."""
+    for path in (
+        make_tar(tmp_path / "a.tar.gz", "cat/1.png", large=5 * GIB),
+        claim(make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png", "cat/3.png"), 2 * GIB),
+    ):
+        assert reasons(path) == {"": "archive bomb"}
+        (member,) = list_archive(path)
+        assert member.refusal is not None
+        assert not member.refusal.is_passing
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4 and no more", b"no archive" * 100, bytes(10), b"\x1f\x8b\x08 broken"])
+def test_broken_archives_are_refused(tmp_path: Path, data: bytes) -> None:
+    """What is called an archive and is none is refused, for good, in one line."""
+    (tmp_path / "a.zip").write_bytes(data)
+    (member,) = list_archive(tmp_path / "a.zip")
+    assert member.refusal is not None
+    assert (member.name, member.refusal.reason, member.refusal.is_passing) == ("", "broken archive", False)
+    assert member.refusal.detail.splitlines() == [member.refusal.detail]
+
+
+def test_archives_that_cannot_be_opened_now(tmp_path: Path) -> None:
+    """What lies in the disk, not in the bytes, is a reason that passes."""
+    (tmp_path / "folder.zip").mkdir()
+    assert reasons(tmp_path / "gone.zip") == {"": "vanished"}
+    assert reasons(tmp_path / "folder.zip") == {"": "unreadable"}
+    assert all(
+        member.refusal is not None and member.refusal.is_passing
+        for name in ("gone.zip", "folder.zip")
+        for member in list_archive(tmp_path / name)
+    )
+
+
+def test_no_catalogue_yet() -> None:
+    """Before the first run nothing is known."""
+    assert not MEMBERS.exists()
+    assert read_catalogue() == {}
+
+
+def test_catalogues_come_back(tmp_path: Path) -> None:
+    """What is known of each member is known to the next run: its id, why there is none, or that it is unread."""
+    known = {
+        OTHER: [
+            CatalogueMember("cat/b, “c”\n.png", 0, id="a" * 32),
+            CatalogueMember("cat/a.png", 1),
+            CatalogueMember("cat/a.png", 2, id="b" * 32),
+            CatalogueMember("../x.png", 3, refusal=Refusal("unsafe name", "would be\nwritten elsewhere")),
+        ],
+        ONE: [CatalogueMember("", 0, refusal=Refusal("broken archive", "not a zip file"))],
+    }
+    assert saved(known, tmp_path / "members.parquet") == known
+
+
+def test_catalogue_of_a_listed_archive_comes_back(tmp_path: Path) -> None:
+    """What was listed need not be listed again."""
+    path = make_zip(tmp_path / "a.zip", "cat/1.png", "../2.png", "dog/é 猫.png")
+    known = {ONE: list_archive(path)}
+    path.unlink()
+    assert saved(known, tmp_path / "members.parquet") == known
+
+
+def test_passing_reasons_are_not_remembered(tmp_path: Path) -> None:
+    """An archive that could not be opened this time is as unknown to the next run as if it were new."""
+    known: Catalogue = {
+        ONE: [CatalogueMember("", 0, refusal=Refusal("vanished", "no such file"))],
+        OTHER: [CatalogueMember("cat/1.png", 0, id="a" * 32)],
+    }
+    assert saved(known, tmp_path / "members.parquet") == {OTHER: known[OTHER]}
+
+
+def test_the_same_catalogue_is_the_same_table(tmp_path: Path) -> None:
+    """In whatever order archives are found, they are written in one, so that nothing is written again."""
+    one, other = [CatalogueMember("cat/1.png", 0, id="a" * 32)], [CatalogueMember("cat/2.png", 0, id="b" * 32)]
+    path = tmp_path / "members.parquet"
+    parquet.write_table(catalogue_table({ONE: one, OTHER: other}), path)
+    before = (path.stat().st_ino, path.read_bytes())
+    parquet.write_table(catalogue_table({OTHER: other, ONE: one}), path)
+    assert (path.stat().st_ino, path.read_bytes()) == before
+    parquet.write_table(catalogue_table({OTHER: other}), path)
+    assert path.read_bytes() != before[1]
+
+
+def test_empty_catalogue(tmp_path: Path) -> None:
+    """Without archives there is a table without rows."""
+    assert catalogue_table({}).schema == SCHEMA
+    assert saved({}, tmp_path / "members.parquet") == {}
+
+
+def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive of more files than can be kept in mind is refused as a whole; one of just so many is not."""
+    monkeypatch.setattr(catalogue, "MAX_MEMBERS", 3)
+    for make in (make_zip, make_tar):
+        assert len(list_archive(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3"))) == 3
+        assert reasons(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3", "cat/4")) == {"": "too large"}

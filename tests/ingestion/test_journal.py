@@ -1,0 +1,227 @@
+"""The unfinished work of ingest outlives a kill at any byte."""
+
+import hashlib
+import shutil
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pipeline import paths
+from pipeline.images.shards import ShardReader, shard_name
+from pipeline.ingestion.journal import FOLDER, Journal
+from pipeline.ingestion.perceptual_hash import PerceptualHash
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture
+
+RECIPE = "recipe"
+LIMIT = 2_000
+
+
+def image_id(number: int) -> str:
+    """An id."""
+    return hashlib.md5(bytes([number])).hexdigest()
+
+
+def picture(number: int, size: int = 300) -> Picture:
+    """An image as it is stored; its bytes need not be one."""
+    data, shows = bytes([number]) * size, PerceptualHash(f"{number:016x}", bytes([number]) * 64)
+    return Picture(data, hashlib.md5(data).hexdigest(), "png", 3, 4, shows)
+
+
+REFUSED = Refusal("broken", 'it said "no"')
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project as working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+def journal(recipe: str = RECIPE, *, after: int = -1, limit: int = LIMIT) -> Journal:
+    """The journal as a new process opens it."""
+    return Journal(recipe, after=after, limit=limit)
+
+
+def fill(count: int = 3) -> None:
+    """Keep so many images, and one refusal."""
+    with journal() as opened:
+        for number in range(count):
+            opened.add(image_id(number), picture(number))
+        opened.add(image_id(99), REFUSED)
+
+
+def known() -> tuple[set[str], set[str]]:
+    """The images and the refusals that a new process finds, each image's bytes checked where it says they are."""
+    with journal() as opened, ShardReader(opened.folder) as reader:
+        for fact in opened.facts.values():
+            data = reader.read(fact["shard"], fact["offset"], fact["length"])
+            assert hashlib.md5(data).hexdigest() == fact["md5"]
+        return set(opened.facts), set(opened.refused)
+
+
+def cuts(whole: bytes, ends: Iterable[int]) -> list[int]:
+    """Where to cut: all around `ends`, and in many places between."""
+    near = {end + step for end in ends for step in (-2, -1, 0, 1, 2)}
+    return sorted({*near, *range(0, len(whole), 11), len(whole)})
+
+
+def check_shards() -> None:
+    """Every shard is a whole tar file."""
+    for path in FOLDER.rglob("*.tar"):
+        with tarfile.open(path, "r:") as archive:
+            assert archive.getnames()
+        assert path.read_bytes().endswith(bytes(1024))
+
+
+def test_new_journal_knows_nothing() -> None:
+    """Without earlier work there is none to go on with."""
+    assert known() == (set(), set())
+
+
+def test_what_was_added_is_known_to_the_next_process() -> None:
+    """Facts and refusals are remembered as they were, descriptors and all."""
+    with journal() as opened:
+        opened.add(image_id(1), picture(1))
+        opened.add(image_id(99), REFUSED)
+        facts = opened.facts
+    with journal() as opened:
+        assert opened.facts == facts
+        assert opened.refused == {image_id(99): REFUSED}
+    fact = facts[image_id(1)]
+    assert fact["md5"] == hashlib.md5(picture(1).data).hexdigest()
+    assert (fact["length"], fact["width"], fact["height"]) == (300, 3, 4)
+    assert (fact["key"], fact["descriptor"]) == (f"{1:016x}", bytes([1]) * 64)
+
+
+def test_another_recipe_discards_everything() -> None:
+    """What was made in another way is thrown away, and its shards with it."""
+    fill()
+    with journal("other") as opened:
+        assert (dict(opened.facts), opened.refused) == ({}, {})
+    assert [path.name for path in FOLDER.iterdir()] == ["other"]
+    assert known() == (set(), set())
+
+
+def test_shards_are_numbered_after_what_is_published() -> None:
+    """New shards clash neither with those of data/images nor with those of an earlier attempt."""
+    with journal(after=4) as opened:
+        opened.add(image_id(1), picture(1))
+        assert opened.facts[image_id(1)]["shard"] == 5
+    with journal(after=4) as opened:
+        opened.add(image_id(2), picture(2))
+        assert [fact["shard"] for fact in opened.facts.values()] == [5, 6]
+
+
+def test_kill_after_publishing_loses_nothing() -> None:
+    """Until the index names what was published, the journal still has it all, and publishes it again."""
+    fill()
+    paths.IMAGES.mkdir(parents=True)
+    with journal() as opened:
+        pass
+    opened.publish(paths.IMAGES)
+    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(2)]
+    with journal(after=1) as opened:
+        assert {fact["shard"] for fact in opened.facts.values()} == {2, 3}
+        opened.add(image_id(3), picture(3))
+        assert opened.facts[image_id(3)]["shard"] == 4
+    opened.publish(paths.IMAGES)
+    opened.discard()
+    assert not FOLDER.exists()
+    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(5)]
+
+
+def test_shards_of_others_are_never_replaced() -> None:
+    """Shards that came into data/images meanwhile, from a colleague say, keep their numbers and bytes."""
+    fill()
+    paths.IMAGES.mkdir(parents=True)
+    (paths.IMAGES / shard_name(0)).write_bytes(b"a colleague's")
+    with journal(after=0) as opened:
+        pass
+    opened.publish(paths.IMAGES)
+    assert (paths.IMAGES / shard_name(0)).read_bytes() == b"a colleague's"
+    with ShardReader(paths.IMAGES) as reader:
+        for fact in opened.facts.values():
+            data = reader.read(fact["shard"], fact["offset"], fact["length"])
+            assert hashlib.md5(data).hexdigest() == fact["md5"]
+
+
+def test_journal_cut_at_any_byte() -> None:
+    """Cut anywhere, the journal knows exactly the lines that are whole, and goes on from there."""
+    fill()
+    path = FOLDER / RECIPE / "journal.jsonl"
+    whole = path.read_bytes()
+    shutil.copytree(FOLDER, "copy")
+    ids = [image_id(number) for number in (0, 1, 2, 99)]
+    lines = [next(line for line in whole.splitlines() if name.encode() in line) for name in ids]
+    ends = [whole.index(line) + len(line) for line in lines]
+    for cut in cuts(whole, ends):
+        shutil.rmtree(FOLDER)
+        shutil.copytree("copy", FOLDER)
+        path.write_bytes(whole[:cut])
+        expected = {name for name, end in zip(ids, ends, strict=True) if end <= cut}
+        images, refused = known()
+        assert images | refused == expected
+        check_shards()
+
+
+@pytest.mark.parametrize("cut", [1, 40, -1])
+def test_work_after_a_cut_outlives_the_next_kill(cut: int) -> None:
+    """What is added after a kill in the middle of a line is known after a second kill."""
+    fill()
+    path = FOLDER / RECIPE / "journal.jsonl"
+    first, second, *_ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:cut])
+    before, _ = known()
+    with journal() as opened:
+        opened.add(image_id(7), picture(7))
+        opened.add(image_id(8), REFUSED)
+    assert known() == ({*before, image_id(7)}, {image_id(8)})
+
+
+def test_shard_cut_at_any_byte() -> None:
+    """Cut a shard anywhere, and exactly the images that are whole in it are known; the rest is a whole tar file."""
+    fill()
+    path = FOLDER / RECIPE / shard_name(0)
+    whole = path.read_bytes()
+    with journal() as opened:
+        ends = {name: fact["offset"] + fact["length"] for name, fact in opened.facts.items() if fact["shard"] == 0}
+        others = set(opened.facts) - set(ends)
+    assert len(ends) == 2
+    shutil.copytree(FOLDER, "copy")
+    for cut in cuts(whole, ends.values()):
+        shutil.rmtree(FOLDER)
+        shutil.copytree("copy", FOLDER)
+        path.write_bytes(whole[:cut])
+        images, refused = known()
+        assert images == others | {name for name, end in ends.items() if end <= cut}
+        assert refused == {image_id(99)}
+        check_shards()
+
+
+def test_damaged_images_are_forgotten() -> None:
+    """An image whose bytes are not those of the journal is decoded again; its neighbours are not."""
+    fill()
+    path = FOLDER / RECIPE / shard_name(0)
+    path.write_bytes(path.read_bytes().replace(bytes([1]) * 300, bytes([1]) * 299 + b"!"))
+    assert known()[0] == {image_id(0), image_id(2)}
+
+
+def test_lost_shards_are_forgotten() -> None:
+    """Without its shard an image is unknown, and refusals stay known."""
+    fill()
+    for path in FOLDER.rglob("*.tar"):
+        path.unlink()
+    assert known() == (set(), {image_id(99)})
+
+
+def test_forgotten_images_can_be_added_again() -> None:
+    """An image that was lost to a cut is added anew, and known from then on."""
+    fill()
+    (FOLDER / RECIPE / shard_name(0)).unlink()
+    with journal() as opened:
+        for number in range(3):
+            if image_id(number) not in opened.facts:
+                opened.add(image_id(number), picture(number))
+    assert known()[0] == {image_id(number) for number in range(3)}

@@ -1,0 +1,182 @@
+"""The class of an image is the first folder below data/raw, archives being seen through."""
+
+import json
+import re
+from pathlib import Path
+from unicodedata import normalize
+
+import pytest
+
+from pipeline.errors import ImagesError
+from pipeline.ingestion.labels import Labels, is_system_file, label_of, source_of
+
+
+@pytest.mark.parametrize(
+    ("path", "member", "label"),
+    [
+        ("cat/1.png", None, "cat"),
+        ("cat/old/1.png", None, "cat"),
+        ("tabby cat/1.png", None, "tabby cat"),
+        ("1.png", None, None),
+        ("cat/old.zip", "1.png", "cat"),
+        ("cat/old.zip", "dog/1.png", "cat"),
+        ("cat/more/old.zip", "1.png", "cat"),
+        ("more.zip", "cat/1.png", "cat"),
+        ("more.zip", "cat/old/1.png", "cat"),
+        ("more.zip", "./cat/1.png", "cat"),
+        ("more.zip", "1.png", None),
+        ("more.zip", "./1.png", None),
+        ("Kühe/1.png", None, "Kühe"),
+        ("none/1.png", None, "none"),
+        ("0/1.png", None, "0"),
+    ],
+)
+def test_labels(path: str, member: str | None, label: str | None) -> None:
+    """Loose or in an archive, at any depth, an image belongs to its first folder; without a folder to no class."""
+    assert label_of(path, member) == label
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_spellings_are_one_class(form: str) -> None:
+    """A name typed on a Mac is the same class as the same name typed elsewhere."""
+    name = normalize(form, "Café")  # type: ignore[arg-type]
+    assert label_of(f"{name}/1.png", None) == label_of("x.zip", f"{name}/1.png") == normalize("NFC", "Café")
+
+
+def test_sources_tell_where_an_image_lies() -> None:
+    """People are told the file, and the member of an archive after it."""
+    assert source_of("cat/1.png", None) == "cat/1.png"
+    assert source_of("cat/old.zip", "sub/1.png") == "cat/old.zip!/sub/1.png"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".DS_Store", "cat/.DS_Store", "Thumbs.db", "a/b/desktop.ini", "._1.png", "cat/._1.png", "__MACOSX/cat/1.png",
+     "cat/.gitignore", "cat/.gitkeep", ".dvcignore"],
+)  # fmt: skip
+def test_system_files(name: str) -> None:
+    """What operating systems, Git and DVC leave behind is known, in any folder."""
+    assert is_system_file(name)
+
+
+@pytest.mark.parametrize("name", ["1.png", "cat/1.png", "DS_Store/1.png", ".hidden/1.png", "_1.png", "Thumbs.db/1.png"])
+def test_other_files(name: str) -> None:
+    """Other files are not mistaken for theirs."""
+    assert not is_system_file(name)
+
+
+def test_file_names_classes_by_name_and_by_glob(tmp_path: Path) -> None:
+    """A name is stronger than a glob, a later line than an earlier one, and a folder weakest."""
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        'path,label,camera\n"a/*",all,1\na/1.png,"one, two",2\n"a/2*",two,1\nnone.png,typo,1\n', "utf-8-sig"
+    )
+    labels = Labels.read(path)
+    assert [labels.of(f"a/{number}.png", None) for number in (1, 2, 3)] == ["one, two", "two", "all"]
+    assert labels.of("b/1.png", None) == "b"
+    assert labels.of("1.png", None) is None
+    assert labels.unused == ["none.png"]
+
+
+def test_file_names_members_of_archives(tmp_path: Path) -> None:
+    """A member is named as refused.csv and the index name it."""
+    path = tmp_path / "labels.csv"
+    path.write_text('path,label\nmore.zip!/dog/1.png,wolf\n"*.tar!/*",other\n')
+    labels = Labels.read(path)
+    assert labels.of("more.zip", "dog/1.png") == "wolf"
+    assert labels.of("more.zip", "dog/2.png") == "dog"
+    assert labels.of("x.tar", "dog/2.png") == "other"
+
+
+def attributes(path: Path, *sources: str) -> list[dict[str, str]]:
+    """What the file says of images beyond their class."""
+    labels = Labels.read(path)
+    texts = [labels.find(source, None).attributes for source in sources]
+    return [json.loads(text) if text else {} for text in texts]
+
+
+def test_further_columns(tmp_path: Path) -> None:
+    """Of the line that gives the class; without empty cells; images without a line have none."""
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "camera,path,weather! ☂,label\n1,a/*,rain,all\n\n,a/1.png,sun,one\n  ,a/2.png,,two\n"
+        '"a ""b"", ç",a/3.png,,three\n',
+        "utf-8-sig",
+    )
+    assert attributes(path, "a/1.png", "a/2.png", "a/3.png", "a/4.png", "b/1.png") == [
+        {"weather! ☂": "sun"},
+        {},
+        {"camera": 'a "b", ç'},
+        {"camera": "1", "weather! ☂": "rain"},
+        {},
+    ]
+
+
+def test_same_content_is_the_same_text(tmp_path: Path) -> None:
+    """The order of columns does not matter, nor how a letter is spelt; and equal lines are kept once."""
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    decomposed, composed = normalize("NFD", "café"), normalize("NFC", "café")
+    one.write_text(f"path,label,a,b\n1.png,x,1,{decomposed}\n2.png,x,1,{composed}\n", "utf-8")
+    other.write_text(f"b,path,a,label\n{composed},1.png,1,x\n", "utf-8")
+    labels = Labels.read(one)
+    assert labels.find("1.png", None) == Labels.read(other).find("1.png", None)
+    assert labels.find("1.png", None) is labels.find("2.png", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label,\na,x,\n",
+        "path,label\na,x,\n",
+        "path,label,,\na,x,, \n",
+        "path,label, ,camera\na,x\n",
+        "path,label\n",
+        "",
+    ],
+)
+def test_columns_without_name_and_content(tmp_path: Path, text: str) -> None:
+    """What spreadsheets leave behind is nothing."""
+    (tmp_path / "labels.csv").write_text(text)
+    assert attributes(tmp_path / "labels.csv", "a") == [{}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"path,label,a,a\n1,x,1,2\n", "2 columns are called 'a'"),
+        (b"path,label,label\n1,x,y\n", "2 columns are called 'label'"),
+        ("path,label,é,e\u0301\n1,x,1,2\n".encode(), "2 columns are called 'é'"),
+        (b"path,label,id\n1,x,1\n", "a column is called 'id'"),
+        (b"path,label,generation\n1,x,1\n", "a column is called 'generation'"),
+        (b'path,label,"a\nb"\n1,x,1\n', r"column 'a\nb'"),
+        (b'path,label,a\n1,x,1\n2,x,"1\r\n2"\n', "line 3 has a control character in column 'a'"),
+        (b"path,label,a\n1,x,1\x00\n", "line 2 has a control character in column 'a'"),
+        (b"path,label,\n1,x,1\n", "line 2 has a value in a column without a name"),
+        (b"path,label,,\n1,x,1,\n", "line 2 has a value in a column without a name"),
+        (b"path,label\n1,x\n2,x,1\n", "line 3 has a value in a column without a name"),
+        (b"path,label,a\n1,x,caf\xe9\n", "not a CSV file in UTF-8"),
+    ],
+)
+def test_columns_that_cannot_be_used(tmp_path: Path, text: bytes, said: str) -> None:
+    """An error in one line says which."""
+    (tmp_path / "labels.csv").write_bytes(text)
+    with pytest.raises(ImagesError, match=re.escape(said)) as error:
+        Labels.read(tmp_path / "labels.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_file_folders_decide(tmp_path: Path) -> None:
+    """labels.csv is optional."""
+    assert Labels.read(tmp_path / "labels.csv").of("a/1.png", None) == "a"
+
+
+@pytest.mark.parametrize(
+    "text", ["path,label\na/1.png\n", "file,class\na,b\n", "path,label\na/1.png,x/y\n", "a;b\nc;d\n"]
+)
+def test_malformed_file_is_one_line(tmp_path: Path, text: str) -> None:
+    """A file of another form is an error that says what form it should have."""
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(ImagesError, match="path,label") as error:
+        Labels.read(path)
+    assert "\n" not in str(error.value)

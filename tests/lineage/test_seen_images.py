@@ -1,0 +1,162 @@
+"""Every image that a model has ever seen: written compactly, the same bytes every time, and compared."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import CheckpointError
+from pipeline.lineage.lineage import ImageCounts
+from pipeline.lineage.seen_images import NOTHING, SEEN, SeenImages, find_seen, read_seen, write_seen
+
+A, B, C, D, E = (letter * 32 for letter in "abcde")
+ids = st.text("0123456789abcdef", min_size=32, max_size=32)
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+def labelled(**labels: str) -> "pd.Series[str]":
+    """Labels by id."""
+    return pd.Series({letter * 32: label for letter, label in labels.items()}, dtype=str)
+
+
+def round_trip(seen: SeenImages, folder: Path) -> SeenImages:
+    """What is read of what was written."""
+    write_seen(seen, folder)
+    return read_seen(folder)
+
+
+def test_counts() -> None:
+    """New, removed and relabelled images are counted against the last training, not against all before it."""
+    seen = NOTHING.then(labelled(a="cat", b="cat", e="cat")).then(labelled(a="cat", b="cat", c="dog"))
+    now = labelled(b="dog", c="dog", d="cat", e="cat")
+    assert seen.compare(now) == ImageCounts(total=4, new=2, removed=1, relabelled=1)
+
+
+def test_counts_of_nothing() -> None:
+    """Before the first training everything is new; against itself nothing is; of nothing all is removed."""
+    labels = labelled(a="cat", b="dog")
+    assert NOTHING.compare(labels) == ImageCounts(total=2, new=2, removed=0, relabelled=0)
+    assert NOTHING.then(labels).compare(labels) == ImageCounts(total=2, new=0, removed=0, relabelled=0)
+    none = NOTHING.labels
+    assert NOTHING.then(labels).compare(none) == ImageCounts(total=0, new=0, removed=2, relabelled=0)
+
+
+def test_counts_do_not_depend_on_order() -> None:
+    """The order in which images are listed means nothing."""
+    labels = labelled(a="cat", b="dog", c="cow")
+    assert NOTHING.then(labels).compare(labels.iloc[::-1]).relabelled == 0
+
+
+def test_images_are_never_forgotten() -> None:
+    """An image that was removed, and one that came back, are both among all that were ever seen."""
+    seen = NOTHING.then(labelled(a="cat", b="cat")).then(labelled(b="cat", c="cat")).then(labelled(c="cat", a="dog"))
+    assert sorted(seen.ids) == [A, B, C]
+    assert seen.ids.is_unique
+    assert list(seen.earlier) == [B]
+    assert seen.labels.to_dict() == {A: "dog", C: "cat"}
+
+
+@given(st.dictionaries(ids, names, max_size=20), st.sets(ids, max_size=20))
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], earlier: set[str]) -> None:
+    """What is written is what is read, whatever classes are called."""
+    earlier -= set(labels)
+    seen = SeenImages(labels=pd.Series(labels, dtype=str), earlier=pd.Index(sorted(earlier), dtype=str))
+    read = round_trip(seen, tmp_path_factory.getbasetemp())
+    assert read.labels.to_dict() == labels
+    assert set(read.earlier) == earlier
+
+
+def test_nothing_can_be_written(tmp_path: Path) -> None:
+    """A model that has seen nothing is read as such."""
+    read = round_trip(NOTHING, tmp_path)
+    assert (len(read.labels), len(read.earlier)) == (0, 0)
+    assert read.compare(labelled(a="cat")).new == 1
+
+
+def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    """The file depends neither on the order of images, nor on the clock, nor on having been read before."""
+    first, second = labelled(a="cat", b="dog", d="cow"), labelled(c="emu")
+    seen = NOTHING.then(first).then(second)
+    write_seen(seen, tmp_path)
+    before = (tmp_path / SEEN).read_bytes()
+    other = SeenImages(labels=second.iloc[::-1], earlier=pd.Index([D, A, B], dtype=str))
+    for same in (other, read_seen(tmp_path), SeenImages(labels=seen.labels, earlier=seen.earlier[::-1])):
+        write_seen(same, tmp_path)
+        assert (tmp_path / SEEN).read_bytes() == before
+
+
+def test_million_images_take_little_space(tmp_path: Path) -> None:
+    """A million images take 18 bytes each, and come back."""
+    hexadecimal = np.random.default_rng(0).bytes(16 * 10**6).hex()
+    index = [hexadecimal[start : start + 32] for start in range(0, len(hexadecimal), 32)]
+    labels = pd.Series(np.tile(["cat", "dog"], 5 * 10**5), index=pd.Index(index, dtype=str), dtype=str)
+    read = round_trip(SeenImages(labels=labels[: 9 * 10**5], earlier=labels.index[9 * 10**5 :]), tmp_path)
+    assert (tmp_path / SEEN).stat().st_size <= 18 * 10**6 + 2000
+    assert read.labels.equals(labels[: 9 * 10**5].sort_index())
+    assert len(read.earlier) == 10**5
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A model that does not say what it has seen is an error, not one that has seen nothing."""
+    with pytest.raises(CheckpointError, match=r"not readable.*dvc checkout"):
+        read_seen(tmp_path)
+
+
+def test_cut_files(tmp_path: Path) -> None:
+    """A file cut anywhere is an error in one line."""
+    write_seen(NOTHING.then(labelled(a="cat", b="dog")), tmp_path)
+    whole = (tmp_path / SEEN).read_bytes()
+    for cut in range(len(whole)):
+        (tmp_path / SEEN).write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError) as raised:
+            read_seen(tmp_path)
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """A file with a byte changed says the same as before, or is an error; it never says anything else."""
+    labels = labelled(a="cat", b="dog")
+    write_seen(NOTHING.then(labels), tmp_path)
+    whole = (tmp_path / SEEN).read_bytes()
+    for position, change in product(range(len(whole)), (0xFF, 0x01)):
+        (tmp_path / SEEN).write_bytes(whole[:position] + bytes([whole[position] ^ change]) + whole[position + 1 :])
+        try:
+            read = read_seen(tmp_path)
+        except CheckpointError:
+            continue
+        assert read.labels.to_dict() == labels.to_dict()
+
+
+@pytest.mark.parametrize("missing", ["ids", "labels", "classes"])
+def test_incomplete_files(tmp_path: Path, missing: str) -> None:
+    """A file of another kind is an error."""
+    arrays: dict[str, Any] = {name: np.zeros(0) for name in {"ids", "labels", "classes"} - {missing}}
+    np.savez(tmp_path / SEEN, **arrays)
+    with pytest.raises(CheckpointError):
+        read_seen(tmp_path)
+
+
+def test_pickles_are_not_loaded(tmp_path: Path) -> None:
+    """Objects in the file are refused, since loading them could run code."""
+    objects = np.array([Path("x")], dtype=object)
+    np.savez(tmp_path / SEEN, ids=objects, labels=objects, classes=objects)
+    with pytest.raises(CheckpointError):
+        read_seen(tmp_path)
+
+
+@given(st.dictionaries(ids, names, max_size=20), st.sets(ids, max_size=20), st.data())
+def test_find(
+    tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], earlier: set[str], data: st.DataObject
+) -> None:
+    """What begins with some digits is found with its label, whether it was seen last or before."""
+    earlier -= set(labels)
+    folder = tmp_path_factory.getbasetemp()
+    write_seen(SeenImages(labels=pd.Series(labels, dtype=str), earlier=pd.Index(sorted(earlier), dtype=str)), folder)
+    known: dict[str, str | None] = {**dict.fromkeys(earlier), **labels}
+    start = data.draw(st.sampled_from([*sorted(known), "0" * 32]))[: data.draw(st.integers(0, 32))]
+    assert find_seen(folder / SEEN, start) == {one: known[one] for one in known if one.startswith(start)}

@@ -1,0 +1,162 @@
+"""The networks: one built in, and any of timm's."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+from pipeline.errors import ParamError
+from pipeline.models.network import Network, Spec, build
+
+TIMM = ROOT / ".venv" / "timm"
+
+
+def spec(size: int = 8, mode: str = "grey", classes: int = 5, model: str = "small") -> Spec:
+    """What network to build."""
+    return Spec(model=model, size=size, mode=mode, classes=tuple(f"class {number}" for number in range(classes)))
+
+
+def images(count: int = 4, size: int = 8, mode: str = "grey") -> torch.Tensor:
+    """Images of noise."""
+    return torch.randint(0, 256, (count, 1 if mode == "grey" else 3, size, size), dtype=torch.uint8)
+
+
+def built(seed: int = 0, **changes: Any) -> Network:
+    """A network with weights drawn under `seed`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build(spec(**changes))
+
+
+@pytest.mark.parametrize("mode", ["grey", "rgb"])
+@pytest.mark.parametrize("size", [8, 9, 15, 16, 27, 28, 32, 33, 64, 96])
+def test_small_takes_any_size(size: int, mode: str) -> None:
+    """From images of 8 to 96 pixels, in grey or colour, come finite logits, one a class, while training and after."""
+    network = built(size=size, mode=mode)
+    for training in (True, False):
+        logits = network.train(training)(images(size=size, mode=mode))
+        assert logits.shape == (4, 5)
+        assert logits.dtype == torch.float32
+        assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_small_is_small(classes: int) -> None:
+    """It has about 0.3 million weights, beside those of the classes."""
+    network = built(mode="rgb", classes=classes)
+    assert 250_000 < sum(weight.numel() for weight in network.parameters()) - 129 * classes < 350_000
+
+
+def test_images_do_not_disturb_each_other() -> None:
+    """In evaluation an image's logits do not depend on its batch."""
+    network, batch = built().eval(), images(6)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(batch)[2:3], network(batch[2:3]))
+
+
+def test_every_weight_learns() -> None:
+    """The loss reaches every weight."""
+    network = built(size=16)
+    network(images(size=16)).logsumexp(1).sum().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.any(), name
+
+
+def test_seed_draws_the_weights() -> None:
+    """The same seed draws the same weights, another one others."""
+    one, same, other = (built(seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["body.0.weight"], other["body.0.weight"])
+
+
+def test_pixels_are_centred() -> None:
+    """Black, grey and white reach the first layer as −2, 0 and 2."""
+    network = Network(torch.nn.Flatten(), (0.5,), (0.25,))
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    assert network(pixels).tolist() == [[-2, 2]]
+
+
+def test_checkpoints_hold_weights_only() -> None:
+    """Mean and deviation belong to the model's kind, not to its weights."""
+    assert not {"mean", "std"} & set(built().state_dict())
+
+
+def test_spec_survives_json() -> None:
+    """A spec written to JSON and read is the same; one with unknown facts is refused."""
+    assert Spec.model_validate(json.loads(spec().model_dump_json())) == spec()
+    with pytest.raises(ValueError, match="extra"):
+        Spec.model_validate({**spec().model_dump(), "unknown": 1})
+
+
+def test_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without timm a model of its is an error in one line that says what to install."""
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ParamError) as raised:
+        build(spec(model="timm/resnet18"))
+    said = str(raised.value)
+    assert said.splitlines() == [said]
+    assert "train.model is 'timm/resnet18', but timm is not installed; run `pip install timm`" in said
+
+
+SCRIPT = """
+import json, torch
+from pipeline.errors import ParamError
+from pipeline.model import Spec, build
+
+found = {}
+for mode, channels in (("grey", 1), ("rgb", 3)):
+    network = build(Spec(model="timm/test_resnet", size=40, mode=mode, classes=("a", "b", "c")))
+    pixels = torch.full((2, channels, 40, 40), 128, dtype=torch.uint8)
+    for training in (True, False):
+        logits = network.train(training)(pixels)
+        found[f"{mode} {training}"] = [list(logits.shape), str(logits.dtype), bool(torch.isfinite(logits).all())]
+    found[f"{mode} mean"] = [len(network.mean), round(float(network.mean.mean()))]
+for name in ("resnet81", "resnet", "zzz", "hf_hub:x", "resnet18.nonsense"):
+    try:
+        build(Spec(model="timm/" + name, size=40, mode="rgb", classes=("a", "b")))
+    except ParamError as error:
+        found[name] = str(error)
+print("found", json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def timm() -> dict[str, Any]:
+    """What `SCRIPT` finds with timm installed, which lies beside the other packages: it slows down their import."""
+    if not TIMM.is_dir():
+        pytest.skip("timm is not in .venv/timm; `make check` puts it there")
+    path = os.pathsep.join([str(ROOT), str(TIMM)])
+    env = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=env, check=False, capture_output=True, text=True, cwd=ROOT, timeout=400
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer: dict[str, Any] = json.loads(ran.stdout.rpartition("found ")[2])
+    return answer
+
+
+@pytest.mark.xdist_group("timm")
+@pytest.mark.parametrize(("mode", "channels"), [("grey", 1), ("rgb", 3)])
+def test_timm_models_take_grey_and_colour(timm: dict[str, Any], mode: str, channels: int) -> None:
+    """A model of timm's takes images of one or three channels, scaled as that model wants them."""
+    for training in (True, False):
+        assert timm[f"{mode} {training}"] == [[2, 3], "torch.float32", True]
+    assert timm[f"{mode} mean"][0] == channels
+    assert 100 < timm[f"{mode} mean"][1] < 150
+
+
+@pytest.mark.xdist_group("timm")
+@pytest.mark.parametrize("name", ["resnet81", "resnet", "zzz", "hf_hub:x", "resnet18.nonsense"])
+def test_unknown_timm_models(timm: dict[str, Any], name: str) -> None:
+    """A name that timm does not know is an error in one line that names the nearest one."""
+    said = timm[name]
+    assert said.splitlines() == [said]
+    assert f"train.model: timm has no model {name!r}; the nearest one is timm/" in said
+    if name == "resnet81":
+        assert said.endswith("timm/resnet18")

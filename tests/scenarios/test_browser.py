@@ -1,0 +1,263 @@
+"""The report in a real browser: Debian's Chromium (`apt-get install chromium`), through Playwright."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.drawn import save_drawn, set_params
+from support.reported import ODD, made
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.evaluate import evaluate
+from pipeline.evaluation.report.page import PAGE, render
+from pipeline.params import read_params
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; `apt-get install chromium` brings it")
+PHONE, DESKTOP = 390, 1440
+# Names of which the page shows the same.
+ALIKE = [f"{'long ' * 50}{end}" for end in "ab"]
+
+
+def evaluated() -> str:
+    """The page that evaluate itself writes, of a model whose base knows other classes."""
+    with TemporaryDirectory() as project, chdir(project):
+        set_params()
+        save_drawn(paths.MODEL, base="b.dir")
+        save_drawn(paths.BASE, classes=("fox", "cat"))
+        shades = range(0, 255, 5)
+        store_images(
+            test=[Plain(("cat", "dog", "fox")[shade % 3], shade, generation=1 + shade % 2) for shade in shades]
+        )
+        evaluate(read_params())
+        torch.use_deterministic_algorithms(mode=False)
+        return PAGE.read_text(encoding="utf-8")
+
+
+CASES: dict[str, Callable[[], str]] = {
+    "evaluated": evaluated,
+    "alike": lambda: render(made(classes=ALIKE, images=40, wrong=0.7)),
+    "two": lambda: render(made(classes=["cat", "dog"], images=200, columns={"camera": ["left", "right"]})),
+    "many": lambda: render(made(classes=[f"class {k:03}" for k in range(200)], images=4000, side=8)),
+    "odd": lambda: render(made(classes=ODD, images=400, columns={"<b>": ODD})),
+    "perfect": lambda: render(made(wrong=0)),
+    "empty": lambda: render(made(images=0)),
+    "first": lambda: render(made(base=False)),
+}
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests."""
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox refuses to work for root, as whom containers run.
+        sandboxed = os.geteuid() != 0
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=sandboxed)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, make in CASES.items():
+        (folder / f"{name}.html").write_text(make(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def visit(browser: Browser, folder: Path) -> Iterator[Open]:
+    """Opens a page; in the end nothing may have been wrong with it, and no request may have left it."""
+    complaints: list[str] = []
+    requests: list[str] = []
+    contexts = []
+
+    def open_page(name: str, *, width: int = DESKTOP, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((folder / f"{name}.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+    own = {(folder / f"{name}.html").as_uri() for name in CASES}
+    assert not [url for url in requests if url not in own and not url.startswith("data:")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("name", CASES)
+def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
+    """The page is as wide as the window, light or dark as the system is, and every picture shows."""
+    page = visit(name, width=width, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+    assert (brightness > 128) == (scheme == "light")
+    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 && image.alt)")
+
+
+def test_cell_shows_its_images(visit: Open) -> None:
+    """With both models' answers; Escape and the button close it."""
+    page = visit("two", width=PHONE)
+    cell = page.get_by_role("button", name=re.compile("cat taken for dog: "))
+    count = int(cell.inner_text())
+    cell.click()
+    dialog = page.get_by_role("dialog", name="cat taken for dog")
+    expect(dialog).to_be_visible()
+    assert dialog.locator("figure").count() == min(count, 96)
+    first = dialog.locator("figure").first
+    expect(first).to_contain_text(re.compile(r"is\s*cat\s*model\s*dog\s*\d+\.\d%\s*base\s*(cat|dog)\s*\d+\.\d%"))
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    cell.press("Enter")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_page_that_evaluate_wrote(visit: Open) -> None:
+    """Has a picture for each image that is right or wrong, and the base's answer beside the model's."""
+    page = visit("evaluated")
+    count = 0
+    for cell in page.locator("[data-cell]").all():
+        cell.click()
+        figures = page.get_by_role("dialog").locator("figure")
+        assert figures.count() == int(cell.get_attribute("data-count") or 0)
+        expect(figures.first).to_contain_text(re.compile(r"base\s*(fox|cat)\s*\d+\.\d%"))
+        count += figures.count()
+        page.keyboard.press("Escape")
+    assert count == len(range(0, 255, 5))
+
+
+def test_right_and_wrong_go_by_the_class_not_by_its_name(visit: Open) -> None:
+    """Where names are so long that they look the same, an answer of the base that is wrong is marked so."""
+    page = visit("alike")
+    cells = page.locator("[data-cell]").all()
+    marks = {"good": 0, "bad": 0}
+    for cell in cells:
+        cell.click()
+        for mark in marks:
+            marks[mark] += page.locator(f"#cell-images figcaption div:nth-child(3).{mark}").count()
+        page.keyboard.press("Escape")
+    predictions = made(classes=ALIKE, images=40, wrong=0.7).predictions
+    right = int((predictions["base_predicted"] == predictions["label"]).sum())
+    assert marks == {"good": right, "bad": len(predictions) - right}
+    assert marks["bad"] > 0
+
+
+def test_sort(visit: Open) -> None:
+    """By any column, both ways; the header says which."""
+    page = visit("many")
+    header = page.locator("#class-table thead th", has_text="Images")
+    for direction in ("ascending", "descending"):
+        header.get_by_role("button").click()
+        expect(header).to_have_attribute("aria-sort", direction)
+        cells = page.locator("#class-table tbody tr td:nth-child(2)").all_text_contents()
+        assert [int(cell) for cell in cells] == sorted(map(int, cells), reverse=direction == "descending")
+    assert page.locator("#class-table [aria-sort=descending]").count() == 1
+
+
+def test_filter_and_more(visit: Open) -> None:
+    """Of many classes a few are shown, those that are searched for, or all."""
+    page = visit("many", width=PHONE)
+    rows = page.locator("#class-table tbody tr:visible")
+    expect(rows).to_have_count(12)
+    search = page.locator("#classes").get_by_label("Find a class")
+    search.fill("CLASS 19")
+    expect(rows).to_have_count(10)
+    expect(page.locator("#classes [role=status]")).to_have_text("10 of 200")
+    search.fill("no such")
+    expect(rows).to_have_count(0)
+    search.fill("")
+    page.get_by_role("button", name="Show all 200 classes").click()
+    expect(rows).to_have_count(200)
+
+
+def test_matrix_of_many_classes(visit: Open) -> None:
+    """A pixel of it, and a line of the pairs below it, show their images; it can be made larger."""
+    page = visit("many")
+    canvas = page.locator("#map")
+    width = canvas.bounding_box()
+    assert width is not None
+    page.get_by_role("button", name="Larger").click()
+    larger = canvas.bounding_box()
+    assert larger is not None
+    assert larger["width"] > width["width"]
+    canvas.hover(position={"x": 3, "y": 3})
+    expect(page.locator("#under")).to_contain_text("class 000 taken for class 000:")
+    canvas.click(position={"x": 3, "y": 3})
+    expect(page.get_by_role("dialog")).to_contain_text("class 000 recognized")
+    page.keyboard.press("Escape")
+    page.locator("#pair-table tbody button:visible").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text(" taken for ")
+    assert page.get_by_role("dialog").locator("figure").count() >= 1
+
+
+def test_theme(visit: Open) -> None:
+    """The button turns light into dark, and back."""
+    page = visit("two")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(colour)
+    button = page.get_by_role("button", name="Switch between light and dark")
+    button.click()
+    assert page.evaluate(colour) != light
+    button.click()
+    assert page.evaluate(colour) == light
+
+
+def test_more_pictures(visit: Open) -> None:
+    """Lists of pictures unfold."""
+    page = visit("odd")
+    pictures = page.locator("#mistakes [data-images]").first.locator("figure")
+    expect(pictures).to_have_count(16)
+    page.locator("#mistakes button.more").first.click()
+    expect(pictures).to_have_count(48)
+
+
+def test_odd_names_are_text(visit: Open) -> None:
+    """They are shown as they are, run nothing, and lead to their images like all others."""
+    page = visit("odd")
+    for name in ("<script>alert(1)</script>", "{{ 7 * 7 }}", "🦊 fox", "[U+200B]", "[U+202E]gnp.exe"):
+        expect(page.locator("#class-table").get_by_text(name, exact=True)).to_have_count(1)
+    page.get_by_role("button", name="<script>alert(1)</script> taken for <script>alert(1)</script>").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("h2")).to_have_text("<script>alert(1)</script> recognized")
+    expect(dialog.locator("figure").first).to_contain_text("<script>alert(1)</script>")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(visit: Open, scheme: str) -> None:
+    """Text stands out from the cards by at least 4.5 to 1, as WCAG 2.2 AA asks."""
+    page = visit("two", scheme=scheme)
+
+    def luminance(name: str) -> float:
+        value = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')").lstrip("#")
+        channels = [int(value[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for text, ground in [
+        *((text, ground) for text in ("ink", "soft") for ground in ("card", "page")),
+        *(("good", ground) for ground in ("card", "page", "good-wash")),
+        *(("bad", ground) for ground in ("card", "page", "bad-wash")),
+    ]:
+        dark, bright = sorted((luminance(text), luminance(ground)))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, (text, ground)

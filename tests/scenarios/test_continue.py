@@ -1,0 +1,332 @@
+"""The contract of continuing: wherever a training is interrupted, what comes out is what would have come out.
+
+`interrupted` is the contract; every way to train is held to it.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, TINY
+from ruamel.yaml import YAML
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.params import Params, read_params
+from pipeline.training.progress import FOLDER
+
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+OLD = [Plain("cat", shade) for shade in range(10)] + [Plain("dog", 200 + shade) for shade in range(7)]
+NEW = [Plain("cat", 30 + shade) for shade in range(4)] + [Plain("emu", 100 + shade) for shade in range(3)]
+VAL = [Plain("cat", 20), Plain("dog", 220)]
+# 17 images in batches of 4 are 5 steps an epoch.
+EPOCHS, STEPS = 3, 15
+Files = dict[str, bytes]
+
+
+def params(**train: Any) -> Params:
+    """Tiny params, also in params.yaml."""
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for section, values in TINY.items():
+        content[section].update(values)
+    content["train"].update({"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **train})
+    yaml.dump(content, paths.PARAMS)
+    return read_params()
+
+
+def run(params: Params) -> None:
+    """Train."""
+    from pipeline.train import train
+
+    train(params)
+
+
+def model() -> Files:
+    """The files of data/model and data/curves, which are gone then."""
+    files = {str(path): path.read_bytes() for folder in (paths.MODEL, paths.CURVES) for path in folder.iterdir()}
+    shutil.rmtree(paths.MODEL)
+    shutil.rmtree(paths.CURVES)
+    return files
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    store_images(train=OLD, val=VAL)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.fixture
+def _grown() -> None:
+    """A model as base, and more images than it was trained on."""
+    run(params(epochs=1))
+    shutil.rmtree(paths.BASE)
+    paths.MODEL.rename(paths.BASE)
+    store_images(train=[*OLD, *NEW], val=VAL)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int], number: signal.Signals) -> Files:
+    """Train with a signal in the middle of each of `steps`, counted over all attempts; returns what came of it."""
+    from pipeline.training.module import Classifier
+
+    training_step, done, waiting = Classifier.training_step, 0, list(steps)
+
+    def with_signals(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        nonlocal done
+        done += 1
+        if waiting and done == waiting[0]:
+            waiting.pop(0)
+            signal.raise_signal(number)
+        return training_step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", with_signals)
+        for _ in steps:
+            with pytest.raises(SystemExit):
+                run(here)
+            assert not paths.MODEL.exists()
+            assert not paths.CURVES.exists()
+            assert list(FOLDER.glob("*/*.ckpt"))
+            scramble()
+        run(here)
+    assert not waiting
+    assert not FOLDER.exists()
+    return model()
+
+
+def scramble() -> None:
+    """What a new process would find: generators in any state."""
+    random.seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    torch.manual_seed(99)
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "average": {"average": 0.9},
+    "best": {"keep": "best"},
+    "best average": {"keep": "best", "average": 0.9},
+    "patience": {"patience": 1, "lr": 1e-6},
+    "balance": {"balance": 0.5},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Interrupted in the first step, at the end of an epoch and in the middle of another, in three attempts."""
+    here = params(**WAYS[way])
+    run(here)
+    once = model()
+    assert interrupted(monkeypatch, here, [1, 5, 8], signal.SIGTERM) == once
+
+
+@pytest.mark.usefixtures("_grown")
+@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
+@pytest.mark.parametrize("more", [{"new_share": 0.5}, {"warm_mean": True}, {"warm_mean": True, "keep": "best"}])
+def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str, Any]) -> None:
+    """Whatever is taken from the base, however often new images are drawn, and of whatever the model is made."""
+    here = params(**{"start": start, "warm_epochs": 2, "warm_mean": False, **more})
+    run(here)
+    once = model()
+    assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once
+
+
+@pytest.mark.parametrize("step", range(1, STEPS))
+def test_any_step(monkeypatch: pytest.MonkeyPatch, once: Files, step: int) -> None:
+    """At the last step of an epoch the next one is waited for."""
+    assert interrupted(monkeypatch, params(), [step], signal.SIGTERM) == once
+
+
+def test_last_step(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
+    """There is nothing left to stop, so the training ends well."""
+    from pipeline.training.module import Classifier
+
+    training_step = Classifier.training_step
+
+    def with_signal(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == STEPS - 1:
+            signal.raise_signal(signal.SIGTERM)
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", with_signal)
+    run(params())
+    assert model() == once
+
+
+def test_epochs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not saved, but stopped, and done again."""
+    from pipeline.training.module import Classifier
+
+    here, training_step, waiting = params(batch_size=64), Classifier.training_step, [signal.SIGTERM]
+    run(here)
+    once = model()
+
+    def with_signal(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        if waiting:
+            signal.raise_signal(waiting.pop())
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", with_signal)
+    with pytest.raises(SystemExit):
+        run(here)
+    run(here)
+    assert model() == once
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """What came of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+        store_images(train=OLD, val=VAL)
+        paths.BASE.mkdir()
+        (paths.BASE / NONE).write_text(FIRST + "\n")
+        run(params())
+        return model()
+
+
+def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else draws from Python's, NumPy's or torch's generators draws what it would have drawn."""
+    from pipeline.training.module import Classifier
+
+    training_step, draws = Classifier.training_step, []
+
+    def drawing(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        draws.append((self.global_step, random.random(), np.random.random(), float(torch.rand(()))))  # noqa: NPY002
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", drawing)
+    run(params())
+    expected, once = dict.fromkeys(draws), model()
+    draws.clear()
+    assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
+    assert dict.fromkeys(draws) == expected
+
+
+def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
+    """Then the one before it is gone on from."""
+    from pipeline.train import train
+
+    here = params(save_every=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.train.finished", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(here)
+    newest = max(FOLDER.glob("*/*.ckpt"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    train(here)
+    assert model() == once
+
+
+@pytest.mark.slow
+def test_kills(once: Files) -> None:
+    """Killed at any moment, as power fails, until it gets through: the same bytes."""
+    params(save_every=1e-9)
+    chance, kills = random.Random(0), 0
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    script = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"
+    while not paths.MODEL.exists():
+        with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                assert process.wait(chance.uniform(0.3, 3.0) if kills < 4 else 60) == 0
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+    assert kills
+    assert model() == once
+
+
+@pytest.mark.parametrize("room", [0, 5, 17])
+def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files, room: int) -> None:
+    """Whatever there was no room for is decoded in other processes, before an interruption and after it."""
+    monkeypatch.setattr("pipeline.images.pixel_source.FEW", 1)
+    monkeypatch.setattr("pipeline.images.decoded_cache.DecodedCache.room", lambda self: room - self._count())
+    assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
+
+
+def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Progress of other inputs is not gone on with."""
+    here = params(lr=0.001)
+    run(here)
+    expected = model()
+    from pipeline.training.module import Classifier
+
+    training_step = Classifier.training_step
+
+    def interrupting(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return training_step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", interrupting)
+        with pytest.raises(SystemExit):
+            run(params())
+    capfd.readouterr()
+    run(params(lr=0.001))
+    assert "going on" not in capfd.readouterr().out
+    assert model() == expected
+
+
+def test_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second interruption does not wait for the step."""
+    from pipeline.training.module import Classifier
+
+    def interrupting(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        del self, batch, batch_idx
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    monkeypatch.setattr(Classifier, "training_step", interrupting)
+    with pytest.raises(SystemExit):
+        run(params())
+    assert not list(FOLDER.glob("*/*.ckpt"))
+
+
+def test_example_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """State of one's own goes on as docs/resume.md says."""
+    import lightning.pytorch as pl
+
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/resume.md").read_text(), flags=re.DOTALL)
+    names: dict[str, Any] = {"pl": pl}
+    exec(code, names)  # noqa: S102
+    kept: list[Any] = []
+
+    def trainer(*, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+        kept.append(names["MeanLoss"]())
+        return pl.Trainer(callbacks=[kept[-1], *callbacks], **options)
+
+    monkeypatch.setattr("pipeline.train.pl", SimpleNamespace(**{**vars(pl), "Trainer": trainer}))
+    run(params())
+    shutil.rmtree(paths.MODEL)
+    expected = kept[-1].total
+    interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM)
+    assert (kept[-1].total, kept[-1].steps) == (expected, STEPS)

@@ -1,0 +1,145 @@
+"""Several devices: two processes on this machine's cores train one model together."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, TINY
+from ruamel.yaml import YAML
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.lineage.lineage import read_lineage
+from pipeline.models.checkpoint import read_network
+from pipeline.params import read_params
+from pipeline.training import loader
+from pipeline.training.curves import read_curves
+from pipeline.training.loader import Batch, EvalLoader, TrainLoader
+from pipeline.training.progress import FOLDER
+
+pytestmark = pytest.mark.xdist_group("lightning")
+TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
+VAL = [Plain("cat", 20), Plain("dog", 220), Plain("dog", 221)]
+
+
+def images(count: int) -> Dataset:
+    """So many images, each of a class of its own."""
+    return Dataset(
+        ids=np.array([f"{number:032x}" for number in range(count)]),
+        labels=np.array([str(number) for number in range(count)]),
+        images=PixelSource.of(np.random.default_rng(0).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8)),
+    )
+
+
+def of_devices(monkeypatch: pytest.MonkeyPatch, batches: Iterable[Batch], devices: int) -> list[list[Batch]]:
+    """What each of so many devices gets of `batches`."""
+    parts = []
+    for rank in range(devices):
+        monkeypatch.setattr(loader, "_rank", lambda rank=rank: (rank, devices))
+        parts.append(list(batches))
+    return parts
+
+
+@pytest.mark.parametrize("devices", [2, 3])
+@pytest.mark.parametrize("count", [8, 37])
+def test_order_of_images_is_that_of_one_device(monkeypatch: pytest.MonkeyPatch, devices: int, count: int) -> None:
+    """Step by step the devices together have the images of one device, augmented alike, and weigh them alike."""
+    data, classes = images(count), [str(number) for number in range(count)]
+    params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8})
+    for batches in (
+        TrainLoader(data, classes, params, np.ones(count, np.bool_)),
+        EvalLoader(data, classes, batch_size=8),
+    ):
+        (alone,) = of_devices(monkeypatch, batches, 1)
+        parts = of_devices(monkeypatch, batches, devices)
+        assert {len(part) for part in parts} == {len(alone)}
+        for step, whole in enumerate(alone):
+            for rank, part in enumerate(parts):
+                assert torch.equal(part[step].targets, whole.targets[rank::devices])
+                assert torch.equal(part[step].images, whole.images[rank::devices])
+            if isinstance(batches, TrainLoader):
+                shares = sum(float(part[step].share) for part in parts)
+                assert shares == pytest.approx(devices)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with images, and without a base, as working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    store_images(train=TRAIN, val=VAL)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    return tmp_path
+
+
+def start(devices: int, **train: object) -> subprocess.Popen[str]:
+    """Begin to train on so many devices, in a process group of its own."""
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for section, values in TINY.items():
+        content[section].update(values)
+    content["train"].update({"batch_size": 8, "epochs": 3, **train})
+    content["compute"].update({"devices": devices})
+    yaml.dump(content, paths.PARAMS)
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "run", "train"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_two_devices_and_then_one() -> None:
+    """Killed while two devices train, one goes on from where they were, and says each thing once."""
+    with start(2, epochs=2000, save_every=0.01) as both:
+        while not list(FOLDER.glob("*/*.ckpt")):
+            assert both.poll() is None, both.communicate()[0]
+            time.sleep(0.05)
+        os.killpg(both.pid, signal.SIGKILL)
+    assert not paths.MODEL.exists()
+    (folder,) = FOLDER.iterdir()
+    step = max(int(path.name.partition("-")[0]) for path in folder.glob("*.ckpt"))
+    with start(1, epochs=2000, save_every=0.01) as alone:
+        assert alone.stdout is not None
+        said = [alone.stdout.readline() for _ in range(2)]
+        os.killpg(alone.pid, signal.SIGKILL)
+    assert said[1] == f"train: going on at step {step:,} of 10,000\n"
+
+
+@pytest.mark.usefixtures("project")
+def test_two_devices_make_one_model() -> None:
+    """It is whole, has the steps that one device takes, and what is said is said once."""
+    with start(2) as both:
+        out = both.communicate()[0]
+    assert both.returncode == 0, out
+    lines = [line for line in out.splitlines() if line.startswith("train:")]
+    assert len(lines) == 2
+    assert lines[1].startswith("train: 15 steps (15 since the cold start)")
+    assert read_lineage(paths.MODEL).steps.run == 15
+    assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
+    assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]
+    assert not FOLDER.exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_too_few_images_for_each_device() -> None:
+    """Normalisation needs more than one image; the error says what to change."""
+    with start(2, batch_size=7) as both:
+        out = both.communicate()[0]
+    assert "train.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more" in out

@@ -1,0 +1,201 @@
+"""A team's remotes, real ones: a shared folder, SSH, S3; and what becomes of a run while they fail."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project
+from ruamel.yaml import YAML
+from support.servers import KINDS, Server, SharedFolder
+
+FETCH = (
+    "import sys; from pipeline.versioning.fetching import fetch; fetch(sys.argv[1], what='the model', mend='do this')"
+)
+FILES = {"checkpoint.ckpt": "weights", "lineage.json": "{}"}
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
+    """A remote of each kind, empty, and not started."""
+    (tmp_path / "server").mkdir()
+    kind: type[Server] = request.param
+    return kind(tmp_path / "server")
+
+
+@pytest.fixture(scope="module")
+def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with one generation behind it, and no remote yet. Copied, never changed."""
+    project = make_project(tmp_path_factory.mktemp("remotes") / "project")
+    project.add_digits(0, 120)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit("generation 1")
+    return project
+
+
+@pytest.fixture
+def first(trained: Project, tmp_path: Path) -> Project:
+    """A copy of `trained` to do things to."""
+    shutil.copytree(trained.root, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def push(project: Project, server: Server) -> None:
+    """Make `server` the remote, and push all to it."""
+    server.configure(project)
+    project.commit("a remote")
+    project.dvc("push", "--quiet")
+
+
+def colleague(project: Project, server: Server) -> Project:
+    """A fresh clone with the images, and with one that is new."""
+    clone = project.clone(project.root.parent / "colleague")
+    server.give_key(clone)
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    clone.add_digits(120, 121)
+    return clone
+
+
+def cached(project: Project, oid: str) -> Path:
+    """Where an object lies in the project's cache."""
+    return project.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
+
+
+def files_of(project: Project, oid: str) -> dict[str, str]:
+    """The MD5s of the files of a directory, by path."""
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(cached(project, oid).read_text())}
+
+
+def complaint(out: str) -> str:
+    """The one line in which a stage says what is wrong."""
+    assert "Traceback" not in out
+    assert "failed to transfer" not in out
+    assert "decoding" not in out
+    (line,) = (line for line in out.splitlines() if ": error: " in line)
+    return line
+
+
+def fails(project: Project, *command: str) -> str:
+    """What a stage complains of that fails, and loses or changes nothing of what is recorded and was made."""
+    before = project.snapshot("dvc.lock", "data")
+    del before["data/raw.dvc"]  # DVC itself brings it up to date with data/raw, before any stage.
+    said = complaint(project.run(*command, ok=False).out)
+    assert before.items() <= project.snapshot("dvc.lock", "data").items()
+    assert not any((project.root / "data" / name).exists() for name in ("model", "base", "manifest/train.csv"))
+    return said
+
+
+def fetch(project: Project, oid: str, *, ok: bool = True) -> str:
+    """Bring a directory into the cache by what all stages do it with; returns the last line that was printed."""
+    out = project.run(sys.executable, "-c", FETCH, oid, ok=ok, PYTHONPATH=str(ROOT)).out
+    return out.splitlines()[-1] if out else ""
+
+
+def test_fetching_from_a_remote_that_fails_and_comes_back(server: Server, tmp_path: Path) -> None:
+    """Whatever kind of remote it is: down and lost are told apart, in a line, and once it is back all is as before."""
+    project = Project(tmp_path / "project")
+    for name, text in FILES.items():
+        (project.root / "given" / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / "given" / name).write_text(text)
+    stage = {"cmd": "mkdir data && cp -r given data/model", "deps": ["given"], "outs": ["data/model"]}
+    YAML().dump({"stages": {"train": stage}}, project.root / "dvc.yaml")
+    for command in ("git init --quiet", "dvc init --quiet", "dvc repro --quiet"):
+        project.run(*command.split())
+    oid = project.lock()["train"]["outs"]["data/model"]
+    cache = project.root / ".dvc/cache"
+    with server:
+        push(project, server)
+        for lost in (oid, files_of(project, oid)["checkpoint.ckpt"]):
+            content = server.take(lost)
+            shutil.rmtree(cache)
+            said = fetch(project, oid, ok=False)
+            assert f"the model: {oid} is recorded but nowhere to be had" in said
+            assert ("for want of checkpoint.ckpt" in said) == (lost != oid)
+            assert said.endswith("(looked in workspace, cache and remote 'team'); do this")
+            server.put(lost, content)
+            fetch(project, oid)
+        shutil.rmtree(cache)
+        server.stop()
+        said = fetch(project, oid, ok=False)
+        assert f"the model: {oid} is recorded, but cannot be pulled from remote 'team': " in said
+        assert said.endswith("; run `dvc repro` again when it can be")
+        server.start()
+        fetch(project, oid)
+    assert {name: cached(project, md5).read_text() for name, md5 in files_of(project, oid).items()} == FILES
+
+
+@pytest.mark.slow
+def test_team_goes_on_from_its_checkpoint(first: Project, server: Server) -> None:
+    """A colleague's clone starts warm from the checkpoint in the remote; while that is down nothing is lost."""
+    model = first.lock()["train"]["outs"]["data/model"]
+    with server:
+        push(first, server)
+        clone = colleague(first, server)
+        server.stop()
+        said = fails(clone, "dvc", "repro")
+        assert f"data/model: {model} is recorded, but cannot be pulled from remote 'team': " in said
+        server.start()
+        assert f"train: warm start from {model[:8]}" in clone.repro("--pull")
+        assert clone.lock()["train"]["deps"]["data/base"] == model
+        clone.dvc("push", "--quiet")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Server:
+    """The kind of remote that needs no server."""
+    (tmp_path / "server").mkdir()
+    return SharedFolder(tmp_path / "server")
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("lost", ["the listing", "checkpoint.ckpt", "lineage.json"])
+def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, lost: str) -> None:
+    """Training does not start cold, nor with half a model; when it was pushed again, it goes on where it failed."""
+    model = first.lock()["train"]["outs"]["data/model"]
+    push(first, folder)
+    clone = colleague(first, folder)
+    content = folder.take(oid := model if lost == "the listing" else files_of(first, model)[lost])
+    said = fails(clone, "dvc", "repro", "--pull")
+    assert f"data/model: {model} is recorded but nowhere to be had" in said
+    assert "run `dvc push` where it was trained and then `dvc repro` here" in said
+    folder.put(oid, content)
+    assert f"base {model[:8]}" in clone.repro("--pull", "manifest")
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("lost", ["the listing", "000000.tar"])
+def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server, lost: str) -> None:
+    """Stored images can be made again from the raw ones, and are, with the same manifests as result."""
+    images = first.lock()["ingest"]["outs"]["data/images"]
+    push(first, folder)
+    clone = colleague(first, folder)
+    folder.take(images if lost == "the listing" else files_of(first, images)[lost])
+    out = clone.repro("--pull", "manifest")
+    assert "Traceback" not in out
+    assert f"ingest: data/images: {images} is recorded but nowhere to be had" in out
+    assert "121 decoded" in out
+    first.add_digits(120, 121)
+    first.repro("manifest")
+    assert first.lock()["manifest"]["outs"] == clone.lock()["manifest"]["outs"]
+
+
+@pytest.mark.slow
+def test_remote_that_is_full(first: Project, folder: Server) -> None:
+    """A push that finds no room fails and leaves no half an object behind; the next one completes."""
+    folder.configure(first)
+    first.commit("a remote")
+    checkpoint = files_of(first, first.lock()["train"]["outs"]["data/model"])["checkpoint.ckpt"]
+    blocks = cached(first, checkpoint).stat().st_size // 1024
+    full = first.run("bash", "-c", f"ulimit -f {blocks} && dvc push", ok=False).out
+    assert "failed to push" in full
+    pushed = {path.parent.name + path.name for path in folder.objects.rglob("*") if path.is_file()}
+    assert checkpoint not in pushed
+    first.dvc("push")
+    clone = first.clone(first.root.parent / "clone")
+    clone.dvc("pull")
+    assert "up to date" in clone.dvc("status").out

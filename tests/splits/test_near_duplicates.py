@@ -1,0 +1,159 @@
+"""The search for near-duplicates finds what comparing all with all finds."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from pipeline.ingestion.perceptual_hash import STEPS, perceptual_hash
+from pipeline.splits import near_duplicates as search
+from pipeline.splits.near_duplicates import Rows, are_near, near_duplicates
+
+PHOTOS = [Image.fromarray(photo) for photo in load_sample_images().images]
+seeds = st.integers(0, 2**32 - 1)
+
+
+def described(*images: Image.Image) -> Rows:
+    """The descriptors of `images`, shape (n, 64)."""
+    return np.frombuffer(b"".join(perceptual_hash(image).descriptor for image in images), np.int8).reshape(-1, 64)
+
+
+def brute_force(images: Rows, others: Rows) -> Any:
+    """Which of `images` are near-duplicates of which of `others`, as documented: shape (len(images), len(others))."""
+
+    def grey(rows: Rows) -> Any:
+        terms = rows[:, 2:] * 2.0 ** rows[:, :1] / STEPS
+        return np.concatenate([0.3 * rows[:, 1:2], terms], axis=1), np.linalg.norm(terms, axis=1)
+
+    (points, contrast), (other_points, other_contrast) = grey(images), grey(others)
+    distance = np.linalg.norm(points[:, None] - other_points[None], axis=2)
+    # A hair's breadth, for what is rounded here and there not.
+    return distance <= np.maximum(1.5, 0.07 * np.minimum(contrast[:, None], other_contrast[None])) + 1e-9
+
+
+def made_up(random: np.random.Generator, count: int, clumps: int, noise: float) -> Rows:
+    """Descriptors in so many clumps, of all contrasts."""
+    falling = np.arange(1, 63) ** -random.uniform(0, 1)
+    terms = random.normal(size=(clumps, 62)) * falling
+    contrast = np.exp(random.uniform(-1, 4.8, clumps))
+    terms *= (contrast / np.linalg.norm(terms, axis=1))[:, None]
+    which = random.integers(0, clumps, count)
+    terms = terms[which] + noise * contrast[which, None] * random.normal(size=(count, 62)) / 62**0.5
+    octave = np.ceil(np.log2(np.maximum(np.linalg.norm(terms, axis=1), 1) / 1.42))
+    rows = np.empty((count, 64), np.int8)
+    rows[:, 0], rows[:, 1] = octave, random.integers(-128, 128, clumps)[which] + random.integers(0, 3, count) - 1
+    rows[:, 2:] = np.round(terms * (STEPS / 2**octave)[:, None]).clip(-127, 127)
+    return rows
+
+
+def check(images: Rows, others: Rows) -> None:
+    """What is found is near, and nothing that is near is missed."""
+    found = near_duplicates(images, others)
+    assert found.shape == (len(images),)
+    hit = found >= 0
+    near = brute_force(images, others)
+    assert np.array_equal(hit, near.any(1))
+    assert near[hit, found[hit]].all()
+
+
+@settings(max_examples=40)
+@given(seeds, st.integers(1, 60), st.floats(0, 0.2))
+def test_finds_what_brute_force_finds(seed: int, clumps: int, noise: float) -> None:
+    """Whether images are scattered or lie close together, around every limit, all near-duplicates are found."""
+    rows = made_up(np.random.default_rng(seed), 300, clumps, noise)
+    check(rows[:100], rows[100:])
+
+
+@settings(max_examples=20)
+@given(seeds)
+def test_finds_what_is_just_near(seed: int) -> None:
+    """Images a little below the limit are found, whatever direction they lie in and whatever their contrast."""
+    random = np.random.default_rng(seed)
+    terms = random.normal(size=(200, 62)) * np.arange(1, 63) ** -0.7
+    contrast = np.exp(random.uniform(0, 4.7, 200))
+    terms *= (contrast / np.linalg.norm(terms, axis=1))[:, None]
+    steps = STEPS / 2 ** np.ceil(np.log2(np.maximum(1.1 * contrast, 1) / 1.42))[:, None]
+    terms = np.round(terms * steps)
+    # Along a term that the grid cuts, which crosses the side of a cell, or along all, which changes the contrast.
+    away = np.where(
+        random.random((200, 1)) < 0.5, np.eye(62)[random.integers(0, 11, 200)], -terms / steps / contrast[:, None]
+    )
+    away *= np.maximum(1.5, 0.07 * 0.93 * contrast)[:, None] * random.uniform(0.8, 0.98, (200, 1))
+    rows = np.zeros((2, 200, 64), np.int8)
+    rows[..., :1], rows[..., 2:] = np.log2(STEPS / steps), np.round([terms, terms + away * steps])
+    for images, others in ((rows[0], rows[1]), (rows[1], rows[0])):
+        check(images, others)
+        assert np.count_nonzero(near_duplicates(images, others) >= 0) > 100
+
+
+@settings(max_examples=20)
+@given(seeds)
+def test_random_bytes(seed: int) -> None:
+    """Descriptors that no image has do no harm."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(-128, 128, (200, 64)).astype(np.int8)
+    rows[:, 0] = random.integers(0, 8, 200)
+    rows[150:] = rows[:50]
+    check(rows[:100], rows[100:])
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_blocks(seed: int) -> None:
+    """How many images and pairs are looked at in one go changes nothing."""
+    rows = made_up(np.random.default_rng(seed), 200, 3, 0.08)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("IMAGES", 7), ("PAIRS", 5), ("FEW", 2)):
+            patch.setattr(search, name, value)
+        check(rows[:100], rows[100:])
+
+
+def test_flat_images() -> None:
+    """Images without contrast are near-duplicates if their grey is the same but for five levels."""
+    rows = described(*(Image.new("L", (9, 9), grey) for grey in range(256)))
+    near = near_duplicates(rows, rows[100:101])
+    assert np.flatnonzero(near >= 0).tolist() == list(range(95, 106))
+    check(rows[:128], rows[128:])
+
+
+def test_copies_of_photographs() -> None:
+    """A scaled photograph is found, and the other photograph, or one turned upside down, is not taken for it."""
+    scaled = described(*(photo.resize((200, 140)) for photo in PHOTOS))
+    assert near_duplicates(scaled, described(*PHOTOS)).tolist() == [0, 1]
+    turned = described(*(photo.transpose(Image.Transpose.ROTATE_180) for photo in PHOTOS))
+    assert near_duplicates(turned, described(*PHOTOS)).tolist() == [-1, -1]
+
+
+def test_identical_descriptors() -> None:
+    """A hundred thousand copies are found at once, and each is like the first of the others."""
+    row = described(PHOTOS[0])
+    found = near_duplicates(np.repeat(row, 100_000, axis=0), np.concatenate([described(PHOTOS[1]), row, row]))
+    assert found.shape == (100_000,)
+    assert set(found.tolist()) == {1}
+
+
+@pytest.mark.parametrize(("images", "others"), [(0, 0), (0, 3), (3, 0)])
+def test_nothing(images: int, others: int) -> None:
+    """Where there is nothing, nothing is near."""
+    rows = np.zeros((3, 64), np.int8)
+    assert near_duplicates(rows[:images], rows[:others]).tolist() == [-1] * images
+
+
+def test_limits_belong_to_it() -> None:
+    """At exactly 7 % of the contrast images are near-duplicates, in whole numbers and not beyond."""
+    rows = np.zeros((3, 64), np.int8)
+    rows[:, 0], rows[:, 2] = 7, 100
+    rows[1, 3], rows[2, 3] = 7, 8
+    assert are_near(rows, rows[[0, 0, 0]]).tolist() == [True, True, False]
+    assert near_duplicates(rows, rows[:1]).tolist() == [0, 0, -1]
+
+
+def test_read_only_rows() -> None:
+    """Descriptors may lie in memory that cannot be written, or apart in it."""
+    rows = np.repeat(made_up(np.random.default_rng(0), 60, 3, 0.05), 2, axis=0)[::2]
+    rows.flags.writeable = False
+    check(rows[:20], rows[20:])

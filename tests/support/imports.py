@@ -1,0 +1,73 @@
+"""What our modules import, read from their source; TYPE_CHECKING blocks do not count."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from conftest import ROOT
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "pipeline").with_suffix("").parts)
+
+
+MODULES = sorted(_name(path) for path in (ROOT / "pipeline").rglob("*.py") if path.name != "__init__.py")
+PACKAGES = sorted(_name(path.parent) for path in (ROOT / "pipeline").glob("*/**/__init__.py"))
+STAGES = ("ingest", "manifest", "train", "evaluate")
+
+
+def path_of(module: str) -> str:
+    """The file of a module, relative to the project."""
+    return f"pipeline/{module.replace('.', '/')}.py"
+
+
+def package_of(module: str) -> str:
+    """The package that a module lies in, empty for those directly in pipeline/."""
+    return module.rpartition(".")[0]
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse((ROOT / path_of(module)).read_text(encoding="utf-8"))
+
+
+def run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run, be it late: all but what is for type checkers only."""
+    yield node
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        children: list[ast.AST] = list(node.orelse)
+    else:
+        children = list(ast.iter_child_nodes(node))
+    for child in children:
+        yield from run_time(child)
+
+
+def names(module: str) -> Iterator[str]:
+    """The full names of what `module` imports, inside functions too."""
+    for node in run_time(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def ours(module: str) -> frozenset[str]:
+    """Our modules that `module` imports."""
+    imported = [name.removeprefix("pipeline.") for name in names(module) if name.startswith("pipeline.")]
+    return frozenset(known for name in imported for known in MODULES if f"{name}.".startswith(f"{known}."))
+
+
+@cache
+def closure(module: str) -> frozenset[str]:
+    """`module`, and all that it imports of ours, directly or not."""
+    found, waiting = {module}, [module]
+    while waiting:
+        new = ours(waiting.pop()) - found
+        found |= new
+        waiting += new
+    return frozenset(found)

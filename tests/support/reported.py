@@ -1,0 +1,129 @@
+"""What the report is made of, without the stages before: predictions that were drawn, and figures of just these."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pipeline.evaluation.calibration import reliability
+from pipeline.evaluation.gate import judge
+from pipeline.evaluation.measurements import change, measure, side_by_side
+from pipeline.evaluation.report import gallery
+from pipeline.evaluation.report.context import PageFacts
+from pipeline.evaluation.report.thumbnails import bounded, data_uri
+from pipeline.lineage.ancestors import Past
+from pipeline.lineage.lineage import Budget, ImageCounts, Recorded
+from pipeline.params import Gate
+
+GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)
+# Class names that people do use, and some that attack the page.
+ODD = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</script><script>alert(2)</script>",
+    "{{ 7 * 7 }}",
+    "🦊 fox",
+    "קטגוריה",
+    "\u202egnp.exe",
+    "\u200b",
+    "\u3164",
+    "long " * 50,
+    "a,b;c\\d'e&amp;",
+    "constructor",
+]
+
+
+def made(  # noqa: PLR0913 (tests vary each of them)
+    *,
+    classes: Sequence[str] = ("cat", "dog"),
+    images: int = 100,
+    wrong: float = 0.2,
+    base: bool = True,
+    side: int = 28,
+    columns: dict[str, Sequence[str]] | None = None,
+    generation: int = 3,
+) -> PageFacts:
+    """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
+    test, model, before = _answers(list(classes), images, wrong, base=base)
+    predictions = side_by_side(test, model, before)
+    found = gallery.find(predictions)
+    chosen = gallery.choose(found)
+    pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
+    recorded = lineage(generation if base else 1, base=base)
+    past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n % 7 / 40}) for n in range(1, recorded.generation)]
+    metrics = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
+    if base:
+        metrics["change"] = change(predictions, metrics, recorded.generation, past)
+    metrics |= judge(predictions, GATE)._asdict()
+    return PageFacts(
+        metrics=metrics,
+        predictions=predictions,
+        found=found,
+        bins=reliability(
+            (predictions["label"] == predictions["predicted"]).to_numpy(), predictions["confidence"].to_numpy()
+        ),
+        pictures=pictures,
+        recorded=recorded,
+        past=past,
+        refused=pd.DataFrame(
+            [("a/<b>\r\u202e.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
+            columns=["source", "id", "reason", "detail"],
+        ),
+        leaks=pd.DataFrame(
+            [("1", classes[0], "test", "a.zip!/cat/\u202e1.png", "2", "cat/\u202e2.png")],
+            columns=["id", "label", "split", "source", "like", "like_source"],
+        ),
+        params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},
+    )
+
+
+def _slices(test: pd.DataFrame, columns: dict[str, Sequence[str]], recorded: Recorded) -> pd.DataFrame:
+    """A slices.csv: every fourth image is new, and the values of each of `columns` take turns."""
+    places = np.arange(len(test))
+    values = {name: np.array(some, dtype=object)[places % len(some)] for name, some in columns.items()}
+    generations = np.where(places % 4 == 0, recorded.generation, 1)
+    return pd.DataFrame({"id": test["id"], "generation": generations, **values})
+
+
+def noise(seed: int, side: int) -> Image.Image:
+    """An image of which no compression makes much less."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def lineage(generation: int, *, base: bool) -> Recorded:
+    """That of the model of a generation."""
+    return Recorded(
+        generation=generation,
+        start="warm" if base else "cold",
+        reason="",
+        base=f"{generation - 1:032x}.dir" if base else None,
+        images=ImageCounts(total=1000 * generation, new=1000, removed=2, relabelled=0),
+        epochs=Budget(run=1, total=12 + generation),
+        steps=Budget(run=45, total=500 + 45 * generation),
+        validation=0.875,
+        model=f"{generation:032x}.dir",
+    )
+
+
+def drawn(classes: list[str], images: int, wrong: float, *, base: bool = True) -> pd.DataFrame:
+    """What predictions.csv would hold of so many images."""
+    return side_by_side(*_answers(classes, images, wrong, base=base))
+
+
+def _answers(
+    classes: list[str], images: int, wrong: float, *, base: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    """Test images, and the probabilities that a model, and a base, give them; a share is answered at random."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(len(classes), size=images)
+
+    def answers() -> pd.DataFrame:
+        predicted = np.where(rng.random(images) < wrong, rng.integers(len(classes), size=images), labels)
+        confidence = rng.uniform(1 / len(classes), 1, images)[:, None]
+        shares = np.repeat((1 - confidence) / (len(classes) - 1), len(classes), axis=1)
+        np.put_along_axis(shares, predicted[:, None], confidence, axis=1)
+        return pd.DataFrame(shares, columns=classes)
+
+    test = {"id": [f"{number:032x}" for number in range(images)], "label": np.array(classes, dtype=object)[labels]}
+    return pd.DataFrame(test), answers(), answers() if base else None

@@ -1,0 +1,65 @@
+"""data/environment.json says what a model was trained with, and nothing of where or when."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from pipeline import paths
+from pipeline.params import read_params
+from pipeline.training.environment import environment, write_environment
+
+
+def test_says_what_decides_on_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions, processor and threads are in it; host, paths and time are not, so that it is the same each time."""
+    compute = read_params(ROOT / "params.yaml").compute.model_copy(update={"accelerator": "cpu"})
+    monkeypatch.chdir(tmp_path)
+    write_environment(compute)
+    first = paths.ENVIRONMENT.read_bytes()
+    said = json.loads(first)
+    assert said["torch"] == torch.__version__
+    assert said["python"] == platform.python_version()
+    assert said["threads"] == torch.get_num_threads()
+    assert said["accelerator"] == "cpu"
+    assert platform.node() not in first.decode()
+    assert str(tmp_path) not in first.decode()
+    paths.ENVIRONMENT.unlink()
+    write_environment(compute)
+    assert paths.ENVIRONMENT.read_bytes() == first
+    assert environment(compute.model_copy(update={"devices": 2}))["devices"] == 2
+
+
+STEPS = """
+import hashlib, os, torch
+from pipeline.models.network import Spec, build
+
+torch.manual_seed(0)
+network = build(Spec(model="small", size=32, mode="rgb", classes=("a", "b")))
+images = torch.randint(0, 256, (48, 3, 32, 32), dtype=torch.uint8)
+optimizer = torch.optim.AdamW(network.parameters())
+for _ in range(3):
+    network(images).logsumexp(1).sum().backward()
+    optimizer.step()
+weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+print(os.environ["THP_MEM_ALLOC_ENABLE"], hashlib.md5(weights).hexdigest())
+"""
+
+
+def test_large_pages_change_no_bit() -> None:
+    """They are asked for unless someone says otherwise, and no part of what decides on a model."""
+    env = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    said = []
+    for chosen in ({}, {"THP_MEM_ALLOC_ENABLE": "0"}):
+        ran = subprocess.run(
+            [sys.executable, "-c", STEPS], env={**env, **chosen}, cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        said.append(ran.stdout.split())
+    (pages, weights), (no_pages, same) = said
+    assert (pages, no_pages) == ("1", "0")
+    assert weights == same

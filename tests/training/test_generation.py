@@ -1,0 +1,223 @@
+"""A generation says what it starts from, and refuses a base that does not fit what is asked for."""
+
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+
+from pipeline import paths
+from pipeline.errors import CheckpointError
+from pipeline.lineage.base import FIRST, HELD_OUT, NONE, WANTED
+from pipeline.lineage.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.seen_images import SEEN, SeenImages, write_seen
+from pipeline.models.checkpoint import CHECKPOINT, SPEC
+from pipeline.models.network import Spec
+from pipeline.params import Params, read_params
+from pipeline.training.generation import Generation, plan
+from pipeline.versioning import hashing
+
+OLD = Spec(model="small", size=8, mode="grey", classes=("emu", "cat", "dog"))
+
+
+def params(section: str = "train", **changes: Any) -> Params:
+    """The params of this project with a tiny network, and `changes` in a section."""
+    read = read_params(ROOT / "params.yaml")
+    train = read.train.model_copy(update={"size": 8, "epochs": 5, "warm_epochs": 2, "batch_size": 4})
+    read = read.model_copy(update={"train": train, "ingest": read.ingest.model_copy(update={"mode": "grey"})})
+    return read.model_copy(update={section: getattr(read, section).model_copy(update=changes)})
+
+
+def images(**classes: range) -> "pd.Series[str]":
+    """Labels by image id: images of these numbers in each class."""
+    labels = {digest(number): name for name, numbers in classes.items() for number in numbers}
+    return pd.Series(labels, dtype=str).sort_index()
+
+
+def digest(number: int) -> str:
+    """An image's id."""
+    return md5(bytes([number])).hexdigest()
+
+
+BEFORE = images(emu=range(3), cat=range(3, 6), dog=range(6, 9))
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project as working directory."""
+    monkeypatch.chdir(tmp_path)
+    paths.BASE.mkdir(parents=True)
+
+
+@pytest.fixture
+def base() -> Path:
+    """A data/base that is the fourth model of its chain, was trained on `BEFORE` last, and on image 20 earlier."""
+    torch.save({SPEC: OLD.model_dump(mode="json"), "epoch": 11}, paths.BASE / CHECKPOINT)
+    counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
+    budgets = {"epochs": Budget(run=2, total=11), "steps": Budget(run=6, total=33)}
+    facts = {"generation": 4, "start": "warm", "reason": "", "base": "0" * 32 + ".dir", "images": counts, **budgets}
+    write_lineage(Lineage.model_validate(facts), paths.BASE)
+    write_seen(SeenImages(labels=BEFORE, earlier=pd.Index([digest(20)], dtype=str)), paths.BASE)
+    return paths.BASE
+
+
+def without_base(reason: str = FIRST) -> None:
+    """Let data/base say that there is none."""
+    (paths.BASE / NONE).write_text(reason + "\n")
+
+
+def complaint(asked: Params, labels: "pd.Series[str]" = BEFORE) -> str:
+    """What planning complains of, in one line that names the checkpoint and the way on."""
+    with pytest.raises(CheckpointError) as raised:
+        plan(asked, labels)
+    said = str(raised.value)
+    assert said.splitlines() == [said]
+    assert said.startswith(f"{paths.BASE / CHECKPOINT}: ")
+    return said
+
+
+@pytest.mark.parametrize("reason", [FIRST, HELD_OUT])
+def test_cold_start(reason: str) -> None:
+    """Without a base everything is new, classes come in their own order, and counting begins."""
+    without_base(reason)
+    generation = plan(params(), BEFORE)
+    assert generation.base is None
+    assert generation.spec == Spec(model="small", size=8, mode="grey", classes=("cat", "dog", "emu"))
+    assert generation.lineage == Lineage(
+        generation=1,
+        start="cold",
+        reason=reason,
+        base=None,
+        images=ImageCounts(total=9, new=9, removed=0, relabelled=0),
+        epochs=Budget(run=5, total=5),
+        steps=Budget(run=15, total=15),  # Three batches of at most four images an epoch.
+    )
+    assert set(generation.seen.ids) == set(BEFORE.index)
+    assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 5 epochs"
+
+
+def test_cold_start_on_purpose(base: Path) -> None:
+    """Where a cold start is asked for, a base is not even looked at."""
+    for file in base.iterdir():
+        file.write_bytes(b"damaged")
+    generation = plan(params(start="cold"), BEFORE)
+    assert (generation.base, generation.lineage.reason) == (None, WANTED)
+    assert generation.lineage.generation == 1
+    assert set(generation.seen.ids) == set(BEFORE.index)
+
+
+def test_warm_start(base: Path) -> None:
+    """Images are counted against the base's last training, epochs and steps are counted on."""
+    labels = images(emu=range(1, 3), cat=range(3, 7), dog=range(7, 9), fox=range(20, 24))  # 6 was a dog.
+    generation = plan(params(), labels)
+    assert generation.base is not None
+    assert generation.base["epoch"] == 11
+    lineage = generation.lineage
+    assert (lineage.generation, lineage.start, lineage.base) == (5, "warm", hashing.directory_hash(base))
+    assert lineage.images == ImageCounts(total=12, new=4, removed=1, relabelled=1)
+    assert lineage.reason == "4 of 12 training images are new, 1 are gone"
+    assert lineage.epochs == Budget(run=2, total=13)
+    assert lineage.steps == Budget(run=6, total=39)
+    assert str(generation) == f"warm start from {str(lineage.base)[:8]}…, generation 5, 4 new images, 2 epochs"
+
+
+@pytest.mark.usefixtures("base")
+def test_seen_images_are_never_forgotten() -> None:
+    """The new model has seen what it trains on, and all that any base before it was trained on."""
+    labels = images(emu=range(1), cat=range(3, 4), dog=range(6, 7), fox=range(30, 32))
+    seen = plan(params(), labels).seen
+    assert seen.labels.to_dict() == labels.to_dict()
+    assert set(seen.earlier) == {*BEFORE.index, digest(20)} - {*labels.index}
+
+
+@pytest.mark.usefixtures("base")
+def test_nothing_new() -> None:
+    """The same images make a warm start, too."""
+    lineage = plan(params(), BEFORE).lineage
+    assert lineage.images == ImageCounts(total=9, new=0, removed=0, relabelled=0)
+    assert (lineage.generation, lineage.start) == (5, "warm")
+
+
+@pytest.mark.usefixtures("base")
+def test_classes_keep_their_order_and_new_ones_follow() -> None:
+    """Old classes stay where the base has them, whatever the alphabet says; new ones come after them, sorted."""
+    labels = images(ant=range(30, 32), cat=range(3, 6), dog=range(6, 9), emu=range(3), Zebra=range(40, 41))
+    generation = plan(params(), labels)
+    assert generation.spec.classes == ("emu", "cat", "dog", "Zebra", "ant")
+    assert plan(params(), BEFORE).spec.classes == OLD.classes
+
+
+@pytest.mark.usefixtures("base")
+@pytest.mark.parametrize(
+    ("section", "key", "before", "now"),
+    [
+        ("train", "model", "small", "timm/resnet18"),
+        ("train", "size", 8, 16),
+        ("ingest", "mode", "grey", "rgb"),
+    ],
+)
+def test_base_of_another_kind(section: str, key: str, before: object, now: object) -> None:
+    """A base that was trained under another network, size or colour is refused; other params may change."""
+    said = complaint(params(section, **{key: now}))
+    assert f"{section}.{key} was {before!r} when it was trained and is {now!r} now" in said
+    assert said.endswith("; set it back, or set train.start: cold in params.yaml to train it from scratch")
+    assert plan(params(lr=0.5, batch_size=3, precision="bf16-mixed", seed=7), BEFORE).base is not None
+    assert plan(params("ingest", size=512), BEFORE).base is not None
+
+
+@pytest.mark.usefixtures("base")
+def test_the_way_on_is_one() -> None:
+    """What a base is refused for is fine where a cold start is asked for, as the message says."""
+    assert plan(params(size=16, start="cold"), BEFORE).spec.size == 16
+
+
+@pytest.mark.usefixtures("base")
+def test_vanished_class() -> None:
+    """A class that the base knows and that has no image left is named, with the classes that there were."""
+    said = complaint(params(), images(emu=range(3), dog=range(6, 9), fox=range(30, 33)))
+    assert "it knows the classes emu, cat, dog, and of 'cat' no training image is left" in said
+    assert said.endswith("; bring its images back, or set train.start: cold in params.yaml to train it from scratch")
+
+
+@pytest.mark.usefixtures("base")
+def test_a_renamed_class_has_vanished() -> None:
+    """A class under another name, be it but by a capital, is another class."""
+    assert "of 'dog' no training image" in complaint(params(), images(emu=range(3), cat=range(3, 6), Dog=range(6, 9)))
+
+
+@pytest.mark.parametrize("file", [CHECKPOINT, LINEAGE, SEEN])
+@pytest.mark.parametrize("content", [None, b"", b"damaged"])
+def test_base_that_is_damaged(base: Path, file: str, content: bytes | None) -> None:
+    """A base that lacks a file, or in which one is damaged, is an error that names it, never a cold start."""
+    (base / file).unlink()
+    if content is not None:
+        (base / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"^{base / file}: ") as raised:
+        plan(params(), BEFORE)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_an_empty_base_is_an_error() -> None:
+    """A data/base that holds neither a model nor a reason for none is not taken for none."""
+    assert "no such file" in complaint(params())
+
+
+@pytest.mark.usefixtures("base")
+def test_planning_writes_nothing() -> None:
+    """To plan is to read."""
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    assert isinstance(plan(params(), BEFORE), Generation)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("base")
+@pytest.mark.parametrize(("new_epochs", "epochs"), [(0.0, 2), (6.0, 4), (3.0, 3), (0.1, 2)])
+def test_budget_follows_the_share_of_new_images(new_epochs: float, epochs: int) -> None:
+    """A third of the images is new: so many epochs more, in whole ones."""
+    labels = pd.concat([BEFORE.iloc[:6], images(emu=range(30, 33))]).sort_index()
+    lineage = plan(params(new_epochs=new_epochs), labels).lineage
+    assert lineage.epochs == Budget(run=epochs, total=11 + epochs)
+    assert lineage.steps == Budget(run=epochs * 3, total=33 + epochs * 3)

@@ -1,0 +1,181 @@
+"""Batches: every image once an epoch, in an order that can be jumped into."""
+
+import math
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from annotated_types import Ge
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
+from pipeline.params import Augment, Train, read_params
+from pipeline.training.loader import Batch, EvalLoader, TrainLoader, targets_of
+
+PARAMS = read_params(ROOT / "params.yaml").train
+
+
+def dataset(count: int, channels: int = 1) -> Dataset:
+    """So many images of noise, each of a class of its own, which is its number."""
+    random = np.random.default_rng(count)
+    ids = sorted(random.bytes(16).hex() for _ in range(count))
+    return Dataset(
+        ids=np.array(ids, dtype=str),
+        labels=np.array([str(number) for number in range(count)], dtype=str),
+        images=PixelSource.of(random.integers(0, 256, (count, channels, 4, 4), dtype=np.uint8)),
+    )
+
+
+def loader(count: int, batch_size: int = 4, **changes: Any) -> TrainLoader:
+    """Loads so many images for training."""
+    params: Train = PARAMS.model_copy(update={"batch_size": batch_size, **changes})
+    return TrainLoader(dataset(count), [str(number) for number in range(count)], params, np.ones(count, np.bool_))
+
+
+def numbers(batches: list[Batch]) -> list[int]:
+    """The images in `batches`, in their order."""
+    return [int(target) for batch in batches for target in batch.targets]
+
+
+def same(one: list[Batch], other: list[Batch]) -> bool:
+    """Whether both are the same batches, bit for bit."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(
+        torch.equal(first, second) for pair in pairs for first, second in zip(*pair, strict=True)
+    )
+
+
+counts = st.integers(2, 40)
+SMALLEST = min(limit.ge for limit in Train.model_fields["batch_size"].metadata if isinstance(limit, Ge))  # type: ignore[type-var]
+sizes = st.integers(SMALLEST, 12)  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(counts, sizes, st.integers(0, 100))
+def test_every_image_once_an_epoch(count: int, batch_size: int, epoch: int) -> None:
+    """Each epoch visits every image exactly once, in as few batches as there can be, all of nearly the same size."""
+    loads = loader(count, batch_size)
+    loads.set_epoch(epoch)
+    batches = list(loads)
+    assert sorted(numbers(batches)) == list(range(count))
+    assert len(batches) == len(loads) == math.ceil(count / batch_size)
+    lengths = {len(batch.targets) for batch in batches}
+    assert max(lengths) <= batch_size
+    assert max(lengths) - min(lengths) <= 1
+
+
+@given(counts, sizes)
+def test_no_batch_of_one_image(count: int, batch_size: int) -> None:
+    """No batch holds a single image, by which batch normalisation could not normalise."""
+    assert min(len(batch.targets) for batch in loader(count, batch_size)) > 1
+
+
+def test_images_come_with_their_own_targets() -> None:
+    """Pixels and target of an image stay together."""
+    data = dataset(20)
+    loads = loader(20, augment=Augment(shift=0, flip=False))
+    for batch in loads:
+        assert np.array_equal(batch.images.numpy(), data.images.pixels[batch.targets.numpy()])
+        assert (batch.images.dtype, batch.targets.dtype) == (torch.uint8, torch.int64)
+
+
+def test_epochs_differ_and_repeat() -> None:
+    """Each epoch has an order of its own, and the same one whenever it is asked for."""
+    loads = loader(40)
+    epochs = []
+    for epoch in (0, 1, 0):
+        loads.sampler.set_epoch(epoch)
+        epochs.append(list(loads))
+    assert numbers(epochs[0]) != numbers(epochs[1])
+    assert same(epochs[0], epochs[2])
+    assert numbers(epochs[0]) != numbers(list(loader(40, seed=1)))
+
+
+def test_added_images_leave_the_order_of_the_old_ones() -> None:
+    """When the data grows, old images come in the same order among themselves."""
+    data = dataset(40)
+    half = Dataset(ids=data.ids[::2], labels=data.labels[::2], images=PixelSource.of(data.images.pixels[::2]))
+    classes = [str(number) for number in range(40)]
+    everything, old = (
+        numbers(list(TrainLoader(images, classes, PARAMS, np.ones(len(images), np.bool_)))) for images in (data, half)
+    )
+    assert [number for number in everything if number % 2 == 0] == old
+
+
+@settings(max_examples=50)
+@given(counts, sizes, st.integers(0, 3), st.data())
+def test_jump_gives_the_rest_of_the_epoch(count: int, batch_size: int, epoch: int, data: st.DataObject) -> None:
+    """At the start or in the middle: what is left of an epoch is what it would have been."""
+    whole, first, second = (loader(count, batch_size) for _ in range(3))
+    for loads in (whole, first, second):
+        loads.set_epoch(epoch)
+    expected = list(whole)
+    done = data.draw(st.integers(0, len(expected) - 1))
+    batches = iter(first)
+    before = list(islice(batches, done))
+    state = first.state_dict()
+    assert state == {"position": done}
+    second.load_state_dict(state)
+    assert same([*before, *second], expected)
+    assert same([*before, *batches], expected)  # Asking has disturbed nothing.
+    for loads in (first, second):
+        loads.set_epoch(epoch + 1)
+        assert sorted(numbers(list(loads))) == list(range(count))
+        assert loads.state_dict() == {"position": 0}
+
+
+def test_end_of_an_epoch_is_the_start_of_the_next() -> None:
+    """As soon as the last batch is handed out, the position is that of the next epoch."""
+    loads = loader(20)
+    batches = iter(loads)
+    positions = [loads.state_dict()["position"] for _ in islice(batches, 5)]
+    assert positions == [1, 2, 3, 4, 0]
+    assert list(batches) == []
+    assert len(list(loads)) == 5
+
+
+def test_next_epoch_begins_at_its_start() -> None:
+    """After a jump only that one epoch is short."""
+    loads = loader(20)
+    loads.load_state_dict({"position": 3})
+    assert [len(list(loads)) for _ in range(3)] == [2, 5, 5]
+
+
+def test_epoch_that_was_broken_off_is_begun_again() -> None:
+    """Who stops in the middle of an epoch, and begins it anew without a state, gets all of it."""
+    loads = loader(20)
+    expected = list(loads)
+    assert len(list(islice(loads, 2))) == 2
+    assert same(list(loads), expected)
+
+
+def test_evaluation_changes_nothing() -> None:
+    """For evaluation images come in the order of their ids, unchanged, every time."""
+    data = dataset(10, channels=3)
+    loads = EvalLoader(data, list(data.labels), batch_size=4)
+    for _ in range(2):
+        batches = list(loads)
+        assert [len(batch.targets) for batch in batches] == [4, 4, 2]
+        assert len(loads) == 3
+        assert numbers(batches) == list(range(10))
+        assert np.array_equal(torch.cat([batch.images for batch in batches]).numpy(), data.images.pixels)
+
+
+def test_evaluation_of_nothing() -> None:
+    """Without images there are no batches."""
+    loads = EvalLoader(dataset(0), [], batch_size=4)
+    assert (len(loads), list(loads)) == (0, [])
+
+
+def test_targets_are_positions_among_the_classes() -> None:
+    """A class is its position, in whatever order the classes are; a class that is not among them is a mistake."""
+    labels = np.array(["dog", "cat", "dog"])
+    assert targets_of(labels, ["dog", "emu", "cat"]).tolist() == [0, 2, 0]
+    assert targets_of(labels[:0], []).shape == (0,)
+    with pytest.raises(KeyError):
+        targets_of(labels, ["dog"])

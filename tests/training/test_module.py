@@ -1,0 +1,104 @@
+"""What images weigh in the loss, and what stops a training that has gone wrong."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import TrainingError
+from pipeline.models.network import Spec, build
+from pipeline.params import read_params
+from pipeline.training.loader import Batch
+
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+
+def class_weights(images: list[int], balance: float) -> list[float]:
+    """As a list."""
+    from pipeline.training.module import class_weights
+
+    weights: list[float] = class_weights(torch.tensor(images), balance).tolist()
+    return weights
+
+
+def test_weights_worked_by_hand() -> None:
+    """Nine images against one, and a class without images, which weighs nothing."""
+    assert class_weights([9, 1, 0], 0.0) == [1, 1, 0]
+    # 1/9 and 1, times 10 / (9 · 1/9 + 1 · 1) = 5.
+    assert class_weights([9, 1, 0], 1.0) == pytest.approx([5 / 9, 5, 0])
+    # 1/3 and 1, times 10 / (9 · 1/3 + 1 · 1) = 2.5.
+    assert class_weights([9, 1, 0], 0.5) == pytest.approx([2.5 / 3, 2.5, 0])
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=20).filter(any), st.floats(0, 1))
+def test_images_weigh_one_on_average(images: list[int], balance: float) -> None:
+    """So the loss, and with it the learning rate, means the same at any balance."""
+    weights = class_weights(images, balance)
+    assert sum(n * weight for n, weight in zip(images, weights, strict=True)) == pytest.approx(sum(images), rel=1e-5)
+
+
+def test_loss_weighs_rare_classes_more() -> None:
+    """The loss of a batch is the weighted mean that class_weights asks for."""
+    from pipeline.training.module import Classifier, Schedule
+
+    params = read_params(ROOT / "params.yaml").train
+    params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    network = build(spec).eval()
+    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+    images = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
+    loss = classifier.training_step(Batch(images, torch.tensor([0, 1]), torch.ones(())), 0)
+    cat, dog = -network(images).log_softmax(1).diagonal()
+    torch.testing.assert_close(loss, (cat * 5 / 9 + dog * 5) / (5 / 9 + 5))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite(bad: float) -> None:
+    """They never become a model."""
+    from pipeline.training.module import Classifier, Schedule
+
+    params: Any = read_params(ROOT / "params.yaml").train
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    classifier = Classifier(build(spec), spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+    classifier.check()
+    with torch.no_grad():
+        next(classifier.parameters()).view(-1)[3] = bad
+    with pytest.raises(TrainingError, match=r"not finite.*lower train\.lr"):
+        classifier.check()
+
+
+def test_schedules_worked_by_hand() -> None:
+    """The learning rate rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
+    from pipeline.training.module import schedule_of
+
+    params = read_params(ROOT / "params.yaml").train
+    params = params.model_copy(update={"start": "full", "lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
+    cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
+    assert (cold.peak, warm.peak) == (0.5, 0.25)
+    falling, staying = [1 / 2, 1, 1, 2 / 3, 1 / 3, 0], [1 / 2, 1, 1, 1, 1, 1]
+    assert [cold.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
+    assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(staying)
+    for changes in ({"warm_mean": False}, {"start": "shrink_perturb"}):
+        warm = schedule_of(params.model_copy(update=changes), 5, warm=True)
+        assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
+
+
+@given(st.integers(1, 50), st.floats(0, 0.999), st.booleans())
+def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool) -> None:  # noqa: FBT001
+    """However short a generation is, and they can be asked for what is after its last step."""
+    from pipeline.training.module import schedule_of
+
+    params = read_params(ROOT / "params.yaml").train
+    schedule = schedule_of(params.model_copy(update={"warmup": warmup}), steps, warm=warm)
+    shares = [schedule.share_of_peak(step) for step in range(steps + 1)]
+    assert max(shares[:-1]) == pytest.approx(1)
+    assert min(shares[:-1]) > 0
+    assert shares[-1] == warm

@@ -1,0 +1,279 @@
+"""A warm start carries over weights, moments and counters, and begins schedule and budget anew."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import PixelSource
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
+from pipeline.models.network import Spec, build
+from pipeline.params import Augment, Train, read_params
+
+if TYPE_CHECKING:
+    from pipeline.training.module import Classifier
+
+
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+PARAMS = read_params(ROOT / "params.yaml").train.model_copy(
+    update={"batch_size": 8, "size": 8, "augment": Augment(shift=0, flip=False)}
+)
+OLD, GROWN = ("cat", "dog"), ("cat", "dog", "emu")
+EPOCHS, WARM_EPOCHS = 2, 3
+HEAD = {"network.body.8.weight", "network.body.8.bias"}
+
+
+def images(count: int, classes: tuple[str, ...] = OLD) -> Dataset:
+    """So many images of noise; the first ones are always the same."""
+    random = np.random.default_rng(0)
+    pixels = np.stack([random.integers(0, 256, (1, 8, 8), dtype=np.uint8) for _ in range(count)])
+    ids = [f"{number:032x}" for number in range(count)]
+    labels = [classes[number % len(classes)] for number in range(count)]
+    return Dataset(ids=np.array(ids), labels=np.array(labels), images=PixelSource.of(pixels))
+
+
+def classifier(
+    classes: tuple[str, ...] = OLD, *, seed: int = 0, peak: float = 0.01, steps: int = 15, **params: Any
+) -> Classifier:
+    """An untrained classifier whose weights are drawn under `seed`."""
+    from pipeline.training.module import Classifier, schedule_of
+
+    spec = Spec(model="small", size=8, mode="grey", classes=classes)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build(spec)
+    here: Train = PARAMS.model_copy(update=params)
+    schedule = schedule_of(here.model_copy(update={"lr": peak}), steps, warm=False)
+    return Classifier(network, spec, here, schedule, torch.ones(len(classes)))
+
+
+@dataclass
+class Fitted:
+    """What was seen of a training."""
+
+    checkpoint: Checkpoint
+    epochs: dict[int, list[bytes]] = field(default_factory=dict)
+    """The images of each epoch, as they came."""
+    rates: list[float] = field(default_factory=list)
+    """The learning rate of each step."""
+
+
+def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: Checkpoint | None = None) -> Fitted:
+    """Train `model` up to so many epochs in all, from `start`, as the stage does."""
+    import lightning.pytorch as pl
+
+    from pipeline.training.loader import TrainLoader
+
+    fitted = Fitted({})
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            del pl_module, batch_idx
+            fitted.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+            fitted.epochs.setdefault(trainer.current_epoch, []).extend(
+                image.numpy().tobytes() for image in batch.images
+            )
+
+    if start is not None:
+        torch.save(start, folder / "start.ckpt")
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=epochs,
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+        callbacks=[Watch()],
+    )
+    loader = TrainLoader(data, list(model.spec.classes), model._params, np.ones(len(data), np.bool_))
+    trainer.fit(model, loader, ckpt_path=folder / "start.ckpt" if start else None, weights_only=True)
+    trainer.save_checkpoint(folder / CHECKPOINT)
+    fitted.checkpoint = read_checkpoint(folder)
+    return fitted
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The checkpoint of a finished generation."""
+    steps = EPOCHS * 3
+    model = classifier(steps=steps)
+    return fit(model, images(24), tmp_path_factory.mktemp("base"), epochs=EPOCHS).checkpoint
+
+
+def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """The state of the optimizer by the name of the weight."""
+    state = checkpoint["optimizer_states"][0]
+    return {
+        name: state["state"][number]
+        for group in state["param_groups"]
+        for name, number in zip(group["param_names"], group["params"], strict=True)
+    }
+
+
+def warm(base: Checkpoint, model: Classifier) -> Checkpoint:
+    """What `warm_start` makes."""
+    from pipeline.training.warm_start import warm_start
+
+    return warm_start(base, model, model._params)
+
+
+def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
+    """With the same classes every weight, statistic, moment and count of the optimizer is the base's, bit for bit."""
+    start = warm(base, classifier(seed=1))
+    assert start["state_dict"].keys() == base["state_dict"].keys()
+    for name, value in base["state_dict"].items():
+        assert torch.equal(start["state_dict"][name], value), name
+    assert moments(start).keys() == moments(base).keys()
+    for name, state in moments(base).items():
+        for key, value in state.items():
+            assert torch.equal(moments(start)[name][key], value), (name, key)
+
+
+def test_weights_alone(base: Checkpoint) -> None:
+    """The policy `weights` has every weight and statistic of the base, and an optimizer that knows nothing yet."""
+    start = warm(base, classifier(seed=1, start="weights"))
+    assert all(torch.equal(start["state_dict"][name], value) for name, value in base["state_dict"].items())
+    assert not start["optimizer_states"][0]["state"]
+    assert (start["epoch"], start["global_step"]) == (base["epoch"], base["global_step"])
+
+
+def test_shrunk_and_perturbed(base: Checkpoint) -> None:
+    """What is learned is mixed with fresh weights, what is counted over images stays; the optimizer knows nothing."""
+    model = classifier(seed=1, start="shrink_perturb", shrink=0.25, perturb=0.5)
+    fresh, learned = model.state_dict(), {name for name, _ in model.named_parameters()}
+    start = warm(base, model)
+    assert 0 < len(learned) < len(fresh)
+    for name, value in start["state_dict"].items():
+        before = base["state_dict"][name]
+        torch.testing.assert_close(value, 0.25 * before + 0.5 * fresh[name] if name in learned else before)
+    assert not start["optimizer_states"][0]["state"]
+
+
+def test_base_was_trained(base: Checkpoint) -> None:
+    """The base of these tests is no untrained network, and its schedule has ended."""
+    fresh = classifier().state_dict()
+    assert not any(torch.equal(fresh[name], base["state_dict"][name]) for name in HEAD)
+    assert all(state["exp_avg"].any() for state in moments(base).values())
+    assert base["optimizer_states"][0]["param_groups"][0]["lr"] < 0.005
+    assert not HEAD - set(base["state_dict"])
+
+
+def test_new_classes_begin_afresh(base: Checkpoint) -> None:
+    """The rows of new classes are the new network's, without moments; everything old is untouched."""
+    model = classifier(GROWN, seed=1)
+    start, fresh = warm(base, model), model.state_dict()
+    for name, value in start["state_dict"].items():
+        assert value.shape == fresh[name].shape
+        if name in HEAD:
+            assert torch.equal(value[:2], base["state_dict"][name]), name
+            assert torch.equal(value[2:], fresh[name][2:]), name
+        else:
+            assert torch.equal(value, base["state_dict"][name]), name
+    for name, state in moments(start).items():
+        before = moments(base)[name]
+        assert torch.equal(state["step"], before["step"])
+        for key in ("exp_avg", "exp_avg_sq"):
+            rows = 2 if name in HEAD else len(state[key])
+            assert torch.equal(state[key][:rows], before[key]), (name, key)
+            assert not state[key][rows:].any(), (name, key)
+
+
+def test_schedule_and_hyperparameters_are_the_new_ones(base: Checkpoint) -> None:
+    """Learning rate and weight decay are those of the new generation, and no schedule is carried over."""
+    model = classifier(peak=0.5, weight_decay=0.125, warmup=0.0)
+    start = warm(base, model)
+    assert start["lr_schedulers"] == []
+    groups = start["optimizer_states"][0]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.125, 0.0]
+    assert {group["lr"] for group in groups} == {0.5}
+
+
+def test_counters_carry_over(base: Checkpoint) -> None:
+    """Epochs and steps are counted on."""
+    start = warm(base, classifier())
+    assert (start["epoch"], start["global_step"]) == (base["epoch"], base["global_step"]) == (EPOCHS, EPOCHS * 3)
+
+
+def test_base_is_left_alone(base: Checkpoint) -> None:
+    """Making a start out of a base does not change it."""
+    before = copy.deepcopy(base)
+    start = warm(base, classifier(GROWN))
+    assert before["optimizer_states"][0]["param_groups"] == base["optimizer_states"][0]["param_groups"]
+    for name, state in moments(before).items():
+        assert torch.equal(state["exp_avg"], moments(base)[name]["exp_avg"])
+        assert torch.equal(before["state_dict"][name], base["state_dict"][name])
+    assert start["state_dict"] is not base["state_dict"]
+
+
+def test_start_needs_no_trust(base: Checkpoint, tmp_path: Path) -> None:
+    """The start can be saved, and read without running code."""
+    torch.save(warm(base, classifier(GROWN)), tmp_path / CHECKPOINT)
+    assert read_checkpoint(tmp_path)["epoch"] == EPOCHS
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+@pytest.mark.parametrize("count", [24, 35, 13], ids=["same", "more", "fewer"])
+def test_training_goes_on_in_full(base: Checkpoint, tmp_path: Path, count: int, warmup: float) -> None:
+    """Lightning trains just the additional epochs, each over every image once, with the new schedule from its start."""
+    per_epoch = math.ceil(count / 8)
+    steps = WARM_EPOCHS * per_epoch
+    data = images(count)
+    model = classifier(seed=1, steps=steps, warmup=warmup)
+    expected = [0.01 * model._schedule.share_of_peak(step) for step in range(steps)]
+    fitted = fit(model, data, tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
+
+    assert list(fitted.epochs) == list(range(EPOCHS, EPOCHS + WARM_EPOCHS))
+    everything = Counter(image.tobytes() for image in data.images.pixels)
+    assert set(everything.values()) == {1}
+    assert all(Counter(epoch) == everything for epoch in fitted.epochs.values())
+    assert fitted.rates == pytest.approx(expected)
+    assert fitted.rates[0] > 0
+    assert max(fitted.rates) == pytest.approx(0.01)
+    assert fitted.checkpoint["epoch"] == EPOCHS + WARM_EPOCHS
+    assert fitted.checkpoint["global_step"] == EPOCHS * 3 + steps
+    assert all(state["step"] == EPOCHS * 3 + steps for state in moments(fitted.checkpoint).values())
+
+
+def test_training_starts_from_the_base(base: Checkpoint, tmp_path: Path) -> None:
+    """What Lightning trains on are the base's weights: at a learning rate of almost zero they stay."""
+    model = classifier(seed=1, peak=1e-12, steps=9, warmup=0.0)
+    fitted = fit(model, images(24), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
+    for name, _ in model.named_parameters():
+        torch.testing.assert_close(fitted.checkpoint["state_dict"][name], base["state_dict"][name])
+
+
+def test_new_classes_are_learned(base: Checkpoint, tmp_path: Path) -> None:
+    """A generation with a new class trains, and its head has grown."""
+    model = classifier(GROWN, seed=1, steps=15)
+    fitted = fit(model, images(36, GROWN), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
+    assert list(fitted.epochs) == list(range(EPOCHS, EPOCHS + WARM_EPOCHS))
+    assert {len(fitted.checkpoint["state_dict"][name]) for name in HEAD} == {3}
+    assert all(moments(fitted.checkpoint)[name]["exp_avg"][2:].any() for name in HEAD)
+
+
+def test_same_start_gives_the_same_bytes(base: Checkpoint, tmp_path: Path) -> None:
+    """Two warm starts from the same base, in different folders, end in the same bytes."""
+    for folder in ("one", "another"):
+        (tmp_path / folder).mkdir()
+        torch.manual_seed(0)
+        model = classifier(seed=1, steps=9)
+        fit(model, images(24), tmp_path / folder, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
+    assert (tmp_path / "one" / CHECKPOINT).read_bytes() == (tmp_path / "another" / CHECKPOINT).read_bytes()

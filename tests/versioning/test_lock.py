@@ -1,0 +1,138 @@
+"""dvc.lock is read for what it says; what cannot be read is never taken for nothing."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import RecordError
+from pipeline.versioning.lock import StageRecord, parse_record, read_record
+
+LOCK = """\
+schema: '2.0'
+stages:
+  train:
+    cmd: python -m pipeline run train
+    deps:
+    - path: data/base
+      hash: md5
+      md5: 11111111111111111111111111111111.dir
+      size: 12
+      nfiles: 1
+    - path: pipeline/train.py
+      hash: md5
+      md5: '22222222222222222222222222222222'
+      size: 12
+    params:
+      params.yaml:
+        train.lr: 1e-3
+    outs:
+    - path: data/model
+      hash: md5
+      md5: 33333333333333333333333333333333.dir
+      size: 12
+      nfiles: 3
+  nothing:
+    cmd: echo
+"""
+CONFLICT = LOCK.replace(
+    "      md5: 333", "<<<<<<< HEAD\n      md5: 444\n=======\n      md5: 555\n>>>>>>> other\n      md5: 333"
+)
+
+
+def lock(folder: Path, text: str) -> Path:
+    """A dvc.lock of this text."""
+    path = folder / "dvc.lock"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
+    """Dependencies and outputs of each stage are found by their path, its parameters by their name."""
+    assert read_record(lock(tmp_path, LOCK)) == {
+        "train": StageRecord(
+            deps={"data/base": "1" * 32 + ".dir", "pipeline/train.py": "2" * 32},
+            outs={"data/model": "3" * 32 + ".dir"},
+            params={"train.lr": 1e-3},
+        ),
+        "nothing": StageRecord(deps={}, outs={}),
+    }
+
+
+def test_no_file_is_no_record(tmp_path: Path) -> None:
+    """Before the first run there is no dvc.lock, and nothing is recorded."""
+    assert read_record(tmp_path / "dvc.lock") == {}
+
+
+def test_no_stages_is_no_record(tmp_path: Path) -> None:
+    """A lock file without stages records nothing."""
+    assert read_record(lock(tmp_path, "schema: '2.0'\nstages: {}\n")) == {}
+
+
+def test_outputs_without_a_hash_are_left_out(tmp_path: Path) -> None:
+    """What DVC does not hash by MD5 (a file in a bucket, say) is no reason to fail."""
+    text = LOCK.replace("      md5: 33333333333333333333333333333333.dir\n", "      etag: x\n")
+    assert read_record(lock(tmp_path, text))["train"].outs == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(CONFLICT, id="conflict"),
+        pytest.param("", id="empty"),
+        pytest.param("{", id="unfinished"),
+        pytest.param("- a\n- b\n", id="list"),
+        pytest.param("stages", id="word"),
+        pytest.param("schema: '2.0'\n", id="no stages"),
+        pytest.param("stages:\n", id="null stages"),
+        pytest.param("stages: [train]\n", id="list of stages"),
+        pytest.param("stages:\n  train:\n", id="null stage"),
+        pytest.param("stages:\n  train: x\n", id="stage is a word"),
+        pytest.param("stages:\n  train:\n    outs: 3\n", id="outs are a number"),
+        pytest.param("stages:\n  train:\n    outs:\n", id="null outs"),
+        pytest.param("stages:\n  train:\n    outs:\n    - md5: x\n", id="out without path"),
+        pytest.param("stages:\n  train:\n    outs:\n    - [md5]\n", id="out is a list"),
+        pytest.param("\udcff\udcfe", id="no text"),
+        pytest.param(LOCK + "stages: {}\n", id="stages twice"),
+        pytest.param("stages: 2001-99-99\n", id="impossible date"),
+        pytest.param("stages:\n  train:\n    outs:\n    - path: data/model\n      md5: 12\n", id="hash is a number"),
+        pytest.param("stages:\n  train:\n    outs:\n    - path: data/model\n      md5:\n", id="null hash"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> None:
+    """A lock file with conflict markers, or of another form, is an error in one line with the command that mends it."""
+    path = lock(tmp_path, text)
+    with pytest.raises(RecordError) as raised:
+        read_record(path)
+    said = str(raised.value)
+    assert said.splitlines() == [said]
+    assert said.startswith(f"{path}: ")
+    assert f"git checkout {tmp_path / 'dvc.lock'}" in said
+
+
+@given(st.integers(0, len(LOCK)), st.integers(0, 30), st.text(max_size=8))
+def test_any_damage_is_an_error_or_none(
+    tmp_path_factory: pytest.TempPathFactory, start: int, length: int, typed: str
+) -> None:
+    """Whatever is done to a part of the file, nothing but a `RecordError` is raised."""
+    path = lock(tmp_path_factory.getbasetemp(), LOCK[:start] + typed + LOCK[start + length :])
+    try:
+        record = read_record(path)
+    except RecordError:
+        return
+    for stage in record.values():
+        assert all(isinstance(text, str) for pair in (stage.deps | stage.outs).items() for text in pair)
+
+
+@pytest.mark.parametrize("text", [LOCK, CONFLICT, "", "- a\n", "stages: [train]\n", "\udcff"])
+def test_content_is_read_as_a_file_is(tmp_path: Path, text: str) -> None:
+    """What Git has of a lock file is read, or refused, as the file would be."""
+    path = lock(tmp_path, text)
+    try:
+        expected = read_record(path)
+    except RecordError:
+        with pytest.raises(RecordError, match=r"see `git show abc:dvc\.lock`"):
+            parse_record(path.read_bytes(), "abc:dvc.lock")
+    else:
+        assert parse_record(path.read_bytes(), "abc:dvc.lock") == expected
