@@ -13,10 +13,10 @@ TreeringError
 
 
 class TreeringError(Exception):
-    """Something that its reader can mend: `where` it is, `what` is wrong, and how to `mend` it."""
+    """Something that its reader can mend: `where` it is, `what` is wrong, and how to `hint` it."""
 
-    def __init__(self, where: object, what: str, mend: str) -> None:
-        super().__init__(where, what, mend)  # All of them, so that it comes out of other processes, too.
+    def __init__(self, where: object, what: str, hint: str) -> None:
+        super().__init__(where, what, hint)  # All of them, so that it comes out of other processes, too.
 
     def __str__(self) -> str:
         return "{}: {}; {}".format(*self.args)

@@ -25,8 +25,8 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
         raise RecordError("git", "is not installed", "install it") from None
     except subprocess.CalledProcessError as error:
         what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
-        mend = PARTIAL if "promisor remote" in what else "run this in a clone of the project, with a commit"
-        raise RecordError("git", what, mend) from None
+        hint = PARTIAL if "promisor remote" in what else "run this in a clone of the project, with a commit"
+        raise RecordError("git", what, hint) from None
 
 
 def git_text(*arguments: str) -> str:

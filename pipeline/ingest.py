@@ -97,7 +97,7 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
     """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged."""
     instead = "decoding all images again"
     try:
-        index.restore(mend=instead)
+        index.restore(hint=instead)
     except MissingDataError as error:
         selection.secure(params)  # No work is done where it would be in vain.
         where, what, _ = error.args
@@ -215,8 +215,8 @@ def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({refused[0].source}, say)"
-        mend = f"mend them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
-        raise ImagesError(paths.RAW, what, mend)
+        hint = f"mend them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
+        raise ImagesError(paths.RAW, what, hint)
     if not table.num_rows:
         raise ImagesError(
             paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"

@@ -35,12 +35,12 @@ def require(model: Path) -> None:
     if (model / CHECKPOINT).exists():
         return
     if model != paths.MODEL:
-        mend = "check the path"
+        hint = "check the path"
     elif "train" in read_record():
-        mend = f"run `dvc pull {paths.MODEL}`, or `dvc repro` to train it again"
+        hint = f"run `dvc pull {paths.MODEL}`, or `dvc repro` to train it again"
     else:
-        mend = "run `dvc repro`, which trains one"
-    raise MissingDataError(model, "no model there", mend)
+        hint = "run `dvc repro`, which trains one"
+    raise MissingDataError(model, "no model there", hint)
 
 
 @dataclass(frozen=True)

@@ -73,14 +73,14 @@ def locate(manifest: pd.DataFrame) -> Located:
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them.
     """
-    mend = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
-    index.restore(mend=mend)
+    hint = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
+    index.restore(hint=hint)
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields])
     where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
     lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
     if len(lost):
-        raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", mend)
+        raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", hint)
     slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
     if [slot.md5 for slot in slots] != list(manifest["md5"]):
-        raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", mend)
+        raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
     return Located(slots, table["md5"].to_pylist())

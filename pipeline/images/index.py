@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 )
 
 
-def restore(*, mend: str) -> None:
+def restore(*, hint: str) -> None:
     """Bring back data/images as dvc.lock records it, where the workspace has none and it was ever recorded.
 
     Raises:
@@ -39,4 +39,4 @@ def restore(*, mend: str) -> None:
     """
     ingested = read_record().get("ingest")
     if not INDEX.exists() and ingested and paths.IMAGES.as_posix() in ingested.outs:
-        outputs.checkout("ingest", paths.IMAGES, mend=mend)
+        outputs.checkout("ingest", paths.IMAGES, hint=hint)

@@ -13,7 +13,7 @@ from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.lineage.lineage import RECORDED, read_recorded
-from pipeline.versioning.lock import mend
+from pipeline.versioning.lock import checkout_hint
 
 # The last line, so that all others end in a comma, and those of two people can be put one below the other.
 END, END_NOTE = "", "one model a line, sorted by hash, written by `pipeline accept` and `pipeline refuse`"
@@ -50,7 +50,7 @@ def parse_judgements(content: bytes, path: Path) -> dict[str, Judgement]:
         what = f"two judgements of {twice.args[0]}"
         raise RecordError(path, what, "keep one of the lines, and commit it") from None
     except (ValueError, AttributeError, RecursionError):  # ValidationError and UnicodeDecodeError are ValueErrors.
-        raise RecordError(path, "no map of models to judgements", mend(path)) from None
+        raise RecordError(path, "no map of models to judgements", checkout_hint(path)) from None
 
 
 def write_judgements(judgements: Mapping[str, Judgement], path: Path = paths.ACCEPTED) -> None:

@@ -21,7 +21,7 @@ HELD_OUT = "every earlier model has seen images that are held out, or were remov
 REFUSED = "every earlier model is refused, or has seen images that are held out, or were removed, now"
 WANTED = "train.start asks for a cold start"
 REASONS = (FIRST, HELD_OUT, REFUSED, WANTED)
-MEND = (
+HINT = (
     "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
     f"in {paths.PARAMS} to start from scratch on purpose"
 )
@@ -66,7 +66,7 @@ def restore() -> bool:
     aside = paths.PROGRESS / "base"
     reason = reason_of(oid)
     if reason is None:
-        fetching.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, mend=MEND)
+        fetching.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, hint=HINT)
     else:
         write_none(aside, reason)
     put_directory(aside, paths.BASE)

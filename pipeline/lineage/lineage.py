@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import paths
 from pipeline.errors import CheckpointError, RecordError
-from pipeline.versioning.lock import mend
+from pipeline.versioning.lock import checkout_hint
 
 LINEAGE = "lineage.json"
 # What Git holds of it.
@@ -89,7 +89,7 @@ def read_recorded(path: Path = RECORDED) -> Recorded | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        raise RecordError(path, "no lineage of a model", mend(path)) from None
+        raise RecordError(path, "no lineage of a model", checkout_hint(path)) from None
 
 
 def read_lineage(model: Path) -> Lineage:

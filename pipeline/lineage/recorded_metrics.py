@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.versioning.lock import mend
+from pipeline.versioning.lock import checkout_hint
 
 
 def read_metrics() -> Mapping[str, Any] | None:
@@ -22,5 +22,5 @@ def read_metrics() -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         metrics = None
     if not isinstance(metrics, dict):
-        raise RecordError(paths.METRICS, "no JSON of what was measured", mend(paths.METRICS))
+        raise RecordError(paths.METRICS, "no JSON of what was measured", checkout_hint(paths.METRICS))
     return metrics

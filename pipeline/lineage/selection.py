@@ -11,7 +11,7 @@ from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.files import put_directory
 from pipeline.lineage.acceptance import newest_accepted, read_judgements, refused_models
-from pipeline.lineage.base import BASE, FIRST, HELD_OUT, MEND, MODEL, REFUSED, WANTED, Base, reason_of, write_none
+from pipeline.lineage.base import BASE, FIRST, HELD_OUT, HINT, MODEL, REFUSED, WANTED, Base, reason_of, write_none
 from pipeline.lineage.history import trainings
 from pipeline.lineage.lineage import LINEAGE, Recorded, read_lineage, read_recorded
 from pipeline.params import Params
@@ -33,7 +33,7 @@ def secure(params: Params) -> None:
         return
     oid = train.outs[MODEL]
     if hashing.directory_hash(paths.MODEL) != oid:
-        fetching.fetch(oid, what=MODEL, mend=MEND)
+        fetching.fetch(oid, what=MODEL, hint=HINT)
 
 
 def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
@@ -94,7 +94,7 @@ def _copy_newest(
     oid: str | None = recorded
     passed: set[str] = set()
     while oid is not None:
-        fetching.copy_directory(oid, aside, nearby=nearby, what=MODEL, mend=MEND)
+        fetching.copy_directory(oid, aside, nearby=nearby, what=MODEL, hint=HINT)
         if oid not in refused and admits(aside):
             return Base(oid=oid, reason=f"newer ones {' or '.join(sorted(passed))}" if passed else "")
         passed.add("are not accepted" if oid in refused else "have seen images that they must not")

@@ -85,8 +85,8 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     try:
         import timm
     except ModuleNotFoundError:
-        mend = "run `pip install timm`, or choose `small`"
-        raise ParamError(PARAMS, f"train.model is {spec.model!r}, but timm is not installed", mend) from None
+        hint = "run `pip install timm`, or choose `small`"
+        raise ParamError(PARAMS, f"train.model is {spec.model!r}, but timm is not installed", hint) from None
     name = spec.model.removeprefix(TIMM)
     tagged = "." in name  # An architecture, or one with the name of its published weights.
     if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):

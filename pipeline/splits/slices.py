@@ -16,7 +16,7 @@ from pipeline.versioning.lock import read_record
 
 SLICES = "slices.csv"
 PATH = paths.MANIFEST / SLICES
-MEND = (
+HINT = (
     "run `dvc push` where it was made and then `dvc repro` here, or set train.start: cold "
     f"in {paths.PARAMS}, with which all images are of the first generation"
 )
@@ -33,7 +33,7 @@ def recorded_generations() -> "pd.Series[int]":
     md5 = manifest.outs.get(PATH.as_posix()) if manifest else None
     if md5 is None:
         return NO_GENERATIONS
-    content = fetching.read_file(md5, nearby=PATH, what=PATH.as_posix(), mend=MEND)
+    content = fetching.read_file(md5, nearby=PATH, what=PATH.as_posix(), hint=HINT)
     return _read(BytesIO(content)).set_index("id")["generation"]
 
 

@@ -18,7 +18,7 @@ from pipeline.paths import PARAMS
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.loader import Batch
 
-MEND = f"lower train.lr in {PARAMS}; the model is as it was"
+HINT = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
 class Schedule(NamedTuple):
@@ -70,7 +70,7 @@ class Classifier(pl.LightningModule):
         loss = loss * batch.share
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
-            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", MEND)
+            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", HINT)
         return loss
 
     def check(self) -> None:
@@ -81,7 +81,7 @@ class Classifier(pl.LightningModule):
         """
         for name, weight in self.network.state_dict().items():
             if not torch.isfinite(weight).all():
-                raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", MEND)
+                raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", HINT)
 
     def validation_step(self, batch: Batch) -> None:
         """Log the share of images that is classified right, and the loss, over all batches."""

@@ -28,31 +28,31 @@ logger = logging.getLogger(__name__)
 PUSH_FIRST = "run `dvc push` where it was committed, then this again"
 
 
-def fetch(oid: str, *, what: str, mend: str) -> dict[str, Path]:
+def fetch(oid: str, *, what: str, hint: str) -> dict[str, Path]:
     """Make sure that the directory `oid` is in DVC's cache, pulling what is missing from the remote.
 
     Returns:
         the cached file of each path in the directory, whose name is the file's MD5 (its last two parts joined).
 
     Raises:
-        MissingDataError: neither cache nor remote has all of it, and the message ends with `mend`; or the remote cannot
+        MissingDataError: neither cache nor remote has all of it, and the message ends with `hint`; or the remote cannot
             be read.
     """
     repo = repository()
-    return _had(oid, lambda: cached_files(repo, oid), lambda: _pull(repo, oid), what, mend)
+    return _had(oid, lambda: cached_files(repo, oid), lambda: _pull(repo, oid), what, hint)
 
 
-def fetch_listing(oid: str, *, what: str, mend: str = PUSH_FIRST) -> dict[str, str]:
+def fetch_listing(oid: str, *, what: str, hint: str = PUSH_FIRST) -> dict[str, str]:
     """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
 
     Raises:
         MissingDataError: neither cache nor remote has it, or the remote cannot be read.
     """
     repo = repository()
-    return _had(oid, lambda: listing(repo, oid), lambda: _pull_listing(repo, oid), what, mend)
+    return _had(oid, lambda: listing(repo, oid), lambda: _pull_listing(repo, oid), what, hint)
 
 
-def fetch_file(md5: str, *, what: str, mend: str) -> Path:
+def fetch_file(md5: str, *, what: str, hint: str) -> Path:
     """Make sure that the single file of this MD5 is in DVC's cache, undamaged; returns where.
 
     Raises:
@@ -65,22 +65,22 @@ def fetch_file(md5: str, *, what: str, mend: str) -> Path:
         path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
         return remote.pull(repo, [md5])
 
-    return _had(md5, lambda: path if _is_sound(path) else None, pull, what, mend)
+    return _had(md5, lambda: path if _is_sound(path) else None, pull, what, hint)
 
 
-def fetch_member(oid: str, name: str, *, what: str, mend: str) -> Path:
+def fetch_member(oid: str, name: str, *, what: str, hint: str) -> Path:
     """Likewise the file `name` of the directory `oid`, without the others.
 
     Raises:
         MissingDataError: neither cache nor remote has it, or the directory holds no such file.
     """
-    entries = fetch_listing(oid, what=what, mend=mend)
+    entries = fetch_listing(oid, what=what, hint=hint)
     if name not in entries:
-        raise MissingDataError(what, f"there is no {name} in {oid}", mend)
-    return fetch_file(entries[name], what=what, mend=mend)
+        raise MissingDataError(what, f"there is no {name} in {oid}", hint)
+    return fetch_file(entries[name], what=what, hint=hint)
 
 
-def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend: str) -> None:
+def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, hint: str) -> None:
     """Write the files of the directory `oid` to the new folder `destination`, every byte checked.
 
     `nearby` is where the workspace may hold a copy, used if its hash agrees.
@@ -93,17 +93,17 @@ def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, mend
         if directory_hash(destination) == oid:
             return
     for attempt in ("cache", "remote"):
-        damaged = _copy_checked(fetch(oid, what=what, mend=mend), destination)
+        damaged = _copy_checked(fetch(oid, what=what, hint=hint), destination)
         if not damaged:
             return
         logger.warning("DVC's cache holds damaged copies of %s; fetching them again", ", ".join(map(str, damaged)))
         if attempt == "cache":
             for path in damaged:
                 path.unlink()
-    raise MissingDataError(what, f"{oid}: every copy of it is damaged", mend)
+    raise MissingDataError(what, f"{oid}: every copy of it is damaged", hint)
 
 
-def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
+def read_file(md5: str, *, nearby: Path, what: str, hint: str) -> bytes:
     """The content of the file whose hash is `md5`, every byte checked.
 
     `nearby` is where the workspace may hold a copy, used if its hash agrees.
@@ -115,7 +115,7 @@ def read_file(md5: str, *, nearby: Path, what: str, mend: str) -> bytes:
         content = nearby.read_bytes()
         if hashlib.md5(content).hexdigest() == md5:
             return content
-    return fetch_file(md5, what=what, mend=mend).read_bytes()
+    return fetch_file(md5, what=what, hint=hint).read_bytes()
 
 
 def _pull(repo: Repo, oid: str) -> str:
@@ -130,7 +130,7 @@ def _pull_listing(repo: Repo, oid: str) -> str:
     return remote.pull(repo, [oid])
 
 
-def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: str, mend: str) -> T:
+def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: str, hint: str) -> T:
     """What `look` finds of `oid` in the cache, after a `pull` if need be, which says what went wrong."""
     if (found := look()) is not None:
         return found
@@ -144,7 +144,7 @@ def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: 
         raise MissingDataError(what, said, "run `dvc repro` again when it can be")
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
     lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
-    raise MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", mend)
+    raise MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", hint)
 
 
 def _is_sound(cached: Path) -> bool:

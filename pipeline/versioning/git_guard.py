@@ -14,7 +14,7 @@ from pipeline.versioning import objects
 from pipeline.versioning.lock import read_raw_hash
 
 NOTE = paths.PROGRESS / "followed" / "raw"
-MEND = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
+HINT = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
 
 
 class Note(NamedTuple):
@@ -75,8 +75,8 @@ def check_followed(oid: str) -> None:
     if wanted == oid or (noted is not None and noted.oid == wanted):
         return
     if noted is not None:
-        raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", MEND)
+        raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", HINT)
     missing = objects.missing_files(wanted)
     if missing is None or missing:
         many = "the images" if missing is None else f"{len(missing):,} files"
-        raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", MEND)
+        raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", HINT)

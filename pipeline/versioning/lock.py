@@ -35,7 +35,7 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
     try:
         return _stages(read_yaml(path))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise RecordError(path, "not a lock file of DVC's", mend(path)) from None
+        raise RecordError(path, "not a lock file of DVC's", checkout_hint(path)) from None
 
 
 def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
@@ -47,10 +47,10 @@ def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
     try:
         return str(read_yaml(version)["outs"][0]["md5"])
     except FileNotFoundError:
-        mending = f"run `dvc add {paths.RAW}` once, then `dvc repro`"
-        raise RecordError(paths.RAW, "not tracked by DVC yet", mending) from None
+        hint = f"run `dvc add {paths.RAW}` once, then `dvc repro`"
+        raise RecordError(paths.RAW, "not tracked by DVC yet", hint) from None
     except (LookupError, TypeError):
-        raise RecordError(paths.RAW_DVC, "not a file of DVC's", mend(paths.RAW_DVC)) from None
+        raise RecordError(paths.RAW_DVC, "not a file of DVC's", checkout_hint(paths.RAW_DVC)) from None
 
 
 def parse_record(content: bytes, where: str) -> dict[str, StageRecord]:
@@ -75,10 +75,10 @@ def read_yaml(version: Path | str) -> Any:
     try:
         return YAML(typ="safe").load(version)
     except (YAMLError, ValueError, RecursionError) as error:
-        raise RecordError(path, f"not YAML: {one_line(error)}", mend(path)) from None
+        raise RecordError(path, f"not YAML: {one_line(error)}", checkout_hint(path)) from None
 
 
-def mend(path: Path) -> str:
+def checkout_hint(path: Path) -> str:
     """What to do about a file of DVC's that cannot be read."""
     return f"run `git checkout {path}`, or end the merge that it is in"
 

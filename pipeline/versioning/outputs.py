@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def checkout(stage: str, path: Path, *, mend: str) -> None:
+def checkout(stage: str, path: Path, *, hint: str) -> None:
     """Bring back the directory `path` as dvc.lock records it among the outputs of `stage`.
 
     Raises:
         MissingDataError: neither cache nor remote has it.
     """
     oid = read_record()[stage].outs[path.as_posix()]
-    fetch(oid, what=path.as_posix(), mend=mend)
+    fetch(oid, what=path.as_posix(), hint=hint)
     _output(repository(), stage, path).checkout(force=True)
 
 

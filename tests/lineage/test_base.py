@@ -299,7 +299,7 @@ def record_manifest(oid: str) -> None:
 def test_base_of_other_bytes_is_put_right(oids: list[str]) -> None:
     """Training starts from what dvc.lock says that it starts from, whatever became of the files."""
     record_manifest(oids[1])
-    fetching.copy_directory(oids[1], paths.BASE, nearby=paths.MODEL, what="", mend="")
+    fetching.copy_directory(oids[1], paths.BASE, nearby=paths.MODEL, what="", hint="")
     assert not base.restore()
     (paths.BASE / "checkpoint.ckpt").write_text("flipped")
     assert base.restore()

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from support.servers import KINDS, Server, SharedFolder
 
 FETCH = (
-    "import sys; from pipeline.versioning.fetching import fetch; fetch(sys.argv[1], what='the model', mend='do this')"
+    "import sys; from pipeline.versioning.fetching import fetch; fetch(sys.argv[1], what='the model', hint='do this')"
 )
 FILES = {"checkpoint.ckpt": "weights", "lineage.json": "{}"}
 

@@ -30,7 +30,7 @@ DVC_YAML = {
 }
 CACHE, REMOTE = Path(".dvc/cache/files/md5"), Path("../remote/files/md5")
 UNKNOWN = "0" * 32 + ".dir"
-MEND = "do this"
+HINT = "do this"
 AGAIN = "run `dvc repro` again when it can be"
 
 
@@ -99,22 +99,22 @@ def forget_remote() -> None:
 
 def fetch(oid: str) -> dict[str, str]:
     """The text of every file that `fetch` brings."""
-    return {name: path.read_text() for name, path in fetching.fetch(oid, what="the model", mend=MEND).items()}
+    return {name: path.read_text() for name, path in fetching.fetch(oid, what="the model", hint=HINT).items()}
 
 
 def copy(oid: str) -> dict[str, str]:
     """The text of every file that `copy_directory` writes."""
-    fetching.copy_directory(oid, Path("copy"), nearby=paths.MODEL, what="the model", mend=MEND)
+    fetching.copy_directory(oid, Path("copy"), nearby=paths.MODEL, what="the model", hint=HINT)
     return texts(Path("copy"))
 
 
-def complaint(attempt: Callable[[], object], mend: str = MEND) -> str:
+def complaint(attempt: Callable[[], object], hint: str = HINT) -> str:
     """What `attempt` complains of, in one line that ends with the way on."""
     with pytest.raises(MissingDataError) as raised:
         attempt()
     said = str(raised.value)
     assert said.splitlines() == [said]
-    assert said.endswith(f"; {mend}")
+    assert said.endswith(f"; {hint}")
     return said
 
 
@@ -142,7 +142,7 @@ def test_from_the_remote(oid: str, get: Callable[[str], dict[str, str]], lost: s
 
 def test_cached_files_are_named_by_their_hash(oid: str) -> None:
     """Who is given a cached file can check it by its name."""
-    for name, path in fetching.fetch(oid, what="the model", mend=MEND).items():
+    for name, path in fetching.fetch(oid, what="the model", hint=HINT).items():
         assert path.samefile(object_of(oid, name))
 
 
@@ -181,7 +181,7 @@ def test_damage_everywhere(oid: str) -> None:
 def test_unknown_hash(get: Callable[[str], dict[str, str]]) -> None:
     """A hash that nobody knows is an error in one line: what, its hash, where was looked, and what to do."""
     where = "looked in workspace, cache and remote 'storage'"
-    expected = f"the model: {UNKNOWN} is recorded but nowhere to be had ({where}); {MEND}"
+    expected = f"the model: {UNKNOWN} is recorded but nowhere to be had ({where}); {HINT}"
     assert complaint(lambda: get(UNKNOWN)) == expected
 
 
@@ -212,7 +212,7 @@ def test_remote_that_fails(oid: str, url: str | None, reason: str) -> None:
     shutil.rmtree(CACHE)
     remote = "" if url is None else f"['remote \"other\"']\n    url = {url}\n"
     Path(".dvc/config").write_text(f"[core]\n    remote = other\n{remote}")
-    said = complaint(lambda: fetch(oid), mend=AGAIN)
+    said = complaint(lambda: fetch(oid), hint=AGAIN)
     assert said.startswith(f"the model: {oid} is recorded, but cannot be pulled from remote 'other': ")
     assert reason in said
 
@@ -224,7 +224,7 @@ def test_remote_that_answers_nothing(oid: str, monkeypatch: pytest.MonkeyPatch) 
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"ssh://127.0.0.1:{mute.getsockname()[1]}/somewhere"
         Path(".dvc/config").write_text(f"[core]\n    remote = other\n['remote \"other\"']\n    url = {url}\n")
-        assert "remote 'other': no answer in " in complaint(lambda: fetch(oid), mend=AGAIN)
+        assert "remote 'other': no answer in " in complaint(lambda: fetch(oid), hint=AGAIN)
 
 
 def test_no_room_for_what_is_pulled(oid: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -233,7 +233,7 @@ def test_no_room_for_what_is_pulled(oid: str, capfd: pytest.CaptureFixture[str])
     lost.unlink()
     lost.parent.rmdir()
     lost.parent.touch()
-    said = complaint(lambda: fetch(oid), mend=AGAIN)
+    said = complaint(lambda: fetch(oid), hint=AGAIN)
     assert "cannot be pulled from remote 'storage': " in said
     assert str(lost.parent.name) in said
     assert capfd.readouterr() == ("", "")
@@ -278,7 +278,7 @@ def test_checkout(oid: str, cached: bool, before: dict[str, str]) -> None:  # no
         (paths.MODEL / name).write_text(text)
     if not cached:
         shutil.rmtree(CACHE)
-    outputs.checkout("train", paths.MODEL, mend=MEND)
+    outputs.checkout("train", paths.MODEL, hint=HINT)
     assert texts(paths.MODEL) == FILES
     assert hashing.directory_hash(paths.MODEL) == oid
 
@@ -287,7 +287,7 @@ def test_checkout_of_what_is_lost(oid: str) -> None:
     """Where it is nowhere to be had, the error names it, and nothing half is put there."""
     object_of(oid, "a").unlink()
     shutil.rmtree(REMOTE)
-    said = complaint(lambda: outputs.checkout("train", paths.MODEL, mend=MEND))
+    said = complaint(lambda: outputs.checkout("train", paths.MODEL, hint=HINT))
     assert said.startswith(f"data/model: {oid} is recorded")
     assert not paths.MODEL.exists()
 
@@ -361,7 +361,7 @@ def test_half_a_directory_is_not_put_back(oid: str) -> None:
 
 def read(md5: str) -> str:
     """The text of the file of data/model whose hash that is."""
-    return fetching.read_file(md5, nearby=paths.MODEL / "a", what="the file", mend=MEND).decode()
+    return fetching.read_file(md5, nearby=paths.MODEL / "a", what="the file", hint=HINT).decode()
 
 
 @pytest.mark.parametrize("lost", ["nothing", "workspace", "cache", "workspace changed", "cache damaged"])
@@ -401,21 +401,21 @@ def test_a_single_file(oid: str, where: str) -> None:
         shutil.rmtree(CACHE)
     if where == "damaged cache":
         damage(path)
-    found = fetching.fetch_member(oid, "deep/b ü", what="the model", mend=MEND)
+    found = fetching.fetch_member(oid, "deep/b ü", what="the model", hint=HINT)
     assert (found.read_text(), found.resolve()) == (FILES["deep/b ü"], path.resolve())
     assert other.exists() == (where != "remote")
-    assert fetching.fetch_file(path.parent.name + path.name, what="a file", mend=MEND) == found
+    assert fetching.fetch_file(path.parent.name + path.name, what="a file", hint=HINT) == found
 
 
 def test_a_single_file_that_is_nowhere(oid: str) -> None:
     """What is in neither place, or not in the directory, is an error that says so."""
-    assert "there is no c in" in complaint(lambda: fetching.fetch_member(oid, "c", what="the model", mend=MEND))
-    assert UNKNOWN in complaint(lambda: fetching.fetch_member(UNKNOWN, "a", what="the model", mend=MEND))
-    assert UNKNOWN[:32] in complaint(lambda: fetching.fetch_file(UNKNOWN[:32], what="a file", mend=MEND))
+    assert "there is no c in" in complaint(lambda: fetching.fetch_member(oid, "c", what="the model", hint=HINT))
+    assert UNKNOWN in complaint(lambda: fetching.fetch_member(UNKNOWN, "a", what="the model", hint=HINT))
+    assert UNKNOWN[:32] in complaint(lambda: fetching.fetch_file(UNKNOWN[:32], what="a file", hint=HINT))
 
 
 def test_a_single_file_that_is_damaged(oid: str) -> None:
     """It is not taken, and without a remote that is an error."""
     forget_remote()
     damage(object_of(oid, "a"))
-    assert "no remote is set" in complaint(lambda: fetching.fetch_member(oid, "a", what="the model", mend=MEND))
+    assert "no remote is set" in complaint(lambda: fetching.fetch_member(oid, "a", what="the model", hint=HINT))

@@ -111,8 +111,8 @@ def _workbench() -> Iterator[Path]:
     from pipeline.commands.data.workbench import alone
 
     if not paths.RAW.is_dir():
-        mend = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else "run this in the project's folder"
-        raise ImagesError(paths.RAW, "no such folder", mend)
+        hint = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else "run this in the project's folder"
+        raise ImagesError(paths.RAW, "no such folder", hint)
     with alone() as folder:
         yield folder
 

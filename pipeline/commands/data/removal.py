@@ -57,8 +57,8 @@ def choose(patterns: Iterable[str], held: list[Source]) -> tuple[list[Source], l
         matching = exactly.get(pattern) or _matching(pattern, held)
         if not matching:
             near = get_close_matches(pattern, [source.name for source in held[:20_000]], n=1, cutoff=0)
-            mend = f"the nearest is {near[0]}" if near else "there is nothing in it"
-            raise ImagesError(paths.RAW, f"nothing in it is called {pattern!r}", mend)
+            hint = f"the nearest is {near[0]}" if near else "there is nothing in it"
+            raise ImagesError(paths.RAW, f"nothing in it is called {pattern!r}", hint)
         named |= {id(source): source for source in matching}
     ids = {source.id for source in named.values() if source.id}
     copies = [source for source in held if source.id in ids and id(source) not in named]

@@ -38,13 +38,13 @@ def recorded_in(folder: Path, name: str) -> dict[str, StageRecord]:
     Raises:
         RecordError: it records no training, or cannot be read.
     """
-    where, mend = f"{paths.LOCK} of {name}", f"commit {paths.LOCK} as `dvc repro` writes it"
+    where, hint = f"{paths.LOCK} of {name}", f"commit {paths.LOCK} as `dvc repro` writes it"
     try:
         record = read_record(folder / paths.LOCK)
     except RecordError as error:
-        raise RecordError(where, str(error.args[1]), mend) from None
+        raise RecordError(where, str(error.args[1]), hint) from None
     if paths.MODEL.as_posix() not in record.get("train", StageRecord(deps={}, outs={})).outs:
-        raise RecordError(where, "records no training", mend)
+        raise RecordError(where, "records no training", hint)
     return record
 
 
@@ -87,11 +87,11 @@ def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
         target, what = folder / path, f"{path} of {name}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if path == paths.IMAGES.as_posix():
-            _link(fetching.fetch(oid, what=what, mend=PUSH_ALL), target)  # Training checks each image that it reads.
+            _link(fetching.fetch(oid, what=what, hint=PUSH_ALL), target)  # Training checks each image that it reads.
         elif oid.endswith(".dir"):
-            fetching.copy_directory(oid, target, nearby=Path(path), what=what, mend=PUSH_ALL)
+            fetching.copy_directory(oid, target, nearby=Path(path), what=what, hint=PUSH_ALL)
         else:
-            shutil.copyfile(fetching.fetch_file(oid, what=what, mend=PUSH_ALL), target)
+            shutil.copyfile(fetching.fetch_file(oid, what=what, hint=PUSH_ALL), target)
 
 
 def _link(files: Mapping[str, Path], folder: Path) -> None:

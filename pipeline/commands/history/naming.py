@@ -50,7 +50,7 @@ def _indexes(models: Iterable[RecordedModel]) -> Iterator[Path]:
             continue
         tried.add(oid)
         try:
-            yield fetching.fetch_member(oid, index.INDEX.name, what=f"{index.INDEX} of {model.name}", mend=PUSH_ALL)
+            yield fetching.fetch_member(oid, index.INDEX.name, what=f"{index.INDEX} of {model.name}", hint=PUSH_ALL)
         except MissingDataError:
             continue
 

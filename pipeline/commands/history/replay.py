@@ -144,7 +144,7 @@ def _recorded_environment(train: StageRecord, name: str) -> EnvironmentFacts | s
     if md5 is None:
         return BEFORE
     try:
-        facts = json.loads(fetching.fetch_file(md5, what=f"{ENVIRONMENT} of {name}", mend=PUSH_ALL).read_bytes())
+        facts = json.loads(fetching.fetch_file(md5, what=f"{ENVIRONMENT} of {name}", hint=PUSH_ALL).read_bytes())
     except (MissingDataError, ValueError):
         return f"{ENVIRONMENT} is nowhere to be had"
     return facts if isinstance(facts, dict) else f"{ENVIRONMENT} cannot be read"
@@ -161,7 +161,7 @@ def _differing(training: Training, folder: Path, environment: str) -> Replayed:
     recorded = folder.with_name("recorded")
     try:
         what = f"{MODEL} of {training.name}"
-        fetching.copy_directory(training.recorded.model, recorded, nearby=paths.MODEL, what=what, mend=PUSH_ALL)
+        fetching.copy_directory(training.recorded.model, recorded, nearby=paths.MODEL, what=what, hint=PUSH_ALL)
         found = differences(recorded, folder / paths.MODEL)
     except (MissingDataError, CheckpointError) as error:
         return Replayed(training, environment=environment, trouble=f"in what is unknown ({error})")

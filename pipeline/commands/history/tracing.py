@@ -118,7 +118,7 @@ def _find(model: RecordedModel, start: str) -> dict[str, str | None] | str:
     """The label of each image whose id begins with `start` and that the model has seen, by id; or why it is unknown."""
     try:
         return find_seen(
-            fetching.fetch_member(model.recorded.model, SEEN, what=_what(model, SEEN), mend=PUSH_ALL), start
+            fetching.fetch_member(model.recorded.model, SEEN, what=_what(model, SEEN), hint=PUSH_ALL), start
         )
     except (MissingDataError, CheckpointError) as error:
         return str(error)
@@ -143,7 +143,7 @@ def _held_out(model: RecordedModel) -> tuple[dict[str, Path], str]:
         md5 = model.outputs.get((paths.MANIFEST / f"{name}.csv").as_posix())
         try:
             if md5 is not None:
-                files[name] = fetching.fetch_file(md5, what=_what(model, name), mend=PUSH_ALL)
+                files[name] = fetching.fetch_file(md5, what=_what(model, name), hint=PUSH_ALL)
         except MissingDataError as error:
             trouble = f"not trained on, perhaps held out: {error}"
     return files, trouble

@@ -23,7 +23,7 @@ from pipeline.versioning import fetching, tracking
 from pipeline.versioning.lock import read_raw_hash
 
 MODEL = paths.MODEL.as_posix()
-MEND = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
+HINT = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
 
 
 class Versions(NamedTuple):
@@ -92,18 +92,18 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
     ancestor, ours, theirs = (_listing(version) for version in versions)
     merged = listings.merge(ancestor, ours, theirs, take=take)
     if merged.conflicts and take is None:
-        raise disagreement(merged.conflicts, MEND)
+        raise disagreement(merged.conflicts, HINT)
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
         print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
     return with_listing(versions.ours, merged.files)
 
 
-def disagreement(conflicts: list[listings.Conflict], mend: str) -> MergeError:
-    """What `conflicts` there are, and how to `mend` them."""
+def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:
+    """What `conflicts` there are, and how to `hint` them."""
     first, *more = conflicts
     beyond = f", and {len(more):,} more files" if more else ""
-    return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", mend)
+    return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", hint)
 
 
 def _listing(raw_dvc: bytes) -> Listing:

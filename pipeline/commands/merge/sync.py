@@ -11,7 +11,7 @@ from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
 from pipeline.versioning.lock import read_raw_hash
 
-MEND = (
+HINT = (
     "run `pipeline sync --ours` to have such files as they are here, or `--theirs` to have them as Git lists them; "
     "all others are brought together"
 )
@@ -47,12 +47,12 @@ def sync(take: Side | None = None) -> FileChange:
         git_guard.note(wanted)
         return FileChange(0, 0, 0)
     what = paths.RAW.as_posix()
-    fetching.fetch(wanted, what=what, mend="run `dvc push` where it was committed, then `pipeline sync`")
+    fetching.fetch(wanted, what=what, hint="run `dvc push` where it was committed, then `pipeline sync`")
     tracking.commit_raw()  # So that nothing of it can be lost.
     ours, theirs = (fetching.fetch_listing(oid, what=what) for oid in (here, wanted))
     merged = listings.merge(_before(here, noted), ours, theirs, take=take)
     if merged.conflicts and take is None:
-        raise disagreement(merged.conflicts, MEND)
+        raise disagreement(merged.conflicts, HINT)
     if merged.files != theirs:
         version = with_listing(version.encode(), merged.files).decode()
     write_text(paths.RAW_DVC, version)

@@ -127,8 +127,8 @@ def _check_packages() -> None:
         try:
             import_module(name)
         except ModuleNotFoundError:
-            mend = f"run `pip install {' '.join(NEEDED)}`"
-            raise ExportError("pipeline export", f"the package {name} is not installed", mend) from None
+            hint = f"run `pip install {' '.join(NEEDED)}`"
+            raise ExportError("pipeline export", f"the package {name} is not installed", hint) from None
 
 
 def _images(spec: Spec, params: Params) -> Pixels:
@@ -136,8 +136,8 @@ def _images(spec: Spec, params: Params) -> Pixels:
     try:
         manifest = pd.concat([read_manifest(split) for split in SPLITS])[:CHECKED]
     except FileNotFoundError:
-        mend = f"run `dvc pull {paths.MANIFEST / 'test.csv'}` and the like, or `dvc repro`"
-        raise ExportError(paths.MANIFEST, "no manifests, so no images to check the file on", mend) from None
+        hint = f"run `dvc pull {paths.MANIFEST / 'test.csv'}` and the like, or `dvc repro`"
+        raise ExportError(paths.MANIFEST, "no manifests, so no images to check the file on", hint) from None
     if not len(manifest):
         raise ExportError(paths.MANIFEST, "no images to check the file on", "run `dvc repro`")
     images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images

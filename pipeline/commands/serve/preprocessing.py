@@ -17,7 +17,7 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot
 from pipeline.ingestion.standardising import Picture
 from pipeline.params import Ingest, Params
-from pipeline.versioning.lock import mend, read_record
+from pipeline.versioning.lock import checkout_hint, read_record
 
 
 class View(NamedTuple):
@@ -45,7 +45,7 @@ def recorded_ingest(params: Params, *, mode: str) -> Ingest:
             {**current, **{key: recorded.get(key, current[key]) for key in current}, "mode": mode}
         )
     except (ValidationError, AttributeError):
-        raise RecordError(paths.LOCK, "the parameters of ingest in it cannot be", mend(paths.LOCK)) from None
+        raise RecordError(paths.LOCK, "the parameters of ingest in it cannot be", checkout_hint(paths.LOCK)) from None
 
 
 def views(spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int) -> Iterator[View]:

@@ -77,8 +77,8 @@ def check_can_push() -> None:
         _unpushed()
     except RecordError:
         branch = git_text("rev-parse", "--abbrev-ref", "HEAD")
-        mend = f"run `git push --set-upstream origin {branch}` once"
-        raise RecordError("git", f"the branch {branch} has no upstream to push to", mend) from None
+        hint = f"run `git push --set-upstream origin {branch}` once"
+        raise RecordError("git", f"the branch {branch} has no upstream to push to", hint) from None
 
 
 def push(children: Subprocesses) -> bool:

@@ -124,8 +124,8 @@ def lasted(seconds: float) -> str:
 
 def _check(wishes: WatchOptions) -> None:
     if not paths.RAW.is_dir():
-        mend = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else FIRST
-        raise ImagesError(paths.RAW, "no such folder", mend)
+        hint = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else FIRST
+        raise ImagesError(paths.RAW, "no such folder", hint)
     if not paths.RAW_DVC.exists():
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then this")
     if wishes.commit:
