@@ -4,6 +4,7 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 """
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import parquet, paths, text
+from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import put
 from pipeline.images import index
 from pipeline.lineage import selection
 from pipeline.lineage.lineage import read_lineage
-from pipeline.lineage.merged import MERGED, settle, to_text
+from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
-from pipeline.params import Params
+from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, splits_of
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
-from pipeline.text import csv_text
+from pipeline.text import csv_text, short
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
@@ -35,7 +36,7 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
 
 
 def manifest(params: Params) -> Result:
-    """Write the manifests, what there is to tell of them, and the base; returns what they come to."""
+    """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
     images = parquet.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
     split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
@@ -49,34 +50,42 @@ def manifest(params: Params) -> Result:
     aside = paths.PROGRESS / "manifest"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    for name, file in MANIFESTS.items():
-        _write(aside / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
-    leaks = list_leaks(images, split, like)
-    rows = zip(*leaks.to_pydict().values(), strict=True)
-    (aside / LEAKS).write_text(csv_text([leaks.column_names, *rows]), encoding="utf-8")
-    test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
+    _write_splits(aside, images, split, like)
     generations = NO_GENERATIONS if params.train.start == "cold" else recorded_generations()
-
-    def admits(model: Path) -> bool:
-        # An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
-        now = positions(read_seen(model).ids, labels.index)
-        if params.manifest.on_removed == "ancestor" and (now < 0).any():
-            return False
-        return bool((split[now[now >= 0]] == "train").all())
-
-    chosen = selection.settle(aside, params, admits)
+    chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
     before = read_seen(paths.BASE) if chosen.oid else None
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
+    test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
-    (aside / MERGED).write_text(to_text(others := settle(again=chosen.again)), encoding="utf-8")
+    (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
     if others:
-        sentence += f", merged with {', '.join(map(text.short, others))}"
+        sentence += f", merged with {', '.join(map(short, others))}"
     for file in FILES:
         put(aside / file, paths.MANIFEST / file)
     shutil.rmtree(aside)
     return Result(sentence, len(images))
+
+
+def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
+    """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
+
+    An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
+    """
+    now = positions(read_seen(model).ids, labels.index)
+    if params.on_removed == "ancestor" and (now < 0).any():
+        return False
+    return bool((split[now[now >= 0]] == "train").all())
+
+
+def _write_splits(folder: Path, images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> None:
+    """Write the manifests, and leaks.csv, into `folder`."""
+    for name, file in MANIFESTS.items():
+        _write(folder / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
+    leaks = list_leaks(images, split, like)
+    rows = zip(*leaks.to_pydict().values(), strict=True)
+    (folder / LEAKS).write_text(csv_text([leaks.column_names, *rows]), encoding="utf-8")
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:

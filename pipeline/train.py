@@ -23,7 +23,7 @@ from pipeline.lineage.lineage import write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint
 from pipeline.models.device import device
-from pipeline.models.network import build
+from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
 from pipeline.result import Result
 from pipeline.training.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
@@ -104,45 +104,23 @@ def _fit(
     _quieten()
     _check_share(params)
     spec, classes = generation.spec, list(generation.spec.classes)
-    pl.seed_everything(params.train.seed, verbose=False)
-    network = build(spec, pretrained=params.train.pretrained and generation.base is None)
-    if params.train.compile:
-        network.compile()
-    # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    network = _untrained(generation, params.train)
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
     keep_best = KeepBest(patience=params.train.patience)
     curves = read_curves(paths.BASE) if generation.base else Curves()
-    callbacks: list[pl.Callback] = []
-    if len(validation) and (params.train.keep == "best" or params.train.patience):
-        callbacks.append(keep_best)
-    callbacks += [
+    callbacks: list[pl.Callback] = [
+        *([keep_best] if len(validation) and (params.train.keep == "best" or params.train.patience) else []),
         *_averaging(generation, params.train, schedule),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
         SaveProgress(progress, every=params.train.save_every),
     ]
-    trainer = pl.Trainer(
-        accelerator=params.compute.accelerator,
-        devices=params.compute.devices,
-        num_nodes=params.compute.nodes,
-        strategy=params.compute.strategy,
-        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
-        precision=params.train.precision,
-        deterministic=params.train.deterministic,
-        max_epochs=generation.lineage.epochs.total,
-        default_root_dir=progress.folder,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
-        num_sanity_val_steps=0,
-    )
+    trainer = _trainer(params, callbacks, epochs=generation.lineage.epochs.total, folder=progress.folder)
     loader = TrainLoader(training, classes, params.train, generation.is_new, trainer.strategy.root_device)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
+    begun = generation.steps_before if saved is None else progress.step_of(saved)
     if saved is not None:
-        say(f"going on at step {progress.step_of(saved) - generation.steps_before:,} of {schedule.steps:,}")
+        say(f"going on at step {begun - generation.steps_before:,} of {schedule.steps:,}")
     trainer.fit(
         classifier,
         loader,
@@ -153,8 +131,39 @@ def _fit(
     classifier.check()
     if not params.train.patience:
         assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    begun = generation.steps_before if saved is None else progress.step_of(saved)
     return FinishedRun(trainer, keep_best.best if params.train.keep == "best" else None, curves, begun)
+
+
+def _untrained(generation: Generation, params: Train) -> Network:
+    """The network of `generation`, its weights drawn by the seed."""
+    pl.seed_everything(params.seed, verbose=False)
+    network = build(generation.spec, pretrained=params.pretrained and generation.base is None)
+    if params.compile:
+        network.compile()
+    # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return network
+
+
+def _trainer(params: Params, callbacks: list[pl.Callback], *, epochs: int, folder: Path) -> pl.Trainer:
+    """Lightning's trainer, up to `epochs` since the cold start; what it writes goes to `folder`."""
+    return pl.Trainer(
+        accelerator=params.compute.accelerator,
+        devices=params.compute.devices,
+        num_nodes=params.compute.nodes,
+        strategy=params.compute.strategy,
+        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
+        precision=params.train.precision,
+        deterministic=params.train.deterministic,
+        max_epochs=epochs,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stdout.isatty(),
+        num_sanity_val_steps=0,
+    )
 
 
 def _averaging(generation: Generation, params: Train, schedule: Schedule) -> list[pl.Callback]:

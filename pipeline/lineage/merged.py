@@ -27,7 +27,7 @@ def to_text(models: tuple[str, ...]) -> str:
     return "".join(f"{line}\n" for line in (HEADER, *models))
 
 
-def settle(*, again: bool) -> tuple[str, ...]:
+def merged_models(*, again: bool) -> tuple[str, ...]:
     """The models that the training to come has to name; `again` if it is the recorded one.
 
     Raises:

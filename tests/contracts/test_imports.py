@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 from conftest import ROOT
@@ -136,3 +137,20 @@ def test_no_package_for_tests_alone() -> None:
     packages = {package.replace(".", "/") for package in PACKAGES}
     assert folders <= packages | {"contracts", "scenarios", "support", "floor"}
     assert not list(Path(ROOT / "tests").glob("test_[!imte]*.py"))
+
+
+def _functions(module: str) -> list[int]:
+    """The lengths in lines of the functions of `module`, without decorators."""
+    nodes = (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [(node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_are_short(module: str) -> None:
+    """No function is longer than 40 lines."""
+    assert max(_functions(module), default=0) <= 40
+
+
+def test_most_functions_are_very_short() -> None:
+    """Half of the functions are shorter than 10 lines."""
+    assert median(length for module in MODULES for length in _functions(module)) < 10

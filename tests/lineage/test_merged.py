@@ -41,7 +41,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_first_training_names_none() -> None:
     """Without a record there is nothing to name."""
     report(others=(OTHER,))
-    assert merged.settle(again=False) == ()
+    assert merged.merged_models(again=False) == ()
 
 
 @pytest.mark.usefixtures("_here")
@@ -49,7 +49,7 @@ def test_next_training_names_what_was_merged() -> None:
     """What the merge noted is named once; what was named before is not."""
     record()
     report(others=(OTHER,), merged=("2.dir",))
-    assert merged.settle(again=False) == (OTHER,)
+    assert merged.merged_models(again=False) == (OTHER,)
 
 
 @pytest.mark.usefixtures("_here")
@@ -57,7 +57,7 @@ def test_notes_on_another_model_do_not_count() -> None:
     """Notes beside a lineage that is not of the recorded model are not its."""
     record()
     report(model=OTHER, others=("2.dir",))
-    assert merged.settle(again=False) == ()
+    assert merged.merged_models(again=False) == ()
 
 
 @pytest.mark.usefixtures("_here")
@@ -65,15 +65,15 @@ def test_same_training_names_the_same() -> None:
     """A repeated training names what it named, from wherever that can be had, and guesses nothing."""
     record(named=f"model\n{OTHER}\n")
     with pytest.raises(RecordError, match="dvc checkout"):
-        merged.settle(again=True)
+        merged.merged_models(again=True)
     report(merged=(OTHER,), others=("2.dir",))
-    assert merged.settle(again=True) == (OTHER,)
+    assert merged.merged_models(again=True) == (OTHER,)
     RECORDED.unlink()
     merged.PATH.parent.mkdir(parents=True)
     merged.PATH.write_text(f"model\n{OTHER}\n")
-    assert merged.settle(again=True) == (OTHER,)
+    assert merged.merged_models(again=True) == (OTHER,)
     record(named="model\n")
-    assert merged.settle(again=True) == ()
+    assert merged.merged_models(again=True) == ()
 
 
 @pytest.mark.usefixtures("_here")
@@ -81,7 +81,7 @@ def test_records_from_before_there_was_such_a_file() -> None:
     """A training that depended on no merged.csv named none."""
     record()
     report(others=(OTHER,))
-    assert merged.settle(again=True) == ()
+    assert merged.merged_models(again=True) == ()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
