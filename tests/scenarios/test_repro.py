@@ -68,6 +68,22 @@ def test_nothing_new_runs_nothing(first: Project) -> None:
     assert stages_run(first.repro()) == []
 
 
+def test_code_for_people_trains_nothing(first: Project) -> None:
+    """Other commands, durations, terminal and report change nothing for `train`; a file that decides weights does."""
+    for path in [*first.root.glob("pipeline/commands/**/*"), *first.root.glob("pipeline/evaluation/**/*")]:
+        if path.is_file():
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+    for name in ("errors", "files", "git", "result", "versioning/remote", "lineage/selection"):
+        with (first.root / f"pipeline/{name}.py").open("a") as file:
+            file.write("# newer\n")
+    assert first.dvc("status", "train").out.strip() == "Data and pipelines are up to date."
+    assert "pipeline/evaluation" in first.dvc("status", "evaluate").out
+    with (first.root / "pipeline/training/module.py").open("a") as file:
+        file.write("# newer\n")
+    assert "pipeline/training/module.py" in first.dvc("status", "train").out
+
+
 def test_first_generation_is_cold(trained: Project) -> None:
     """Without a record training starts from scratch, and says so."""
     lineage = json.loads(trained.read("data/model/lineage.json"))
