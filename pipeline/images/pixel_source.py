@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.images.decoded_cache import DecodedCache, Digests, Rows, digests
-from pipeline.images.pixels import PixelReader, Pixels, Slot, in_order
+from pipeline.images.ordered import in_order
+from pipeline.images.pixels import PixelReader, Pixels, Slot
 
 logger = logging.getLogger(__name__)
 

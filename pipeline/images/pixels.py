@@ -1,14 +1,11 @@
 """Reading stored images as the network sees them."""
 
 import hashlib
-import inspect
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +17,8 @@ from pipeline.errors import ImagesError
 from pipeline.images.shards import ShardReader, shard_name
 
 Pixels = npt.NDArray[np.uint8]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+# To be raised whenever `to_pixels` makes other pixels: decoded images are kept under it.
+VERSION = 1
 
 
 class Slot(NamedTuple):
@@ -49,9 +46,8 @@ class PixelReader:
 
     @property
     def recipe(self) -> str:
-        """Names what decides on the pixels: the parameters and the code."""
-        made_by = f"{self.mode} {self.size} {PIL.__version__} {inspect.getsource(to_pixels)}"
-        return hashlib.md5(made_by.encode()).hexdigest()
+        """Names what decides on the pixels: the version of the code, Pillow's, and the parameters."""
+        return f"{VERSION}-pillow-{PIL.__version__}-{self.mode}-{self.size}"
 
     def __call__(self, slots: Sequence[Slot]) -> Pixels:
         """The images at `slots`: shape (len(slots), channels, size, size).
@@ -86,23 +82,3 @@ def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
     """`image` as the network sees it: scaled to fill a square, the middle kept; shape (channels, size, size)."""
     fitted = ImageOps.fit(image.convert("L" if mode == "grey" else "RGB"), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(size, size, -1).transpose(2, 0, 1)
-
-
-def in_order(job: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`job` of each of `items`, in their order, in so many other processes, or none.
-
-    They are only so far ahead of who asks that memory stays bounded, for which joblib's generators have no limit.
-    """
-    if not workers:
-        yield from map(job, items)
-        return
-    from loky import get_reusable_executor
-
-    pool = get_reusable_executor(workers)
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(job, item))
-        if len(waiting) > 2 * workers:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -1,13 +1,11 @@
 """Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
 
-import fcntl
 import hashlib
 import math
 import os
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, islice
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import paths
 from pipeline.errors import one_line
+from pipeline.images.ordered import Window
 from pipeline.ingestion import archives
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
@@ -97,25 +96,12 @@ def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = 
 
     Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
     """
-    workers = workers or os.cpu_count() or 1
-    batches = _batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH)
-    first = next(batches, None)
-    if first is None:
-        return
-    second = next(batches, None)
-    if second is None:
-        workers = 1  # For a few images, starting more takes longer than decoding.
-    batches = chain(filter(None, [first, second]), batches)
+    batches, workers = _planned(_batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH), workers)
     pool = _pool(workers, job)
+    window = Window(pool, _decode_batch, batches, size=2 * workers + 1)
     deadline = monotonic() + STARTING * seconds
-    waiting: deque[tuple[list[Place], Future[list[Outcome]]]] = deque()
     try:
-        while True:
-            for batch in islice(batches, 2 * workers + 1 - len(waiting)):
-                waiting.append((batch, pool.submit(_decode_batch, batch)))
-            if not waiting:
-                return
-            batch, outcomes = waiting.popleft()
+        for batch, outcomes in window:
             try:
                 done = outcomes.result(None if seconds == math.inf else max(0.0, deadline - monotonic()))
             except TimeoutError:
@@ -124,16 +110,21 @@ def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = 
                 if seconds < math.inf:
                     return  # Which of them it was takes long to find out.
                 pool = _pool(workers, job)
-                again = [batch for batch, _ in waiting]
-                waiting = deque((batch, pool.submit(_decode_batch, batch)) for batch in again)
+                window.move_to(pool)
                 yield from _decode_apart(batch, job)
                 continue
             if rest := batch[len(done) :]:
-                waiting.appendleft((rest, pool.submit(_decode_batch, rest)))
+                window.put_first(rest)
             deadline = min(deadline, monotonic() + seconds)
             yield from done
     finally:
         pool.shutdown(wait=False, kill_workers=True)
+
+
+def _planned(batches: Iterator[list[Place]], workers: int) -> tuple[Iterator[list[Place]], int]:
+    """`batches`, and how many processes are to decode them: for a few images, starting more takes longer."""
+    first = list(islice(batches, 2))
+    return chain(first, batches), (workers or os.cpu_count() or 1) if len(first) > 1 else 1
 
 
 def _pool(workers: int, job: Job) -> "ProcessPoolExecutor":
@@ -194,9 +185,11 @@ def _decode_one(place: Place) -> Outcome:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Keeps out the other processes of this user that decode something large, where the disk knows locks."""
-    with ExitStack() as opened:
-        with suppress(OSError):
-            fcntl.flock(opened.enter_context(LOCK.open("a")), fcntl.LOCK_EX)
+    from filelock import FileLock
+
+    with ExitStack() as held:
+        with suppress(OSError, NotImplementedError):
+            held.enter_context(FileLock(LOCK))
         yield
 
 

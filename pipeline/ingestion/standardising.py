@@ -120,7 +120,7 @@ def _decoded(image: Image.Image, raw: bytes | None, params: Ingest, middle: int)
     if suffix == "jpg":
         uniform.save(out, "JPEG", quality=JPEG_QUALITY)
     else:
-        uniform.save(out, "PNG")
+        (uniform.convert("RGB") if uniform.mode == "YCbCr" else uniform).save(out, "PNG")
     return _picture(out.getvalue(), suffix, uniform, shows)
 
 

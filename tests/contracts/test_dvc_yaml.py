@@ -21,6 +21,7 @@ CARRIERS = {
     "errors": "messages",
     "files": "puts in place, whole, what others made",
     "git": "runs Git",
+    "images.ordered": "hands back results in the order of what was asked for",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",

@@ -16,8 +16,9 @@ from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.images.dataset import load, read_manifest
 from pipeline.images.decoded_cache import DecodedCache, digests
+from pipeline.images.ordered import in_order
 from pipeline.images.pixel_source import PixelSource
-from pipeline.images.pixels import PixelReader, Pixels, in_order
+from pipeline.images.pixels import PixelReader, Pixels
 from pipeline.params import Compute, read_params
 
 READER = PixelReader("grey", 8)

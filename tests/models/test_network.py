@@ -107,7 +107,7 @@ def test_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 SCRIPT = """
 import json, torch
 from pipeline.errors import ParamError
-from pipeline.model import Spec, build
+from pipeline.models.network import Spec, build
 
 found = {}
 for mode, channels in (("grey", 1), ("rgb", 3)):

@@ -158,10 +158,10 @@ def test_nothing_to_check_it_on(tmp_path: Path, capsys: Capture, monkeypatch: py
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from drawn import save_drawn
-from pipeline.checkpoint import CHECKPOINT, SPEC
+from support.drawn import save_drawn
+from pipeline.models.checkpoint import CHECKPOINT, SPEC
 from pipeline.cli import main
-from pipeline.model import Spec, build
+from pipeline.models.network import Spec, build
 
 model = Path("data/model")
 save_drawn(model)

@@ -1,0 +1,68 @@
+"""Work in other processes comes back in order, a bounded number of items ahead, whatever happens to a process."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+
+import pytest
+from loky import ProcessPoolExecutor
+
+from pipeline.images.ordered import Window, in_order
+
+
+def job(number: int) -> int:
+    """Its square; 13 kills the process."""
+    if number == 13:
+        os._exit(1)
+    return number**2
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_are_in_order(workers: int) -> None:
+    """However many processes there are, results are in the order of the items."""
+    assert list(in_order(abs, range(-50, 0), workers)) == list(range(50, 0, -1))
+
+
+def test_only_so_many_are_under_way() -> None:
+    """Items are taken only as far ahead of the results as the window is wide."""
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        while taken < 30:
+            taken += 1
+            yield taken
+
+    with ProcessPoolExecutor(1) as pool:
+        for number, (item, result) in enumerate(Window(pool, abs, items(), size=4), 1):
+            assert (item, result.result()) == (number, number)
+            assert taken <= number + 3
+
+
+def test_an_item_put_first_comes_first() -> None:
+    """What is put first is handed out before what is under way; an empty window stays open for it."""
+    with ProcessPoolExecutor(1) as pool:
+        window, seen = Window(pool, abs, [1, 2, 3], size=2), []
+        for item, result in window:
+            assert result.result() == item
+            seen.append(item)
+            if item in (1, 3):
+                window.put_first(item + 10)
+    assert seen == [1, 11, 2, 3, 13]
+
+
+def test_a_broken_pool_is_a_result() -> None:
+    """A process that dies raises nothing but where a result is taken; in another pool the rest goes on."""
+    broken = ProcessPoolExecutor(1)
+    seen: dict[int, int | None] = {}
+    with ProcessPoolExecutor(1) as other:
+        window = Window(broken, job, range(10, 30), size=2)
+        for item, result in window:
+            try:
+                seen[item] = result.result(20)
+            except BrokenExecutor:
+                seen[item] = None
+                broken.shutdown(wait=True)
+                window.move_to(other)
+    assert list(seen) == list(range(10, 30))
+    assert [item for item, square in seen.items() if square != item**2] == [13]

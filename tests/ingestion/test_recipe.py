@@ -1,0 +1,132 @@
+"""The recipe stands for the stored bytes: as long as its version is the same, every format and mode gives the same.
+
+`python tests/ingestion/test_recipe.py` writes `golden_bytes.csv` again: with a new version of Pillow, or with a raised
+`standardising.VERSION`, and in no other case, or users' images would differ from those that their models know.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from pipeline.ingestion.recipe import recipe_of
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import FORMATS, make_uniform
+from pipeline.params import Ingest
+
+TABLE = Path(__file__).parent / "golden_bytes.csv"
+PARAMS = {
+    mode: Ingest(mode=mode, size=24, animations="first", shard_size=64, max_refused=0.5) for mode in ("rgb", "grey")
+}
+# The modes that Pillow writes in each format.
+MODES = {
+    "AVIF": ("RGB", "RGBA"),
+    "BMP": ("1", "L", "P", "RGB", "RGBA"),
+    "GIF": ("1", "L", "P", "RGB", "RGBA"),
+    "JPEG": ("L", "RGB", "CMYK"),
+    "JPEG2000": ("L", "LA", "I;16", "RGB", "RGBA"),
+    "PNG": ("1", "L", "LA", "P", "I;16", "RGB", "RGBA"),
+    "PPM": ("1", "L", "I;16", "RGB"),
+    "TIFF": ("1", "L", "LA", "P", "I;16", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"),
+    "WEBP": ("RGB", "RGBA"),
+}
+# So that files do not depend on how many cores there are, or on what is fastest.
+OPTIONS: dict[str, dict[str, Any]] = {"AVIF": {"max_threads": 1, "speed": 6}}
+
+
+def drawn(mode: str, width: int = 40, height: int = 30) -> Image.Image:
+    """A picture with smooth and sharp parts, of arithmetic alone."""
+    y, x = np.mgrid[:height, :width]
+    planes = (x * 6 % 256, (x * y) % 256, (y * 8 + (x > 20) * 90) % 256, 255 - (x // 8 * 32) % 256)
+    if mode == "I;16":
+        return Image.fromarray((planes[0] * 250 + planes[1]).astype(np.uint16))
+    image = Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8), "RGBA")
+    if mode == "LA":
+        return Image.merge("LA", (image.convert("RGB").convert("L"), image.getchannel("A")))
+    if mode == "LAB":
+        return Image.frombytes("LAB", image.size, image.convert("RGB").tobytes())
+    return image if mode == "RGBA" else image.convert("RGB").convert(mode)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of `image` as a file."""
+    out = BytesIO()
+    image.save(out, kind, **OPTIONS.get(kind, {}), **options)
+    return out.getvalue()
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    """Files of all kinds, with their names."""
+    for kind, modes in MODES.items():
+        for mode in modes:
+            yield f"{kind} {mode}", encoded(drawn(mode), kind)
+            yield f"{kind} {mode} small", encoded(drawn(mode, 20, 16), kind)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        for kind in ("JPEG", "PNG", "WEBP"):
+            yield f"{kind} orientation {orientation}", encoded(drawn("RGB", 20, 16), kind, exif=exif)
+    yield "JPEG progressive", encoded(drawn("RGB"), "JPEG", progressive=True)
+    yield "JPEG 4:4:4", encoded(drawn("RGB"), "JPEG", subsampling=0)
+    yield "JPEG large", encoded(drawn("RGB", 1300, 1200), "JPEG")
+    yield "MPO", encoded(drawn("RGB"), "MPO", save_all=True, append_images=[drawn("RGB")])
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    yield "TIFF LAB profile", encoded(drawn("LAB"), "TIFF", icc_profile=profile)
+    yield "PNG transparent colour", encoded(drawn("RGB"), "PNG", transparency=(0, 0, 8))
+    yield "PNG transparent entry", encoded(drawn("P"), "PNG", transparency=3)
+    yield "PNG transparent grey", encoded(drawn("L"), "PNG", transparency=80)
+    yield "GIF animated", encoded(drawn("P"), "GIF", save_all=True, append_images=[drawn("P").rotate(90)])
+    yield "TIFF 32 bits", encoded(drawn("I;16").convert("I"), "TIFF")
+    yield "TIFF compressed", encoded(drawn("RGB"), "TIFF", compression="tiff_lzw")
+    yield "WEBP lossless", encoded(drawn("RGBA"), "WEBP", lossless=True)
+
+
+def rows() -> list[dict[str, str]]:
+    """What is stored of each file, in each mode of colour."""
+    found = []
+    for (name, raw), (mode, params) in ((file, one) for file in files() for one in PARAMS.items()):
+        made = make_uniform(raw, params)
+        row = {"pillow": PIL.__version__, "file": name, "mode": mode}
+        if isinstance(made, Refusal):
+            found.append({**row, "stored": f"{made.reason}: {made.detail}", "size": "", "key": "", "descriptor": ""})
+            continue
+        stored, size = f"{made.md5}.{made.suffix}", f"{made.width}×{made.height}"
+        descriptor = hashlib.md5(made.shows.descriptor).hexdigest()
+        found.append({**row, "stored": stored, "size": size, "key": str(made.shows.key), "descriptor": descriptor})
+    return found
+
+
+def test_stored_bytes_are_the_golden_ones() -> None:
+    """Every format and mode gives the bytes, the size and the perceptual hash that the table has."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        golden = list(csv.DictReader(file))
+    assert golden[0]["pillow"] == PIL.__version__, "Pillow is another one: write the table again"
+    assert rows() == golden, "raise standardising.VERSION, and write the table again"
+
+
+def test_every_format_is_in_the_table() -> None:
+    """No format is accepted whose bytes are not in the table."""
+    assert set(MODES) == set(FORMATS)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mode", "grey"), ("size", 25), ("animations", "refuse")])
+def test_recipe_names_what_decides_on_the_bytes(name: str, value: object) -> None:
+    """Another colour mode, size or rule for animations is another recipe; what decides on no byte is not."""
+    params = PARAMS["rgb"]
+    assert recipe_of(params.model_copy(update={name: value})) != recipe_of(params)
+    assert recipe_of(params.model_copy(update={"shard_size": 1, "max_refused": 0.1})) == recipe_of(params)
+
+
+if __name__ == "__main__":
+    golden = rows()
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, golden[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(golden)
