@@ -14,6 +14,14 @@ from pipeline.commands.status import command as status
 from pipeline.commands.terminal import complain, set_up_logging
 from pipeline.commands.watch import command as watch
 
+# The commands, by what people want to do.
+GROUPS = {
+    "data": (data,),
+    "training": (status, watch, run),
+    "models": (history, accept, serve),
+    "team": (merge,),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; returns the exit status."""
@@ -24,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except KeyboardInterrupt:
-        print("pipeline: interrupted; every file is as it was, or as it should be", file=sys.stderr)
+        print("pipeline: interrupted; no file is half-written", file=sys.stderr)
         return 130
     except BrokenPipeError:  # Of `| head`, say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
@@ -38,17 +46,23 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     parser = argparse.ArgumentParser(
-        prog="pipeline",
-        description="Puts images into data/raw, trains when they come, tells of models, judges them, puts them to use.",
+        prog="pipeline", usage="pipeline COMMAND [-h] …", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="pipeline", help=argparse.SUPPRESS
+    )
+    lines = ["Manage the images in data/raw; inspect, compare and export models."]
 
     def command(run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
         name = run.__name__.strip("_").replace("_", "-")
-        sub = commands.add_parser(name, parents=[common], help=about, description=f"{about[0].upper()}{about[1:]}.")
+        lines.append(f"  {name:14}{about}")
+        sub = commands.add_parser(name, parents=[common], description=f"{about[0].upper()}{about[1:]}.")
         sub.set_defaults(run=run)
         return sub
 
-    for theme in (data, status, watch, merge, history, accept, serve, run):
-        theme.register(command)
+    for group, themes in GROUPS.items():
+        lines += ["", f"{group}:"]
+        for theme in themes:
+            theme.register(command)
+    parser.description = "\n".join(lines)
     return parser

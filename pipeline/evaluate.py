@@ -24,7 +24,7 @@ from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, 
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.splits.slices import read_slices
-from pipeline.text import csv_text
+from pipeline.text import csv_text, percent
 from pipeline.versioning import hashing
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -93,7 +93,7 @@ def _write_csv(path: Path, rows: pd.DataFrame) -> None:
 def _sentence(metrics: dict[str, Any]) -> str:
     if not metrics["support"]:
         return "no test images yet, so nothing is measured"
-    change = f", the base {metrics['base']['accuracy']:.1%}" if metrics["base"] else ""
-    measured = f"accuracy {metrics['accuracy']:.1%}{change} on {metrics['support']:,} test images"
+    change = f" (base {percent(metrics['base']['accuracy'])})" if metrics["base"] else ""
+    measured = f"test accuracy {percent(metrics['accuracy'])}{change} on {metrics['support']:,} images"
     refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
     return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"

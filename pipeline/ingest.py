@@ -215,7 +215,7 @@ def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({refused[0].source}, say)"
-        hint = f"mend them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
+        hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
         raise ImagesError(paths.RAW, what, hint)
     if not table.num_rows:
         raise ImagesError(

@@ -202,7 +202,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     except FileNotFoundError:
         raise ParamError(path, "no such file", "run `git checkout params.yaml`") from None
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number that cannot be.
-        raise ParamError(path, f"not YAML: {one_line(error)}", "mend that line") from None
+        raise ParamError(path, f"not YAML: {one_line(error)}", "correct that line") from None
     try:
         params = Params.model_validate(content)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Text in which any name may stand: at a terminal, and in CSV files that every reader reads alike."""
+"""Text that people read: names at a terminal, figures, and CSV files that every reader reads alike."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -12,6 +12,11 @@ def shown(text: str) -> str:
 def short(oid: str) -> str:
     """A hash as people are shown it."""
     return f"{oid[:8]}…"
+
+
+def percent(share: float) -> str:
+    """A share of one, in percent."""
+    return f"{share:.1%}".replace("%", " %")
 
 
 class _Echo:

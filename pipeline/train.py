@@ -26,6 +26,7 @@ from pipeline.models.device import device
 from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
 from pipeline.result import Result
+from pipeline.text import percent
 from pipeline.training.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
@@ -92,8 +93,8 @@ def fit(
     show_curves(curves, paths.CURVES)
     write_environment(params.compute)
     shutil.rmtree(FOLDER)
-    measured = "no validation images" if right is None else f"{right:.1%} right on the validation images"
-    said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} since the cold start), {measured}"
+    measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
+    said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} in total), {measured}"
     return Result(said, trainer.global_step - begun)
 
 
@@ -120,7 +121,7 @@ def _fit(
     saved = progress.newest()
     begun = generation.steps_before if saved is None else progress.step_of(saved)
     if saved is not None:
-        say(f"going on at step {begun - generation.steps_before:,} of {schedule.steps:,}")
+        say(f"continuing at step {begun - generation.steps_before:,} of {schedule.steps:,}")
     trainer.fit(
         classifier,
         loader,

@@ -137,7 +137,7 @@ def test_hand_worked_case() -> None:
     assert report()["calibration_error"] == pytest.approx(3 / 5 * (2 / 3 - 0.5) + 2 / 5 * (0.8 - 0.5))
     assert (report()["validation"], report()["base"], report()["change"]) == (0.875, None, None)
     assert (report()["accepted"], report()["verdict"]) == (True, "nothing to compare with: it has no base")
-    assert said == "accuracy 60.0% on 5 test images; macro F1 0.444"
+    assert said == "test accuracy 60.0 % on 5 images; macro F1 0.444"
 
 
 def test_shape_of_the_report() -> None:
@@ -267,7 +267,7 @@ def test_verdict_is_told_to_git() -> None:
     assert (report()["accepted"], recorded.accepted) == (False, False)
     assert report()["verdict"] == recorded.verdict
     assert said.endswith(f"; not accepted: {recorded.verdict}")
-    assert recorded.verdict.endswith("recall of 'cat' fell from 100.0% to 0.0%")
+    assert recorded.verdict.endswith("recall of 'cat' fell from 100.0 % to 0.0 %")
 
 
 def test_change_of_each_class_is_drawn() -> None:
@@ -310,7 +310,7 @@ def test_base_is_measured_beside_the_model() -> None:
     assert [one["base_recall"] for one in report()["classes"].values()] == [pytest.approx(2 / 3), 1, 0]
     assert [one["base_precision"] for one in report()["classes"].values()] == [pytest.approx(2 / 3), 0.5, None]
     assert report()["loss"] == pytest.approx(mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))
-    assert said == "accuracy 60.0%, the base 60.0% on 5 test images; macro F1 0.444"
+    assert said == "test accuracy 60.0 % (base 60.0 %) on 5 images; macro F1 0.444"
 
 
 def test_class_that_no_model_knows() -> None:

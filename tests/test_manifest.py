@@ -338,7 +338,7 @@ def test_slices_grow_with_the_generations(trained: Callable[[SeenImages], None])
 
 
 def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the base is nowhere to be had, all of data/manifest is as it was."""
+    """If the base cannot be found, all of data/manifest is as it was."""
     run(images("train", 10))
     before = snapshot()
 

@@ -36,7 +36,7 @@ pytestmark = [
 TRAIN = [Plain("cat", shade) for shade in range(6)] + [Plain("dog", 200 + shade) for shade in range(6)]
 VAL = [Plain("cat", 10), Plain("dog", 210)]
 SAVING = "train: saving at the next step, then stopping"
-INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on"
+INTERRUPTED = "train: interrupted; nothing is lost, `dvc repro` continues"
 
 
 def params(**train: Any) -> Params:
@@ -104,7 +104,7 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
     assert set(new) == {str(path) for path in (paths.ENVIRONMENT, *model, *curves)}
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []
-    assert said.startswith("6 steps (6 since the cold start), ")
+    assert said.startswith("6 steps (6 in total), ")
     start = f"train: cold start ({FIRST}), generation 1, 12 new images, 2 epochs\n"
     assert capfd.readouterr() == (start, "")
     network, spec = read_network(paths.MODEL)
@@ -155,7 +155,7 @@ def test_validation_class_without_training_images() -> None:
     said = run()
     assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
     assert files(paths.MODEL) == once
-    assert "right on the validation images" in said
+    assert "validation accuracy" in said
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -175,7 +175,7 @@ def test_check_names_what_is_not_finite(name: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        # The loss is looked at in each epoch's first step, which is too early to tell here.
+        # The loss is inspected in each epoch's first step, which is too early to tell here.
         ({"lr": 1e37, "epochs": 1}, r"^step 3: weights in \S+ are not finite; lower train\.lr"),
         ({"lr": 1e37, "epochs": 2}, r"^epoch 1, batch 0: the loss is nan; lower train\.lr"),
     ],

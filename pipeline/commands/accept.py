@@ -21,13 +21,13 @@ FEWEST_DIGITS = 4
 def register(command: Register) -> None:
     """Add these commands."""
     for run, about in (
-        (_accept, "let a model be the next base, whatever the gate says"),
-        (_refuse, "let no training on other images start from a model, whatever the gate says"),
+        (_accept, "accept a model as the next base, overriding the gate"),
+        (_refuse, "refuse a model as the next base, overriding the gate"),
     ):
         sub = command(run, about)
-        help_ = "a branch, tag or commit, or the first digits of a model's hash; the model of dvc.lock if none"
+        help_ = "a revision, or the first digits of a model's hash; default: the model that dvc.lock records"
         sub.add_argument("model", nargs="?", metavar="REV|MODEL", help=help_)
-        sub.add_argument("--why", required=True, metavar="TEXT", help="for whoever asks later")
+        sub.add_argument("--why", required=True, metavar="TEXT", help="the reason, in a few words")
 
 
 def _accept(args: argparse.Namespace) -> int:
@@ -87,4 +87,4 @@ def _next_base(train: "StageRecord") -> str:
         return f"not known yet: {error}"
     except KeyError as unknown:
         return f"the base of {unknown.args[0][:8]}…, of which no commit here tells, or one before it"
-    return f"{model[:8]}…" if model else "none; training will start from scratch"
+    return f"{model[:8]}…" if model else "none; training starts from scratch"

@@ -10,7 +10,7 @@ STAGES = ("ingest", "manifest", "train", "evaluate")
 
 def register(command: Register) -> None:
     """Add this command."""
-    sub = command(_run, "run one stage now, as `dvc repro` does")
+    sub = command(_run, "run one stage, as `dvc repro` does")
     sub.add_argument("stage", choices=STAGES, help="its name in dvc.yaml")
 
 

@@ -29,7 +29,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         result = _in_step_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         outputs.restore_outputs(name)
-        print(f"{name}: interrupted; nothing is lost, run `dvc repro` to go on", file=sys.stderr)
+        print(f"{name}: interrupted; nothing is lost, `dvc repro` continues", file=sys.stderr)
         return 130
     except BaseException:
         outputs.restore_outputs(name)

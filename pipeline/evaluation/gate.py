@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.evaluation.paired_tests import Counts, drop_p_value, flips_p_value, smallest_drop
 from pipeline.params import Gate
-from pipeline.text import shown
+from pipeline.text import percent, shown
 
 # Classes that are named; the rest is counted.
 NAMED = 3
@@ -70,7 +70,7 @@ def _overall(total: Counts, gate: Gate) -> Iterator[str]:
     if gate.drop is not None and drop_p_value(total, gate.drop) < alpha:
         yield f"accuracy {_fell(total)}"
     if gate.flips is not None and flips_p_value(total, gate.flips) < alpha:
-        yield f"{total.lost / total.images:.1%} of the test images went from right to wrong"
+        yield f"{percent(total.lost / total.images)} of the test images went from right to wrong"
 
 
 def _per_class(counts: dict[str, Counts], gate: Gate) -> list[str]:
@@ -82,7 +82,7 @@ def _per_class(counts: dict[str, Counts], gate: Gate) -> list[str]:
 
 
 def _fell(count: Counts) -> str:
-    return f"fell from {count.before / count.images:.1%} to {count.after / count.images:.1%}"
+    return f"fell from {percent(count.before / count.images)} to {percent(count.after / count.images)}"
 
 
 def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator[str]:

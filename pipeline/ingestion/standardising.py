@@ -24,7 +24,7 @@ VERSION = 1
 NO_GATE = nullcontext()
 JPEGS = ("JPEG", "MPO")
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# No uncompressed image is larger; what is has something else appended, and is written anew.
+# No uncompressed image is larger; what is has something else appended, and is re-encoded.
 MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
 # What an image shows is judged at this length of the shorter side, whatever size it is stored at.
 MIDDLE = 512

@@ -23,7 +23,7 @@ WANTED = "train.start asks for a cold start"
 REASONS = (FIRST, HELD_OUT, REFUSED, WANTED)
 HINT = (
     "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
-    f"in {paths.PARAMS} to start from scratch on purpose"
+    f"in {paths.PARAMS} to start from scratch"
 )
 
 
@@ -57,7 +57,7 @@ def restore() -> bool:
     """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be mended.
 
     Raises:
-        MissingDataError: it is another one, and the recorded one is nowhere to be had.
+        MissingDataError: it is another one, and the recorded one cannot be found.
     """
     manifest = read_record().get("manifest")
     oid = manifest.outs.get(BASE) if manifest else None

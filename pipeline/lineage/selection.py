@@ -42,7 +42,7 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     `admits` tells whether the model in a folder may be started from.
 
     Raises:
-        MissingDataError: the base is recorded but nowhere to be had.
+        MissingDataError: the base is recorded, but cannot be found.
         RecordError: it is not known whether the recorded model is accepted.
         data/base is then as it was.
     """

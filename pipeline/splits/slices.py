@@ -27,7 +27,7 @@ def recorded_generations() -> "pd.Series[int]":
     """The generation of each test image that the last run of `manifest` knew, by id; none where none is recorded.
 
     Raises:
-        MissingDataError: it is recorded in a file that is nowhere to be had.
+        MissingDataError: it is recorded in a file that cannot be found.
     """
     manifest = read_record().get("manifest")
     md5 = manifest.outs.get(PATH.as_posix()) if manifest else None

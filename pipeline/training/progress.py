@@ -86,7 +86,7 @@ class Progress:
                 digest = hashlib.file_digest(file, "md5").hexdigest()
             if path.stem.endswith(digest):
                 return path
-            logger.warning("%s is damaged, going on from the one before it", path)
+            logger.warning("%s is damaged, continuing from the one before it", path)
             path.unlink()
         return None
 

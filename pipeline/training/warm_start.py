@@ -1,7 +1,7 @@
 """A warm start: from the base checkpoint to one that Lightning goes on from, for a generation of its own.
 
 The counters of epochs and steps carry over, and the weights; how, and whether the optimizer's moments do, is a policy.
-The learning-rate schedule begins anew, so its state and the optimizer's hyperparameters are the new generation's.
+The learning-rate schedule restarts, so its state and the optimizer's hyperparameters are the new generation's.
 """
 
 from typing import Any

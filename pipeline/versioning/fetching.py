@@ -144,7 +144,7 @@ def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: 
         raise MissingDataError(what, said, "run `dvc repro` again when it can be")
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
     lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
-    raise MissingDataError(what, f"{oid} is recorded but nowhere to be had{lost} (looked in {looked})", hint)
+    raise MissingDataError(what, f"{oid} is recorded, but cannot be found{lost} (looked in {looked})", hint)
 
 
 def _is_sound(cached: Path) -> bool:

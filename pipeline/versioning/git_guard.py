@@ -58,7 +58,7 @@ def read_note() -> Note | None:
 
 
 def note(oid: str) -> None:
-    """Note that data/raw, whose hash is `oid`, is in step with Git's index. Git's hooks read the note, too."""
+    """Note that data/raw, whose hash is `oid`, is in sync with Git's index. Git's hooks read the note, too."""
     write_text(NOTE, f"{indexed()}\n{oid}\n")
 
 

@@ -48,7 +48,7 @@ def checkout_raw() -> None:
         with repo.lock:
             checkout(output.fs_path, output.fs, output.get_obj(), output.cache, state=repo.state, ignore=repo.dvcignore)
     except PromptError as error:
-        what = f"{Path(error.path).relative_to(Path.cwd())} came while this was at work"
+        what = f"{Path(error.path).relative_to(Path.cwd())} appeared while this was running"
         raise MergeError(paths.RAW, what, "run `pipeline sync` again") from None
 
 

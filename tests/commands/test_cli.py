@@ -194,7 +194,7 @@ def test_labels(here: Path, capsys: Capture) -> None:
     """`--label` is the class of everything; where there is none, a file needs a folder, or a line of labels.csv."""
     put({"cat/1.png": png(1), "2.png": png(2)}, into=here / "photos")
     assert cli.main(["add", "photos/2.png"]) == 1
-    assert "no image in it can be used" in capsys.readouterr().err
+    assert "no usable image in it" in capsys.readouterr().err
     assert not paths.RAW.exists()
     for label, prefix in (('a "b", c%\\d', 'a "b", c%\\d'), ("cafe\u0301", "café")):
         assert cli.main(["add", "photos", "--label", label]) == 0
@@ -519,3 +519,18 @@ def test_command_is_registered() -> None:
     ]
     assert outs[0] == outs[1]
     assert {"check", "add", "remove", "pack", "log"} <= {*re.findall(r"^    ([\w-]+)", outs[0], re.MULTILINE)}
+
+
+def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command is listed once, in a line of its own under what people want to do."""
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    titles = re.findall(r"^(\w+):$", shown, re.MULTILINE)
+    assert titles == [*cli.GROUPS, "options"]
+    listed = re.findall(r"^  ([a-z][\w-]*) {2,}\S", shown, re.MULTILINE)
+    assert len(listed) == len(set(listed)) > 15
+    for name in listed:
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        assert capsys.readouterr().out.startswith(f"usage: pipeline {name} ")

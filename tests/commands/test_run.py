@@ -21,7 +21,7 @@ from pipeline.params import Params, read_params
 from pipeline.result import Result
 
 Capture = pytest.CaptureFixture[str]
-INTERRUPTED = "train: interrupted; nothing is lost, run `dvc repro` to go on\n"
+INTERRUPTED = "train: interrupted; nothing is lost, `dvc repro` continues\n"
 
 
 @pytest.fixture(autouse=True)

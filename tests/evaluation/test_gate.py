@@ -53,7 +53,7 @@ def flipped(count: int, images: int = 100) -> tuple[list[str], list[str], list[s
 def test_accuracy() -> None:
     """14 of 100 images less is a drop beyond 1 % that noise does not explain; 2 may be noise, which is all it says."""
     said = verdict(*flipped(14), gate(drop=0.01))
-    assert said == Verdict(accepted=False, verdict="accuracy fell from 100.0% to 86.0%")
+    assert said == Verdict(accepted=False, verdict="accuracy fell from 100.0 % to 86.0 %")
     noise = verdict(*flipped(2), gate(drop=0.01))
     assert noise.accepted
     assert noise.verdict.startswith("no loss beyond what is tolerated is shown; 100 images can show")
@@ -62,7 +62,7 @@ def test_accuracy() -> None:
 def test_recall_of_a_class() -> None:
     """The class that fell is named; the other is not."""
     said = verdict(*flipped(20), gate(class_drop=0.1))
-    assert said == Verdict(accepted=False, verdict="recall of 'cat' fell from 100.0% to 60.0%")
+    assert said == Verdict(accepted=False, verdict="recall of 'cat' fell from 100.0 % to 60.0 %")
 
 
 def test_negative_flips() -> None:
@@ -72,15 +72,15 @@ def test_negative_flips() -> None:
     another = ["dog" if number >= 80 else name for number, name in enumerate(labels)]
     assert verdict(labels, other, another, gate(drop=0.01, class_drop=0.1)).accepted
     said = verdict(labels, other, another, gate(flips=0.01))
-    assert said == Verdict(accepted=False, verdict="10.0% of the test images went from right to wrong")
+    assert said == Verdict(accepted=False, verdict="10.0 % of the test images went from right to wrong")
 
 
 def test_all_reasons_are_told() -> None:
     """In one sentence."""
     said = verdict(*flipped(50))
     assert said.verdict == (
-        "accuracy fell from 100.0% to 50.0%, 50.0% of the test images went from right to wrong, "
-        "recall of 'cat' fell from 100.0% to 0.0%"
+        "accuracy fell from 100.0 % to 50.0 %, 50.0 % of the test images went from right to wrong, "
+        "recall of 'cat' fell from 100.0 % to 0.0 %"
     )
 
 
@@ -90,7 +90,7 @@ def test_three_classes_are_named() -> None:
     labels = [name for name in names for _ in range(100)]
     predicted = ["none" if number % 100 < 40 + 10 * (number // 100) else name for number, name in enumerate(labels)]
     said = verdict(labels, predicted, labels, gate(class_drop=0.1)).verdict
-    assert re.findall(r"'class (\d)' fell from 100.0% to (\d+)", said) == [("4", "20"), ("3", "30"), ("2", "40")]
+    assert re.findall(r"'class (\d)' fell from 100.0 % to (\d+)", said) == [("4", "20"), ("3", "30"), ("2", "40")]
     assert said.endswith(", and that of 2 more classes")
 
 

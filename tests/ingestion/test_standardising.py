@@ -519,7 +519,7 @@ def test_any_damage(data: st.DataObject, base: bytes, params: Ingest) -> None:
 
 
 def test_what_is_appended_is_left_out() -> None:
-    """An image with megabytes of something else behind it is written anew, without them."""
+    """An image with megabytes of something else behind it is re-encoded, without them."""
     raw = encoded(SMALL, "PNG") + bytes(10**6)
     stored = uniform(raw)
     assert len(stored.data) < 10**5

@@ -224,7 +224,7 @@ def test_names_of_a_model(name: str, capsys: Capture) -> None:
     assert list(read_judgements()) == [FIRST]
     said = capsys.readouterr().out
     assert said.startswith("refused aaaaaaaa… (generation 1): so\n")
-    assert "next base, when images have changed: none; training will start from scratch\n" in said
+    assert "next base, when images have changed: none; training starts from scratch\n" in said
 
 
 @pytest.mark.parametrize("name", ["nowhere", "aaa", "", "dddd", "--output=x", "HEAD~9", "a\nb", "v0"])

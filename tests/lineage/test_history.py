@@ -84,7 +84,8 @@ def test_chain(capsys: Capture) -> None:
         "bbbbbbbb",
         second[:7],
     ]
-    assert oldest.split("generation")[1].split() == ["1", "1,234", "34", "2", "1,000", "50.0%", "aaaaaaaa", first[:7]]
+    shown = oldest.split("generation")[1].split()
+    assert shown == ["1", "1,234", "34", "2", "1,000", "50.0", "%", "aaaaaaaa", first[:7]]
 
 
 def test_json(capsys: Capture) -> None:

@@ -119,7 +119,7 @@ def test_two_devices_and_then_one() -> None:
         assert alone.stdout is not None
         said = [alone.stdout.readline() for _ in range(2)]
         os.killpg(alone.pid, signal.SIGKILL)
-    assert said[1] == f"train: going on at step {step:,} of 10,000\n"
+    assert said[1] == f"train: continuing at step {step:,} of 10,000\n"
 
 
 @pytest.mark.usefixtures("project")
@@ -130,7 +130,7 @@ def test_two_devices_make_one_model() -> None:
     assert both.returncode == 0, out
     lines = [line for line in out.splitlines() if line.startswith("train:")]
     assert len(lines) == 2
-    assert lines[1].startswith("train: 15 steps (15 since the cold start)")
+    assert lines[1].startswith("train: 15 steps (15 in total)")
     assert read_lineage(paths.MODEL).steps.run == 15
     assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
     assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]

@@ -112,7 +112,7 @@ def test_fetching_from_a_remote_that_fails_and_comes_back(server: Server, tmp_pa
             content = server.take(lost)
             shutil.rmtree(cache)
             said = fetch(project, oid, ok=False)
-            assert f"the model: {oid} is recorded but nowhere to be had" in said
+            assert f"the model: {oid} is recorded, but cannot be found" in said
             assert ("for want of checkpoint.ckpt" in said) == (lost != oid)
             assert said.endswith("(looked in workspace, cache and remote 'team'); do this")
             server.put(lost, content)
@@ -160,7 +160,7 @@ def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, 
     clone = colleague(first, folder)
     content = folder.take(oid := model if lost == "the listing" else files_of(first, model)[lost])
     said = fails(clone, "dvc", "repro", "--pull")
-    assert f"data/model: {model} is recorded but nowhere to be had" in said
+    assert f"data/model: {model} is recorded, but cannot be found" in said
     assert "run `dvc push` where it was trained and then `dvc repro` here" in said
     folder.put(oid, content)
     assert f"base {model[:8]}" in clone.repro("--pull", "manifest")
@@ -177,7 +177,7 @@ def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server,
     folder.take(images if lost == "the listing" else files_of(first, images)[lost])
     out = clone.repro("--pull", "manifest")
     assert "Traceback" not in out
-    assert f"ingest: data/images: {images} is recorded but nowhere to be had" in out
+    assert f"ingest: data/images: {images} is recorded, but cannot be found" in out
     assert "121 decoded" in out
     first.add_digits(120, 121)
     first.repro("manifest")

@@ -170,7 +170,7 @@ def test_fresh_clone_with_a_copy_only_trains_nothing(second: Project, tmp_path: 
 
 
 def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
-    """A recorded checkpoint that is nowhere to be had stops the run; `train.start: cold` is the way on."""
+    """A recorded checkpoint that cannot be found stops the run; `train.start: cold` is the way on."""
     oid = first.lock()["train"]["outs"]["data/model"]
     shutil.rmtree(first.root / "data/model")
     for store in (first.root / ".dvc/cache", first.root.parent / "remote"):

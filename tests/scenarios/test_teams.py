@@ -200,7 +200,7 @@ def test_without_setup_conflicts_are_resolved(team: Team) -> None:
     assert pipeline(bob, "resolve").startswith("resolved 4 files:")
     bob.git("commit", "--quiet", "--no-edit")
     check_merged(bob, expected, "HEAD^1", "HEAD^2")
-    assert pipeline(bob, "resolve") == "nothing is in conflict\n"
+    assert pipeline(bob, "resolve") == "no conflicts\n"
 
 
 @pytest.mark.slow
@@ -252,7 +252,7 @@ def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_pat
         path.relative_to(bob.root).as_posix() for path in bob.add_digits(120, 125)
     }
     bob.repro("ingest")
-    assert pipeline(bob, "sync") == "data/raw is in step with data/raw.dvc\n"
+    assert pipeline(bob, "sync") == "data/raw is in sync with data/raw.dvc\n"
 
 
 @pytest.mark.slow

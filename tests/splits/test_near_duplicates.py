@@ -104,7 +104,7 @@ def test_random_bytes(seed: int) -> None:
 @given(seeds)
 @settings(max_examples=20)
 def test_blocks(seed: int) -> None:
-    """How many images and pairs are looked at in one go changes nothing."""
+    """How many images and pairs are inspected in one go changes nothing."""
     rows = made_up(np.random.default_rng(seed), 200, 3, 0.08)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("IMAGES", 7), ("PAIRS", 5), ("FEW", 2)):

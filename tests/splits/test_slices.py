@@ -70,7 +70,7 @@ def test_known_images_keep_their_generation_and_new_ones_get_this() -> None:
 
 
 def test_without_a_base_all_are_of_the_first_generation() -> None:
-    """A cold start begins anew, and so does the counting."""
+    """A cold start restarts, and so does the counting."""
     assert slices_of(images("a", "b"), known(a=5), 1)["generation"].tolist() == [1, 1]
     assert slices_of(images("a", "b"), NO_GENERATIONS, 1)["generation"].tolist() == [1, 1]
 

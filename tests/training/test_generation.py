@@ -100,7 +100,7 @@ def test_cold_start(reason: str) -> None:
 
 
 def test_cold_start_on_purpose(base: Path) -> None:
-    """Where a cold start is asked for, a base is not even looked at."""
+    """Where a cold start is asked for, a base is not even inspected."""
     for file in base.iterdir():
         file.write_bytes(b"damaged")
     generation = plan(params(start="cold"), BEFORE)

@@ -181,7 +181,7 @@ def test_damage_everywhere(oid: str) -> None:
 def test_unknown_hash(get: Callable[[str], dict[str, str]]) -> None:
     """A hash that nobody knows is an error in one line: what, its hash, where was looked, and what to do."""
     where = "looked in workspace, cache and remote 'storage'"
-    expected = f"the model: {UNKNOWN} is recorded but nowhere to be had ({where}); {HINT}"
+    expected = f"the model: {UNKNOWN} is recorded, but cannot be found ({where}); {HINT}"
     assert complaint(lambda: get(UNKNOWN)) == expected
 
 
@@ -189,15 +189,15 @@ def test_unknown_hash_without_a_remote() -> None:
     """Where there is no remote, that is what is said."""
     forget_remote()
     said = complaint(lambda: fetch(UNKNOWN))
-    assert f"{UNKNOWN} is recorded but nowhere to be had (looked in workspace and cache; no remote is set)" in said
+    assert f"{UNKNOWN} is recorded, but cannot be found (looked in workspace and cache; no remote is set)" in said
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_directory_is_none(oid: str, name: str) -> None:
-    """Where one file is nowhere to be had, the whole directory is not."""
+    """Where one file cannot be found, the whole directory is not."""
     object_of(oid, name).unlink()
     object_of(oid, name, among=REMOTE).unlink()
-    lacks = f"{oid} is recorded but nowhere to be had, for want of {name} ("
+    lacks = f"{oid} is recorded, but cannot be found, for want of {name} ("
     assert lacks in complaint(lambda: fetch(oid))
     assert lacks in complaint(lambda: copy(oid))
 
@@ -284,7 +284,7 @@ def test_checkout(oid: str, cached: bool, before: dict[str, str]) -> None:  # no
 
 
 def test_checkout_of_what_is_lost(oid: str) -> None:
-    """Where it is nowhere to be had, the error names it, and nothing half is put there."""
+    """Where it cannot be found, the error names it, and nothing half is put there."""
     object_of(oid, "a").unlink()
     shutil.rmtree(REMOTE)
     said = complaint(lambda: outputs.checkout("train", paths.MODEL, hint=HINT))
@@ -390,7 +390,7 @@ def test_file_that_is_nowhere(oid: str) -> None:
     damage(object_of(oid, "a", among=REMOTE))
     md5 = hashlib.md5(FILES["a"].encode()).hexdigest()
     said = complaint(lambda: read(md5))
-    assert said.startswith(f"the file: {md5} is recorded but nowhere to be had (looked in workspace, cache and remote")
+    assert said.startswith(f"the file: {md5} is recorded, but cannot be found (looked in workspace, cache and remote")
 
 
 @pytest.mark.parametrize("where", ["cache", "remote", "damaged cache"])

@@ -43,7 +43,7 @@ def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
     The same images make the same bytes, wherever they come from.
 
     Raises:
-        ImagesError: one of them has changed since it was looked at, or labels.csv would give it another class.
+        ImagesError: one of them has changed since it was inspected, or labels.csv would give it another class.
     """
     return put_zip(ADDED, _members(new, folder), folder)
 

@@ -19,19 +19,24 @@ from pipeline.text import shown
 def register(command: Register) -> None:
     """Add these commands."""
     for run, about in (
-        (_check, "say what ingest would do with images"),
-        (_add, "put images into data/raw, as one archive"),
+        (_check, "show what ingest would do with images"),
+        (_add, "add images to data/raw, as one archive"),
     ):
         sub = command(run, about)
         sub.add_argument(
             "paths", nargs="+", type=Path, metavar="PATH", help="a folder of class folders, an archive, a file"
         )
-        sub.add_argument("--label", metavar="L", help="the class of them all, whatever folders they lie in")
-    sub = command(_remove, "take images out of data/raw, every copy of them, from archives too")
-    sub.add_argument("patterns", nargs="+", metavar="ID|SOURCE|GLOB", help="as index.parquet and refused.csv name them")
-    sub.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    sub = command(_pack, "turn the loose images of data/raw into archives")
-    sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N as they are")
+        sub.add_argument("--label", metavar="L", help="the class of all of them; overrides folders and labels.csv")
+    sub = command(_remove, "remove images from data/raw: every copy, from archives too")
+    sub.add_argument(
+        "patterns",
+        nargs="+",
+        metavar="ID|SOURCE|GLOB",
+        help="as index.parquet and refused.csv name them",
+    )
+    sub.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    sub = command(_pack, "pack the loose images of data/raw into archives")
+    sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N loose images as they are")
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -59,7 +64,7 @@ def _add(args: argparse.Namespace) -> int:
         _print_refused(found.refused)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
         if not found.new and found.refused and not found.known:
-            raise ImagesError(shown(str(args.paths[0])), "no image in it can be used", "see the reasons above")
+            raise ImagesError(shown(str(args.paths[0])), "no usable image in it", "see the reasons above")
         if not found.new:
             print(f"nothing new: {beside}")
             return 0

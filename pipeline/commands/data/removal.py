@@ -88,7 +88,7 @@ def _rewrite(path: Path, dropped: set[int], folder: Path) -> None:
     try:
         write_remainder(path, dropped, aside)
     except archives.BROKEN as error:
-        raise ImagesError(path, f"cannot be rewritten: {one_line(error)}", "mend or remove the archive") from None
+        raise ImagesError(path, f"cannot be rewritten: {one_line(error)}", "repair or remove the archive") from None
     put(aside, path)
 
 

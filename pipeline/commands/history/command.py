@@ -11,19 +11,25 @@ from pipeline.text import shown
 
 def register(command: Register) -> None:
     """Add these commands."""
-    sub = command(_log, "tell the generations that Git's history records, newest first")
-    sub.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="a branch, tag or commit; HEAD if none")
+    sub = command(_log, "list the generations that Git's history records, newest first")
+    sub.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="a revision; default: HEAD")
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--graph", action="store_true", help="draw branches and merges")
-    how.add_argument("--json", action="store_true", help="print all that is recorded, for programs")
-    sub = command(_replay, "train a recorded generation again, in a temporary folder, and compare the models")
+    how.add_argument("--json", action="store_true", help="print all that is recorded, as JSON")
+    sub = command(_replay, "train a recorded generation again in a temporary folder, and compare the models")
     which = sub.add_mutually_exclusive_group()
-    which.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="the newest that it tells of")
+    which.add_argument(
+        "revision",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a revision; default: the newest",
+    )
     which.add_argument("--all", action="store_true", help="every generation of HEAD's history, oldest first")
-    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
-    sub = command(_trace, "tell which generations, of any branch, have seen an image")
+    sub.add_argument("--json", action="store_true", help="print all that was found, as JSON")
+    sub = command(_trace, "list the generations, of any branch, that have seen an image")
     sub.add_argument("image", metavar="IMAGE|ID", help="a file, an id or its beginning, or a source in index.parquet")
-    sub.add_argument("--json", action="store_true", help="print all that was found, for programs")
+    sub.add_argument("--json", action="store_true", help="print all that was found, as JSON")
 
 
 def _log(args: argparse.Namespace) -> int:

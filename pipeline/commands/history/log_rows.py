@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.lineage.acceptance import Judgement
 from pipeline.lineage.history import Training
+from pipeline.text import percent
 
 
 def as_row(training: Training, judgement: Judgement | None) -> list[str]:
@@ -16,7 +17,7 @@ def as_row(training: Training, judgement: Judgement | None) -> list[str]:
         training.author,
         generation,
         *counts,
-        "" if training.accuracy is None else f"{training.accuracy:.1%}",
+        "" if training.accuracy is None else percent(training.accuracy),
         _standing(training, judgement),
         recorded.base[:8] if recorded.base else "",
         recorded.model[:8],

@@ -80,7 +80,7 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
     """Train a generation again in a temporary folder; what that prints goes where `programs.run` says.
 
     Raises:
-        MissingDataError: what it was trained from is nowhere to be had.
+        MissingDataError: what it was trained from cannot be found.
         RecordError: the commit does not hold what the model was trained with.
         TrainingError: training failed.
     """
@@ -146,7 +146,7 @@ def _recorded_environment(train: StageRecord, name: str) -> EnvironmentFacts | s
     try:
         facts = json.loads(fetching.fetch_file(md5, what=f"{ENVIRONMENT} of {name}", hint=PUSH_ALL).read_bytes())
     except (MissingDataError, ValueError):
-        return f"{ENVIRONMENT} is nowhere to be had"
+        return f"{ENVIRONMENT} cannot be found"
     return facts if isinstance(facts, dict) else f"{ENVIRONMENT} cannot be read"
 
 

@@ -109,7 +109,7 @@ def advice(found: Trace) -> str:
         start = f"from {one.model.name}, the newest ancestor that has not"
     removal = f"`pipeline remove {found.id}`, " if found.places else ""
     return (
-        f"the model recorded now has seen it; to be rid of it: {removal}manifest.on_removed: ancestor in "
+        f"The current model was trained on it. To remove it: {removal}manifest.on_removed: ancestor in "
         f"{paths.PARAMS}, `dvc repro`; that starts {start}"
     )
 

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 def register(command: Register) -> None:
     """Add these commands."""
-    command(_setup, "register with Git what merges the pipeline's files, and keeps data/raw in step")
-    sub = command(_resolve, "end the conflicts of a merge in the pipeline's files")
+    command(_setup, "set up Git to merge the pipeline's files and to keep data/raw in sync")
+    sub = command(_resolve, "resolve the conflicts of a merge in the pipeline's files")
     _whose(sub, "where both sides changed a file of data/raw, {} is right (as Git calls them)")
-    sub = command(_sync, "bring data/raw in step with data/raw.dvc after a pull, merge or checkout")
+    sub = command(_sync, "bring data/raw in sync with data/raw.dvc after a pull, merge or checkout")
     whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
-    whose.add_argument("--keep", action="store_true", help="leave data/raw as it is: it is right, and Git is not")
+    whose.add_argument("--keep", action="store_true", help="keep data/raw as it is; the next `dvc repro` records it")
     sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
-    sub = command(_merge_driver, "what Git calls to merge one of the pipeline's files; see `git help attributes`")
+    sub = command(_merge_driver, "merge one of the pipeline's files; Git calls it, see `git help attributes`")
     for name in ("ancestor", "ours", "theirs"):
         sub.add_argument(name, type=Path)
-    sub.add_argument("path", help="which file it is")
+    sub.add_argument("path", help="path of the file")
 
 
 def _whose(sub: argparse.ArgumentParser, about: str) -> argparse._MutuallyExclusiveGroup:
@@ -43,9 +43,9 @@ def _setup(args: argparse.Namespace) -> int:
 
     left = set_up()
     begin()
-    print("set up: Git merges the pipeline's files, and keeps data/raw in step with data/raw.dvc")
+    print("set up: Git merges the pipeline's files, and keeps data/raw in sync with data/raw.dvc")
     for name in left:
-        print(f"but the hook {name} is not ours to write: let it call `pipeline sync`, too", file=sys.stderr)
+        print(f"but the hook {name} is your own: let it call `pipeline sync`, too", file=sys.stderr)
     return 0
 
 
@@ -54,7 +54,7 @@ def _resolve(args: argparse.Namespace) -> int:
 
     merged, left = resolve(args.take)
     if not merged and not left:
-        print("nothing is in conflict")
+        print("no conflicts")
         return 0
     if merged:
         print(f"resolved {len(merged):,} files:")
@@ -62,7 +62,7 @@ def _resolve(args: argparse.Namespace) -> int:
         if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
             _say_sync(None, quietly=False)
     if left:
-        print(f"still in conflict, for you to mend: {', '.join(map(shown, left))}")
+        print(f"conflicts left: {', '.join(map(shown, left))}")
         return 1
     print("next: git commit (or git rebase --continue), then dvc repro")
     return 0
@@ -73,7 +73,7 @@ def _sync(args: argparse.Namespace) -> int:
 
     if args.keep:
         keep()
-        print(f"{paths.RAW} stays as it is; dvc repro takes it for the truth")
+        print(f"{paths.RAW} is kept; the next dvc repro records it as it is")
         return 0
     if not paths.RAW.is_dir():
         print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")
@@ -92,7 +92,7 @@ def _say_sync(take: "Side | None", *, quietly: bool) -> None:
             f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
         )
     elif not quietly:
-        print(f"{paths.RAW} is in step with {paths.RAW_DVC}")
+        print(f"{paths.RAW} is in sync with {paths.RAW_DVC}")
 
 
 def _merge_driver(args: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ class Merged(NamedTuple):
 def merge(ancestor: Listing, ours: Listing, theirs: Listing, *, take: Side | None = None) -> Merged:
     """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where both changed a file.
 
-    Not only files are looked at, but what they hold: an image that one side removed everywhere, and the other put
+    Not only files are inspected, but what they hold: an image that one side removed everywhere, and the other put
     somewhere else, is a conflict; so is one that would be of more classes than on either side.
     """
     files: dict[str, str] = {}

@@ -23,7 +23,7 @@ from pipeline.versioning import fetching, tracking
 from pipeline.versioning.lock import read_raw_hash
 
 MODEL = paths.MODEL.as_posix()
-HINT = "run `pipeline resolve --ours` or `--theirs` to say which side is right about them"
+HINT = "run `pipeline resolve --ours` or `--theirs` to choose a side for them"
 
 
 class Versions(NamedTuple):
@@ -40,7 +40,7 @@ def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes
     Raises:
         MergeError: the sides do not agree, or one of them cannot be read.
         RecordError: nothing is known of a side's model.
-        MissingDataError: what a side has in data/raw is nowhere to be had.
+        MissingDataError: what a side has in data/raw cannot be found.
     """
     if path == paths.RAW_DVC.as_posix():
         return _merge_raw(versions, take)

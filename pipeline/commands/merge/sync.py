@@ -32,9 +32,9 @@ def sync(take: Side | None = None) -> FileChange:
 
     Raises:
         RecordError: data/raw.dvc is in conflict.
-        MergeError: the same file was changed here and in Git, or an image came while this was at work. Then nothing is
-            changed, or nothing that another try would not end.
-        MissingDataError: what Git lists is nowhere to be had. Likewise.
+        MergeError: the same file was changed here and in Git, or an image appeared while this was running. Then
+            nothing is changed, or nothing that another try would not end.
+        MissingDataError: what Git lists cannot be found. Likewise.
     """
     blob = git_guard.indexed()
     if not blob:
@@ -62,7 +62,7 @@ def sync(take: Side | None = None) -> FileChange:
 
 
 def begin() -> None:
-    """Note that data/raw is in step with Git's index, if it is, and nothing has been noted here yet."""
+    """Note that data/raw is in sync with Git's index, if it is, and nothing has been noted here yet."""
     blob = git_guard.indexed()
     if blob and git_guard.read_note() is None and paths.RAW.is_dir():
         wanted = read_raw_hash(git_guard.content_of(blob))

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.commands.serve.card_facts import CardFacts
 from pipeline.evaluation.report.wording import FIGURES
 from pipeline.files import put
-from pipeline.text import short, shown
+from pipeline.text import percent, short, shown
 
 CARD = "model_card.md"
 # How the line begins that its reader fills in, and that stays when the card is written again.
@@ -139,12 +139,12 @@ def _origin(facts: CardFacts) -> list[str]:
 
 
 def _share(accuracy: float | None) -> str:
-    return "" if accuracy is None else f"{accuracy:.1%}"
+    return "" if accuracy is None else percent(accuracy)
 
 
 def _limits(facts: CardFacts) -> list[str]:
     error = (facts.metrics or {}).get("calibration_error")
-    off = "not recorded" if error is None else f"{error:.1%} on average (expected calibration error)"
+    off = "not recorded" if error is None else f"{percent(error)} on average (expected calibration error)"
     counts = {
         "Near-duplicates left out of validation and test images": facts.left_out,
         "Files that could not be used": facts.refused,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
-from pipeline.text import csv_lines, shown
+from pipeline.text import csv_lines, percent, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.serve.predicting import Answer, Guess
@@ -25,20 +25,20 @@ Usable = Iterable[tuple[str, "list[Guess]"]]
 
 def register(command: Register) -> None:
     """Add these commands."""
-    sub = command(_predict, "say what images show, by a trained model")
+    sub = command(_predict, "classify images with a trained model")
     sub.add_argument("paths", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="a file, a folder, an archive")
-    sub.add_argument("--top", type=_count, default=2, metavar="K", help="tell the K likeliest classes; 2 if not given")
+    sub.add_argument("--top", type=_count, default=2, metavar="K", help="show the K most likely classes; default: 2")
     how = sub.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="print a JSON array, for programs")
-    how.add_argument("--csv", action="store_true", help="print CSV, for programs")
+    how.add_argument("--json", action="store_true", help="print a JSON array")
+    how.add_argument("--csv", action="store_true", help="print CSV")
     _add_model(sub)
-    sub = command(_export, "write a trained model as an ONNX file, with a model card beside it")
-    sub.add_argument("--output", type=Path, default=EXPORT, metavar="FILE", help=f"{EXPORT} if not given")
+    sub = command(_export, "export a trained model as an ONNX file with a model card")
+    sub.add_argument("--output", type=Path, default=EXPORT, metavar="FILE", help=f"default: {EXPORT}")
     _add_model(sub)
 
 
 def _add_model(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"{paths.MODEL} if not given")
+    sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
 
 
 def _count(text: str) -> int:
@@ -125,5 +125,5 @@ def _table(usable: Usable, spots: Iterable["Spot"], trained: "Trained") -> Itera
     broad = max(len(shown(name)) for name in ("class", *trained.spec.classes))
     yield f"{'file':{wide}}  {'class':{broad}}  confidence  runner-up"
     for name, ((label, share), *rest) in usable:
-        others = ", ".join(f"{shown(other)} {less:.1%}" for other, less in rest)
-        yield f"{shown(name):{wide}}  {shown(label):{broad}}  {share:>10.1%}  {others}".rstrip()
+        others = ", ".join(f"{shown(other)} {percent(less)}" for other, less in rest)
+        yield f"{shown(name):{wide}}  {shown(label):{broad}}  {percent(share):>10}  {others}".rstrip()

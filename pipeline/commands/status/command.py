@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.parsing import Register
 from pipeline.errors import TreeringError
-from pipeline.text import shown
+from pipeline.text import percent, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.status.forecast import Expected, Forecast
@@ -23,8 +23,8 @@ MOST = 3
 
 def register(command: Register) -> None:
     """Add these commands."""
-    sub = command(_status, "say what `dvc repro` would do and why, before it does it")
-    sub.add_argument("--json", action="store_true", help="print all of it, for programs")
+    sub = command(_status, "show what `dvc repro` would do, and why")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -56,7 +56,7 @@ def _lines(found: "Forecast") -> Iterator[str]:
     if found.start:
         yield _labelled("base", _base(found.start))
     if found.going_on:
-        yield _labelled("", "an interrupted training goes on at step {:,} of {:,}".format(*found.going_on))
+        yield _labelled("", "an interrupted training continues at step {:,} of {:,}".format(*found.going_on))
     if running:
         yield _labelled("time", _time(running))
     for remark in found.remarks:
@@ -76,11 +76,11 @@ def _images(arrivals: "RawChanges") -> str:
         (arrivals.moved, "moved"),
         (arrivals.removed, "removed at most" if arrivals.is_partial else "removed"),
         (arrivals.relabelled, "relabelled"),
-        (arrivals.unopened, "archives not opened, for want of time"),
+        (arrivals.unopened, "archives not opened, for lack of time"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     if arrivals.looked_at < arrivals.found:
-        looked = f"{arrivals.found:,} not read before, {arrivals.looked_at:,} of them looked at"
+        looked = f"{arrivals.found:,} new files, {arrivals.looked_at:,} of them inspected"
         return f"{looked}: {told}" if told else looked
     return told or "the same"
 
@@ -101,7 +101,7 @@ def _base(start: "Start") -> str:
     if start.generation is not None:
         parts.append(f"generation {start.generation}")
     if start.accuracy is not None:
-        parts.append(f"{start.accuracy:.1%} right on the test images")
+        parts.append(f"test accuracy {percent(start.accuracy)}")
     parts.append("at hand" if start.is_at_hand else "not here: it has to be pulled")
     return ", ".join(parts)
 
@@ -110,10 +110,10 @@ def _time(steps: Iterable["Expected"]) -> str:
     known = {step.stage: step.seconds for step in steps if step.seconds is not None}
     unknown = ", ".join(step.stage for step in steps if step.seconds is None)
     if not known:
-        return "unknown: no run like it yet"
+        return "unknown: no such run yet"
     each = ", ".join(f"{stage} {in_words(seconds)}" for stage, seconds in known.items())
     total = f"about {in_words(sum(known.values()))}: {each}"
-    return f"{total}; unknown for {unknown}, which had no run like it yet" if unknown else total
+    return f"{total}; unknown for {unknown}, which had no such run yet" if unknown else total
 
 
 def in_words(seconds: float) -> str:

@@ -24,11 +24,11 @@ MOST_READ_THROUGH = 16 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What is in data/raw, as far as it was looked at."""
+    """What is in data/raw, as far as it was inspected."""
 
     places: list[Source]
     keys: dict[str, str]
-    """What images show that were looked at, by id."""
+    """What images show that were inspected, by id."""
     found: int
     looked_at: int
     unopened: int
@@ -60,7 +60,7 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
 
 
 def _after(source: Source, outcome: Outcome) -> Source:
-    """What is known of a place that was looked at."""
+    """What is known of a place that was inspected."""
     refusal = outcome.result if isinstance(outcome.result, Refusal) else None
     return source._replace(id=outcome.id, refusal=refusal)
 

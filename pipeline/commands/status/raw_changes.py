@@ -26,7 +26,7 @@ class RawChanges:
     moved: int
     """Images that lie in another place than they did."""
     removed: int
-    """Images that are not found any more; at most so many where not all was looked at."""
+    """Images that are not found any more; at most so many where not all was inspected."""
     relabelled: int
     refused: dict[str, int]
     """How many places cannot be used that ingest did not refuse before, by reason."""
@@ -37,7 +37,7 @@ class RawChanges:
     unopened: int
     """Archives that there was not the time to open."""
     images: int
-    """How many ingest will have, if all that was not looked at is usable."""
+    """How many ingest will have, if all that was not inspected is usable."""
     splits: dict[str, int]
     """How many of the images that change belong to each split, where that is known."""
     rewrites: bool
@@ -45,13 +45,13 @@ class RawChanges:
 
     @property
     def is_partial(self) -> bool:
-        """Whether something was not looked at."""
+        """Whether something was not inspected."""
         return self.looked_at < self.found or self.unopened > 0
 
     def __str__(self) -> str:
         parts = {
             "new": self.new,
-            "not looked at": self.found - self.looked_at,
+            "not inspected": self.found - self.looked_at,
             "removed": self.removed,
             "relabelled": self.relabelled,
         }

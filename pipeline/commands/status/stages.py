@@ -79,7 +79,7 @@ def stage_statuses(raw: str, recorded: Collection[str]) -> list[StageStatus]:
                 if name
             ]
     except LockError:
-        raise RecordError(paths.LOCK, "another DVC command is at work", "wait until that has ended") from None
+        raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None
 
 
 def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
@@ -125,7 +125,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-# What makes a stage run: images that come or go, every image made anew, code alone, or something else.
+# What makes a stage run: images that come or go, every image made again, code alone, or something else.
 Cause = Literal["images", "anew", "code", "other"]
 
 
@@ -159,7 +159,7 @@ def _runs_anyway(step: Step, own: list[Reason], *, anew: bool) -> Step:
     """`step` of a stage that has reasons of its own."""
     texts = [reason.text for reason in own]
     if anew or step.cause == "anew":
-        return Step(stage=step.stage, runs="yes", why=[*texts, "all images are made anew"], cause="anew")
+        return Step(stage=step.stage, runs="yes", why=[*texts, "all images are decoded again"], cause="anew")
     if all(reason.about == RAW for reason in own):
         return Step(stage=step.stage, runs="yes", why=texts, cause="images")
     if step.runs == "yes" and texts != [NOT_YET]:
@@ -174,7 +174,7 @@ def _follows(name: str, active: list[Step], arrivals: RawChanges | None) -> Step
         return Step(stage=name, runs="no", why=[])
     last = active[-1]
     if any(step.cause == "anew" for step in active):
-        return Step(stage=name, runs="yes", why=["all images are made anew"], cause="anew")
+        return Step(stage=name, runs="yes", why=["all images are decoded again"], cause="anew")
     if arrivals and all(step.cause == "images" for step in active):
         return _follows_images(name, arrivals)
     if last.stage == "train" and last.runs == "yes" and last.cause != "code":

@@ -7,19 +7,19 @@ from pipeline.commands.parsing import Register
 
 def register(command: Register) -> None:
     """Add this command."""
-    sub = command(_watch, "wait for new images to settle in data/raw, and run `dvc repro` whenever they have")
+    sub = command(_watch, "run `dvc repro` whenever new images have settled in data/raw")
     sub.add_argument(
         "--settle",
         type=seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long nothing must have changed there, so that what is half copied is waited for (default: 10)",
+        help="wait until nothing has changed there for so long, so that no half-copied file is read (default: 10)",
     )
-    sub.add_argument("--commit", action="store_true", help="commit what each run records, and nothing else")
+    sub.add_argument("--commit", action="store_true", help="commit what each run records, nothing else")
     sub.add_argument("--push", action="store_true", help="commit, then `dvc push` and `git push`, in this order")
-    sub.add_argument("--once", action="store_true", help="end after one run, or where there is nothing to do")
+    sub.add_argument("--once", action="store_true", help="stop after one run, or if there is nothing to do")
     sub.epilog = (
-        "-v shows what the commands print, too. Folders on a network send no events; they are looked at every 30 "
+        "-v also shows what the commands print. Network folders send no events; they are checked every 30 "
         "seconds, or by polling where WATCHFILES_FORCE_POLLING=1 is set."
     )
 

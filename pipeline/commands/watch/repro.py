@@ -13,6 +13,7 @@ from pipeline.commands.subprocesses import DVC, Subprocesses
 from pipeline.errors import RecordError
 from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.text import percent
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
@@ -81,7 +82,7 @@ def accuracy(*, is_new: bool) -> str:
         return "nothing measured"
     if now is None:
         return "nothing measured"
-    return f"accuracy {f'{base:.1%} → ' if is_new and base is not None else ''}{now:.1%}"
+    return f"accuracy {f'{percent(base)} → ' if is_new and base is not None else ''}{percent(now)}"
 
 
 def at_work() -> str | None:

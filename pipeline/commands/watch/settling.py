@@ -1,6 +1,6 @@
 """A folder that is copied into: what has come, and when it has come to rest.
 
-Only names, sizes and times are looked at, which is cheap; events say when to look, and nothing depends on all of them.
+Only names, sizes and times are inspected, which is cheap; events say when to look, and nothing depends on all of them.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 # Names of what is still being copied or downloaded; .dvcignore hides them from DVC.
 UNFINISHED = (".crdownload", ".filepart", ".part", ".partial", ".tmp")
-# Seconds: how long events are waited for at a time, and after how many without one the folder is looked at, since
+# Seconds: how long events are waited for at a time, and after how many without one the folder is inspected, since
 # network folders send none.
 TICK, UNASKED = 1.0, 30.0
 

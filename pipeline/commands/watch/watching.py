@@ -51,7 +51,7 @@ def watch(wishes: WatchOptions) -> int:
                 return 0 if went_well else 1
             if interrupts.came:
                 break
-    say(f"ended by {Signals(interrupts.came[0]).name}; nothing is lost, `pipeline watch` or `dvc repro` goes on")
+    say(f"ended by {Signals(interrupts.came[0]).name}; nothing is lost, `pipeline watch` or `dvc repro` continues")
     return 128 + interrupts.came[0]
 
 
@@ -144,7 +144,7 @@ def _alone() -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
-            what = f"another `pipeline watch` is at work (pid {holder})"
+            what = f"another `pipeline watch` is running (pid {holder})"
             raise TrainingError(paths.RAW, what, "leave it to that one, or end it first") from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")

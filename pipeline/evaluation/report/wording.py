@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pipeline import text
+
 NOTHING = "–"
 # Letters of a name.
 LONGEST = 200
@@ -27,7 +29,7 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
-    Figure("accuracy", "Accuracy", "share of the test images that it is right on", "percent", 1),
+    Figure("accuracy", "Accuracy", "share of the test images classified correctly", "percent", 1),
     Figure(
         "balanced_accuracy",
         "Balanced accuracy",
@@ -40,8 +42,20 @@ FIGURES = (
     Figure("calibration_error", "Calibration error", "how far its confidence is from its accuracy", "percent", -1),
 )
 CHANGES = (
-    Figure("negative_flips", "Negative flips", "images that the base has right and the model wrong", "percent", -1),
-    Figure("positive_flips", "Positive flips", "images that the base has wrong and the model right", "percent", 1),
+    Figure(
+        "negative_flips",
+        "Negative flips",
+        "images that only the base classifies correctly",
+        "percent",
+        -1,
+    ),
+    Figure(
+        "positive_flips",
+        "Positive flips",
+        "images that only the model classifies correctly",
+        "percent",
+        1,
+    ),
     Figure("forgetting", "Forgetting", "accuracy lost on earlier images, against the best model before", "points", -1),
     Figure(
         "backward_transfer", "Backward transfer", "what learning since then has done to earlier images", "points", 1
@@ -58,7 +72,7 @@ CHANGES = (
 
 def percent(share: float | None) -> str:
     """A share of one in percent."""
-    return NOTHING if share is None else f"{share:.1%}"
+    return NOTHING if share is None else text.percent(share).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def points(change: float | None) -> str:
@@ -100,10 +114,10 @@ def visible(name: str) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    text = f"{abs(value):.{digits}f}"
-    if not float(text):
-        return f"±{text}"
-    return f"{'+' if value > 0 else '−'}{text}"
+    written = f"{abs(value):.{digits}f}"
+    if not float(written):
+        return f"±{written}"
+    return f"{'+' if value > 0 else '−'}{written}"
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

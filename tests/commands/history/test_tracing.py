@@ -220,7 +220,7 @@ def test_ancestors_that_cannot_be_had(history: History) -> None:
 
 
 def test_what_cannot_be_had_is_unknown(history: History, capsys: Capture) -> None:
-    """A model that is nowhere to be had is listed so, with what to fetch, and the status says it, too."""
+    """A model that cannot be found is listed so, with what to fetch, and the status says it, too."""
     history.train({"a": "cat", "x": "dog"})
     second = history.train({"a": "cat"})
     assert cli.main(["trace", image_id("x")]) == 0

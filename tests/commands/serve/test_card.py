@@ -123,7 +123,7 @@ def test_figures_of_the_model(model: Path) -> None:
         ["cat", "0.250", "0.900", "4"],
         ["dog", "1.000", "0.600", "3"],
     ]
-    assert "confidence is off: 3.1% on average" in text
+    assert "confidence is off: 3.1 % on average" in text
     assert "left out of validation and test images: 2." in text
     assert "could not be used: 0." in text
     assert [row for row in rows if row[0] in CLASSES and len(row) == 2] == [["cat", "2"], ["dog", "0"], ["emu", "0"]]
@@ -178,8 +178,8 @@ def test_bases_are_told_from_git(model: Path) -> None:
     rows = cells(card(facts(), "model.onnx"))
     assert rows[-3:] == [
         ["generation", "model", "images", "accuracy then"],
-        ["2", "older.dir", "2", "62.5%"],
-        ["1", "oldest.dir", "2", "50.0%"],
+        ["2", "older.dir", "2", "62.5 %"],
+        ["1", "oldest.dir", "2", "50.0 %"],
     ]
 
 

@@ -193,7 +193,7 @@ def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) ->
     out = status(project)
     assert "ingest, manifest, train, evaluate: it has not run yet" in out
     assert "base    none: dvc.lock records no training yet" in out
-    assert "time    unknown: no run like it yet" in out
+    assert "time    unknown: no such run yet" in out
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_content_changes(tmp_path: Path, change: str) -> None:
 
 @given(st.integers(0, 20), st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1))
 def test_settling(seconds: int, looks: list[tuple[int, bool]]) -> None:
-    """A folder is still when the last change was `seconds` ago or longer, whenever it is looked at."""
+    """A folder is still when the last change was `seconds` ago or longer, whenever it is inspected."""
     settling, now, changed, size = Settling(seconds), 1000, 1000, 0
     assert settling.is_still({"a": Stamp(0, 0, changed * 10**9)}, now) == (seconds == 0)
     for passed, has_changed in looks:
@@ -119,7 +119,7 @@ def test_nothing_is_missed(tmp_path: Path, stop: Event, monkeypatch: pytest.Monk
 
 
 def test_without_events(tmp_path: Path, stop: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system cannot watch so many folders, the folder is looked at from time to time."""
+    """Where the system cannot watch so many folders, the folder is inspected from time to time."""
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "OS file watch limit reached")

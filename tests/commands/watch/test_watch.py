@@ -23,7 +23,7 @@ from pipeline.commands.watch.repro import ImageChange, accuracy, at_work, ingest
 
 OWN = {"data/raw.dvc", "dvc.lock", "data/report/metrics.json", "data/report/lineage.json"}
 LINE = re.compile(
-    r"\d\d:\d\d (\d+) new images?; accuracy \d+\.\d% → \d+\.\d%; (\d+ min )?\d+ s; committed (\w+); pushed"
+    r"\d\d:\d\d (\d+) new images?; accuracy \d+\.\d % → \d+\.\d %; (\d+ min )?\d+ s; committed (\w+); pushed"
 )
 
 
@@ -133,7 +133,7 @@ def test_two_watchers(trained: Project) -> None:
         second = trained.run(sys.executable, "-m", "pipeline", "watch", ok=False)
         assert second.code == 1
         assert second.out == (
-            f"pipeline: error: data/raw: another `pipeline watch` is at work (pid {first.pid}); "
+            f"pipeline: error: data/raw: another `pipeline watch` is running (pid {first.pid}); "
             "leave it to that one, or end it first\n"
         )
         first.kill()
@@ -303,8 +303,8 @@ def test_counts() -> None:
 @pytest.mark.parametrize(
     ("metrics", "new", "old"),
     [
-        ('{"accuracy": 0.5, "base": {"accuracy": 0.25}}', "accuracy 25.0% → 50.0%", "accuracy 50.0%"),
-        ('{"accuracy": 0.5, "base": null}', "accuracy 50.0%", "accuracy 50.0%"),
+        ('{"accuracy": 0.5, "base": {"accuracy": 0.25}}', "accuracy 25.0 % → 50.0 %", "accuracy 50.0 %"),
+        ('{"accuracy": 0.5, "base": null}', "accuracy 50.0 %", "accuracy 50.0 %"),
         ('{"accuracy": null, "base": null}', "nothing measured", "nothing measured"),
         ("<<<<<<<", "nothing measured", "nothing measured"),
     ],

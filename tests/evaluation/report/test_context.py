@@ -11,6 +11,7 @@ import pytest
 from support.reported import ODD, made
 
 from pipeline.evaluation.report.page import render
+from pipeline.text import percent
 
 CASES: dict[str, Callable[[], str]] = {
     "two classes": lambda: render(made()),
@@ -160,9 +161,9 @@ def test_what_it_says() -> None:
     metrics = facts.metrics
     right = int((facts.predictions["label"] == facts.predictions["predicted"]).sum())
     assert f"Right on {right} of 200" in text
-    low, high = (f"{metrics[end]:.1%}" for end in ("accuracy_low", "accuracy_high"))
+    low, high = (percent(metrics[end]) for end in ("accuracy_low", "accuracy_high"))
     assert f"The accuracy on all such images lies between {low} and {high} (95% confidence)." in text
-    assert f"than the base, {metrics['base']['accuracy']:.1%} on the same images" in text
+    assert f"than the base, {percent(metrics['base']['accuracy'])} on the same images" in text
     assert "Accepted" in text
     facts.metrics.update(accepted=False, verdict="class dog fell from 90% to 10%")
     text = " ".join(Reader(render(facts)).text.split())

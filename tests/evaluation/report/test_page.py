@@ -84,7 +84,7 @@ def test_history_without_git() -> None:
     """The base is told of all the same."""
     page = write()
     assert "Generation 2</b>" in page
-    assert "does not tell of what came before generation 2" in page
+    assert "does not reach back before generation 2" in page
 
 
 def test_history_from_git() -> None:
@@ -92,12 +92,12 @@ def test_history_from_git() -> None:
     subprocess.run(["git", "init", "--quiet"], check=True)
     commit(lineage(1, base=False), 0.125)
     page = write()  # The base, of generation 2, is in no commit yet.
-    assert "12.5%" in page
-    assert "does not tell of what came before" not in page
+    assert "12.5\N{NO-BREAK SPACE}%" in page
+    assert "does not reach back before" not in page
     commit(lineage(2, base=True), 0.25)
     page = write()
-    assert "12.5%" in page
-    assert "does not tell of what came before" not in page
+    assert "12.5\N{NO-BREAK SPACE}%" in page
+    assert "does not reach back before" not in page
     commit(lineage(3, base=True), 0.5)
     assert write() == page
 
