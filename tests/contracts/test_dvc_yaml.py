@@ -19,7 +19,7 @@ STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["st
 # What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
 CARRIERS = {
     "errors": "messages",
-    "files": "puts in place, whole, what others made",
+    "files": "computes MD5s; puts in place, whole, what others made",
     "git": "runs Git",
     "images.ordered": "hands back results in the order of what was asked for",
     "params": "reads values that dvc.lock records one by one",

@@ -4,7 +4,6 @@ What is in data/raw may be a link into DVC's cache, so nothing is ever written i
 """
 
 import fcntl
-import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import ImagesError
-from pipeline.files import put
+from pipeline.files import md5_of_bytes, put
 
 FOLDER = paths.PROGRESS / "raw"
 # What the names begin with of the archives that `pipeline add` and `pipeline pack` make.
@@ -46,13 +45,13 @@ def alone() -> Iterator[Path]:
 
 def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Path:
     """Put `files` (name and bytes) as an uncompressed zip into data/raw, named by what is in it; made in `folder`."""
-    aside, listing = folder / f"{prefix}.zip", hashlib.md5()
+    aside, listing = folder / f"{prefix}.zip", []
     with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:
             info = zipfile.ZipInfo(name, DATE)
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, data)
-            listing.update(f"{name}\0{hashlib.md5(data).hexdigest()}\n".encode())
-    target = paths.RAW / f"{prefix}-{listing.hexdigest()[:12]}.zip"
+            listing.append(f"{name}\0{md5_of_bytes(data)}\n")
+    target = paths.RAW / f"{prefix}-{md5_of_bytes(''.join(listing).encode())[:12]}.zip"
     put(aside, target)
     return target
