@@ -25,6 +25,7 @@ CARRIERS = {
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",
+    "signals": "says who answers signals, and for how long",
     "versioning.fetching": "brings objects, checked by their hash",
     "versioning.hashing": "computes the hashes that DVC computes",
     "versioning.lock": "reads what DVC wrote",
