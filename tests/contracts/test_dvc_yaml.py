@@ -22,6 +22,7 @@ CARRIERS = {
     "files": "computes MD5s; puts in place, whole, what others made",
     "git": "runs Git",
     "images.ordered": "hands back results in the order of what was asked for",
+    "locking": "lets one process in at a time",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",

@@ -3,7 +3,6 @@
 What is in data/raw may be a link into DVC's cache, so nothing is ever written into; it is replaced, or unlinked.
 """
 
-import fcntl
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,10 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes, put
+from pipeline.locking import locked
 
 FOLDER = paths.PROGRESS / "raw"
+LOCK = paths.PROGRESS / "raw.lock"
 # What the names begin with of the archives that `pipeline add` and `pipeline pack` make.
 ADDED, PACKED = "added", "packed"
 # The earliest that a zip can say; a member's real date would make other bytes of the same images.
@@ -29,12 +30,8 @@ def alone() -> Iterator[Path]:
         ImagesError: another process has it.
     """
     paths.PROGRESS.mkdir(parents=True, exist_ok=True)
-    with (paths.PROGRESS / "raw.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = "another `pipeline` command is changing it"
-            raise ImagesError(paths.RAW, what, "wait until that has ended") from None
+    what = "another `pipeline` command is changing it"
+    with locked(LOCK, taken=lambda: ImagesError(paths.RAW, what, "wait until that has ended")):
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir()
         try:
