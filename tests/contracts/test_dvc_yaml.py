@@ -59,8 +59,11 @@ WITHOUT: dict[str, dict[str, str]] = {
 }
 # Of stages that take seconds, folders.
 FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
-# What a dep reads besides code.
-READS = {"evaluation.report.page": "pipeline/evaluation/report/templates"}
+# What modules read besides code.
+READS = {
+    "commands.serve.card": "pipeline/commands/serve/templates",
+    "evaluation.report.page": "pipeline/evaluation/report/templates",
+}
 
 
 def deciding(stage: str) -> set[str]:
