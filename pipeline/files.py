@@ -1,13 +1,26 @@
-"""Putting outputs in place so that whoever looks, even after a kill, sees the old one or the new one, whole.
+"""Files: their MD5, and how they are put in place.
 
-They are made in data/.progress, on the same disk, and moved: what is half made is never inside an output.
+Whoever looks at an output, even after a kill, sees the old one or the new one, whole. Outputs are made in
+data/.progress, on the same disk, and moved: what is half made is never inside an output.
 """
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from pipeline import paths
+
+
+def md5_of_bytes(data: bytes) -> str:
+    """In hexadecimal: the hash by which DVC names content, and an image's id."""
+    return hashlib.md5(data).hexdigest()
+
+
+def md5_of_file(path: Path) -> str:
+    """That of the bytes in `path`, which are read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def put(file: Path, target: Path) -> None:

@@ -120,7 +120,10 @@ def _read(path: Path) -> list[Duration]:
 
 
 def _slopes(runs: Sequence[Duration], *, at_least: float) -> list[float]:
-    """Seconds for each image or step, by pairs of runs that differ by `at_least` so many."""
+    """Seconds for each image or step, by pairs of runs that differ by `at_least` so many.
+
+    Not by scipy.stats.theilslopes, whose import takes longer than all others of `pipeline status`: it takes every pair.
+    """
     pairs = (sorted(pair, key=lambda run: run.amount) for pair in combinations(runs, 2))
     apart = ((low, high, high.amount - low.amount) for low, high in pairs)
     return [max(high.work - low.work, 0.0) / more for low, high, more in apart if more >= at_least]

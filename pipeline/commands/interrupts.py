@@ -7,6 +7,8 @@ from threading import Event
 from types import FrameType
 from typing import NoReturn
 
+from pipeline.signals import handled
+
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,19 +28,10 @@ class Interrupts:
 
 @contextmanager
 def noting() -> Iterator[Interrupts]:
-    """From here on signals that ask to end are noted, and interrupt nothing.
-
-    Where `nohup` has set that a closed terminal is no reason to end, it stays so.
-    """
+    """From here on signals that ask to end are noted, and interrupt nothing."""
     interrupts = Interrupts()
-    is_detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    asking = [number for number in ASKING if number != signal.SIGHUP or not is_detached]
-    before = {number: signal.signal(number, interrupts.note) for number in asking}
-    try:
+    with handled(ASKING, interrupts.note):
         yield interrupts
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # What a kill, and a terminal that is closed, send.
@@ -48,15 +41,8 @@ ENDS = (signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let what else ends this process do so as ^C does, so that nothing is left behind."""
-    before = {number: signal.getsignal(number) for number in ENDS}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # As `nohup` wants it.
-            signal.signal(number, _stop)
-    try:
+    with handled(ENDS, _stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -31,11 +31,12 @@ MOST = 20
 
 def print_table(rows: Sequence[Sequence[object]]) -> None:
     """Print `rows`, a header first, in columns; the first is text, numbers stand to the right."""
+    from tabulate import tabulate
+
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for first, *rest in cells:
-        numbers = "  ".join(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-        print(f"{first.ljust(widths[0])}  {numbers}".rstrip())
+    align = ["left", *["right"] * (len(cells[0]) - 1)]
+    # Nothing is taken for a number, or a class called 007 would be shown as 7.
+    print(tabulate(cells, tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True))
 
 
 def print_lines(lines: Sequence[str]) -> None:

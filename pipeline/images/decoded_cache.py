@@ -4,16 +4,16 @@ Two files that only grow: the pixels, and the MD5 of each image's stored bytes w
 kill or a power failure leaves half written does not match its checksum, and is decoded again.
 """
 
-import fcntl
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import paths
 from pipeline.images.pixels import PixelReader, Pixels
+from pipeline.locking import locked
 
 Rows = npt.NDArray[np.intp]
 Digests = npt.NDArray[np.bytes_]
@@ -47,10 +47,7 @@ class DecodedCache:
             OSError: nothing can be written.
         """
         paths.DECODED.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as opened:
-            lock = opened.enter_context((paths.DECODED / "lock").open("a"))
-            with suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(paths.DECODED / "lock"):
             yield
 
     def find(self, wanted: Digests) -> tuple[Rows, Pixels]:

@@ -1,6 +1,5 @@
 """Reading stored images as the network sees them."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 
 from pipeline import paths
 from pipeline.errors import ImagesError
+from pipeline.files import md5_of_bytes
 from pipeline.images.shards import ShardReader, shard_name
 
 Pixels = npt.NDArray[np.uint8]
@@ -72,7 +72,7 @@ def open_image(reader: ShardReader, slot: Slot) -> Image.Image:
         data = reader.read(slot.shard, slot.offset, slot.length)
     except OSError as error:
         raise ImagesError(where, error.strerror or "cannot be read", f"run `dvc checkout {paths.IMAGES}`") from None
-    if hashlib.md5(data).hexdigest() != slot.md5:
+    if md5_of_bytes(data) != slot.md5:
         what = f"the image at byte {slot.offset} is damaged"
         raise ImagesError(where, what, "run `dvc repro`, to decode it again")
     return Image.open(BytesIO(data))

@@ -3,7 +3,6 @@
 Each run appends a shard of its own, so they pile up; and what was removed from data/raw stays in its shard.
 """
 
-import hashlib
 import shutil
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
-from pipeline.files import put
+from pipeline.files import md5_of_bytes, put
 from pipeline.images.shards import BLOCK, ShardReader, ShardWriter, last_shard, shard_name
 
 # So many small shards may lie about.
@@ -43,7 +42,7 @@ def compact(table: pa.Table, *, limit: int) -> pa.Table:
         for row in rows[np.lexsort((offsets[rows], shards[rows]))].tolist():
             image_id, length, md5 = (column[row].as_py() for column in columns)
             data = reader.read(int(shards[row]), int(offsets[row]), length)
-            if hashlib.md5(data).hexdigest() != md5:
+            if md5_of_bytes(data) != md5:
                 where = paths.IMAGES / shard_name(int(shards[row]))
                 raise ImagesError(where, f"image {image_id} is damaged", "run `dvc repro` again, to decode it again")
             suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
@@ -66,7 +65,7 @@ def undamaged(table: pa.Table) -> pa.Table:
 
 def _md5(reader: ShardReader, shard: int, offset: int, length: int) -> str | None:
     try:
-        return hashlib.md5(reader.read(shard, offset, length)).hexdigest()
+        return md5_of_bytes(reader.read(shard, offset, length))
     except FileNotFoundError:
         return None
 

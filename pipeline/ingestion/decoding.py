@@ -1,12 +1,10 @@
 """Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
 
-import hashlib
 import math
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -16,10 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import paths
 from pipeline.errors import one_line
+from pipeline.files import md5_of_bytes
 from pipeline.images.ordered import Window
 from pipeline.ingestion import archives
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
+from pipeline.locking import locked
 from pipeline.params import Ingest
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ SMALL_BATCH = 8
 STARTING = 6
 # A batch ends early when its results take more than this; the rest of it is a batch of its own then.
 MAX_RESULTS = 8 * 2**20
+# Held by the process of this user that decodes something large.
 LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
 
 
@@ -141,7 +142,7 @@ def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
                 yield from pool.submit(_decode_batch, [place]).result()
             except BrokenExecutor:
                 raw = _read(place)
-                image_id = None if isinstance(raw, Refusal) else hashlib.md5(raw).hexdigest()
+                image_id = None if isinstance(raw, Refusal) else md5_of_bytes(raw)
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
 
@@ -175,22 +176,11 @@ def _decode_one(place: Place) -> Outcome:
     raw = _read(place)
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
-    image_id = hashlib.md5(raw).hexdigest()
+    image_id = md5_of_bytes(raw)
     if image_id in _job.known:
         return Outcome(place, image_id, None)
-    result = make_uniform(raw, _job.params, one_at_a_time=_one_at_a_time())
+    result = make_uniform(raw, _job.params, one_at_a_time=locked(LOCK))
     return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Keeps out the other processes of this user that decode something large, where the disk knows locks."""
-    from filelock import FileLock
-
-    with ExitStack() as held:
-        with suppress(OSError, NotImplementedError):
-            held.enter_context(FileLock(LOCK))
-        yield
 
 
 def _read(place: Place) -> bytes | Refusal:

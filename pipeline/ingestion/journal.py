@@ -4,7 +4,6 @@ After a kill at any moment, what the journal says and the shards confirm need no
 outside data/images, so that nothing unfinished can become an output.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from pipeline import paths
+from pipeline.files import md5_of_bytes
 from pipeline.images.index_rows import IndexRows
 from pipeline.images.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
 from pipeline.ingestion.refusals import Refusal
@@ -134,4 +134,4 @@ def _is_whole(reader: ShardReader, entry: dict[str, Any]) -> bool:
         data = reader.read(entry["shard"], entry["offset"], entry["length"])
     except FileNotFoundError:
         return False
-    return hashlib.md5(data).hexdigest() == str(entry["md5"])
+    return md5_of_bytes(data) == str(entry["md5"])

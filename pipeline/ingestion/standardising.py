@@ -4,7 +4,6 @@ Orientation applied, colours in sRGB or grey, no transparency, the shorter side 
 are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses nothing.
 """
 
-import hashlib
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from pipeline.errors import one_line
+from pipeline.files import md5_of_bytes
 from pipeline.ingestion.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
 from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
 from pipeline.ingestion.refusals import Refusal
@@ -125,7 +125,7 @@ def _decoded(image: Image.Image, raw: bytes | None, params: Ingest, middle: int)
 
 
 def _picture(data: bytes, suffix: str, image: Image.Image, shows: PerceptualHash) -> Picture:
-    return Picture(data, hashlib.md5(data).hexdigest(), suffix, *image.size, shows)
+    return Picture(data, md5_of_bytes(data), suffix, *image.size, shows)
 
 
 def _is_animated(image: Image.Image) -> bool:

@@ -3,11 +3,11 @@
 The driver that merges data/report/lineage.json notes them there; from here they come into the model's own lineage.
 """
 
-import hashlib
 from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
 from pipeline.lineage.lineage import read_recorded
 from pipeline.versioning.lock import read_record
 
@@ -44,6 +44,6 @@ def merged_models(*, again: bool) -> tuple[str, ...]:
 
 def _named(md5: str | None, recorded: tuple[str, ...]) -> tuple[str, ...]:
     for models in ((), read_merged(), recorded):
-        if md5 in (None, hashlib.md5(to_text(models).encode()).hexdigest()):
+        if md5 in (None, md5_of_bytes(to_text(models).encode())):
             return models
     raise RecordError(PATH, "not what dvc.lock records", f"run `dvc checkout {PATH}`, or `dvc pull {PATH}`")

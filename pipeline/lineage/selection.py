@@ -1,6 +1,5 @@
 """Which model the next training starts from: decided by what dvc.lock and Git record, never by guessing from files."""
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.files import put_directory
+from pipeline.files import md5_of_file, put_directory
 from pipeline.lineage.acceptance import newest_accepted, read_judgements, refused_models
 from pipeline.lineage.base import BASE, FIRST, HELD_OUT, HINT, MODEL, REFUSED, WANTED, Base, reason_of, write_none
 from pipeline.lineage.history import trainings
@@ -49,7 +48,7 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
     aside = paths.PROGRESS / "base"
     shutil.rmtree(aside, ignore_errors=True)
     train = _recorded_training(params)
-    again = train is not None and _trained_on(train) == {name: _md5(manifest / name) for name in TRAINED_ON}
+    again = train is not None and _trained_on(train) == {name: md5_of_file(manifest / name) for name in TRAINED_ON}
     if params.train.start == "cold":
         base = write_none(aside, WANTED)
     elif train is None:
@@ -101,11 +100,6 @@ def _copy_newest(
         oid = read_lineage(aside).base
         shutil.rmtree(aside)
     return write_none(aside, REFUSED if "are not accepted" in passed else HELD_OUT)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 class Heir(NamedTuple):

@@ -1,9 +1,9 @@
 """Which split an image belongs to: a function of what it shows, so that no image that comes or goes moves another."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from pipeline.files import md5_of_bytes
 from pipeline.params import Manifest
 
 SplitName = Literal["train", "val", "test"]
@@ -15,8 +15,7 @@ def split_of(key: str, params: Manifest) -> SplitName:
 
     Changing the share of one split moves no image between the two others.
     """
-    digest = hashlib.md5(f"{params.seed}:{key}".encode()).digest()
-    position = int.from_bytes(digest[:6], "big") / 2**48
+    position = int(md5_of_bytes(f"{params.seed}:{key}".encode())[:12], 16) / 2**48
     if position < params.split.test:
         return "test"
     # From the other end, so that val and test grow towards each other.

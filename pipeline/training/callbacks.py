@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from copy import deepcopy
 from types import FrameType
 from typing import Any
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from pipeline.models.checkpoint import Checkpoint, canonical
+from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.progress import Progress
@@ -36,21 +38,19 @@ class SaveProgress(pl.Callback):
         self._progress, self._every = progress, every
         self._last = time.monotonic()
         self._asked: signal.Signals | None = None
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._listening = ExitStack()
         self._states: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals from now on."""
         del trainer, pl_module
         self._last = time.monotonic()
-        self._handlers = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        self._listening.enter_context(handled(SIGNALS, self._ask))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave signals to whom they were left before."""
         del trainer, pl_module, stage
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        self._listening.close()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -4,7 +4,6 @@ It lies outside all outputs, in a folder named by the hash of all that the train
 gone on with once any of that has changed.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline import paths
+from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.params import FREE, Params
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_yaml
@@ -30,7 +30,7 @@ def inputs_hash(params: Params, deps: Iterable[str]) -> str:
     """Of everything that training depends on: its parameters, and the bytes of the files and folders `deps`."""
     facts = {dep: _hash(Path(dep)) for dep in deps}
     facts["params"] = params.train.model_dump_json(exclude=FREE) + params.ingest.mode
-    return hashlib.md5(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return md5_of_bytes(json.dumps(facts, sort_keys=True).encode())
 
 
 def deps_of_training() -> list[str]:
@@ -40,7 +40,7 @@ def deps_of_training() -> list[str]:
 
 def _hash(path: Path) -> str | None:
     if path.is_file():
-        return hashlib.md5(path.read_bytes()).hexdigest()
+        return md5_of_file(path)
     return hashing.directory_hash(path, without_ignored=True)
 
 
@@ -73,18 +73,15 @@ class Progress:
         part = self.folder / "part"
         write(part)
         with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "md5").hexdigest()
             os.fsync(file.fileno())
-        part.replace(self.folder / f"{step:010d}-{digest}{SUFFIX}")
+        part.replace(self.folder / f"{step:010d}-{md5_of_file(part)}{SUFFIX}")
         for old in self._newest_first()[KEPT:]:
             old.unlink()
 
     def newest(self) -> Path | None:
         """The newest state that is undamaged, None where there is none."""
         for path in self._newest_first():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "md5").hexdigest()
-            if path.stem.endswith(digest):
+            if path.stem.endswith(md5_of_file(path)):
                 return path
             logger.warning("%s is damaged, continuing from the one before it", path)
             path.unlink()

@@ -5,7 +5,6 @@ DVC's own commands bring back what dvc.lock names now, to where it names it; thi
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import MissingDataError
+from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.versioning import remote
 from pipeline.versioning.hashing import directory_hash
 from pipeline.versioning.objects import cached_files, cached_path, lacking, listing
@@ -113,7 +113,7 @@ def read_file(md5: str, *, nearby: Path, what: str, hint: str) -> bytes:
     """
     if nearby.is_file():
         content = nearby.read_bytes()
-        if hashlib.md5(content).hexdigest() == md5:
+        if md5_of_bytes(content) == md5:
             return content
     return fetch_file(md5, what=what, hint=hint).read_bytes()
 
@@ -149,10 +149,7 @@ def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: 
 
 def _is_sound(cached: Path) -> bool:
     """Whether the file `cached` is there, and its bytes are those that its name says."""
-    if not cached.is_file():
-        return False
-    with cached.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == cached.parent.name + cached.name
+    return cached.is_file() and md5_of_file(cached) == cached.parent.name + cached.name
 
 
 def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
@@ -163,8 +160,6 @@ def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "md5").hexdigest()
-        if digest != source.parent.name + source.name:
+        if md5_of_file(target) != source.parent.name + source.name:
             damaged.append(source)
     return damaged

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
+from pipeline.files import md5_of_bytes
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def known_directory_hash(path: Path) -> str | None:
 
 def hash_of_files(files: dict[str, bytes]) -> str:
     """The hash that DVC gives a directory of these `files`, their bytes by name."""
-    listed = [{"md5": hashlib.md5(content).hexdigest(), "relpath": name} for name, content in sorted(files.items())]
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+    listed = [{"md5": md5_of_bytes(content), "relpath": name} for name, content in sorted(files.items())]
+    return md5_of_bytes(json.dumps(listed, sort_keys=True).encode()) + ".dir"
 
 
 def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:

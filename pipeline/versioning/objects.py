@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.files import md5_of_bytes
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def listing(repo: Repo, oid: str) -> dict[str, str] | None:
         content = cached_path(repo, oid).read_bytes()
     except FileNotFoundError:
         return None
-    if hashlib.md5(content).hexdigest() + ".dir" != oid:
+    if md5_of_bytes(content) + ".dir" != oid:
         return None
     return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
 

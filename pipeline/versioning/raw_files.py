@@ -1,6 +1,5 @@
 """data/raw as DVC has just hashed it: what nobody needs to hash again."""
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import paths
 from pipeline.errors import RecordError
+from pipeline.files import md5_of_file
 from pipeline.versioning import objects, repository
 from pipeline.versioning.lock import read_raw_hash
 
@@ -62,5 +62,4 @@ def _md5(state: "StateBase", fs: "FileSystem", path: Path) -> str | None:
     _, remembered = state.get(str(path.resolve()), fs)
     if remembered is not None:
         return str(remembered.value)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return md5_of_file(path)

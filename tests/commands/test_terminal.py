@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.stored import Plain, store_images
 from support.terminal import Terminal
 
-from pipeline.commands.terminal import complain
+from pipeline.commands.terminal import complain, print_table
 from pipeline.errors import ImagesError, TreeringError
 from pipeline.images.dataset import load, read_manifest
 from pipeline.params import read_params
@@ -47,6 +47,12 @@ def said(error: Exception, capsys: Capture) -> str:
     assert err.endswith("\n")
     assert len(err.splitlines()) == 1
     return err.removesuffix("\n")
+
+
+def test_table(capsys: Capture) -> None:
+    """Columns line up, under letters of double width too; names stay as they are, be they like numbers or indented."""
+    print_table([["class", "new", "known"], ["007", 1234, 0], [" 1e3", 5, ""], ["猫", "三", 67]])
+    assert capsys.readouterr().out == ("class    new  known\n007    1,234      0\n 1e3       5\n猫        三     67\n")
 
 
 def test_an_error_that_can_be_mended(capsys: Capture) -> None:

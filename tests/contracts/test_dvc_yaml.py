@@ -19,12 +19,14 @@ STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["st
 # What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
 CARRIERS = {
     "errors": "messages",
-    "files": "puts in place, whole, what others made",
+    "files": "computes MD5s; puts in place, whole, what others made",
     "git": "runs Git",
     "images.ordered": "hands back results in the order of what was asked for",
+    "locking": "lets one process in at a time",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",
+    "signals": "says who answers signals, and for how long",
     "versioning.fetching": "brings objects, checked by their hash",
     "versioning.hashing": "computes the hashes that DVC computes",
     "versioning.lock": "reads what DVC wrote",
@@ -57,8 +59,11 @@ WITHOUT: dict[str, dict[str, str]] = {
 }
 # Of stages that take seconds, folders.
 FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
-# What a dep reads besides code.
-READS = {"evaluation.report.page": "pipeline/evaluation/report/templates"}
+# What modules read besides code.
+READS = {
+    "commands.serve.card": "pipeline/commands/serve/templates",
+    "evaluation.report.page": "pipeline/evaluation/report/templates",
+}
 
 
 def deciding(stage: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Whoever looks at an output sees the old one or the new one, whole, and nothing is left beside it."""
+"""MD5s are those of the bytes; whoever looks at an output sees the old one or the new one, whole, and no leftovers."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from pipeline import paths
-from pipeline.files import put, put_directory, write_text
+from pipeline.files import md5_of_bytes, md5_of_file, put, put_directory, write_text
 
 OUTPUT = paths.DATA / "output"
 
@@ -38,6 +38,16 @@ def fill_folder(folder: Path, **files: str) -> Path:
 def files(folder: Path) -> dict[str, str]:
     """The text of every file in `folder`."""
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_md5() -> None:
+    """The MD5 of RFC 1321, of bytes and of a file alike, whatever its size."""
+    assert md5_of_bytes(b"abc") == "900150983cd24fb0d6963f7d28e17f72"
+    for content in (b"", b"abc", bytes(2**20 + 1)):
+        Path("content").write_bytes(content)
+        assert md5_of_file(Path("content")) == md5_of_bytes(content)
+    with pytest.raises(FileNotFoundError):
+        md5_of_file(Path("missing"))
 
 
 def left() -> list[Path]:

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.errors import MissingDataError, RecordError
+from pipeline.files import md5_of_file
 from pipeline.lineage import base, selection
 from pipeline.lineage.acceptance import Judgement, write_judgements
 from pipeline.lineage.base import FIRST, HELD_OUT, REFUSED, WANTED
@@ -53,7 +54,7 @@ def record(trained: str, started: str, manifest: Path, *, accepted: bool | None 
     told = {**read_lineage(paths.MODEL).model_dump(), "model": trained, "accepted": accepted}
     RECORDED.parent.mkdir(parents=True, exist_ok=True)
     RECORDED.write_text(Recorded.model_validate(told).model_dump_json())
-    deps = [{"path": f"data/manifest/{name}", "md5": selection._md5(manifest / name)} for name in MANIFESTS]
+    deps = [{"path": f"data/manifest/{name}", "md5": md5_of_file(manifest / name)} for name in MANIFESTS]
     train = {
         "cmd": "train",
         "deps": [*deps, {"path": "data/base", "md5": started}],

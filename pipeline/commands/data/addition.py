@@ -1,6 +1,5 @@
 """Putting images into data/raw: one new archive of their raw bytes, so that ids stay and any number stays fast."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import groupby
@@ -13,6 +12,7 @@ from pipeline import paths
 from pipeline.commands.data.survey import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
+from pipeline.files import md5_of_bytes
 from pipeline.ingestion import archives, standardising
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labels import LABELS, Labels
@@ -59,7 +59,7 @@ def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[t
             else:
                 spool.seek(spooled[label, image_id][0])
                 raw = spool.read(spooled[label, image_id][1])
-            if hashlib.md5(raw).hexdigest() != image_id:
+            if md5_of_bytes(raw) != image_id:
                 raise ImagesError(found.name, "changed while it was read", "run the command again")
             name = f"{label}/{image_id}.{_suffix(raw)}"
             listed = labels.of(f"{ADDED}-{'0' * 12}.zip", name)

@@ -1,6 +1,5 @@
 """Turning the loose images of data/raw into archives, which DVC and file systems handle faster. No id changes."""
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -93,7 +92,7 @@ def _packed_before(images: list[Loose]) -> Iterator[str]:
         try:
             with zipfile.ZipFile(path) as archive:
                 for name in waiting.keys() & set(archive.namelist()):
-                    if _md5(archive.read(name)) == _md5(waiting[name].file.read_bytes()):
+                    if archive.read(name) == waiting[name].file.read_bytes():
                         yield name
         except archives.BROKEN:
             continue
@@ -108,7 +107,3 @@ def _unlink(images: list[Loose]) -> None:
 def _state(file: Path) -> tuple[int, int, int]:
     stat = os.stat(file)  # noqa: PTH116 (Path.stat is slower)
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data).hexdigest()

@@ -1,6 +1,5 @@
 """Taking images out of data/raw: out of folders and out of archives, every copy of them."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.remainder import write_remainder
 from pipeline.errors import ImagesError, RecordError, one_line
-from pipeline.files import put
+from pipeline.files import md5_of_bytes, md5_of_file, put
 from pipeline.ingestion import archives
 from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue, read_catalogue
@@ -122,8 +121,7 @@ def _md5(file: Path) -> str:
     if not file.is_file():  # A pipe would be waited for.
         return ""
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "md5").hexdigest()
+        return md5_of_file(file)
     except OSError:
         return ""
 
@@ -140,4 +138,4 @@ def _read_members(files: list[RawFile], contents: Catalogue) -> None:
                 raw = archive.read(member.position, MAX_FILE)
             except archives.BROKEN:
                 continue
-            member.id = hashlib.md5(raw).hexdigest()
+            member.id = md5_of_bytes(raw)

@@ -3,8 +3,6 @@
 What is in data/raw may be a link into DVC's cache, so nothing is ever written into; it is replaced, or unlinked.
 """
 
-import fcntl
-import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,9 +11,11 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import ImagesError
-from pipeline.files import put
+from pipeline.files import md5_of_bytes, put
+from pipeline.locking import locked
 
 FOLDER = paths.PROGRESS / "raw"
+LOCK = paths.PROGRESS / "raw.lock"
 # What the names begin with of the archives that `pipeline add` and `pipeline pack` make.
 ADDED, PACKED = "added", "packed"
 # The earliest that a zip can say; a member's real date would make other bytes of the same images.
@@ -30,12 +30,8 @@ def alone() -> Iterator[Path]:
         ImagesError: another process has it.
     """
     paths.PROGRESS.mkdir(parents=True, exist_ok=True)
-    with (paths.PROGRESS / "raw.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = "another `pipeline` command is changing it"
-            raise ImagesError(paths.RAW, what, "wait until that has ended") from None
+    what = "another `pipeline` command is changing it"
+    with locked(LOCK, taken=lambda: ImagesError(paths.RAW, what, "wait until that has ended")):
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir()
         try:
@@ -46,13 +42,13 @@ def alone() -> Iterator[Path]:
 
 def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Path:
     """Put `files` (name and bytes) as an uncompressed zip into data/raw, named by what is in it; made in `folder`."""
-    aside, listing = folder / f"{prefix}.zip", hashlib.md5()
+    aside, listing = folder / f"{prefix}.zip", []
     with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:
             info = zipfile.ZipInfo(name, DATE)
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, data)
-            listing.update(f"{name}\0{hashlib.md5(data).hexdigest()}\n".encode())
-    target = paths.RAW / f"{prefix}-{listing.hexdigest()[:12]}.zip"
+            listing.append(f"{name}\0{md5_of_bytes(data)}\n")
+    target = paths.RAW / f"{prefix}-{md5_of_bytes(''.join(listing).encode())[:12]}.zip"
     put(aside, target)
     return target

@@ -1,12 +1,12 @@
 """Which image a person means: by a file, an id, the beginning of one, or the place that the index names."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import parquet, paths
 from pipeline.commands.data.removal import HEX, SHORTEST
 from pipeline.errors import ImagesError, MissingDataError
+from pipeline.files import md5_of_file
 from pipeline.images import index
 from pipeline.ingestion.places import Source
 from pipeline.lineage.history import PUSH_ALL, RecordedModel
@@ -26,8 +26,7 @@ def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel
     """
     path = Path(image)
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
+        return md5_of_file(path)
     if SHORTEST <= len(image) <= DIGITS and set(image.lower()) <= HEX:
         return image.lower()
     source = image.removeprefix(f"{paths.RAW}/")

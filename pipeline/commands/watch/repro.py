@@ -1,12 +1,13 @@
 """`dvc repro` as a child process: whether it is due, how it went, and what came of it."""
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
+
+import psutil
 
 from pipeline.commands.interrupts import Interrupts
 from pipeline.commands.subprocesses import DVC, Subprocesses
@@ -90,7 +91,7 @@ def at_work() -> str | None:
     try:
         locks = json.loads(RWLOCK.read_bytes())
         holders = [*locks.get("write", {}).values(), *(one for each in locks.get("read", {}).values() for one in each)]
-        return next((f"{one['cmd']} (pid {one['pid']})" for one in holders if _is_alive(one["pid"])), None)
+        return next((f"{one['cmd']} (pid {one['pid']})" for one in holders if psutil.pid_exists(one["pid"])), None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None  # There is none, or DVC is writing it.
 
@@ -102,16 +103,6 @@ def _wait_for_others(interrupts: Interrupts, say: Callable[[str], None]) -> None
             say(f"waiting for {other}")
             said = True
         interrupts.event.wait(AGAIN)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _recorded() -> bytes | None:

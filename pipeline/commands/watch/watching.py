@@ -1,6 +1,5 @@
 """Runs `dvc repro` whenever new images have settled in data/raw; commits and pushes what comes of it."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pipeline.commands.watch import commits
 from pipeline.commands.watch.repro import ImageChange, Repro, accuracy, run_if_due
 from pipeline.commands.watch.settling import arrivals
 from pipeline.errors import ImagesError, RecordError, TrainingError, TreeringError, one_line
+from pipeline.locking import locked
 from pipeline.text import shown
 
 LOCK = FOLDER / "lock"
@@ -136,17 +136,14 @@ def _check(wishes: WatchOptions) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """For one watcher at a time; the lock goes when its process does, however that ends."""
+    """For one watcher at a time, whose process the locked file names."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            what = f"another `pipeline watch` is running (pid {holder})"
-            raise TrainingError(paths.RAW, what, "leave it to that one, or end it first") from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+    with locked(LOCK, taken=_taken):
+        LOCK.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
+
+
+def _taken() -> TrainingError:
+    holder = LOCK.read_text(encoding="ascii").strip() or "unknown"
+    what = f"another `pipeline watch` is running (pid {holder})"
+    return TrainingError(paths.RAW, what, "leave it to that one, or end it first")
