@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
         "width": pa.int32(),
         "height": pa.int32(),
         "md5": pa.string(),  # of the stored bytes
-        "key": pa.string(),  # what the image shows, coarsely: see phash.py
+        "key": pa.string(),  # what the image shows, coarsely: see perceptual_hash.py
         "descriptor": pa.binary(64),  # the same, finely
     }
 )

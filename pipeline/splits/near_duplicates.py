@@ -1,4 +1,4 @@
-"""Near-duplicates among images, found by their descriptors (phash.py) without comparing all with all.
+"""Near-duplicates among images, found by their descriptors (perceptual_hash.py) without comparing all with all.
 
 Two images are near-duplicates if the distance between what they show, in grey levels, is at most 7 % of the lower
 contrast of the two, or 1.5 where both have little. docs/benchmarks.md says what that finds and what it does not.

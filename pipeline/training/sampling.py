@@ -1,6 +1,6 @@
 """Which images an epoch draws: each once, or new ones more often than others.
 
-Like order.py, functions of (seed, epoch, image ids).
+Like randomness.py, functions of (seed, epoch, image ids).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What training does beside training, on its own; tests/test_continue.py holds it to the contract."""
+"""What training does beside training, on its own; tests/scenarios/test_continue.py holds it to the contract."""
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
