@@ -11,6 +11,9 @@ TreeringError
 └── ExportError       a model cannot be exported, or what came of it is not the model
 """
 
+# A hint that several of them end in.
+COLD = "set train.start: cold in params.yaml to train it from scratch"
+
 
 class TreeringError(Exception):
     """Something that its reader can mend: `where` it is, `what` is wrong, and how to `hint` it."""

@@ -40,7 +40,7 @@ def _refuse(args: argparse.Namespace) -> int:
 
 def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
     from pipeline.lineage.acceptance import Judgement, read_judgements, write_judgements
-    from pipeline.lineage.selection import known_models
+    from pipeline.lineage.history import known_models
     from pipeline.versioning.lock import read_record
 
     why = shown(" ".join(args.why.split()))
@@ -79,7 +79,7 @@ def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -
 
 
 def _next_base(train: "StageRecord") -> str:
-    from pipeline.lineage.selection import heir
+    from pipeline.lineage.foretelling import heir
 
     try:
         model, _ = heir(train)

@@ -75,18 +75,6 @@ def refused_models(recorded: str, *, has_base: bool) -> frozenset[str]:
     return frozenset(refused)
 
 
-def newest_accepted(recorded: str, bases: Mapping[str, str | None], refused: frozenset[str]) -> str | None:
-    """The newest model along the chain of `bases` from `recorded` that is not refused, None where there is none.
-
-    Raises:
-        KeyError: a model whose base is not among `bases`.
-    """
-    model: str | None = recorded
-    while model in refused:
-        model = bases[model]
-    return model
-
-
 def _gate_accepts(recorded: str, *, has_base: bool) -> bool:
     lineage = read_recorded()
     if lineage is not None and lineage.model == recorded:

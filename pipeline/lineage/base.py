@@ -5,11 +5,13 @@ It holds either a byte-for-byte copy of an earlier data/model, whose hash is the
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import paths
 from pipeline.files import put_directory
+from pipeline.params import Params
 from pipeline.text import short
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import read_record
@@ -36,6 +38,11 @@ class Base:
     again: bool = False
     """Whether the recorded model was trained on these very manifests."""
 
+    @property
+    def hash(self) -> str:
+        """That of data/base."""
+        return self.oid or hashing.hash_of_files(_none(self.reason))
+
     def __str__(self) -> str:
         if self.oid is None:
             return f"no base: {self.reason}"
@@ -53,6 +60,25 @@ def reason_of(oid: str) -> str | None:
     return next((reason for reason in REASONS if hashing.hash_of_files(_none(reason)) == oid), None)
 
 
+def base_of_hash(oid: str) -> Base:
+    """What a data/base of this hash holds."""
+    reason = reason_of(oid)
+    return Base(oid=None, reason=reason) if reason else Base(oid=oid, reason="")
+
+
+def network_of(params: Params) -> dict[str, object]:
+    """The params that a warm start cannot change, by name."""
+    return {"train.model": params.train.model, "train.size": params.train.size, "ingest.mode": params.ingest.mode}
+
+
+def misfit(trained: Mapping[str, object], params: Params) -> str | None:
+    """Why training with `params` cannot start from a model that was `trained` with those; None where it can."""
+    for name, now in network_of(params).items():
+        if (before := trained.get(name, now)) != now:
+            return f"{name} was {before!r} when it was trained and is {now!r} now"
+    return None
+
+
 def restore() -> bool:
     """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be mended.
 
@@ -64,11 +90,11 @@ def restore() -> bool:
     if oid is None or hashing.directory_hash(paths.BASE) == oid:
         return False
     aside = paths.PROGRESS / "base"
-    reason = reason_of(oid)
-    if reason is None:
+    recorded = base_of_hash(oid)
+    if recorded.oid:
         fetching.copy_directory(oid, aside, nearby=paths.MODEL, what=BASE, hint=HINT)
     else:
-        write_none(aside, reason)
+        write_none(aside, recorded.reason)
     put_directory(aside, paths.BASE)
     return True
 
@@ -78,10 +104,9 @@ def _none(reason: str) -> dict[str, bytes]:
     return {NONE: f"{reason}\n".encode()}
 
 
-def write_none(aside: Path, reason: str) -> Base:
+def write_none(aside: Path, reason: str) -> None:
     """Make the folder `aside` a data/base without a model, for this `reason`."""
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     for name, content in _none(reason).items():
         (aside / name).write_bytes(content)
-    return Base(oid=None, reason=reason)

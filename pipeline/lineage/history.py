@@ -100,6 +100,20 @@ def recorded_models() -> dict[str, Recorded]:
     return models
 
 
+def known_models() -> dict[str, Recorded]:
+    """The same, and the model that the workspace tells of; that alone where there is no repository.
+
+    Raises:
+        RecordError: what the workspace tells cannot be read.
+    """
+    try:
+        known = recorded_models()
+    except RecordError:
+        known = {}
+    here = read_recorded()
+    return known if here is None else {**known, here.model: here}
+
+
 def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
     """The same, line by line, with branches and merges as `git log --graph` draws them."""
     out = git_text(

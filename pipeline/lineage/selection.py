@@ -1,18 +1,32 @@
-"""Which model the next training starts from: decided by what dvc.lock and Git record, never by guessing from files."""
+"""Which model the next training starts from: decided by what dvc.lock and Git record, never by guessing from files.
+
+`select` states the rules, once: `manifest` carries out what it decides; foretelling.py says before what that will be.
+"""
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.files import md5_of_file, put_directory
-from pipeline.lineage.acceptance import newest_accepted, read_judgements, refused_models
-from pipeline.lineage.base import BASE, FIRST, HELD_OUT, HINT, MODEL, REFUSED, WANTED, Base, reason_of, write_none
-from pipeline.lineage.history import trainings
-from pipeline.lineage.lineage import LINEAGE, Recorded, read_lineage, read_recorded
+from pipeline.lineage.acceptance import refused_models
+from pipeline.lineage.base import (
+    BASE,
+    FIRST,
+    HELD_OUT,
+    HINT,
+    MODEL,
+    REFUSED,
+    WANTED,
+    Base,
+    base_of_hash,
+    reason_of,
+    write_none,
+)
+from pipeline.lineage.lineage import LINEAGE, read_lineage
 from pipeline.params import Params
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_record
@@ -21,13 +35,99 @@ from pipeline.versioning.lock import StageRecord, read_record
 TRAINED_ON = ("train.csv", "val.csv")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides about the base, besides the models themselves."""
+
+    is_cold: bool
+    """Whether train.start asks for a cold start."""
+    train: StageRecord | None
+    """What dvc.lock records of the last training."""
+    has_model: bool
+    """Whether data/model holds a model that was trained here."""
+    same_images: bool
+    """Whether the next training is on the manifests of the last one."""
+
+    @classmethod
+    def of(cls, params: Params, train: StageRecord | None, *, same_images: bool) -> "Situation":
+        """The situation in this project, where dvc.lock records `train`."""
+        return cls(
+            is_cold=params.train.start == "cold",
+            train=train,
+            has_model=(paths.MODEL / LINEAGE).exists(),
+            same_images=train is not None and same_images,
+        )
+
+    def check(self) -> None:
+        """See that the record can be trusted.
+
+        Raises:
+            RecordError: it says nothing of a model that was trained here.
+        """
+        if self.train is None and self.has_model and not self.is_cold:
+            what = f"no record of the model in {paths.MODEL}"
+            hint = f"run `git checkout {paths.LOCK}`, or remove {paths.MODEL} to start from scratch"
+            raise RecordError(paths.LOCK, what, hint)
+
+
+class Candidates(ABC):
+    """What is known of models, by hash; asked only where it matters."""
+
+    def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
+        """See `acceptance.refused_models`."""
+        return refused_models(last, has_base=has_base)
+
+    @abstractmethod
+    def admits(self, model: str) -> bool:
+        """Whether it has seen no image that it must not have seen."""
+
+    @abstractmethod
+    def base_of(self, model: str) -> str | None:
+        """What it was trained from; None after a cold start."""
+
+
+def select(situation: Situation, candidates: Candidates) -> Base:
+    """The base of the next training.
+
+    Raises:
+        RecordError: dvc.lock says nothing of the model that is here.
+        Exception: whatever `candidates` raises, about a model that nothing is known of, say.
+    """
+    situation.check()
+    if situation.is_cold:
+        return Base(oid=None, reason=WANTED)
+    if situation.train is None:
+        return Base(oid=None, reason=FIRST)
+    started, last = situation.train.deps[BASE], situation.train.outs[MODEL]
+    if situation.same_images:  # Whatever the last model has become: a judgement alone trains nothing.
+        return _newest(started, frozenset(), candidates)
+    return _newest(last, candidates.refused(last, has_base=reason_of(started) is None), candidates)
+
+
+def _newest(recorded: str, refused: frozenset[str], candidates: Candidates) -> Base:
+    """The recorded model, or its newest ancestor that is admitted and not among `refused`."""
+    base = base_of_hash(recorded)
+    if base.oid is None:
+        return base
+    model: str | None = recorded
+    passed: set[str] = set()
+    while model is not None:
+        if model not in refused and candidates.admits(model):
+            return Base(oid=model, reason=f"newer ones {' or '.join(sorted(passed))}" if passed else "")
+        passed.add("are not accepted" if model in refused else "have seen images that they must not")
+        model = candidates.base_of(model)
+    return Base(oid=None, reason=REFUSED if "are not accepted" in passed else HELD_OUT)
+
+
 def secure(params: Params) -> None:
     """Make sure that the recorded model can be had, before work is done that would be in vain without it.
 
     Raises:
         MissingDataError: it is in neither workspace, cache nor remote.
+        RecordError: dvc.lock says nothing of the model that is here.
     """
-    train = _recorded_training(params)
+    train = read_record().get("train")
+    Situation.of(params, train, same_images=False).check()
     if train is None or params.train.start == "cold":
         return
     oid = train.outs[MODEL]
@@ -45,96 +145,42 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
         RecordError: it is not known whether the recorded model is accepted.
         data/base is then as it was.
     """
-    aside = paths.PROGRESS / "base"
-    shutil.rmtree(aside, ignore_errors=True)
-    train = _recorded_training(params)
+    aside, train = paths.PROGRESS / "base", read_record().get("train")
     again = train is not None and _trained_on(train) == {name: md5_of_file(manifest / name) for name in TRAINED_ON}
-    if params.train.start == "cold":
-        base = write_none(aside, WANTED)
-    elif train is None:
-        base = write_none(aside, FIRST)
-    elif again:
-        base = _copy_newest(train.deps[BASE], aside, paths.BASE, admits, frozenset())
-    else:
-        refused = refused_models(train.outs[MODEL], has_base=reason_of(train.deps[BASE]) is None)
-        base = _copy_newest(train.outs[MODEL], aside, paths.MODEL, admits, refused)
+    copies = Copies(aside, paths.BASE if again else paths.MODEL, admits)
+    base = select(Situation.of(params, train, same_images=again), copies)
+    if base.oid is None:
+        write_none(aside, base.reason)
     if hashing.directory_hash(paths.BASE) != hashing.directory_hash(aside):
         put_directory(aside, paths.BASE)
     shutil.rmtree(aside, ignore_errors=True)
     return replace(base, again=again)
 
 
-def _recorded_training(params: Params) -> StageRecord | None:
-    """What dvc.lock says of the last training.
+class Copies(Candidates):
+    """Candidates that are copied into the folder `aside`, one after the other, to be looked into."""
 
-    Raises:
-        RecordError: nothing, though there is a model that was trained here.
-    """
-    train = read_record().get("train")
-    if train is None and (paths.MODEL / LINEAGE).exists() and params.train.start != "cold":
-        what = f"no record of the model in {paths.MODEL}"
-        raise RecordError(
-            paths.LOCK, what, f"run `git checkout {paths.LOCK}`, or remove {paths.MODEL} to start from scratch"
-        )
-    return train
+    def __init__(self, aside: Path, nearby: Path, admits: Callable[[Path], bool]) -> None:
+        """`nearby` is where the workspace may hold the first of them."""
+        self._aside, self._nearby, self._admits = aside, nearby, admits
+        self._held: str | None = None
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def admits(self, model: str) -> bool:
+        """By what it has seen. The one that is admitted stays in the folder."""
+        return self._admits(self._copy(model))
+
+    def base_of(self, model: str) -> str | None:
+        """As it says itself."""
+        return read_lineage(self._copy(model)).base
+
+    def _copy(self, model: str) -> Path:
+        if model != self._held:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            fetching.copy_directory(model, self._aside, nearby=self._nearby, what=MODEL, hint=HINT)
+            self._held = model
+        return self._aside
 
 
 def _trained_on(train: StageRecord) -> dict[str, str | None]:
     return {name: train.deps.get((paths.MANIFEST / name).as_posix()) for name in TRAINED_ON}
-
-
-def _copy_newest(
-    recorded: str, aside: Path, nearby: Path, admits: Callable[[Path], bool], refused: frozenset[str]
-) -> Base:
-    """Copy to `aside` what is recorded, or its newest ancestor that is admitted and not among `refused`."""
-    reason = reason_of(recorded)
-    if reason is not None:
-        return write_none(aside, reason)
-    oid: str | None = recorded
-    passed: set[str] = set()
-    while oid is not None:
-        fetching.copy_directory(oid, aside, nearby=nearby, what=MODEL, hint=HINT)
-        if oid not in refused and admits(aside):
-            return Base(oid=oid, reason=f"newer ones {' or '.join(sorted(passed))}" if passed else "")
-        passed.add("are not accepted" if oid in refused else "have seen images that they must not")
-        oid = read_lineage(aside).base
-        shutil.rmtree(aside)
-    return write_none(aside, REFUSED if "are not accepted" in passed else HELD_OUT)
-
-
-class Heir(NamedTuple):
-    """The model that a training on other images than the last one's starts from."""
-
-    model: str | None
-    """Its hash; None where every model is refused."""
-    why: str
-    """Why it is not the last one; empty where it is."""
-
-
-def known_models() -> dict[str, Recorded]:
-    """The models that the workspace and Git's history tell of, by hash."""
-    try:
-        known = {training.recorded.model: training.recorded for training in trainings()}
-    except RecordError:  # Of a project without a commit, say: then there is the workspace.
-        known = {}
-    here = read_recorded()
-    return known if here is None else {**known, here.model: here}
-
-
-def heir(train: StageRecord) -> Heir:
-    """The heir of the model that dvc.lock records as made by `train`, if no image that it has seen is held out now.
-
-    Raises:
-        RecordError: nobody has judged that model yet.
-        KeyError: a model that is refused, and of whose base no commit here tells.
-    """
-    last = train.outs[MODEL]
-    refused = refused_models(last, has_base=reason_of(train.deps[BASE]) is None)
-    if last not in refused:
-        return Heir(last, "")
-    known = known_models()
-    judgement = read_judgements().get(last)
-    word = f"refused by hand: {judgement.why}" if judgement else f"not accepted: {known[last].verdict}"
-    generation = f"generation {known[last].generation}" if last in known else f"{last[:8]}…"
-    model = newest_accepted(last, {model: recorded.base for model, recorded in known.items()}, refused)
-    return Heir(model, f"{generation} is {word}")

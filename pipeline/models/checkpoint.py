@@ -12,13 +12,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.errors import CheckpointError
+from pipeline.errors import COLD, CheckpointError
 from pipeline.models.network import Network, Spec, build
 
 CHECKPOINT = "checkpoint.ckpt"
 # The key under which a checkpoint says what network it is of.
 SPEC = "spec"
-COLD = "set train.start: cold in params.yaml to train it from scratch"
 
 Checkpoint = dict[str, Any]
 

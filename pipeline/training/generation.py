@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline import paths
-from pipeline.errors import CheckpointError
-from pipeline.lineage.base import WANTED, reason_for_none
+from pipeline.errors import COLD, CheckpointError
+from pipeline.lineage.base import WANTED, misfit, reason_for_none
 from pipeline.lineage.lineage import Budget, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
-from pipeline.models.checkpoint import CHECKPOINT, COLD, Checkpoint, read_checkpoint, spec_of
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, spec_of
 from pipeline.models.network import Spec
 from pipeline.params import Params
 from pipeline.text import short
@@ -85,7 +85,7 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
 def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     checkpoint, before, seen = read_checkpoint(paths.BASE), read_lineage(paths.BASE), read_seen(paths.BASE)
     old = spec_of(checkpoint, paths.BASE)
-    _check_fits(old, wanted)
+    _check_fits(old, wanted, params)
     classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
     images, is_new = seen.compare(labels), seen.is_new(labels)
     epochs = epochs_of(params.train, warm=True, new=float(is_new.mean()))
@@ -104,17 +104,10 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels), is_new=is_new)
 
 
-def _check_fits(old: Spec, wanted: Spec) -> None:
+def _check_fits(old: Spec, wanted: Spec, params: Params) -> None:
     where = paths.BASE / CHECKPOINT
-    for param, before, now in (
-        ("train.model", old.model, wanted.model),
-        ("train.size", old.size, wanted.size),
-        ("ingest.mode", old.mode, wanted.mode),
-    ):
-        if before != now:
-            raise CheckpointError(
-                where, f"{param} was {before!r} when it was trained and is {now!r} now", f"set it back, or {COLD}"
-            )
+    if what := misfit({"train.model": old.model, "train.size": old.size, "ingest.mode": old.mode}, params):
+        raise CheckpointError(where, what, f"set it back, or {COLD}")
     vanished = [name for name in old.classes if name not in wanted.classes]
     if vanished:
         what = f"it knows the classes {', '.join(old.classes)}, and of {vanished[0]!r} no training image is left"

@@ -38,7 +38,7 @@ CARRIERS = {
 BASE_AT_HAND = "ingest only makes sure, before long work, that the base can be had"
 WITHOUT: dict[str, dict[str, str]] = {
     "ingest": dict.fromkeys(
-        ("lineage.acceptance", "lineage.base", "lineage.history", "lineage.lineage", "lineage.selection"), BASE_AT_HAND
+        ("lineage.acceptance", "lineage.base", "lineage.lineage", "lineage.selection"), BASE_AT_HAND
     ),
     "manifest": {},
     "train": {

@@ -2,8 +2,9 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from conftest import ROOT, Project, stages_run
@@ -14,16 +15,12 @@ from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
 
 from pipeline import cli, paths
-from pipeline.commands.status.start import start_of
 from pipeline.errors import RecordError
-from pipeline.lineage.acceptance import Judgement, newest_accepted, read_judgements, refused_models, write_judgements
+from pipeline.lineage.acceptance import Judgement, read_judgements, refused_models, write_judgements
 from pipeline.lineage.base import FIRST as FIRST_TRAINING
 from pipeline.lineage.base import NONE
 from pipeline.lineage.lineage import RECORDED
-from pipeline.lineage.selection import Heir, heir
-from pipeline.params import read_params
 from pipeline.versioning.hashing import hash_of_files
-from pipeline.versioning.lock import read_record
 
 Capture = pytest.CaptureFixture[str]
 FIRST, SECOND, THIRD = (f"{digit * 32}.dir" for digit in "abc")
@@ -48,11 +45,12 @@ def train(model: str, base: str | None, generation: int, *, accepted: bool | Non
     git("commit", "--quiet", "--message", f"Train {model[:1]}")
 
 
-def lock(model: str, base: str | None = None) -> None:
-    """Write a dvc.lock that records `model`."""
+def lock(model: str, base: str | None = None, params: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Write a dvc.lock that records `model`, and that it was trained with those params."""
     none = hash_of_files({NONE: f"{FIRST_TRAINING}\n".encode()})
     deps, outs = [{"path": "data/base", "md5": base or none}], [{"path": "data/model", "md5": model}]
-    YAML().dump({"schema": "2.0", "stages": {"train": {"cmd": "train", "deps": deps, "outs": outs}}}, paths.LOCK)
+    train = {"cmd": "train", "deps": deps, "outs": outs, "params": {"params.yaml": dict(params)}}
+    YAML().dump({"schema": "2.0", "stages": {"train": train}}, paths.LOCK)
 
 
 @given(
@@ -139,42 +137,6 @@ def test_two_who_contradict_each_other() -> None:
     merge({FIRST: YES}, {FIRST: NO}, before={})
     with pytest.raises(RecordError, match=f"two judgements of {FIRST}; keep one"):
         read_judgements()
-
-
-def test_chain() -> None:
-    """The newest that is not refused, along the bases."""
-    bases = {THIRD: SECOND, SECOND: FIRST, FIRST: None}
-    assert newest_accepted(THIRD, bases, frozenset()) == THIRD
-    assert newest_accepted(THIRD, bases, frozenset({THIRD, FIRST})) == SECOND
-    assert newest_accepted(THIRD, bases, frozenset(bases)) is None
-    with pytest.raises(KeyError):
-        newest_accepted(THIRD, {}, frozenset({THIRD}))
-
-
-def test_heir() -> None:
-    """The last model, or the newest that is not refused, and why; without any of the models, as where none is here."""
-
-    def found() -> Heir:
-        return heir(read_record()["train"])
-
-    train(FIRST, None, 1)
-    assert found() == Heir(FIRST, "")
-    train(SECOND, FIRST, 2, accepted=False)
-    assert found() == Heir(FIRST, "generation 2 is not accepted: it is so")
-    write_judgements({SECOND: NO})
-    assert found() == Heir(FIRST, "generation 2 is refused by hand: «étude»")
-    train(THIRD, SECOND, 3, accepted=False)
-    assert found().model == FIRST
-    write_judgements({SECOND: NO, FIRST: NO})
-    assert found().model is None
-    git("checkout", "--quiet", "--orphan", "shallow")
-    git("commit", "--quiet", "--message", "All of it")
-    with pytest.raises(KeyError, match=SECOND):
-        found()
-    write_judgements({SECOND: NO, FIRST: NO})
-    start = start_of(read_record(), read_params(ROOT / "params.yaml"), manifest_runs=True, images_change=True)
-    assert not start.is_known
-    assert start.reason.startswith("the base of bbbbbbbb… or one before it")
 
 
 def test_gate_of_another_model_does_not_count() -> None:

@@ -15,7 +15,7 @@ from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
 from pipeline.ingestion.collection import Collection
-from pipeline.lineage.selection import heir
+from pipeline.lineage.foretelling import heir
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.versioning import hashing, objects, repository

@@ -1,15 +1,15 @@
-"""What the next training starts from, foretold by the rules of base.py; nothing is written."""
+"""What the next training starts from, and what is known of it; nothing is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import paths
-from pipeline.errors import CheckpointError
-from pipeline.lineage.base import BASE, FIRST, REFUSED, WANTED, reason_of
+from pipeline.errors import COLD, CheckpointError
+from pipeline.lineage.base import BASE, base_of_hash, misfit
+from pipeline.lineage.foretelling import foretell
 from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import read_metrics
-from pipeline.lineage.selection import heir
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.training.budget import epochs_of, steps_per_epoch
@@ -44,23 +44,23 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
     Raises:
         RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say; or what is
             recorded of it cannot be read.
+        CheckpointError: `train` will refuse it.
     """
     train, manifest = record.get("train"), record.get("manifest")
-    if params.train.start == "cold":
-        return Start(oid=None, reason=WANTED)
-    if not manifest_runs and manifest is not None:
-        oid: str | None = manifest.outs[BASE]
-    elif train is None:
-        return Start(oid=None, reason=FIRST)
-    elif images_change:
+    if not manifest_runs and manifest is not None and params.train.start != "cold":
+        base = base_of_hash(manifest.outs[BASE])
+    else:
         try:
-            oid, _ = heir(train)
+            base = foretell(params, train, same_images=not images_change)
         except KeyError as unknown:
             reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` tells which"
             return Start(oid=None, reason=reason, is_known=False)
-    else:
-        oid = train.deps[BASE]
-    return replace(_described(oid), is_kept=train is not None and oid == train.deps[BASE])
+    is_kept = train is not None and params.train.start != "cold" and base.hash == train.deps[BASE]
+    if base.oid is None:
+        return Start(oid=None, reason=base.reason, is_kept=is_kept)
+    if train is not None and (what := misfit(train.params, params)):
+        raise CheckpointError(paths.BASE, what, f"set it back, or {COLD}")
+    return replace(_described(base.oid), is_kept=is_kept)
 
 
 def step_to_go_on_at(params: Params) -> int | None:
@@ -84,16 +84,10 @@ def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
     return epochs * steps_per_epoch(images, params.train)
 
 
-def _described(oid: str | None) -> Start:
-    if oid is None:
-        return Start(oid=None, reason=REFUSED)
-    if reason := reason_of(oid):
-        return Start(oid=None, reason=reason)
+def _described(oid: str) -> Start:
     recorded, metrics = read_recorded(), read_metrics() or {}
-    at_hand = any(hashing.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE)) or objects.is_cached(
-        oid
-    )
-    return Start(oid=oid, reason="", is_at_hand=at_hand, **_told(oid, recorded, metrics))
+    here = any(hashing.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE))
+    return Start(oid=oid, reason="", is_at_hand=here or objects.is_cached(oid), **_told(oid, recorded, metrics))
 
 
 def _told(oid: str, recorded: Recorded | None, metrics: Mapping[str, Any]) -> dict[str, Any]:

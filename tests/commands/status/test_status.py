@@ -141,6 +141,17 @@ def test_params_and_code(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_what_train_refuses(project: Project) -> None:
+    """A warm start of another network is said to stop, as it then does; without new images there is no warm start."""
+    project.set_params(train={"size": 9})
+    assert "base    none, as for the model before" in status(project)
+    project.add_digits(60, 100)
+    what = "train.size was 8 when it was trained and is 9 now; set it back, or set train.start: cold"
+    assert f"`dvc repro` would stop: data/base: {what}" in status(project)
+    assert what in project.repro(ok=False)
+
+
+@pytest.mark.slow
 def test_interrupted_training_goes_on(project: Project) -> None:
     """Only a saved state of these very inputs is told of."""
     project.set_params(train={"lr": 0.25})

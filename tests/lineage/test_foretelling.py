@@ -1,0 +1,85 @@
+"""What the next training starts from is foretold by what Git reports, without any of the models."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from lineage.test_acceptance import FIRST, NO, SECOND, THIRD, lock, train
+from lineage.test_history import git
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.lineage.acceptance import write_judgements
+from pipeline.lineage.base import FIRST as FIRST_TRAINING
+from pipeline.lineage.base import Base
+from pipeline.lineage.foretelling import Heir, foretell, heir
+from pipeline.lineage.lineage import LINEAGE
+from pipeline.params import read_params
+from pipeline.versioning.lock import read_record
+
+PARAMS = read_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository without a commit."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet", "--initial-branch=main")
+
+
+def test_heir() -> None:
+    """The last model, or the newest that is not refused, and why; without any of the models, as where none is here."""
+
+    def found() -> Heir:
+        return heir(read_record()["train"])
+
+    train(FIRST, None, 1)
+    assert found() == Heir(FIRST, "")
+    train(SECOND, FIRST, 2, accepted=False)
+    assert found() == Heir(FIRST, "generation 2 is not accepted: it is so")
+    write_judgements({SECOND: NO})
+    assert found() == Heir(FIRST, "generation 2 is refused by hand: «étude»")
+    train(THIRD, SECOND, 3, accepted=False)
+    assert found().model == FIRST
+    write_judgements({SECOND: NO, FIRST: NO})
+    assert found().model is None
+
+
+def test_shallow_clone() -> None:
+    """A model that is refused, and of which no commit here tells, is not passed over."""
+    train(SECOND, FIRST, 2)
+    write_judgements({SECOND: NO, FIRST: NO})
+    with pytest.raises(KeyError, match=FIRST):
+        heir(read_record()["train"])
+
+
+def test_same_images() -> None:
+    """They keep the base of the last training, whatever the gate said of its model."""
+    train(SECOND, FIRST, 2, accepted=False)
+    assert foretell(PARAMS, read_record()["train"], same_images=True) == Base(oid=FIRST, reason="")
+
+
+def test_nobody_has_judged() -> None:
+    """Other images need a judgement of the last model, as `manifest` does."""
+    lock(SECOND, FIRST)
+    with pytest.raises(RecordError, match=r"does not say whether bbb.*run `dvc repro --single-item evaluate`"):
+        foretell(PARAMS, read_record()["train"], same_images=False)
+
+
+def test_no_record() -> None:
+    """A model of which dvc.lock says nothing is not trained over."""
+    assert foretell(PARAMS, None, same_images=True) == Base(oid=None, reason=FIRST_TRAINING)
+    paths.MODEL.mkdir(parents=True)
+    (paths.MODEL / LINEAGE).write_text("{}")
+    with pytest.raises(RecordError, match=r"no record of the model in data/model; run `git checkout dvc\.lock`"):
+        foretell(PARAMS, None, same_images=True)
+
+
+def test_model_of_another_branch() -> None:
+    """The chain of bases is found whatever branch recorded its models."""
+    train(FIRST, None, 1)
+    train(SECOND, FIRST, 2, accepted=False)
+    git("checkout", "--quiet", "--orphan", "other")
+    train(THIRD, SECOND, 3, accepted=False)
+    write_judgements({SECOND: NO})
+    assert heir(read_record()["train"]).model == FIRST

@@ -1,0 +1,91 @@
+"""The rules by which a base is selected, on models of which no more is known than what decides."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from pipeline.errors import RecordError
+from pipeline.lineage.base import FIRST, HELD_OUT, REASONS, REFUSED, WANTED, Base
+from pipeline.lineage.selection import Candidates, Situation, select
+from pipeline.versioning.lock import StageRecord
+
+CHAIN = {"3.dir": "2.dir", "2.dir": "1.dir", "1.dir": None}
+
+
+class Chain(Candidates):
+    """Three generations, some refused, some not admissible."""
+
+    def __init__(self, refused: str = "", seen: str = "", bases: Mapping[str, str | None] = CHAIN) -> None:
+        self._refused, self._seen, self._bases = refused, seen, bases
+
+    def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
+        """Those named, by number."""
+        assert has_base == (last != "1.dir")
+        return frozenset(f"{number}.dir" for number in self._refused)
+
+    def admits(self, model: str) -> bool:
+        """All but those named."""
+        return model[0] not in self._seen
+
+    def base_of(self, model: str) -> str | None:
+        """The one before."""
+        return self._bases[model]
+
+
+def situation(
+    last: int | None = 3, *, same_images: bool = False, is_cold: bool = False, has_model: bool = True
+) -> Situation:
+    """Where the model of generation `last` is recorded."""
+    base = Base(oid=None, reason=FIRST).hash if last == 1 else f"{(last or 1) - 1}.dir"
+    train = None if last is None else StageRecord(deps={"data/base": base}, outs={"data/model": f"{last}.dir"})
+    return Situation(is_cold=is_cold, train=train, has_model=has_model, same_images=same_images)
+
+
+@pytest.mark.parametrize(
+    ("refused", "seen", "oid", "reason"),
+    [
+        ("", "", "3.dir", ""),
+        ("3", "", "2.dir", "newer ones are not accepted"),
+        ("31", "", "2.dir", "newer ones are not accepted"),
+        ("", "3", "2.dir", "newer ones have seen images that they must not"),
+        ("3", "2", "1.dir", "newer ones are not accepted or have seen images that they must not"),
+        ("3", "3", "2.dir", "newer ones are not accepted"),
+        ("", "321", None, HELD_OUT),
+        ("321", "", None, REFUSED),
+        ("2", "31", None, REFUSED),
+    ],
+)
+def test_other_images(refused: str, seen: str, oid: str | None, reason: str) -> None:
+    """They start from the newest model that is neither refused nor has seen what it must not."""
+    assert select(situation(), Chain(refused, seen)) == Base(oid=oid, reason=reason)
+
+
+@pytest.mark.parametrize(("seen", "oid"), [("", "2.dir"), ("2", "1.dir"), ("21", None)])
+def test_same_images(seen: str, oid: str | None) -> None:
+    """They keep their base, refused or not, if it has not seen what it must not."""
+    assert select(situation(same_images=True), Chain("321", seen)).oid == oid
+
+
+def test_no_base() -> None:
+    """Because that is wanted, because nothing was trained, or because there was none before."""
+    assert select(situation(is_cold=True), Chain()) == Base(oid=None, reason=WANTED)
+    assert select(situation(None, has_model=False), Chain()) == Base(oid=None, reason=FIRST)
+    assert select(situation(1, same_images=True), Chain()) == Base(oid=None, reason=FIRST)
+
+
+def test_model_without_a_record() -> None:
+    """It is not trained over, unless that is wanted."""
+    with pytest.raises(RecordError, match="no record of the model"):
+        select(situation(None), Chain())
+    assert select(situation(None, is_cold=True), Chain()).reason == WANTED
+
+
+def test_unknown_model() -> None:
+    """Nothing is guessed of a model that nothing is known of."""
+    with pytest.raises(KeyError):
+        select(situation(), Chain("3", bases={}))
+
+
+def test_hashes_of_reasons() -> None:
+    """Each reason has a data/base of its own."""
+    assert len({Base(oid=None, reason=reason).hash for reason in REASONS}) == len(REASONS)
