@@ -29,7 +29,7 @@ from pipeline.ingestion.recipe import recipe_of
 from pipeline.ingestion.refusals import Refusal
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
-from pipeline.result import Result
+from pipeline.result import ImageChange, Result
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
@@ -60,7 +60,8 @@ def ingest(params: Params) -> Result:
     after = Collection(compact(table, limit=limit), contents, refused)
     after.publish(recipe)
     journal.discard()
-    return Result(_sentence(old_ids, after, decoded, labels), decoded)
+    change = _change(old_ids, after.ids)
+    return Result(_sentence(after, change, decoded, labels), decoded, change)
 
 
 def _decode_new(
@@ -81,11 +82,15 @@ def _decode_new(
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
 
-def _sentence(old_ids: pa.ChunkedArray, after: Collection, decoded: int, labels: Labels) -> str:
-    ids, refused = after.ids, len(after.refused)
-    kept = pc.sum(pc.is_in(ids, old_ids)).as_py() or 0
+def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
+    kept = pc.sum(pc.is_in(after, before)).as_py() or 0
+    return ImageChange(new=len(after) - kept, removed=len(before) - kept)
+
+
+def _sentence(after: Collection, change: ImageChange, decoded: int, labels: Labels) -> str:
+    refused = len(after.refused)
     sentence = (
-        f"{len(ids):,} images, {len(ids) - kept:,} new, {len(old_ids) - kept:,} removed, "
+        f"{len(after.ids):,} images, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:

@@ -1,13 +1,14 @@
 """Running one stage, as `pipeline run` does.
 
-The stage is a function of params.yaml and of files. What surrounds it is here: its line, its duration, and the outputs
-that DVC removed before it, which are put back if it fails.
+The stage is a function of params.yaml and of files. What surrounds it is here: its line, its result and duration for
+whoever asks later, and the outputs that DVC removed before it, which are put back if it fails.
 """
 
 import sys
 import time
 from collections.abc import Callable
 
+from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
@@ -36,6 +37,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         raise
     if result is not None:
         print(f"{name}: {result.summary}", flush=True)
+        results.note(name, result)
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))
     return 0

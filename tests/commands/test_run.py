@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.cli import main
+from pipeline.commands import results
 from pipeline.commands.durations import DURATIONS, Duration
 from pipeline.errors import ImagesError, one_line
 from pipeline.params import Params, read_params
@@ -73,6 +74,7 @@ def test_success_is_a_sentence(capsys: Capture) -> None:
     assert given == [read_params()]
     (noted,) = map(Duration.model_validate_json, DURATIONS.read_text().strip().split("\n"))
     assert (noted.stage, noted.amount) == ("train", 3)
+    assert results.newest("train") == Result("3 images", 3)
     assert noted.start > 0
 
 

@@ -1,44 +1,28 @@
 """`dvc repro` as a child process: whether it is due, how it went, and what came of it."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import psutil
 
+from pipeline.commands import results
 from pipeline.commands.interrupts import Interrupts
 from pipeline.commands.subprocesses import DVC, Subprocesses
 from pipeline.errors import RecordError
 from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.result import ImageChange
 from pipeline.text import percent
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 # Where DVC notes what its running stages read and write.
 RWLOCK = Path(".dvc/tmp/rwlock")
-INGESTED = re.compile(r"^ingest: [\d,]+ images, ([\d,]+) new, ([\d,]+) removed,", re.MULTILINE)
 # Seconds.
 AGAIN = 2.0
-
-
-class ImageChange(NamedTuple):
-    """How many images came and went."""
-
-    new: int = 0
-    removed: int = 0
-
-    def then(self, later: Self) -> Self:
-        """Both, one after the other."""
-        return self._replace(new=self.new + later.new, removed=self.removed + later.removed)
-
-    def __str__(self) -> str:
-        return f"{self.new:,} new {'image' if self.new == 1 else 'images'}" + (
-            f", {self.removed:,} removed" if self.removed else ""
-        )
 
 
 class Repro(NamedTuple):
@@ -59,8 +43,9 @@ def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[st
         _wait_for_others(interrupts, say)
         if interrupts.event.is_set() or children.run(*DVC, "status", "--quiet").code == 0:
             return None
+        results.forget("ingest")
         ended = children.run(*DVC, "repro")
-        change = change.then(ingested(ended.output))
+        change = change.then(_ingested())
         if ended.code == 0 or not any(text in ended.output for text in BUSY):
             break
         interrupts.event.wait(AGAIN)
@@ -68,10 +53,10 @@ def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[st
     return Repro(change, time.monotonic() - begun, error, accuracy(is_new=_recorded() != before))
 
 
-def ingested(output: str) -> ImageChange:
-    """What ingest says has come and gone, if it ran."""
-    found = INGESTED.search(output)
-    return ImageChange(*(int(count.replace(",", "")) for count in found.groups())) if found else ImageChange()
+def _ingested() -> ImageChange:
+    """What has come and gone, if ingest ran."""
+    result = results.newest("ingest")
+    return (result.change if result else None) or ImageChange()
 
 
 def accuracy(*, is_new: bool) -> str:

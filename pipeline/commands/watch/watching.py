@@ -11,10 +11,11 @@ from pipeline import paths
 from pipeline.commands.interrupts import Interrupts, noting
 from pipeline.commands.subprocesses import FOLDER, Subprocesses
 from pipeline.commands.watch import commits
-from pipeline.commands.watch.repro import ImageChange, Repro, accuracy, run_if_due
+from pipeline.commands.watch.repro import Repro, accuracy, run_if_due
 from pipeline.commands.watch.settling import arrivals
 from pipeline.errors import ImagesError, RecordError, TrainingError, TreeringError, one_line
 from pipeline.locking import locked
+from pipeline.result import ImageChange
 from pipeline.text import shown
 
 LOCK = FOLDER / "lock"

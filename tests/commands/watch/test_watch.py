@@ -19,7 +19,7 @@ from support.terminal import Terminal
 from pipeline import cli, paths
 from pipeline.commands.interrupts import ASKING, noting
 from pipeline.commands.subprocesses import EndedProcess, Subprocesses
-from pipeline.commands.watch.repro import ImageChange, accuracy, at_work, ingested
+from pipeline.commands.watch.repro import accuracy, at_work
 
 OWN = {"data/raw.dvc", "dvc.lock", "data/report/metrics.json", "data/report/lineage.json"}
 LINE = re.compile(
@@ -289,15 +289,6 @@ def test_settle_is_a_duration(seconds: str, capsys: pytest.CaptureFixture[str]) 
 def test_last_error(output: str, error: str) -> None:
     """Of all that a command printed, what a stage says went wrong is shown, or DVC, or Git, or whoever spoke last."""
     assert EndedProcess(1, output).error == error
-
-
-def test_counts() -> None:
-    """What has come and gone is what ingest says."""
-    said = ingested("x\ningest: 3,600 images, 1,600 new, 12 removed, 0 refused; 600 decoded\nmanifest: …")
-    assert said == ImageChange(new=1600, removed=12)
-    assert ingested("Stage 'ingest' didn't change, skipping") == ImageChange()
-    assert str(said.then(ImageChange(1, 0))) == "1,601 new images, 12 removed"
-    assert str(ImageChange(1)) == "1 new image"
 
 
 @pytest.mark.parametrize(
