@@ -7,12 +7,11 @@ already, and what was decoded before is known by that hash.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import parquet, paths
+from pipeline import paths
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
@@ -27,6 +26,7 @@ from pipeline.ingestion.labels import LABELS, Labels
 from pipeline.ingestion.places import Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.resolving import resolve
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
@@ -49,10 +49,8 @@ def ingest(params: Params) -> Result:
         passing, decoded = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     unusable = before.unusable | journal.refused
-    table, refused = _resolve(
-        sources(files, contents, labels, unusable, passing),
-        pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]),
-    )
+    images, refused = resolve(sources(files, contents, labels, unusable, passing))
+    table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     _check(table, refused, params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
@@ -169,50 +167,11 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
         contents[file.md5] = [CatalogueMember("", 0, refusal=CHANGED)]
 
 
-def _resolve(found: Iterable[Source], facts: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """The index of the usable images, by id, and a line for everything else."""
-    ids, labels, names, attributes = (parquet.Strings() for _ in range(4))
-    refused = []
-    for source in found:
-        if source.refusal is not None:
-            refused.append(Refused(source.name, source.id or "", *source.refusal))
-        else:
-            ids.append(source.id)
-            labels.append(source.label)
-            names.append(source.name)
-            attributes.append(source.attributes)
-    columns = (ids, labels, names, attributes)
-    places = pa.table([column.finish() for column in columns], ["id", "label", "source", "attributes"])
-    places, disputed = _one_place_each(places)
-    rows = facts.take(pc.index_in(places["id"], facts["id"])).drop_columns("id")
-    table = pa.table([*places.columns, *rows.columns], [*places.column_names, *rows.column_names])
-    return table.cast(index.SCHEMA).combine_chunks(), refused + disputed
-
-
-def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """Of each image its first place, by id; and the images that are under several labels, which are refused.
-
-    Attributes are those of the first place that has any.
-    """
-    counts = pc.value_counts(places["id"])
-    several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
-    copied = counts.field("values").take(parquet.integers(several))
-    is_copied = pc.is_in(places["id"], copied)
-    found_at: dict[str, list[tuple[str, str, str]]] = {}
-    for place in places.filter(is_copied).to_pylist():
-        found_at.setdefault(place["id"], []).append((place["source"], place["label"], place["attributes"]))
-    disputed: list[Refused] = []
-    first = []
-    for image_id, copies in found_at.items():
-        labels = {label for _, label, _ in copies}
-        if len(labels) == 1:
-            attributes = next(filter(None, (text for _, _, text in sorted(copies))), "")
-            first.append((image_id, labels.pop(), min(copies)[0], attributes))
-        else:
-            disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in copies)
-    columns = [parquet.strings(row[column] for row in first) for column in range(4)]
-    once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, places.column_names)])
-    return once.sort_by("id"), disputed
+def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
+    """The rows of the index: `images`, and what is stored of each, which is among `facts`."""
+    rows = facts.take(pc.index_in(images["id"], facts["id"])).drop_columns("id")
+    table = pa.table([*images.columns, *rows.columns], [*images.column_names, *rows.column_names])
+    return table.cast(index.SCHEMA).combine_chunks()
 
 
 def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:

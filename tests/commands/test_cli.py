@@ -125,7 +125,7 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
     for name, reason in (
         ("dog/text.png", "not an image (no known format)"),
         ("loose.png", "no class folder"),
-        ("cat/both.png", "two labels (the same image lies in cat, dog)"),
+        ("cat/both.png", "two labels (the same image is in cat, dog)"),
         ("dog/.DS_Store", "system file"),
     ):
         assert f"{photos / name}: {reason}" in out

@@ -83,7 +83,7 @@ def test_modules_are_short(module: str) -> None:
 
 def test_no_two_classes_share_a_name() -> None:
     """A name stands for one thing."""
-    classes = [node.name for module in MODULES for node in tree(module).body if isinstance(node, ast.ClassDef)]
+    classes = [node.name for module in MODULES for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)]
     assert not [name for name, count in Counter(classes).items() if count > 1]
 
 

@@ -12,9 +12,11 @@ from tqdm import tqdm
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
 from pipeline.ingestion.archives import is_unsafe
+from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labels import LABELS, Labels, is_system_file, label_of
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import find
 from pipeline.params import Params
 
@@ -33,7 +35,9 @@ class FoundImage(NamedTuple):
     """Its class, where there is no refusal."""
     refusal: Refusal | None
     attributes: str = ""
-    """What a labels.csv beside it says further, see `labels.Line`."""
+    """What a labels.csv beside it says further, see `labels.LabelLine`."""
+    id: str | None = None
+    """The image's id, once it was looked at."""
 
 
 @dataclass
@@ -58,24 +62,29 @@ def survey(tops: Iterable[Path], label: str | None, params: Params) -> Survey:
     """
     if label is not None:
         label = _checked(label)
-    found = [one for top in tops for one in _find(top, label)]
-    todo, stock = [one for one in found if one.refusal is None], KnownImages()
-    outcomes = decode((one.place for one in todo), Job(KnownIds(stock.ids), params.ingest), params.compute.workers)
-    bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
-    report = Survey(refused=[(one.name, one.refusal) for one in found if one.refusal is not None])
-    usable: list[tuple[FoundImage, str]] = []
-    labels: dict[str, set[str]] = {}
-    for one, outcome in zip(todo, bar, strict=True):
-        if isinstance(outcome.result, Refusal):
-            report.refused.append((one.name, outcome.result))
-        else:
-            assert outcome.id is not None
-            usable.append((one, outcome.id))
-            labels.setdefault(outcome.id, set()).add(one.label)
-    for one, image_id in usable:
-        _sort_in(report, one, image_id, labels[image_id], stock)
+    found, stock = [one for top in tops for one in _find(top, label)], KnownImages()
+    looked_at = list(_look(found, stock, params))
+    images, refused = resolve(looked_at)
+    report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused])
+    places: dict[str, list[FoundImage]] = {}
+    for one in looked_at:
+        if one.refusal is None and one.id is not None:
+            places.setdefault(one.id, []).append(one)
+    for image in images.to_pylist():
+        _sort_in(report, image["id"], image["label"], places[image["id"]], stock)
     report.refused.sort()
     return report
+
+
+def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterator[FoundImage]:
+    """The same places, with ids, and what cannot be used refused."""
+    todo = [one for one in found if one.refusal is None]
+    yield from (one for one in found if one.refusal is not None)
+    outcomes = decode((one.place for one in todo), Job(KnownIds(stock.ids), params.ingest), params.compute.workers)
+    bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
+    for one, outcome in zip(todo, bar, strict=True):
+        refusal = outcome.result if isinstance(outcome.result, Refusal) else None
+        yield one._replace(id=outcome.id, refusal=refusal)
 
 
 def is_label(name: str) -> bool:
@@ -89,19 +98,18 @@ def is_label(name: str) -> bool:
     return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
 
 
-def _sort_in(report: Survey, one: FoundImage, image_id: str, labels: set[str], stock: KnownImages) -> None:
+def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage], stock: KnownImages) -> None:
+    """Say in `report` what comes of an image that is in all `places` under the same label."""
     known = stock.label(image_id)
-    if len(labels) > 1:
-        report.refused.append((one.name, Refusal("two labels", f"the same image lies in {', '.join(sorted(labels))}")))
-    elif (one.label, image_id) in report.new or (one.label, image_id) in report.known:
-        report.copies[one.label] += 1
-    elif known == one.label:
-        report.known.add((one.label, image_id))
-    elif known is not None:
+    if known not in (None, label):
         detail = f"in data/raw it is of class {known}; `pipeline remove {image_id}` takes it out"
-        report.refused.append((one.name, Refusal("two labels", detail)))
+        report.refused.extend((one.name, Refusal(DISPUTED, detail)) for one in places)
+        return
+    if known is None:
+        report.new[label, image_id] = places[0]
     else:
-        report.new[one.label, image_id] = one
+        report.known.add((label, image_id))
+    report.copies[label] += len(places) - 1
 
 
 def _checked(label: str) -> str:

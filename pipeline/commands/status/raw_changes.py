@@ -5,9 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
+
 from pipeline.commands.status.inspection import see
-from pipeline.ingestion.collection import Collection, Refused
+from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.places import Source
+from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
 from pipeline.splits.assignment import split_of
 from pipeline.versioning.raw_files import RawFile
@@ -84,7 +87,6 @@ class RawChanges:
 class _PlacedImage(NamedTuple):
     label: str
     source: str
-    key: str
 
 
 def look(files: list[RawFile], before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
@@ -94,14 +96,15 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     """
     had = Collection.read(["id", "label", "source", "key"])
     seen = see(files, had, params, seconds)
-    images, refused = _resolve(seen.places)
-    old = _images(had)
+    found, refused = resolve(seen.places)
+    images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
     relabelled = {one for one in common if images[one].label != old[one].label}
     added = {file.path for file in files if before.get(file.path) != file.md5}
     is_partial = seen.looked_at < seen.found or seen.unopened > 0
-    keys = {one: old[one].key for one in (relabelled if is_partial else relabelled | gone)}
+    old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
+    keys = {one: old_keys[one] for one in (relabelled if is_partial else relabelled | gone)}
     keys |= {one: seen.keys[one] for one in new if one in seen.keys}
     # Links to folders are told of by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
@@ -123,28 +126,10 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     )
 
 
-def _images(had: Collection) -> dict[str, _PlacedImage]:
-    """The images that ingest had, by id."""
-    columns = (had.table[name].to_pylist() for name in ("id", "label", "source", "key"))
+def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
+    """The images in a table with the columns id, label and source."""
+    columns = (images[name].to_pylist() for name in ("id", "label", "source"))
     return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
-
-
-def _resolve(places: Iterable[Source]) -> tuple[dict[str, _PlacedImage], list[Refused]]:
-    """The images in `places` by id, without their keys, and a line for everything else: as ingest would."""
-    refused, copies = [], dict[str, list[Source]]()
-    for source in places:
-        if source.refusal is None and source.id is not None:
-            copies.setdefault(source.id, []).append(source)
-        elif source.refusal is not None:
-            refused.append(Refused(source.name, source.id or "", *source.refusal))
-    images = {}
-    for image_id, found in copies.items():
-        labels = {source.label or "" for source in found}
-        if len(labels) == 1:
-            images[image_id] = _PlacedImage(labels.pop(), min(source.name for source in found), "")
-        else:
-            refused.extend(Refused.disputed(source.name, image_id, labels) for source in found)
-    return images, refused
 
 
 def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:
