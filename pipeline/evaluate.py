@@ -5,7 +5,6 @@ Run by `dvc repro`, or alone as `pipeline run evaluate`.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +20,7 @@ from pipeline.images.dataset import locate, read_manifest
 from pipeline.lineage.ancestors import Past, known_ancestors
 from pipeline.lineage.base import reason_for_none
 from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
+from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.splits.slices import read_slices
@@ -45,12 +45,12 @@ def evaluate(params: Params) -> Result:
     if reason_for_none(paths.BASE) is None:
         base = predict(paths.BASE, found, params)
         past = known_ancestors(lineage.base, paths.BASE)
-    predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL)
+    predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL) or ""
     verdict = judge(predictions, params.evaluate.gate)
-    metrics = measure(predictions, slices, lineage, model, base)
+    measured = measure(predictions, slices, lineage, model, base)
     if base is not None:
-        metrics["change"] = change(predictions, metrics, lineage.generation, past)
-    metrics |= {**verdict._asdict(), "model": oid}
+        measured["change"] = change(predictions, measured, lineage.generation, past)
+    metrics: Metrics = {**measured, "accepted": verdict.accepted, "verdict": verdict.verdict, "model": oid}
     facts = {"model": oid, **lineage.model_dump(), "others": _others(lineage), **verdict._asdict()}
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
     bins = reliability(right, predictions["confidence"].to_numpy(float))
@@ -90,10 +90,12 @@ def _write_csv(path: Path, rows: pd.DataFrame) -> None:
     write_text(path, csv_text([list(rows), *zip(*columns, strict=True)]))
 
 
-def _sentence(metrics: dict[str, Any]) -> str:
-    if not metrics["support"]:
+def _sentence(metrics: Metrics) -> str:
+    accuracy, base = metrics["accuracy"], metrics["base"]
+    if accuracy is None:
         return "no test images yet, so nothing is measured"
-    change = f" (base {percent(metrics['base']['accuracy'])})" if metrics["base"] else ""
-    measured = f"test accuracy {percent(metrics['accuracy'])}{change} on {metrics['support']:,} images"
+    before = base["accuracy"] if base else None
+    change = "" if before is None else f" (base {percent(before)})"
+    measured = f"test accuracy {percent(accuracy)}{change} on {metrics['support']:,} images"
     refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
     return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"

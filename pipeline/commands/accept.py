@@ -40,7 +40,7 @@ def _refuse(args: argparse.Namespace) -> int:
 
 def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
     from pipeline.lineage.acceptance import Judgement, read_judgements, write_judgements
-    from pipeline.lineage.history import known_models
+    from pipeline.lineage.known_models import known_models
     from pipeline.versioning.lock import read_record
 
     why = shown(" ".join(args.why.split()))

@@ -1,6 +1,6 @@
 """What predictions.csv and metrics.json say, from what a model and its base make of the test images."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -8,6 +8,7 @@ from pipeline.evaluation.metrics import by_class, figures, flips, on_slices, pre
 from pipeline.evaluation.transfer import over_generations
 from pipeline.lineage.ancestors import Past, recorded_metrics
 from pipeline.lineage.lineage import Lineage, Recorded
+from pipeline.lineage.recorded_metrics import ChangeFigures, Measurements, Metrics
 
 
 class Findings(NamedTuple):
@@ -15,8 +16,7 @@ class Findings(NamedTuple):
 
     predictions: pd.DataFrame
     """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
-    metrics: dict[str, Any]
-    """What metrics.json holds."""
+    metrics: Metrics
     bins: pd.DataFrame
     """How often the model is right when it is how sure: see `calibration.reliability`."""
     recorded: Recorded
@@ -41,7 +41,7 @@ def measure(
     lineage: Lineage,
     model: pd.DataFrame,
     base: pd.DataFrame | None,
-) -> dict[str, Any]:
+) -> Measurements:
     """What is measured of `predictions`, which are those of `model` and `base`; without what has changed."""
     return {
         **figures(predictions["label"], model),
@@ -53,10 +53,15 @@ def measure(
     }
 
 
-def change(
-    predictions: pd.DataFrame, metrics: dict[str, Any], generation: int, past: list[Past]
-) -> dict[str, float | None]:
+def change(predictions: pd.DataFrame, metrics: Measurements, generation: int, past: list[Past]) -> ChangeFigures:
     """What `metrics`, of the model of `generation`, say against the base's, and against all of the `past`."""
-    over = over_generations(metrics, generation, recorded_metrics(past))
-    accuracy = metrics["accuracy"] - metrics["base"]["accuracy"] if metrics["support"] else None
-    return {"accuracy": accuracy, "forgetting": over.pop("forgetting"), **flips(predictions), **over}
+    over, flipped = over_generations(metrics, generation, recorded_metrics(past)), flips(predictions)
+    now, before = metrics["accuracy"], metrics["base"] and metrics["base"]["accuracy"]
+    return ChangeFigures(
+        accuracy=None if now is None or before is None else now - before,
+        forgetting=over["forgetting"],
+        negative_flips=flipped["negative_flips"],
+        positive_flips=flipped["positive_flips"],
+        backward_transfer=over["backward_transfer"],
+        forward_transfer=over["forward_transfer"],
+    )

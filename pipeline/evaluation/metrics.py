@@ -12,24 +12,24 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
 
 from pipeline.evaluation.calibration import calibration_error
+from pipeline.lineage.recorded_metrics import ClassFigures, Figures, FlipFigures, SliceFigures
 
-Figures = dict[str, float | None]
-FIGURES = (
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "balanced_accuracy",
-    "macro_f1",
-    "loss",
-    "calibration_error",
-    "support",
-)
-OF_CLASS = ("precision", "recall", "f1", "support", "base_precision", "base_recall", "base_f1")
+FIGURES, OF_CLASS = tuple(Figures.__annotations__), tuple(ClassFigures.__annotations__)
 CONFIDENCE = 0.95
 # Slices of one column of labels.csv; a column of names or dates would have one for each image.
 MOST = 100
 # What slices are called whose images have no value, and one too rare for a slice of its own.
 BLANK, REST = "(none)", "(other)"
+NOTHING = Figures(
+    accuracy=None,
+    accuracy_low=None,
+    accuracy_high=None,
+    balanced_accuracy=None,
+    macro_f1=None,
+    loss=None,
+    calibration_error=None,
+    support=0,
+)
 
 
 def predictions_of(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     - support: the number of images.
     """
     if not len(labels):
-        return {**dict.fromkeys(FIGURES), "support": 0}
+        return NOTHING
     classes = pd.Index(sorted({*labels, *probabilities.columns}))
     everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
     # As numbers, which scikit-learn takes a tenth of the time for.
@@ -71,16 +71,19 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
     _, recall, f1, _ = precision_recall_fscore_support(
         actual, predicted, labels=np.unique(actual), average="macro", zero_division=0
     )
-    values = (
-        accuracy_score(actual, predicted),
-        *interval(int(right.sum()), len(labels)),
-        recall,
-        f1,
-        # One class alone, which the model is sure of, is no loss, and nothing that scikit-learn would take.
-        log_loss(actual, everything, labels=np.arange(len(classes))) if len(classes) > 1 else 0.0,
-        calibration_error(right, predictions["confidence"].to_numpy()),
+    low, high = interval(int(right.sum()), len(labels))
+    # One class alone, which the model is sure of, is no loss, and nothing that scikit-learn would take.
+    loss = log_loss(actual, everything, labels=np.arange(len(classes))) if len(classes) > 1 else 0.0
+    return Figures(
+        accuracy=float(accuracy_score(actual, predicted)),
+        accuracy_low=low,
+        accuracy_high=high,
+        balanced_accuracy=float(recall),
+        macro_f1=float(f1),
+        loss=float(loss),
+        calibration_error=float(calibration_error(right, predictions["confidence"].to_numpy())),
+        support=len(labels),
     )
-    return {**dict(zip(FIGURES, map(float, values), strict=False)), "support": len(labels)}
 
 
 def interval(right: int, count: int) -> tuple[float, float]:
@@ -93,19 +96,19 @@ def interval(right: int, count: int) -> tuple[float, float]:
     return float(ends.low), float(ends.high)
 
 
-def flips(predictions: pd.DataFrame) -> Figures:
+def flips(predictions: pd.DataFrame) -> FlipFigures:
     """The share of images that the base had right and the model has wrong, negative flips; and the other way round.
 
     Yan et al. 2021, "Positive-congruent training", arXiv 2011.09161 (their negative flip rate). The difference of both
     is the change in accuracy: a model can be better on the whole and still break what worked.
     """
     if not len(predictions):
-        return {"negative_flips": None, "positive_flips": None}
+        return FlipFigures(negative_flips=None, positive_flips=None)
     now, before = (predictions[column] == predictions["label"] for column in ("predicted", "base_predicted"))
-    return {"negative_flips": float((before & ~now).mean()), "positive_flips": float((now & ~before).mean())}
+    return FlipFigures(negative_flips=float((before & ~now).mean()), positive_flips=float((now & ~before).mean()))
 
 
-def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures]:
+def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, ClassFigures]:
     """Precision, recall, F1 and support of each of `classes` and of each class among the labels; `base_…` of the base.
 
     A class that is never predicted has no precision, one without images no recall, and one with neither no F1.
@@ -113,8 +116,19 @@ def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Figures
     names = pd.Index(sorted({*classes, *predictions["label"]}))
     *rates, support = _rates(predictions, "predicted", names)
     *base_rates, _ = _rates(predictions, "base_predicted", names)
-    rows = zip(*rates, map(int, support), *base_rates, strict=True)
-    return {name: dict(zip(OF_CLASS, row, strict=True)) for name, row in zip(names, rows, strict=True)}
+    rows = zip(names, *rates, support, *base_rates, strict=True)
+    return {
+        name: ClassFigures(
+            precision=precision,
+            recall=recall,
+            f1=f1,
+            support=int(count),
+            base_precision=base_precision,
+            base_recall=base_recall,
+            base_f1=base_f1,
+        )
+        for name, precision, recall, f1, count, base_precision, base_recall, base_f1 in rows
+    }
 
 
 def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> list[list[Any]]:
@@ -126,7 +140,9 @@ def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> li
     return [[_known(value) for value in values] for values in found]
 
 
-def on_slices(predictions: pd.DataFrame, slices: pd.DataFrame, generation: int) -> dict[str, Any]:
+def on_slices(
+    predictions: pd.DataFrame, slices: pd.DataFrame, generation: int
+) -> dict[str, SliceFigures | dict[str, SliceFigures]]:
     """The accuracy of model and base, and the number of images, on each part of the images that `slices` tells apart.
 
     By the generation that they came in, with `new` those of `generation` itself and `old` all before; and by each
@@ -146,13 +162,13 @@ def on_slices(predictions: pd.DataFrame, slices: pd.DataFrame, generation: int) 
     }
 
 
-def _by(right: pd.DataFrame, values: "pd.Series[Any]") -> dict[str, Figures]:
+def _by(right: pd.DataFrame, values: "pd.Series[Any]") -> dict[str, SliceFigures]:
     return {str(value): _accuracies(group) for value, group in right.groupby(values.to_numpy())}
 
 
-def _accuracies(right: pd.DataFrame) -> Figures:
+def _accuracies(right: pd.DataFrame) -> SliceFigures:
     means = {name: _known(values.mean()) for name, values in right.items()}
-    return {"accuracy": means["accuracy"], "support": len(right), "base_accuracy": means.get("base_accuracy")}
+    return SliceFigures(accuracy=means["accuracy"], support=len(right), base_accuracy=means.get("base_accuracy"))
 
 
 def _commonest(values: "pd.Series[str]") -> "pd.Series[str]":

@@ -9,11 +9,11 @@ Slices without images do not count.
 
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+
+from pipeline.lineage.recorded_metrics import Measurements, TransferFigures, by_generation
 
 # A row of R: the accuracies of one model, by slice; or the accuracy on each slice of the model it belongs to.
 Accuracies = Mapping[int, float]
-Metrics = Mapping[str, Any]
 
 
 def forgetting(now: Accuracies, earlier: Sequence[Accuracies]) -> float | None:
@@ -45,26 +45,26 @@ def forward_transfer(before: Accuracies, chance: Accuracies, slices: Collection[
     return _mean_difference(before, chance, slices)
 
 
-def over_generations(metrics: Metrics, generation: int, recorded: Mapping[int, Metrics]) -> dict[str, float | None]:
+def over_generations(metrics: Measurements, generation: int, recorded: Mapping[int, Measurements]) -> TransferFigures:
     """Forgetting, backward and forward transfer of the model of `generation` that `metrics` is of, in its final form.
 
     `recorded` is what was recorded of its ancestors, by their generation, as far as that is known.
     """
-    slices = {int(name): slice_ for name, slice_ in metrics["slices"]["generation"].items()}
-    now = {j: slice_["accuracy"] for j, slice_ in slices.items() if j < generation}
-    base = {j: slice_["base_accuracy"] for j, slice_ in slices.items()}
-    then = {i: {int(j): slice_ for j, slice_ in was["slices"]["generation"].items()} for i, was in recorded.items()}
+    all_slices, base = by_generation(metrics, "accuracy"), by_generation(metrics, "base_accuracy")
+    now = {j: accuracy for j, accuracy in all_slices.items() if j < generation}
+    then = {i: by_generation(was, "accuracy") for i, was in recorded.items()}
     # The base is measured on today's images, which is better than what was recorded of it.
-    rows = [{j: slice_["accuracy"] for j, slice_ in row.items()} for i, row in then.items() if i < generation - 1]
-    learned = {i: row[i]["accuracy"] for i, row in then.items() if i in row}
-    before = {i: row[i]["base_accuracy"] for i, row in then.items() if i in row and i > 1}
+    rows = [row for i, row in then.items() if i < generation - 1]
+    learned = {i: row[i] for i, row in then.items() if i in row}
+    bases = {i: by_generation(was, "base_accuracy") for i, was in recorded.items() if i > 1}
+    before = {i: row[i] for i, row in bases.items() if i in row}
     chance = {i: 1 / len(one["classes"]) for i, one in {**recorded, generation: metrics}.items()}
     learned |= {j: accuracy for j, accuracy in base.items() if j == generation - 1}
     before |= {j: accuracy for j, accuracy in base.items() if j == generation}
     return {
         "forgetting": forgetting(now, [base, *rows]),
         "backward_transfer": backward_transfer(now, learned),
-        "forward_transfer": forward_transfer(before, chance, [j for j in slices if j > 1]),
+        "forward_transfer": forward_transfer(before, chance, [j for j in all_slices if j > 1]),
     }
 
 

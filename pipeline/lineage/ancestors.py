@@ -1,16 +1,16 @@
 """The models that a model descends from, and what was recorded of them, as far as that is known here."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.git import contents
-from pipeline.lineage.history import Training, generations
+from pipeline.lineage.history import Training, generations, show_hint
 from pipeline.lineage.lineage import Recorded, read_lineage
+from pipeline.lineage.recorded_metrics import Metrics, parse_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ class Past(NamedTuple):
     """An earlier generation."""
 
     recorded: Recorded
-    metrics: Mapping[str, Any]
-    """Its metrics.json, measured on the test images of then; empty where that is not known."""
+    metrics: Metrics | None
+    """Its metrics.json, measured on the test images of then; None where that is not known."""
 
     @property
     def accuracy(self) -> float | None:
         """None where there were no test images, too."""
-        return self.metrics.get("accuracy")
+        return self.metrics.get("accuracy") if self.metrics else None
 
 
 def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
@@ -38,19 +38,24 @@ def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
     known = _in_git() if base is not None else {}
     here, chain = [], []
     if base is not None and nearby is not None and base not in known:
-        here = [Past(Recorded(model=base, **read_lineage(nearby).model_dump()), {})]
+        here = [Past(Recorded(model=base, **read_lineage(nearby).model_dump()), None)]
         base = here[0].recorded.base
     while base in known:
         chain.append(known.pop(base))
         base = chain[-1].recorded.base
     texts = contents((training.commit, paths.METRICS) for training in chain) if chain else []
-    found = [Past(one.recorded, json.loads(text or b"{}")) for one, text in zip(chain, texts, strict=True)]
-    return [*found[::-1], *here]
+    return [*(_past(*pair) for pair in zip(chain[::-1], texts[::-1], strict=True)), *here]
 
 
-def recorded_metrics(past: Sequence[Past]) -> dict[int, Mapping[str, Any]]:
+def recorded_metrics(past: Sequence[Past]) -> dict[int, Metrics]:
     """The metrics of each of `past`, by generation, but for those that are not known or of an older form."""
-    return {one.recorded.generation: one.metrics for one in past if {"slices", "classes"} <= one.metrics.keys()}
+    known = ((one.recorded.generation, one.metrics) for one in past if one.metrics is not None)
+    return {generation: metrics for generation, metrics in known if {"slices", "classes"} <= metrics.keys()}
+
+
+def _past(training: Training, text: bytes | None) -> Past:
+    metrics = parse_metrics(text, show_hint(training.commit, paths.METRICS)) if text else None
+    return Past(training.recorded, metrics)
 
 
 def _in_git() -> dict[str, Training]:

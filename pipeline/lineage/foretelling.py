@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.lineage.acceptance import read_judgements
 from pipeline.lineage.base import MODEL, Base
-from pipeline.lineage.history import known_models
+from pipeline.lineage.known_models import known_models
 from pipeline.lineage.lineage import Recorded
 from pipeline.lineage.selection import Candidates, Situation, select
 from pipeline.params import Params

@@ -3,21 +3,21 @@
 Each commit that recorded a training changed data/report/lineage.json, which evaluate writes beside the metrics.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.git import contents, git_text, merge_heads
+from pipeline.git import contents, git_text
 from pipeline.lineage.lineage import RECORDED, Recorded, read_recorded
+from pipeline.lineage.recorded_metrics import parse_metrics
 from pipeline.versioning.lock import parse_record
 
 logger = logging.getLogger(__name__)
@@ -83,35 +83,6 @@ def trainings(revision: str | None = "HEAD") -> list[Training]:
         RecordError: there is no such revision, or no repository.
     """
     return [line.training for line in drawing(revision) if line.training is not None]
-
-
-def recorded_models() -> dict[str, Recorded]:
-    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too.
-
-    Of several records of one model the newest counts.
-    """
-    where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
-    commits = git_text(*where, "--", str(RECORDED)).split()
-    models: dict[str, Recorded] = {}
-    for content in contents((commit, RECORDED) for commit in commits):
-        with suppress(ValidationError):
-            recorded = Recorded.model_validate_json(content or b"")
-            models.setdefault(recorded.model, recorded)
-    return models
-
-
-def known_models() -> dict[str, Recorded]:
-    """The same, and the model that the workspace tells of; that alone where there is no repository.
-
-    Raises:
-        RecordError: what the workspace tells cannot be read.
-    """
-    try:
-        known = recorded_models()
-    except RecordError:
-        known = {}
-    here = read_recorded()
-    return known if here is None else {**known, here.model: here}
 
 
 def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
@@ -180,8 +151,8 @@ def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Tr
         return None
     try:
         recorded = _recorded(lineage, commit)
-        accuracy = None if metrics is None else json.loads(metrics)["accuracy"]
-    except (RecordError, ValueError, KeyError, TypeError) as error:
+        accuracy = None if metrics is None else parse_metrics(metrics, show_hint(commit, paths.METRICS))["accuracy"]
+    except (RecordError, KeyError) as error:
         logger.warning("%s", error if isinstance(error, RecordError) else _damaged(commit))
         return None
     return Training(commit, parents.split(), author, datetime.fromisoformat(date), subject, recorded, accuracy)
@@ -195,7 +166,12 @@ def _recorded(content: bytes, commit: str) -> Recorded:
 
 
 def _damaged(commit: str) -> RecordError:
-    return RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", f"see `git show {commit[:7]}:{RECORDED}`")
+    return RecordError(f"{RECORDED} of {commit[:7]}", "cannot be read", show_hint(commit, RECORDED))
+
+
+def show_hint(commit: str, path: Path) -> str:
+    """What to do about a file of a commit that cannot be read."""
+    return f"see `git show {commit[:7]}:{path}`"
 
 
 # What to do where data of the past is in neither cache nor remote.

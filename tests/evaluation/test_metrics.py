@@ -126,9 +126,10 @@ def test_bounds(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> No
     labels, model, base = case
     now, before = figures(labels, model), figures(labels, base)
     for values in (now, before):
-        shares = [values[name] for name in FIGURES if name not in ("loss", "support")]
+        named: dict[str, Any] = dict(values)
+        shares = [named[name] for name in FIGURES if name not in ("loss", "support")]
         assert all(share is not None and 0 <= share <= 1 for share in shares)
-        low, accuracy, high = (values[f"accuracy{end}"] or 0 for end in ("_low", "", "_high"))
+        low, accuracy, high = (named[f"accuracy{end}"] or 0 for end in ("_low", "", "_high"))
         assert low <= accuracy + 1e-12
         assert accuracy <= high + 1e-12
         assert (values["loss"] or 0) >= 0
@@ -262,7 +263,7 @@ def test_rare_values_share_a_slice() -> None:
     count = MOST + 50
     values = [f"{number:03d}" for number in range(count)] + ["often"] * 3
     predictions = answers(["a"] * len(values), ["a"] * count + ["b"] * 3)
-    found = on_slices(predictions, slices([1] * len(values), name=values), 1)["name"]
+    found: Any = on_slices(predictions, slices([1] * len(values), name=values), 1)["name"]
     assert len(found) == MOST + 1
     assert found["often"] == {"accuracy": 0, "support": 3, "base_accuracy": None}
     assert found[REST] == {"accuracy": 1, "support": count + 1 - MOST, "base_accuracy": None}
@@ -276,7 +277,7 @@ def test_slices_make_the_whole(case: tuple["pd.Series[str]", pd.DataFrame, pd.Da
     labels, model, base = case
     generations = data.draw(st.lists(st.integers(1, 4), min_size=len(labels), max_size=len(labels)))
     places = data.draw(st.lists(st.sampled_from(["", "a", "b"]), min_size=len(labels), max_size=len(labels)))
-    found = on_slices(
+    found: Any = on_slices(
         side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base), slices(generations, place=places), 3
     )
     whole = [figures(labels, one)["accuracy"] for one in (model, base)]

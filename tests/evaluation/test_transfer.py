@@ -1,21 +1,23 @@
 """Forgetting and transfer, worked out by hand, and from what was recorded of ancestors."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.transfer import backward_transfer, forgetting, forward_transfer, over_generations
+from pipeline.lineage.recorded_metrics import Metrics, table_of
 
 rows = st.dictionaries(st.integers(1, 6), st.floats(0, 1), min_size=1)
 
 
-def metrics(*slices: tuple[float, float | None], classes: int = 4) -> dict[str, Any]:
+def metrics(*slices: tuple[float, float | None], classes: int = 4) -> Metrics:
     """A metrics.json with (accuracy, base_accuracy) of the slices 1, 2, …, of so many classes."""
     known = enumerate(slices, start=1)
     generation = {str(j): {"accuracy": now, "support": 1, "base_accuracy": was} for j, (now, was) in known}
-    return {"slices": {"generation": generation}, "classes": {f"class {number}": {} for number in range(classes)}}
+    known_classes: dict[str, Any] = {f"class {number}": {} for number in range(classes)}
+    return cast("Metrics", {"slices": {"generation": generation}, "classes": known_classes})
 
 
 # Three generations; the figures are those of their models and, after them, of their bases.
@@ -48,7 +50,7 @@ def test_forward_transfer_by_hand() -> None:
 
 def test_over_three_generations() -> None:
     """The rows come from what was recorded, and the base's own from today."""
-    assert over_generations(THIRD, 3, {1: FIRST, 2: SECOND}) == {
+    assert dict(over_generations(THIRD, 3, {1: FIRST, 2: SECOND})) == {
         "forgetting": pytest.approx(((0.9 - 0.6) + (0.7 - 0.8)) / 2),
         "backward_transfer": pytest.approx(((0.6 - 0.8) + (0.8 - 0.7)) / 2),
         "forward_transfer": pytest.approx(((0.6 - 1 / 4) + (0.5 - 1 / 5)) / 2),
@@ -88,8 +90,9 @@ def test_second_generation_needs_no_record() -> None:
 
 def test_slices_without_images_do_not_count() -> None:
     """A generation that brought no test images, or whose images are gone, is passed over."""
-    del (third := metrics((0.6, 0.9), (0, 0), (0.9, 0.5), classes=5))["slices"]["generation"]["2"]
-    assert over_generations(third, 3, {1: FIRST, 2: SECOND}) == {
+    third = metrics((0.6, 0.9), (0, 0), (0.9, 0.5), classes=5)
+    del table_of(third, "generation")["2"]
+    assert dict(over_generations(third, 3, {1: FIRST, 2: SECOND})) == {
         "forgetting": pytest.approx(0.3),
         "backward_transfer": pytest.approx(-0.2),
         "forward_transfer": pytest.approx(0.5 - 1 / 5),

@@ -271,3 +271,15 @@ def test_generations() -> None:
     assert [one.commit for one in generations()] == [first, third]
     assert {one.commit for one in generations(None)} == {first, second, third}
     assert generations(None)[0].name == f"generation 1 ({first[:7]})"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "<<<<<<< HEAD"])
+def test_damaged_metrics(content: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Likewise where it is the metrics that cannot be read."""
+    train("a.dir")
+    paths.METRICS.write_text(content)
+    RECORDED.write_text(recorded("b.dir", "a.dir", 2).model_dump_json())
+    git("commit", "--quiet", "--all", "--message", "Damage")
+    assert models() == ["a.dir"]
+    (said,) = caplog.messages
+    assert re.search(r"see `git show [0-9a-f]{7}:data/report/", said)

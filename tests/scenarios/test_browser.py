@@ -157,7 +157,7 @@ def test_right_and_wrong_go_by_the_class_not_by_its_name(visit: Open) -> None:
         for mark in marks:
             marks[mark] += page.locator(f"#cell-images figcaption div:nth-child(3).{mark}").count()
         page.keyboard.press("Escape")
-    predictions = made(classes=ALIKE, images=40, wrong=0.7).predictions
+    predictions = made(classes=ALIKE, images=40, wrong=0.7).findings.predictions
     right = int((predictions["base_predicted"] == predictions["label"]).sum())
     assert marks == {"good": right, "bad": len(predictions) - right}
     assert marks["bad"] > 0

@@ -1,6 +1,7 @@
 """What the report is made of, without the stages before: predictions that were drawn, and figures of just these."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,13 @@ from PIL import Image
 
 from pipeline.evaluation.calibration import reliability
 from pipeline.evaluation.gate import judge
-from pipeline.evaluation.measurements import change, measure, side_by_side
+from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
 from pipeline.evaluation.report import gallery
 from pipeline.evaluation.report.context import PageFacts
 from pipeline.evaluation.report.thumbnails import bounded, data_uri
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.lineage import Budget, ImageCounts, Recorded
+from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Gate
 
 GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)
@@ -51,21 +53,18 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     chosen = gallery.choose(found)
     pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
     recorded = lineage(generation if base else 1, base=base)
-    past = [Past(lineage(n, base=n > 1), {"accuracy": 0.7 + n % 7 / 40}) for n in range(1, recorded.generation)]
-    metrics = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
+    past = [Past(lineage(n, base=n > 1), measured(0.7 + n % 7 / 40)) for n in range(1, recorded.generation)]
+    found_out = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
     if base:
-        metrics["change"] = change(predictions, metrics, recorded.generation, past)
-    metrics |= judge(predictions, GATE)._asdict()
+        found_out["change"] = change(predictions, found_out, recorded.generation, past)
+    verdict = judge(predictions, GATE)
+    metrics: Metrics = {**found_out, "accepted": verdict.accepted, "verdict": verdict.verdict, "model": recorded.model}
+    right = (predictions["label"] == predictions["predicted"]).to_numpy()
+    bins = reliability(right, predictions["confidence"].to_numpy())
     return PageFacts(
-        metrics=metrics,
-        predictions=predictions,
+        findings=Findings(predictions, metrics, bins, recorded, past),
         found=found,
-        bins=reliability(
-            (predictions["label"] == predictions["predicted"]).to_numpy(), predictions["confidence"].to_numpy()
-        ),
         pictures=pictures,
-        recorded=recorded,
-        past=past,
         refused=pd.DataFrame(
             [("a/<b>\r\u202e.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],
@@ -76,6 +75,11 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         ),
         params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},
     )
+
+
+def measured(accuracy: float) -> Metrics:
+    """A metrics.json of an earlier release, which held little else."""
+    return cast("Metrics", {"accuracy": accuracy})
 
 
 def _slices(test: pd.DataFrame, columns: dict[str, Sequence[str]], recorded: Recorded) -> pd.DataFrame:

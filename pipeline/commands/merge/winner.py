@@ -11,7 +11,7 @@ from pipeline.commands.merge.listings import Side
 from pipeline.errors import MergeError
 from pipeline.git import contents, merge_heads
 from pipeline.lineage.acceptance import Judgement, parse_judgements
-from pipeline.lineage.history import recorded_models
+from pipeline.lineage.known_models import recorded_models
 from pipeline.lineage.lineage import RECORDED, Recorded
 
 

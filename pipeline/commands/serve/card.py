@@ -2,15 +2,14 @@
 
 import html
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.commands.serve.card_facts import CardFacts
 from pipeline.evaluation.report.wording import FIGURES, FILTERS
 from pipeline.files import put
+from pipeline.lineage.recorded_metrics import ClassFigures, Metrics
 from pipeline.text import percent, short, shown
 
 CARD = "model_card.md"
@@ -49,7 +48,7 @@ def card(facts: CardFacts, file: str, licence: str = UNKNOWN) -> str:
         is_grey=facts.spec.mode == "grey",
         figures=FIGURES,
         worst=_worst(facts.metrics),
-        off=(facts.metrics or {}).get("calibration_error"),
+        off=facts.metrics.get("calibration_error") if facts.metrics else None,
         most_ancestors=ANCESTORS,
         file=repr(shown(file)),
         licence=licence,
@@ -62,7 +61,8 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]|~$@]|(?<=www)\.|:(?=//))", r"\\\1", html.escape(shown(text), quote=False))
 
 
-def _worst(metrics: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
+def _worst(metrics: Metrics | None) -> list[tuple[str, ClassFigures]]:
     """The classes with the lowest recall, and their scores."""
-    classes = [(name, of) for name, of in ((metrics or {}).get("classes") or {}).items() if of.get("support")]
-    return sorted(classes, key=lambda item: (item[1]["recall"], item[0]))[:WORST]
+    known = metrics.get("classes") if metrics else None
+    classes = [(name, of) for name, of in (known or {}).items() if of.get("support")]
+    return sorted(classes, key=lambda item: (item[1]["recall"] or 0.0, item[0]))[:WORST]

@@ -4,13 +4,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline import paths
 from pipeline.commands.serve.preprocessing import recorded_ingest
 from pipeline.lineage.ancestors import Past, known_ancestors
 from pipeline.lineage.lineage import Lineage, read_lineage, read_recorded
-from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.lineage.recorded_metrics import Metrics, read_metrics
 from pipeline.lineage.seen_images import read_seen
 from pipeline.models.checkpoint import read_checkpoint, spec_of
 from pipeline.models.network import Spec
@@ -31,7 +30,7 @@ class CardFacts:
     """How many images of each class it was last trained on."""
     earlier: int
     """How many more its bases were trained on."""
-    metrics: Mapping[str, Any] | None
+    metrics: Metrics | None
     """What metrics.json says, where it speaks of this model."""
     left_out: int | None
     """Near-duplicates left out of validation and test, where that is recorded of this model."""

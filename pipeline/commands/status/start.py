@@ -1,6 +1,5 @@
 """What the next training starts from, and what is known of it; nothing is written."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +8,7 @@ from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import BASE, base_of_hash, misfit
 from pipeline.lineage.foretelling import foretell
 from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
-from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.lineage.recorded_metrics import Metrics, read_metrics
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.training.budget import epochs_of, steps_per_epoch
@@ -85,17 +84,18 @@ def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
 
 
 def _described(oid: str) -> Start:
-    recorded, metrics = read_recorded(), read_metrics() or {}
+    recorded, metrics = read_recorded(), read_metrics()
     here = any(hashing.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE))
     return Start(oid=oid, reason="", is_at_hand=here or objects.is_cached(oid), **_told(oid, recorded, metrics))
 
 
-def _told(oid: str, recorded: Recorded | None, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _told(oid: str, recorded: Recorded | None, metrics: Metrics | None) -> dict[str, Any]:
     """Generation and accuracy of the model `oid`, as far as the last report tells of it."""
     if recorded is None:
         return {}
     if recorded.model == oid:
-        return {"generation": recorded.generation, "accuracy": metrics.get("accuracy")}
+        return {"generation": recorded.generation, "accuracy": metrics.get("accuracy") if metrics else None}
     if recorded.base == oid:
-        return {"generation": recorded.generation - 1, "accuracy": (metrics.get("base") or {}).get("accuracy")}
+        base = metrics.get("base") if metrics else None
+        return {"generation": recorded.generation - 1, "accuracy": base.get("accuracy") if base else None}
     return {}

@@ -62,12 +62,13 @@ def _ingested() -> ImageChange:
 def accuracy(*, is_new: bool) -> str:
     """What metrics.json says of the model, and of the one before it where the model `is_new`."""
     try:
-        metrics = read_metrics() or {}
-        now, base = metrics["accuracy"], (metrics["base"] or {}).get("accuracy")
-    except (RecordError, KeyError, AttributeError):
-        return "nothing measured"
+        metrics = read_metrics()
+    except RecordError:
+        metrics = None
+    now, before = (metrics.get("accuracy"), metrics.get("base")) if metrics else (None, None)
     if now is None:
         return "nothing measured"
+    base = before.get("accuracy") if before else None
     return f"accuracy {f'{percent(base)} → ' if is_new and base is not None else ''}{percent(now)}"
 
 

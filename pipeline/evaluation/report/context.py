@@ -7,34 +7,29 @@ from typing import Any
 import pandas as pd
 
 from pipeline.evaluation.calibration import BINS
+from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report import charts, gallery, wording
 from pipeline.lineage.ancestors import Past
-from pipeline.lineage.lineage import Recorded
+from pipeline.lineage.recorded_metrics import Age, ClassFigures, Metrics, SliceFigures, slice_of, table_of
 
 # Rows of lists that may have any length.
 MOST = 100
 # With more classes the confusion matrix is drawn, and its largest cells are listed, instead of a table.
 TABLE = 24
 MOST_PAIRS = 300
+# The slices that stand alone.
+AGES: tuple[Age, Age] = ("new", "old")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageFacts:
     """All that the page tells of."""
 
-    metrics: dict[str, Any]
-    """What metrics.json holds."""
-    predictions: pd.DataFrame
-    """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
+    findings: Findings
     found: gallery.GalleryRows
-    """What became of them."""
-    bins: pd.DataFrame
-    """How often the model is right when it is how sure: see `calibration.reliability`."""
+    """What became of the predictions."""
     pictures: dict[int, str]
-    """Data URIs of images, by row of `predictions`, the most wanted first."""
-    recorded: Recorded
-    past: list[Past]
-    """The generations before, oldest first."""
+    """Data URIs of images, by row of the predictions, the most wanted first."""
     refused: pd.DataFrame
     """What refused.csv holds."""
     leaks: pd.DataFrame
@@ -45,11 +40,11 @@ class PageFacts:
 
 def view(facts: PageFacts) -> dict[str, Any]:
     """What the templates see."""
-    metrics, predictions = facts.metrics, facts.predictions
+    predictions, metrics, bins, recorded, past = facts.findings
     names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
     numbers = {name: number for number, name in enumerate(names)}
     wrong, flips, found = facts.found
-    generations = [*facts.past, Past(facts.recorded, metrics)]
+    generations = [*past, Past(recorded, metrics)]
     return {
         "metrics": metrics,
         "base": metrics["base"],
@@ -62,7 +57,7 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "flips": _listed(flips, facts.pictures),
         "flips_count": len(flips),
         "classes": _classes(metrics["classes"], numbers),
-        "slices": _slices(metrics["slices"]),
+        "slices": _slices(metrics),
         "names": names,
         "as_table": len(names) <= TABLE,
         "totals": [sum(len(found.get((actual, other), ())) for other in names) for actual in names],
@@ -72,9 +67,9 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "generations": generations[-MOST:],
         "generations_count": len(generations),
         "oldest": generations[0].recorded.generation,
-        "history": charts.history([(past.recorded.images.total, past.accuracy) for past in generations[-MOST:]]),
-        "bins": _bins(facts.bins),
-        "recorded": facts.recorded,
+        "history": charts.history([(one.recorded.images.total, one.accuracy) for one in generations[-MOST:]]),
+        "bins": _bins(bins),
+        "recorded": recorded,
         "refused": _refused(facts.refused),
         "leaks": facts.leaks.head(MOST).to_dict("records"),
         "leaks_count": len(facts.leaks),
@@ -88,7 +83,7 @@ def _listed(rows: list[int], pictures: dict[int, str]) -> list[int]:
     return [places[row] for row in rows[: gallery.LISTED] if row in places]
 
 
-def _classes(figures: dict[str, dict[str, Any]], numbers: dict[str, int]) -> list[dict[str, Any]]:
+def _classes(figures: dict[str, ClassFigures], numbers: dict[str, int]) -> list[dict[str, Any]]:
     """A row a class, the one whose images are recognized worst first, those without images last."""
     rows = [
         {"name": name, "number": numbers[name], **row, "change": _difference(row["recall"], row["base_recall"])}
@@ -97,24 +92,27 @@ def _classes(figures: dict[str, dict[str, Any]], numbers: dict[str, int]) -> lis
     return sorted(rows, key=lambda row: (row["recall"] is None, row["recall"] or 0.0, row["name"]))
 
 
-def _slices(figures: dict[str, Any]) -> list[dict[str, Any]]:
+def _slices(metrics: Metrics) -> list[dict[str, Any]]:
     """The slices by what they are cut by: generation, new or old, and the columns of labels.csv."""
-    age = {name: figures[name] for name in ("new", "old")}
-    columns = {name: values for name, values in figures.items() if name not in ("generation", *age)}
-    tables = [("New and old images", age), ("Generation in which they came", figures["generation"]), *columns.items()]
+    columns = [name for name in metrics["slices"] if name not in ("generation", *AGES)]
+    tables: list[tuple[str, dict[str, SliceFigures]]] = [
+        ("New and old images", {name: slice_of(metrics, name) for name in AGES}),
+        ("Generation in which they came", table_of(metrics, "generation")),
+        *((name, table_of(metrics, name)) for name in columns),
+    ]
     return [
         {"title": title, "count": len(rows), "rows": [_slice(value, row) for value, row in _largest(rows)]}
         for title, rows in tables
     ]
 
 
-def _largest(rows: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def _largest(rows: dict[str, SliceFigures]) -> list[tuple[str, SliceFigures]]:
     """The largest ones where there are many, in the order that they have."""
     kept = set(sorted(rows, key=lambda value: -rows[value]["support"])[:MOST])
     return [(value, row) for value, row in rows.items() if value in kept]
 
 
-def _slice(value: str, row: dict[str, Any]) -> dict[str, Any]:
+def _slice(value: str, row: SliceFigures) -> dict[str, Any]:
     return {"value": value, **row, "change": _difference(row["accuracy"], row["base_accuracy"])}
 
 
@@ -141,7 +139,7 @@ def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: ga
         for (actual, predicted), rows in found.items()
         if (shown := [places[row] for row in rows if row in places])
     }
-    rows = facts.predictions.iloc[list(facts.pictures)].to_dict("records")
+    rows = facts.findings.predictions.iloc[list(facts.pictures)].to_dict("records")
     images = [
         [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)

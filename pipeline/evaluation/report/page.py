@@ -29,7 +29,7 @@ def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> N
     """
     found = gallery.find(findings.predictions)
     facts = PageFacts(
-        **findings._asdict(),
+        findings=findings,
         found=found,
         pictures=thumbnails(slots, gallery.choose(found)),
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),

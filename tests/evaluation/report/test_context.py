@@ -113,7 +113,7 @@ def test_data_agree_with_the_predictions() -> None:
     """Each picture is in the cell of its image, in the order of their confidence, with both models' answers."""
     facts = made(classes=["cat", "dog", "emu"], images=200)
     data: dict[str, Any] = json.loads(Reader(render(facts)).data)
-    rows = {row["id"]: row for row in facts.predictions.to_dict("records")}
+    rows = {row["id"]: row for row in facts.findings.predictions.to_dict("records")}
     for cell, places in data["cells"].items():
         actual, predicted = map(int, cell.split(","))
         images = [data["images"][place] for place in places]
@@ -131,7 +131,7 @@ def test_data_agree_with_the_predictions() -> None:
 def test_what_only_the_base_knows_has_its_name() -> None:
     """And no number, so that it is the name of no class of the model."""
     facts = made(images=1)
-    facts.predictions["base_predicted"] = "emu"
+    facts.findings.predictions["base_predicted"] = "emu"
     (image,) = json.loads(Reader(render(facts)).data)["images"]
     assert image[4] == "emu"
 
@@ -158,14 +158,15 @@ def test_what_it_says() -> None:
     """The verdict, accuracy, interval and change in words."""
     facts = made(images=200)
     text = " ".join(Reader(render(facts)).text.split())
-    metrics = facts.metrics
-    right = int((facts.predictions["label"] == facts.predictions["predicted"]).sum())
+    metrics = facts.findings.metrics
+    right = int((facts.findings.predictions["label"] == facts.findings.predictions["predicted"]).sum())
     assert f"Right on {right} of 200" in text
-    low, high = (percent(metrics[end]) for end in ("accuracy_low", "accuracy_high"))
+    low, high = (percent(end or 0) for end in (metrics["accuracy_low"], metrics["accuracy_high"]))
     assert f"The accuracy on all such images lies between {low} and {high} (95% confidence)." in text
-    assert f"than the base, {percent(metrics['base']['accuracy'])} on the same images" in text
+    assert metrics["base"] is not None
+    assert f"than the base, {percent(metrics['base']['accuracy'] or 0)} on the same images" in text
     assert "Accepted" in text
-    facts.metrics.update(accepted=False, verdict="class dog fell from 90% to 10%")
+    metrics["accepted"], metrics["verdict"] = False, "class dog fell from 90% to 10%"
     text = " ".join(Reader(render(facts)).text.split())
     assert "Not accepted Class dog fell from 90% to 10%." in text
 

@@ -11,7 +11,6 @@ from support.reported import lineage, made
 from support.stored import Plain, store_images
 
 from pipeline import paths
-from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report.page import PAGE, shown_params, write_report
 from pipeline.images.dataset import locate, read_manifest
 from pipeline.lineage.ancestors import known_ancestors
@@ -38,10 +37,10 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(*, base: bool = True, images: int = IMAGES) -> str:
     """Write the report on a model of generation 3, or 1 without a base; returns the page."""
-    facts = made(images=images, base=base)
+    facts = made(images=images, base=base).findings
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
     past = known_ancestors(facts.recorded.base, paths.BASE)
-    findings = Findings(predictions, facts.metrics, facts.bins, facts.recorded, past)
+    findings = facts._replace(predictions=predictions, past=past)
     write_report(findings, locate(read_manifest("test")).slots, PARAMS)
     return PAGE.read_text(encoding="utf-8")
 

@@ -1,0 +1,38 @@
+"""Every model that is recorded anywhere here, by its hash."""
+
+from contextlib import suppress
+
+from pydantic import ValidationError
+
+from pipeline.errors import RecordError
+from pipeline.git import contents, git_text, merge_heads
+from pipeline.lineage.lineage import RECORDED, Recorded, read_recorded
+
+
+def recorded_models() -> dict[str, Recorded]:
+    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too.
+
+    Of several records of one model the newest counts.
+    """
+    where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
+    commits = git_text(*where, "--", str(RECORDED)).split()
+    models: dict[str, Recorded] = {}
+    for content in contents((commit, RECORDED) for commit in commits):
+        with suppress(ValidationError):
+            recorded = Recorded.model_validate_json(content or b"")
+            models.setdefault(recorded.model, recorded)
+    return models
+
+
+def known_models() -> dict[str, Recorded]:
+    """The same, and the model that the workspace tells of; that one alone where there is no repository.
+
+    Raises:
+        RecordError: what the workspace tells cannot be read.
+    """
+    try:
+        known = recorded_models()
+    except RecordError:
+        known = {}
+    here = read_recorded()
+    return known if here is None else {**known, here.model: here}
