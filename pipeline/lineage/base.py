@@ -5,7 +5,7 @@ It holds either a byte-for-byte copy of an earlier data/model, whose hash is the
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,17 +66,19 @@ def base_of_hash(oid: str) -> Base:
     return Base(oid=None, reason=reason) if reason else Base(oid=oid, reason="")
 
 
-def network_of(params: Params) -> dict[str, object]:
-    """The params that a warm start cannot change, by name."""
-    return {"train.model": params.train.model, "train.size": params.train.size, "ingest.mode": params.ingest.mode}
-
-
 def misfit(trained: Mapping[str, object], params: Params) -> str | None:
     """Why training with `params` cannot start from a model that was `trained` with those; None where it can."""
-    for name, now in network_of(params).items():
+    fixed = {"train.model": params.train.model, "train.size": params.train.size, "ingest.mode": params.ingest.mode}
+    for name, now in fixed.items():
         if (before := trained.get(name, now)) != now:
             return f"{name} was {before!r} when it was trained and is {now!r} now"
     return None
+
+
+def lost_class(known: Sequence[str], wanted: Collection[str]) -> str | None:
+    """Why training on the classes `wanted` cannot start from a model of the classes `known`; None where it can."""
+    lost = [name for name in known if name not in wanted]
+    return f"it knows the classes {', '.join(known)}, and of {lost[0]!r} no training image is left" if lost else None
 
 
 def restore() -> bool:

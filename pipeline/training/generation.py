@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
-from pipeline.lineage.base import WANTED, misfit, reason_for_none
+from pipeline.lineage.base import WANTED, lost_class, misfit, reason_for_none
 from pipeline.lineage.lineage import Budget, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
@@ -108,7 +108,5 @@ def _check_fits(old: Spec, wanted: Spec, params: Params) -> None:
     where = paths.BASE / CHECKPOINT
     if what := misfit({"train.model": old.model, "train.size": old.size, "ingest.mode": old.mode}, params):
         raise CheckpointError(where, what, f"set it back, or {COLD}")
-    vanished = [name for name in old.classes if name not in wanted.classes]
-    if vanished:
-        what = f"it knows the classes {', '.join(old.classes)}, and of {vanished[0]!r} no training image is left"
+    if what := lost_class(old.classes, wanted.classes):
         raise CheckpointError(where, what, f"bring its images back, or {COLD}")

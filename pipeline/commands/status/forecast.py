@@ -10,7 +10,7 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
-from pipeline.commands.status.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
+from pipeline.commands.status.start import Start, check_classes, planned_steps, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
@@ -77,6 +77,7 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
+        check_classes(record, params, start, arrivals.vanished if arrivals else [])
     amounts = _amounts(arrivals, start, params, anew=anew) if set(runs.values()) != {"no"} else {}
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:

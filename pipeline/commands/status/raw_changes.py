@@ -31,6 +31,8 @@ class RawChanges:
     removed: int
     """Images that are not found any more; at most so many where not all was inspected."""
     relabelled: int
+    vanished: list[str]
+    """Classes of which no image is left; none is named where not all was looked at."""
     refused: dict[str, int]
     """How many places cannot be used that ingest did not refuse before, by reason."""
     found: int
@@ -116,6 +118,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         moved=moved,
         removed=len(gone),
         relabelled=len(relabelled),
+        vanished=[] if is_partial else sorted(_classes(old) - _classes(images)),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
@@ -130,6 +133,10 @@ def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
     """The images in a table with the columns id, label and source."""
     columns = (images[name].to_pylist() for name in ("id", "label", "source"))
     return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
+
+
+def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:
+    return {image.label for image in images.values()}
 
 
 def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:
