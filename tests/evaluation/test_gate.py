@@ -207,5 +207,5 @@ def test_many_images_and_classes() -> None:
         pd.DataFrame({"label": labels, "predicted": one, "base_predicted": noise[1]}) for one in (noise[0], worse)
     )
     said = judge(before, GATE)
-    assert re.fullmatch(r"recall of '7' fell from 9\d\.\d% to \d\d\.\d%", said.verdict)
+    assert re.fullmatch(r"recall of '7' fell from 9\d\.\d % to \d\d\.\d %", said.verdict)
     assert judge(better, GATE).accepted
