@@ -122,9 +122,11 @@ def _check() -> None:
 
 def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
     """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
-    from pipeline.ingestion.recipe import recipe_of
+    from pipeline.ingestion.recipe import recipe_of, stored_recipe
 
-    return "ingest" in record and index.INDEX.exists() and Collection.read(["id"]).recipe != recipe_of(params.ingest)
+    if "ingest" not in record or not index.INDEX.exists():
+        return False
+    return stored_recipe(Collection.read(["id"]).recipe) != recipe_of(params.ingest)
 
 
 def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
