@@ -19,9 +19,11 @@ from pipeline.lineage.selection import heir
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.versioning import hashing, objects, repository
+from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
+from pipeline.versioning.weights import is_outdated, why_retrain
 
 # Seconds for looking at new images, once what looks has started.
 LOOK = 0.2
@@ -69,7 +71,7 @@ def forecast(params: Params) -> Forecast:
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
         arrivals = looking.result() if looking else None
-    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and _makes_anew(record, params)
+    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and makes_anew(record, params)
     steps = steps_of(stages, arrivals, anew=anew)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
@@ -89,6 +91,7 @@ def forecast(params: Params) -> Forecast:
         remarks=[
             *_remarks(can_look=can_look, changed=raw != before),
             *_on_succession(record.get("train"), arrivals, params),
+            *(_on_release(record.get("train")) if runs.get("train", "no") != "no" else []),
         ],
     )
 
@@ -120,7 +123,7 @@ def _check() -> None:
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
 
 
-def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
+def makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
     """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
     from pipeline.ingestion.recipe import recipe_of, stored_recipe
 
@@ -184,3 +187,13 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
         remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
     return remarks
+
+
+def _on_release(train: StageRecord | None) -> list[str]:
+    """What another release of the code means for a training that runs."""
+    now = read_definition().get("train")
+    if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
+        return []
+    return [
+        "the code is of another release that trains the same weights: run `pipeline upgrade`, lest that alone train"
+    ]

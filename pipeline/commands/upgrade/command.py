@@ -1,0 +1,71 @@
+"""After another release of the code was merged: `pipeline upgrade`."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.upgrade.changes import StageChange
+
+
+NEXT = "next: `dvc repro`, then `git add --all && git commit`"
+
+
+def register(command: Register) -> None:
+    """Add this command."""
+    sub = command(_upgrade, "say what another release of the code reruns, and keep the model where it trains the same")
+    sub.add_argument("--dry-run", action="store_true", help=f"only say it; leave {paths.LOCK} as it is")
+
+
+def _upgrade(args: argparse.Namespace) -> int:
+    from pipeline.commands.status.forecast import makes_anew
+    from pipeline.commands.upgrade.changes import StageChange
+    from pipeline.commands.upgrade.settlement import keep_decoded, settle
+    from pipeline.params import read_params
+    from pipeline.versioning.definition import read_definition
+    from pipeline.versioning.lock import read_record
+    from pipeline.versioning.weights import is_outdated, why_retrain
+
+    params, record, now = read_params(), read_record(), read_definition()
+    changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record}
+    if not any(changes.values()):
+        print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
+        return 0
+    train = record.get("train")
+    why = why_retrain(train, now["train"]) if train else None
+    for name, text in _outcomes(changes, anew=makes_anew(record, params), why=why):
+        print(shown(f"{name:10}{text}"))
+    if not args.dry_run:
+        if train and why is None and is_outdated(train, now["train"]):
+            settle("train")
+        if keep_decoded(params):
+            print(f"{'decoded':10}the images in {paths.DECODED} are kept")
+        print(NEXT)
+    return 0
+
+
+def _outcomes(changes: "Mapping[str, StageChange]", *, anew: bool, why: str | None) -> Iterator[tuple[str, str]]:
+    """What becomes of each stage, given its changes; `why` is the reason to retrain, if the release gives one."""
+    outcomes = {
+        "ingest": "runs; decodes all images again" if anew else "runs; decodes nothing again",
+        "manifest": "runs; training follows only if it comes to other images or another base",
+        "train": _of_training(changes["train"], why) if "train" in changes else "",
+        "evaluate": "runs; measures the recorded model, or the new one, again",
+    }
+    for name, change in changes.items():
+        yield (
+            name,
+            f"{change}: {outcomes[name]}" if change else "nothing has changed: runs if a stage before it says so",
+        )
+
+
+def _of_training(change: "StageChange", why: str | None) -> str:
+    if why is not None:
+        return f"runs, from the base of the recorded model: {why}"
+    if change.params:
+        return "runs, for its params alone: the release trains the same weights"
+    return "does not run: the release trains the same weights, so the recorded model stays"
