@@ -7,8 +7,8 @@ from pipeline.ingestion.standardising import VERSION
 from pipeline.params import Ingest
 from pipeline.versioning.lock import StageRecord, read_record
 
-# Up to release 6b401a0 the name was a hash of parameters and source text. What these files made, which dvc.lock then has
-# among the deps of ingest, version 1 makes with the Pillow of that release.
+# Up to release 6b401a0 the name was a hash of parameters and source text. What these files made, and dvc.lock then has
+# them among the deps of ingest, version 1 makes with the Pillow of that release.
 HASHED_CODE = {
     "pipeline/images.py": "82b3c9f8954b85efd8faa699fa659d2d",
     "pipeline/memory.py": "a97fb275d424f4a8568b7b6ff83599d9",

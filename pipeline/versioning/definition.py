@@ -43,11 +43,16 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _stage(stage: Mapping[str, Any], values: Any) -> StageRecord:
     outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
     return StageRecord(
-        deps={path: (hashing.path_hash(Path(path)) or "") if path.startswith(CODE) else "" for path in stage["deps"]},
+        deps={path: _code_hash(path) for path in _paths(stage.get("deps", []))},
         outs=dict.fromkeys(outs, ""),
         params={name: _value(values, name) for name in _names(stage.get("params", []))},
-        command=str(stage["cmd"]),
+        command=str(stage.get("cmd", "")),
     )
+
+
+def _code_hash(path: str) -> str:
+    """That of code, empty where it is missing or is data."""
+    return (hashing.path_hash(Path(path)) or "") if path.startswith(CODE) else ""
 
 
 def _paths(entries: list[Any]) -> Iterator[str]:

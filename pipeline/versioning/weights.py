@@ -36,9 +36,9 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
     """
     before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
     if before is None:
-        return "the recorded model was trained by code of no release"
+        return "the recorded model was trained by code of no release, with changes of your own, say"
     if after is None:
-        return "the code here is that of no release"
+        return "the code here is that of no release; it has changes of your own, say"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
     if other := sorted(_surroundings(recorded) ^ _surroundings(now)):

@@ -194,6 +194,4 @@ def _on_release(train: StageRecord | None) -> list[str]:
     now = read_definition().get("train")
     if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
         return []
-    return [
-        "the code is of another release that trains the same weights: run `pipeline upgrade`, lest that alone train"
-    ]
+    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.commands.upgrade.changes import StageChange
 
 
+UNCHANGED = "nothing has changed: runs only if what it reads does"
 NEXT = "next: `dvc repro`, then `git add --all && git commit`"
 
 
@@ -36,11 +37,12 @@ def _upgrade(args: argparse.Namespace) -> int:
         print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
         return 0
     train = record.get("train")
-    why = why_retrain(train, now["train"]) if train else None
+    is_due = train is not None and is_outdated(train, now["train"])
+    why = why_retrain(train, now["train"]) if train and is_due else None
     for name, text in _outcomes(changes, anew=makes_anew(record, params), why=why):
         print(shown(f"{name:10}{text}"))
     if not args.dry_run:
-        if train and why is None and is_outdated(train, now["train"]):
+        if is_due and why is None:
             settle("train")
         if keep_decoded(params):
             print(f"{'decoded':10}the images in {paths.DECODED} are kept")
@@ -57,15 +59,12 @@ def _outcomes(changes: "Mapping[str, StageChange]", *, anew: bool, why: str | No
         "evaluate": "runs; measures the recorded model, or the new one, again",
     }
     for name, change in changes.items():
-        yield (
-            name,
-            f"{change}: {outcomes[name]}" if change else "nothing has changed: runs if a stage before it says so",
-        )
+        yield name, f"{change}: {outcomes.get(name, 'runs')}" if change else UNCHANGED
 
 
 def _of_training(change: "StageChange", why: str | None) -> str:
     if why is not None:
         return f"runs, from the base of the recorded model: {why}"
     if change.params:
-        return "runs, for its params alone: the release trains the same weights"
+        return "runs, for its params alone"
     return "does not run: the release trains the same weights, so the recorded model stays"
