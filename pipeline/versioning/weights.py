@@ -1,7 +1,7 @@
 """Which code trains which weights: what a release says of training, so that no project retrains for nothing.
 
 A version stands for code that makes the same model of the same manifests, base and params, bit for bit. The hash of the
-code that `train` depends on is known here for every release; tests/contracts/test_weights.py holds that of the code
+code that `train` depends on is known here for every release; tests/contracts/test_releases.py holds that of the code
 itself, and tests/scenarios/test_upgrade.py trains with both.
 """
 

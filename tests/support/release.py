@@ -6,7 +6,6 @@
 
 import hashlib
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,11 @@ def stages() -> dict[str, Any]:
     return dict(YAML(typ="safe").load(files()["dvc.yaml"])["stages"])
 
 
-def write_lock(root: Path, *, of: Mapping[str, Any] | None = None) -> None:
-    """Write a dvc.lock into the project `root` as the release does, or of the stages `of` a dvc.yaml; data is invented."""
+def write_lock(root: Path) -> None:
+    """Write a dvc.lock into the project `root` as the release does; its data is invented."""
     known, values = files(), YAML(typ="safe").load(root / "params.yaml")
     locked = {}
-    for name, stage in (of or stages()).items():
+    for name, stage in stages().items():
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
         outs = [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
         listed = [

@@ -9,7 +9,7 @@ from pipeline.commands.parsing import Register
 from pipeline.text import shown
 
 if TYPE_CHECKING:
-    from pipeline.commands.upgrade.changes import StageChange
+    from pipeline.commands.upgrade.stage_changes import StageChange
 
 
 UNCHANGED = "nothing has changed: runs only if what it reads does"
@@ -24,8 +24,8 @@ def register(command: Register) -> None:
 
 def _upgrade(args: argparse.Namespace) -> int:
     from pipeline.commands.status.forecast import makes_anew
-    from pipeline.commands.upgrade.changes import StageChange
     from pipeline.commands.upgrade.settlement import keep_decoded, settle
+    from pipeline.commands.upgrade.stage_changes import StageChange
     from pipeline.params import read_params
     from pipeline.versioning.definition import read_definition
     from pipeline.versioning.lock import read_record
