@@ -18,8 +18,8 @@ NEXT = "next: `dvc repro`, then `git add --all && git commit`"
 
 def register(command: Register) -> None:
     """Add this command."""
-    sub = command(_upgrade, "say what another release of the code reruns, and keep the model where it trains the same")
-    sub.add_argument("--dry-run", action="store_true", help=f"only say it; leave {paths.LOCK} as it is")
+    sub = command(_upgrade, "show what a newer release reruns, and keep the model if it trains the same weights")
+    sub.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
 
 
 def _upgrade(args: argparse.Namespace) -> int:
@@ -53,18 +53,18 @@ def _upgrade(args: argparse.Namespace) -> int:
 def _outcomes(changes: "Mapping[str, StageChange]", *, anew: bool, why: str | None) -> Iterator[tuple[str, str]]:
     """What becomes of each stage, given its changes; `why` is the reason to retrain, if the release gives one."""
     outcomes = {
-        "ingest": "runs; decodes all images again" if anew else "runs; decodes nothing again",
-        "manifest": "runs; training follows only if it comes to other images or another base",
+        "ingest": f"runs again, and decodes {'all images' if anew else 'no image'} again",
+        "manifest": "runs again; training follows only if images or base are others then",
         "train": _of_training(changes["train"], why) if "train" in changes else "",
-        "evaluate": "runs; measures the recorded model, or the new one, again",
+        "evaluate": "runs again",
     }
     for name, change in changes.items():
-        yield name, f"{change}: {outcomes.get(name, 'runs')}" if change else UNCHANGED
+        yield name, f"{change}: {outcomes.get(name, 'runs again')}" if change else UNCHANGED
 
 
 def _of_training(change: "StageChange", why: str | None) -> str:
     if why is not None:
-        return f"runs, from the base of the recorded model: {why}"
+        return f"runs again, from the base of the recorded model: {why}"
     if change.params:
-        return "runs, for its params alone"
-    return "does not run: the release trains the same weights, so the recorded model stays"
+        return "runs again, for its params alone"
+    return "does not run: this release trains the same weights, so the model stays"

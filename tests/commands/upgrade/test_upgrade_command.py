@@ -31,10 +31,8 @@ def test_same_weights(capsys: Capture) -> None:
     """Each stage's changes and what follows are said; then the record of train is that of this release."""
     told = upgrade(capsys)
     assert list(told) == ["ingest", "manifest", "train", "evaluate", "next:"]
-    assert told["ingest"].endswith("command: runs; decodes nothing again")
-    assert told["train"].endswith(
-        "command: does not run: the release trains the same weights, so the recorded model stays"
-    )
+    assert told["ingest"].endswith("command: runs again, and decodes no image again")
+    assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
     assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
     assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"
 
@@ -55,7 +53,7 @@ def test_other_weights(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(weights.VERSIONS, digest, 2)
     before = paths.LOCK.read_bytes()
     assert (
-        "runs, from the base of the recorded model: this release trains other weights (version 2"
+        "runs again, from the base of the recorded model: this release trains other weights (version 2"
         in (upgrade(capsys)["train"])
     )
     assert paths.LOCK.read_bytes() == before
@@ -73,9 +71,9 @@ def test_changed_params(recorded: Project, capsys: Capture) -> None:
     """Params that were changed meanwhile are given with both values, and are a reason that stays."""
     recorded.set_params(train={"lr": 0.125})
     told = upgrade(capsys)["train"]
-    assert "train.lr changed from 0.004 to 0.125: runs, for its params alone" in told
+    assert "train.lr changed from 0.004 to 0.125: runs again, for its params alone" in told
     again = upgrade(capsys)["train"]
-    assert again == "train.lr changed from 0.004 to 0.125: runs, for its params alone"
+    assert again == "train.lr changed from 0.004 to 0.125: runs again, for its params alone"
 
 
 def test_nothing_trained_yet(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
