@@ -106,7 +106,7 @@ def test_without_upgrade_training_comes_to_the_same_bytes(merged: Project, tmp_p
     lock = project.lock()
     out = project.repro()
     assert stages_run(out) == ALL
-    assert "0 decoded" in out
+    assert "; 0 decoded" in out
     assert f"train: warm start from {lock['train']['deps']['data/base'][:8]}" in out
     assert project.lock()["train"]["outs"]["data/model"] == lock["train"]["outs"]["data/model"]
     assert project.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
@@ -119,7 +119,7 @@ def test_upgrade_in_a_fresh_clone(merged: Project, tmp_path: Path) -> None:
     clone.dvc("pull", "--quiet", "data/raw.dvc")
     out = clone.repro("--pull")
     assert stages_run(out) == ["ingest", "manifest", "evaluate"]
-    assert "0 decoded" in out
+    assert "; 0 decoded" in out
     assert clone.lock()["train"]["outs"] == merged.lock()["train"]["outs"]
 
 
@@ -150,7 +150,7 @@ def test_interrupted_ingest_goes_on(merged: Project, tmp_path: Path) -> None:
     project = copy_of(merged, tmp_path)
     shard = project.root / "data/images/000009.tar"
     shutil.copyfile(project.root / "data/images/000000.tar", shard)
-    assert "0 decoded" in project.repro("ingest")
+    assert "; 0 decoded" in project.repro("ingest")
     assert not shard.exists()
 
 
