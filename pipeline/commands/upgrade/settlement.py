@@ -4,13 +4,13 @@ Data and params stay as they are recorded, and so does the model; nothing is run
 changed besides, DVC still sees.
 """
 
-import hashlib
 import inspect
 
 import PIL
 
 from pipeline import paths
 from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
 from pipeline.images import pixels
 from pipeline.params import Params
 from pipeline.versioning import repository
@@ -47,7 +47,7 @@ def keep_decoded(params: Params) -> bool:
         return False
     reader = pixels.PixelReader(params.ingest.mode, params.train.size)
     made_by = f"{reader.mode} {reader.size} {PIL.__version__} {inspect.getsource(pixels.to_pixels)}"
-    old = hashlib.md5(made_by.encode()).hexdigest()
+    old = md5_of_bytes(made_by.encode())
     found = False
     for kind in ("pixels", "rows"):
         path, target = (paths.DECODED / f"{name}.{kind}" for name in (old, reader.recipe))
