@@ -12,12 +12,13 @@ from pipeline.commands.merge import command as merge
 from pipeline.commands.serve import command as serve
 from pipeline.commands.status import command as status
 from pipeline.commands.terminal import complain, set_up_logging
+from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
 
 # The commands, by what people want to do.
 GROUPS = {
     "data": (data,),
-    "training": (status, watch, run),
+    "training": (status, watch, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),
 }

@@ -21,10 +21,10 @@ from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
 from pipeline.ingestion.collection import Collection, Refused
 from pipeline.ingestion.compaction import compact, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
-from pipeline.ingestion.journal import Journal
+from pipeline.ingestion.journal import Journal, rename
 from pipeline.ingestion.labels import LABELS, Labels
 from pipeline.ingestion.places import Source, list_new_archives, sources
-from pipeline.ingestion.recipe import recipe_of
+from pipeline.ingestion.recipe import recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.lineage import selection
@@ -106,8 +106,9 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
         where, what, _ = error.args
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
-    if now.recipe != recipe:
+    if stored_recipe(now.recipe) != recipe:
         return now.ids, Collection(index.SCHEMA.empty_table(), {}, [])
+    rename(now.recipe, recipe)
     recorded = read_record().get("ingest")
     if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
         # Not as DVC left it: of another commit, or damaged.

@@ -170,22 +170,27 @@ def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def copy_checkout(root: Path) -> None:
+    """Copy this repository as it is now, without its history, into the folder `root`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+
+
 @pytest.fixture(scope="session")
 def make_project() -> Callable[[Path], Project]:
     """Makes a project in an empty folder: this repository as it is now, committed, with tiny params."""
 
     def make(root: Path) -> Project:
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).exists():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, root / name)
+        copy_checkout(root)
         project = Project(root)
         project.git("init", "--quiet")
         project.set_params(**TINY)

@@ -6,8 +6,9 @@ It is written last, so what it names is there.
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.versioning import outputs
-from pipeline.versioning.lock import read_record
+from pipeline.files import md5_of_file
+from pipeline.versioning import hashing, objects, outputs, repository
+from pipeline.versioning.lock import StageRecord, read_record
 
 # Arrow's own pool keeps much of what it was once given.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -40,3 +41,14 @@ def restore(*, hint: str) -> None:
     ingested = read_record().get("ingest")
     if not INDEX.exists() and ingested and paths.IMAGES.as_posix() in ingested.outs:
         outputs.checkout("ingest", paths.IMAGES, hint=hint)
+
+
+def is_recorded(ingested: StageRecord) -> bool:
+    """Whether the index is the one that dvc.lock records as `ingested`, be shards damaged or added."""
+    oid = ingested.outs.get(paths.IMAGES.as_posix())
+    if oid is None or not INDEX.exists():
+        return False
+    files = objects.listing(repository.repository(), oid)
+    if files is None:  # Of no use to DVC either; then all of data/images has to agree.
+        return hashing.known_directory_hash(paths.IMAGES) == oid
+    return md5_of_file(INDEX) == files.get(INDEX.name)

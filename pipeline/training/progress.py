@@ -28,7 +28,7 @@ KEPT = 2
 
 def inputs_hash(params: Params, deps: Iterable[str]) -> str:
     """Of everything that training depends on: its parameters, and the bytes of the files and folders `deps`."""
-    facts = {dep: _hash(Path(dep)) for dep in deps}
+    facts = {dep: hashing.path_hash(Path(dep)) for dep in deps}
     facts["params"] = params.train.model_dump_json(exclude=FREE) + params.ingest.mode
     return md5_of_bytes(json.dumps(facts, sort_keys=True).encode())
 
@@ -36,12 +36,6 @@ def inputs_hash(params: Params, deps: Iterable[str]) -> str:
 def deps_of_training() -> list[str]:
     """What dvc.yaml lists among the dependencies of `train`."""
     return list(read_yaml(paths.PIPELINE)["stages"]["train"]["deps"])
-
-
-def _hash(path: Path) -> str | None:
-    if path.is_file():
-        return md5_of_file(path)
-    return hashing.directory_hash(path, without_ignored=True)
 
 
 def unfinished_step(inputs: str) -> int | None:

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
-from pipeline.files import md5_of_bytes
+from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
     from dvc.ignore import DvcIgnoreFilter
     from dvc_data.hashfile.db import HashFileDB
+
+
+def path_hash(path: Path) -> str | None:
+    """The hash that DVC gives `path` among the dependencies of a stage, a file or a directory; None where it is none.
+
+    Reads every byte.
+    """
+    return md5_of_file(path) if path.is_file() else directory_hash(path, without_ignored=True)
 
 
 def directory_hash(path: Path, *, without_ignored: bool = False) -> str | None:

@@ -22,6 +22,8 @@ class StageRecord:
     outs: dict[str, str]
     params: dict[str, Any] = field(default_factory=dict)
     """As dvc.yaml lists them: a whole section, or a key of one with dots in its name."""
+    command: str = ""
+    """What was run."""
 
 
 def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
@@ -89,6 +91,7 @@ def _stages(content: Any) -> dict[str, StageRecord]:
             deps=_hashes(stage.get("deps", [])),
             outs=_hashes(stage.get("outs", [])),
             params=dict(stage.get("params", {}).get(paths.PARAMS.as_posix(), {})),
+            command=str(stage.get("cmd", "")),
         )
         for name, stage in content["stages"].items()
     }

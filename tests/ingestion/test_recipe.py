@@ -15,11 +15,14 @@ import numpy as np
 import PIL
 import pytest
 from PIL import ExifTags, Image, ImageCms
+from support import release
 
-from pipeline.ingestion.recipe import recipe_of
+from pipeline.ingestion import recipe
+from pipeline.ingestion.recipe import HASHED_CODE, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import FORMATS, make_uniform
 from pipeline.params import Ingest
+from pipeline.versioning.lock import StageRecord
 
 TABLE = Path(__file__).parent / "golden_bytes.csv"
 PARAMS = {
@@ -122,6 +125,41 @@ def test_recipe_names_what_decides_on_the_bytes(name: str, value: object) -> Non
     params = PARAMS["rgb"]
     assert recipe_of(params.model_copy(update={name: value})) != recipe_of(params)
     assert recipe_of(params.model_copy(update={"shard_size": 1, "max_refused": 0.1})) == recipe_of(params)
+
+
+def earlier(params: Ingest) -> str:
+    """The recipe as release 6b401a0 named it: a hash of parameters and source text."""
+    made_by = "".join(release.files()[path].decode() for path in HASHED_CODE)
+    return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
+
+
+def ingested(params: Ingest, **deps: str) -> StageRecord:
+    """What dvc.lock records of that release's ingest."""
+    files = release.files()
+    code = {path: hashlib.md5(files[path]).hexdigest() for path in release.stages()["ingest"]["deps"] if path in files}
+    return StageRecord(deps={**code, **deps}, outs={}, params={"ingest": params.model_dump()})
+
+
+def test_earlier_release_has_the_same_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it made of the same parameters is as this release makes it, with the Pillow of then and this version."""
+    params, other = PARAMS["rgb"], PARAMS["grey"]
+    monkeypatch.setattr(PIL, "__version__", "13.0.0")
+    assert todays_name(earlier(params), ingested(params)) == recipe_of(params) != recipe_of(other)
+    monkeypatch.setattr(recipe, "VERSION", 2)
+    assert todays_name(earlier(params), ingested(params)) != recipe_of(params)
+    monkeypatch.setattr(recipe, "VERSION", 1)
+    monkeypatch.setattr(PIL, "__version__", "13.1.0")
+    assert todays_name(earlier(params), ingested(params)) != recipe_of(params)
+
+
+def test_other_code_has_another_recipe() -> None:
+    """Nothing is known of what other code made, or of an index that bears no recipe; today's names stay."""
+    params = PARAMS["rgb"]
+    unknown = ingested(params, **{"pipeline/images.py": "0" * 32})
+    assert todays_name(earlier(params), unknown) == earlier(params)
+    assert todays_name("", ingested(params)) == ""
+    assert todays_name(recipe_of(PARAMS["grey"]), ingested(params)) == recipe_of(PARAMS["grey"])
+    assert todays_name(earlier(params), StageRecord(deps={}, outs={})) == earlier(params)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,9 @@ def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
             deps={"data/base": "1" * 32 + ".dir", "pipeline/train.py": "2" * 32},
             outs={"data/model": "3" * 32 + ".dir"},
             params={"train.lr": 1e-3},
+            command="python -m pipeline run train",
         ),
-        "nothing": StageRecord(deps={}, outs={}),
+        "nothing": StageRecord(deps={}, outs={}, command="echo"),
     }
 
 

@@ -19,9 +19,11 @@ from pipeline.lineage.foretelling import heir
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.versioning import hashing, objects, repository
+from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
+from pipeline.versioning.weights import is_outdated, why_retrain
 
 # Seconds for looking at new images, once what looks has started.
 LOOK = 0.2
@@ -69,7 +71,7 @@ def forecast(params: Params) -> Forecast:
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
         arrivals = looking.result() if looking else None
-    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and _makes_anew(record, params)
+    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and makes_anew(record, params)
     steps = steps_of(stages, arrivals, anew=anew)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
@@ -90,6 +92,7 @@ def forecast(params: Params) -> Forecast:
         remarks=[
             *_remarks(can_look=can_look, changed=raw != before),
             *_on_succession(record.get("train"), arrivals, params),
+            *(_on_release(record.get("train")) if runs.get("train", "no") != "no" else []),
         ],
     )
 
@@ -121,11 +124,13 @@ def _check() -> None:
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
 
 
-def _makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
+def makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
     """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
-    from pipeline.ingestion.recipe import recipe_of
+    from pipeline.ingestion.recipe import recipe_of, stored_recipe
 
-    return "ingest" in record and index.INDEX.exists() and Collection.read(["id"]).recipe != recipe_of(params.ingest)
+    if "ingest" not in record or not index.INDEX.exists():
+        return False
+    return stored_recipe(Collection.read(["id"]).recipe) != recipe_of(params.ingest)
 
 
 def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
@@ -183,3 +188,11 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
         remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
     return remarks
+
+
+def _on_release(train: StageRecord | None) -> list[str]:
+    """What another release of the code means for a training that runs."""
+    now = read_definition().get("train")
+    if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
+        return []
+    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]

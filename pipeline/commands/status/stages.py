@@ -11,9 +11,9 @@ from pipeline import paths
 from pipeline.commands.status.raw_changes import Likely, RawChanges
 from pipeline.errors import RecordError
 from pipeline.versioning import repository
+from pipeline.versioning.definition import flat
 
 if TYPE_CHECKING:
-    from dvc.dependency.param import ParamsDependency
     from dvc.output import Output
     from dvc.stage import PipelineStage
 
@@ -91,7 +91,7 @@ def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
         yield Reason(paths.PIPELINE.as_posix(), f"its command in {paths.PIPELINE} changed")
     for dep in [] if stage.frozen else stage.deps:
         if isinstance(dep, ParamsDependency):
-            yield from _changed_params(dep)
+            yield from changed_params(dep.hash_info.value or {}, dep.read_params())
         elif found := _status(dep, raw):
             yield Reason(dep.def_path, DEPS.get(found, "{} changed").format(dep.def_path))
     for out in stage.outs:
@@ -106,8 +106,9 @@ def _status(entry: Output, raw: str) -> str:
     return next(iter(entry.status().values()), "")
 
 
-def _changed_params(dep: ParamsDependency) -> Iterator[Reason]:
-    before, now = _flat(dep.hash_info.value or {}), _flat(dep.read_params())
+def changed_params(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Reason]:
+    """Params of a stage whose `values` are not those `recorded`."""
+    before, now = flat(recorded), flat(values)
     for name in sorted(before.keys() | now.keys()):
         if name not in now:
             yield Reason(name, f"{name} is gone")
@@ -115,14 +116,6 @@ def _changed_params(dep: ParamsDependency) -> Iterator[Reason]:
             yield Reason(name, f"{name} is new to it ({now[name]})")
         elif before[name] != now[name]:
             yield Reason(name, f"{name} changed from {before[name]} to {now[name]}")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The `values` by dotted name, sections dissolved."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 # What makes a stage run: images that come or go, every image made again, code alone, or something else.

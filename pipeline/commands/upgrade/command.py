@@ -1,0 +1,70 @@
+"""After another release of the code was merged: `pipeline upgrade`."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pipeline import paths
+from pipeline.commands.parsing import Register
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.upgrade.stage_changes import StageChange
+
+
+UNCHANGED = "nothing has changed: runs only if what it reads does"
+NEXT = "next: `dvc repro`, then `git add --all && git commit`"
+
+
+def register(command: Register) -> None:
+    """Add this command."""
+    sub = command(_upgrade, "show what a newer release reruns, and keep the model if it trains the same weights")
+    sub.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
+
+
+def _upgrade(args: argparse.Namespace) -> int:
+    from pipeline.commands.status.forecast import makes_anew
+    from pipeline.commands.upgrade.settlement import keep_decoded, settle
+    from pipeline.commands.upgrade.stage_changes import StageChange
+    from pipeline.params import read_params
+    from pipeline.versioning.definition import read_definition
+    from pipeline.versioning.lock import read_record
+    from pipeline.versioning.weights import is_outdated, why_retrain
+
+    params, record, now = read_params(), read_record(), read_definition()
+    changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record}
+    if not any(changes.values()):
+        print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
+        return 0
+    train = record.get("train")
+    is_due = train is not None and is_outdated(train, now["train"])
+    why = why_retrain(train, now["train"]) if train and is_due else None
+    for name, text in _outcomes(changes, anew=makes_anew(record, params), why=why):
+        print(shown(f"{name:10}{text}"))
+    if not args.dry_run:
+        if is_due and why is None:
+            settle("train")
+        if keep_decoded(params):
+            print(f"{'decoded':10}the images in {paths.DECODED} are kept")
+        print(NEXT)
+    return 0
+
+
+def _outcomes(changes: "Mapping[str, StageChange]", *, anew: bool, why: str | None) -> Iterator[tuple[str, str]]:
+    """What becomes of each stage, given its changes; `why` is the reason to retrain, if the release gives one."""
+    outcomes = {
+        "ingest": f"runs again, and decodes {'all images' if anew else 'no image'} again",
+        "manifest": "runs again; training follows only if images or base are others then",
+        "train": _of_training(changes["train"], why) if "train" in changes else "",
+        "evaluate": "runs again",
+    }
+    for name, change in changes.items():
+        yield name, f"{change}: {outcomes.get(name, 'runs again')}" if change else UNCHANGED
+
+
+def _of_training(change: "StageChange", why: str | None) -> str:
+    if why is not None:
+        return f"runs again, from the base of the recorded model: {why}"
+    if change.params:
+        return "runs again, for its params alone"
+    return "does not run: this release trains the same weights, so the model stays"

@@ -1,0 +1,57 @@
+"""DVC's record of a stage, settled: made to name the code of now where that makes what is recorded.
+
+Data and params stay as they are recorded, and so does the model; nothing is run, pulled or hashed but code. What has
+changed besides, DVC still sees.
+"""
+
+import inspect
+
+import PIL
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
+from pipeline.images import pixels
+from pipeline.params import Params
+from pipeline.versioning import repository
+from pipeline.versioning.definition import CODE
+
+
+def settle(name: str) -> None:
+    """Let dvc.lock record the stage `name` with the command of dvc.yaml, and with the code as it is now.
+
+    Raises:
+        RecordError: another DVC command is changing things.
+    """
+    from dvc.lock import LockError
+
+    repo = repository.repository()
+    try:
+        with repo.lock:
+            stage = repo.stage.load_one(name=name)
+            for dep in stage.deps:
+                if dep.def_path.startswith(CODE):
+                    dep.save()
+            stage.dump(update_pipeline=False)
+    except LockError:
+        raise RecordError(paths.LOCK, "another DVC command is at work", "wait until that has ended") from None
+
+
+def keep_decoded(params: Params) -> bool:
+    """Give the images in data/.decoded the name that this release looks for; returns whether there were any.
+
+    Up to 6b401a0 they were named by a hash of source text. It cannot be computed once that text changes: then they are
+    decoded again.
+    """
+    if pixels.VERSION != 1:
+        return False
+    reader = pixels.PixelReader(params.ingest.mode, params.train.size)
+    made_by = f"{reader.mode} {reader.size} {PIL.__version__} {inspect.getsource(pixels.to_pixels)}"
+    old = md5_of_bytes(made_by.encode())
+    found = False
+    for kind in ("pixels", "rows"):
+        path, target = (paths.DECODED / f"{name}.{kind}" for name in (old, reader.recipe))
+        if path.exists() and not target.exists():
+            path.replace(target)
+            found = True
+    return found

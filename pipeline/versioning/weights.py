@@ -1,0 +1,51 @@
+"""Which code trains which weights: what a release says of training, so that no project retrains for nothing.
+
+A version stands for code that makes the same model of the same manifests, base and params, bit for bit. The hash of the
+code that `train` depends on is known here for every release; tests/contracts/test_releases.py holds that of the code
+itself, and tests/scenarios/test_upgrade.py trains with both.
+"""
+
+from collections.abc import Mapping
+
+from pipeline.files import md5_of_bytes
+from pipeline.versioning.definition import code_among, flat
+from pipeline.versioning.lock import StageRecord
+
+# The version of the weights that code trains, by the hash of that code. What is not listed is nobody's release.
+VERSIONS = {
+    "68ec48140a0bd5c830a1fa41b1d71a37": 1,  # 6b401a0
+    "6aa878f099e69f6d68a35272e47a3588": 1,
+}
+
+
+def code_hash(deps: Mapping[str, str]) -> str:
+    """Of the code among `deps`, hashes by path: what `md5sum PATH… | md5sum` prints of the paths in order."""
+    lines = [f"{md5}  {path}\n" for path, md5 in sorted(code_among(deps).items())]
+    return md5_of_bytes("".join(lines).encode())
+
+
+def is_outdated(recorded: StageRecord, now: StageRecord) -> bool:
+    """Whether DVC would run a stage that is `recorded` for its code or its command, as they are `now`."""
+    return recorded.command != now.command or code_among(recorded.deps) != code_among(now.deps)
+
+
+def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
+    """Why the model that is `recorded` does not stand for what training would make `now`, as far as code decides that.
+
+    None where it does: then the record may name the code of now instead, whatever became of data and params since.
+    """
+    before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
+    if before is None:
+        return "the recorded model was trained by code of no release, with changes of your own, say"
+    if after is None:
+        return "the code here is that of no release; it has changes of your own, say"
+    if before != after:
+        return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
+    if other := sorted(_surroundings(recorded) ^ _surroundings(now)):
+        return f"this release has more or less for it to read or write ({', '.join(other)})"
+    return None
+
+
+def _surroundings(stage: StageRecord) -> set[str]:
+    """The params, files and folders that a stage reads and writes, apart from code."""
+    return flat(stage.params).keys() | (stage.deps.keys() - code_among(stage.deps).keys()) | stage.outs.keys()

@@ -1,0 +1,91 @@
+"""`pipeline upgrade` says what a release reruns here, and settles what it need not."""
+
+import pytest
+from conftest import Project
+from support import release
+
+from pipeline import cli, paths
+from pipeline.versioning import weights
+from pipeline.versioning.definition import read_definition
+from pipeline.versioning.lock import read_record
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project without data, whose dvc.lock is an earlier release's."""
+    release.write_lock(project.root)
+    monkeypatch.chdir(project.root)
+    return project
+
+
+def upgrade(capsys: Capture, *arguments: str) -> dict[str, str]:
+    """What the command says, by the first word of each line."""
+    assert cli.main(["upgrade", *arguments]) == 0
+    return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.usefixtures("recorded")
+def test_same_weights(capsys: Capture) -> None:
+    """Each stage's changes and what follows are said; then the record of train is that of this release."""
+    told = upgrade(capsys)
+    assert list(told) == ["ingest", "manifest", "train", "evaluate", "next:"]
+    assert told["ingest"].endswith("command: runs again, and decodes no image again")
+    assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
+    assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
+    assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"
+
+
+@pytest.mark.usefixtures("recorded")
+def test_dry_run(capsys: Capture) -> None:
+    """The same is said, and nothing is written."""
+    before = paths.LOCK.read_bytes()
+    told = upgrade(capsys, "--dry-run")
+    assert paths.LOCK.read_bytes() == before
+    assert told.items() < upgrade(capsys).items()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_other_weights(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the release trains other weights the record stays, and so training runs, from the same base."""
+    digest = weights.code_hash(read_definition()["train"].deps)
+    monkeypatch.setitem(weights.VERSIONS, digest, 2)
+    before = paths.LOCK.read_bytes()
+    assert (
+        "runs again, from the base of the recorded model: this release trains other weights (version 2"
+        in (upgrade(capsys)["train"])
+    )
+    assert paths.LOCK.read_bytes() == before
+
+
+def test_code_of_ones_own(recorded: Project, capsys: Capture) -> None:
+    """Who has changed the code that decides weights retrains, and is told that this is why."""
+    with (recorded.root / "pipeline/models/network.py").open("a") as file:
+        file.write("# mine\n")
+    assert "the code here is that of no release" in upgrade(capsys)["train"]
+    assert weights.is_outdated(read_record()["train"], read_definition()["train"])
+
+
+def test_changed_params(recorded: Project, capsys: Capture) -> None:
+    """Params that were changed meanwhile are given with both values, and are a reason that stays."""
+    recorded.set_params(train={"lr": 0.125})
+    told = upgrade(capsys)["train"]
+    assert "train.lr changed from 0.004 to 0.125: runs again, for its params alone" in told
+    again = upgrade(capsys)["train"]
+    assert again == "train.lr changed from 0.004 to 0.125: runs again, for its params alone"
+
+
+def test_nothing_trained_yet(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """A project without a record needs nothing."""
+    monkeypatch.chdir(project.root)
+    assert cli.main(["upgrade"]) == 0
+    assert capsys.readouterr().out == "nothing was trained yet\n"
+
+
+@pytest.mark.usefixtures("recorded")
+def test_unfinished_merge(capsys: Capture) -> None:
+    """A dvc.lock that a merge left its marks in is an error."""
+    paths.LOCK.write_text("<<<<<<< HEAD\n" + paths.LOCK.read_text())
+    assert cli.main(["upgrade"]) == 1
+    assert "git checkout dvc.lock" in capsys.readouterr().err

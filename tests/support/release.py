@@ -1,0 +1,61 @@
+"""The release 6b401a0, the first whose projects a newer one takes on.
+
+`release-6b401a0.tar.xz` is what a project has of it: `git archive 6b401a0 pipeline data/.gitignore dvc.yaml params.yaml
+.dvc .dvcignore .gitattributes .gitignore pyproject.toml | xz -9e`. A checkout without history lacks it otherwise.
+"""
+
+import hashlib
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ARCHIVE = Path(__file__).parent / "release-6b401a0.tar.xz"
+
+
+def unpack(root: Path) -> None:
+    """Write the release's files into the folder `root`."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(root, filter="data")
+
+
+def files() -> dict[str, bytes]:
+    """The release's files by path."""
+    with tarfile.open(ARCHIVE) as archive:
+        members = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+        return {name: file.read() for name, file in members.items() if file is not None}
+
+
+def stages() -> dict[str, Any]:
+    """What its dvc.yaml says."""
+    return dict(YAML(typ="safe").load(files()["dvc.yaml"])["stages"])
+
+
+def write_lock(root: Path) -> None:
+    """Write a dvc.lock into the project `root` as the release does; its data is invented."""
+    known, values = files(), YAML(typ="safe").load(root / "params.yaml")
+    locked = {}
+    for name, stage in stages().items():
+        entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+        outs = [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
+        listed = [
+            one for entry in stage["params"] for one in ([entry] if isinstance(entry, str) else entry["params.yaml"])
+        ]
+        locked[name] = {
+            "cmd": stage["cmd"],
+            "deps": [_entry(path, known.get(path, path.encode())) for path in stage["deps"]],
+            "params": {"params.yaml": {param: _value(values, param) for param in listed}},
+            "outs": [_entry(path, path.encode()) for path in outs],
+        }
+    YAML().dump({"schema": "2.0", "stages": locked}, root / "dvc.lock")
+
+
+def _entry(path: str, content: bytes) -> dict[str, Any]:
+    return {"path": path, "hash": "md5", "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
+
+
+def _value(values: Any, name: str) -> Any:
+    for part in name.split("."):
+        values = values[part]
+    return values

@@ -1,0 +1,83 @@
+"""What dvc.yaml and the files say that a stage would be recorded with now."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecordError
+from pipeline.versioning.definition import code_among, flat, read_definition
+from pipeline.versioning.lock import StageRecord
+
+PIPELINE = """\
+stages:
+  train:
+    cmd: python -m pipeline run train
+    deps: [data/base, pipeline/train.py, pipeline/models, pipeline/gone.py]
+    params:
+    - train.lr
+    - params.yaml: [ingest, train.none]
+    outs:
+    - data/model
+    - data/report/lineage.json: {cache: false}
+    plots:
+    - data/curves: {x: step}
+  shell:
+    cmd: [echo, echo]
+"""
+PARAMS = "ingest: {mode: grey, size: 8}\ntrain: {lr: 1e-3}\n"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project with two files of code."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "dvc.yaml": PIPELINE,
+        "params.yaml": PARAMS,
+        "pipeline/train.py": "1\n",
+        "pipeline/models/network.py": "2\n",
+    }.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+
+def test_stage_as_it_would_be_recorded() -> None:
+    """Code is hashed as DVC does, files and folders; data is not, nor is what is missing; params have their values."""
+    listing = json.dumps([{"md5": hashlib.md5(b"2\n").hexdigest(), "relpath": "network.py"}])
+    train = read_definition()["train"]
+    assert train == StageRecord(
+        deps={
+            "data/base": "",
+            "pipeline/train.py": hashlib.md5(b"1\n").hexdigest(),
+            "pipeline/models": f"{hashlib.md5(listing.encode()).hexdigest()}.dir",
+            "pipeline/gone.py": "",
+        },
+        outs={"data/model": "", "data/report/lineage.json": "", "data/curves": ""},
+        params={"train.lr": 1e-3, "ingest": {"mode": "grey", "size": 8}, "train.none": None},
+        command="python -m pipeline run train",
+    )
+    assert set(code_among(train.deps)) == {"pipeline/train.py", "pipeline/models", "pipeline/gone.py"}
+    assert read_definition()["shell"].deps == {}
+
+
+def test_flat() -> None:
+    """Sections are dissolved into dotted names."""
+    assert flat({"a": {"b": {"c": 1}, "d": 2}, "e.f": None}) == {"a.b.c": 1, "a.d": 2, "e.f": None}
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "stages: [1]\n", "stages:\n  a: 1\n", "", "a: 1\n"])
+def test_unreadable_pipeline_is_an_error(text: str) -> None:
+    """What is no pipeline any more is never taken for one without stages."""
+    Path("dvc.yaml").write_text(text)
+    with pytest.raises(RecordError, match=r"git checkout dvc\.yaml"):
+        read_definition()
+
+
+def test_another_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no project, that is said."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(RecordError, match="no such file; run this in the project's folder"):
+        read_definition()

@@ -1,0 +1,75 @@
+"""Whether a recorded model stands for what another release would train."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.versioning import weights
+from pipeline.versioning.lock import StageRecord
+from pipeline.versioning.weights import code_hash, is_outdated, why_retrain
+
+OLD = StageRecord(
+    deps={"data/base": "1", "pipeline/a.py": "2", "pipeline/b.py": "3"},
+    outs={"data/model": "4"},
+    params={"train.lr": 0.1, "train.augment": {"flip": True}},
+    command="python -m pipeline.train",
+)
+NEW = StageRecord(
+    deps={"data/base": "", "pipeline/c.py": "5"},
+    outs={"data/model": ""},
+    params={"train.lr": 0.1, "train.augment": {"flip": True}},
+    command="python -m pipeline run train",
+)
+
+
+@pytest.fixture(autouse=True)
+def _releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two releases of one version, and one of another."""
+    other = {"pipeline/c.py": "6"}
+    monkeypatch.setattr(weights, "VERSIONS", {code_hash(OLD.deps): 1, code_hash(NEW.deps): 1, code_hash(other): 2})
+
+
+def test_hash_of_code_is_that_of_md5sum(tmp_path: Path) -> None:
+    """Anybody can work it out; order and data do not count."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/a.py").write_text("1\n")
+    (tmp_path / "pipeline/b.py").write_text("2\n")
+    command = "md5sum pipeline/a.py pipeline/b.py | tee lines | md5sum"
+    out = subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True, text=True).stdout  # noqa: S602
+    lines = (tmp_path / "lines").read_text().splitlines()
+    deps = {path: md5 for md5, path in map(str.split, reversed(lines))}
+    assert code_hash({**deps, "data/base": "3"}) == out.split()[0]
+
+
+def test_same_weights_need_no_training() -> None:
+    """Code of the same version, run in another way: the record stands, whatever the values of params are by now."""
+    assert is_outdated(OLD, NEW)
+    assert why_retrain(OLD, NEW) is None
+    assert why_retrain(OLD, replace(NEW, params={"train.lr": 0.2, "train.augment": {"flip": False}})) is None
+
+
+def test_what_is_recorded_so_is_not_outdated() -> None:
+    """Data and params are other reasons than code."""
+    assert not is_outdated(OLD, replace(OLD, deps={**OLD.deps, "data/base": ""}, params={}))
+    assert is_outdated(OLD, replace(OLD, command="python -m pipeline run train"))
+    assert is_outdated(OLD, replace(OLD, deps={**OLD.deps, "pipeline/b.py": "4"}))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "why"),
+    [
+        (replace(OLD, deps={**OLD.deps, "pipeline/a.py": "0"}), NEW, "trained by code of no release"),
+        (OLD, replace(NEW, deps={**NEW.deps, "pipeline/c.py": ""}), "the code here is that of no release"),
+        (OLD, replace(NEW, deps={**NEW.deps, "pipeline/c.py": "6"}), "other weights (version 2, and not 1"),
+        (OLD, replace(NEW, params={**NEW.params, "train.new": 0}), "train.new"),
+        (OLD, replace(NEW, params={**NEW.params, "train.augment": {"flip": True, "turn": 0}}), "train.augment.turn"),
+        (OLD, replace(NEW, params={"train.augment": {"flip": True}}), "train.lr"),
+        (OLD, replace(NEW, deps={**NEW.deps, "data/more": ""}), "data/more"),
+        (OLD, replace(NEW, outs={**NEW.outs, "data/other": ""}), "data/other"),
+    ],
+)
+def test_reasons_to_retrain(recorded: StageRecord, now: StageRecord, why: str) -> None:
+    """Other code, or more to read, to set or to write: the reason is given."""
+    assert why in (why_retrain(recorded, now) or "")
