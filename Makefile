@@ -21,7 +21,7 @@ setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 
 .venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt
 	.venv/bin/uv pip install --quiet --require-hashes -r requirements-dev.txt
-	# Beside the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
+	# Apart from the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/timm -r requirements-timm.txt
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/bench -r requirements-bench.txt
 	touch $@
@@ -67,7 +67,7 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	for data in digits fashion; do for chain in "" --chain; do python benchmarks/accuracy.py $$data $$chain --csv docs/accuracy.csv; done; done
 	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg
 
-requirements: .venv/ready  ## pin anew
+requirements: .venv/ready  ## pin the dependencies again
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group build -o requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group timm -o requirements-timm.txt

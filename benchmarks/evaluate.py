@@ -1,4 +1,4 @@
-"""What evaluating costs beside inference, against a bare loop in the same run: `python benchmarks/evaluate.py [NAME…]`.
+"""What evaluating costs besides inference, against a bare loop in the same run: `benchmarks/evaluate.py [NAME…]`.
 
 Names: small (28 × 28), large (112 × 112): 10,000 test images of 100,000, decoded before, a model and a base; alone:
 small ones, and no base. The bare loop runs the same networks on the same decoded images, in an array, in the same
@@ -45,7 +45,7 @@ LOOPS = {"a bare inference loop": False, "that loop with folded networks and lar
 
 
 def make_images(count: int, size: int) -> None:
-    """Fill data/images and data/manifest with smooth noise; it is put beside them decoded, too."""
+    """Fill data/images and data/manifest with smooth noise; it is put next to them decoded, too."""
     chance, rows, pixels = np.random.default_rng(0), {}, {}
     paths.IMAGES.mkdir(parents=True)
     with ShardWriter(paths.IMAGES, first=0, limit=2**26) as writer:
@@ -155,7 +155,7 @@ def at_size(folder: Path, scale: Scale, size: int, *, base: bool = True, rounds:
 
 
 def small(folder: Path, scale: Scale) -> Rows:
-    """Where inference costs least beside the rest."""
+    """Where inference costs least besides the rest."""
     yield from at_size(folder, scale, 28)
 
 

@@ -29,7 +29,7 @@ from pipeline.images.pixels import to_pixels
 from pipeline.params import Train, read_params
 from pipeline.training.loader import TrainLoader
 
-# Peers lie beside the rest, since torchvision makes every import of lightning slower.
+# Peers lie apart from the rest, since torchvision makes every import of lightning slower.
 sys.path += [str(ROOT / ".venv/timm"), str(ROOT / ".venv/bench")]
 os.environ["HF_HUB_OFFLINE"] = "1"
 BATCH = 64

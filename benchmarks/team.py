@@ -1,4 +1,4 @@
-"""What commands cost that people wait for, DVC's own beside them: `python benchmarks/team.py [NAME…]`.
+"""What commands cost that people wait for, DVC's own next to them: `python benchmarks/team.py [NAME…]`.
 
 Names: log (1,000 commits that record a training), status (the sample images, with nothing new, one new, 600 in a zip).
 """

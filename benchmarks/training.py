@@ -1,4 +1,4 @@
-"""What training costs beside computing, against a bare loop in the same run: `python benchmarks/training.py [NAME…]`.
+"""What training costs besides computing, against a bare loop in the same run: `python benchmarks/training.py [NAME…]`.
 
 Names: step (against a bare PyTorch loop of the same network, batches and precision), save (progress).
 """

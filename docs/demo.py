@@ -1,4 +1,4 @@
-"""The story of a growing data set, told by running it in a temporary folder: `make demo`.
+"""The story of a growing data set, run in a temporary folder: `make demo`.
 
 Shows what each command really prints, and fails where a step does not do what it says.
 """

@@ -16,7 +16,7 @@ COLD = "set train.start: cold in params.yaml to train it from scratch"
 
 
 class TreeringError(Exception):
-    """Something that its reader can mend: `where` it is, `what` is wrong, and how to `hint` it."""
+    """Something that its reader can correct: `where` it is, `what` is wrong, and a `hint` how."""
 
     def __init__(self, where: object, what: str, hint: str) -> None:
         super().__init__(where, what, hint)  # All of them, so that it comes out of other processes, too.

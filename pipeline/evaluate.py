@@ -1,4 +1,4 @@
-"""Stage 4: data/manifest/test.csv, data/model and data/base → data/report. Measures the model, and the base beside it.
+"""Stage 4: data/manifest/test.csv, data/model and data/base → data/report. Measures the model, and the base next to it.
 
 Run by `dvc repro`, or alone as `pipeline run evaluate`.
 """

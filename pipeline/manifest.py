@@ -97,7 +97,7 @@ def _rows(descriptors: pa.ChunkedArray) -> Rows:
 def _check(train: "pd.Series[str]") -> None:
     if train.nunique() < 2:
         what = f"{train.nunique()} classes among the {len(train)} training images"
-        raise ImagesError(paths.RAW, what, "add images: at least two classes are needed to tell apart")
+        raise ImagesError(paths.RAW, what, "add images: at least two classes are needed")
 
 
 def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:

@@ -86,5 +86,5 @@ def _next_base(train: "StageRecord") -> str:
     except RecordError as error:
         return f"not known yet: {error}"
     except KeyError as unknown:
-        return f"the base of {unknown.args[0][:8]}…, of which no commit here tells, or one before it"
+        return f"the base of {unknown.args[0][:8]}…, which no commit here records, or one before it"
     return f"{model[:8]}…" if model else "none; training starts from scratch"

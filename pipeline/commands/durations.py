@@ -1,4 +1,4 @@
-"""data/.progress/durations.jsonl: how long the last runs of each stage took here, to tell how long the next will.
+"""data/.progress/durations.jsonl: how long the last runs of each stage took here, to estimate the next.
 
 Only a forecast depends on it: what cannot be written is not written, and what cannot be read is passed over.
 """

@@ -55,7 +55,7 @@ def drop_p_value(counts: Counts, tolerated: float) -> float:
     low, high = binomtest(lost + gained, images).proportion_ci(1 - OUTSIDE)
     differ = np.linspace(max(low, tolerated), max(high, tolerated), TRIED)[:, np.newaxis]
     loses, gains = (differ + tolerated) / 2, (differ - tolerated) / 2
-    # Numbers of gained images that there is any chance of, and the fewest lost ones that would be as bad beside them.
+    # Numbers of gained images that there is any chance of, and the fewest lost ones that would be as bad with them.
     beside = np.arange(binom.ppf(1e-12, images, gains.min()), binom.isf(1e-12, images, gains.max()) + 1)
     fewest = _fewest_lost(images, beside, tolerated, _score(images, np.array(lost), np.array(gained), tolerated))
     rest = images - beside
@@ -64,7 +64,7 @@ def drop_p_value(counts: Counts, tolerated: float) -> float:
 
 
 def smallest_drop(images: int, gained: int, tolerated: float, alpha: float) -> float | None:
-    """The smallest drop with a p-value below `alpha` beside so many gained images, None if there is none."""
+    """The smallest drop with a p-value below `alpha` with so many gained images, None if there is none."""
 
     def is_shown(lost: int) -> bool:
         return drop_p_value(Counts(images, images - gained, lost, gained), tolerated) < alpha

@@ -22,7 +22,7 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 # An archive that unpacks to more than this, and to this many times its size, is made to harm.
 MAX_UNPACKED = 4 * 2**30
 MAX_RATIO = 100
-# What tar keeps of one member beside its content: names, attributes, maps of holes.
+# What tar keeps of one member besides its content: names, attributes, maps of holes.
 MAX_HEADER = 2**20
 BUFFER = 2**20
 UNPACKERS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}

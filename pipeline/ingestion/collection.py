@@ -77,7 +77,7 @@ class Collection(NamedTuple):
         return {line.id for line in self.refused if line.reason == DISPUTED}
 
     def publish(self, recipe: str) -> None:
-        """Write it all beside the shards, the index last; then remove the shards that it does not name."""
+        """Write it all next to the shards, the index last; then remove the shards that it does not name."""
         parquet.write_table(catalogue_table(self.contents), MEMBERS)
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
         parquet.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)

@@ -1,4 +1,4 @@
-"""What decoding an image takes of memory, told from its header: upper bounds, measured at 48 megapixels."""
+"""What decoding an image takes of memory, by its header: upper bounds, measured at 48 megapixels."""
 
 from PIL import Image, ImageFile
 
@@ -6,7 +6,7 @@ from PIL import Image, ImageFile
 MAX_MEMORY = 512 * 2**20
 # What takes more than this is decoded while nothing else is that does.
 MUCH_MEMORY = 128 * 2**20
-# Bytes a pixel that a decoder takes beside the image that it makes.
+# Bytes a pixel that a decoder takes besides the image that it makes.
 DECODERS = {"AVIF": 6, "JPEG2000": 16, "TIFF": 4, "WEBP": 9}
 # Pillow has four bytes a pixel for these at most, and copies images of other modes, and what has transparency.
 PLAIN = {"1", "L", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "F"}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 SIDE = 8
-# The 62 lowest of the 63 terms beside the mean, the lowest first.
+# The 62 lowest of the 63 terms besides the mean, the lowest first.
 _TERMS = sorted(
     ((row, column) for row in range(SIDE) for column in range(SIDE) if row + column),
     key=lambda term: (term[0] ** 2 + term[1] ** 2, term),

@@ -141,7 +141,7 @@ def _drafted(image: Image.Image, mode: str) -> str | None:
 
 
 def _conforms(image: Image.Image, params: Ingest) -> bool:
-    """Whether it is stored as it is, as far as its header tells; its orientation may stand behind the pixels."""
+    """Whether it is stored as it is, as far as its header says; its orientation may stand behind the pixels."""
     return (
         image.format in ("JPEG", "PNG")
         and image.mode in (("RGB", "L") if params.mode == "rgb" else ("L",))

@@ -32,8 +32,8 @@ def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
     """The model of hash `base` and those before it, oldest first, as far as Git's history knows them.
 
     Of the commits that name the same model the metrics of the oldest count. Where no commit has recorded `base` yet,
-    the folder `nearby`, which holds it, tells of it and of its base. In a project without Git, or in a shallow clone,
-    some are not known; nor are those whose record is damaged, of which a warning tells, and those before them.
+    the folder `nearby`, which holds it, names it and its base. In a project without Git, or in a shallow clone,
+    some are not known; nor are those whose record is damaged, which a warning says, and those before them.
     """
     known = _in_git() if base is not None else {}
     here, chain = [], []

@@ -82,7 +82,7 @@ def lost_class(known: Sequence[str], wanted: Collection[str]) -> str | None:
 
 
 def restore() -> bool:
-    """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be mended.
+    """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be restored.
 
     Raises:
         MissingDataError: it is another one, and the recorded one cannot be found.

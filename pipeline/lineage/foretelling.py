@@ -39,7 +39,7 @@ def foretell(params: Params, train: StageRecord | None, *, same_images: bool) ->
 
     Raises:
         RecordError: nobody has judged the recorded model yet, or dvc.lock says nothing of the model that is here.
-        KeyError: a model that is refused, and of whose base no commit here tells.
+        KeyError: a model that is refused, and whose base no commit here records.
     """
     return select(Situation.of(params, train, same_images=same_images), Reported())
 

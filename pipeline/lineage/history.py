@@ -1,6 +1,6 @@
-"""The generations that Git's history tells of, without any of the data.
+"""The generations that Git's history records, without any of the data.
 
-Each commit that recorded a training changed data/report/lineage.json, which evaluate writes beside the metrics.
+Each commit that recorded a training changed data/report/lineage.json, which evaluate writes next to the metrics.
 """
 
 import logging
@@ -44,7 +44,7 @@ class Training(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How people are told of it."""
+        """Its name in messages."""
         return f"generation {self.recorded.generation} ({self.commit[:7]})"
 
     def as_json(self) -> dict[str, Any]:
@@ -66,9 +66,9 @@ def is_shallow() -> bool:
 
 
 def generations(revision: str | None = "HEAD") -> list[Training]:
-    """Each model that `revision` tells of, or any branch where that is None, oldest first.
+    """Each model that `revision` records, or any branch where that is None, oldest first.
 
-    A model that a merge, a revert or a cherry-pick recorded again is told of once, by the commit that was first.
+    A model that a merge, a revert or a cherry-pick recorded again is listed once, by the commit that was first.
     """
     first: dict[str, Training] = {}
     for training in reversed(trainings(revision)):
@@ -77,7 +77,7 @@ def generations(revision: str | None = "HEAD") -> list[Training]:
 
 
 def trainings(revision: str | None = "HEAD") -> list[Training]:
-    """The trainings that `revision` tells of, or any branch where that is None, newest first.
+    """The trainings that `revision` records, or any branch where that is None, newest first.
 
     Raises:
         RecordError: there is no such revision, or no repository.
@@ -130,10 +130,10 @@ def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[
 
 
 def recorded_at(revision: str) -> Recorded | None:
-    """What `revision` tells of its model; None where it tells nothing, or is no revision.
+    """What `revision` records of its model; None where it records nothing, or is no revision.
 
     Raises:
-        RecordError: what it tells cannot be read.
+        RecordError: what it records cannot be read.
     """
     try:
         commit = git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -144,7 +144,7 @@ def recorded_at(revision: str) -> Recorded | None:
 
 
 def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
-    """What a commit records; None where it removed that, or holds what cannot be read, which nobody can mend now."""
+    """What a commit records; None where it removed that, or holds what cannot be read, which nobody can correct now."""
     _, commit, parents, author, date, subject = row
     lineage, metrics = read
     if lineage is None:
@@ -180,7 +180,7 @@ PUSH_ALL = "run `dvc push --all-commits` where it was trained, then `dvc fetch -
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """A generation, and where it is told of."""
+    """A generation, and where it is recorded."""
 
     recorded: Recorded
     training: Training | None = None
@@ -190,7 +190,7 @@ class RecordedModel:
 
     @property
     def name(self) -> str:
-        """How people are told of it."""
+        """Its name in messages."""
         return self.training.name if self.training else f"generation {self.recorded.generation} (not committed)"
 
     @cached_property

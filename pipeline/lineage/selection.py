@@ -138,7 +138,7 @@ def secure(params: Params) -> None:
 def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
     """Put into data/base what training on the manifests in the folder `manifest` starts from.
 
-    `admits` tells whether the model in a folder may be started from.
+    `admits` says whether the model in a folder may be started from.
 
     Raises:
         MissingDataError: the base is recorded, but cannot be found.

@@ -14,7 +14,7 @@ LEAKS = paths.LEAKS.name
 
 
 def find_leaks(split: npt.NDArray[np.str_], descriptors: Rows) -> Positions:
-    """For each image the position of one that it must not be held out beside, or −1; shape (len(split),).
+    """For each image the position of one that it must not be held out with, or −1; shape (len(split),).
 
     That is a near-duplicate in train; for a test image also one in val, as far as that is not left out itself: the
     images in val have a say in which model is kept.

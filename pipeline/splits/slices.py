@@ -1,4 +1,4 @@
-"""data/manifest/slices.csv: what tells the test images apart that a model is measured on, beside their classes.
+"""data/manifest/slices.csv: what distinguishes the test images that a model is measured on, besides their classes.
 
 The generation in which an image first came into test.csv, and each further column of data/raw/labels.csv.
 """

@@ -1,4 +1,4 @@
-"""What training does beside training: saves its progress, and keeps the best epoch."""
+"""What training does besides training: saves its progress, and keeps the best epoch."""
 
 import signal
 import sys

@@ -1,6 +1,6 @@
 """Learning curves: what was measured by step, over all generations, and no more of it than can be drawn.
 
-A model's own lie beside it, so the next generation finds them in data/base. They are in data/curves too, a file each,
+A model's own lie next to it, so the next generation finds them in data/base. They are in data/curves too, a file each,
 where `dvc plots` reads them; also while training runs.
 """
 

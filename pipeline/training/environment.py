@@ -1,4 +1,4 @@
-"""data/environment.json: what decides, beside the recorded inputs, on the last bits of a model.
+"""data/environment.json: what decides, besides the recorded inputs, on the last bits of a model.
 
 It is no part of the model, so that the same weights have the same hash wherever they come from.
 """

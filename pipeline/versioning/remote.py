@@ -1,4 +1,4 @@
-"""Pulling from DVC's remote: what it has arrives, and what goes wrong is told in time."""
+"""Pulling from DVC's remote: what it has arrives, and what goes wrong is reported in time."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ print("found", json.dumps(found))
 
 @pytest.fixture(scope="module")
 def timm() -> dict[str, Any]:
-    """What `SCRIPT` finds with timm installed, which lies beside the other packages: it slows down their import."""
+    """What `SCRIPT` finds with timm installed, which lies apart from the other packages: it slows down their import."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     path = os.pathsep.join([str(ROOT), str(TIMM)])

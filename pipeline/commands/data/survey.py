@@ -35,9 +35,9 @@ class FoundImage(NamedTuple):
     """Its class, where there is no refusal."""
     refusal: Refusal | None
     attributes: str = ""
-    """What a labels.csv beside it says further, see `labels.LabelLine`."""
+    """What a labels.csv next to it says further, see `labels.LabelLine`."""
     id: str | None = None
-    """The image's id, once it was looked at."""
+    """The image's id, once it was inspected."""
 
 
 @dataclass

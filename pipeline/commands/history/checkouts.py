@@ -33,7 +33,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 
 def recorded_in(folder: Path, name: str) -> dict[str, StageRecord]:
-    """What dvc.lock in `folder` records; `name` is how people are told of the commit.
+    """What dvc.lock in `folder` records; `name` is what messages call the commit.
 
     Raises:
         RecordError: it records no training, or cannot be read.
@@ -78,7 +78,7 @@ def inputs(record: Mapping[str, StageRecord]) -> dict[str, str]:
 
 
 def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
-    """Put the `inputs` of `record` into `folder`, from cache or remote; `name` is how people are told whose they are.
+    """Put the `inputs` of `record` into `folder`, from cache or remote; `name` is what messages call whose they are.
 
     Raises:
         MissingDataError: they are in neither.

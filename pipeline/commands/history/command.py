@@ -1,4 +1,4 @@
-"""What has been trained, as Git's history tells it: `pipeline log`, `replay`, `trace`."""
+"""What has been trained, by Git's history: `pipeline log`, `replay`, `trace`."""
 
 import argparse
 import json

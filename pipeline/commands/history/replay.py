@@ -56,10 +56,10 @@ class Replayed(NamedTuple):
 
 
 def newest(revision: str) -> Training:
-    """The newest training that `revision` tells of, as the commit recorded it that was first to do so.
+    """The newest training that `revision` records, as the commit recorded it that was first to do so.
 
     Raises:
-        RecordError: it tells of none.
+        RecordError: it records none.
     """
     told = trainings(revision)
     if not told:
@@ -68,7 +68,7 @@ def newest(revision: str) -> Training:
 
 
 def replay_all(revision: str, *, stdout: int | None = None) -> Iterator[Replayed]:
-    """Every generation that `revision` tells of, oldest first; one that cannot be trained again stops no other."""
+    """Every generation that `revision` records, oldest first; one that cannot be trained again stops no other."""
     for training in generations(revision):
         try:
             yield replay(training, stdout=stdout)

@@ -1,4 +1,4 @@
-"""Which models have seen an image: what Git's history tells, and what each model says of itself in seen.npz."""
+"""Which models have seen an image: what Git's history records, and what each model says of itself in seen.npz."""
 
 import csv
 from collections.abc import Mapping

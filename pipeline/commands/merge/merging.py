@@ -1,7 +1,7 @@
 """Three versions of a file that Git holds of the pipeline into one, as `git merge` and its like need it.
 
-dvc.lock and the reports beside it are never mixed: they are of the side whose model is the better one on its validation
-images, and the report names the other model for the next training.
+dvc.lock and the reports next to it are never mixed: they are of the side whose model is the better one on its
+validation images, and the report names the other model for the next training.
 """
 
 import json

@@ -16,7 +16,7 @@ from pipeline.lineage.lineage import RECORDED, Recorded
 
 
 class KnownModels(NamedTuple):
-    """What Git tells of models."""
+    """What Git records of models."""
 
     records: Mapping[str, Recorded]
     """By hash."""
@@ -25,7 +25,7 @@ class KnownModels(NamedTuple):
 
     @classmethod
     def read(cls) -> Self:
-        """All that any commit tells, those that are being merged included.
+        """All that any commit records, those that are being merged included.
 
         Raises:
             RecordError: what people decided cannot be read.

@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_card(facts: CardFacts, exported: Path) -> Path:
-    """Write the card beside the file `exported`, with the licence that stood there; returns where."""
+    """Write the card next to the file `exported`, with the licence that stood there; returns where."""
     path = exported.with_name(CARD)
     before = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     licence = next((line for line in before if line.startswith(LICENCE)), UNKNOWN)

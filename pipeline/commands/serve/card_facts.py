@@ -37,7 +37,7 @@ class CardFacts:
     refused: int | None
     """Files of data/raw that could not be used, likewise."""
     ancestors: Sequence[Past]
-    """Its base, the base's base and so on, as far as Git's history tells."""
+    """Its base, the base's base and so on, as far as Git's history goes."""
 
 
 def gather(model: Path, params: Params) -> CardFacts:

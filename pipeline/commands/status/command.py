@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.commands.status.start import Start
 
 
-# Reasons that are told of each stage.
+# Reasons that are listed for each stage.
 MOST = 3
 
 

@@ -46,7 +46,7 @@ class Forecast:
     steps: list[Expected]
     """The stages in their order."""
     arrivals: RawChanges | None
-    """What changed in data/raw, None where nothing did, or where it cannot be told."""
+    """What changed in data/raw, None where nothing did, or where it cannot be found out."""
     start: Start | None
     """What training starts from, None where it does not run."""
     going_on: tuple[int, int] | None
@@ -71,16 +71,16 @@ def forecast(params: Params) -> Forecast:
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
         arrivals = looking.result() if looking else None
-    anew = any(stage.name == "ingest" and stage.reasons for stage in stages) and makes_anew(record, params)
-    steps = steps_of(stages, arrivals, anew=anew)
+    redecodes = any(stage.name == "ingest" and stage.reasons for stage in stages) and decodes_again(record, params)
+    steps = steps_of(stages, arrivals, redecodes=redecodes)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
     start = None
     if runs.get("train", "no") != "no":
-        change = anew or (arrivals.changes_training != "no" if arrivals else raw != before)
+        change = redecodes or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
         check_classes(record, params, start, arrivals.vanished if arrivals else [])
-    amounts = _amounts(arrivals, start, params, anew=anew) if set(runs.values()) != {"no"} else {}
+    amounts = _amounts(arrivals, start, params, redecodes=redecodes) if set(runs.values()) != {"no"} else {}
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
@@ -124,8 +124,8 @@ def _check() -> None:
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
 
 
-def makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
-    """Whether ingest, once it runs, makes every image anew, because code or params make other ones."""
+def decodes_again(record: Mapping[str, StageRecord], params: Params) -> bool:
+    """Whether ingest, once it runs, decodes every image again, because code or params make other ones."""
     from pipeline.ingestion.recipe import recipe_of, stored_recipe
 
     if "ingest" not in record or not index.INDEX.exists():
@@ -133,8 +133,10 @@ def makes_anew(record: Mapping[str, StageRecord], params: Params) -> bool:
     return stored_recipe(Collection.read(["id"]).recipe) != recipe_of(params.ingest)
 
 
-def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *, anew: bool) -> dict[str, int | None]:
-    """How many images or steps each stage will work on, as far as that can be told."""
+def _amounts(
+    arrivals: RawChanges | None, start: Start | None, params: Params, *, redecodes: bool
+) -> dict[str, int | None]:
+    """How many images or steps each stage will work on, as far as that is known."""
     split = params.manifest.split
     had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
@@ -145,7 +147,7 @@ def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
     return {
-        "ingest": images if anew else unread,
+        "ingest": images if redecodes else unread,
         "manifest": images,
         "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
         "evaluate": test * (1 + warm) if images else None,
@@ -171,7 +173,7 @@ def _remarks(*, can_look: bool, changed: bool) -> list[str]:
     if what := unfinished():
         remarks.append(f"a {what} is in progress in Git: end it before you train")
     if changed and not can_look:
-        remarks.append(f"{paths.IMAGES} is not here, so new images cannot be told: `dvc pull` brings it")
+        remarks.append(f"{paths.IMAGES} is not here, so new images are not known: `dvc pull` brings it")
     return remarks
 
 
@@ -180,7 +182,7 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     if train is None or params.train.start == "cold":
         return []
     remarks = []
-    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or told of its base; `start_of` says so in time.
+    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
         model, why = heir(train)
         if why:
             then = f"from {short(model)}" if model else "from scratch"

@@ -32,7 +32,7 @@ class RawChanges:
     """Images that are not found any more; at most so many where not all was inspected."""
     relabelled: int
     vanished: list[str]
-    """Classes of which no image is left; none is named where not all was looked at."""
+    """Classes of which no image is left; none is named where not all was inspected."""
     refused: dict[str, int]
     """How many places cannot be used that ingest did not refuse before, by reason."""
     found: int
@@ -108,7 +108,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
     keys = {one: old_keys[one] for one in (relabelled if is_partial else relabelled | gone)}
     keys |= {one: seen.keys[one] for one in new if one in seen.keys}
-    # Links to folders are told of by a walk through data/raw that is not worth its time here.
+    # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
     mended = {line for line in had.refused if line.reason != "link"} - set(refused)
     moved = sum(images[one].source != old[one].source for one in common)

@@ -119,7 +119,7 @@ def changed_params(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> It
 
 
 # What makes a stage run: images that come or go, every image made again, code alone, or something else.
-Cause = Literal["images", "anew", "code", "other"]
+Cause = Literal["images", "recipe", "code", "other"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +132,8 @@ class Step:
     cause: Cause = "other"
 
 
-def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, anew: bool) -> list[Step]:
-    """What becomes of `stages`, each after those that it reads from; `anew` if ingest makes every image anew."""
+def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, redecodes: bool) -> list[Step]:
+    """What becomes of `stages`, each after those that it reads from; `redecodes` if ingest decodes all again."""
     steps: dict[str, Step] = {}
     outs: dict[str, list[str]] = {}
     for stage in stages:
@@ -143,16 +143,16 @@ def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, anew
         own = [reason for reason in stage.reasons if reason.about not in made]
         step = _follows(stage.name, active, arrivals)
         if own:
-            step = _runs_anyway(step, own, anew=anew and stage.name == "ingest")
+            step = _runs_anyway(step, own, redecodes=redecodes and stage.name == "ingest")
         steps[stage.name], outs[stage.name] = step, stage.outs
     return list(steps.values())
 
 
-def _runs_anyway(step: Step, own: list[Reason], *, anew: bool) -> Step:
+def _runs_anyway(step: Step, own: list[Reason], *, redecodes: bool) -> Step:
     """`step` of a stage that has reasons of its own."""
     texts = [reason.text for reason in own]
-    if anew or step.cause == "anew":
-        return Step(stage=step.stage, runs="yes", why=[*texts, "all images are decoded again"], cause="anew")
+    if redecodes or step.cause == "recipe":
+        return Step(stage=step.stage, runs="yes", why=[*texts, "all images are decoded again"], cause="recipe")
     if all(reason.about == RAW for reason in own):
         return Step(stage=step.stage, runs="yes", why=texts, cause="images")
     if step.runs == "yes" and texts != [NOT_YET]:
@@ -166,8 +166,8 @@ def _follows(name: str, active: list[Step], arrivals: RawChanges | None) -> Step
     if not active:
         return Step(stage=name, runs="no", why=[])
     last = active[-1]
-    if any(step.cause == "anew" for step in active):
-        return Step(stage=name, runs="yes", why=["all images are decoded again"], cause="anew")
+    if any(step.cause == "recipe" for step in active):
+        return Step(stage=name, runs="yes", why=["all images are decoded again"], cause="recipe")
     if arrivals and all(step.cause == "images" for step in active):
         return _follows_images(name, arrivals)
     if last.stage == "train" and last.runs == "yes" and last.cause != "code":

@@ -57,7 +57,7 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
         try:
             base = foretell(params, train, same_images=not images_change)
         except KeyError as unknown:
-            reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` tells which"
+            reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` shows which"
             return Start(oid=None, reason=reason, is_known=False)
     is_kept = train is not None and params.train.start != "cold" and base.hash == train.deps[BASE]
     if base.oid is None:
@@ -111,7 +111,7 @@ def _described(oid: str) -> Start:
 
 
 def _told(oid: str, recorded: Recorded | None, metrics: Metrics | None) -> dict[str, Any]:
-    """Generation and accuracy of the model `oid`, as far as the last report tells of it."""
+    """Generation and accuracy of the model `oid`, as far as the last report records it."""
     if recorded is None:
         return {}
     if recorded.model == oid:

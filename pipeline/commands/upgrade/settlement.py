@@ -34,7 +34,7 @@ def settle(name: str) -> None:
                     dep.save()
             stage.dump(update_pipeline=False)
     except LockError:
-        raise RecordError(paths.LOCK, "another DVC command is at work", "wait until that has ended") from None
+        raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None
 
 
 def keep_decoded(params: Params) -> bool:

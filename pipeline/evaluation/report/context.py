@@ -23,7 +23,7 @@ AGES: tuple[Age, Age] = ("new", "old")
 
 @dataclass(frozen=True, kw_only=True)
 class PageFacts:
-    """All that the page tells of."""
+    """All that the page shows."""
 
     findings: Findings
     found: gallery.GalleryRows

@@ -22,7 +22,7 @@ HIDDEN = {f"train.{name}" for name in FREE}
 
 
 def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> None:
-    """Write the page that tells of `findings`; `slots` are where the test images lie.
+    """Write the page that shows `findings`; `slots` are where the test images lie.
 
     Raises:
         ImagesError: an image was damaged.

@@ -51,7 +51,7 @@ def test_changed_params_still_count(recorded: Project) -> None:
 
 
 def test_settling_waits_for_nobody(recorded: Project) -> None:
-    """While another DVC command is at work the record is left alone, and that is said."""
+    """While another DVC command is running the record is left alone, and that is said."""
     before = paths.LOCK.read_bytes()
     with Repo(str(recorded.root)) as other, other.lock, pytest.raises(RecordError, match="another DVC command"):
         settle("train")
