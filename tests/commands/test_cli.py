@@ -518,7 +518,7 @@ def test_command_is_registered() -> None:
         for command in (["pipeline", "--help"], [sys.executable, "-m", "pipeline", "--help"])
     ]
     assert outs[0] == outs[1]
-    assert {"check", "add", "remove", "pack", "log"} <= {*re.findall(r"^    ([\w-]+)", outs[0], re.MULTILINE)}
+    assert {"check", "add", "remove", "pack", "log"} <= {*re.findall(r"^  ([a-z]+)", outs[0], re.MULTILINE)}
 
 
 def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> None:
