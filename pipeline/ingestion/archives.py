@@ -18,13 +18,21 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, Protocol, cast
 
+from pipeline.ingestion.kinds import LONGEST, kind_of
+from pipeline.ingestion.zip_names import name_of
+
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+# What other archives are called; they are named to people, and not opened.
+OTHER_SUFFIXES = (".7z", ".rar", ".zst", ".tzst", ".lz4", ".lzma", ".cab", ".lzh")
 # An archive that unpacks to more than this, and to this many times its size, is made to harm.
 MAX_UNPACKED = 4 * 2**30
 MAX_RATIO = 100
 # What tar keeps of one member beside its content: names, attributes, maps of holes.
 MAX_HEADER = 2**20
 BUFFER = 2**20
+# A zip's last record: 22 bytes, and a comment.
+MAX_END = 22 + 2**16
+NOT_UTF8 = "is not UTF-8"
 UNPACKERS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
 
 
@@ -60,6 +68,8 @@ class ArchiveMember(NamedTuple):
     """Bytes it claims to unpack to."""
     unreadable: str
     """Why it cannot be read ("encrypted", "not a file"), empty where it can."""
+    doubt: str = ""
+    """What is not certain of its name, empty where nothing is."""
 
 
 class Archive(Protocol):
@@ -79,11 +89,20 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def is_other_archive(name: str) -> bool:
+    """Whether the name of a file says that it is an archive of a kind that is not read."""
+    return name.lower().endswith(OTHER_SUFFIXES)
+
+
 def open_archive(path: Path) -> Archive:
     """Open the archive `path`, of the kind that its bytes say; raises one of `BROKEN` where that fails."""
     with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    return _Zip(path) if is_zip else _Tar(path)
+        start = file.read(LONGEST)
+    if start.startswith(b"PK"):
+        return _Zip(path)
+    if kind := kind_of(start):
+        raise tarfile.ReadError(f"{kind}, whatever its name says; make a .zip or .tar of what is in it")
+    return _Tar(path)
 
 
 def is_unsafe(name: str) -> bool:
@@ -93,19 +112,38 @@ def is_unsafe(name: str) -> bool:
     return posix.startswith("/") or drive or ".." in PurePosixPath(posix).parts or "\0" in name
 
 
+def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members of `archive` that are no folders, in its own order."""
+    return [info for info in archive.infolist() if not name_of(info).text.endswith("/")]
+
+
 class _Zip:
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = zipfile.ZipFile(path)
-        self._infos = [info for info in self._file.infolist() if not info.is_dir()]
+        self._infos = files_of(self._file)
 
     def members(self) -> Iterator[ArchiveMember]:
         for position, info in enumerate(self._infos):
-            unreadable = "encrypted" if info.flag_bits & 1 else ""
-            yield ArchiveMember(info.filename, position, info.file_size, unreadable)
+            name, unreadable = name_of(info), "encrypted" if info.flag_bits & 1 else ""
+            yield ArchiveMember(name.text, position, info.file_size, unreadable, name.doubt)
+        self._check_start()
 
     def read(self, position: int, limit: int) -> bytes:
         with self._file.open(self._infos[position]) as file:
             return file.read(limit)
+
+    def _check_start(self) -> None:
+        """See that no other zip comes before this one in the file: the list at the end does not name its members."""
+        start = min((info.header_offset for info in self._file.infolist()), default=self._file.start_dir)
+        with self._path.open("rb") as file:
+            file.seek(max(start - MAX_END, 0))
+            before = file.read(min(start, MAX_END))
+        end = before.rfind(b"PK\5\6")
+        count = int.from_bytes(before[end + 10 : end + 12], "little") if end >= 0 else 0
+        if count:
+            what = f"{count} files are in another zip that comes before it in the same file"
+            raise zipfile.BadZipFile(f"{what}; make one archive of both")
 
 
 class _Tar:
@@ -124,7 +162,8 @@ class _Tar:
     def members(self) -> Iterator[ArchiveMember]:
         for position, info in enumerate(self._listed()):
             unreadable = "" if info.isfile() else "not a file"  # Links, devices, pipes.
-            yield ArchiveMember(printable(info.name), position, info.size, unreadable)
+            name = printable(info.name)
+            yield ArchiveMember(name, position, info.size, unreadable, NOT_UTF8 if name != info.name else "")
 
     def read(self, position: int, limit: int) -> bytes:
         # No further than needed: what comes after may be damaged.
@@ -147,16 +186,34 @@ class _Tar:
 
     def _listed(self) -> Iterator[tarfile.TarInfo]:
         """All files; between two of them others may read elsewhere in the stream."""
-        archive = self._open_at(0)
-        while (info := archive.next()) is not None:
-            if not info.isdir():
-                yield info
-            archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
-            self._stream.expect(MAX_HEADER)
+        start: int | None = 0
+        while start is not None:
+            archive = self._open_at(start)
+            while (info := archive.next()) is not None:
+                if not info.isdir():
+                    yield info
+                archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
+                self._stream.expect(MAX_HEADER)
+            start = self._after(archive.offset)
+
+    def _after(self, end: int) -> int | None:
+        """Where another tar begins behind the one that ends at `end`, as where two files were put into one."""
         # Of a header that is damaged or missing tarfile says no more than of the end, which is a block of zeros.
-        self._stream.seek(archive.offset)
+        self._stream.expect(MAX_HEADER)
+        self._stream.seek(end)
         if self._stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError(f"damaged or cut off at byte {archive.offset}")
+            raise tarfile.ReadError(f"damaged or cut off at byte {end}")
+        position = end + tarfile.BLOCKSIZE
+        while True:
+            self._stream.expect(BUFFER)
+            self._stream.seek(position)
+            chunk = self._stream.read(BUFFER)
+            zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+            position += zeros - zeros % tarfile.BLOCKSIZE
+            if zeros < len(chunk):
+                return position
+            if len(chunk) < BUFFER:
+                return None
 
 
 class _Bounded(io.BufferedIOBase):

@@ -5,24 +5,27 @@ Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/
 
 import csv
 import json
-import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from fnmatch import translate
-from functools import lru_cache
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple, Self
-from unicodedata import category, normalize
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+from unicodedata import normalize
 
 from pipeline import paths
 from pipeline.errors import ImagesError
+from pipeline.ingestion.class_names import class_name, has_control, label_of
+from pipeline.ingestion.globs import Globs, is_glob
+from pipeline.ingestion.strips import Strips
 
 LABELS = "labels.csv"
 # Between an archive's path and the name of a member, as in JAR addresses.
 MEMBER = "!/"
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
-
+NOWHERE: Mapping[str, int] = MappingProxyType({})
+FORM = "its first line is `path,label`, and every other has both"
 
 # What slices.csv and metrics.json call their own.
 TAKEN = ("id", "generation", "new", "old")
@@ -40,35 +43,66 @@ class Labels:
     """The class of each place in data/raw.
 
     A line of labels.csv names a source, `cat/1.png` or `more.zip!/dog/b.jpg`, or is a glob over sources in which `*`
-    stands for anything, slashes included. A name is stronger than a glob, and a later line than an earlier one.
+    stands for anything, slashes included. A name is stronger than a glob, and a later line than an earlier one. What
+    looks like a glob and is the name of a source is a name, once `settle` has been told of it.
     """
 
-    def __init__(self, lines: Iterable[tuple[str, LabelLine]]) -> None:
-        """`lines` are pairs of path or glob, and what is said of it."""
-        self._names: dict[str, LabelLine] = {}
-        globs: dict[str, LabelLine] = {}
-        for pattern, line in lines:
-            kind = globs if re.search(r"[*?[]", pattern) else self._names
-            kind.pop(pattern, None)
-            kind[pattern] = line
-        self._globs = [(pattern, re.compile(translate(pattern)), line) for pattern, line in reversed(globs.items())]
-        self._unused = dict.fromkeys([*self._names, *globs])
+    def __init__(
+        self,
+        lines: Iterable[tuple[int, str, LabelLine]],
+        *,
+        strip: Mapping[str, int] = NOWHERE,
+        classes: Container[str] | None = None,
+    ) -> None:
+        """`lines` are the number of each, path or glob, and what is said of it; `strip` is `ingest.strip`.
+
+        `classes` are those that are known from before; None where a folder's name is taken for a class without a doubt.
+        """
+        self.classes = classes
+        self._strips = Strips(strip)
+        self._numbers, self._paths, self._lines = array("L"), list[str](), list[LabelLine]()
+        self._at: dict[str, int] = {}
+        self._composed: dict[str, int] = {}
+        self._clashes: dict[tuple[int, int], str] = {}
+        for number, path, line in lines:
+            self._numbers.append(number)
+            self._paths.append(path)
+            self._lines.append(line)
+            self._place(path, len(self._paths) - 1)
+        self._used = bytearray(len(self._paths))
+        self._pending = {_composed(path): at for path, at in self._at.items() if is_glob(path)}
+        self._globs = Globs(self._pending.items())
 
     @classmethod
-    def read(cls, path: Path = paths.RAW / LABELS) -> Self:
-        """What the file `path` says; nothing where there is none.
+    def read(
+        cls,
+        path: Path = paths.RAW / LABELS,
+        *,
+        strip: Mapping[str, int] = NOWHERE,
+        classes: Container[str] | None = None,
+    ) -> Self:
+        """What the file `path` says; nothing where there is none. The rest is as for `Labels` itself.
 
         Raises:
             ImagesError: it lacks the columns `path` and `label`, a line lacks one of them, or another column has a
                 name or a value that cannot be used.
         """
         if not path.exists():
-            return cls([])
+            return cls([], strip=strip, classes=classes)
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
-                return cls(_lines(path, csv.reader(file)))
+                return cls(_lines(path, csv.reader(file)), strip=strip, classes=classes)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ImagesError(path, f"not a CSV file in UTF-8 ({error})", "save it as one") from None
+
+    def settle(self, sources: Iterable[str]) -> None:
+        """Take what looks like a glob and is one of `sources` for that name alone: `cat/img [1].png`, say."""
+        if not self._pending:
+            return
+        names = {name for source in sources if (name := _composed(source)) in self._pending}
+        if names:
+            self._pending = {path: at for path, at in self._pending.items() if path not in names}
+            self._globs = Globs(self._pending.items())
 
     def of(self, path: str, member: str | None) -> str | None:
         """The class of an image, or None where it lies outside any class folder and labels.csv is silent."""
@@ -76,43 +110,101 @@ class Labels:
 
     def find(self, path: str, member: str | None) -> LabelLine:
         """The same, and what else the line says that says the class."""
-        if self._names or self._globs:
-            line = self._listed(source_of(path, member))
-            if line is not None:
-                return line
-        return LabelLine(label_of(path, member), "")
+        return self.listed(path, member) or LabelLine(label_of(path, member, self._strips.of(path) or 0), "")
+
+    def listed(self, path: str, member: str | None) -> LabelLine | None:
+        """What labels.csv says of an image, None where it is silent."""
+        if not self._paths:
+            return None
+        source = source_of(path, member)
+        at = self._named(source)
+        if at is None:
+            at = self._matched(source)
+        if at is None:
+            return None
+        self._used[at] = 1
+        return self._lines[at]
+
+    def is_certain(self, path: str, member: str | None) -> bool:
+        """Whether labels.csv says the class of an image, or `ingest.strip` which of its folders does."""
+        return self._strips.of(path) is not None or self.listed(path, member) is not None
 
     @property
     def unused(self) -> list[str]:
         """The lines that no place has matched so far."""
-        return list(self._unused)
+        return [path for path, at in self._at.items() if not self._used[at]]
 
-    def _listed(self, source: str) -> LabelLine | None:
-        if source in self._names:
-            self._unused.pop(source, None)
-            return self._names[source]
-        for pattern, expression, line in self._globs:
-            if expression.match(source):
-                self._unused.pop(pattern, None)
-                return line
-        return None
+    @property
+    def clashes(self) -> list[str]:
+        """Which lines gave one image different labels so far, and which of them counts: a sentence each."""
+        return [
+            f"lines {self._numbers[one]} and {self._numbers[other]} give {source} different labels, "
+            f"{self._lines[one].label} and {self._lines[other].label}; the later line counts"
+            for (one, other), source in sorted(self._clashes.items())
+        ]
+
+    def _place(self, path: str, at: int) -> None:
+        """Let the line at `at` be the one that counts for `path`."""
+        composed = _composed(path)
+        self._note_clash(self._composed.get(composed), at, path)
+        self._at.pop(path, None)
+        self._at[path] = self._composed[composed] = at
+
+    def _note_clash(self, before: int | None, at: int, source: str) -> None:
+        if before is not None and self._lines[before].label != self._lines[at].label:
+            self._clashes.setdefault((before, at), source)
+
+    def _named(self, source: str) -> int | None:
+        """The line of the name `source`, however its letters are spelt."""
+        at = self._at.get(source)
+        return self._composed.get(_composed(source)) if at is None and not source.isascii() else at
+
+    def _matched(self, source: str) -> int | None:
+        """The last line whose glob matches `source`."""
+        matching = self._globs.matching(_composed(source))
+        for other in matching[:-1]:
+            self._note_clash(other, matching[-1], source)
+        return matching[-1] if matching else None
 
 
-def _lines(where: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, LabelLine]]:
-    """The lines of labels.csv: path or glob, and what is said of it. The same object stands for the same content."""
+def _composed(path: str) -> str:
+    """`path` with its letters spelt in one way: macOS writes é as two characters."""
+    return path if path.isascii() else normalize("NFC", path)
+
+
+def _lines(where: Path, rows: Any) -> Iterator[tuple[int, str, LabelLine]]:
+    """The lines of labels.csv: number, path or glob, and what is said. The same object stands for the same content.
+
+    `rows` is a reader of the module csv.
+    """
     names = [normalize("NFC", name) for name in next(rows, [])]
     _check_names(where, names)
     known: dict[LabelLine, LabelLine] = {}
-    for number, row in enumerate(filter(None, rows), start=2):
-        cells = dict(zip(names, row, strict=False))
-        path, label = cells.pop("path", ""), cells.pop("label", "")
-        if not path or not is_class_name(label):
-            what = f"line {number} has no path, no label, or a label with a slash or a control character in it"
-            raise ImagesError(where, what, "its first line is `path,label`, and every other has both")
-        if any(cell.strip() for name, cell in zip_longest(names, row, fillvalue="") if not name.strip()):
-            raise ImagesError(where, f"line {number} has a value in a column without a name", "name the column")
-        line = LabelLine(normalize("NFC", label), _attributes(where, number, cells))
-        yield path, known.setdefault(line, line)
+    number = rows.line_num + 1
+    for row in rows:
+        if row:
+            cells = dict(zip(names, row, strict=False))
+            path, label = cells.pop("path", ""), _label(where, number, cells, names)
+            if not path:
+                raise ImagesError(where, f"line {number} has no path", FORM)
+            if any(cell.strip() for name, cell in zip_longest(names, row, fillvalue="") if not name.strip()):
+                raise ImagesError(where, f"line {number} has a value in a column without a name", "name the column")
+            line = LabelLine(label, _attributes(where, number, cells))
+            yield number, path, known.setdefault(line, line)
+        number = rows.line_num + 1
+
+
+def _label(where: Path, number: int, cells: dict[str, str], names: list[str]) -> str:
+    """Take the label out of `cells`."""
+    for name in ("path", "label"):
+        if name not in names:
+            raise ImagesError(where, f"line 1 names no column {name!r}", FORM)
+    text = cells.pop("label", "")
+    label = class_name(text)
+    if label is None:
+        wrong = f"a slash or a control character in its label {text!r}" if text.strip() else "no label"
+        raise ImagesError(where, f"line {number} has {wrong}", FORM)
+    return label
 
 
 def _check_names(where: Path, names: list[str]) -> None:
@@ -121,13 +213,13 @@ def _check_names(where: Path, names: list[str]) -> None:
             raise ImagesError(where, f"{count} columns are called {name!r}", "leave one of them, or rename the others")
         if name in TAKEN:
             raise ImagesError(where, f"a column is called {name!r}, which has a meaning of its own", "rename it")
-        if _has_control(name):
+        if has_control(name):
             raise ImagesError(where, f"a control character in the name of column {name!r}", "rename it")
 
 
 def _attributes(where: Path, number: int, cells: dict[str, str]) -> str:
     for name, value in cells.items():
-        if _has_control(value):
+        if has_control(value):
             what = f"line {number} has a control character in column {name!r}"
             raise ImagesError(where, what, "take it out, a line break perhaps")
     values = {name: normalize("NFC", value) for name, value in cells.items() if value.strip()}
@@ -137,28 +229,6 @@ def _attributes(where: Path, number: int, cells: dict[str, str]) -> str:
 def source_of(path: str, member: str | None) -> str:
     """How an image is named to people: its file in data/raw, with the member's name if that is an archive."""
     return f"{path}{MEMBER}{member}" if member else path
-
-
-def label_of(path: str, member: str | None) -> str | None:
-    """The class that an image's folder says, or None where it lies outside any class folder."""
-    folder, _, _ = path.rpartition("/")
-    return _label_of_folder((path if member is None else f"{folder}/{member}").rpartition("/")[0])
-
-
-@lru_cache(2**16)
-def _label_of_folder(folder: str) -> str | None:
-    parts = [part for part in folder.split("/") if part not in ("", ".")]
-    # The same name comes in two spellings: macOS writes é as two characters.
-    return normalize("NFC", parts[0]) if parts and is_class_name(parts[0]) else None
-
-
-def is_class_name(label: str) -> bool:
-    """Whether `label` can stand in a line of a manifest: not blank, no slash, no control character."""
-    return bool(label.strip()) and "/" not in label and not _has_control(label)
-
-
-def _has_control(text: str) -> bool:
-    return not text.isprintable() and any(category(char) == "Cc" for char in text)
 
 
 def is_system_file(name: str) -> bool:

@@ -9,8 +9,8 @@ from pipeline.errors import ImagesError
 from pipeline.ingestion.archives import is_archive, printable
 from pipeline.ingestion.catalogue import list_archive
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labels import LABELS, is_system_file, source_of
-from pipeline.ingestion.places import SYSTEM
+from pipeline.ingestion.labels import LABELS, source_of
+from pipeline.ingestion.places import refusal_by_name
 from pipeline.ingestion.refusals import Refusal
 
 
@@ -45,8 +45,8 @@ def find(top: Path) -> Iterator[Spot]:
 
 def _places(file: Path) -> Iterator[tuple[Place, Refusal | None]]:
     place = Place(str(file.absolute()))
-    if is_system_file(file.name):
-        yield place, SYSTEM
+    if known := refusal_by_name(file.name):
+        yield place, known
     elif not file.is_file():  # A pipe would be waited for.
         yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file")
     elif is_archive(file.name):

@@ -14,9 +14,10 @@ from pipeline.commands.data.removal import loose_paths
 from pipeline.commands.data.workbench import PACKED, put_zip
 from pipeline.ingestion import archives
 from pipeline.ingestion.archives import is_archive, is_unsafe
+from pipeline.ingestion.class_names import label_of
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import Labels, is_system_file, label_of
+from pipeline.ingestion.labels import Labels, is_system_file
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
 MAX_BYTES = 512 * 2**20
