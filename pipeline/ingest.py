@@ -17,17 +17,17 @@ from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
-from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
 from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.journal import Journal
-from pipeline.ingestion.labels import LABELS, Labels
+from pipeline.ingestion.labelling.labels import LABELS, Labels
 from pipeline.ingestion.notices import notices
 from pipeline.ingestion.places import Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import Result

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from pipeline import parquet, paths
 from pipeline.errors import one_line
-from pipeline.ingestion import archives
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import is_system_file
+from pipeline.ingestion.labelling.labels import is_system_file
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
 
 MEMBERS = paths.IMAGES / "members.parquet"
 SCHEMA = pa.schema(
@@ -106,7 +107,7 @@ def list_archive(path: Path) -> list[CatalogueMember]:
         for one in islice(archives.open_archive(path).members(), MAX_MEMBERS + 1):
             members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one), doubt=one.doubt))
             unpacked += max(one.size, 0)
-    except archives.BombError as error:
+    except BombError as error:
         return [CatalogueMember("", 0, refusal=Refusal("archive bomb", one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
@@ -116,13 +117,13 @@ def list_archive(path: Path) -> list[CatalogueMember]:
     if len(members) > MAX_MEMBERS:
         detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
         return [CatalogueMember("", 0, refusal=Refusal("too large", detail))]
-    if unpacked > archives.most_unpacked(path):
+    if unpacked > most_unpacked(path):
         detail = f"{path.stat().st_size} bytes would unpack to {unpacked}"
         return [CatalogueMember("", 0, refusal=Refusal("archive bomb", detail))]
     return members
 
 
-def _refusal(member: archives.ArchiveMember) -> Refusal | None:
+def _refusal(member: ArchiveMember) -> Refusal | None:
     if is_system_file(member.name):
         return Refusal("system file", "left by an operating system")
     if archives.is_unsafe(member.name):

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue
-from pipeline.ingestion.class_names import alike
 from pipeline.ingestion.collection import Refused
-from pipeline.ingestion.labels import LABELS, MEMBER, Labels
+from pipeline.ingestion.labelling.class_names import alike
+from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.ingestion.wrappers import REASON
 from pipeline.versioning.raw_files import RawFile
 
@@ -39,7 +39,7 @@ def label_notices(labels: Labels, counts: Mapping[str, int]) -> list[str]:
 def name_notices(files: Iterable[RawFile], contents: Catalogue, labels: Labels) -> list[str]:
     """Classes of images in archives whose names are not certain."""
     return _first(
-        f"{path}: the name of class {label!r} {doubt}; if it is not so called, add to {LABELS}: {path}{MEMBER}{glob},NAME"
+        f"{path}: the name of class {label!r} {doubt}; if it has another, add to {LABELS}: {path}{MEMBER}{glob},NAME"
         for path, md5 in files
         if is_archive(path)
         for (label, doubt), glob in _doubtful(path, contents, md5, labels).items()

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline import paths
-from pipeline.ingestion.archives import is_archive, is_other_archive
 from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import is_archive, is_other_archive
 from pipeline.ingestion.wrappers import Wrapped, group_of, wrapped
 from pipeline.versioning.raw_files import RawFile
 

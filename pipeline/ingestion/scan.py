@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.archives import is_archive, printable
 from pipeline.ingestion.catalogue import list_archive
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labels import LABELS, source_of
+from pipeline.ingestion.labelling.labels import LABELS, source_of
 from pipeline.ingestion.places import refusal_by_name
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.tars import printable
 
 
 class Spot(NamedTuple):

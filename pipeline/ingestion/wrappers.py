@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline import paths
-from pipeline.ingestion.class_names import class_name, folder_of, parts_of
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labels import Labels
+from pipeline.ingestion.labelling.class_names import class_name, folder_of, parts_of
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.refusals import Refusal
 
 REASON = "ambiguous class"

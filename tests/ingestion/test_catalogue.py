@@ -12,7 +12,6 @@ import pytest
 
 from pipeline import parquet
 from pipeline.ingestion import catalogue
-from pipeline.ingestion.archives import open_archive
 from pipeline.ingestion.catalogue import (
     MEMBERS,
     SCHEMA,
@@ -23,6 +22,7 @@ from pipeline.ingestion.catalogue import (
     read_catalogue,
 )
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import open_archive
 
 GIB = 2**30
 ONE, OTHER = "1" * 32, "2" * 32

@@ -13,9 +13,10 @@ from pipeline import paths
 from pipeline.commands.data.survey import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
-from pipeline.ingestion import archives, standardising
+from pipeline.ingestion import standardising
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import LABELS, Labels
+from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.unpacking import archives
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pipeline import parquet, paths
 from pipeline.commands.data.workbench import ADDED, PACKED
 from pipeline.images import index
-from pipeline.ingestion import archives
-from pipeline.ingestion.labels import MEMBER
+from pipeline.ingestion.labelling.labels import MEMBER
+from pipeline.ingestion.unpacking import archives
 
 # What `pipeline add` calls the members of its archives.
 ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")

@@ -12,12 +12,12 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.removal import loose_paths
 from pipeline.commands.data.workbench import PACKED, put_zip
-from pipeline.ingestion import archives
-from pipeline.ingestion.archives import is_archive, is_unsafe
-from pipeline.ingestion.class_names import label_of
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.archives import is_archive, is_unsafe
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
 MAX_BYTES = 512 * 2**20

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from pipeline.ingestion.archives import files_of
+from pipeline.ingestion.unpacking.zips import files_of
 
 CHUNK = 2**20
 # Zip: a record of the central directory (APPNOTE 4.3.12) before its name, extra field and comment.

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
-from pipeline.ingestion.archives import is_unsafe
-from pipeline.ingestion.class_names import label_of
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
-from pipeline.ingestion.labels import LABELS, Labels, is_system_file
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import find
+from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.params import Params
 
 OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")

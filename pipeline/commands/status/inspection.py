@@ -7,14 +7,14 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline import paths
-from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
-from pipeline.ingestion.labels import Labels
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.params import Params
 from pipeline.versioning.raw_files import RawFile
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands.data import remainder
 from pipeline.commands.data.remainder import write_remainder
-from pipeline.ingestion.archives import open_archive
+from pipeline.ingestion.unpacking.archives import open_archive
 
 FILES = [("cat/1.png", b"first" * 300), ("dog/2.png", bytes(range(256)) * 20), ("cat/déjà vu.png", b""), ("x", b"x")]
 TARS = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.ingestion.globs import Globs
+from pipeline.ingestion.labelling.globs import Globs
 
 
 class Strips:

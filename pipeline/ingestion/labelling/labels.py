@@ -16,9 +16,9 @@ from unicodedata import normalize
 
 from pipeline import paths
 from pipeline.errors import ImagesError
-from pipeline.ingestion.class_names import class_name, has_control, label_of
-from pipeline.ingestion.globs import Globs, is_glob
-from pipeline.ingestion.strips import Strips
+from pipeline.ingestion.labelling.class_names import class_name, has_control, label_of
+from pipeline.ingestion.labelling.globs import Globs, is_glob
+from pipeline.ingestion.labelling.strips import Strips
 
 LABELS = "labels.csv"
 # Between an archive's path and the name of a member, as in JAR addresses.

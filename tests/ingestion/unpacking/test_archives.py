@@ -16,17 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ingestion import archives
-from pipeline.ingestion.archives import (
-    BROKEN,
-    Archive,
-    ArchiveMember,
-    BombError,
-    is_archive,
-    is_unsafe,
-    open_archive,
-    printable,
-)
+from pipeline.ingestion.unpacking import members
+from pipeline.ingestion.unpacking.archives import BROKEN, is_archive, is_unsafe, open_archive
+from pipeline.ingestion.unpacking.members import Archive, ArchiveMember, BombError
+from pipeline.ingestion.unpacking.tars import printable
 
 FILES = {"cat/1.png": b"first" * 300, "cat/déjà vu.png": b"", "dog/2.png": bytes(range(256)) * 20}
 LIMIT = 10_000
@@ -384,7 +377,7 @@ def test_members_are_not_unpacked_beyond_the_limit(tmp_path: Path, monkeypatch: 
     files = [(f"cat/{number}.png", bytes(2**20)) for number in range(4)]
     path = make_tar(tmp_path / "a.tar.gz", files, "w:gz")
     assert len(list(open_archive(path).members())) == len(files)
-    monkeypatch.setattr(archives, "MAX_UNPACKED", 2**21)
+    monkeypatch.setattr(members, "MAX_UNPACKED", 2**21)
     with pytest.raises(BombError, match="unpack"):
         list(open_archive(path).members())
 

@@ -8,8 +8,8 @@ from unicodedata import normalize
 import pytest
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.class_names import label_of
-from pipeline.ingestion.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
 
 
 @pytest.mark.parametrize(
