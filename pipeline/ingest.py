@@ -24,7 +24,7 @@ from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.labels import LABELS, Labels
 from pipeline.ingestion.notices import notices
-from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking.archives import is_archive
@@ -35,7 +35,6 @@ from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 
-LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 

@@ -22,27 +22,39 @@ def notices(
     files: Iterable[RawFile], contents: Catalogue, labels: Labels, table: pa.Table, refused: Iterable[Refused]
 ) -> list[str]:
     """All of them; `table` is the index of the images, and `labels` was asked for all of `files`."""
+    members = ((path, member) for path, md5 in files if is_archive(path) for member in contents[md5])
+    found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    return [*refusal_notices(refused), *label_notices(labels, by_class), *name_notices(files, contents, labels)]
+    return [*refusal_notices(refused), *clash_notices(labels), *class_notices(by_class), *name_notices(found)]
 
 
-def label_notices(labels: Labels, counts: Mapping[str, int]) -> list[str]:
-    """Lines of labels.csv that contradict each other, and classes that may be one; `counts` are images by class."""
-    lines = [f"{LABELS}: {clash}" for clash in labels.clashes]
-    for group in alike(counts):
-        classes = " and ".join(f"{label!r} ({counts[label]:,} images)" for label in group)
-        lines.append(f"classes {classes} differ in case or blanks only; if they are one, say so in {LABELS}")
-    return _first(lines)
+def clash_notices(labels: Labels) -> list[str]:
+    """Lines of labels.csv that contradict each other."""
+    return _first(f"{LABELS}: {clash}" for clash in labels.clashes)
 
 
-def name_notices(files: Iterable[RawFile], contents: Catalogue, labels: Labels) -> list[str]:
-    """Classes of images in archives whose names are not certain."""
+def class_notices(counts: Mapping[str, int]) -> list[str]:
+    """Classes that may be one; `counts` are images by class."""
+    groups = (" and ".join(f"{label!r} ({counts[label]:,} images)" for label in group) for group in alike(counts))
     return _first(
-        f"{path}: the name of class {label!r} {doubt}; if it has another, add to {LABELS}: {path}{MEMBER}{glob},NAME"
-        for path, md5 in files
-        if is_archive(path)
-        for (label, doubt), glob in _doubtful(path, contents, md5, labels).items()
+        f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
+    )
+
+
+def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:
+    """Classes whose names are not certain.
+
+    `found` are archives, members, what is not certain of their names, and what says their classes.
+    """
+    globs: dict[tuple[str, str, str], str] = {}
+    for path, member, doubt, labels in found:
+        label = labels.of(path, member) if labels.listed(path, member) is None else None
+        if label is not None and (not label.isascii() or "\\x" in label):  # Else the file's own name is in doubt.
+            globs.setdefault((path, label, doubt), f"{path}{MEMBER}{(member or '').rpartition('/')[0]}/*")
+    return _first(
+        f"{path}: the name of class {label!r} {doubt}; if it has another, add to {LABELS}: {glob},NAME"
+        for (path, label, doubt), glob in globs.items()
     )
 
 
@@ -50,18 +62,6 @@ def refusal_notices(refused: Iterable[Refused]) -> list[str]:
     """Archives that are refused until their classes are certain."""
     counts = Counter(line.detail for line in refused if line.reason == REASON)
     return _first(f"{count:,} images are refused: {detail}" for detail, count in sorted(counts.items()))
-
-
-def _doubtful(path: str, contents: Catalogue, md5: str, labels: Labels) -> dict[tuple[str, str], str]:
-    """A glob over the images in the archive, for each class of an uncertain name."""
-    found: dict[tuple[str, str], str] = {}
-    for member in contents[md5]:
-        if not member.doubt or labels.listed(path, member.name) is not None:
-            continue
-        label = labels.of(path, member.name)
-        if label is not None and (not label.isascii() or "\\x" in label):  # Else the file's own name is in doubt.
-            found.setdefault((label, member.doubt), f"{member.name.rpartition('/')[0]}/*")
-    return found
 
 
 def _first(lines: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ OUTSIDE = Refusal(
 BACKSLASHES = Refusal(
     "no class folder", "its name has backslashes, which separate folders only in zips that say they are of Windows"
 )
+LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 SYSTEM = Refusal("system file", "left by an operating system")
 OTHER_ARCHIVE = Refusal("unsupported archive", "make a .zip or .tar of what is in it, or put that here unpacked")
 

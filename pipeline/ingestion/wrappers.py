@@ -23,17 +23,21 @@ SUFFIXES = (
 SHOWN = 3
 
 
+Wrapped = Mapping[str, Refusal]
+
+
 @dataclass(slots=True)
 class _Group:
-    """The images of an archive, or the loose ones, that nothing but their folders gives a class."""
+    """The images of an archive, or loose ones, of which nothing but their folders says the class."""
 
+    archive: str
     below: dict[str, set[str]] = field(default_factory=dict)
     """The folders in each of the outermost folders."""
     is_clear: bool = False
     """Whether an image lies directly in an outermost folder, which is a class then."""
 
     def add(self, parts: tuple[str, ...]) -> None:
-        """Note an image in the folder that is `parts` deep."""
+        """Note an image that lies in the folder `parts`."""
         folders = self.below.setdefault(parts[0], set())
         folders.update(parts[1:2])
         self.is_clear |= len(parts) == 1
@@ -45,7 +49,35 @@ class _Group:
         return not self.is_clear and (len(self.below) == 1 or is_split)
 
 
-Wrapped = Mapping[str, Refusal]
+class Folders:
+    """The folders around images: those that are classes, and those that may lie around classes."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._certain: set[str | None] = set()
+
+    def add(self, group: str, place: Place, labels: Labels) -> None:
+        """Note that there may be an image at `place`; those of an archive are a `group`, and so are loose ones."""
+        path, member, _ = place
+        if labels.is_certain(path, member):
+            self._certain.add(labels.of(path, member))
+        elif (parts := parts_of(folder_of(path, member))) and (member or path).lower().endswith(SUFFIXES):
+            self._groups.setdefault(group, _Group("" if member is None else path)).add(parts)
+
+    def refusals(self, classes: Container[str | None]) -> Wrapped:
+        """By group, why its classes are not certain; `classes` are those that are known from before."""
+        clear = {class_name(top) for one in self._groups.values() if not one.may_be_wrapped for top in one.below}
+        doubtful = {name: one for name, one in self._groups.items() if one.may_be_wrapped}
+        below: dict[str, set[str]] = {}
+        for one in doubtful.values():
+            for top, folders in one.below.items():
+                below.setdefault(top, set()).update(folders)
+        known = {top for top in below if (name := class_name(top)) in clear | self._certain or name in classes}
+        return {
+            name: _refusal(one)
+            for name, one in doubtful.items()
+            if any(len(below[top]) > 1 for top in one.below) and not known >= one.below.keys()
+        }
 
 
 def group_of(place: Place) -> str:
@@ -57,39 +89,17 @@ def wrapped(places: Iterable[Place], labels: Labels) -> Wrapped:
     """Why the classes of an archive are not certain, by `group_of` its places, which may hold images."""
     if labels.classes is None:
         return {}
-    groups: dict[str, _Group] = {}
-    certain: set[str] = set()
+    folders = Folders()
     for place in places:
-        if labels.is_certain(*place[:2]):
-            certain.add(labels.of(*place[:2]) or "")
-        elif (parts := parts_of(folder_of(*place[:2]))) and (place.member or place.path).lower().endswith(SUFFIXES):
-            groups.setdefault(group_of(place), _Group()).add(parts)
-    below: dict[str, set[str]] = {}
-    for group in groups.values():
-        if group.may_be_wrapped:
-            for top, folders in group.below.items():
-                below.setdefault(top, set()).update(folders)
-        else:
-            certain.update(class_name(top) or "" for top in group.below)
-    return {
-        name: _refusal(name, group.below)
-        for name, group in groups.items()
-        if group.may_be_wrapped
-        and any(len(below[top]) > 1 for top in group.below)
-        and not all(_is_class(top, certain, labels.classes) for top in group.below)
-    }
+        folders.add(group_of(place), place, labels)
+    return folders.refusals(labels.classes)
 
 
-def _is_class(folder: str, certain: Container[str], classes: Container[str]) -> bool:
-    name = class_name(folder)
-    return name is None or name in certain or name in classes
-
-
-def _refusal(group: str, below: Mapping[str, Iterable[str]]) -> Refusal:
-    tops = " and ".join(repr(top) for top in sorted(below))
-    folders = sorted({folder for several in below.values() for folder in several})
+def _refusal(group: _Group) -> Refusal:
+    tops = " and ".join(repr(top) for top in sorted(group.below))
+    folders = sorted(set().union(*group.below.values()))
     inner = ", ".join(folders[:SHOWN]) + (", …" if len(folders) > SHOWN else "")
-    key = group or f"{min(below)}/*"
-    what = f"all images of {group or paths.RAW} lie in the folder {tops}, which holds the folders {inner}"
+    key = group.archive or f"{min(group.below)}/*"
+    what = f"all images of {group.archive or paths.RAW} lie in {tops}, which holds the folders {inner}"
     hint = f"ingest.strip: {{{key}: 1}} in {paths.PARAMS} makes classes of those, 0 of {tops}"
     return Refusal(REASON, f"{what}; {hint} (`pipeline add` has --strip)")
