@@ -34,12 +34,10 @@ class Globs:
 
     def matching(self, name: str) -> list[int]:
         """The numbers of all patterns that match `name`, sorted."""
-        found = list(self._names.get(name, ()))
-        for length in self._lengths:
-            for expression, number in self._begin.get(name[:length], ()):
-                if expression.match(name):
-                    found.append(number)
-        return sorted(found)
+        found = self._names.get(name, ())
+        begins = [name[:length] for length in self._lengths if length <= len(name)]
+        tried = (one for begin in begins for one in self._begin.get(begin, ()))
+        return sorted([*found, *(number for expression, number in tried if expression.match(name))])
 
 
 def _names(pattern: str) -> list[str]:
