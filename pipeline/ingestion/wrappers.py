@@ -76,7 +76,7 @@ class Folders:
         return {
             name: _refusal(one)
             for name, one in doubtful.items()
-            if any(len(below[top]) > 1 for top in one.below) and not known >= one.below.keys()
+            if len(set().union(*(below[top] for top in one.below))) > 1 and not known >= one.below.keys()
         }
 
 

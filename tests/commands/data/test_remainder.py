@@ -189,3 +189,14 @@ def test_broken_archives(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises((EOFError, OSError, tarfile.TarError)):
         without(path, 0)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_what_comes_behind_the_end_of_a_tar_stays(tmp_path: Path, suffix: str) -> None:
+    """Issue 14, 2: of two tars in one file nothing is lost when a member of either is removed."""
+    path = tmp_path / f"both{suffix}"
+    first, second = make(tmp_path / f"a{suffix}", FILES), make(tmp_path / f"b{suffix}", FILES[:2])
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    files = FILES + FILES[:2]
+    for gone in range(len(files)):
+        assert contents(without(path, gone)) == files[:gone] + files[gone + 1 :]
