@@ -16,17 +16,18 @@ from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
-from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
-from pipeline.ingestion.collection import Collection, Refused
+from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.journal import Journal, rename
-from pipeline.ingestion.labels import LABELS, Labels
-from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.notices import notices
+from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
@@ -34,14 +35,14 @@ from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 
-LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
 def ingest(params: Params) -> Result:
     """Bring data/images up to date with data/raw; returns what it found and decoded."""
-    files, labels, recipe = raw_files(), Labels.read(), recipe_of(params.ingest)
+    files, recipe = raw_files(), recipe_of(params.ingest)
     old_ids, before = _before(recipe, params)
+    labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
     contents = list_new_archives(files, before.contents)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
@@ -52,6 +53,8 @@ def ingest(params: Params) -> Result:
     images, refused = resolve(sources(files, contents, labels, unusable, passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
+    for notice in notices(files, contents, labels, table, refused):
+        print(f"ingest: warning: {notice}", flush=True)
     _check(table, refused, params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
@@ -179,7 +182,8 @@ def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
     total = table.num_rows + len(refused)
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
-        what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({refused[0].source}, say)"
+        one = next(line for line in refused if line.reason == reason)
+        what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
         hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
         raise ImagesError(paths.RAW, what, hint)
     if not table.num_rows:

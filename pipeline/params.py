@@ -38,6 +38,8 @@ class Ingest(Section):
     """Longest that the shorter side of a stored image may be, in pixels; larger ones are scaled down."""
     animations: Literal["first", "refuse"]
     """What becomes of animations and other files with several pages: their first one, or nothing."""
+    strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
+    """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
     max_refused: Annotated[float, Field(ge=0, le=1)]

@@ -133,6 +133,78 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
     assert "digit 1" not in found
 
 
+def archive_of(path: Path, images: dict[str, bytes]) -> None:
+    """A zip of `images`, by name."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in images.items():
+            archive.writestr(name, data)
+
+
+def classes(project: Project) -> set[str]:
+    """The classes in the index."""
+    return set(pq.read_table(project.root / "data/images/index.parquet", columns=["label"])["label"].to_pylist())
+
+
+def test_a_wrapper_is_refused_until_it_is_clear(project: Project, raw: Path) -> None:
+    """Issue 14, 5: `My Dataset/cat/1.png` is never one class `My Dataset` in silence; the param says what is meant."""
+    digits = [path.read_bytes() for path in project.add_digits(0, 20)]
+    folders = [f"My Dataset/{'cat' if number % 2 else 'dog'}" for number in range(20)]
+    archive_of(raw / "photos.zip", {f"{folders[n]}/{n}.png": data + b"x" for n, data in enumerate(digits)})
+    out = ingest(project)
+    assert "20 images, 20 new, 0 removed, 20 refused" in out
+    assert "ingest: warning: 20 images are refused: all images of photos.zip lie in 'My Dataset'" in out
+    assert set(refused(project).values()) == {"ambiguous class"}
+    project.set_params(ingest={"strip": {"photos.zip": 1}})
+    assert "40 images, 20 new, 0 removed, 0 refused" in ingest(project)
+    assert {"cat", "dog"} <= classes(project)
+    project.set_params(ingest={"strip": {"photos.zip": 0}})
+    assert "40 images, 0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
+    assert "My Dataset" in classes(project)
+    project.set_params(ingest={"strip": {}})
+    assert "0 refused; 0 decoded" in ingest(project)  # A class that is known is none to ask about.
+
+
+def test_archives_are_listed_again_where_they_are_listed_better(project: Project, raw: Path) -> None:
+    """Issue 14, 4: after an earlier version's listing, classes are those of a fresh start, and nothing is decoded."""
+    digits = [path.read_bytes() for path in project.add_digits(0, 20)]
+    archive_of(raw / "more.zip", {f"cafee/{number}.png": data + b"x" for number, data in enumerate(digits)})
+    (raw / "more.zip").write_bytes((raw / "more.zip").read_bytes().replace(b"cafee", "café".encode()))
+    ingest(project)
+    assert "café" in classes(project)
+    fresh, listing = project.snapshot("data/images"), project.root / "data/images/members.parquet"
+    table = pq.read_table(listing)
+    wrong = table.set_column(2, "member", [[name.replace("é", "├⌐") for name in table["member"].to_pylist()]])
+    pq.write_table(wrong.replace_schema_metadata({}), listing)
+    assert "40 images, 0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
+    assert project.snapshot("data/images") == fresh
+
+
+def test_odd_archives_and_labels(project: Project, raw: Path) -> None:
+    """Issue 14, 2, 4, 6, 7 and 17: read on, named as they are, told of, or refused by their own names."""
+    digits = [path.read_bytes() + b"x" for path in project.add_digits(0, 20)]
+    for name in ("one.tar", "other.tar"):
+        with tarfile.open(raw / name, "w") as archive:
+            for number in range(3):
+                info = tarfile.TarInfo(f"digit 0/{name}-{number}.png")
+                data = digits[number] + name.encode()
+                info.size = len(data)
+                archive.addfile(info, BytesIO(data))
+    (raw / "one.tar").write_bytes((raw / "one.tar").read_bytes() + (raw / "other.tar").read_bytes())
+    (raw / "other.tar").unlink()
+    archive_of(raw / "names.zip", {"cafee/1.png": digits[0], "caf1/2.png": digits[1], "DIGIT 0\u00a0/3.png": digits[2]})
+    data = (raw / "names.zip").read_bytes().replace(b"cafee", "caf\u00e9".encode()).replace(b"caf1", b"caf\x82")
+    (raw / "names.zip").write_bytes(data)
+    (raw / "more.rar").write_bytes(b"Rar!\x1a\x07\1\0")
+    (raw / "labels.csv").write_text('path,label\nnames.zip!/*/3.png,"digit 0"\n"names.zip!/DIGIT*",DIGIT 0\n')
+    out = ingest(project)
+    assert "29 images, 29 new, 0 removed, 1 refused" in out
+    assert refused(project) == {"more.rar": "unsupported archive"}
+    assert {"caf\u00e9", "DIGIT 0", "digit 0"} <= classes(project)
+    assert "names.zip: the name of class 'caf\u00e9' is in an encoding that the zip does not name" in out
+    assert "labels.csv: lines 2 and 3 give names.zip!/DIGIT 0\u00a0/3.png different labels" in out
+    assert "classes 'DIGIT 0' (1 images) and 'digit 0' (" in out
+
+
 def attributes(project: Project) -> dict[str, str]:
     """What the index says of each source beyond its class, where it says anything."""
     table = pq.read_table(project.root / "data/images/index.parquet", columns=["source", "attributes"]).to_pylist()

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from pipeline import parquet, paths
 from pipeline.errors import one_line
-from pipeline.ingestion import archives
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import is_system_file
+from pipeline.ingestion.labelling.labels import is_system_file
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
 
 MEMBERS = paths.IMAGES / "members.parquet"
 SCHEMA = pa.schema(
@@ -25,11 +26,13 @@ SCHEMA = pa.schema(
         "member": pa.string(),  # empty where the row speaks of the archive as a whole
         "id": pa.string(),  # empty where the member could not be read
         "reason": pa.string(),  # why not, else empty
-        "detail": pa.string(),
+        "detail": pa.string(),  # beside a reason; without one, what is not certain of the member's name
     }
 )
 # Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
 MAX_MEMBERS = 500_000
+# To be raised whenever archives are listed otherwise: those that are here are listed again then, and not decoded again.
+LISTING = "2"
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class CatalogueMember:
     position: int
     id: str | None = None
     refusal: Refusal | None = None
+    doubt: str = ""
+    """What is not certain of its name."""
 
 
 Catalogue = dict[str, list[CatalogueMember]]
@@ -50,8 +55,8 @@ def read_catalogue(path: Path = MEMBERS) -> Catalogue:
     catalogue: Catalogue = {}
     columns = (column.to_pylist() for column in parquet.read_table(path, SCHEMA).columns)
     for archive, position, name, image_id, reason, detail in zip(*columns, strict=True):
-        refusal = Refusal(reason, detail) if reason else None
-        catalogue.setdefault(archive, []).append(CatalogueMember(name, position, image_id or None, refusal))
+        refusal, doubt = (Refusal(reason, detail), "") if reason else (None, detail)
+        catalogue.setdefault(archive, []).append(CatalogueMember(name, position, image_id or None, refusal, doubt))
     return catalogue
 
 
@@ -70,9 +75,28 @@ def catalogue_table(catalogue: Catalogue) -> pa.Table:
         parquet.strings(member.name for _, member in rows()),
         parquet.strings(member.id or "" for _, member in rows()),
         parquet.strings(member.refusal.reason if member.refusal else "" for _, member in rows()),
-        parquet.strings(member.refusal.detail if member.refusal else "" for _, member in rows()),
+        parquet.strings(member.refusal.detail if member.refusal else member.doubt for _, member in rows()),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    table = pa.Table.from_arrays(columns, schema=SCHEMA)
+    return table.replace_schema_metadata({"listing": LISTING}) if table.num_rows else table
+
+
+def is_current(path: Path = MEMBERS) -> bool:
+    """Whether the archives that `path` knows were listed as they would be now."""
+    table = parquet.read_table(path, SCHEMA, ["position"])
+    return not table.num_rows or (table.schema.metadata or {}).get(b"listing") == LISTING.encode()
+
+
+def listed_again(known: list[CatalogueMember], path: Path) -> list[CatalogueMember]:
+    """What is `known` of the archive `path`, or what it holds by today's listing, unread, where that differs."""
+    now = list_archive(path)
+    if any(member.refusal and member.refusal.is_passing for member in now):
+        return known
+    if [member.name for member in now] != [member.name for member in known]:
+        return now
+    for member, again in zip(known, now, strict=True):
+        member.doubt = "" if member.refusal else again.doubt
+    return known
 
 
 def list_archive(path: Path) -> list[CatalogueMember]:
@@ -81,9 +105,9 @@ def list_archive(path: Path) -> list[CatalogueMember]:
     unpacked = 0
     try:
         for one in islice(archives.open_archive(path).members(), MAX_MEMBERS + 1):
-            members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one)))
+            members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one), doubt=one.doubt))
             unpacked += max(one.size, 0)
-    except archives.BombError as error:
+    except BombError as error:
         return [CatalogueMember("", 0, refusal=Refusal("archive bomb", one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
@@ -93,20 +117,20 @@ def list_archive(path: Path) -> list[CatalogueMember]:
     if len(members) > MAX_MEMBERS:
         detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
         return [CatalogueMember("", 0, refusal=Refusal("too large", detail))]
-    if unpacked > archives.most_unpacked(path):
+    if unpacked > most_unpacked(path):
         detail = f"{path.stat().st_size} bytes would unpack to {unpacked}"
         return [CatalogueMember("", 0, refusal=Refusal("archive bomb", detail))]
     return members
 
 
-def _refusal(member: archives.ArchiveMember) -> Refusal | None:
+def _refusal(member: ArchiveMember) -> Refusal | None:
     if is_system_file(member.name):
         return Refusal("system file", "left by an operating system")
     if archives.is_unsafe(member.name):
         return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
     if member.unreadable:
         return Refusal(member.unreadable, "cannot be read out of the archive")
-    if archives.is_archive(member.name):
+    if archives.is_archive(member.name) or archives.is_other_archive(member.name):
         return Refusal("nested archive", "put it into data/raw by itself")
     if member.size > MAX_FILE:
         return Refusal("too large", f"{member.size} bytes")

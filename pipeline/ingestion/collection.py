@@ -87,6 +87,11 @@ class Collection(NamedTuple):
                 path.unlink()
 
 
+def known_classes() -> set[str]:
+    """The classes of the images that data/images holds now."""
+    return set(pc.unique(parquet.read_table(index.INDEX, index.SCHEMA, ["label"])["label"]).to_pylist())
+
+
 def _read_refused() -> list[Refused]:
     if not paths.REFUSED.exists():
         return []

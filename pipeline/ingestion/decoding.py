@@ -16,9 +16,10 @@ from pipeline import paths
 from pipeline.errors import one_line
 from pipeline.files import md5_of_bytes
 from pipeline.images.ordered import Window
-from pipeline.ingestion import archives
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.members import Archive
 from pipeline.locking import locked
 from pipeline.params import Ingest
 
@@ -208,5 +209,5 @@ def _read_member(place: Place) -> bytes | Refusal:
 
 
 @lru_cache(maxsize=4)
-def _archive(path: Path) -> archives.Archive:
+def _archive(path: Path) -> Archive:
     return archives.open_archive(path)

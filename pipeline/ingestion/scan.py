@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.archives import is_archive, printable
 from pipeline.ingestion.catalogue import list_archive
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labels import LABELS, is_system_file, source_of
-from pipeline.ingestion.places import SYSTEM
+from pipeline.ingestion.labelling.labels import LABELS, source_of
+from pipeline.ingestion.places import LINKED, refusal_by_name
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.tars import printable
 
 
 class Spot(NamedTuple):
@@ -25,6 +26,8 @@ class Spot(NamedTuple):
     """The file's path in that folder, as data/raw would have it."""
     refusal: Refusal | None
     """Why there is nothing to read."""
+    doubt: str = ""
+    """What is not certain of its name."""
 
 
 def find(top: Path) -> Iterator[Spot]:
@@ -39,34 +42,31 @@ def find(top: Path) -> Iterator[Spot]:
         inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
         if inside == LABELS and file != top:
             continue
-        for place, refusal in _places(file):
-            yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal)
+        for place, refusal, doubt in _places(file):
+            yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal, doubt)
 
 
-def _places(file: Path) -> Iterator[tuple[Place, Refusal | None]]:
+def _places(file: Path) -> Iterator[tuple[Place, Refusal | None, str]]:
     place = Place(str(file.absolute()))
-    if is_system_file(file.name):
-        yield place, SYSTEM
+    if known := refusal_by_name(file.name):
+        yield place, known, ""
+    elif file.is_dir():
+        yield place, LINKED, ""
     elif not file.is_file():  # A pipe would be waited for.
-        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file")
+        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file"), ""
     elif is_archive(file.name):
         for member in list_archive(file):
-            yield Place(place.path, member.name, member.position), member.refusal
+            yield Place(place.path, member.name, member.position), member.refusal, member.doubt
     else:
-        yield place, None
+        yield place, None, ""
 
 
 def _files(top: Path) -> Iterator[Path]:
-    """The files in `top`, sorted folder by folder, or `top` itself; links are followed, but not in circles."""
+    """The files in `top`, and links to folders, sorted folder by folder; or `top` itself."""
     if not top.is_dir():
         yield top
         return
-    seen: set[str] = set()
-    for folder, below, files in os.walk(top, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
+    for folder, below, files in os.walk(top):
         below.sort()
-        yield from (Path(folder, name) for name in sorted(files))
+        links = [name for name in below if Path(folder, name).is_symlink()]
+        yield from (Path(folder, name) for name in sorted([*files, *links]))

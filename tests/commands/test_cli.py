@@ -213,7 +213,7 @@ def test_labels(here: Path, capsys: Capture) -> None:
     archive.unlink()
     (paths.RAW / "labels.csv").write_text("path,label\n*.png,bird\n")
     assert cli.main(["add", "photos"]) == 1
-    assert "a glob in it would give class bird to new images of class cat" in capsys.readouterr().err
+    assert "a glob in it, or in ingest.strip, would make bird of new images of class cat" in capsys.readouterr().err
     assert list(raw()) == ["labels.csv"]
 
 

@@ -12,17 +12,19 @@ import pytest
 
 from pipeline import parquet
 from pipeline.ingestion import catalogue
-from pipeline.ingestion.archives import open_archive
 from pipeline.ingestion.catalogue import (
     MEMBERS,
     SCHEMA,
     Catalogue,
     CatalogueMember,
     catalogue_table,
+    is_current,
     list_archive,
+    listed_again,
     read_catalogue,
 )
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.archives import open_archive
 
 GIB = 2**30
 ONE, OTHER = "1" * 32, "2" * 32
@@ -130,6 +132,7 @@ def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., 
         "C:\\cat\\1.png": "unsafe name",
         "cat/more.zip": "nested archive",
         "cat/more.TAR.GZ": "nested archive",
+        "cat/more.7z": "nested archive",
         "cat/2.png": "",
     }
     assert reasons(make(tmp_path / "archive", *expected)) == expected
@@ -253,3 +256,32 @@ def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for make in (make_zip, make_tar):
         assert len(list_archive(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3"))) == 3
         assert reasons(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3", "cat/4")) == {"": "too large"}
+
+
+def test_doubts_come_back(tmp_path: Path) -> None:
+    """What is not certain of a name is remembered with it."""
+    known = {ONE: [CatalogueMember("caf\u2591/1.png", 0, id="a" * 32, doubt="is odd"), CatalogueMember("cat/1.png", 1)]}
+    assert saved(known, tmp_path / "members.parquet") == known
+
+
+def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
+    """So that archives are listed again once; without archives there is nothing to list."""
+    path = tmp_path / "members.parquet"
+    known = {ONE: [CatalogueMember("cat/1.png", 0, id="a" * 32)]}
+    parquet.write_table(catalogue_table(known).replace_schema_metadata({}), path)
+    assert not is_current(path)
+    assert read_catalogue(path) == known
+    saved(known, path)
+    assert is_current(path)
+    parquet.write_table(catalogue_table({}), path)
+    assert is_current(path)
+
+
+def test_listing_again_keeps_what_is_the_same(tmp_path: Path) -> None:
+    """What was read stays known; another list is taken unread, unless the archive cannot be opened now."""
+    path = make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png")
+    known = [CatalogueMember("cat/1.png", 0, id="a" * 32), CatalogueMember("cat/2.png", 1, id="b" * 32)]
+    assert listed_again(known, path) == known
+    fewer = known[:1]
+    assert [member.id for member in listed_again(fewer, path)] == [None, None]
+    assert listed_again(fewer, tmp_path / "gone.zip") is fewer

@@ -26,7 +26,8 @@ from pipeline.versioning.lock import StageRecord
 
 TABLE = Path(__file__).parent / "golden_bytes.csv"
 PARAMS = {
-    mode: Ingest(mode=mode, size=24, animations="first", shard_size=64, max_refused=0.5) for mode in ("rgb", "grey")
+    mode: Ingest(mode=mode, size=24, animations="first", strip={}, shard_size=64, max_refused=0.5)
+    for mode in ("rgb", "grey")
 }
 # The modes that Pillow writes in each format.
 MODES = {

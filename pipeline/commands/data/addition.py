@@ -13,9 +13,11 @@ from pipeline.commands.data.survey import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
-from pipeline.ingestion import archives, standardising
+from pipeline.ingestion import standardising
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import LABELS, Labels
+from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.unpacking import archives
+from pipeline.params import read_params
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
@@ -50,7 +52,7 @@ def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
 
 def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes, in the order of label and id, one at a time."""
-    labels = Labels.read()
+    labels = Labels.read(strip=read_params().ingest.strip)
     with (folder / "spool").open("w+b") as spool:
         spooled = _spool(new, spool)
         for (label, image_id), found in sorted(new.items()):
@@ -64,7 +66,7 @@ def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[t
             name = f"{label}/{image_id}.{_suffix(raw)}"
             listed = labels.of(f"{ADDED}-{'0' * 12}.zip", name)
             if listed != label:
-                what = f"a glob in it would give class {listed} to new images of class {label}"
+                what = f"a glob in it, or in ingest.strip, would make {listed} of new images of class {label}"
                 raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
             yield name, raw
 

@@ -27,6 +27,9 @@ def register(command: Register) -> None:
             "paths", nargs="+", type=Path, metavar="PATH", help="a folder of class folders, an archive, a file"
         )
         sub.add_argument("--label", metavar="L", help="the class of all of them; overrides folders and labels.csv")
+        sub.add_argument(
+            "--strip", type=int, metavar="N", help="how many folders lie above those that name classes; 0 for none"
+        )
     sub = command(_remove, "remove images from data/raw: every copy, from archives too")
     sub.add_argument(
         "patterns",
@@ -43,12 +46,14 @@ def _check(args: argparse.Namespace) -> int:
     from pipeline.commands.data.survey import survey
     from pipeline.params import read_params
 
-    found = survey(args.paths, args.label, read_params())
+    found = survey(args.paths, args.label, read_params(), strip=args.strip)
     columns = [Counter(label for label, _ in found.new), Counter(label for label, _ in found.known), found.copies]
     labels = sorted(set().union(*columns))
     rows = [[shown(label), *(column[label] for column in columns)] for label in labels]
     print_table([["class", "new", "known", "copies"], *rows, ["all", *(column.total() for column in columns)]])
     _print_refused(found.refused)
+    for notice in found.notices:
+        print(f"warning: {shown(notice)}")
     return 1 if found.refused else 0
 
 
@@ -60,7 +65,7 @@ def _add(args: argparse.Namespace) -> int:
 
     check_outside(args.paths)
     with alone() as folder:
-        found = survey(args.paths, args.label, read_params())
+        found = survey(args.paths, args.label, read_params(), strip=args.strip)
         _print_refused(found.refused)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
         if not found.new and found.refused and not found.known:

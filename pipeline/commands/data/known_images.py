@@ -1,14 +1,15 @@
 """Which images data/raw holds, as far as is known unread: those that ingest saw, and what `add` put there since."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
 from pipeline import parquet, paths
 from pipeline.commands.data.workbench import ADDED, PACKED
 from pipeline.images import index
-from pipeline.ingestion import archives
-from pipeline.ingestion.labels import MEMBER
+from pipeline.ingestion.labelling.labels import MEMBER
+from pipeline.ingestion.unpacking import archives
 
 # What `pipeline add` calls the members of its archives.
 ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")
@@ -33,6 +34,11 @@ class KnownImages:
     def ids(self) -> set[str]:
         """The images that are, or were, there and are usable."""
         return {*self._ingested, *self._added}
+
+    @property
+    def classes(self) -> Counter[str]:
+        """The classes of those images, and how many are of each."""
+        return Counter(label for label, _ in {**self._added, **self._ingested}.values())
 
     def label(self, image_id: str) -> str | None:
         """The class of an image, None where it is not in data/raw, or not any more."""

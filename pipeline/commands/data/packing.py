@@ -11,11 +11,13 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.removal import loose_paths
 from pipeline.commands.data.workbench import PACKED, put_zip
-from pipeline.ingestion import archives
-from pipeline.ingestion.archives import is_archive, is_unsafe
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import Labels, is_system_file, label_of
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.archives import is_archive, is_unsafe
+from pipeline.params import read_params
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
 MAX_BYTES = 512 * 2**20
@@ -38,7 +40,9 @@ class Loose(NamedTuple):
 
 def loose_images() -> list[Loose]:
     """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
-    refused, labels = {line.source for line in Collection.read().refused}, Labels.read()
+    refused = {line.source for line in Collection.read().refused}
+    labels = Labels.read(strip=read_params().ingest.strip)
+    labels.settle(loose_paths())
     found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
     return sorted(one for one in found if one.state[0] <= MAX_FILE)
 

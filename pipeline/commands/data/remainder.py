@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from pipeline.ingestion.unpacking.zips import files_of
+
 CHUNK = 2**20
 # Zip: a record of the central directory (APPNOTE 4.3.12) before its name, extra field and comment.
 RECORD = struct.Struct("<4s6H3L5H2L")
@@ -38,7 +40,7 @@ def _write_zip(path: Path, dropped: set[int], out: BinaryIO) -> None:
     with path.open("rb") as old, zipfile.ZipFile(old) as archive:
         infos, start = archive.infolist(), archive.start_dir
         records = _records(old, start, len(infos))
-        files = [info for info in infos if not info.is_dir()]
+        files = files_of(archive)
         gone = {id(files[position]) for position in dropped}
         kept = [(info, record) for info, record in zip(infos, records, strict=True) if id(info) not in gone]
         # From its header to the next one, so with all that a member may have behind its data.
@@ -92,18 +94,17 @@ def _end_zip(out: BinaryIO, records: list[bytes], comment: bytes) -> None:
 
 
 def _write_tar(path: Path, dropped: set[int], out: BinaryIO) -> None:
-    with tarfile.open(path, errors="surrogateescape") as archive:
-        infos = list(archive)
+    # What comes after an end mark is listed, too.
+    with tarfile.open(path, errors="surrogateescape", ignore_zeros=True) as archive:
+        spans = [(info, archive.offset) for info in archive]
         old: Any = archive.fileobj
-        end = archive.offset
-        files = [info for info in infos if not info.isdir()]
+        files = [info for info, _ in spans if not info.isdir()]
         gone = {id(files[position]) for position in dropped}
-        starts = [info.offset for info in infos]
         with _packed_like(old, out) as new:
-            size = _copy(old, 0, starts[0], new)
-            for info, stop in zip(infos, [*starts[1:], end], strict=True):
+            size = _copy(old, 0, spans[0][0].offset, new)
+            for info, end in spans:
                 if id(info) not in gone:
-                    size += _copy(old, info.offset, stop, new)
+                    size += _copy(old, info.offset, end, new)
             size += new.write(bytes(2 * tarfile.BLOCKSIZE))
             new.write(bytes(-size % tarfile.RECORDSIZE))
 

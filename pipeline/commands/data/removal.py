@@ -13,12 +13,12 @@ from pipeline import paths
 from pipeline.commands.data.remainder import write_remainder
 from pipeline.errors import ImagesError, RecordError, one_line
 from pipeline.files import md5_of_bytes, md5_of_file, put
-from pipeline.ingestion import archives
-from pipeline.ingestion.archives import is_archive
 from pipeline.ingestion.catalogue import Catalogue, read_catalogue
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labels import Labels
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 HEX = set("0123456789abcdef")

@@ -1,23 +1,26 @@
 """What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-from unicodedata import normalize
 
 from tqdm import tqdm
 
+from pipeline import paths
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
-from pipeline.ingestion.archives import is_unsafe
 from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
-from pipeline.ingestion.labels import LABELS, Labels, is_system_file, label_of
+from pipeline.ingestion.labelling.class_names import class_name, label_of
+from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.notices import clash_notices, class_notices, name_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
-from pipeline.ingestion.scan import find
+from pipeline.ingestion.scan import Spot, find
+from pipeline.ingestion.unpacking.archives import is_unsafe
+from pipeline.ingestion.wrappers import Folders, Wrapped
 from pipeline.params import Params
 
 OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
@@ -52,20 +55,25 @@ class Survey:
     """How many more copies of these images were found, by label."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
     """Where something cannot be used, and why not."""
+    notices: list[str] = field(default_factory=list)
+    """What people should hear besides."""
 
 
-def survey(tops: Iterable[Path], label: str | None, params: Params) -> Survey:
+def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: int | None = None) -> Survey:
     """Look at every image in `tops`, as ingest would; `label`, where given, is the class of them all.
+
+    `strip` says how many folders lie above those that name classes; without it, `ingest.strip` does.
 
     Raises:
         ImagesError: one of `tops` is not there, or `label` cannot be the name of a class.
     """
     if label is not None:
         label = _checked(label)
-    found, stock = [one for top in tops for one in _find(top, label)], KnownImages()
+    stock = KnownImages()
+    found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
     looked_at = list(_look(found, stock, params))
     images, refused = resolve(looked_at)
-    report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused])
+    report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:
         if one.refusal is None and one.id is not None:
@@ -94,7 +102,7 @@ def is_label(name: str) -> bool:
         name.encode()
     except UnicodeEncodeError:
         return False
-    kept = label_of("x.zip", inside) == normalize("NFC", name)
+    kept = label_of("x.zip", inside) == class_name(name)
     return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
 
 
@@ -113,20 +121,75 @@ def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage]
 
 
 def _checked(label: str) -> str:
-    if not is_label(label) or "/" in label:
+    name = class_name(label)
+    if name is None or not is_label(name):
         raise ImagesError("--label", f"{label!r} cannot be the name of a class", "give a plain name, without / in it")
-    return normalize("NFC", label)
+    return name
 
 
-def _find(top: Path, label: str | None) -> Iterator[FoundImage]:
-    labels = Labels.read(top / LABELS) if top.is_dir() else Labels([])
-    for spot in find(top):
-        said = labels.find(spot.inside, spot.place.member)
-        own = label if label is not None else said.label
-        yield FoundImage(spot.place, spot.name, own or "", spot.refusal or _refusal(own), said.attributes)
+class _Seen(NamedTuple):
+    """A place, and what says its class."""
+
+    spot: Spot
+    labels: Labels
+    group: str
+    """The archive that it lies in, or the path that people named."""
+
+    @property
+    def where(self) -> tuple[str, str | None]:
+        """As data/raw would have it."""
+        return self.spot.inside, self.spot.place.member
 
 
-def _refusal(label: str | None) -> Refusal | None:
+def _find(
+    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], classes: Counter[str]
+) -> tuple[list[FoundImage], list[str]]:
+    """Every place in `tops`, and what people should hear of them; `classes` are those of data/raw, with counts."""
+    folders, seen = Folders(), [one for top in tops for one in _look_into(top, strip)]
+    for one in seen:
+        if one.spot.refusal is None:
+            folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
+    unclear = folders.refusals(classes)
+    found = []
+    for one in seen:
+        said, spot = one.labels.find(*one.where), one.spot
+        own = said.label if label is None else label
+        refusal = spot.refusal or (_refusal(one, own, unclear) if label is None else None)
+        found.append(FoundImage(spot.place, spot.name, own or "", refusal, said.attributes))
+    counts = Counter(one.label for one in found if one.refusal is None)
+    return found, _notices(seen, counts + classes) if label is None else []
+
+
+def _look_into(top: Path, strip: Mapping[str, int]) -> list[_Seen]:
+    labels, around = _labels_of(top, strip)
+    seen = [
+        _Seen(spot._replace(inside=around + spot.inside), labels, spot.place.path if spot.place.member else str(top))
+        for spot in find(top)
+    ]
+    labels.settle(source_of(*one.where) for one in seen)
+    return seen
+
+
+def _notices(seen: list[_Seen], counts: Counter[str]) -> list[str]:
+    doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
+    several = {id(one.labels): one.labels for one in seen}.values()
+    clashes = [notice for labels in several for notice in clash_notices(labels)]
+    return [*clashes, *class_notices(counts), *name_notices(doubtful)]
+
+
+def _labels_of(top: Path, strip: Mapping[str, int]) -> tuple[Labels, str]:
+    """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
+    raw, where = paths.RAW.resolve(), top.resolve()
+    if where.is_relative_to(raw) and where != raw:
+        folder = where if where.is_dir() else where.parent
+        inside = folder.relative_to(raw).as_posix()
+        return Labels.read(strip=strip), "" if inside == "." else f"{inside}/"
+    return Labels.read(top / LABELS, strip=strip) if top.is_dir() else Labels([], strip=strip), ""
+
+
+def _refusal(one: _Seen, label: str | None, unclear: Wrapped) -> Refusal | None:
     if label is None:
         return OUTSIDE
+    if one.group in unclear and not one.labels.is_certain(*one.where):
+        return unclear[one.group]
     return None if is_label(label) else UNSAFE

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from pipeline.ingestion.archives import is_archive
-from pipeline.ingestion.labels import label_of
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.unpacking.archives import is_archive
 
 # The MD5 of each file by its path.
 Listing = Mapping[str, str]

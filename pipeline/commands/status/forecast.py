@@ -23,6 +23,7 @@ from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
+from pipeline.versioning.unhashable import check_hashable
 from pipeline.versioning.weights import is_outdated, why_retrain
 
 # Seconds for looking at new images, once what looks has started.
@@ -114,6 +115,7 @@ def _check() -> None:
     if not paths.PIPELINE.exists():
         raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
     read_yaml(paths.PIPELINE)
+    check_hashable()
     if paths.RAW_DVC.exists():
         read_raw_hash()
         if not paths.RAW.is_dir():

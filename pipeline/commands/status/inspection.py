@@ -3,17 +3,18 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 from pipeline import paths
-from pipeline.ingestion.archives import is_archive
-from pipeline.ingestion.catalogue import Catalogue, list_archive
-from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
+from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
-from pipeline.ingestion.labels import Labels
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
+from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.params import Params
 from pipeline.versioning.raw_files import RawFile
 
@@ -39,7 +40,8 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     """Look at what was never read, for about `seconds`."""
     contents, unopened = _list_archives(files, had.contents, monotonic() + seconds)
     known = {*had.ids.to_pylist(), *had.disputed}
-    places = list(sources(files, contents, Labels.read(), had.unusable, {}))
+    labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
+    places = list(sources(files, contents, labels, had.unusable, {}))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1
@@ -69,15 +71,25 @@ def _list_archives(files: Iterable[RawFile], known: Catalogue, deadline: float) 
     """What each archive holds, nothing where it is not worth the time now; and how many those are."""
     contents: Catalogue = {}
     unopened = 0
+    is_outdated = not is_current()
     for path, md5 in files:
         if not is_archive(path):
             continue
-        if md5 in known:
+        file = paths.RAW / path
+        if md5 in known and not is_outdated:
             contents[md5] = known[md5]
             continue
-        file = paths.RAW / path
-        is_fast = file.name.lower().endswith(LISTED_AT_THE_END) or file.stat().st_size <= MOST_READ_THROUGH
-        is_opened = is_fast and monotonic() < deadline
+        is_opened = _is_fast(file) and monotonic() < deadline
+        if md5 in known:
+            contents[md5] = listed_again(known[md5], file) if is_opened else known[md5]
+            continue
         contents[md5] = list_archive(file) if is_opened else []
         unopened += not is_opened
     return contents, unopened
+
+
+def _is_fast(archive: Path) -> bool:
+    """Whether it is listed in a moment."""
+    if archive.name.lower().endswith(LISTED_AT_THE_END):
+        return True
+    return archive.exists() and archive.stat().st_size <= MOST_READ_THROUGH

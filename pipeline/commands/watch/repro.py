@@ -16,6 +16,7 @@ from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
 from pipeline.result import ImageChange
 from pipeline.text import percent
+from pipeline.versioning.unhashable import check_hashable
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
@@ -37,10 +38,15 @@ class Repro(NamedTuple):
 
 
 def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[str], None]) -> Repro | None:
-    """Run `dvc repro` if it has anything to do, or to say, once nothing else of DVC's is at work here."""
+    """Run `dvc repro` if it has anything to do, or to say, once nothing else of DVC's is at work here.
+
+    Raises:
+        ImagesError: DVC cannot hash data/raw, and would wait for ever, perhaps.
+    """
     before, begun, change = _recorded(), time.monotonic(), ImageChange()
     while True:
         _wait_for_others(interrupts, say)
+        check_hashable()
         if interrupts.event.is_set() or children.run(*DVC, "status", "--quiet").code == 0:
             return None
         results.forget("ingest")

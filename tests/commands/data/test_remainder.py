@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands.data import remainder
 from pipeline.commands.data.remainder import write_remainder
-from pipeline.ingestion.archives import open_archive
+from pipeline.ingestion.unpacking.archives import open_archive
 
 FILES = [("cat/1.png", b"first" * 300), ("dog/2.png", bytes(range(256)) * 20), ("cat/déjà vu.png", b""), ("x", b"x")]
 TARS = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz"}
@@ -189,3 +189,14 @@ def test_broken_archives(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises((EOFError, OSError, tarfile.TarError)):
         without(path, 0)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_what_comes_behind_the_end_of_a_tar_stays(tmp_path: Path, suffix: str) -> None:
+    """Issue 14, 2: of two tars in one file nothing is lost when a member of either is removed."""
+    path = tmp_path / f"both{suffix}"
+    first, second = make(tmp_path / f"a{suffix}", FILES), make(tmp_path / f"b{suffix}", FILES[:2])
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    files = FILES + FILES[:2]
+    for gone in range(len(files)):
+        assert contents(without(path, gone)) == files[:gone] + files[gone + 1 :]

@@ -16,17 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ingestion import archives
-from pipeline.ingestion.archives import (
-    BROKEN,
-    Archive,
-    ArchiveMember,
-    BombError,
-    is_archive,
-    is_unsafe,
-    open_archive,
-    printable,
-)
+from pipeline.ingestion.unpacking import members
+from pipeline.ingestion.unpacking.archives import BROKEN, is_archive, is_unsafe, open_archive
+from pipeline.ingestion.unpacking.members import Archive, ArchiveMember, BombError
+from pipeline.ingestion.unpacking.tars import printable
 
 FILES = {"cat/1.png": b"first" * 300, "cat/déjà vu.png": b"", "dog/2.png": bytes(range(256)) * 20}
 LIMIT = 10_000
@@ -384,7 +377,7 @@ def test_members_are_not_unpacked_beyond_the_limit(tmp_path: Path, monkeypatch: 
     files = [(f"cat/{number}.png", bytes(2**20)) for number in range(4)]
     path = make_tar(tmp_path / "a.tar.gz", files, "w:gz")
     assert len(list(open_archive(path).members())) == len(files)
-    monkeypatch.setattr(archives, "MAX_UNPACKED", 2**21)
+    monkeypatch.setattr(members, "MAX_UNPACKED", 2**21)
     with pytest.raises(BombError, match="unpack"):
         list(open_archive(path).members())
 
@@ -413,3 +406,59 @@ def test_tar_that_ends_early_says_so(tmp_path: Path, harm: str) -> None:
     assert next(members).name == "cat/0.png"
     with pytest.raises(tarfile.ReadError, match="byte 1024"):
         next(members)
+
+
+@pytest.mark.parametrize("suffix", TARS)
+@pytest.mark.parametrize("pause", [0, 1, 5])
+def test_tars_behind_a_tar_are_read(tmp_path: Path, suffix: str, pause: int) -> None:
+    """Issue 14, 2: `cat a.tar b.tar` holds what both hold, compressed or not, with zeros between or without."""
+    one, other = [("cat/1.png", b"1" * 700)], [("cat/2.png", b"2"), ("cat/3.png", b"3" * 600)]
+    first, second = make(tmp_path / f"a{suffix}", one), make(tmp_path / f"b{suffix}", other)
+    path = tmp_path / f"both{suffix}"
+    zeros = bytes(pause * 512) if suffix.lower() == ".tar" else b""
+    path.write_bytes(first.read_bytes() + zeros + second.read_bytes())
+    assert contents(path) == one + other
+    archive = open_archive(path)
+    assert [archive.read(position, LIMIT) for position in (2, 0, 1)] == [b"3" * 600, b"1" * 700, b"2"]
+
+
+def test_a_lone_block_of_zeros_ends_nothing(tmp_path: Path) -> None:
+    """As for `tar -i`."""
+    path = make_tar(tmp_path / "a.tar", [("cat/1.png", b"1"), ("cat/2.png", b"2")])
+    data = path.read_bytes()
+    path.write_bytes(data[:1024] + bytes(512) + data[1024:])
+    assert contents(path) == [("cat/1.png", b"1"), ("cat/2.png", b"2")]
+
+
+def test_what_is_no_tar_behind_a_tar_is_told(tmp_path: Path) -> None:
+    """It is never passed over in silence."""
+    path = make_tar(tmp_path / "a.tar", [("cat/1.png", b"1")])
+    path.write_bytes(path.read_bytes() + b"something else" * 100)
+    listed = open_archive(path).members()
+    assert next(listed).name == "cat/1.png"
+    with pytest.raises(tarfile.ReadError, match="byte 10240"):
+        next(listed)
+
+
+def test_a_zip_before_a_zip_is_told(tmp_path: Path) -> None:
+    """Issue 14, 2: the list at the end of `cat a.zip b.zip` names b's files alone; a program before a zip is none."""
+    first = make_zip(tmp_path / "a.zip", [("cat/1.png", b"1"), ("cat/2.png", b"2")]).read_bytes()
+    second = make_zip(tmp_path / "b.zip", [("cat/3.png", b"3")]).read_bytes()
+    path = tmp_path / "both.zip"
+    path.write_bytes(first + second)
+    listed = open_archive(path).members()
+    assert next(listed).name == "cat/3.png"
+    with pytest.raises(zipfile.BadZipFile, match="2 files are in another zip"):
+        next(listed)
+    path.write_bytes(first.replace(b"PK\5\6", b"PK\0\0") + second)
+    assert contents(path) == [("cat/3.png", b"3")]
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07\1\0", "RAR"), (b"\x28\xb5\x2f\xfd", "Zstandard")]
+)
+def test_other_archives_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
+    """Issue 14, 17: whatever their names say."""
+    (tmp_path / "a.zip").write_bytes(start + bytes(100))
+    with pytest.raises(tarfile.ReadError, match=f"a {kind} archive"):
+        open_archive(tmp_path / "a.zip")

@@ -8,7 +8,8 @@ from unicodedata import normalize
 import pytest
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.labels import Labels, is_system_file, label_of, source_of
+from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
 
 
 @pytest.mark.parametrize(
@@ -180,3 +181,93 @@ def test_malformed_file_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ImagesError, match="path,label") as error:
         Labels.read(path)
     assert "\n" not in str(error.value)
+
+
+def written(path: Path, *lines: str) -> Labels:
+    """What a labels.csv of these `lines` says."""
+    path.write_text("".join(f"{line}\n" for line in ("path,label", *lines)), "utf-8")
+    return Labels.read(path)
+
+
+def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
+    """Issue 14, 3: `cat/img [1].png` relabels that image, and not `cat/img 1.png`; where there is none it is a glob."""
+    sources = ["cat/img [1].png", "cat/img 1.png", "cat/img 2.png"]
+    labels = written(tmp_path / "labels.csv", "cat/img [1].png,dog", "cat/img [2].png,bird")
+    labels.settle(sources)
+    assert [labels.of(source, None) for source in sources] == ["dog", "cat", "bird"]
+    assert labels.unused == []
+    alone = written(tmp_path / "labels.csv", "cat/img [1].png,dog")
+    alone.settle(sources[1:])
+    assert [alone.of(source, None) for source in sources[1:]] == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("name", ["a.zip!/cat/what?.png", "a.zip!/cat/*.png", "a.zip!/cat/[x].png"])
+def test_members_with_special_names_are_names(tmp_path: Path, name: str) -> None:
+    """Issue 14, 3: in archives, too, and whatever makes it look like a glob."""
+    labels = written(tmp_path / "labels.csv", f"{name},dog")
+    labels.settle([name])
+    assert labels.of(*name.split("!/")) == "dog"
+    assert labels.of("a.zip", "cat/whatx.png") == labels.of("a.zip", "cat/x.png") == "cat"
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("pattern", ["cat/é.png", "cat/é*", "cat/é [1].png"])
+def test_spellings_of_paths_are_one(tmp_path: Path, forms: tuple[str, str], pattern: str) -> None:
+    """Issue 14, 23: a row that was typed matches a file that comes from a Mac, and the other way round."""
+    file, row = (normalize(form, pattern.replace("*", ".png")) for form in forms)  # type: ignore[arg-type]
+    labels = written(tmp_path / "labels.csv", f"{normalize(forms[1], pattern)},dog")  # type: ignore[arg-type]
+    labels.settle([file])
+    assert labels.of(file, None) == labels.of(row, None) == "dog"
+
+
+def test_the_same_spelling_comes_first(tmp_path: Path) -> None:
+    """Where a folder holds both spellings, each has its own row."""
+    files = [normalize("NFC", "x/é.png"), normalize("NFD", "x/é.png")]
+    labels = written(tmp_path / "labels.csv", f"{files[0]},one", f"{files[1]},other")
+    assert [labels.of(file, None) for file in files] == ["one", "other"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["x/1.png,a", "x/2.png,a", "x/1.png,b"], ["lines 2 and 4 give x/1.png"]),
+        (["x/*,a", "*.png,b"], ["lines 2 and 3 give x/1.png"]),
+        (["x/1.png,a", "x/1.png,a"], []),
+        (["x/*,a", "x/1.png,b"], []),
+        (["*.png,a", "x/1.*,a "], []),
+    ],
+)  # fmt: skip
+def test_lines_that_contradict_each_other_are_told(tmp_path: Path, lines: list[str], said: list[str]) -> None:
+    """Issue 14, 7: two rows that give one image different labels are named both; a name over a glob is meant so."""
+    labels = written(tmp_path / "labels.csv", *lines)
+    labels.of("x/1.png", None)
+    assert labels.clashes == [f"{text} different labels, a and b; the later line counts" for text in said]
+
+
+def test_lines_are_counted_as_editors_do(tmp_path: Path) -> None:
+    """Empty lines and line breaks in cells count."""
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label,note\n\nx/1.png,a,\n\nx/1.png,b,\n")
+    assert Labels.read(path).clashes[0].startswith("lines 3 and 5 ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,class\na,b\n", "line 1 names no column 'path'"),
+        ("path,class\na,b\n", "line 1 names no column 'label'"),
+        ("path,label\n,b\n", "line 2 has no path"),
+        ("path,label\na,\u00a0\n", "line 2 has no label"),
+        ("path,label\na,b/c\n", "line 2 has a slash or a control character in its label 'b/c'"),
+    ],
+)
+def test_each_cause_is_told(tmp_path: Path, text: str, said: str) -> None:
+    """An error names the line, and what is wrong in it."""
+    (tmp_path / "labels.csv").write_text(text, "utf-8")
+    with pytest.raises(ImagesError, match=re.escape(said)):
+        Labels.read(tmp_path / "labels.csv")
+
+
+def test_blanks_around_labels_are_stripped(tmp_path: Path) -> None:
+    """Issue 14, 6: in labels.csv as in folders."""
+    assert written(tmp_path / "labels.csv", "1.png,cat\u00a0").of("1.png", None) == "cat"

@@ -1,0 +1,134 @@
+"""Tar archives, compressed or not, read member by member without unpacking more than is asked for."""
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import tarfile
+from array import array
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, cast
+
+from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
+
+# What tar keeps of one member besides its content: names, attributes, maps of holes.
+MAX_HEADER = 2**20
+BUFFER = 2**20
+UNPACKERS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
+NOT_UTF8 = "is not UTF-8"
+
+
+class TarArchive:
+    """An open tar; keeps where members lie, and none of tarfile's objects, which take a kilobyte each."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = _Bounded(path)
+        self._headers = array("q")  # As far as a member was asked for.
+        self._rest: Iterator[tarfile.TarInfo] | None = None
+        self._open_at(0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_stream"):
+            self._stream.close()
+
+    def members(self) -> Iterator[ArchiveMember]:
+        """See `Archive`."""
+        for position, info in enumerate(self._listed()):
+            unreadable = "" if info.isfile() else "not a file"  # Links, devices, pipes.
+            name = printable(info.name)
+            yield ArchiveMember(name, position, info.size, unreadable, NOT_UTF8 if name != info.name else "")
+
+    def read(self, position: int, limit: int) -> bytes:
+        """See `Archive`."""
+        # No further than needed: what comes after may be damaged.
+        self._rest = self._rest or self._listed()
+        missing = position + 1 - len(self._headers)
+        self._headers.extend(info.offset for info in islice(self._rest, max(missing, 0)))
+        archive = self._open_at(self._headers[position])
+        info = archive.next()
+        assert info is not None
+        self._stream.expect(limit + BUFFER)
+        file = archive.extractfile(info)
+        assert file is not None
+        return file.read(limit)
+
+    def _open_at(self, header: int) -> tarfile.TarFile:
+        """The archive from the member on whose header lies there; tarfile reads that header at once."""
+        self._stream.expect(MAX_HEADER)
+        self._stream.seek(header)
+        return tarfile.TarFile(fileobj=self._stream, errors="surrogateescape")
+
+    def _listed(self) -> Iterator[tarfile.TarInfo]:
+        """All files; between two of them others may read elsewhere in the stream."""
+        start: int | None = 0
+        while start is not None:
+            archive = self._open_at(start)
+            while (info := archive.next()) is not None:
+                if not info.isdir():
+                    yield info
+                archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
+                self._stream.expect(MAX_HEADER)
+            start = self._after(archive.offset)
+
+    def _after(self, end: int) -> int | None:
+        """Where another tar begins behind the one that ends at `end`, as where two files were put into one."""
+        # Of a header that is damaged or missing tarfile says no more than of the end, which is a block of zeros.
+        self._stream.expect(MAX_HEADER)
+        self._stream.seek(end)
+        if self._stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"damaged or cut off at byte {end}")
+        position = end + tarfile.BLOCKSIZE
+        while True:
+            self._stream.expect(BUFFER)
+            self._stream.seek(position)
+            chunk = self._stream.read(BUFFER)
+            zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+            position += zeros - zeros % tarfile.BLOCKSIZE
+            if zeros < len(chunk):
+                return position
+            if len(chunk) < BUFFER:
+                return None
+
+
+class _Bounded(io.BufferedIOBase):
+    """A tar file, unpacked as it is read, of which no more is read at a time than is expected."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            start = file.read(6)
+        unpack = next((opener for magic, opener in UNPACKERS.items() if start.startswith(magic)), None)
+        self._file: IO[bytes] = cast("IO[bytes]", unpack(path)) if unpack else path.open("rb")
+        self._end = most_unpacked(path)
+        self._expected = MAX_HEADER
+
+    def expect(self, size: int) -> None:
+        """Allow `size` bytes to be read from now on."""
+        self._expected = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        size = sys.maxsize if size is None or size < 0 else size
+        self._expected -= size
+        if self._expected < 0:
+            raise BombError(f"has a header of more than {MAX_HEADER} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if offset > self._end:
+            raise BombError(f"would unpack to more than {self._end} bytes")
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+        super().close()
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8, whatever encoding its bytes were in."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,32 @@
+"""People hear of what is used although it is odd, each thing once."""
+
+from pipeline.ingestion.collection import Refused
+from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.notices import MOST, class_notices, name_notices, refusal_notices
+from pipeline.ingestion.wrappers import REASON
+
+
+def test_classes_that_look_like_one() -> None:
+    """Issue 14, 6: they are named with their counts."""
+    (notice,) = class_notices({"CAT": 1, "cat": 1200, "dog": 5})
+    assert notice.startswith("classes 'CAT' (1 images) and 'cat' (1,200 images) differ in case or blanks only")
+
+
+def test_names_that_are_not_certain() -> None:
+    """Issue 14, 4: the class is named, once an archive, with the row that would correct it; not that of other files."""
+    members = ["caf\u2591/1.png", "caf\u2591/2.png", "cat/\u2591.png", "d\\xe9/1.png"]
+    found = [("a.zip", member, "is odd", Labels([])) for member in members]
+    assert name_notices(found) == [
+        "a.zip: the name of class 'caf\u2591' is odd; if it has another, add to labels.csv: a.zip!/caf\u2591/*,NAME",
+        "a.zip: the name of class 'd\\\\xe9' is odd; if it has another, add to labels.csv: a.zip!/d\\xe9/*,NAME",
+    ]
+
+
+def test_unclear_archives_are_counted() -> None:
+    """One line an archive, and no more than a few."""
+    refused = [Refused(f"a.zip!/{number}", "", REASON, "why a") for number in range(3)] + [
+        Refused("x", "", "empty", "")
+    ]
+    assert refusal_notices(refused) == ["3 images are refused: why a"]
+    many = [Refused("x", "", REASON, f"why {number}") for number in range(MOST + 2)]
+    assert refusal_notices(many)[-1] == "… and 2 more like that"
