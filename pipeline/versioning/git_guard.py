@@ -18,7 +18,7 @@ HINT = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep`
 
 
 class Note(NamedTuple):
-    """What data/raw was, when it last was in step with Git."""
+    """What data/raw was, when it last was in sync with Git."""
 
     blob: str
     """Git's name of the version of data/raw.dvc in its index then, empty where there was none."""

@@ -268,7 +268,7 @@ def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
         hook.unlink()
     bob.git("reset", "--quiet", "--hard", "HEAD^")
     assert "pipeline sync --keep" in bob.repro("ingest", ok=False)
-    assert "stays as it is" in pipeline(bob, "sync", "--keep")
+    assert "is kept" in pipeline(bob, "sync", "--keep")
     assert "110 images" in bob.repro("ingest")
 
 
@@ -309,12 +309,12 @@ def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
     bob = copy(start, tmp_path / "team").bob
     hook = bob.root / ".git/hooks/post-merge"
     hook.write_text("#!/bin/sh\necho mine\n")
-    assert "the hook post-merge is not ours to write" in pipeline(bob, "setup")
+    assert "the hook post-merge is your own" in pipeline(bob, "setup")
     assert hook.read_text() == "#!/bin/sh\necho mine\n"
     hook.unlink()
     assert "not ours" not in pipeline(bob, "setup")
     bob.git("config", "core.hooksPath", str(tmp_path / "shared"))
-    assert "the hook post-merge is not ours to write" in pipeline(bob, "setup")
+    assert "the hook post-merge is your own" in pipeline(bob, "setup")
     assert not (tmp_path / "shared").exists()
 
 

@@ -1,4 +1,4 @@
-"""What Git is to call: our merge driver, and hooks that bring data/raw in step with data/raw.dvc.
+"""What Git is to call: our merge driver, and hooks that bring data/raw in sync with data/raw.dvc.
 
 Which files the driver merges is in .gitattributes, which the repository holds; who drives is each clone's own affair.
 """

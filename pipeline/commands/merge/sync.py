@@ -1,4 +1,4 @@
-"""Bringing data/raw in step with Git, after a merge, pull or checkout, with whatever was put into it meanwhile."""
+"""Bringing data/raw in sync with Git, after a merge, pull or checkout, with whatever was put into it meanwhile."""
 
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ def keep() -> None:
 
 
 def _before(here: str, noted: git_guard.Note | None) -> Listing:
-    """What data/raw, whose hash is `here`, held when it was last in step with Git.
+    """What data/raw, whose hash is `here`, held when it was last in sync with Git.
 
     That is what ingest saw last if it was committed, else Git's version of then. Without a note: what it holds now, if
     that was ever committed; else the largest version of which nothing is missing here, so that something was added to
