@@ -24,7 +24,7 @@ from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.splits.slices import read_slices
-from pipeline.text import csv_text, percent
+from pipeline.text import counted, csv_text, percent
 from pipeline.versioning import hashing
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -96,6 +96,6 @@ def _sentence(metrics: Metrics) -> str:
         return "no test images yet, so nothing is measured"
     before = base["accuracy"] if base else None
     change = "" if before is None else f" (base {percent(before)})"
-    measured = f"test accuracy {percent(accuracy)}{change} on {metrics['support']:,} images"
+    measured = f"test accuracy {percent(accuracy)}{change} on {counted(metrics['support'], 'image')}"
     refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
     return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"

@@ -31,6 +31,7 @@ from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
+from pipeline.text import counted
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
@@ -91,11 +92,13 @@ def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
 def _sentence(after: Collection, change: ImageChange, decoded: int, labels: Labels) -> str:
     refused = len(after.refused)
     sentence = (
-        f"{len(after.ids):,} images, {change.new:,} new, {change.removed:,} removed, "
+        f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
     if labels.unused:
-        sentence += f"; {len(labels.unused):,} lines of {LABELS} match nothing, {labels.unused[0]!r} among them"
+        sentence += (
+            f"; {counted(len(labels.unused), 'line')} of {LABELS} matching nothing, {labels.unused[0]!r} for one"
+        )
     return sentence
 
 

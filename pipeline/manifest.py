@@ -28,7 +28,7 @@ from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_class
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
-from pipeline.text import csv_text, short
+from pipeline.text import counted, csv_text, short
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
@@ -96,7 +96,7 @@ def _rows(descriptors: pa.ChunkedArray) -> Rows:
 
 def _check(train: "pd.Series[str]") -> None:
     if train.nunique() < 2:
-        what = f"{train.nunique()} classes among the {len(train)} training images"
+        what = f"{counted(train.nunique(), 'class', 'classes')} among {counted(len(train), 'training image')}"
         raise ImagesError(paths.RAW, what, "add images: at least two classes are needed")
 
 
@@ -113,12 +113,12 @@ def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.
     classes = pc.count_distinct(images["label"].filter(listed)).as_py()
     left_out = np.count_nonzero(~listed)
     told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
-    return f"{counts}, {classes} classes{told}"
+    return f"{counts}, {counted(classes, 'class', 'classes')}{told}"
 
 
 def _news(before: SeenImages | None, train: "pd.Series[str]") -> str:
     """What has changed since the base was trained."""
     counts = (before or NOTHING).compare(train)
     new = len(new_classes(before, train)) if before else 0
-    told = f", {new:,} new {'class' if new == 1 else 'classes'}" if new else ""
+    told = f", {counted(new, 'new class', 'new classes')}" if new else ""
     return f"{counts.new:,} new to training, {counts.removed:,} removed, {counts.relabelled:,} relabelled{told}"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from pipeline.text import counted
+
 
 class ImageChange(NamedTuple):
     """How many images came and went."""
@@ -15,9 +17,7 @@ class ImageChange(NamedTuple):
         return self._replace(new=self.new + later.new, removed=self.removed + later.removed)
 
     def __str__(self) -> str:
-        return f"{self.new:,} new {'image' if self.new == 1 else 'images'}" + (
-            f", {self.removed:,} removed" if self.removed else ""
-        )
+        return counted(self.new, "new image") + (f", {self.removed:,} removed" if self.removed else "")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ def short(oid: str) -> str:
     return f"{oid[:8]}…"
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """`count` of what `noun` names: `1 image`, `2,000 images`."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def percent(share: float) -> str:
     """A share of one, in percent."""
     return f"{share:.1%}".replace("%", " %")

@@ -26,7 +26,7 @@ from pipeline.models.device import device
 from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
 from pipeline.result import Result
-from pipeline.text import percent
+from pipeline.text import counted, percent
 from pipeline.training.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
@@ -94,7 +94,7 @@ def fit(
     write_environment(params.compute)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
-    said = f"{lineage.steps.run:,} steps ({lineage.steps.total:,} in total), {measured}"
+    said = f"{counted(lineage.steps.run, 'step')} ({lineage.steps.total:,} in total), {measured}"
     return Result(said, trainer.global_step - begun)
 
 

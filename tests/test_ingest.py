@@ -126,7 +126,7 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
         f'path,label\n"digit 1/*",one\n{names[1]},"a, b"\nloose.png,loose\nno such.png,typo\n', encoding="utf-8-sig"
     )
     out = ingest(project)
-    assert "1 lines of labels.csv match nothing, 'no such.png' among them" in out
+    assert "1 line of labels.csv matching nothing, 'no such.png' for one" in out
     project.run("python", "-m", "pipeline", "run", "manifest")
     found = set(labels(project).values())
     assert {"one", "loose"} <= found
@@ -152,7 +152,7 @@ def test_a_wrapper_is_refused_until_it_is_clear(project: Project, raw: Path) -> 
     archive_of(raw / "photos.zip", {f"{folders[n]}/{n}.png": data + b"x" for n, data in enumerate(digits)})
     out = ingest(project)
     assert "20 images, 20 new, 0 removed, 20 refused" in out
-    assert "ingest: warning: 20 images are refused: all images of photos.zip lie in 'My Dataset'" in out
+    assert "ingest: warning: 20 images refused: all images of photos.zip lie in 'My Dataset'" in out
     assert set(refused(project).values()) == {"ambiguous class"}
     project.set_params(ingest={"strip": {"photos.zip": 1}})
     assert "40 images, 20 new, 0 removed, 0 refused" in ingest(project)
@@ -202,7 +202,7 @@ def test_odd_archives_and_labels(project: Project, raw: Path) -> None:
     assert {"caf\u00e9", "DIGIT 0", "digit 0"} <= classes(project)
     assert "names.zip: the name of class 'caf\u00e9' is in an encoding that the zip does not name" in out
     assert "labels.csv: lines 2 and 3 give names.zip!/DIGIT 0\u00a0/3.png different labels" in out
-    assert "classes 'DIGIT 0' (1 images) and 'digit 0' (" in out
+    assert "classes 'DIGIT 0' (1 image) and 'digit 0' (" in out
 
 
 def attributes(project: Project) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.evaluation.paired_tests import Counts, drop_p_value, flips_p_value, smallest_drop
 from pipeline.params import Gate
-from pipeline.text import percent, shown
+from pipeline.text import counted, percent, shown
 
 # Classes that are named; the rest is counted.
 NAMED = 3
@@ -78,7 +78,9 @@ def _per_class(counts: dict[str, Counts], gate: Gate) -> list[str]:
         return []
     fallen = fallen_classes(counts, gate.class_drop, 1 - gate.confidence)
     told = [f"recall of '{shown(name)}' {_fell(counts[name])}" for name in fallen[:NAMED]]
-    return told + ([f"and that of {len(fallen) - NAMED:,} more classes"] if len(fallen) > NAMED else [])
+    return told + (
+        [f"and that of {counted(len(fallen) - NAMED, 'more class', 'more classes')}"] if len(fallen) > NAMED else []
+    )
 
 
 def _fell(count: Counts) -> str:
@@ -91,7 +93,7 @@ def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator
     alpha = 1 - gate.confidence
     if gate.drop is not None:
         smallest = smallest_drop(total.images, total.gained, gate.drop, alpha)
-        images = f"{total.images:,} {'image' if total.images == 1 else 'images'}"
+        images = counted(total.images, "image")
         yield (
             f"{images} can show drops of {100 * smallest:.1f} points or more"
             if smallest

@@ -12,6 +12,7 @@ from pipeline.ingestion.labelling.class_names import alike
 from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
 from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.ingestion.wrappers import REASON
+from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
@@ -36,7 +37,9 @@ def clash_notices(labels: Labels) -> list[str]:
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
     """Classes that may be one; `counts` are images by class."""
-    groups = (" and ".join(f"{label!r} ({counts[label]:,} images)" for label in group) for group in alike(counts))
+    groups = (
+        " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group) for group in alike(counts)
+    )
     return _first(
         f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
     )
@@ -61,7 +64,7 @@ def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[s
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:
     """Archives that are refused until their classes are certain."""
     counts = Counter(line.detail for line in refused if line.reason == REASON)
-    return _first(f"{count:,} images are refused: {detail}" for detail, count in sorted(counts.items()))
+    return _first(f"{counted(count, 'image')} refused: {detail}" for detail, count in sorted(counts.items()))
 
 
 def _first(lines: Iterable[str]) -> list[str]:

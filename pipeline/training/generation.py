@@ -17,7 +17,7 @@ from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, spec_of
 from pipeline.models.network import Spec
 from pipeline.params import Params
-from pipeline.text import short
+from pipeline.text import counted, short
 from pipeline.training.budget import epochs_of, steps_per_epoch
 from pipeline.versioning import hashing
 
@@ -45,8 +45,8 @@ class Generation:
         """Its start in words."""
         images, epochs, oid = self.lineage.images, self.lineage.epochs.run, self.lineage.base
         start = f"warm start from {short(oid)}" if oid else f"cold start ({self.lineage.reason})"
-        many = "epoch" if epochs == 1 else "epochs"
-        return f"{start}, generation {self.lineage.generation}, {images.new:,} new images, {epochs} {many}"
+        new, budget = counted(images.new, "new image"), counted(epochs, "epoch")
+        return f"{start}, generation {self.lineage.generation}, {new}, {budget}"
 
 
 def plan(params: Params, labels: pd.Series[str]) -> Generation:

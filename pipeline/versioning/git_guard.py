@@ -10,6 +10,7 @@ from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import git_text
+from pipeline.text import counted
 from pipeline.versioning import objects
 from pipeline.versioning.lock import read_raw_hash
 
@@ -78,5 +79,5 @@ def check_followed(oid: str) -> None:
         raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", HINT)
     missing = objects.missing_files(wanted)
     if missing is None or missing:
-        many = "the images" if missing is None else f"{len(missing):,} files"
+        many = "the images" if missing is None else counted(len(missing), "file")
         raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", HINT)

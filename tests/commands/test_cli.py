@@ -182,12 +182,12 @@ def test_add_twice(photos: Path, here: Path, capsys: Capture) -> None:
     make_zip(here / "next.zip", {"cat/1.png": png(1), "cat/10.png": png(10), "cat/3.png": png(3)})
     assert cli.main(["add", "next.zip"]) == 0
     out = capsys.readouterr().out
-    assert "added 1 images" in out
+    assert "added 1 image" in out
     assert "in data/raw it is of class dog" in out
     assert len(raw()) == 2
     assert cli.main(["remove", md5(png(1))]) == 0
     assert cli.main(["add", "next.zip"]) == 0
-    assert "added 1 images" in capsys.readouterr().out
+    assert "added 1 image" in capsys.readouterr().out
 
 
 def test_labels(here: Path, capsys: Capture) -> None:
@@ -351,7 +351,7 @@ def test_remove_takes_out_every_copy(full: Path, capsys: Capture, name: str) -> 
         del expected["dog/b.tar.gz"]
     assert held() == expected
     out = capsys.readouterr().out
-    assert f"removed 1 images from {3 if name == '*/1.png' else 4} places:" in out
+    assert f"removed 1 image from {3 if name == '*/1.png' else 4} places:" in out
     assert "a.zip!/cat/1 again.png" in out
     assert full.exists()
 
@@ -442,7 +442,7 @@ def test_pack_completes_what_was_interrupted(full: Path, monkeypatch: pytest.Mon
     assert held() == {**before, archive.name: [1, 2, -1, 3]}
     (paths.RAW / "cat/2.png").write_bytes(png(9))  # The same name, another image.
     assert cli.main(["pack"]) == 0
-    assert "packed 4 images into 1 archives, 3 before" in capsys.readouterr().out
+    assert "packed 4 images into 1 archive, 3 before" in capsys.readouterr().out
     (new,) = set(paths.RAW.glob("packed-*.zip")) - {archive}
     assert members(new) == {"cat/2.png": png(9)}
     assert not [path for path in raw() if path.startswith("cat/")]
@@ -500,7 +500,7 @@ def test_repro_sees_what_was_done(project: Project) -> None:
     assert "20 new, 0 removed, 0 refused; 20 decoded" in project.repro("manifest")
     grown = project.snapshot("data/manifest")
     assert grown != before
-    assert "packed 40 images into 1 archives" in pipeline("pack")
+    assert "packed 40 images into 1 archive" in pipeline("pack")
     assert "nothing new: 60 known already" in pipeline("add", "photos")
     assert "60 images, 0 new, 0 removed, 0 refused" in project.repro("manifest")
     assert project.snapshot("data/manifest") == grown

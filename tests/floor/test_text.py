@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import csv_lines, csv_text
+from pipeline.text import counted, csv_lines, csv_text, percent
 
 # Names of files can hold anything but a zero byte.
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -27,3 +27,16 @@ def test_any_cell_comes_back(rows: list[tuple[str, str]]) -> None:
 def test_what_ends_a_line_is_quoted(end: str) -> None:
     """Whichever it is; the lines themselves have no end."""
     assert list(csv_lines([(f"a{end}b", 1)])) == [f'"a{end}b",1']
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 images"), (1, "1 image"), (2, "2 images"), (1234, "1,234 images")])
+def test_nouns_follow_their_count(count: int, said: str) -> None:
+    """One is singular; plurals that do not end in s alone are given."""
+    assert counted(count, "image") == said
+    assert counted(count, "class", "classes") == said.replace("images", "classes").replace("image", "class")
+
+
+@pytest.mark.parametrize(("share", "said"), [(0, "0.0 %"), (0.8487, "84.9 %"), (1, "100.0 %")])
+def test_percent(share: float, said: str) -> None:
+    """A share is written with one digit and a space before the sign."""
+    assert percent(share) == said

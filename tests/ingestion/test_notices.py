@@ -9,7 +9,7 @@ from pipeline.ingestion.wrappers import REASON
 def test_classes_that_look_like_one() -> None:
     """Issue 14, 6: they are named with their counts."""
     (notice,) = class_notices({"CAT": 1, "cat": 1200, "dog": 5})
-    assert notice.startswith("classes 'CAT' (1 images) and 'cat' (1,200 images) differ in case or blanks only")
+    assert notice.startswith("classes 'CAT' (1 image) and 'cat' (1,200 images) differ in case or blanks only")
 
 
 def test_names_that_are_not_certain() -> None:
@@ -27,6 +27,6 @@ def test_unclear_archives_are_counted() -> None:
     refused = [Refused(f"a.zip!/{number}", "", REASON, "why a") for number in range(3)] + [
         Refused("x", "", "empty", "")
     ]
-    assert refusal_notices(refused) == ["3 images are refused: why a"]
+    assert refusal_notices(refused) == ["3 images refused: why a"]
     many = [Refused("x", "", REASON, f"why {number}") for number in range(MOST + 2)]
     assert refusal_notices(many)[-1] == "… and 2 more like that"

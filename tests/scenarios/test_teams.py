@@ -224,7 +224,7 @@ def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Pa
     )
     assert raw(team.bob) == before
     assert "--theirs" in pipeline(team.bob, "resolve", ok=False)
-    assert "resolved 1 files" in pipeline(team.bob, "resolve", f"--{take}")
+    assert "resolved 1 file" in pipeline(team.bob, "resolve", f"--{take}")
     team.bob.git("commit", "--quiet", "--no-edit")
     winner = team.bob if take == "ours" else team.alice
     assert raw(team.bob)[name] == (before[name] if take == "ours" else raw(winner)[name])

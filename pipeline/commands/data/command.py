@@ -13,7 +13,7 @@ from pipeline import paths
 from pipeline.commands.parsing import Register
 from pipeline.commands.terminal import print_lines, print_table
 from pipeline.errors import ImagesError
-from pipeline.text import shown
+from pipeline.text import counted, shown
 
 
 def register(command: Register) -> None:
@@ -74,7 +74,7 @@ def _add(args: argparse.Namespace) -> int:
             print(f"nothing new: {beside}")
             return 0
         archive = add(found.new, folder)
-    print(f"added {len(found.new):,} images as {archive}; {beside}")
+    print(f"added {counted(len(found.new), 'image')} as {archive}; {beside}")
     if left := sum(bool(one.attributes) for one in found.new.values()):
         print(
             f"without further columns of labels.csv, which {left:,} of them have: say those in {paths.RAW}/labels.csv"
@@ -93,7 +93,8 @@ def _remove(args: argparse.Namespace) -> int:
             remove(named, copies, held, folder)
     gone = [*named, *copies]
     images = len({source.id or source.name for source in gone})
-    print(f"{'would remove' if args.dry_run else 'removed'} {images:,} images from {len(gone):,} places:")
+    done = "would remove" if args.dry_run else "removed"
+    print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
     print_lines([source.name for source in gone])
     if not args.dry_run:
         _print_next()
@@ -106,10 +107,13 @@ def _pack(args: argparse.Namespace) -> int:
     with _workbench() as folder:
         images = loose_images()
         if len(images) < max(1, args.min):
-            print(f"{len(images):,} loose images, left as they are")
+            print(f"{counted(len(images), 'loose image')}, left as they are")
             return 0
         archives, before = pack(images, folder)
-    print(f"packed {len(images):,} images into {len(archives):,} archives" + (f", {before:,} before" if before else ""))
+    print(
+        f"packed {counted(len(images), 'image')} into {counted(len(archives), 'archive')}"
+        + (f", {before:,} before" if before else "")
+    )
     print_lines([str(path) for path in archives])
     _print_next()
     return 0

@@ -13,6 +13,7 @@ from pipeline.errors import CheckpointError
 from pipeline.lineage.lineage import LINEAGE
 from pipeline.lineage.seen_images import positions, read_seen
 from pipeline.models.checkpoint import read_checkpoint
+from pipeline.text import counted
 
 # What people call the parts of Lightning's checkpoints; all others are settings.
 PARTS = {
@@ -119,7 +120,7 @@ def _seen(then: Path, now: Path) -> list[str]:
     found = []
     labels = first.compare(second.labels)
     for count, what in ((labels.new, "more"), (labels.removed, "fewer"), (labels.relabelled, "of another label")):
-        found += [f"{count:,} images {what} now"] * bool(count)
+        found += [f"{counted(count, 'image')} {what} now"] * bool(count)
     earlier = sum(int((positions(*pair) < 0).sum()) for pair in _both_ways(first.earlier, second.earlier))
     return [*found, *([f"{earlier:,} other earlier images now"] * bool(earlier))]
 

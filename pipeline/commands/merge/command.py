@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline import paths
 from pipeline.commands.parsing import Register
 from pipeline.commands.terminal import complain, print_lines
-from pipeline.text import shown
+from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.merge.listings import Side
@@ -57,7 +57,7 @@ def _resolve(args: argparse.Namespace) -> int:
         print("no conflicts")
         return 0
     if merged:
-        print(f"resolved {len(merged):,} files:")
+        print(f"resolved {counted(len(merged), 'file')}:")
         print_lines(merged)
         if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
             _say_sync(None, quietly=False)
@@ -87,7 +87,7 @@ def _say_sync(take: "Side | None", *, quietly: bool) -> None:
 
     added, removed, changed = sync(take)
     if added or removed or changed:
-        counts = f"{added:,} files added, {removed:,} removed, {changed:,} changed"
+        counts = f"{counted(added, 'file')} added, {removed:,} removed, {changed:,} changed"
         print(
             f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
         )

@@ -19,6 +19,7 @@ from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
 from pipeline.errors import MergeError
 from pipeline.lineage.lineage import RECORDED, Recorded
+from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
 from pipeline.versioning.lock import read_raw_hash
 
@@ -102,7 +103,7 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
 def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:
     """What `conflicts` there are, and how to `hint` them."""
     first, *more = conflicts
-    beyond = f", and {len(more):,} more files" if more else ""
+    beyond = f", and {counted(len(more), 'more file')}" if more else ""
     return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", hint)
 
 

@@ -13,6 +13,7 @@ from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
 from pipeline.splits.assignment import split_of
+from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
 Likely = Literal["yes", "maybe", "no"]
@@ -60,11 +61,11 @@ class RawChanges:
             "removed": self.removed,
             "relabelled": self.relabelled,
         }
-        counted = [(what, count) for what, count in parts.items() if count]
-        if not counted:
+        several = [(what, count) for what, count in parts.items() if count]
+        if not several:
             return "the same images"
-        (first, many), *others = counted
-        told = [f"{many:,} image{'s' if many > 1 else ''} {first}", *(f"{count:,} {what}" for what, count in others)]
+        (first, many), *others = several
+        told = [f"{counted(many, 'image')} {first}", *(f"{count:,} {what}" for what, count in others)]
         return ", ".join(told)
 
     @property

@@ -64,7 +64,7 @@ def test_parts(tmp_path: Path) -> None:
         "counters": "global_step 6 then, 7 now and 1 more",
         "settings": "spec.size 8 then, 9 now",
         "lineage": "steps 1 then, 2 now",
-        "seen": "1 images more now and 2 more",
+        "seen": "1 image more now and 2 more",
     }
 
 
