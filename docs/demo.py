@@ -21,8 +21,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="treering-demo-") as folder:
         project = Path(folder) / "project"
         _run(ROOT, "git", "clone", "--quiet", str(ROOT), str(project))
+        if (project / "dvc.lock").exists():
+            _forget_record(project)
         raw = project / "data/raw"
-        raw.mkdir()
+        raw.mkdir(exist_ok=True)
 
         _say("3,000 images of 8 classes. The first training starts from scratch.")
         shutil.copy(SAMPLE / "1-initial.zip", raw)
@@ -66,6 +68,14 @@ def main() -> None:
         _say("The story, as Git has it:")
         _run(project, "git", "log", "--oneline", "--", "dvc.lock")
         _run(project, "pipeline", "log")
+
+
+def _forget_record(project: Path) -> None:
+    """Take out what a project that was used has recorded: the story is of one that begins."""
+    recorded = ("dvc.lock", "data/raw.dvc", "data/report", "data/accepted.json", "data/environment.json")
+    _run(project, "git", "rm", "-r", "--quiet", "--ignore-unmatch", *recorded)
+    for path in recorded:
+        shutil.rmtree(project / path, ignore_errors=True)
 
 
 def _say(text: str) -> None:

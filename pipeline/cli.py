@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from pipeline import paths
 from pipeline.commands import accept, run
 from pipeline.commands.data import command as data
 from pipeline.commands.history import command as history
@@ -14,6 +16,7 @@ from pipeline.commands.status import command as status
 from pipeline.commands.terminal import complain, set_up_logging
 from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
+from pipeline.errors import RecordError
 
 # The commands, by what people want to do.
 GROUPS = {
@@ -31,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging(name, verbose=args.verbose)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
+        _check_folder()
         return run(args)
     except KeyboardInterrupt:
         print("pipeline: interrupted; no file is half-written", file=sys.stderr)
@@ -41,6 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
         complain(name, error, f"pipeline {' '.join(filter(None, [args.command, getattr(args, 'stage', '')]))} -v")
         return 1
+
+
+def _check_folder() -> None:
+    """See that the working directory is not a folder inside a project: our paths begin in its own folder."""
+    if paths.PIPELINE.exists():
+        return
+    for folder in Path.cwd().parents:
+        if (folder / paths.PIPELINE).exists() and (folder / paths.PARAMS).exists():
+            where = os.path.relpath(folder)
+            raise RecordError(Path.cwd(), "a folder inside the project", f"run `cd {where}`, then this again")
 
 
 def _parser() -> argparse.ArgumentParser:

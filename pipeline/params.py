@@ -18,6 +18,7 @@ from pipeline.errors import ParamError, one_line
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
+MODELS = "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say"
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -208,7 +209,9 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise _as_param_error(path, error.errors()[0]) from None
+        # Of a misspelt key its name says more than that the right one is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise _as_param_error(path, first) from None
     split = params.manifest.split
     if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
@@ -219,14 +222,24 @@ def read_params(path: Path = paths.PARAMS) -> Params:
 def _as_param_error(path: Path, error: ErrorDetails) -> ParamError:
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
-        siblings = list(_section_at(error["loc"][:-1]).model_fields)
-        near = get_close_matches(str(error["loc"][-1]), siblings, n=1, cutoff=0)
-        return ParamError(path, f"{key} is not a parameter", f"the nearest one is {near[0]}")
+        near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1]).model_fields))
+        return ParamError(path, f"{key} is not a parameter", f"the nearest one is {near}")
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
-    # What pydantic says begins with "Input should …" or, for patterns, "String should …".
+    if error["type"] == "string_pattern_mismatch":
+        return ParamError(path, f"{key} is {error['input']!r}", MODELS)
+    # What pydantic says begins with "Input should …".
     allowed = error["msg"].partition(" should ")[2] or error["msg"]
+    if key == "train.batch_size" and error["type"] == "greater_than_equal":
+        allowed += ", so that every step has the two images that batch normalisation needs"
     return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    """That of the names `valid` which `name` is meant to be: learning_rate stands for lr, and wd for weight_decay."""
+    initials = {one: "".join(word[:1] for word in one.split("_")) for one in [*valid, name]}
+    short = (one for one in valid if name == initials[one] or one == initials[name])
+    return next(short, None) or get_close_matches(name, valid, n=1, cutoff=0)[0]
 
 
 def _section_at(loc: tuple[int | str, ...]) -> type[Section]:

@@ -103,7 +103,7 @@ def _fit(
 ) -> FinishedRun:
     """Train `generation`."""
     _quieten()
-    _check_share(params)
+    _check_devices(params)
     spec, classes = generation.spec, list(generation.spec.classes)
     network = _untrained(generation, params.train)
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
@@ -174,8 +174,12 @@ def _averaging(generation: Generation, params: Train, schedule: Schedule) -> lis
     return [average_weights(params.average)] if params.average else []
 
 
-def _check_share(params: Params) -> None:
-    """Look whether each device has enough images in each step; batches may be half as large as they may be."""
+def _check_devices(params: Params) -> None:
+    """Look whether the devices can compute so, and have enough images in each step."""
+    if params.train.precision == "16-mixed" and device(params.compute).type == "cpu":
+        what = "train.precision is '16-mixed', which CPUs cannot compute"  # Lightning would take bf16, silently.
+        raise ParamError(paths.PARAMS, what, "set it to bf16-mixed or 32-true, or train on a GPU")
+    # Batches may be half as large as they may be.
     devices = params.compute.devices * params.compute.nodes
     if devices > 1 and params.train.batch_size < 4 * devices:
         what = f"train.batch_size {params.train.batch_size} is too small to be shared out among {devices} devices"

@@ -18,7 +18,7 @@ from support.stored import Plain, store_images
 from support.terminal import Terminal
 
 from pipeline import paths
-from pipeline.errors import ImagesError, TrainingError
+from pipeline.errors import ImagesError, ParamError, TrainingError
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import LINEAGE
 from pipeline.lineage.seen_images import SEEN
@@ -125,6 +125,14 @@ def test_compiled_network() -> None:
     start = weights(lr=1e-12)
     plain, compiled = weights() - start, weights(compile=True) - start
     assert torch.cosine_similarity(plain, compiled, dim=0) > 0.95
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
+def test_number_format_that_is_not_there() -> None:
+    """Half precision on a CPU is an error; Lightning would train in another format, in silence."""
+    with pytest.raises(ParamError, match=r"'16-mixed', which CPUs cannot compute; set it to bf16-mixed or 32-true"):
+        run(precision="16-mixed")
+    assert not paths.MODEL.exists()
 
 
 def test_old_model_makes_way(tmp_path: Path) -> None:

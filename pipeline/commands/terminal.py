@@ -1,5 +1,6 @@
 """Output for the person at the terminal: logging, errors in one line, tables and lists."""
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 def set_up_logging(name: str, *, verbose: bool) -> None:
-    """Log warnings, or everything, in the name of `name`."""
+    """Log warnings, or everything, in the name of `name`; what a terminal cannot show is escaped, and fails nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # pytest's are not.
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
     # At DEBUG these say more about themselves than about what is done here.
     for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
@@ -21,6 +25,10 @@ def set_up_logging(name: str, *, verbose: bool) -> None:
 def complain(name: str, error: Exception, command: str) -> None:
     """Say `error` in one line; where it is a fault of ours, that `command` shows more of it."""
     logger.debug("failed", exc_info=error)
+    if isinstance(error, ModuleNotFoundError):
+        hint = "run `source .venv/bin/activate`, after `make setup` where there is no .venv"
+        print(f"{name}: error: the package {error.name} is not installed for {sys.executable}; {hint}", file=sys.stderr)
+        return
     fault = "" if isinstance(error, TreeringError) else f"{type(error).__name__} (`{command}` shows where): "
     print(f"{name}: error: {fault}{shown(one_line(error))}", file=sys.stderr)
 

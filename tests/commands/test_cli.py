@@ -336,7 +336,8 @@ def held() -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize(
-    "name", [md5(png(1)), md5(png(1))[:8].upper(), "cat/1.png", "c.zip!/cat/1.png", "c.zip", "*/1.png"]
+    "name",
+    [md5(png(1)), md5(png(1))[:8].upper(), "cat/1.png", "data/raw/cat/1.png", "c.zip!/cat/1.png", "c.zip", "*/1.png"],
 )
 def test_remove_takes_out_every_copy(full: Path, capsys: Capture, name: str) -> None:
     """An image goes from all its places, whichever way it is named; everything else stays."""
@@ -534,3 +535,15 @@ def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit):
             cli.main([name, "--help"])
         assert capsys.readouterr().out.startswith(f"usage: pipeline {name} ")
+
+
+def test_folders_inside_a_project_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder of a project the error says where to run the command."""
+    for name in (paths.PIPELINE, paths.PARAMS):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "docs/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "docs/deep")
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err.endswith("a folder inside the project; run `cd ../..`, then this again\n")

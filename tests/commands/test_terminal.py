@@ -32,9 +32,9 @@ class Said(NamedTuple):
     err: str
 
 
-def run(*arguments: str, folder: Path = ROOT) -> Said:
+def run(*arguments: str, folder: Path = ROOT, **more: str) -> Said:
     """Run Python in `folder`, away from any terminal."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     ran = subprocess.run([sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
     return Said(ran.returncode, ran.stdout, ran.stderr)
 
@@ -111,6 +111,24 @@ def test_warnings_bear_the_name() -> None:
     )
     assert run("-c", code.format(False)) == (0, "", "train: careful\n")
     assert run("-c", code.format(True)) == (0, "", "train: careful\ntrain: by the way\ntrain: detail\n")
+
+
+def test_what_a_terminal_cannot_show_fails_nothing() -> None:
+    """At a terminal of few letters the others are escaped, in what is printed and in errors."""
+    code = (
+        "from pipeline.commands.terminal import complain, set_up_logging; set_up_logging('x', verbose=False)\n"
+        "print('warm start from 530e…'); complain('x', ValueError('猫'), 'x -v')"
+    )
+    ran = run("-c", code, PYTHONIOENCODING="latin-1")
+    assert ran.out == "warm start from 530e\\u2026\n"
+    assert "\\u732b" in ran.err
+
+
+def test_missing_package_is_named(capsys: Capture) -> None:
+    """Without the environment the error says what to activate."""
+    said_ = said(ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"), capsys)
+    assert said_.startswith("train: error: the package pyarrow is not installed for ")
+    assert "run `source .venv/bin/activate`" in said_
 
 
 def test_details_of_others_stay_untold() -> None:

@@ -89,7 +89,8 @@ def test_params_are_frozen() -> None:
 @pytest.mark.parametrize(("key", "beyond", "at", "allowed"), list(limits()))
 def test_limits(tmp_path: Path, key: str, beyond: float, at: float | None, allowed: str) -> None:
     """A number beyond its limit is named with what is allowed; the limit itself is fine where it is inclusive."""
-    assert complaint(written(tmp_path, key, beyond)) == f"{key} is {beyond!r}; it should be {allowed}"
+    said = complaint(written(tmp_path, key, beyond))
+    assert said.partition(", so that ")[0] == f"{key} is {beyond!r}; it should be {allowed}"
     if at is not None:
         read_params(written(tmp_path, key, at))
 
@@ -159,6 +160,8 @@ def test_models(tmp_path: Path, value: str) -> None:
     [
         ("train.bach_size", "batch_size"),
         ("train.augment.shfit", "shift"),
+        ("train.learning_rate", "lr"),
+        ("train.wd", "weight_decay"),
         ("manifest.split.vall", "val"),
         ("trian", "train"),
         ("compute.zzzzzzzz", ""),
@@ -167,6 +170,25 @@ def test_models(tmp_path: Path, value: str) -> None:
 def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
     """A misspelt key is an error that names it and the nearest valid one, however far that is."""
     assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
+
+
+def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
+    """A key that was renamed is named, not the one that it was."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace("  lr: ", "  learning_rate: ", 1))
+    assert complaint(path).startswith("train.learning_rate is not a parameter; the nearest one is lr")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("train.model", "resnet18", "small, or timm/ and the name of a model of timm's"),
+        ("train.batch_size", 0, "so that every step has the two images that batch normalisation needs"),
+    ],
+)
+def test_reasons_are_given(tmp_path: Path, key: str, value: Any, why: str) -> None:
+    """Where a limit is no matter of course, the error says why, and never shows a regular expression."""
+    assert why in complaint(written(tmp_path, key, value))
 
 
 @pytest.mark.parametrize("key", [key for key, _ in fields()] + ["train", "manifest.split", "compute"])

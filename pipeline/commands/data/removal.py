@@ -53,7 +53,9 @@ def choose(patterns: Iterable[str], held: list[Source]) -> tuple[list[Source], l
             exactly.setdefault(name, []).append(source)
     named: dict[int, Source] = {}
     for pattern in patterns:
-        matching = exactly.get(pattern) or _matching(pattern, held)
+        # A path that the shell completed begins in the project's folder.
+        below = pattern.removeprefix(f"{paths.RAW}/")
+        matching = exactly.get(pattern) or exactly.get(below) or _matching(pattern, held) or _matching(below, held)
         if not matching:
             near = get_close_matches(pattern, [source.name for source in held[:20_000]], n=1, cutoff=0)
             hint = f"the nearest is {near[0]}" if near else "there is nothing in it"
