@@ -106,14 +106,21 @@ def _check(training: Training, record: Mapping[str, StageRecord], changed: list[
         raise RecordError(training.name, what, "run `dvc repro` before `git commit`, and replay what comes out")
 
 
+def package_in(folder: Path, env: Mapping[str, str]) -> Path | None:
+    """The file that Python, run in `folder`, imports as the package `pipeline`."""
+    # As bytes, since a path need not be what Python may print there.
+    say = [sys.executable, "-c", "import os, pipeline; os.write(1, os.fsencode(pipeline.__file__))"]
+    found = subprocess.run(say, cwd=folder, env=env, capture_output=True, check=False).stdout  # noqa: S603
+    return Path(os.fsdecode(found)) if found else None
+
+
 def _train(folder: Path, then: EnvironmentFacts | str, name: str, stdout: int | None) -> None:
     """Run the code in `folder`, with as many threads as were used then."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONSAFEPATH", "MKL_NUM_THREADS")}
     if not isinstance(then, str) and "threads" in then:
         env["OMP_NUM_THREADS"] = str(then["threads"])
-    say = [sys.executable, "-c", "import pipeline; print(pipeline.__file__)"]
-    found = subprocess.run(say, cwd=folder, env=env, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-    if not found or not Path(found).resolve().is_relative_to(folder):
+    found = package_in(folder, env)
+    if found is None or not found.resolve().is_relative_to(folder):
         what = f"Python takes the package `pipeline` from {found or 'nowhere'}, not from the commit"
         raise TrainingError(name, what, "look at PYTHONPATH and at sitecustomize.py")
     status = subprocesses.run(recorded_command(folder / paths.PIPELINE), cwd=folder, env=env, stdout=stdout)

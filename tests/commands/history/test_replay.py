@@ -17,7 +17,7 @@ from conftest import Project, Ran
 from ruamel.yaml import YAML
 
 from pipeline import cli
-from pipeline.commands.history.replay import newest, recorded_command, replay, replay_all
+from pipeline.commands.history.replay import newest, package_in, recorded_command, replay, replay_all
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.lineage.history import trainings
 
@@ -338,3 +338,13 @@ def test_command_is_the_recorded_one(tmp_path: Path, command: str, expected: lis
     """Training is run as the commit's own dvc.yaml says, which differs from release to release."""
     YAML().dump({"stages": {"train": {"cmd": command}}}, tmp_path / "dvc.yaml")
     assert recorded_command(tmp_path / "dvc.yaml") == expected
+
+
+@pytest.mark.parametrize("name", ["plain", "prüf ung", "猫"])
+def test_package_is_found_in_any_folder(tmp_path: Path, name: str) -> None:
+    """Whatever a folder is called, and whatever Python may print: the package in it is found, or none."""
+    folder, env = tmp_path / name, {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONSAFEPATH": ""}
+    (folder / "pipeline").mkdir(parents=True)
+    assert package_in(folder, {**env, "PYTHONPATH": str(tmp_path)}) != folder / "pipeline/__init__.py"
+    (folder / "pipeline/__init__.py").touch()
+    assert package_in(folder, env) == folder / "pipeline/__init__.py"
