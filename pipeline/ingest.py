@@ -26,6 +26,7 @@ from pipeline.ingestion.notices import notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.removals import check_removals, forget_removals
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
@@ -39,8 +40,11 @@ from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
-def ingest(params: Params) -> Result:
-    """Bring data/images up to date with data/raw; returns what it found and decoded."""
+def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
+    """Bring data/images up to date with data/raw; returns what it found and decoded.
+
+    Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
+    """
     files, recipe = raw_files(), recipe_of(params.ingest)
     old_ids, before = _before(recipe, params)
     labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
@@ -57,11 +61,14 @@ def ingest(params: Params) -> Result:
     for notice in notices(files, contents, labels, table, refused):
         print(f"ingest: warning: {notice}", flush=True)
     _check(table, refused, params.ingest)
+    if not removals_are_recorded:
+        check_removals(old_ids, table["id"], params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
     after = Collection(compact(table, limit=limit), contents, refused)
     after.publish(recipe)
     journal.discard()
+    forget_removals()
     change = _change(old_ids, after.ids)
     return Result(_sentence(after, change, decoded, labels), decoded, change)
 

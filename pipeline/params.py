@@ -43,6 +43,8 @@ class Ingest(Section):
     """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
+    max_removed: Annotated[float, Field(ge=0, le=1)]
+    """Share of the images that may go at once before the stage stops and asks whether that was meant."""
     max_refused: Annotated[float, Field(ge=0, le=1)]
     """Share of the files in data/raw that may be refused before the stage fails."""
 
@@ -209,9 +211,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        # Of a misspelt key its name says more than that the right one is missing.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise _as_param_error(path, first) from None
+        raise _as_param_error(path, min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")) from None
     split = params.manifest.split
     if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"

@@ -25,7 +25,7 @@ settings.register_profile("here", database=None, deadline=None)
 settings.load_profile("here")
 # As small as it can be: the tests are about what runs and what it starts from, not about accuracy.
 TINY: dict[str, dict[str, Any]] = {
-    "ingest": {"size": 8, "mode": "grey"},
+    "ingest": {"size": 8, "mode": "grey", "max_removed": 1.0},
     "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "batch_size": 16},
     "evaluate": {"gate": {"drop": None, "class_drop": None, "flips": None, "confidence": 0.95}},
     "compute": {"accelerator": "cpu", "workers": 1},

@@ -49,10 +49,10 @@ def labels(project: Project) -> dict[str, str]:
     return {line.split(",")[0]: line.split(",")[1] for line in lines if not line.startswith("id,")}
 
 
-def ingest(project: Project) -> str:
+def ingest(project: Project, *, ok: bool = True) -> str:
     """Hash data/raw as `dvc repro` would, and run ingest; returns what it said."""
     project.dvc("add", "--quiet", "data/raw")
-    return project.run("python", "-m", "pipeline", "run", "ingest").out
+    return project.run("python", "-m", "pipeline", "run", "ingest", ok=ok).out
 
 
 def manifests(project: Project) -> dict[str, str]:
@@ -102,6 +102,31 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
     }
     assert elsewhere(project) == before
     assert "21 images, 0 new, 0 removed, 11 refused (data/images/refused.csv); 0 decoded" in ingest(project)
+
+
+def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None:
+    """A share of removed images above the param is taken for an accident until somebody says that it was meant."""
+    project.set_params(ingest={"max_removed": 0.2})
+    files = project.add_digits(0, 20)
+    ingest(project)
+    for path in files[:4]:
+        path.unlink()
+    assert "16 images, 0 new, 4 removed" in ingest(project)
+    before = project.snapshot("data/images")
+    for path in files[4:8]:
+        path.unlink()
+    out = ingest(project, ok=False)
+    assert "4 of the 16 images that it held at the last run are gone" in out
+    assert "more than ingest.max_removed (0.2) lets pass" in out
+    assert "run `pipeline sync --restore`; if they were removed on purpose, `pipeline sync --keep`" in out
+    assert project.snapshot("data/images") == before
+    assert "data/raw is kept" in project.run("python", "-m", "pipeline", "sync", "--keep").out
+    assert "12 images, 0 new, 4 removed" in ingest(project)
+    project.run("python", "-m", "pipeline", "remove", *(f"{path.relative_to(raw)}" for path in files[8:12]))
+    assert "8 images, 0 new, 4 removed" in ingest(project)
+    files[12].unlink()
+    files[13].unlink()
+    assert "pipeline sync --keep" in ingest(project, ok=False)  # What was meant once is not meant for ever.
 
 
 def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:

@@ -8,14 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 
+from pipeline import paths
 from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
+from pipeline.text import counted
 from pipeline.versioning import outputs
-from pipeline.versioning.git_guard import check_followed
+from pipeline.versioning.git_guard import check_followed, committed_hash
 from pipeline.versioning.git_guard import note as note_followed
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw_files import absent_files
 
 
 def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
@@ -27,7 +30,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
     try:
         params = read_params()
         before, began = started_for(), time.monotonic()
-        result = _in_step_with_git(stage, params) if name == "ingest" else stage(params)
+        result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         outputs.restore_outputs(name)
         print(f"{name}: interrupted; nothing is lost, `dvc repro` continues", file=sys.stderr)
@@ -50,9 +53,16 @@ def started_for() -> float:
     return max(time.time() - float(Process().create_time()), 0.0)
 
 
-def _in_step_with_git(stage: Callable[[Params], Result | None], params: Params) -> Result | None:
+def _in_sync_with_git(ingest: Callable[..., Result | None], params: Params) -> Result | None:
     """Run ingest if data/raw holds what Git lists, or what was put there since; and note of which version it is."""
-    check_followed(read_raw_hash())
-    result = stage(params)
-    note_followed(read_raw_hash())
+    oid = read_raw_hash()
+    check_followed(oid)
+    result = ingest(params, removals_are_recorded=committed_hash() == oid)
+    if absent := absent_files():
+        # DVC itself rewrites data/raw.dvc in the next run, and then has no reason to run ingest, which would refuse.
+        what = f"not here, though {paths.RAW_DVC} lists it: {counted(len(absent), 'file')}"
+        hint = f"commit {paths.RAW_DVC} now; before a plain `dvc repro`, run `pipeline sync --restore`"
+        print(f"ingest: warning: {what}; {hint}", flush=True)
+    else:
+        note_followed(read_raw_hash())
     return result

@@ -16,6 +16,7 @@ from pipeline.versioning.lock import read_raw_hash
 
 NOTE = paths.PROGRESS / "followed" / "raw"
 HINT = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
+NEVER_HERE = "run `pipeline sync --restore` to bring them in, or `pipeline sync --keep` to leave data/raw as it is"
 
 
 class Note(NamedTuple):
@@ -44,6 +45,20 @@ def indexed() -> str:
     return entries[0].split()[1] if entries else ""
 
 
+def committed() -> str | None:
+    """The version of data/raw.dvc in the last commit; None where that has none. The index may hold what DVC staged."""
+    try:
+        return git_text("show", f"HEAD:./{paths.RAW_DVC}") + "\n"
+    except RecordError:
+        return None
+
+
+def committed_hash() -> str | None:
+    """The hash of data/raw that the last commit records."""
+    version = committed()
+    return None if version is None else read_raw_hash(version)
+
+
 def content_of(blob: str) -> str:
     """The version `blob` of data/raw.dvc."""
     return git_text("cat-file", "blob", blob) + "\n"
@@ -70,6 +85,8 @@ def check_followed(oid: str) -> None:
         RecordError: Git has gone on to another version of it since, or the images of that were never here.
     """
     blob, noted = indexed(), read_note()
+    if noted is None and (last := committed_hash()) not in (None, oid):
+        _check_present(str(last), oid)
     if not blob or (noted is not None and noted.blob == blob):
         return
     wanted = read_raw_hash(content_of(blob))
@@ -77,7 +94,12 @@ def check_followed(oid: str) -> None:
         return
     if noted is not None:
         raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", HINT)
-    missing = objects.missing_files(wanted)
+    _check_present(wanted, oid)
+
+
+def _check_present(wanted: str, oid: str) -> None:
+    """Look whether what Git records as `wanted`, and the present `oid` does not list, has ever been here."""
+    missing = objects.missing_files(wanted, besides=oid)
     if missing is None or missing:
         many = "the images" if missing is None else counted(len(missing), "file")
-        raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", HINT)
+        raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", NEVER_HERE)

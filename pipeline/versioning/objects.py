@@ -19,10 +19,14 @@ def lacking(repo: Repo, oid: str) -> dict[str, str]:
     return {path: md5 for path, md5 in entries.items() if not cached_path(repo, md5).exists()}
 
 
-def missing_files(oid: str) -> list[str] | None:
-    """The files of the directory `oid` that DVC's cache lacks, None if it lacks their listing."""
+def missing_files(oid: str, *, besides: str) -> list[str] | None:
+    """The files of the directory `oid` that neither DVC's cache has nor the directory `besides` lists.
+
+    None if the cache lacks the listing of `oid`.
+    """
     repo = repository()
-    return None if listing(repo, oid) is None else list(lacking(repo, oid))
+    listed = listing(repo, besides) or {}
+    return None if listing(repo, oid) is None else [path for path in lacking(repo, oid) if path not in listed]
 
 
 def listing(repo: Repo, oid: str) -> dict[str, str] | None:

@@ -39,6 +39,11 @@ def raw_files() -> list[RawFile]:
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
 
 
+def absent_files() -> list[RawFile]:
+    """Those that DVC lists and that are not here: after `dvc add data/raw/new.zip` in a clone without the others."""
+    return [file for file in raw_files() if not (paths.RAW / file.path).exists()]
+
+
 def linked_folders() -> list[str]:
     """The folders below data/raw that are links, relative to it: DVC passes them over without a word."""
     links: list[Path] = []

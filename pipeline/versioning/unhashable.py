@@ -50,7 +50,8 @@ def obstacles() -> list[Obstacle]:
     unreadable: list[Obstacle] = []
 
     def note(error: OSError) -> None:
-        unreadable.append(Obstacle(Path(error.filename).as_posix(), "a folder that you may not read"))
+        if isinstance(error, PermissionError):  # Else it is gone.
+            unreadable.append(Obstacle(Path(error.filename).as_posix(), "a folder that you may not read"))
 
     found = []
     for folder, _, _ in os.walk(paths.RAW, onerror=note):

@@ -40,7 +40,10 @@ WITHOUT: dict[str, dict[str, str]] = {
     "ingest": dict.fromkeys(
         ("lineage.acceptance", "lineage.base", "lineage.lineage", "lineage.selection"), BASE_AT_HAND
     )
-    | {"ingestion.notices": "says what people should hear, and decides nothing"},
+    | {
+        "ingestion.notices": "says what people should hear, and decides nothing",
+        "ingestion.removals": "may stop the stage, and changes no byte",
+    },
     "manifest": {},
     "train": {
         "images.decoded_cache": "hands over pixels, checked by their checksum",

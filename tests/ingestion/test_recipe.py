@@ -26,7 +26,7 @@ from pipeline.versioning.lock import StageRecord
 
 TABLE = Path(__file__).parent / "golden_bytes.csv"
 PARAMS = {
-    mode: Ingest(mode=mode, size=24, animations="first", strip={}, shard_size=64, max_refused=0.5)
+    mode: Ingest(mode=mode, size=24, animations="first", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
     for mode in ("rgb", "grey")
 }
 # The modes that Pillow writes in each format.

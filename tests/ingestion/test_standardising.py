@@ -22,7 +22,7 @@ from pipeline.ingestion.refusals import UNUSABLE, Refusal
 from pipeline.ingestion.standardising import MAX_ASPECT, Picture, make_uniform
 from pipeline.params import Ingest
 
-RGB = Ingest(mode="rgb", size=64, animations="refuse", strip={}, shard_size=64, max_refused=0.5)
+RGB = Ingest(mode="rgb", size=64, animations="refuse", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
 GREY = RGB.model_copy(update={"mode": "grey"})
 FIRST = RGB.model_copy(update={"animations": "first"})
 PHOTO = Image.fromarray(load_sample_image("china.jpg"))

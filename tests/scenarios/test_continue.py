@@ -256,7 +256,7 @@ def test_kills(once: Files) -> None:
             assert process.stdout is not None
             process.stdout.readline()
             try:
-                assert process.wait(chance.uniform(0.3, 3.0) if kills < 4 else 60) == 0
+                assert process.wait(chance.uniform(0.1, 0.6) * (1 + kills) if kills < 4 else 60) == 0
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1

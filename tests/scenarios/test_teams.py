@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -253,6 +254,48 @@ def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_pat
     }
     bob.repro("ingest")
     assert pipeline(bob, "sync") == "data/raw is in sync with data/raw.dvc\n"
+
+
+@pytest.mark.slow
+def test_a_part_of_data_raw_never_becomes_the_record(start: Team, tmp_path: Path) -> None:
+    """A clone without the images can add more, and is warned; no run takes what is not here for removed."""
+    team = copy(start, tmp_path / "team")
+    carol = team.alice.clone(tmp_path / "carol")
+    carol.dvc("remote", "add", "--local", "--force", "storage", str(team.folder / "remote"))
+    listed = raw(team.alice)
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        for path in team.bob.add_digits(100, 110, into="../../more"):
+            archive.write(path, f"{path.parent.name}/{path.name}")
+    (carol.root / "data/raw").mkdir()
+    shutil.copy(tmp_path / "new.zip", carol.root / "data/raw")
+    carol.dvc("add", "--quiet", "data/raw/new.zip")
+    out = carol.repro("--allow-missing", "ingest")
+    assert "110 images, 10 new, 0 removed" in out
+    assert "not here, though data/raw.dvc lists it: 100 files; commit data/raw.dvc now" in out
+    carol.commit("10 more")
+    carol.repro("ingest")  # DVC has rewritten data/raw.dvc, and ingest has not run.
+    carol.add_digits(110, 111)
+    assert "have never been here" in carol.run("python", "-m", "pipeline", "status", ok=None).out
+    assert "100 files that data/raw.dvc lists in Git have never been here" in carol.repro("ingest", ok=False)
+    assert "100 files brought back" in pipeline(carol, "sync", "--restore")
+    assert "111 images, 1 new, 0 removed" in carol.repro("ingest")
+    assert set(raw(carol)) > {*listed, "data/raw/new.zip"}
+
+
+@pytest.mark.slow
+def test_lost_images_are_brought_back(start: Team, tmp_path: Path) -> None:
+    """When a folder is lost by accident, the run stops, and one command brings back what is gone and keeps the rest."""
+    bob = copy(start, tmp_path / "team").bob
+    bob.set_params(ingest={"max_removed": 0.2})
+    before = raw(bob)
+    for number in range(4):
+        shutil.rmtree(bob.root / f"data/raw/digit {number}")
+    added = bob.add_digits(100, 105)
+    assert "pipeline sync --restore" in bob.repro("ingest", ok=False)
+    assert "files brought back; next: dvc repro" in pipeline(bob, "sync", "--restore")
+    assert raw(bob).items() >= before.items()
+    assert all(path.exists() for path in added)
+    assert "105 images, 5 new, 0 removed" in bob.repro("ingest")
 
 
 @pytest.mark.slow

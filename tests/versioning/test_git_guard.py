@@ -29,7 +29,7 @@ def record(oid: str) -> None:
 
 def lacks(monkeypatch: pytest.MonkeyPatch, files: list[str] | None) -> None:
     """Let DVC's cache lack `files` of everything, or all listings."""
-    monkeypatch.setattr(objects, "missing_files", lambda _: files)
+    monkeypatch.setattr(objects, "missing_files", lambda *_, **__: files)
 
 
 def test_images_that_were_added_or_removed_here_are_fine() -> None:

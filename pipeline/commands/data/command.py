@@ -85,12 +85,14 @@ def _add(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from pipeline.commands.data.removal import choose, holdings, remove
+    from pipeline.ingestion.removals import note_removals
 
     with _workbench() as folder:
         held = holdings()
         named, copies = choose(args.patterns, held)
         if not args.dry_run:
             remove(named, copies, held, folder)
+            note_removals(source.id for source in [*named, *copies] if source.id)
     gone = [*named, *copies]
     images = len({source.id or source.name for source in gone})
     done = "would remove" if args.dry_run else "removed"

@@ -22,6 +22,7 @@ def register(command: Register) -> None:
     sub = command(_sync, "bring data/raw in sync with data/raw.dvc after a pull, merge or checkout")
     whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
     whose.add_argument("--keep", action="store_true", help="keep data/raw as it is; the next `dvc repro` records it")
+    whose.add_argument("--restore", action="store_true", help="bring back what Git lists and is gone here")
     sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
     sub = command(_merge_driver, "merge one of the pipeline's files; Git calls it, see `git help attributes`")
     for name in ("ancestor", "ours", "theirs"):
@@ -69,11 +70,14 @@ def _resolve(args: argparse.Namespace) -> int:
 
 
 def _sync(args: argparse.Namespace) -> int:
-    from pipeline.commands.merge.sync import keep
+    from pipeline.commands.merge.sync import keep, restore
 
     if args.keep:
         keep()
         print(f"{paths.RAW} is kept; the next dvc repro records it as it is")
+        return 0
+    if args.restore:
+        print(f"{paths.RAW}: {counted(restore().added, 'file')} brought back; next: dvc repro")
         return 0
     if not paths.RAW.is_dir():
         print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")

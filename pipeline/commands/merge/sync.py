@@ -6,8 +6,10 @@ from pipeline import paths
 from pipeline.commands.merge import listings
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.merging import disagreement, with_listing
+from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
+from pipeline.ingestion.removals import ALL, note_removals
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
 from pipeline.versioning.lock import read_raw_hash
 
@@ -71,8 +73,31 @@ def begin() -> None:
 
 
 def keep() -> None:
-    """Take data/raw as it is, whatever Git lists."""
+    """Take data/raw as it is, whatever Git lists: what is gone was removed on purpose."""
     git_guard.note(tracking.hash_raw())
+    note_removals([ALL])
+
+
+def restore() -> FileChange:
+    """Bring back what data/raw.dvc lists in the last commit and is not here; everything that is here stays.
+
+    Raises:
+        RecordError: Git has no data/raw.dvc.
+        MissingDataError: what Git lists cannot be found. Then nothing is changed.
+    """
+    version, what = git_guard.committed(), paths.RAW.as_posix()
+    if version is None:
+        raise RecordError(paths.RAW_DVC, "in no commit, so nothing says what was there", "put the images back by hand")
+    wanted = read_raw_hash(version)
+    fetching.fetch(wanted, what=what, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
+    paths.RAW.mkdir(parents=True, exist_ok=True)
+    here = tracking.commit_raw()
+    ours, theirs = (fetching.fetch_listing(oid, what=what) for oid in (here, wanted))
+    both = {**theirs, **ours}
+    write_text(paths.RAW_DVC, version if both == theirs else with_listing(version.encode(), both).decode())
+    tracking.checkout_raw()
+    git_guard.note(read_raw_hash())
+    return _change(ours, both)
 
 
 def _before(here: str, noted: git_guard.Note | None) -> Listing:
