@@ -26,7 +26,6 @@ from pipeline.ingestion.notices import notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.removals import check_removals, forget_removals
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
@@ -36,6 +35,7 @@ from pipeline.text import counted
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
+from pipeline.versioning.removals import check_removals, forget_removals
 
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 

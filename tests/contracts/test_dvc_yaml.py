@@ -42,7 +42,7 @@ WITHOUT: dict[str, dict[str, str]] = {
     )
     | {
         "ingestion.notices": "says what people should hear, and decides nothing",
-        "ingestion.removals": "may stop the stage, and changes no byte",
+        "versioning.removals": "may stop the stage, and changes no byte",
     },
     "manifest": {},
     "train": {

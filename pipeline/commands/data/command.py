@@ -85,7 +85,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from pipeline.commands.data.removal import choose, holdings, remove
-    from pipeline.ingestion.removals import note_removals
+    from pipeline.versioning.removals import note_removals
 
     with _workbench() as folder:
         held = holdings()

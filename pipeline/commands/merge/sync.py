@@ -9,9 +9,9 @@ from pipeline.commands.merge.merging import disagreement, with_listing
 from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
-from pipeline.ingestion.removals import ALL, note_removals
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.removals import ALL, note_removals
 
 HINT = (
     "run `pipeline sync --ours` to have such files as they are here, or `--theirs` to have them as Git lists them; "
