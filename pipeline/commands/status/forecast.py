@@ -23,6 +23,7 @@ from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
+from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
 from pipeline.versioning.weights import is_outdated, why_retrain
 
@@ -172,6 +173,8 @@ def _timed(step: Step, amount: int | None, params: Params) -> Expected:
 
 def _remarks(*, can_look: bool, changed: bool) -> list[str]:
     remarks = []
+    if other := running_command():
+        remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
     if what := unfinished():
         remarks.append(f"a {what} is in progress in Git: end it before you train")
     if changed and not can_look:

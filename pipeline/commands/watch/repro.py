@@ -1,12 +1,8 @@
 """`dvc repro` as a child process: whether it is due, how it went, and what came of it."""
 
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
-
-import psutil
 
 from pipeline.commands import results
 from pipeline.commands.interrupts import Interrupts
@@ -16,12 +12,11 @@ from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
 from pipeline.result import ImageChange
 from pipeline.text import percent
+from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
 
 # What DVC says when another of its commands has what it needs.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
-# Where DVC notes what its running stages read and write.
-RWLOCK = Path(".dvc/tmp/rwlock")
 # Seconds.
 AGAIN = 2.0
 
@@ -78,19 +73,9 @@ def accuracy(*, is_new: bool) -> str:
     return f"accuracy {f'{percent(base)} → ' if is_new and base is not None else ''}{percent(now)}"
 
 
-def at_work() -> str | None:
-    """The command and process of DVC's that is in the middle of a stage, if one is."""
-    try:
-        locks = json.loads(RWLOCK.read_bytes())
-        holders = [*locks.get("write", {}).values(), *(one for each in locks.get("read", {}).values() for one in each)]
-        return next((f"{one['cmd']} (pid {one['pid']})" for one in holders if psutil.pid_exists(one["pid"])), None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return None  # There is none, or DVC is writing it.
-
-
 def _wait_for_others(interrupts: Interrupts, say: Callable[[str], None]) -> None:
     said = False
-    while (other := at_work()) and not interrupts.event.is_set():
+    while (other := running_command()) and not interrupts.event.is_set():
         if not said:
             say(f"waiting for {other}")
             said = True

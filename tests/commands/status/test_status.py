@@ -1,6 +1,7 @@
 """`pipeline status` says what `dvc repro` then does."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,15 @@ def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_running_repro_is_named(project: Project) -> None:
+    """While a `dvc repro` runs, status says so before anything that is out of date by the end of it."""
+    lock = project.root / ".dvc/tmp/rwlock"
+    lock.write_text(json.dumps({"write": {"data/model": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert f"dvc repro (pid {os.getpid()}) is running" in status(project)
+    lock.unlink()
+    assert "is running" not in status(project)
+
+
 def test_merge_in_progress(project: Project) -> None:
     """It is told of."""
     project.git("checkout", "--quiet", "-b", "other")

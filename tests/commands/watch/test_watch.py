@@ -19,7 +19,7 @@ from support.terminal import Terminal
 from pipeline import cli, paths
 from pipeline.commands.interrupts import ASKING, noting
 from pipeline.commands.subprocesses import EndedProcess, Subprocesses
-from pipeline.commands.watch.repro import accuracy, at_work
+from pipeline.commands.watch.repro import accuracy
 
 OWN = {"data/raw.dvc", "dvc.lock", "data/report/metrics.json", "data/report/lineage.json"}
 LINE = re.compile(
@@ -306,25 +306,6 @@ def test_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: str,
     paths.METRICS.parent.mkdir(parents=True)
     paths.METRICS.write_text(metrics)
     assert (accuracy(is_new=True), accuracy(is_new=False)) == (new, old)
-
-
-def test_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose process is alive is at work; whoever was killed, or a file that is half written, holds up nobody."""
-    monkeypatch.chdir(tmp_path)
-    assert at_work() is None
-    Path(".dvc/tmp").mkdir(parents=True)
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    alive = f'{{"pid": {os.getpid()}, "cmd": "dvc repro"}}'
-    for text, said in (
-        (f'{{"write": {{}}, "read": {{"a": [{{"pid": {gone.pid}, "cmd": "dvc"}}, {alive}]}}}}', "dvc repro"),
-        (f'{{"write": {{"a": {alive}}}}}', "dvc repro"),
-        (f'{{"write": {{"a": {{"pid": {gone.pid}, "cmd": "dvc"}}}}}}', None),
-        ('{"write": {"a"', None),
-        ('{"write": [1]}', None),
-    ):
-        Path(".dvc/tmp/rwlock").write_text(text)
-        assert at_work() == (said and f"{said} (pid {os.getpid()})")
 
 
 @pytest.mark.parametrize("number", ASKING)
