@@ -24,6 +24,14 @@ def percent(share: float) -> str:
     return f"{share:.1%}".replace("%", " %")
 
 
+def in_words(seconds: float) -> str:
+    """A duration as exactly as a forecast may be."""
+    for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(round(seconds / size), 1):,} {unit}"
+    return f"{round(seconds / 86400):,} days"
+
+
 class _Echo:
     """Gives back the line that is written to it."""
 

@@ -33,6 +33,7 @@ from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves,
 from pipeline.training.environment import write_environment
 from pipeline.training.generation import Generation, plan
 from pipeline.training.loader import EvalLoader, TrainLoader
+from pipeline.training.log_lines import LogLines
 from pipeline.training.module import Classifier, Schedule, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.warm_start import warm_start
@@ -114,6 +115,7 @@ def _fit(
         *_averaging(generation, params.train, schedule),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
         SaveProgress(progress, every=params.train.save_every),
+        *([] if sys.stdout.isatty() else [LogLines(schedule.steps, before=generation.steps_before, say=say)]),
     ]
     trainer = _trainer(params, callbacks, epochs=generation.lineage.epochs.total, folder=progress.folder)
     loader = TrainLoader(training, classes, params.train, generation.is_new, trainer.strategy.root_device)

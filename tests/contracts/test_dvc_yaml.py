@@ -56,6 +56,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         "parquet": "reads the index",
         "text": "plain CSV of numbers needs no quoting",
         "training.environment": "says what it was trained with; another output",
+        "training.log_lines": "prints how far training is",
         "training.progress": "what is continued gives the same bytes: tests/scenarios/test_continue.py",
         "training.rng_state": "likewise",
     },

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import counted, csv_lines, csv_text, percent
+from pipeline.text import counted, csv_lines, csv_text, in_words, percent
 
 # Names of files can hold anything but a zero byte.
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -40,3 +40,12 @@ def test_nouns_follow_their_count(count: int, said: str) -> None:
 def test_percent(share: float, said: str) -> None:
     """A share is written with one digit and a space before the sign."""
     assert percent(share) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "1 s"), (99.4, "99 s"), (150, "2 min"), (5999, "100 min"), (7300, "2 h"), (1e6, "12 days")],
+)
+def test_in_words(seconds: float, words: str) -> None:
+    """As exactly as a forecast may be."""
+    assert in_words(seconds) == words

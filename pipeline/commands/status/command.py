@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.parsing import Register
 from pipeline.errors import TreeringError
-from pipeline.text import percent, shown
+from pipeline.text import in_words, percent, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.status.forecast import Expected, Forecast
@@ -114,11 +114,3 @@ def _time(steps: Iterable["Expected"]) -> str:
     each = ", ".join(f"{stage} {in_words(seconds)}" for stage, seconds in known.items())
     total = f"about {in_words(sum(known.values()))}: {each}"
     return f"{total}; unknown for {unknown}, which had no such run yet" if unknown else total
-
-
-def in_words(seconds: float) -> str:
-    """A duration as exactly as a forecast may be."""
-    for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{max(round(seconds / size), 1):,} {unit}"
-    return f"{round(seconds / 86400):,} days"

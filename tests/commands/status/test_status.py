@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from conftest import Project, save_png, stages_run
 
-from pipeline.commands.status.command import in_words
-
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -241,12 +239,3 @@ def test_nothing_heavy_is_imported(project: Project) -> None:
         "print([name for name in ('torch', 'pandas', 'lightning', 'sklearn', 'scipy') if name in sys.modules])"
     )
     assert project.run("python", "-c", code).out.splitlines()[-1] == "[]"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.0, "1 s"), (99.4, "99 s"), (150, "2 min"), (5999, "100 min"), (7300, "2 h"), (1e6, "12 days")],
-)
-def test_in_words(seconds: float, words: str) -> None:
-    """As exactly as a forecast may be."""
-    assert in_words(seconds) == words
