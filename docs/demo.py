@@ -76,6 +76,7 @@ def _forget_record(project: Path) -> None:
     _run(project, "git", "rm", "-r", "--quiet", "--ignore-unmatch", *recorded)
     for path in recorded:
         shutil.rmtree(project / path, ignore_errors=True)
+    _save(project, "a project that begins")
 
 
 def _say(text: str) -> None:
