@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import paths
 from pipeline.errors import MergeError
+from pipeline.files import md5_of_bytes
 from pipeline.versioning import remote
 from pipeline.versioning.objects import lacking
 from pipeline.versioning.repository import repository
@@ -70,6 +72,18 @@ def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
     repo.cache.local.add(tree.path, tree.fs, tree.oid)
     remote.pull(repo, lacking(repo, tree.oid).values())
     return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
+
+
+def store_file(content: bytes) -> str:
+    """Put a file of `content` into DVC's cache; returns its hash."""
+    from dvc_objects.fs.local import localfs
+
+    oid = md5_of_bytes(content)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / oid
+        path.write_bytes(content)
+        repository().cache.local.add(str(path), localfs, oid)
+    return oid
 
 
 def _raw() -> Output:

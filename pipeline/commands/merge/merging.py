@@ -15,9 +15,11 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.commands.merge import listings
+from pipeline.commands.merge.label_rows import merge_labels
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
 from pipeline.errors import MergeError
+from pipeline.ingestion.labelling.labels import LABELS
 from pipeline.lineage.lineage import RECORDED, Recorded
 from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
@@ -91,13 +93,33 @@ MERGES: dict[str, Callable[[Versions], bytes]] = {
 
 def _merge_raw(versions: Versions, take: Side | None) -> bytes:
     ancestor, ours, theirs = (_listing(version) for version in versions)
-    merged = listings.merge(ancestor, ours, theirs, take=take)
+    merged = merge_listings(ancestor, ours, theirs, take)
     if merged.conflicts and take is None:
         raise disagreement(merged.conflicts, HINT)
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
         print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
     return with_listing(versions.ours, merged.files)
+
+
+def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side | None) -> listings.Merged:
+    """Three versions of data/raw as one: labels.csv row by row, and everything else file by file."""
+    was, here, there = (listing.get(LABELS) for listing in (ancestor, ours, theirs))
+    if here is None or there is None or len({was, here, there}) < 3:
+        return listings.merge(ancestor, ours, theirs, take=take)
+    try:
+        labels = merge_labels(_labels_file(was), _labels_file(here), _labels_file(there), take=take)
+    except ValueError:  # One of them is no such file, so nothing is known of its rows.
+        return listings.merge(ancestor, ours, theirs, take=take)
+    oid = tracking.store_file(labels.content)
+    merged = listings.merge(ancestor, {**ours, LABELS: oid}, {**theirs, LABELS: oid}, take=take)
+    return merged._replace(conflicts=sorted([*labels.conflicts, *merged.conflicts]))
+
+
+def _labels_file(oid: str | None) -> bytes:
+    if oid is None:
+        return b""
+    return fetching.fetch_file(oid, what=f"{paths.RAW}/{LABELS}", hint=fetching.PUSH_FIRST).read_bytes()
 
 
 def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 from pipeline import paths
-from pipeline.commands.merge import listings
 from pipeline.commands.merge.listings import Listing, Side
-from pipeline.commands.merge.merging import disagreement, with_listing
+from pipeline.commands.merge.merging import disagreement, merge_listings, with_listing
 from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
@@ -52,7 +51,7 @@ def sync(take: Side | None = None) -> FileChange:
     fetching.fetch(wanted, what=what, hint="run `dvc push` where it was committed, then `pipeline sync`")
     tracking.commit_raw()  # So that nothing of it can be lost.
     ours, theirs = (fetching.fetch_listing(oid, what=what) for oid in (here, wanted))
-    merged = listings.merge(_before(here, noted), ours, theirs, take=take)
+    merged = merge_listings(_before(here, noted), ours, theirs, take)
     if merged.conflicts and take is None:
         raise disagreement(merged.conflicts, HINT)
     if merged.files != theirs:
