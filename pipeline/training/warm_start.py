@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.models.checkpoint import Checkpoint, grow
+from pipeline import paths
+from pipeline.models.checkpoint import Checkpoint, grow, spec_of
+from pipeline.models.network import rows_of_classes
 from pipeline.params import Train
 from pipeline.training.module import Classifier
 
@@ -16,9 +18,10 @@ from pipeline.training.module import Classifier
 def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Checkpoint:
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
-    Where the classifier knows more classes, the rows of the new ones are taken from it, with moments of zero.
+    Where the classifier knows more classes, the rows of the new ones are taken from it, with moments of zero; those of
+    classes that it does not know are left out.
     """
-    fresh = classifier.state_dict()
+    base, fresh = _without_lost_classes(base, classifier), classifier.state_dict()
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
     if params.start == "full":
@@ -38,6 +41,22 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
     Ash & Adams, arXiv 1910.08475, with the noise on the scale of the layer's own initialisation.
     """
     return params.shrink * weight + params.perturb * fresh.to(weight)
+
+
+def _without_lost_classes(base: Checkpoint, classifier: Classifier) -> Checkpoint:
+    """`base` without the rows of the classes that `classifier` does not know."""
+    spec = spec_of(base, paths.BASE)
+    kept = [position for position, name in enumerate(spec.classes) if name in classifier.spec.classes]
+    if len(kept) == len(spec.classes):
+        return base
+    heads = {f"network.{name}" for name in rows_of_classes(spec)}
+    weights = {name: weight[kept] if name in heads else weight for name, weight in base["state_dict"].items()}
+    optimizer = base["optimizer_states"][0]
+    state = dict(optimizer["state"])
+    for name, number in _numbers_by_name(optimizer).items():
+        if name in heads and number in state:
+            state[number] = {key: value[kept] if value.dim() else value for key, value in state[number].items()}
+    return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 
 def _moments(base: dict[str, Any], fresh: dict[str, Any], weights: dict[str, Tensor]) -> dict[int, Any]:
