@@ -38,8 +38,8 @@ from pipeline.training.generation import plan
 from pipeline.training.progress import Progress
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-COLD: dict[str, Any] = {"start": "cold"}
-SAME_BUDGET: dict[str, Any] = {"start": "cold", "epochs": 1}
+COLD: dict[str, Any] = {"cold": True}
+SAME_BUDGET: dict[str, Any] = {**COLD, "epochs": 1}
 # What is compared: the changes to `train:` of each row.
 POLICIES: dict[str, dict[str, Any]] = {
     "full": {"start": "full"},
@@ -168,8 +168,9 @@ def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None)
     torch.set_num_threads(1)
     os.chdir(study.folder)
     data = read_data(study.data)
-    params = params_of(data.test.images.pixels.shape[-1], seed, {"precision": study.precision, **changes})
-    if changes.get("start") == "cold":
+    trained_with = {name: value for name, value in changes.items() if name not in COLD}
+    params = params_of(data.test.images.pixels.shape[-1], seed, {"precision": study.precision, **trained_with})
+    if changes.keys() & COLD:
         model = train_next(first(data.train, study.sizes[-1]), params, None)
     elif base is None:
         model = train_next(first(data.train, study.sizes[0]), params, None)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
-from pipeline.lineage.base import WANTED, misfit, reason_for_none
+from pipeline.lineage.base import misfit, reason_for_none
 from pipeline.lineage.lineage import Budget, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
@@ -61,7 +61,7 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
         mode=params.ingest.mode,
         classes=tuple(sorted(labels.unique())),
     )
-    reason = WANTED if params.train.start == "cold" else reason_for_none(paths.BASE)
+    reason = reason_for_none(paths.BASE)
     return _warm(params, labels, spec) if reason is None else _cold(params, labels, spec, reason)
 
 

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from pipeline import paths
 from pipeline.errors import CheckpointError
-from pipeline.lineage.base import FIRST, HELD_OUT, NONE, WANTED
+from pipeline.lineage.base import FIRST, HELD_OUT, NONE
 from pipeline.lineage.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import SEEN, SeenImages, write_seen
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
@@ -99,16 +99,6 @@ def test_cold_start(reason: str) -> None:
     assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 5 epochs"
 
 
-def test_cold_start_on_purpose(base: Path) -> None:
-    """Where a cold start is asked for, a base is not even inspected."""
-    for file in base.iterdir():
-        file.write_bytes(b"damaged")
-    generation = plan(params(start="cold"), BEFORE)
-    assert (generation.base, generation.lineage.reason) == (None, WANTED)
-    assert generation.lineage.generation == 1
-    assert set(generation.seen.ids) == set(BEFORE.index)
-
-
 def test_warm_start(base: Path) -> None:
     """Images are counted against the base's last training, epochs and steps are counted on."""
     labels = images(emu=range(1, 3), cat=range(3, 7), dog=range(7, 9), fox=range(20, 24))  # 6 was a dog.
@@ -163,15 +153,9 @@ def test_base_of_another_kind(section: str, key: str, before: object, now: objec
     """A base that was trained under another network, size or colour is refused; other params may change."""
     said = complaint(params(section, **{key: now}))
     assert f"{section}.{key} was {before!r} when it was trained and is {now!r} now" in said
-    assert said.endswith("; set it back, or set train.start: cold in params.yaml to train it from scratch")
+    assert said.endswith("; set it back, or run `pipeline fresh` to train from scratch")
     assert plan(params(lr=0.5, batch_size=3, precision="bf16-mixed", seed=7), BEFORE).base is not None
     assert plan(params("ingest", size=512), BEFORE).base is not None
-
-
-@pytest.mark.usefixtures("base")
-def test_the_way_on_is_one() -> None:
-    """What a base is refused for is fine where a cold start is asked for, as the message says."""
-    assert plan(params(size=16, start="cold"), BEFORE).spec.size == 16
 
 
 @pytest.mark.usefixtures("base")
