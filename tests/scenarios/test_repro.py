@@ -355,6 +355,21 @@ def test_a_cold_start_is_asked_for_once(second: Project) -> None:
     assert "train: warm start" in second.repro()
 
 
+def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
+    """A network that was edited is not trained on from weights of another function, nor measured with them."""
+    code = first.root / "pipeline/models/network.py"
+    code.write_text(code.read_text().replace("nn.ReLU(inplace=True)", "nn.GELU()"))
+    first.add_digits(120, 140)
+    what, stage = (
+        "was trained as another function than small is in the code now",
+        ("python", "-m", "pipeline", "run", "evaluate"),
+    )
+    assert f"error: data/base/checkpoint.ckpt: {what}; undo what changed it" in first.repro(ok=False)
+    assert f"error: data/model/checkpoint.ckpt: {what}; " in first.run(*stage, ok=False).out
+    first.run("pipeline", "fresh")
+    assert "train: cold start" in first.repro()
+
+
 def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
     """Its images are relabelled: said before, and training resumes without its row, where another class comes, too."""
     (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")

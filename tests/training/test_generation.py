@@ -14,8 +14,9 @@ from pipeline.errors import CheckpointError
 from pipeline.lineage.base import FIRST, HELD_OUT, NONE
 from pipeline.lineage.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import SEEN, SeenImages, write_seen
+from pipeline.models import network
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
-from pipeline.models.network import Spec
+from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
 from pipeline.training.generation import Generation, plan
 from pipeline.versioning import hashing
@@ -55,7 +56,8 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def base() -> Path:
     """A data/base that is the fourth model of its chain, was trained on `BEFORE` last, and on image 20 earlier."""
-    torch.save({SPEC: OLD.model_dump(mode="json"), "epoch": 11}, paths.BASE / CHECKPOINT)
+    weights = {f"network.{name}": weight for name, weight in build(OLD).state_dict().items()}
+    torch.save({SPEC: OLD.model_dump(mode="json"), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
     counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
     budgets = {"epochs": Budget(run=2, total=11), "steps": Budget(run=6, total=33)}
     facts = {"generation": 4, "start": "warm", "reason": "", "base": "0" * 32 + ".dir", "images": counts, **budgets}
@@ -156,6 +158,15 @@ def test_base_of_another_kind(section: str, key: str, before: object, now: objec
     assert said.endswith("; set it back, or run `pipeline fresh` to train from scratch")
     assert plan(params(lr=0.5, batch_size=3, precision="bf16-mixed", seed=7), BEFORE).base is not None
     assert plan(params("ingest", size=512), BEFORE).base is not None
+
+
+@pytest.mark.usefixtures("base")
+def test_base_of_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base whose layers the code builds with other widths now is an error that says what to do."""
+    monkeypatch.setattr(network, "WIDTHS", (32, 64, 96))
+    said = complaint(params())
+    assert "does not hold the weights of small as the code builds it now" in said
+    assert said.endswith("or run `pipeline fresh` to train from scratch")
 
 
 @pytest.mark.usefixtures("base")
