@@ -67,6 +67,7 @@ FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
 # What modules read besides code.
 READS = {
     "commands.serve.card": "pipeline/commands/serve/templates",
+    "commands.serve.standalone": "pipeline/commands/serve/templates",
     "evaluation.report.page": "pipeline/evaluation/report/templates",
 }
 
