@@ -64,7 +64,7 @@ class Manifest(Section):
     split: Split
     """Shares of the validation and test splits; the rest is trained on."""
     on_removed: Literal["keep", "ancestor"]
-    """Whether a base that was trained on since removed images is kept, or its newest ancestor taken that was not."""
+    """What removed images leave: all (`keep`), or neither a base that saw them nor bytes in a shard (`ancestor`)."""
     seed: Seed
     """Another seed draws other splits."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline import paths
-from pipeline.commands.data.removal import holdings
-from pipeline.commands.history.naming import DIGITS, beginning
+from pipeline.commands.data.removal import DIGITS, holdings
+from pipeline.commands.history.naming import beginning
 from pipeline.errors import CheckpointError, ImagesError, MissingDataError
 from pipeline.lineage.history import PUSH_ALL, RecordedModel, every_model
 from pipeline.lineage.lineage import read_recorded
