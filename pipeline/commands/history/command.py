@@ -124,7 +124,7 @@ def _print_holders(holders: "Holders") -> None:
         print_table([["its bytes are in", "md5", "where"], *rows])
     if holders.unknown:
         what = counted(holders.unknown, "recorded version")
-        print(f"{what} of {paths.IMAGES} not in the cache, so it is unknown what they hold")
+        print(f"unknown, since the cache lacks its index: {what} of {paths.IMAGES}")
 
 
 def _warn_if_shallow() -> bool:
