@@ -18,8 +18,9 @@ from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
 from pipeline.ingestion.collection import Collection, Refused, known_classes
-from pipeline.ingestion.compaction import compact, undamaged
+from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal, rename
 from pipeline.ingestion.labelling.labels import LABELS, Labels
 from pipeline.ingestion.notices import notices
@@ -65,7 +66,9 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
         check_removals(old_ids, table["id"], params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
-    after = Collection(compact(table, limit=limit), contents, refused)
+    erased = None if params.manifest.on_removed == "ancestor" else read_erased()
+    table = compact(table, limit=limit, also=holding_removed(table, erased))
+    after = Collection(table, contents, refused)
     after.publish(recipe)
     journal.discard()
     forget_removals()

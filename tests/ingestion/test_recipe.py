@@ -18,9 +18,10 @@ from PIL import ExifTags, Image, ImageCms
 from support import release
 
 from pipeline.ingestion import recipe
+from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.recipe import HASHED_CODE, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.standardising import FORMATS, make_uniform
+from pipeline.ingestion.standardising import make_uniform
 from pipeline.params import Ingest
 from pipeline.versioning.lock import StageRecord
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 from sklearn.datasets import load_sample_image
 
-from pipeline.ingestion.memory import MAX_MEMORY
+from pipeline.ingestion.pictures.memory import MAX_MEMORY
+from pipeline.ingestion.pictures.uniform import MAX_ASPECT
 from pipeline.ingestion.refusals import UNUSABLE, Refusal
-from pipeline.ingestion.standardising import MAX_ASPECT, Picture, make_uniform
+from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.params import Ingest
 
 RGB = Ingest(mode="rgb", size=64, animations="refuse", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
