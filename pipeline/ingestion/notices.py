@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
+from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.class_names import alike
 from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
 from pipeline.ingestion.unpacking.archives import is_archive
@@ -43,6 +44,12 @@ def class_notices(counts: Mapping[str, int]) -> list[str]:
     return _first(
         f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
     )
+
+
+def picture_notices(remarks: Mapping[Place, str]) -> list[str]:
+    """What is to be said of single images, by their places."""
+    names = ((MEMBER.join(filter(None, (place.path, place.member))), said) for place, said in remarks.items())
+    return _first(f"{name}: {said}" for name, said in names)
 
 
 def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:

@@ -13,11 +13,12 @@ from pipeline.files import md5_of_bytes
 from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
 from pipeline.ingestion.pictures.uniform import NO_GATE, UnusableError, uniform
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.kinds import image_kind_of
 from pipeline.params import Ingest
 
 # To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
 # made again.
-VERSION = 1
+VERSION = 2
 
 
 class Picture(NamedTuple):
@@ -30,6 +31,8 @@ class Picture(NamedTuple):
     width: int
     height: int
     shows: PerceptualHash
+    remark: str = ""
+    """What people should know of it, empty where there is nothing."""
 
 
 def make_uniform(
@@ -42,16 +45,24 @@ def make_uniform(
     if not raw:
         return Refusal("empty", "0 bytes")
     try:
-        data, suffix, width, height, shown = uniform(
+        data, suffix, width, height, shown, remark = uniform(
             raw, mode=params.mode, size=params.size, animations=params.animations, one_at_a_time=one_at_a_time
         )
-        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown))
+        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown), remark)
     except UnusableError as error:
         return Refusal(*error.args)
     except UnidentifiedImageError:
-        return Refusal("not an image", "no known format")
+        return _unknown(raw)
     except MemoryError:
         return Refusal("too large", "does not fit into memory")
     except Exception as error:  # noqa: BLE001 (Pillow's decoders raise nearly anything on damaged bytes)
         said = one_line(error)
         return Refusal("truncated" if "truncated" in said.lower() else "broken", said)
+
+
+def _unknown(raw: bytes) -> Refusal:
+    """Why bytes in a format that is not read are refused."""
+    kind = image_kind_of(raw)
+    if kind is None:
+        return Refusal("not an image", "no known format")
+    return Refusal("unsupported format", f"{kind}; convert it to PNG or JPEG")

@@ -1,7 +1,7 @@
 """One image made uniform: orientation applied, colours in sRGB or grey, no transparency, the shorter side bounded.
 
 Bytes that are so already are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses
-nothing. `pipeline export` copies this module and memory.py next to the model, so they import Pillow alone.
+nothing. `pipeline export` copies this module and memory.py next to the model, so they import Pillow and numpy alone.
 """
 
 import warnings
@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageCms
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from pipeline.ingestion.pictures.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
 
@@ -22,6 +23,8 @@ MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
 MIDDLE = 512
 MAX_ASPECT = 100
 JPEG_QUALITY = 95
+# Grey of 16 bits that reaches no further is likely to be of 12 bits, and shown nearly black.
+NARROW = 4096
 # What turns an image upright, by its orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on odd other tags.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -53,6 +56,8 @@ class Uniform(NamedTuple):
     height: int
     shown: Image.Image
     """What it shows, at a size that does not depend on the one that it is stored at."""
+    remark: str
+    """What people should know of it, empty where there is nothing."""
 
 
 def uniform(
@@ -100,21 +105,43 @@ def _decoded(image: Image.Image, raw: bytes | None, mode: str, size: int) -> Uni
     """`image` as it is to be stored: as the bytes `raw`, if they conform."""
     suffix = "jpg" if image.format in JPEGS else "png"
     image.load()
+    remark = _check_values(image)
     # Made small first, so that the rest costs little even where the file holds a poster.
     orientation, middle = _orientation(image), max(MIDDLE, size)
     shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), orientation), mode)
     most = MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA
     if raw is not None and orientation not in UPRIGHT and len(raw) <= most:
-        return Uniform(raw, suffix, *image.size, shown)
+        return Uniform(raw, suffix, *image.size, shown, remark)
     stored = _scaled(shown, size)
     # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
     stored.info = {}
     out = BytesIO()
     if suffix == "jpg":
-        stored.save(out, "JPEG", quality=JPEG_QUALITY)
+        stored.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=_subsampling(image))
     else:
         (stored.convert("RGB") if stored.mode == "YCbCr" else stored).save(out, "PNG")
-    return Uniform(out.getvalue(), suffix, *stored.size, shown)
+    return Uniform(out.getvalue(), suffix, *stored.size, shown, remark)
+
+
+def _check_values(image: Image.Image) -> str:
+    """What is to be said of the range of its values; refuses those of which it is not known what is black and white."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return ""
+    low, high = (image if image.mode == "F" else image.convert("I")).getextrema()
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    # Of 32 bits is what TIFF has so; in other formats Pillow says it of 16.
+    is_long = image.mode == "I" and image.format == "TIFF" and not (low >= 0 and 2**8 <= high < 2**16)
+    if image.mode == "F" or is_long:
+        found = f"32-bit pixels, in {low:,}…{high:,}" if is_long else f"floating-point pixels, in {low:g}…{high:g}"
+        raise UnusableError("unsupported pixels", f"{found}; save it with 8 or 16 bits")
+    return f"its values reach to {high} of 65535 only, so it is nearly black" if high < NARROW else ""
+
+
+def _subsampling(image: Image.Image) -> int:
+    """How to write chroma, as Pillow counts: as fine as luminance where the JPEG `image` has it so, else by default."""
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    return 0 if JpegImagePlugin.get_sampling(image) == 0 else -1
 
 
 def _is_animated(image: Image.Image) -> bool:
@@ -148,10 +175,19 @@ def _continuous(image: Image.Image, size: int) -> Image.Image:
     """
     if image.mode.startswith("I"):
         # Pillow's own conversion would clip 16 bits to 8.
-        image = _scaled(image.convert("I"), size).point(lambda value: value / 256).convert("L")
+        image = _scaled(_on_white(image).convert("I"), size).point(lambda value: value / 256).convert("L")
     if image.has_transparency_data and image.mode != "RGBA":
         return image.convert("RGBA")
     return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An `image` of 16 bits in which the value that stands for transparency is white."""
+    if not isinstance(value := image.info.get("transparency"), int):
+        return image
+    pixels = np.array(image)
+    pixels[pixels == value] = 65535
+    return Image.fromarray(pixels)
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:
@@ -169,8 +205,14 @@ def _orientation(image: Image.Image) -> object:
 def _coloured(image: Image.Image, mode: str) -> Image.Image:
     """`image` in sRGB or grey, on white where it is transparent."""
     if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = _in_srgb(image)
+        on_white, profile = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image), image.info
+        if "icc_profile" in profile:
+            # In sRGB first: white is to be white.
+            opaque = _in_srgb(image.convert("RGB"))
+            on_white = Image.composite(opaque, Image.new("RGB", image.size, "white"), image.getchannel("A"))
+        image = on_white
+    else:
+        image = _in_srgb(image)
     if image.mode == "L" or (mode == "rgb" and image.mode in ("RGB", "YCbCr")):
         return image  # Converting it would copy it.
     return image.convert("RGB" if mode == "rgb" else "L")
