@@ -23,7 +23,7 @@ from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal, rename
-from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
 from pipeline.ingestion.notices import notices, picture_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
@@ -101,8 +101,8 @@ class _Kept(NamedTuple):
 
     passing: dict[Place, Refusal]
     """The places that could not be read this time."""
-    remarks: dict[Place, str]
-    """What people should know of images."""
+    remarks: dict[str, str]
+    """What people should know of images, by their sources."""
     decoded: int
     """How many files were decoded."""
     stored: int
@@ -172,7 +172,7 @@ def _changed(found: Iterable[Source], known: set[str], disputed: set[str]) -> se
 def _keep(outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal) -> _Kept:
     """Write images into `journal`, and into `contents` what the members of archives are."""
     passing: dict[Place, Refusal] = {}
-    remarks: dict[Place, str] = {}
+    remarks: dict[str, str] = {}
     decoded = stored = 0
     for place, image_id, result in outcomes:
         if image_id is None:
@@ -192,7 +192,7 @@ def _keep(outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue
                 journal.add(image_id, result)
                 stored += isinstance(result, Picture)
         if isinstance(result, Picture) and result.remark:
-            remarks[place] = result.remark
+            remarks[source_of(place.path, place.member)] = result.remark
     return _Kept(passing, remarks, decoded, stored)
 
 

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
-from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.class_names import alike
 from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
 from pipeline.ingestion.unpacking.archives import is_archive
@@ -46,10 +45,9 @@ def class_notices(counts: Mapping[str, int]) -> list[str]:
     )
 
 
-def picture_notices(remarks: Mapping[Place, str]) -> list[str]:
-    """What is to be said of single images, by their places."""
-    names = ((MEMBER.join(filter(None, (place.path, place.member))), said) for place, said in remarks.items())
-    return _first(f"{name}: {said}" for name, said in names)
+def picture_notices(remarks: Mapping[str, str]) -> list[str]:
+    """What is to be said of single images, by their sources."""
+    return _first(f"{source}: {said}" for source, said in remarks.items())
 
 
 def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:
