@@ -40,12 +40,11 @@ class KnownImages:
         """The classes of those images, and how many are of each."""
         return Counter(label for label, _ in {**self._added, **self._ingested}.values())
 
-    def label(self, image_id: str) -> str | None:
-        """The class of an image, None where it is not in data/raw, or not any more."""
+    def find(self, image_id: str) -> tuple[str, str] | None:
+        """The class of an image and where it lies, None where it is not in data/raw, or not any more."""
         for images in (self._ingested, self._added):
-            label, source = images.get(image_id, (None, ""))
-            if label is not None and self._stands(source):
-                return label
+            if (found := images.get(image_id)) is not None and self._stands(found[1]):
+                return found
         return None
 
     def _stands(self, source: str) -> bool:

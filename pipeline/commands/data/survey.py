@@ -82,8 +82,12 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     for one in looked_at:
         if one.refusal is None and one.id is not None:
             places.setdefault(one.id, []).append(one)
+    sources = set(filter(None, (_source_in_raw(one.place) for one in looked_at)))
     for image in images.to_pylist():
-        _sort_in(report, image["id"], image["label"], places[image["id"]], stock)
+        known, source = stock.find(image["id"]) or (None, "")
+        # What lies where ingest found it has its class from there, and may have another one now.
+        known = image["label"] if source in sources else known
+        _sort_in(report, image["id"], image["label"], places[image["id"]], known)
     report.refused.sort()
     return report
 
@@ -111,9 +115,14 @@ def is_label(name: str) -> bool:
     return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
 
 
-def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage], stock: KnownImages) -> None:
-    """Say in `report` what comes of an image that is in all `places` under the same label."""
-    known = stock.label(image_id)
+def _source_in_raw(place: Place) -> str | None:
+    """How ingest calls a place, None if it is not in data/raw."""
+    path, raw = Path(place.path), paths.RAW.absolute()
+    return source_of(path.relative_to(raw).as_posix(), place.member) if path.is_relative_to(raw) else None
+
+
+def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage], known: str | None) -> None:
+    """Say in `report` what comes of an image that is in all `places` as `label`, and in data/raw as `known`."""
     if known not in (None, label):
         detail = f"in data/raw it is of class {known}; `pipeline remove {image_id}` takes it out"
         report.refused.extend((one.name, Refusal(DISPUTED, detail)) for one in places)
