@@ -10,7 +10,7 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
-from pipeline.commands.status.start import Start, check_classes, planned_steps, start_of, step_to_go_on_at, steps_before
+from pipeline.commands.status.start import Start, check_classes, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
@@ -18,6 +18,7 @@ from pipeline.ingestion.collection import Collection
 from pipeline.lineage.foretelling import heir
 from pipeline.params import Params
 from pipeline.text import short
+from pipeline.training.budget import length_of
 from pipeline.versioning import hashing, objects, repository
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
@@ -149,10 +150,12 @@ def _amounts(
     train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
+    other = (arrivals.removed + arrivals.relabelled) if arrivals else 0
+    changed = round((new + other) * train_share)
     return {
         "ingest": images if redecodes else unread,
         "manifest": images,
-        "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
+        "train": length_of(params.train, images=train, changed=changed, warm=warm).steps if train else None,
         "evaluate": test * (1 + warm) if images else None,
     }
 
