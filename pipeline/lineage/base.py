@@ -5,7 +5,7 @@ It holds either a byte-for-byte copy of an earlier data/model, whose hash is the
 """
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +73,6 @@ def misfit(trained: Mapping[str, object], params: Params) -> str | None:
         if (before := trained.get(name, now)) != now:
             return f"{name} was {before!r} when it was trained and is {now!r} now"
     return None
-
-
-def lost_class(known: Sequence[str], wanted: Collection[str]) -> str | None:
-    """Why training on the classes `wanted` cannot start from a model of the classes `known`; None where it can."""
-    lost = [name for name in known if name not in wanted]
-    return f"it knows the classes {', '.join(known)}, and of {lost[0]!r} no training image is left" if lost else None
 
 
 def restore() -> bool:

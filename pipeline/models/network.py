@@ -45,6 +45,16 @@ class Network(nn.Module):
         return logits.float()
 
 
+def rows_of_classes(spec: Spec) -> frozenset[str]:
+    """The names of the weights of the network of `spec` that hold a row for each of its classes."""
+    with torch.random.fork_rng(devices=[]):
+        one, other = (
+            build(spec.model_copy(update={"classes": classes})).state_dict()
+            for classes in (spec.classes, (*spec.classes, ""))
+        )
+    return frozenset(name for name, weight in one.items() if weight.shape != other[name].shape)
+
+
 def build(spec: Spec, *, pretrained: bool = False) -> Network:
     """The untrained network of `spec`; `pretrained` loads the published weights of a timm model."""
     channels = 1 if spec.mode == "grey" else 3

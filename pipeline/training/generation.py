@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
-from pipeline.lineage.base import WANTED, lost_class, misfit, reason_for_none
+from pipeline.lineage.base import WANTED, misfit, reason_for_none
 from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
@@ -89,15 +89,17 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
 def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     checkpoint, before, seen = read_checkpoint(paths.BASE), read_lineage(paths.BASE), read_seen(paths.BASE)
     old = spec_of(checkpoint, paths.BASE)
-    _check_fits(old, wanted, params)
-    classes = (*old.classes, *(name for name in wanted.classes if name not in old.classes))
+    _check_fits(old, params)
+    kept = [name for name in old.classes if name in wanted.classes]
+    lost = [name for name in old.classes if name not in wanted.classes]
+    classes = (*kept, *(name for name in wanted.classes if name not in old.classes))
     images = seen.compare(labels)
     length = length_of(params.train, images=len(labels), changed=images.changed, warm=True)
     epochs = length.draws / len(labels)
     lineage = Lineage(
         generation=before.generation + 1,
         start="warm",
-        reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone",
+        reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone{_told(lost)}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
         epochs=Epochs(run=epochs, total=before.epochs.total + epochs),
@@ -125,9 +127,12 @@ def _draws(
     return Draws(keys=keys, arrived=arrived, count=length.draws, start=cursor, seed=params.seed)
 
 
-def _check_fits(old: Spec, wanted: Spec, params: Params) -> None:
+def _check_fits(old: Spec, params: Params) -> None:
     where = paths.BASE / CHECKPOINT
     if what := misfit({"train.model": old.model, "train.size": old.size, "ingest.mode": old.mode}, params):
         raise CheckpointError(where, what, f"set it back, or {COLD}")
-    if what := lost_class(old.classes, wanted.classes):
-        raise CheckpointError(where, what, f"bring its images back, or {COLD}")
+
+
+def _told(lost: list[str]) -> str:
+    """Which classes of the base have no training image left."""
+    return f"; without its former classes {', '.join(lost)}" if lost else ""

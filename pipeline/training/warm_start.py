@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.checkpoint import Checkpoint, grow
+from pipeline import paths
+from pipeline.models.checkpoint import Checkpoint, grow, spec_of
+from pipeline.models.network import rows_of_classes
 from pipeline.params import Train
 from pipeline.training.module import Classifier
 
@@ -23,9 +25,9 @@ def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Check
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
     Where the classifier knows more classes, the rows of the new ones are taken from it, with the mean of the other
-    rows' second moments.
+    rows' second moments; those of classes that it does not know are left out.
     """
-    fresh = classifier.state_dict()
+    base, fresh = _without_lost_classes(base, classifier), classifier.state_dict()
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.optimizer().state_dict()
     if params.start == "full":
@@ -48,6 +50,22 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
     return params.shrink * weight + params.perturb * fresh.to(weight)
 
 
+def _without_lost_classes(base: Checkpoint, classifier: Classifier) -> Checkpoint:
+    """`base` without the rows of the classes that `classifier` does not know."""
+    spec = spec_of(base, paths.BASE)
+    kept = [position for position, name in enumerate(spec.classes) if name in classifier.spec.classes]
+    if len(kept) == len(spec.classes):
+        return base
+    heads = {f"network.{name}" for name in rows_of_classes(spec)}
+    weights = {name: weight[kept] if name in heads else weight for name, weight in base["state_dict"].items()}
+    optimizer = base["optimizer_states"][0]
+    state = dict(optimizer["state"])
+    for name, number in _numbers_by_name(optimizer).items():
+        if name in heads and number in state:
+            state[number] = {key: value[kept] if value.dim() else value for key, value in state[number].items()}
+    return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
+
+
 def _go_on_with_moments(base: Optimizer, optimizer: Optimizer, weights: dict[str, Tensor]) -> None:
     """Give AdamW's `optimizer` the moments of `base`; without a schedule there are no first ones, which begin at 0."""
     steps = torch.tensor(float(base["param_groups"][0].get("k", 0)))
@@ -65,18 +83,16 @@ def _go_on_averaging(base: Optimizer, optimizer: Optimizer, weights: dict[str, T
 
     Where `base` is AdamW's, its weights stand for the average of as many steps as it has behind it.
     """
+    beta, steps = optimizer["param_groups"][0]["betas"][0], 0
     for name, number, state in _states(base, optimizer):
         z = grow(state.get("z", weights[name]), weights[name]).clone()
         optimizer["state"][number] = {"z": z, "exp_avg_sq": _second_moment(state, z)}
-        steps = state.get("step", 0)
+        weights[name] = weights[name].lerp(z, 1 - beta)
+        steps = int(state.get("step", 0))
+    before = base["param_groups"][0]
     for group in optimizer["param_groups"]:
-        before, lr = base["param_groups"][0], group["lr"]
-        group["k"] = before.get("k", int(steps))
-        group["lr_max"] = before.get("lr_max", lr)
-        group["weight_sum"] = before.get("weight_sum", int(steps) * lr ** group["weight_lr_power"])
-    beta = optimizer["param_groups"][0]["betas"][0]
-    for name, number in _numbers_by_name(optimizer).items():
-        weights[name] = weights[name].lerp(optimizer["state"][number]["z"], 1 - beta)
+        group["k"], group["lr_max"] = before.get("k", steps), before.get("lr_max", group["lr"])
+        group["weight_sum"] = before.get("weight_sum", steps * group["lr"] ** group["weight_lr_power"])
 
 
 def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
@@ -86,10 +102,11 @@ def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
 
 
 def _states(base: Optimizer, optimizer: Optimizer) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Of each parameter its name, its number in `optimizer` and its state in `base`."""
-    known = {name: base["state"][number] for name, number in _numbers_by_name(base).items()}
+    """Of each parameter that had a gradient its name, its number in `optimizer` and its state in `base`."""
+    numbers = _numbers_by_name(base)
     for name, number in _numbers_by_name(optimizer).items():
-        yield name, number, known[name]
+        if numbers[name] in base["state"]:
+            yield name, number, base["state"][numbers[name]]
 
 
 def _numbers_by_name(optimizer: dict[str, Any]) -> dict[str, int]:

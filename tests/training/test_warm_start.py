@@ -196,6 +196,36 @@ def test_new_classes_begin_afresh(base: Checkpoint) -> None:
             assert not state[key][rows:].any(), (name, key)
 
 
+def test_lost_classes_are_left_out(base: Checkpoint) -> None:
+    """The row of a class that is gone goes, though as many classes are known as before; everything else is untouched."""
+    model = classifier(("dog", "emu"), seed=1)
+    start, fresh = warm(base, model), model.state_dict()
+    for name, value in start["state_dict"].items():
+        expected = (
+            torch.cat([base["state_dict"][name][1:], fresh[name][1:]]) if name in HEAD else base["state_dict"][name]
+        )
+        assert torch.equal(value, expected), name
+    for name, state in moments(start).items():
+        before = moments(base)[name]
+        for key in ("exp_avg", "exp_avg_sq"):
+            rows = torch.cat([before[key][1:], torch.zeros_like(before[key][1:])])
+            assert torch.equal(state[key], rows if name in HEAD else before[key]), (name, key)
+
+
+def test_as_many_classes_as_filters() -> None:
+    """Rows of classes are known by the network, not by their number: the first layer has 32 rows, too."""
+    names = tuple(f"{number:02}" for number in range(32))
+    before, after = classifier(names), classifier((*names[1:], "32"), seed=1)
+    base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json"), "optimizer_states": [{}]}
+    start = warm({**base, "optimizer_states": [before.configure_optimizers()["optimizer"].state_dict()]}, after)
+    for name, value in start["state_dict"].items():
+        assert (
+            torch.equal(value[:31], before.state_dict()[name][1:])
+            if name in HEAD
+            else torch.equal(value, before.state_dict()[name])
+        ), name
+
+
 def test_schedule_and_hyperparameters_are_the_new_ones(base: Checkpoint) -> None:
     """Learning rate and weight decay are those of the new generation, and no schedule is carried over."""
     model = classifier(peak=0.5, weight_decay=0.125, warmup=0.0)

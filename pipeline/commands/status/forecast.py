@@ -10,7 +10,7 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
-from pipeline.commands.status.start import Start, check_classes, start_of, step_to_go_on_at, steps_before
+from pipeline.commands.status.start import Start, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
@@ -82,7 +82,6 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = redecodes or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-        check_classes(record, params, start, arrivals.vanished if arrivals else [])
     amounts = _amounts(arrivals, start, params, redecodes=redecodes) if set(runs.values()) != {"no"} else {}
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
@@ -95,6 +94,7 @@ def forecast(params: Params) -> Forecast:
         remarks=[
             *_remarks(can_look=can_look, changed=raw != before),
             *_on_succession(record.get("train"), arrivals, params),
+            *_on_classes(start, arrivals),
             *(_on_release(record.get("train")) if runs.get("train", "no") != "no" else []),
         ],
     )
@@ -198,6 +198,13 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
         remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
     return remarks
+
+
+def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
+    """What becomes of the classes without an image, in a training from `start`."""
+    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
+        return []
+    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
 
 
 def _on_release(train: StageRecord | None) -> list[str]:

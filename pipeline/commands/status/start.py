@@ -1,13 +1,11 @@
 """What the next training starts from, and what is known of it; nothing is written."""
 
-import csv
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
-from pipeline.lineage.base import BASE, MODEL, base_of_hash, lost_class, misfit
+from pipeline.lineage.base import BASE, base_of_hash, misfit
 from pipeline.lineage.foretelling import foretell
 from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics, read_metrics
@@ -16,9 +14,6 @@ from pipeline.text import short
 from pipeline.training.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
 from pipeline.versioning import hashing, objects
 from pipeline.versioning.lock import StageRecord
-
-# What the recorded model knows, or was about to learn.
-TRAINED_ON = paths.MANIFEST / "train.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +59,6 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
     if train is not None and (what := misfit(train.params, params)):
         raise CheckpointError(paths.BASE, what, f"set it back, or {COLD}")
     return replace(_described(base.oid), is_kept=is_kept)
-
-
-def check_classes(record: dict[str, StageRecord], params: Params, start: Start, vanished: Collection[str]) -> None:
-    """See whether training without images of the classes `vanished` can start from the recorded model, if it would.
-
-    Raises:
-        CheckpointError: `train` will refuse it.
-    """
-    train = record.get("train")
-    is_last = train is not None and start.oid == train.outs[MODEL]
-    if not (vanished and is_last and TRAINED_ON.exists()) or params.manifest.on_removed == "ancestor":
-        return
-    with TRAINED_ON.open(newline="", encoding="utf-8") as file:
-        known = sorted({row["label"] for row in csv.DictReader(file)})
-    if what := lost_class(known, set(known).difference(vanished)):
-        raise CheckpointError(paths.BASE, what, f"bring its images back, or {COLD}")
 
 
 def step_to_go_on_at(params: Params) -> int | None:

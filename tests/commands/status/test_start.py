@@ -7,8 +7,7 @@ from conftest import ROOT
 from lineage.test_acceptance import FIRST, NO, SECOND, lock, train
 from lineage.test_history import git
 
-from pipeline import paths
-from pipeline.commands.status.start import Start, check_classes, start_of
+from pipeline.commands.status.start import Start, start_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage.acceptance import write_judgements
 from pipeline.params import read_params
@@ -46,26 +45,3 @@ def test_another_network(name: str, before: object) -> None:
     with pytest.raises(CheckpointError, match=f"data/base: {name} was {before!r} when it was trained and is .*: cold"):
         start()
     assert start(images_change=False) == Start(oid=None, reason="dvc.lock records no training yet", is_kept=True)
-
-
-@pytest.mark.parametrize(("last", "vanished"), [(FIRST, ["owl"]), (FIRST, []), (SECOND, ["cat"])])
-def test_classes_that_may_go(last: str, vanished: list[str]) -> None:
-    """A class that the model was not trained on, and any where another model is the base."""
-    train(last, None, 1)
-    _list_images()
-    found = Start(oid=FIRST, reason="")
-    check_classes(read_record(), PARAMS, found, vanished)
-
-
-def test_lost_class() -> None:
-    """A class that the model knows, and of which no image is left, is what `train` refuses."""
-    train(FIRST, None, 1)
-    _list_images()
-    with pytest.raises(CheckpointError, match="it knows the classes cat, dog, and of 'cat' no training image is left"):
-        check_classes(read_record(), PARAMS, Start(oid=FIRST, reason=""), ["cat", "owl"])
-
-
-def _list_images() -> None:
-    """Write a train.csv with two classes."""
-    paths.MANIFEST.mkdir(parents=True, exist_ok=True)
-    (paths.MANIFEST / "train.csv").write_text("id,label,md5\n1,cat,1\n2,dog,2\n")
