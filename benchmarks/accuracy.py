@@ -2,8 +2,8 @@
 
 DATA is `fashion` (Debian's dataset-fashion-mnist) or `digits` (scikit-learn's). Without `--chain`, one generation of
 +10 % on a well-trained base; with it, the growth of ten times +10 % in `--generations` of equal growth. Each figure is
-the accuracy on images that no training saw; steps are those of all generations after the first. Trains as the stage does,
-with params.yaml's values but for those that are given for all (`--optimizer`, `--lr`) or for a row (`--passes`,
+the accuracy on images that no training saw; steps are those of all generations after the first. Trains as the stage
+does, with params.yaml's values but for those that are given for all (`--optimizer`, `--lr`) or for a row (`--passes`,
 `--also`).
 """
 
