@@ -95,8 +95,8 @@ class Classifier(pl.LightningModule):
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
-    def optimizer(self) -> AdamW | AdamWScheduleFree:
-        """A new optimizer, with a learning rate that is this generation's own."""
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
         named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
         # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
         groups = [
@@ -105,19 +105,13 @@ class Classifier(pl.LightningModule):
         ]
         groups = [group for group in groups if group["params"]]
         if self._params.optimizer == "adamw":
-            return AdamW(groups, lr=self._schedule.peak)
+            adamw = AdamW(groups, lr=self._schedule.peak)
+            schedule = LambdaLR(adamw, self._schedule.share_of_peak)
+            return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
         optimizer = AdamWScheduleFree(groups, lr=self._schedule.peak, warmup_steps=self._schedule.rise)
         optimizer.train()
-        return optimizer
-
-    def configure_optimizers(self) -> Any:
-        """The optimizer, and for AdamW its schedule."""
-        optimizer = self.optimizer()
-        if self._params.optimizer == "schedule_free":
-            return optimizer
-        schedule = LambdaLR(optimizer, self._schedule.share_of_peak)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""

@@ -29,7 +29,7 @@ def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Check
     """
     base, fresh = _without_lost_classes(base, classifier), classifier.state_dict()
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
-    optimizer = classifier.optimizer().state_dict()
+    optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
     if params.start == "full":
         go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
         go_on(base["optimizer_states"][0], optimizer, weights)
