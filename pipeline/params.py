@@ -6,7 +6,7 @@ The sentence under each field is the parameter's documentation; README's table i
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,11 +20,11 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 MODELS = "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say"
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# What stands for a parameter that there was once.
+# What replaces parameters of earlier releases.
 GONE = {
-    **dict.fromkeys(("new_epochs", "new_share"), "train.passes says how much is drawn for what is new"),
-    **dict.fromkeys(("average", "keep"), "train.optimizer: schedule_free makes the model of all steps' weights"),
-    "patience": "train.epochs and train.passes say how long a training is",
+    **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
+    **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
+    "train.patience": "remove it; train.passes and train.epochs say how long a training is",
 }
 
 
@@ -214,8 +214,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
         params = Params.model_validate(content)
     except ValidationError as error:
         raise _as_param_error(path, min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")) from None
-    split = params.manifest.split
-    if split.val + split.test >= 1:
+    if (split := params.manifest.split).val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
         raise ParamError(path, what, "their sum must be below 1")
     return params
@@ -224,10 +223,8 @@ def read_params(path: Path = paths.PARAMS) -> Params:
 def _as_param_error(path: Path, error: ErrorDetails) -> ParamError:
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
-        if error["loc"][0] == "train" and (successor := GONE.get(str(error["loc"][-1]))):
-            return ParamError(path, f"{key} is no parameter any more", f"remove it; {successor}")
         near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1]).model_fields))
-        return ParamError(path, f"{key} is not a parameter", f"the nearest one is {near}")
+        return ParamError(path, f"{key} is not a parameter", GONE.get(key, f"the nearest one is {near}"))
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
     if error["type"] == "string_pattern_mismatch":
@@ -247,8 +244,7 @@ def _nearest(name: str, valid: list[str]) -> str:
 
 
 def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
-    section: type[Section] = Params
+    section: Any = Params
     for part in loc:
-        annotation: Any = section.model_fields[str(part)].annotation
-        section = annotation
-    return section
+        section = section.model_fields[str(part)].annotation
+    return cast("type[Section]", section)

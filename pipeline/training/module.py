@@ -95,7 +95,7 @@ class Classifier(pl.LightningModule):
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
         named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
         # Weight decay is for matrices and filters, not for biases and the scales of normalisation.

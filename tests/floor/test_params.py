@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamError
-from pipeline.params import Params, Section, read_params
+from pipeline.params import GONE, Params, Section, read_params
 
 PARAMS = ROOT / "params.yaml"
 TEXT = PARAMS.read_text(encoding="utf-8")
@@ -170,6 +170,14 @@ def test_models(tmp_path: Path, value: str) -> None:
 def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
     """A misspelt key is an error that names it and the nearest valid one, however far that is."""
     assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
+
+
+@pytest.mark.parametrize("key", GONE)
+def test_parameters_of_earlier_releases(tmp_path: Path, key: str) -> None:
+    """What is gone names its successor, which there is."""
+    said = complaint(written(tmp_path, key, 1))
+    assert said == f"{key} is not a parameter; {GONE[key]}"
+    assert any(name in GONE[key] for name, _ in fields())
 
 
 def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_worked_by_hand() -> None:
 def test_weights_and_modes_stay() -> None:
     """Nothing but statistics changes, and layers go on as they were; twice comes to the same."""
     here = network()
-    here.body[0].eval()
+    normalised(here)[0].eval()
     modes = [(layer.training, getattr(layer, "momentum", None)) for layer in here.modules()]
     weights = {name: value.clone() for name, value in here.named_parameters()}
     estimate_statistics(here, [images(5), images(7)])

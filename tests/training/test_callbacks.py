@@ -51,7 +51,7 @@ def trained() -> tuple[Classifier, Any]:
     optimizer = module.configure_optimizers()["optimizer"]
     images = torch.arange(8 * 64).remainder(251).byte().reshape(8, 1, 8, 8)
     for _ in range(3):
-        module.training_step(Batch(images, torch.tensor([0, 1] * 4), torch.ones(())), 0).backward()
+        torch.autograd.backward(module.training_step(Batch(images, torch.tensor([0, 1] * 4), torch.ones(())), 0))
         optimizer.step()
         optimizer.zero_grad()
     plugin = SimpleNamespace(forward_context=nullcontext)
@@ -127,6 +127,6 @@ def test_finished_holds_what_the_next_generation_needs() -> None:
     from pipeline.training.callbacks import finished
 
     kept = {"state_dict": {"weight": torch.zeros(1)}, "optimizer_states": [{"state": 0}], "epoch": 5}
-    ours = {"generators": {}, "curves": {}, "current_model_state": {}, "averaging_state": {}}
+    ours: dict[str, Any] = {"generators": {}, "curves": {}, "current_model_state": {}, "averaging_state": {}}
     model = finished({**kept, **ours, "callbacks": {"some": "state"}}, Cursor(3, 2**63))
     assert model == {**kept, "callbacks": {}, "cursor": [3, 2**63]}

@@ -10,7 +10,7 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
-from pipeline.commands.status.start import Start, start_of, step_to_go_on_at, steps_before
+from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
@@ -82,7 +82,9 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = redecodes or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-    amounts = _amounts(arrivals, start, params, redecodes=redecodes) if set(runs.values()) != {"no"} else {}
+    amounts = {}
+    if set(runs.values()) != {"no"}:
+        amounts = _amounts(arrivals, start, params, redecodes=redecodes, manifest_runs=manifest_runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
@@ -138,20 +140,20 @@ def decodes_again(record: Mapping[str, StageRecord], params: Params) -> bool:
 
 
 def _amounts(
-    arrivals: RawChanges | None, start: Start | None, params: Params, *, redecodes: bool
+    arrivals: RawChanges | None, start: Start | None, params: Params, *, redecodes: bool, manifest_runs: bool
 ) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that is known."""
     split = params.manifest.split
     had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
     unread = arrivals.found if arrivals else 0
-    more, new = images - had, (arrivals.new + arrivals.found - arrivals.looked_at) if arrivals else 0
+    more = images - had
     train_share = 1 - split.val - split.test
     train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
-    other = (arrivals.removed + arrivals.relabelled) if arrivals else 0
-    changed = round((new + other) * train_share)
+    exact = None if manifest_runs else changed_images()
+    changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) if exact is None else exact
     return {
         "ingest": images if redecodes else unread,
         "manifest": images,

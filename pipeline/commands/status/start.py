@@ -76,6 +76,20 @@ def steps_before() -> int:
         return 0
 
 
+def changed_images() -> int | None:
+    """How many images training will find new, relabelled or gone, by the manifest and data/base that are here.
+
+    None where they are not.
+    """
+    from pipeline.images.dataset import read_manifest
+    from pipeline.lineage.seen_images import read_seen
+
+    try:
+        return read_seen(paths.BASE).compare(read_manifest("train").set_index("id")["label"]).changed
+    except (CheckpointError, FileNotFoundError):
+        return None
+
+
 def _described(oid: str) -> Start:
     recorded, metrics = read_recorded(), read_metrics()
     here = any(hashing.known_directory_hash(path) == oid for path in (paths.MODEL, paths.BASE))
