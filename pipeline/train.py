@@ -39,8 +39,8 @@ from pipeline.training.module import Classifier, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.warm_start import warm_start
 
-# How many images statistics of normalisation are estimated on, at most.
-STATISTICS = 2048
+# How many images statistics of normalisation are estimated on, at most: with more no model got better.
+STATISTICS = 512
 
 
 class FinishedRun(NamedTuple):

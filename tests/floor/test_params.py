@@ -250,7 +250,7 @@ def test_no_file(tmp_path: Path) -> None:
 def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
     """`1e-3` is a number, as it is to DVC."""
     path = tmp_path / "params.yaml"
-    path.write_text(TEXT.replace("lr: 4e-3", f"lr: {text}"), encoding="utf-8")
+    path.write_text(TEXT.replace(" lr: 1e-2", f" lr: {text}"), encoding="utf-8")
     assert read_params(path).train.lr == 0.001
 
 

@@ -82,9 +82,7 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = redecodes or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-    amounts = {}
-    if set(runs.values()) != {"no"}:
-        amounts = _amounts(arrivals, start, params, redecodes=redecodes, manifest_runs=manifest_runs)
+    amounts = _amounts(arrivals, start, params, runs, redecodes=redecodes)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
@@ -140,9 +138,11 @@ def decodes_again(record: Mapping[str, StageRecord], params: Params) -> bool:
 
 
 def _amounts(
-    arrivals: RawChanges | None, start: Start | None, params: Params, *, redecodes: bool, manifest_runs: bool
+    arrivals: RawChanges | None, start: Start | None, params: Params, runs: Mapping[str, str], *, redecodes: bool
 ) -> dict[str, int | None]:
-    """How many images or steps each stage will work on, as far as that is known."""
+    """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
+    if set(runs.values()) == {"no"}:
+        return {}
     split = params.manifest.split
     had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
@@ -152,7 +152,7 @@ def _amounts(
     train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
-    exact = None if manifest_runs else changed_images()
+    exact = changed_images() if runs.get("manifest", "no") == "no" else None
     changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) if exact is None else exact
     return {
         "ingest": images if redecodes else unread,
