@@ -40,7 +40,7 @@ from pipeline.training.generation import plan
 from pipeline.training.progress import Progress
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-COLD: dict[str, Any] = {"start": "cold"}
+COLD: dict[str, Any] = {"cold": True}
 # What is compared besides the numbers of passes: the changes to `train:` of each row.
 POLICIES: dict[str, dict[str, Any]] = {
     "weights": {"start": "weights"},
@@ -170,9 +170,10 @@ def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None)
     torch.set_num_threads(1)
     os.chdir(study.folder)
     data = read_data(study.data)
-    params = params_of(data.test.images.pixels.shape[-1], seed, {**study.common, **changes})
+    trained_with = {name: value for name, value in {**study.common, **changes}.items() if name not in COLD}
+    params = params_of(data.test.images.pixels.shape[-1], seed, trained_with)
     steps = 0
-    if changes.get("start") == "cold":
+    if changes.keys() & COLD:
         model = train_next(first(data.train, study.sizes[-1]), params, None)
     elif base is None:
         model = train_next(first(data.train, study.sizes[0]), params, None)

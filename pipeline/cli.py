@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.commands import accept, run
+from pipeline.commands import accept, fresh, run
 from pipeline.commands.data import command as data
 from pipeline.commands.history import command as history
 from pipeline.commands.merge import command as merge
@@ -21,7 +21,7 @@ from pipeline.errors import RecordError
 # The commands, by what people want to do.
 GROUPS = {
     "data": (data,),
-    "training": (status, watch, upgrade, run),
+    "training": (status, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),
 }

@@ -12,7 +12,7 @@ TreeringError
 """
 
 # A hint that several of them end in.
-COLD = "set train.start: cold in params.yaml to train it from scratch"
+COLD = "run `pipeline fresh` to train from scratch"
 
 
 class TreeringError(Exception):

@@ -52,7 +52,7 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
         outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
-        passing, decoded = _keep(outcomes, dict(files), contents, journal)
+        passing, decoded, stored = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     unusable = before.unusable | journal.refused
     images, refused = resolve(sources(files, contents, labels, unusable, passing))
@@ -70,7 +70,7 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     journal.discard()
     forget_removals()
     change = _change(old_ids, after.ids)
-    return Result(_sentence(after, change, decoded, labels), decoded, change)
+    return Result(_sentence(after, change, decoded, decoded - stored, labels), decoded, change)
 
 
 def _decode_new(
@@ -96,12 +96,14 @@ def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
     return ImageChange(new=len(after) - kept, removed=len(before) - kept)
 
 
-def _sentence(after: Collection, change: ImageChange, decoded: int, labels: Labels) -> str:
+def _sentence(after: Collection, change: ImageChange, decoded: int, in_vain: int, labels: Labels) -> str:
     refused = len(after.refused)
     sentence = (
         f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {decoded:,} decoded"
     )
+    if in_vain:
+        sentence += f", {in_vain:,} of them copies or refused"
     if labels.unused:
         sentence += (
             f"; {counted(len(labels.unused), 'line')} of {LABELS} matching nothing, {labels.unused[0]!r} for one"
@@ -147,14 +149,14 @@ def _changed(found: Iterable[Source], known: set[str], disputed: set[str]) -> se
 
 def _keep(
     outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal
-) -> tuple[dict[Place, Refusal], int]:
+) -> tuple[dict[Place, Refusal], int, int]:
     """Write images into `journal`, and into `contents` what the members of archives are.
 
     Returns:
-        the places that could not be read this time, and how many images were decoded.
+        the places that could not be read this time, how many files were decoded, and how many images they were.
     """
     passing: dict[Place, Refusal] = {}
-    decoded = 0
+    decoded = stored = 0
     for place, image_id, result in outcomes:
         if image_id is None:
             assert isinstance(result, Refusal)
@@ -171,7 +173,8 @@ def _keep(
             decoded += 1
             if image_id not in journal.facts:
                 journal.add(image_id, result)
-    return passing, decoded
+                stored += not isinstance(result, Refusal)
+    return passing, decoded, stored
 
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:

@@ -29,6 +29,7 @@ from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.text import counted, csv_text, short
+from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
@@ -51,7 +52,8 @@ def manifest(params: Params) -> Result:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     _write_splits(aside, images, split, like)
-    generations = NO_GENERATIONS if params.train.start == "cold" else recorded_generations()
+    is_cold = selection.is_cold(params, read_record().get("train"))
+    generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
     before = read_seen(paths.BASE) if chosen.oid else None
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1

@@ -4,28 +4,22 @@ The sentence under each field is the parameter's documentation; README's table i
 """
 
 import os
-from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.errors import ParamError, one_line
+from pipeline.files import write_text
+from pipeline.param_errors import as_param_error
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
-MODELS = "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say"
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# What replaces parameters of earlier releases.
-GONE = {
-    **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
-    **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
-    "train.patience": "remove it; train.passes and train.epochs say how long a training is",
-}
 
 
 class Section(BaseModel):
@@ -71,6 +65,8 @@ class Manifest(Section):
     """Shares of the validation and test splits; the rest is trained on."""
     on_removed: Literal["keep", "ancestor"]
     """Whether a base that was trained on since removed images is kept, or its newest ancestor taken that was not."""
+    cold_after: Annotated[str, Field(pattern=r"^([0-9a-f]{32}\.dir)?$")]
+    """Hash of the model after which training starts from scratch, once; `pipeline fresh` writes it."""
     seed: Seed
     """Another seed draws other splits."""
 
@@ -91,8 +87,8 @@ FREE = {"save_every"}
 class Train(Section):
     """How a generation is trained."""
 
-    start: Literal["full", "weights", "shrink_perturb", "cold"]
-    """What a base gives: the whole state (`full`), `weights`, shrunk ones (`shrink_perturb`), or nothing (`cold`)."""
+    start: Literal["full", "weights", "shrink_perturb"]
+    """What a base gives: all that it has (`full`), `weights` alone, or shrunk ones (`shrink_perturb`)."""
     shrink: Annotated[float, Field(gt=0, le=1)]
     """Factor on the base's weights, for `start: shrink_perturb`."""
     perturb: Share
@@ -213,38 +209,20 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise _as_param_error(path, min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")) from None
-    if (split := params.manifest.split).val + split.test >= 1:
+        raise as_param_error(path, error, Params) from None
+    split = params.manifest.split
+    if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
         raise ParamError(path, what, "their sum must be below 1")
     return params
 
 
-def _as_param_error(path: Path, error: ErrorDetails) -> ParamError:
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] == "extra_forbidden":
-        near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1]).model_fields))
-        return ParamError(path, f"{key} is not a parameter", GONE.get(key, f"the nearest one is {near}"))
-    if error["type"] == "missing":
-        return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
-    if error["type"] == "string_pattern_mismatch":
-        return ParamError(path, f"{key} is {error['input']!r}", MODELS)
-    # What pydantic says begins with "Input should …".
-    allowed = error["msg"].partition(" should ")[2] or error["msg"]
-    if key == "train.batch_size" and error["type"] == "greater_than_equal":
-        allowed += ", so that every step has the two images that batch normalisation needs"
-    return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
-
-
-def _nearest(name: str, valid: list[str]) -> str:
-    """That of the names `valid` which `name` is meant to be: learning_rate stands for lr, and wd for weight_decay."""
-    initials = {one: "".join(word[:1] for word in one.split("_")) for one in [*valid, name]}
-    short = (one for one in valid if name == initials[one] or one == initials[name])
-    return next(short, None) or get_close_matches(name, valid, n=1, cutoff=0)[0]
-
-
-def _section_at(loc: tuple[int | str, ...]) -> type[Section]:
-    section: Any = Params
-    for part in loc:
-        section = section.model_fields[str(part)].annotation
-    return cast("type[Section]", section)
+def write_param(section: str, name: str, value: object, path: Path = paths.PARAMS) -> None:
+    """Set a parameter in `path`, and leave the comments there and everything else as they are."""
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 2**16
+    content = yaml.load(path)
+    content[section][name] = value
+    out = StringIO()
+    yaml.dump(content, out)
+    write_text(path, out.getvalue())

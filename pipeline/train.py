@@ -22,7 +22,7 @@ from pipeline.images.dataset import Dataset, load, read_manifest
 from pipeline.lineage import base
 from pipeline.lineage.lineage import write_lineage
 from pipeline.lineage.seen_images import write_seen
-from pipeline.models.checkpoint import CHECKPOINT, Checkpoint
+from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, Checkpoint, network_of, respond
 from pipeline.models.device import device
 from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
@@ -86,7 +86,9 @@ def fit(
     new = progress.folder / "model"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    torch.save(finished(torch.load(last, weights_only=True), generation.rounds.draws.end), new / CHECKPOINT)
+    model = finished(torch.load(last, weights_only=True), generation.rounds.draws.end)
+    response = respond(network_of(model, new), generation.spec)
+    torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
     right = _right(trainer)
     lineage = generation.lineage.model_copy(update={"validation": right})
     write_lineage(lineage, new)

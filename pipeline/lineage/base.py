@@ -21,12 +21,10 @@ NONE = "none"
 FIRST = "dvc.lock records no training yet"
 HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
 REFUSED = "every earlier model is refused, or has seen images that are held out, or were removed, now"
-WANTED = "train.start asks for a cold start"
-REASONS = (FIRST, HELD_OUT, REFUSED, WANTED)
-HINT = (
-    "run `dvc push` where it was trained and then `dvc repro` here, or set train.start: cold "
-    f"in {paths.PARAMS} to start from scratch"
-)
+WANTED = "`pipeline fresh` asked for a cold start"
+# The last one is of earlier releases.
+REASONS = (FIRST, HELD_OUT, REFUSED, WANTED, "train.start asks for a cold start")
+HINT = "run `dvc push` where it was trained and then `dvc repro` here, or `pipeline fresh` to train from scratch"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class Situation:
     """What decides about the base, besides the models themselves."""
 
     is_cold: bool
-    """Whether train.start asks for a cold start."""
+    """Whether `pipeline fresh` asked for a cold start after the last training."""
     train: StageRecord | None
     """What dvc.lock records of the last training."""
     has_model: bool
@@ -52,7 +52,7 @@ class Situation:
     def of(cls, params: Params, train: StageRecord | None, *, same_images: bool) -> "Situation":
         """The situation in this project, where dvc.lock records `train`."""
         return cls(
-            is_cold=params.train.start == "cold",
+            is_cold=is_cold(params, train),
             train=train,
             has_model=(paths.MODEL / LINEAGE).exists(),
             same_images=train is not None and same_images,
@@ -64,10 +64,15 @@ class Situation:
         Raises:
             RecordError: it says nothing of a model that was trained here.
         """
-        if self.train is None and self.has_model and not self.is_cold:
+        if self.train is None and self.has_model:
             what = f"no record of the model in {paths.MODEL}"
             hint = f"run `git checkout {paths.LOCK}`, or remove {paths.MODEL} to start from scratch"
             raise RecordError(paths.LOCK, what, hint)
+
+
+def is_cold(params: Params, train: StageRecord | None) -> bool:
+    """Whether a cold start was asked for after the training that dvc.lock records as `train`."""
+    return train is not None and train.outs.get(MODEL) == params.manifest.cold_after
 
 
 class Candidates(ABC):
@@ -128,7 +133,7 @@ def secure(params: Params) -> None:
     """
     train = read_record().get("train")
     Situation.of(params, train, same_images=False).check()
-    if train is None or params.train.start == "cold":
+    if train is None or is_cold(params, train):
         return
     oid = train.outs[MODEL]
     if hashing.directory_hash(paths.MODEL) != oid:

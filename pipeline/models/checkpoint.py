@@ -16,8 +16,13 @@ from pipeline.errors import COLD, CheckpointError
 from pipeline.models.network import Network, Spec, build
 
 CHECKPOINT = "checkpoint.ckpt"
-# The key under which a checkpoint says what network it is of.
-SPEC = "spec"
+# The keys under which a checkpoint says what network it is of, and what that makes of a few images of noise.
+SPEC, RESPONSE = "spec", "response"
+PROBES = 4
+# Above this, relative to the response, another function answered; processors differ by a hundred-thousandth.
+OTHER_FUNCTION = 1e-2
+
+HINT = f"undo what changed it (pipeline/models/network.py, or timm's version), run `dvc checkout`, or {COLD}"
 
 Checkpoint = dict[str, Any]
 
@@ -62,15 +67,44 @@ def read_network(model: Path) -> tuple[Network, Spec]:
         CheckpointError: it is damaged, or its weights are of another network than it says.
     """
     checkpoint = read_checkpoint(model)
-    spec = spec_of(checkpoint, model)
+    return network_of(checkpoint, model), spec_of(checkpoint, model)
+
+
+def network_of(checkpoint: Checkpoint, where: Path) -> Network:
+    """The trained network of `checkpoint`, read from the folder `where`, ready to predict.
+
+    Raises:
+        CheckpointError: its weights are of another network than the code builds now, by their shapes or by what it
+            makes of images.
+    """
+    spec = spec_of(checkpoint, where)
     network = build(spec)
     try:
         weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
         network.load_state_dict(weights)
     except (KeyError, AttributeError, TypeError, RuntimeError):
-        what = "does not hold the weights of the network that it names"
-        raise CheckpointError(model / CHECKPOINT, what, f"run `dvc checkout`, or {COLD}") from None
-    return network.eval(), spec
+        what = f"does not hold the weights of {spec.model} as the code builds it now"
+        raise CheckpointError(where / CHECKPOINT, what, HINT) from None
+    if RESPONSE in checkpoint and not _agree(respond(network.eval(), spec), checkpoint[RESPONSE]):
+        what = f"was trained as another function than {spec.model} is in the code now"
+        raise CheckpointError(where / CHECKPOINT, what, HINT)
+    return network.eval()
+
+
+def respond(network: Network, spec: Spec) -> Tensor:
+    """What `network`, on the CPU and ready to predict, makes of images of noise: shape (`PROBES`, classes), float32.
+
+    Whether code computes the function that weights were trained for shows in this, and in nothing that can be read.
+    """
+    noise, channels = torch.Generator().manual_seed(0), 1 if spec.mode == "grey" else 3
+    images = torch.randint(0, 256, (PROBES, channels, spec.size, spec.size), dtype=torch.uint8, generator=noise)
+    with torch.inference_mode():
+        response: Tensor = network(images)
+    return response.clone()
+
+
+def _agree(response: Tensor, recorded: Tensor) -> bool:
+    return bool(torch.linalg.norm(response - recorded) <= OTHER_FUNCTION * torch.linalg.norm(recorded))
 
 
 def grow(old: Tensor, like: Tensor) -> Tensor:

@@ -1,12 +1,16 @@
 """The networks: a small convolutional one built in, and any of timm's."""
 
+import os
+import socket
 from difflib import get_close_matches
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from pipeline.errors import ParamError
+from pipeline.errors import ParamError, one_line
 from pipeline.paths import PARAMS
 
 TIMM = "timm/"
@@ -91,7 +95,21 @@ class _Residual(nn.Module):
         return torch.relu(self.convolutions(images) + self.shortcut(images))
 
 
+def _is_offline() -> bool:
+    """Whether the host of published weights cannot be reached; Hugging Face's library takes a minute to find out."""
+    if getproxies():
+        return False
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        with socket.create_connection((host.hostname, host.port or 443), timeout=5):
+            return False
+    except OSError:
+        return True
+
+
 def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
+    if pretrained and _is_offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # Weights that are in its cache will do; else it says so at once.
     try:
         import timm
     except ModuleNotFoundError:
@@ -102,7 +120,13 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):
         near = get_close_matches(name, timm.list_pretrained() if tagged else timm.list_models(), n=1, cutoff=0)[0]
         raise ParamError(PARAMS, f"train.model: timm has no model {name!r}", f"the nearest one is {TIMM}{near}")
-    body = timm.create_model(name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
+    try:
+        body = timm.create_model(name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        what = f"train.pretrained: the weights of {name} cannot be had ({one_line(error)})"
+        raise ParamError(PARAMS, what, "run it once with a network, or set train.pretrained to false") from None
     config = body.pretrained_cfg
     mean, std = config["mean"], config["std"]
     if channels == 1:

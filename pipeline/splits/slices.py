@@ -17,8 +17,8 @@ from pipeline.versioning.lock import read_record
 SLICES = "slices.csv"
 PATH = paths.MANIFEST / SLICES
 HINT = (
-    "run `dvc push` where it was made and then `dvc repro` here, or set train.start: cold "
-    f"in {paths.PARAMS}, with which all images are of the first generation"
+    "run `dvc push` where it was made and then `dvc repro` here, or `pipeline fresh`, with which all images are of the "
+    "first generation"
 )
 NO_GENERATIONS = pd.Series(dtype=int)
 

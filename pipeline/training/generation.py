@@ -10,11 +10,11 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
-from pipeline.lineage.base import WANTED, misfit, reason_for_none
+from pipeline.lineage.base import misfit, reason_for_none
 from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
-from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, spec_of
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
 from pipeline.models.network import Spec
 from pipeline.params import Params, Train
 from pipeline.text import counted, counted_epochs, short
@@ -64,7 +64,7 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
         mode=params.ingest.mode,
         classes=tuple(sorted(labels.unique())),
     )
-    reason = WANTED if params.train.start == "cold" else reason_for_none(paths.BASE)
+    reason = reason_for_none(paths.BASE)
     return _warm(params, labels, spec) if reason is None else _cold(params, labels, spec, reason)
 
 
@@ -90,6 +90,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     checkpoint, before, seen = read_checkpoint(paths.BASE), read_lineage(paths.BASE), read_seen(paths.BASE)
     old = spec_of(checkpoint, paths.BASE)
     _check_fits(old, params)
+    network_of(checkpoint, paths.BASE)
     kept = [name for name in old.classes if name in wanted.classes]
     lost = [name for name in old.classes if name not in wanted.classes]
     classes = (*kept, *(name for name in wanted.classes if name not in old.classes))

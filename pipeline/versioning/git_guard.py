@@ -16,6 +16,7 @@ from pipeline.versioning.lock import read_raw_hash
 
 NOTE = paths.PROGRESS / "followed" / "raw"
 HINT = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
+UNKNOWN = "if all is here, run `pipeline sync --keep`; else `pipeline sync --restore`, which pulls what is not"
 NEVER_HERE = "run `pipeline sync --restore` to bring them in, or `pipeline sync --keep` to leave data/raw as it is"
 
 
@@ -100,6 +101,11 @@ def check_followed(oid: str) -> None:
 def _check_present(wanted: str, oid: str) -> None:
     """Look whether what Git records as `wanted`, and the present `oid` does not list, has ever been here."""
     missing = objects.missing_files(wanted, besides=oid)
-    if missing is None or missing:
-        many = "the images" if missing is None else counted(len(missing), "file")
+    if missing is None:
+        what = (
+            f"the listing that {paths.RAW_DVC} names in Git is not in DVC's cache, so it is not known what is missing"
+        )
+        raise RecordError(paths.RAW, what, UNKNOWN)
+    if missing:
+        many = counted(len(missing), "file")
         raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", NEVER_HERE)

@@ -23,6 +23,7 @@ CARRIERS = {
     "git": "runs Git",
     "images.ordered": "hands back results in the order of what was asked for",
     "locking": "lets one process in at a time",
+    "param_errors": "messages",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",

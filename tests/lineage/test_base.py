@@ -30,7 +30,6 @@ from pipeline.params import Params, read_params
 from pipeline.versioning import fetching, hashing, objects, repository
 
 PARAMS = read_params(ROOT / "params.yaml")
-COLD = PARAMS.model_copy(update={"train": PARAMS.train.model_copy(update={"start": "cold"})})
 MANIFESTS = ("train.csv", "val.csv")
 
 
@@ -238,7 +237,7 @@ def test_lost_model_is_an_error(oids: list[str]) -> None:
     shutil.rmtree(paths.MODEL)
     lose(oids[2])
     for attempt in (lambda: settle(Path("new"), PARAMS, anything), lambda: selection.secure(PARAMS)):
-        with pytest.raises(MissingDataError, match=f"{oids[2]}.*no remote is set.*train.start: cold"):
+        with pytest.raises(MissingDataError, match=f"{oids[2]}.*no remote is set.*pipeline fresh"):
             attempt()
     assert hashing.directory_hash(paths.BASE) == oids[1]
 
@@ -275,24 +274,32 @@ def test_damaged_object_in_the_cache_is_refused(oids: list[str]) -> None:
 
 
 def test_cold_start_on_purpose_needs_no_model(oids: list[str]) -> None:
-    """`train.start: cold` is the way on where the recorded model is lost."""
+    """`pipeline fresh` is the way on where the recorded model is lost; on the same images, too."""
     record(oids[2], oids[1], Path("old"))
     shutil.rmtree(paths.MODEL)
     lose(oids[2])
-    selection.secure(COLD)
-    assert settle(Path("new"), COLD, anything).reason == WANTED
+    cold = _cold_after(oids[2])
+    selection.secure(cold)
+    assert settle(Path("new"), cold, anything).reason == WANTED
+    assert settle(Path("old"), cold, anything).reason == WANTED
 
 
-@pytest.mark.parametrize("params", [PARAMS, COLD], ids=["warm", "cold"])
-def test_model_without_a_record(oids: list[str], params: Params) -> None:
-    """A model that dvc.lock does not know stops a warm start, and is no trouble to a cold one."""
+def test_a_cold_start_is_for_one_model_alone(oids: list[str]) -> None:
+    """What was asked for after another model than the last one is over."""
+    record(oids[2], oids[1], Path("old"))
+    assert settle(Path("new"), _cold_after(oids[1]), anything).oid == oids[2]
+
+
+def _cold_after(model: str) -> Params:
+    return PARAMS.model_copy(update={"manifest": PARAMS.manifest.model_copy(update={"cold_after": model})})
+
+
+def test_model_without_a_record(oids: list[str]) -> None:
+    """A model that dvc.lock does not know stops the run."""
     assert (paths.MODEL / LINEAGE).exists()
     assert oids
-    if params is COLD:
-        assert settle(Path("new"), params, anything).reason == WANTED
-    else:
-        with pytest.raises(RecordError, match="no record of the model in data/model"):
-            settle(Path("new"), params, anything)
+    with pytest.raises(RecordError, match="no record of the model in data/model"):
+        settle(Path("new"), PARAMS, anything)
 
 
 def record_manifest(oid: str) -> None:

@@ -74,10 +74,9 @@ def test_no_base() -> None:
 
 
 def test_model_without_a_record() -> None:
-    """It is not trained over, unless that is wanted."""
+    """It is not trained over."""
     with pytest.raises(RecordError, match="no record of the model"):
         select(situation(None), Chain())
-    assert select(situation(None, is_cold=True), Chain()).reason == WANTED
 
 
 def test_unknown_model() -> None:

@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.errors import CheckpointError
-from pipeline.models.checkpoint import CHECKPOINT, SPEC, grow, read_checkpoint, read_network, spec_of
+from pipeline.models.checkpoint import (
+    CHECKPOINT,
+    RESPONSE,
+    SPEC,
+    grow,
+    read_checkpoint,
+    read_network,
+    respond,
+    spec_of,
+)
 from pipeline.models.network import Spec, build
 
 SPEC_HERE = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
@@ -162,7 +171,7 @@ def test_spec_is_read(model: Path) -> None:
 )  # fmt: skip
 def test_spec_of_another_form(tmp_path: Path, change: dict[str, Any]) -> None:
     """A checkpoint that does not say so is an error with the way on."""
-    with pytest.raises(CheckpointError, match=r"train\.start: cold"):
+    with pytest.raises(CheckpointError, match="pipeline fresh"):
         spec_of({**CONTENT, **change}, tmp_path)
     with pytest.raises(CheckpointError, match="does not say"):
         spec_of({}, tmp_path)
@@ -182,6 +191,17 @@ def test_networks_predict_as_they_were_trained(model: Path) -> None:
     assert not read.training
     with torch.inference_mode():
         assert torch.equal(read(images), network(images))
+
+
+def test_weights_of_another_function(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that builds layers of the same shapes, and computes something else with them, is found out."""
+    network = build(SPEC_HERE).eval()
+    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
+    torch.save({**CONTENT, "state_dict": weights, RESPONSE: respond(network, SPEC_HERE)}, model / CHECKPOINT)
+    read_network(model)
+    monkeypatch.setattr(nn, "ReLU", lambda **_: nn.GELU())
+    with pytest.raises(CheckpointError, match="was trained as another function than small is in the code now; undo"):
+        read_network(model)
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 5), (2, 3, 3, 3)])
@@ -224,5 +244,5 @@ def test_weights_of_another_network(model: Path, weights: Any) -> None:
     """Are an error in one line, that names the file and says what to do."""
     content = {key: value for key, value in {**CONTENT, "state_dict": weights}.items() if value is not None}
     torch.save(content, model / CHECKPOINT)
-    with pytest.raises(CheckpointError, match="does not hold the weights of the network that it names; run `dvc"):
+    with pytest.raises(CheckpointError, match="does not hold the weights of small as the code builds it now; undo"):
         read_network(model)

@@ -110,6 +110,10 @@ from pipeline.errors import ParamError
 from pipeline.models.network import Spec, build
 
 found = {}
+try:
+    build(Spec(model="timm/resnet18.a1_in1k", size=40, mode="rgb", classes=("a", "b")), pretrained=True)
+except ParamError as error:
+    found["offline"] = str(error)
 for mode, channels in (("grey", 1), ("rgb", 3)):
     network = build(Spec(model="timm/test_resnet", size=40, mode=mode, classes=("a", "b", "c")))
     pixels = torch.full((2, channels, 40, 40), 128, dtype=torch.uint8)
@@ -132,13 +136,12 @@ def timm() -> dict[str, Any]:
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     path = os.pathsep.join([str(ROOT), str(TIMM)])
-    env = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    env = {**os.environ, "PYTHONPATH": path, "HF_ENDPOINT": "http://localhost:1"}
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=env, check=False, capture_output=True, text=True, cwd=ROOT, timeout=400
     )
     assert ran.returncode == 0, ran.stderr
-    answer: dict[str, Any] = json.loads(ran.stdout.rpartition("found ")[2])
-    return answer
+    return {**json.loads(ran.stdout.rpartition("found ")[2]), "printed": ran.stderr}
 
 
 @pytest.mark.xdist_group("timm")
@@ -160,3 +163,13 @@ def test_unknown_timm_models(timm: dict[str, Any], name: str) -> None:
     assert f"train.model: timm has no model {name!r}; the nearest one is timm/" in said
     if name == "resnet81":
         assert said.endswith("timm/resnet18")
+
+
+@pytest.mark.xdist_group("timm")
+def test_published_weights_without_a_network(timm: dict[str, Any]) -> None:
+    """Are an error in one line that says what to do; the host is not asked again and again."""
+    said, printed = timm["offline"], timm["printed"]
+    assert said.splitlines() == [said]
+    assert "train.pretrained: the weights of resnet18.a1_in1k cannot be had (" in said
+    assert said.endswith("); run it once with a network, or set train.pretrained to false")
+    assert "Retrying" not in printed

@@ -171,7 +171,7 @@ def test_fresh_clone_with_a_copy_only_trains_nothing(second: Project, tmp_path: 
 
 
 def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
-    """A recorded checkpoint that cannot be found stops the run; `train.start: cold` is the way on."""
+    """A recorded checkpoint that cannot be found stops the run; `pipeline fresh` is the way on."""
     oid = first.lock()["train"]["outs"]["data/model"]
     shutil.rmtree(first.root / "data/model")
     for store in (first.root / ".dvc/cache", first.root.parent / "remote"):
@@ -187,8 +187,9 @@ def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
     assert "Traceback" not in failed
     assert first.snapshot(*watched) == before
 
-    first.set_params(train={"start": "cold"})
-    assert "train: cold start (train.start asks for a cold start)" in first.repro("train")
+    assert "`pipeline fresh`" in complaint[0]
+    first.run("pipeline", "fresh")
+    assert "train: cold start (`pipeline fresh` asked for a cold start)" in first.repro("train")
 
 
 def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
@@ -283,7 +284,7 @@ def test_lost_slices_are_an_error(first: Project) -> None:
     first.add_digits(120, 130)
     out = first.repro(ok=False)
     assert "manifest: error: data/manifest/slices.csv: " in out
-    assert "train.start: cold" in out
+    assert "`pipeline fresh`" in out
     assert "evaluate" not in stages_run(out)
 
 
@@ -331,14 +332,56 @@ def test_damaged_shards_are_mended(first: Project) -> None:
     assert first.lock()["manifest"]["outs"] == sound
 
 
-def test_a_cold_start_on_purpose_is_recorded(first: Project) -> None:
-    """With `train.start: cold` there is no base, in dvc.lock either, and back on `full` nothing is in the way."""
-    first.set_params(train={"start": "cold"})
-    assert "no base: train.start asks for a cold start" in first.repro("manifest")
-    assert (first.root / "data/base/none").exists()
-    first.set_params(train={"start": "full"})
-    first.repro("manifest")
-    assert first.lock()["manifest"]["outs"]["data/base"] == first.lock()["train"]["deps"]["data/base"]
+def test_a_cold_start_is_asked_for_once(second: Project) -> None:
+    """`pipeline fresh` makes the next training a cold start, and no other; taken back before, it changes nothing."""
+    before, params = second.lock(), second.read("params.yaml")
+    said = second.run("pipeline", "fresh").out
+    assert f"the training after {before['train']['outs']['data/model'][:8]}… starts from scratch" in said
+    assert len(params.splitlines()) == len(second.read("params.yaml").splitlines())
+    assert "base    none: `pipeline fresh` asked for a cold start" in second.run("pipeline", "status").out
+    assert "no base: `pipeline fresh` asked for a cold start" in second.repro("manifest")
+    (second.root / "params.yaml").write_text(params)
+    assert "train" not in stages_run(second.repro())
+    assert second.lock()["train"] == before["train"]
+    second.run("pipeline", "fresh")
+    assert "train: cold start" in second.repro()
+    lineage = json.loads(second.read("data/report/lineage.json"))
+    assert (lineage["generation"], lineage["start"], lineage["base"]) == (1, "cold", None)
+    assert set(json.loads(second.read("data/report/metrics.json"))["slices"]["generation"]) == {"1"}
+    assert not stages_run(second.repro())
+    trained = second.lock()["train"]
+    second.repro("--force")
+    assert second.lock()["train"] == trained
+    second.add_digits(160, 180)
+    assert "train: warm start" in second.repro()
+
+
+def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
+    """A network that was edited is not trained on from weights of another function, nor measured with them."""
+    code = first.root / "pipeline/models/network.py"
+    code.write_text(code.read_text().replace("nn.ReLU(inplace=True)", "nn.GELU()"))
+    first.add_digits(120, 140)
+    what, stage = (
+        "was trained as another function than small is in the code now",
+        ("python", "-m", "pipeline", "run", "evaluate"),
+    )
+    assert f"error: data/base/checkpoint.ckpt: {what}; undo what changed it" in first.repro(ok=False)
+    assert f"error: data/model/checkpoint.ckpt: {what}; " in first.run(*stage, ok=False).out
+    first.run("pipeline", "fresh")
+    assert "train: cold start" in first.repro()
+
+
+def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
+    """Its images are relabelled: said before, and training resumes without its row, where another class comes, too."""
+    (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")
+    status = first.run("pipeline", "status").out
+    assert "note    without images now, so the next model will not know them: digit 9" in status
+    out = first.repro()
+    assert "train: warm start" in out
+    lineage = json.loads(first.read("data/report/lineage.json"))
+    assert lineage["reason"].endswith("; without its former classes digit 9")
+    assert set(json.loads(first.read("data/report/metrics.json"))["classes"]) >= {"nine"}
+    assert not stages_run(first.repro())
 
 
 def test_model_without_a_record_is_an_error(first: Project) -> None:

@@ -306,6 +306,22 @@ def test_labels_of_both_sides_are_kept(start: Team, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_lost_cache_is_not_taken_for_lost_images(start: Team, tmp_path: Path) -> None:
+    """Cache and remote are gone, and data/raw is whole: it says what is not known, and one command goes on."""
+    team = copy(start, tmp_path / "team")
+    for folder in (team.bob.root / ".dvc/cache", team.bob.root / "data/.progress", team.folder / "remote"):
+        shutil.rmtree(folder)
+    team.bob.add_digits(100, 110)
+    said = team.bob.repro("ingest", ok=False)
+    assert (
+        "the listing that data/raw.dvc names in Git is not in DVC's cache, so it is not known what is missing" in said
+    )
+    assert "if all is here, run `pipeline sync --keep`; else `pipeline sync --restore`" in said
+    pipeline(team.bob, "sync", "--keep")
+    assert "110 images, 10 new, 0 removed" in team.bob.repro("ingest")
+
+
+@pytest.mark.slow
 def test_lost_images_are_brought_back(start: Team, tmp_path: Path) -> None:
     """When a folder is lost by accident, the run stops, and one command brings back what is gone and keeps the rest."""
     bob = copy(start, tmp_path / "team").bob

@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def manifest(val: float = 0.1, test: float = 0.2, seed: int = 0) -> Manifest:
     """Parameters of the splits."""
-    return Manifest(split=Split(val=val, test=test), on_removed="keep", seed=seed)
+    return Manifest(split=Split(val=val, test=test), on_removed="keep", cold_after="", seed=seed)
 
 
 @given(st.lists(keys, unique=True), st.randoms(use_true_random=False), shares, shares, seeds)

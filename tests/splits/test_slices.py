@@ -148,7 +148,7 @@ def test_lost_ones_are_an_error() -> None:
     shutil.rmtree(".dvc/cache")
     PATH.unlink()
     md5 = hashlib.md5(RECORDED.encode()).hexdigest()
-    with pytest.raises(MissingDataError, match=f"slices.csv: {md5} is recorded.*train.start: cold") as raised:
+    with pytest.raises(MissingDataError, match=f"slices.csv: {md5} is recorded.*pipeline fresh") as raised:
         recorded_generations()
     assert "\n" not in str(raised.value)
 

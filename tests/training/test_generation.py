@@ -11,11 +11,12 @@ from conftest import ROOT
 
 from pipeline import paths
 from pipeline.errors import CheckpointError
-from pipeline.lineage.base import FIRST, HELD_OUT, NONE, WANTED
+from pipeline.lineage.base import FIRST, HELD_OUT, NONE
 from pipeline.lineage.lineage import LINEAGE, Budget, Epochs, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import SEEN, SeenImages, write_seen
+from pipeline.models import network
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
-from pipeline.models.network import Spec
+from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
 from pipeline.training.generation import Generation, plan
 from pipeline.versioning import hashing
@@ -55,7 +56,8 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def base() -> Path:
     """A data/base that is the fourth model of its chain, was trained on `BEFORE` last, and on image 20 earlier."""
-    torch.save({SPEC: OLD.model_dump(mode="json"), "epoch": 11}, paths.BASE / CHECKPOINT)
+    weights = {f"network.{name}": weight for name, weight in build(OLD).state_dict().items()}
+    torch.save({SPEC: OLD.model_dump(mode="json"), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
     counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
     budgets = {"epochs": Epochs(run=2, total=11), "steps": Budget(run=6, total=33)}
     facts = {"generation": 4, "start": "warm", "reason": "", "base": "0" * 32 + ".dir", "images": counts, **budgets}
@@ -97,16 +99,6 @@ def test_cold_start(reason: str) -> None:
     )
     assert set(generation.seen.ids) == set(BEFORE.index)
     assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 15 steps (45 images, 5.0 epochs)"
-
-
-def test_cold_start_on_purpose(base: Path) -> None:
-    """Where a cold start is asked for, a base is not even inspected."""
-    for file in base.iterdir():
-        file.write_bytes(b"damaged")
-    generation = plan(params(start="cold"), BEFORE)
-    assert (generation.base, generation.lineage.reason) == (None, WANTED)
-    assert generation.lineage.generation == 1
-    assert set(generation.seen.ids) == set(BEFORE.index)
 
 
 def test_warm_start(base: Path) -> None:
@@ -168,15 +160,18 @@ def test_base_of_another_kind(section: str, key: str, before: object, now: objec
     """A base that was trained under another network, size or colour is refused; other params may change."""
     said = complaint(params(section, **{key: now}))
     assert f"{section}.{key} was {before!r} when it was trained and is {now!r} now" in said
-    assert said.endswith("; set it back, or set train.start: cold in params.yaml to train it from scratch")
+    assert said.endswith("; set it back, or run `pipeline fresh` to train from scratch")
     assert plan(params(lr=0.5, batch_size=3, precision="bf16-mixed", seed=7), BEFORE).base is not None
     assert plan(params("ingest", size=512), BEFORE).base is not None
 
 
 @pytest.mark.usefixtures("base")
-def test_the_way_on_is_one() -> None:
-    """What a base is refused for is fine where a cold start is asked for, as the message says."""
-    assert plan(params(size=16, start="cold"), BEFORE).spec.size == 16
+def test_base_of_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base whose layers the code builds with other widths now is an error that says what to do."""
+    monkeypatch.setattr(network, "WIDTHS", (32, 64, 96))
+    said = complaint(params())
+    assert "does not hold the weights of small as the code builds it now" in said
+    assert said.endswith("or run `pipeline fresh` to train from scratch")
 
 
 @pytest.mark.usefixtures("base")
@@ -224,8 +219,8 @@ def test_planning_writes_nothing() -> None:
 
 def test_turns_go_on(base: Path) -> None:
     """Where the base says how far the turns of its images have come, rounds are counted apart from them."""
-    checkpoint = {SPEC: OLD.model_dump(mode="json"), "epoch": 7, "cursor": [4, 2**63]}
-    torch.save(checkpoint, base / CHECKPOINT)
+    checkpoint = torch.load(base / CHECKPOINT, weights_only=True)
+    torch.save({**checkpoint, "epoch": 7, "cursor": [4, 2**63]}, base / CHECKPOINT)
     rounds = plan(params(), BEFORE).rounds
     assert (rounds.before, rounds.draws.start) == (7, (4, 2**63))
     assert len(rounds.draws.arrived) == 0

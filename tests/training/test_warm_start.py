@@ -206,7 +206,7 @@ def test_new_classes_begin_afresh(base: Checkpoint) -> None:
 
 
 def test_lost_classes_are_left_out(base: Checkpoint) -> None:
-    """The row of a class that is gone goes, though as many are known as before; everything else is untouched."""
+    """The row of a class that is gone goes, though as many classes are known as before; the rest is untouched."""
     model = classifier(("dog", "emu"), seed=1)
     start, fresh = warm(base, model), model.state_dict()
     for name, value in start["state_dict"].items():
@@ -225,7 +225,7 @@ def test_lost_classes_are_left_out(base: Checkpoint) -> None:
 def test_as_many_classes_as_filters() -> None:
     """Rows of classes are known by the network, not by their number: the first layer has 32 rows, too."""
     names = tuple(f"{number:02}" for number in range(32))
-    before, after = classifier(names), classifier((*names[1:], "32"), seed=1)
+    before, after = classifier(names), classifier((*names[1:], "32"), seed=1, start="weights")
     base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json"), "optimizer_states": [{}]}
     start = warm({**base, "optimizer_states": [before.configure_optimizers()["optimizer"].state_dict()]}, after)
     for name, value in start["state_dict"].items():

@@ -16,6 +16,7 @@ from pipeline.git import unfinished
 from pipeline.images import index
 from pipeline.ingestion.collection import Collection
 from pipeline.lineage.foretelling import heir
+from pipeline.lineage.selection import is_cold
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.training.budget import length_of
@@ -189,7 +190,7 @@ def _remarks(*, can_look: bool, changed: bool) -> list[str]:
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
     """Why the recorded model is not what the next training starts from, or may not be."""
-    if train is None or params.train.start == "cold":
+    if train is None or is_cold(params, train):
         return []
     remarks = []
     with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.

@@ -45,7 +45,7 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
         CheckpointError: `train` will refuse it.
     """
     train, manifest = record.get("train"), record.get("manifest")
-    if not manifest_runs and manifest is not None and params.train.start != "cold":
+    if not manifest_runs and manifest is not None:
         base = base_of_hash(manifest.outs[BASE])
     else:
         try:
@@ -53,7 +53,7 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
         except KeyError as unknown:
             reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` shows which"
             return Start(oid=None, reason=reason, is_known=False)
-    is_kept = train is not None and params.train.start != "cold" and base.hash == train.deps[BASE]
+    is_kept = train is not None and base.hash == train.deps[BASE]
     if base.oid is None:
         return Start(oid=None, reason=base.reason, is_kept=is_kept)
     if train is not None and (what := misfit(train.params, params)):

@@ -42,6 +42,6 @@ def test_another_network(name: str, before: object) -> None:
     """What `train` would refuse is an error before anything runs, unless it starts from scratch anyway."""
     train(FIRST, None, 1)
     lock(FIRST, params={name: before})
-    with pytest.raises(CheckpointError, match=f"data/base: {name} was {before!r} when it was trained and is .*: cold"):
+    with pytest.raises(CheckpointError, match=f"data/base: {name} was {before!r} when it was trained and is .*fresh"):
         start()
     assert start(images_change=False) == Start(oid=None, reason="dvc.lock records no training yet", is_kept=True)

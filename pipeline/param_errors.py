@@ -1,0 +1,57 @@
+"""What is wrong in params.yaml, in one line that names the key and what was meant."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import ParamError
+
+# What a value should be that is described by a pattern.
+PATTERNS = {
+    "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
+    "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
+}
+# What took the place of params and values that earlier releases knew.
+SUCCESSORS = {
+    **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
+    **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
+    "train.patience": "remove it; train.passes and train.epochs say how long a training is",
+    "train.start: cold": "set it to full, and run `pipeline fresh` to train from scratch once",
+}
+
+
+def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:
+    """The first thing that is wrong in `path`, which should hold `params`, and what was meant."""
+    error = min(invalid.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1], params).model_fields))
+        return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
+    if error["type"] == "missing":
+        return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
+    if error["type"] == "string_pattern_mismatch":
+        return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
+    if successor := SUCCESSORS.get(f"{key}: {error['input']}"):
+        return ParamError(path, f"{key} is {error['input']!r}, which is gone", successor)
+    # What pydantic says begins with "Input should …".
+    allowed = error["msg"].partition(" should ")[2] or error["msg"]
+    if key == "train.batch_size" and error["type"] == "greater_than_equal":
+        allowed += ", so that every step has the two images that batch normalisation needs"
+    return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    """That of the names `valid` which `name` is meant to be: learning_rate stands for lr, and wd for weight_decay."""
+    initials = {one: "".join(word[:1] for word in one.split("_")) for one in [*valid, name]}
+    short = (one for one in valid if name == initials[one] or one == initials[name])
+    return next(short, None) or get_close_matches(name, valid, n=1, cutoff=0)[0]
+
+
+def _section_at(loc: tuple[int | str, ...], params: type[BaseModel]) -> type[BaseModel]:
+    section = params
+    for part in loc:
+        annotation: Any = section.model_fields[str(part)].annotation
+        section = annotation
+    return section
