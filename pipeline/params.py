@@ -101,12 +101,12 @@ class Train(Section):
     """Height and width that the network sees, in pixels."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
+    warm_epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training images of a warm start with `optimizer: adamw`, which knows no `passes`."""
     passes: Annotated[float, Field(ge=1)]
     """Images that a warm start draws for each that is new, relabelled or gone: new ones once, the rest from all."""
     min_steps: Annotated[int, Field(ge=1)]
     """Fewest steps of a warm start, however little is new."""
-    warm_epochs: Annotated[int, Field(ge=1)]
-    """Passes over the training images of a warm start, for `optimizer: adamw` instead of `passes`."""
     balance: Annotated[float, Field(ge=0, le=1)]
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=4)]
