@@ -75,7 +75,7 @@ def merge(project: Project, trained: Project) -> None:
 
 
 def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
-    """`pipeline upgrade` says that it trains; nothing is decoded, and training starts from the base of the recorded model."""
+    """`pipeline upgrade` says that it trains; nothing is decoded, and the base is that of the recorded model."""
     project = copy_of(merged, tmp_path)
     lock, rows = project.lock(), pq.read_table(project.root / "data/images/index.parquet")
     out = project.run(*PIPELINE, "upgrade").out
@@ -131,7 +131,8 @@ def refined(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
     project.commit("120 images")
     with (upstream.root / "pipeline/training/budget.py").open("a") as code:
         code.write("# Another comment.\n")
-    digest = "from pipeline.versioning import definition as d, weights as w; print(w.code_hash(d.read_definition()['train'].deps))"
+    imports = "from pipeline.versioning import definition, weights"
+    digest = f"{imports}; print(weights.code_hash(definition.read_definition()['train'].deps))"
     known = upstream.run("python", "-c", digest).out.strip()
     table = upstream.root / "pipeline/versioning/weights.py"
     version = max(VERSIONS.values())
@@ -168,7 +169,7 @@ def test_without_upgrade_training_comes_to_the_same_bytes(refined: Project, tmp_
 
 @pytest.mark.nightly
 def test_colleague_who_trained_with_the_earlier_release(trained: Project, merged: Project, tmp_path: Path) -> None:
-    """A branch trained by the earlier release is merged into an upgraded project; its model is where training goes on."""
+    """A branch trained by the earlier release is merged into an upgraded project; training goes on from a model."""
     colleague = copy_of(trained, tmp_path / "colleague")
     colleague.add_digits(160, 200)
     colleague.repro()
