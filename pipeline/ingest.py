@@ -6,6 +6,7 @@ already, and what was decoded before is known by that hash.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,15 +19,17 @@ from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
 from pipeline.ingestion.collection import Collection, Refused, known_classes
-from pipeline.ingestion.compaction import compact, undamaged
+from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal, rename
-from pipeline.ingestion.labelling.labels import LABELS, Labels
-from pipeline.ingestion.notices import notices
+from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
+from pipeline.ingestion.notices import notices, picture_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
-from pipeline.ingestion.recipe import recipe_of, stored_recipe
+from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
+from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
@@ -52,25 +55,27 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
         outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
-        passing, decoded, stored = _keep(outcomes, dict(files), contents, journal)
+        kept = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     unusable = before.unusable | journal.refused
-    images, refused = resolve(sources(files, contents, labels, unusable, passing))
+    images, refused = resolve(sources(files, contents, labels, unusable, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
-    for notice in notices(files, contents, labels, table, refused):
+    for notice in [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]:
         print(f"ingest: warning: {notice}", flush=True)
     _check(table, refused, params.ingest)
     if not removals_are_recorded:
         check_removals(old_ids, table["id"], params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
-    after = Collection(compact(table, limit=limit), contents, refused)
+    erased = None if params.manifest.on_removed == "ancestor" else read_erased()
+    table = compact(table, limit=limit, also=holding_removed(table, erased))
+    after = Collection(table, contents, refused)
     after.publish(recipe)
     journal.discard()
     forget_removals()
     change = _change(old_ids, after.ids)
-    return Result(_sentence(after, change, decoded, decoded - stored, labels), decoded, change)
+    return Result(_sentence(after, change, kept, labels), kept.decoded, change)
 
 
 def _decode_new(
@@ -91,18 +96,31 @@ def _decode_new(
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
 
+class _Kept(NamedTuple):
+    """What became of what was decoded."""
+
+    passing: dict[Place, Refusal]
+    """The places that could not be read this time."""
+    remarks: dict[str, str]
+    """What people should know of images, by their sources."""
+    decoded: int
+    """How many files were decoded."""
+    stored: int
+    """How many images they were, without copies and what is refused."""
+
+
 def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
     kept = pc.sum(pc.is_in(after, before)).as_py() or 0
     return ImageChange(new=len(after) - kept, removed=len(before) - kept)
 
 
-def _sentence(after: Collection, change: ImageChange, decoded: int, in_vain: int, labels: Labels) -> str:
+def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Labels) -> str:
     refused = len(after.refused)
     sentence = (
         f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
-        f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {decoded:,} decoded"
+        f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {kept.decoded:,} decoded"
     )
-    if in_vain:
+    if in_vain := kept.decoded - kept.stored:
         sentence += f", {in_vain:,} of them copies or refused"
     if labels.unused:
         sentence += (
@@ -121,17 +139,21 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
         where, what, _ = error.args
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
-    if stored_recipe(now.recipe) != recipe:
-        return now.ids, Collection(index.SCHEMA.empty_table(), {}, [])
-    rename(now.recipe, recipe)
+    ids, made_by = now.ids, stored_recipe(now.recipe)
+    if made_by == recipe:
+        rename(now.recipe, recipe)
+    elif keeps_originals(made_by, recipe):
+        now = now.originals()
+    else:
+        return ids, Collection(index.SCHEMA.empty_table(), {}, [])
     recorded = read_record().get("ingest")
     if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
         # Not as DVC left it: of another commit, or damaged.
         table = undamaged(now.table)
         if table.num_rows < now.table.num_rows:
             print(f"ingest: {now.table.num_rows - table.num_rows:,} stored images are damaged: decoding them again")
-        return now.ids, now._replace(table=table)
-    return now.ids, now
+        return ids, now._replace(table=table)
+    return ids, now
 
 
 def _is_unread(source: Source, known: set[str]) -> bool:
@@ -147,15 +169,10 @@ def _changed(found: Iterable[Source], known: set[str], disputed: set[str]) -> se
     return {image_id for image_id, several in labels.items() if len(several) < 2}
 
 
-def _keep(
-    outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal
-) -> tuple[dict[Place, Refusal], int, int]:
-    """Write images into `journal`, and into `contents` what the members of archives are.
-
-    Returns:
-        the places that could not be read this time, how many files were decoded, and how many images they were.
-    """
+def _keep(outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal) -> _Kept:
+    """Write images into `journal`, and into `contents` what the members of archives are."""
     passing: dict[Place, Refusal] = {}
+    remarks: dict[str, str] = {}
     decoded = stored = 0
     for place, image_id, result in outcomes:
         if image_id is None:
@@ -173,8 +190,10 @@ def _keep(
             decoded += 1
             if image_id not in journal.facts:
                 journal.add(image_id, result)
-                stored += not isinstance(result, Refusal)
-    return passing, decoded, stored
+                stored += isinstance(result, Picture)
+        if isinstance(result, Picture) and result.remark:
+            remarks[source_of(place.path, place.member)] = result.remark
+    return _Kept(passing, remarks, decoded, stored)
 
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:

@@ -64,7 +64,7 @@ class Manifest(Section):
     split: Split
     """Shares of the validation and test splits; the rest is trained on."""
     on_removed: Literal["keep", "ancestor"]
-    """Whether a base that was trained on since removed images is kept, or its newest ancestor taken that was not."""
+    """What removed images leave: all (`keep`), or neither a base that saw them nor bytes in a shard (`ancestor`)."""
     cold_after: Annotated[str, Field(pattern=r"^([0-9a-f]{32}\.dir)?$")]
     """Hash of the model after which training starts from scratch, once; `pipeline fresh` writes it."""
     seed: Seed

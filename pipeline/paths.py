@@ -23,6 +23,8 @@ CURVES = DATA / "curves"
 ENVIRONMENT = DATA / "environment.json"
 # What people decided about models; in Git, not in DVC.
 ACCEPTED = DATA / "accepted.json"
+# The ids of images that no shard may keep once they are gone from data/raw; in Git, too.
+ERASED = DATA / "erased.csv"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

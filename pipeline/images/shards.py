@@ -5,7 +5,10 @@ Plain `tar tf` lists them and WebDataset reads them; the index says at which byt
 
 import tarfile
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
 
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
@@ -19,6 +22,18 @@ def shard_name(number: int) -> str:
 def shard_number(path: Path) -> int:
     """The number in the name of the shard `path`."""
     return int(path.stem)
+
+
+def names_in(path: Path) -> list[str]:
+    """The names of the images in the shard `path`, of those too that no index row names."""
+    # Damage does not hide what comes after it.
+    with tarfile.open(path, "r:", ignore_zeros=True) as shard:
+        return shard.getnames()
+
+
+def size_of_image(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
+    """What images of `lengths` bytes take of a shard, with header and padding; shape (n,)."""
+    return BLOCK + -(-lengths // BLOCK) * BLOCK
 
 
 def last_shard(folder: Path) -> int:

@@ -76,6 +76,11 @@ class Collection(NamedTuple):
         """The ids that are refused because they lie in folders of several classes."""
         return {line.id for line in self.refused if line.reason == DISPUTED}
 
+    def originals(self) -> Self:
+        """What of it another way of making images does not change: those that are stored as they came."""
+        refused = [line for line in self.refused if line.reason not in refusals.UNUSABLE]
+        return self._replace(table=self.table.filter(pc.equal(self.table["id"], self.table["md5"])), refused=refused)
+
     def publish(self, recipe: str) -> None:
         """Write it all next to the shards, the index last; then remove the shards that it does not name."""
         parquet.write_table(catalogue_table(self.contents), MEMBERS)

@@ -1,24 +1,31 @@
 """Folding small shards together, and leaving out what no image is kept in; which changes no manifest.
 
-Each run appends a shard of its own, so they pile up; and what was removed from data/raw stays in its shard.
+Each run appends a shard of its own, so they pile up; and what was removed from data/raw stays in its shard, unless it
+is to be erased.
 """
 
 import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes, put
-from pipeline.images.shards import BLOCK, ShardReader, ShardWriter, last_shard, shard_name
+from pipeline.images.shards import END, ShardReader, ShardWriter, last_shard, names_in, shard_name, size_of_image
 
+Numbers = npt.NDArray[np.integer[Any]]
 # So many small shards may lie about.
 MAX_SMALL = 16
 
 
-def compact(table: pa.Table, *, limit: int) -> pa.Table:
-    """Write what is worth it into new shards of at most `limit` bytes in data/images.
+def compact(table: pa.Table, *, limit: int, also: Collection[int] = ()) -> pa.Table:
+    """Write what is worth it, and the shards `also`, into new shards of at most `limit` bytes in data/images.
 
     Returns:
         `table`, the index, with the places where its images are now. The old shards are still there.
@@ -26,7 +33,7 @@ def compact(table: pa.Table, *, limit: int) -> pa.Table:
     Raises:
         ImagesError: an image that was to be copied is damaged.
     """
-    moving = _shards_to_move(table, limit)
+    moving = _shards_to_move(table, limit) | set(also)
     if not moving:
         return table
     aside = paths.PROGRESS / "compaction"
@@ -70,11 +77,34 @@ def _md5(reader: ShardReader, shard: int, offset: int, length: int) -> str | Non
         return None
 
 
+def holding_removed(table: pa.Table, ids: Collection[str] | None) -> set[int]:
+    """The shards that the index `table` names, and that hold an image which it has not there any more.
+
+    One of `ids`, or any image where that is None.
+    """
+    if ids is not None and not ids:
+        return set()
+    shards, sizes, live = _sizes(table)
+    suspects = set(shards[sizes > live + len(END)].tolist())
+    return suspects if ids is None else {shard for shard in suspects if not removed_in(table, shard).isdisjoint(ids)}
+
+
+def removed_in(table: pa.Table, shard: int) -> set[str]:
+    """The ids of the images in shard `shard` that the index `table` has not there."""
+    there = table["id"].filter(pc.equal(table["shard"], shard)).to_pylist()
+    return {Path(name).stem for name in names_in(paths.IMAGES / shard_name(shard))} - set(there)
+
+
 def _shards_to_move(table: pa.Table, limit: int) -> set[int]:
     """The shards that are mostly dead, and, if there are too many, those that are small."""
-    shards, position = np.unique(parquet.numbers(table, "shard"), return_inverse=True)
-    sizes = np.array([(paths.IMAGES / shard_name(shard)).stat().st_size for shard in shards.tolist()])
-    # Tar's own headers and padding are no dead weight, so an image counts for a little more than its bytes.
-    live = np.bincount(position, parquet.numbers(table, "length") + 2 * BLOCK)
+    shards, sizes, live = _sizes(table)
     dead, small = set(shards[live < sizes / 2].tolist()), set(shards[sizes < limit / 2].tolist())
     return dead | small if len(small) > MAX_SMALL else dead
+
+
+def _sizes(table: pa.Table) -> tuple[Numbers, Numbers, Numbers]:
+    """The shards that `table` names, their sizes in bytes, and what its images take of them; shape (shards,) each."""
+    shards, position = np.unique(parquet.numbers(table, "shard"), return_inverse=True)
+    sizes = np.array([(paths.IMAGES / shard_name(shard)).stat().st_size for shard in shards.tolist()], np.int64)
+    live = np.bincount(position, size_of_image(parquet.numbers(table, "length")), minlength=len(shards))
+    return shards, sizes, live.astype(np.int64)

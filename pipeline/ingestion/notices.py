@@ -45,6 +45,11 @@ def class_notices(counts: Mapping[str, int]) -> list[str]:
     )
 
 
+def picture_notices(remarks: Mapping[str, str]) -> list[str]:
+    """What is to be said of single images, by their sources."""
+    return _first(f"{source}: {said}" for source, said in remarks.items())
+
+
 def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:
     """Classes whose names are not certain.
 

@@ -22,6 +22,16 @@ def recipe_of(params: Ingest) -> str:
     return _name(VERSION, PIL.__version__, params.mode, params.size, params.animations)
 
 
+def keeps_originals(stored: str, recipe: str) -> bool:
+    """Whether images that are stored as they came are the same by the recipe `stored` as by `recipe`.
+
+    Version 2 makes others of images that version 1 had to change: of 16 and 32 bits, with a colour profile beside
+    transparency, and JPEGs without subsampling of colours.
+    """
+    (before, _, how), (now, _, how_now) = stored.partition("-"), recipe.partition("-")
+    return (before, now) == ("1", "2") and how == how_now
+
+
 def stored_recipe(recipe: str) -> str:
     """The name that this release gives to `recipe`, which the index in data/images bears."""
     ingested = read_record().get("ingest")

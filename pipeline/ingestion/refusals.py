@@ -5,7 +5,17 @@ from typing import NamedTuple
 from pipeline.errors import one_line
 
 # The reasons that lie in an image's own bytes, so that the same bytes need not be inspected again.
-UNUSABLE = {"empty", "not an image", "truncated", "broken", "animation", "absurd dimensions", "too large"}
+UNUSABLE = {
+    "empty",
+    "not an image",
+    "unsupported format",
+    "unsupported pixels",
+    "truncated",
+    "broken",
+    "animation",
+    "absurd dimensions",
+    "too large",
+}
 
 
 class Refusal(NamedTuple):

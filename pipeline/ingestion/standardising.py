@@ -1,47 +1,24 @@
 """One image made uniform: the pure function that ingest maps over what is new.
 
-Orientation applied, colours in sRGB or grey, no transparency, the shorter side bounded. Bytes that are so already
-are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses nothing.
+How is in `pictures/uniform.py`; here is what ingest keeps of it, and the reasons why some are refused.
 """
 
-import warnings
-from contextlib import AbstractContextManager, nullcontext
-from io import BytesIO
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from pipeline.errors import one_line
 from pipeline.files import md5_of_bytes
-from pipeline.ingestion.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
 from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
+from pipeline.ingestion.pictures.uniform import NO_GATE, UnusableError, uniform
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.unpacking.kinds import image_kind_of
 from pipeline.params import Ingest
 
 # To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
 # made again.
-VERSION = 1
-NO_GATE = nullcontext()
-JPEGS = ("JPEG", "MPO")
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# No uncompressed image is larger; what is has something else appended, and is re-encoded.
-MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
-# What an image shows is judged at this length of the shorter side, whatever size it is stored at.
-MIDDLE = 512
-MAX_ASPECT = 100
-JPEG_QUALITY = 95
-# What turns an image upright, by its orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on odd other tags.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# Ours comes after scaled decoding and answers in our words.
-Image.MAX_IMAGE_PIXELS = None
+VERSION = 2
 
 
 class Picture(NamedTuple):
@@ -54,6 +31,8 @@ class Picture(NamedTuple):
     width: int
     height: int
     shows: PerceptualHash
+    remark: str = ""
+    """What people should know of it, empty where there is nothing."""
 
 
 def make_uniform(
@@ -61,17 +40,19 @@ def make_uniform(
 ) -> Picture | Refusal:
     """The image in the bytes `raw` as it is to be stored, or why it cannot be used.
 
-    `one_at_a_time` is entered while an image is decoded that takes more than `MUCH_MEMORY`.
+    `one_at_a_time` is entered while an image is decoded that takes much memory.
     """
     if not raw:
         return Refusal("empty", "0 bytes")
     try:
-        with warnings.catch_warnings():
-            # Odd metadata is no reason to refuse pixels that decode.
-            warnings.simplefilter("ignore")
-            return _make_uniform(raw, params, one_at_a_time)
+        data, suffix, width, height, shown, remark = uniform(
+            raw, mode=params.mode, size=params.size, animations=params.animations, one_at_a_time=one_at_a_time
+        )
+        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown), remark)
+    except UnusableError as error:
+        return Refusal(*error.args)
     except UnidentifiedImageError:
-        return Refusal("not an image", "no known format")
+        return _unknown(raw)
     except MemoryError:
         return Refusal("too large", "does not fit into memory")
     except Exception as error:  # noqa: BLE001 (Pillow's decoders raise nearly anything on damaged bytes)
@@ -79,131 +60,9 @@ def make_uniform(
         return Refusal("truncated" if "truncated" in said.lower() else "broken", said)
 
 
-def _make_uniform(raw: bytes, params: Ingest, one_at_a_time: AbstractContextManager[object]) -> Picture | Refusal:
-    Image.init()  # Until then Pillow knows but the commonest formats.
-    image = Image.open(BytesIO(raw), formats=FORMATS)
-    if _is_animated(image) and params.animations == "refuse":
-        return Refusal("animation", "more than one frame or page")
-    shorter, longer = sorted(image.size)
-    if longer > MAX_ASPECT * shorter:
-        return Refusal("absurd dimensions", f"{image.width} × {image.height}")
-    conforms, middle = _conforms(image, params), max(MIDDLE, params.size)
-    coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
-    if image.format in JPEGS:
-        # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
-        image.draft(
-            _drafted(image, params.mode), (2 * middle * image.width // shorter, 2 * middle * image.height // shorter)
-        )
-    memory = bytes_of_pixels(image) + coefficients + len(raw)
-    if memory > MAX_MEMORY:
-        what = f"{image.width} × {image.height} pixels would take {memory >> 20} MiB to decode"
-        return Refusal("too large", what)
-    with one_at_a_time if memory > MUCH_MEMORY else NO_GATE:
-        return _decoded(image, raw if conforms else None, params, middle)
-
-
-def _decoded(image: Image.Image, raw: bytes | None, params: Ingest, middle: int) -> Picture:
-    """`image` as it is to be stored: as the bytes `raw`, if they conform; judged at size `middle`."""
-    suffix = "jpg" if image.format in JPEGS else "png"
-    image.load()
-    # Made small first, so that the rest costs little even where the file holds a poster.
-    orientation = _orientation(image)
-    shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), orientation), params.mode)
-    shows = perceptual_hash(shown)
-    most = MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA
-    if raw is not None and orientation not in UPRIGHT and len(raw) <= most:
-        return _picture(raw, suffix, image, shows)
-    uniform = _scaled(shown, params.size)
-    # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
-    uniform.info = {}
-    out = BytesIO()
-    if suffix == "jpg":
-        uniform.save(out, "JPEG", quality=JPEG_QUALITY)
-    else:
-        (uniform.convert("RGB") if uniform.mode == "YCbCr" else uniform).save(out, "PNG")
-    return _picture(out.getvalue(), suffix, uniform, shows)
-
-
-def _picture(data: bytes, suffix: str, image: Image.Image, shows: PerceptualHash) -> Picture:
-    return Picture(data, md5_of_bytes(data), suffix, *image.size, shows)
-
-
-def _is_animated(image: Image.Image) -> bool:
-    """Whether it has several frames or pages; a camera's JPEG with others appended (MPO) is one picture."""
-    return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-
-
-def _drafted(image: Image.Image, mode: str) -> str | None:
-    """The mode to decode a JPEG in: as it is coded, where nothing needs another one, so that nothing is converted."""
-    # JFIF says that it is coded so; of other JPEGs one would have to guess.
-    as_coded = image.mode == "RGB" and "jfif" in image.info and "icc_profile" not in image.info
-    return {"rgb": "YCbCr", "grey": "L"}[mode] if as_coded else None
-
-
-def _conforms(image: Image.Image, params: Ingest) -> bool:
-    """Whether it is stored as it is, as far as its header says; its orientation may stand behind the pixels."""
-    return (
-        image.format in ("JPEG", "PNG")
-        and image.mode in (("RGB", "L") if params.mode == "rgb" else ("L",))
-        and min(image.size) <= params.size
-        and not _is_animated(image)
-        and not image.has_transparency_data
-        and "icc_profile" not in image.info
-    )
-
-
-def _continuous(image: Image.Image, size: int) -> Image.Image:
-    """`image` in a mode in which its values can be averaged: no palette, not two colours, not 16 bits.
-
-    What has 16 bits is scaled to `size` already, since it takes so much memory.
-    """
-    if image.mode.startswith("I"):
-        # Pillow's own conversion would clip 16 bits to 8.
-        image = _scaled(image.convert("I"), size).point(lambda value: value / 256).convert("L")
-    if image.has_transparency_data and image.mode != "RGBA":
-        return image.convert("RGBA")
-    return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
-
-
-def _upright(image: Image.Image, orientation: object) -> Image.Image:
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
-
-
-def _orientation(image: Image.Image) -> object:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 (metadata that cannot be read is as good as none)
-        return None
-
-
-def _coloured(image: Image.Image, mode: str) -> Image.Image:
-    """`image` in sRGB or grey, on white where it is transparent."""
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = _in_srgb(image)
-    if image.mode == "L" or (mode == "rgb" and image.mode in ("RGB", "YCbCr")):
-        return image  # Converting it would copy it.
-    return image.convert("RGB" if mode == "rgb" else "L")
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """`image` with its colour profile applied; one that cannot be read is taken for sRGB, as viewers do."""
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode == "L":
-        return image
-    if image.mode not in ("RGB", "CMYK"):
-        image = image.convert("RGB")
-    try:
-        source, target = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-
-
-def _scaled(image: Image.Image, size: int) -> Image.Image:
-    shorter = min(image.size)
-    if shorter <= size:
-        return image
-    width, height = (max(1, round(side * size / shorter)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+def _unknown(raw: bytes) -> Refusal:
+    """Why bytes in a format that is not read are refused."""
+    kind = image_kind_of(raw)
+    if kind is None:
+        return Refusal("not an image", "no known format")
+    return Refusal("unsupported format", f"{kind}; convert it to PNG or JPEG")

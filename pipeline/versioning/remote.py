@@ -1,4 +1,4 @@
-"""Pulling from DVC's remote: what it has arrives, and what goes wrong is reported in time."""
+"""DVC's remote: what it has, and how that arrives; what goes wrong is reported in time."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
         except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
             errors.append(error)
     return next((one_line(error) for error in errors if not isinstance(error, FileNotFoundError)), "")
+
+
+def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
+    """Those of the objects `oids` that the default remote has; and why that cannot be known, if it cannot."""
+    name = default_remote(repo)
+    silence = _silence(repo, name) if name else ""
+    if name is None or silence:
+        return set(), silence
+    try:
+        odb = repo.cloud.get_remote_odb(name)
+        return {oid for oid in oids if odb.exists(oid)}, ""
+    except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
+        return set(), one_line(error)
 
 
 @lru_cache(maxsize=1)

@@ -21,9 +21,10 @@ def prose(page: Path) -> str:
 def test_named_modules_are_there(page: Path) -> None:
     """A module that a page names is in the repository, by its path or its name alone."""
     there = {
-        str(path.relative_to(ROOT))
+        str(path.relative_to(ROOT)).removesuffix(".jinja")  # Of which a module is made.
         for name in ("pipeline", "tests", "benchmarks", "docs", "data")
-        for path in (ROOT / name).rglob("*.py")
+        for ending in ("py", "py.jinja")
+        for path in (ROOT / name).rglob(f"*.{ending}")
     }
     named = re.findall(r"(?<![\w/.])[a-z_/]*[a-z_]\.py\b", prose(page))
     assert [name for name in named if not any(path == name or path.endswith(f"/{name}") for path in there)] == []

@@ -10,7 +10,7 @@ from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.images import index
 from pipeline.images.shards import ShardReader, ShardWriter
-from pipeline.ingestion.compaction import MAX_SMALL, compact, undamaged
+from pipeline.ingestion.compaction import MAX_SMALL, compact, holding_removed, removed_in, undamaged
 
 LIMIT = 2**20
 
@@ -106,3 +106,52 @@ def test_no_images_are_no_trouble() -> None:
     """An empty index stays empty."""
     empty = index.SCHEMA.empty_table()
     assert compact(empty, limit=LIMIT).equals(empty)
+
+
+def test_shards_that_hold_what_was_removed() -> None:
+    """Of any image, or of those that are to be erased; a shard that holds what the index has is none."""
+    table = _collection(4, 5)
+    gone = {row["id"]: row["shard"] for row in table.to_pylist() if row["width"] in (3, 11)}
+    kept = table.filter(pa.array([one not in gone for one in table["id"].to_pylist()]))
+    assert holding_removed(table, None) == set()
+    assert holding_removed(kept, None) == {0, 2}
+    for image_id, shard in gone.items():
+        assert holding_removed(kept, {image_id, "0" * 32}) == {shard}
+        assert removed_in(kept, shard) == {image_id}
+    assert holding_removed(kept, set()) == set()
+    assert holding_removed(kept, set(kept["id"].to_pylist())) == set()
+
+
+def test_a_copy_in_another_shard_is_erased() -> None:
+    """An image that came back into a shard of its own has its bytes in the old one until that is rewritten."""
+    table = _collection(3, 4)
+    rows = table.to_pylist()
+    (back,) = (row for row in rows if row["width"] == 5)
+    with ShardWriter(paths.IMAGES, first=3, limit=LIMIT) as writer:
+        back["shard"], back["offset"] = writer.append(f"{back['id']}.png", _data(5))
+    now = pa.Table.from_pylist(rows, index.SCHEMA)
+    assert holding_removed(now, {back["id"]}) == {1}
+    assert holding_removed(compact(now, limit=LIMIT, also={1}), None) == set()
+
+
+def test_erased_images_are_in_no_shard() -> None:
+    """Shards that are to go are rewritten, whatever they hold, and what is kept is where the index says."""
+    table = _collection(3, 8)
+    kept = table.filter(pa.array([row["width"] != 10 for row in table.to_pylist()]))
+    rewritten = compact(kept, limit=LIMIT, also=holding_removed(kept, None))
+    assert sorted(rewritten["shard"].unique().to_pylist()) == [0, 2, 3]
+    _check(rewritten)
+    assert _data(10) in (paths.IMAGES / "000001.tar").read_bytes()
+    assert _data(10) not in (paths.IMAGES / "000003.tar").read_bytes()
+    assert holding_removed(rewritten, None) == set()
+
+
+def test_damage_hides_nothing() -> None:
+    """Where a header is damaged, removed images behind it are found all the same."""
+    table = _collection(1, 6)
+    kept = table.filter(pa.array([row["width"] not in (0, 4) for row in table.to_pylist()]))
+    shard = paths.IMAGES / "000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[:100] = bytes(100)
+    shard.write_bytes(content)
+    assert removed_in(kept, 0) == {hashlib.md5(b"4").hexdigest()}

@@ -18,9 +18,10 @@ from PIL import ExifTags, Image, ImageCms
 from support import release
 
 from pipeline.ingestion import recipe
-from pipeline.ingestion.recipe import HASHED_CODE, recipe_of, todays_name
+from pipeline.ingestion.pictures.uniform import FORMATS
+from pipeline.ingestion.recipe import HASHED_CODE, keeps_originals, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.standardising import FORMATS, make_uniform
+from pipeline.ingestion.standardising import make_uniform
 from pipeline.params import Ingest
 from pipeline.versioning.lock import StageRecord
 
@@ -77,6 +78,11 @@ def files() -> Iterator[tuple[str, bytes]]:
         exif[ExifTags.Base.Orientation] = orientation
         for kind in ("JPEG", "PNG", "WEBP"):
             yield f"{kind} orientation {orientation}", encoded(drawn("RGB", 20, 16), kind, exif=exif)
+    yield "JPEG 4:4:4 orientation 8", encoded(drawn("RGB", 20, 16), "JPEG", exif=exif, subsampling=0)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
+    for kind in ("PNG", "TIFF", "WEBP"):
+        yield f"{kind} profile and transparency", encoded(drawn("RGBA"), kind, icc_profile=swapped)
     yield "JPEG progressive", encoded(drawn("RGB"), "JPEG", progressive=True)
     yield "JPEG 4:4:4", encoded(drawn("RGB"), "JPEG", subsampling=0)
     yield "JPEG large", encoded(drawn("RGB", 1300, 1200), "JPEG")
@@ -85,6 +91,10 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield "TIFF LAB profile", encoded(drawn("LAB"), "TIFF", icc_profile=profile)
     yield "PNG transparent colour", encoded(drawn("RGB"), "PNG", transparency=(0, 0, 8))
     yield "PNG transparent entry", encoded(drawn("P"), "PNG", transparency=3)
+    yield "PNG transparent grey of 16 bits", encoded(drawn("I;16"), "PNG", transparency=500)
+    yield "PNG narrow grey of 16 bits", encoded(Image.fromarray(np.asarray(drawn("L")) * np.uint16(16)), "PNG")
+    yield "TIFF floats", encoded(drawn("L").convert("F").point(lambda value: value / 255), "TIFF")
+    yield "TIFF 32 bits narrow", encoded(drawn("L").convert("I"), "TIFF")
     yield "PNG transparent grey", encoded(drawn("L"), "PNG", transparency=80)
     yield "GIF animated", encoded(drawn("P"), "GIF", save_all=True, append_images=[drawn("P").rotate(90)])
     yield "TIFF 32 bits", encoded(drawn("I;16").convert("I"), "TIFF")
@@ -142,15 +152,20 @@ def ingested(params: Ingest, **deps: str) -> StageRecord:
 
 
 def test_earlier_release_has_the_same_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it made of the same parameters is as this release makes it, with the Pillow of then and this version."""
+    """What it made of the same parameters is as version 1 makes it, with the Pillow of then."""
     params, other = PARAMS["rgb"], PARAMS["grey"]
     monkeypatch.setattr(PIL, "__version__", "13.0.0")
-    assert todays_name(earlier(params), ingested(params)) == recipe_of(params) != recipe_of(other)
-    monkeypatch.setattr(recipe, "VERSION", 2)
-    assert todays_name(earlier(params), ingested(params)) != recipe_of(params)
     monkeypatch.setattr(recipe, "VERSION", 1)
+    name = todays_name(earlier(params), ingested(params))
+    assert name == recipe_of(params) != recipe_of(other)
+    monkeypatch.setattr(recipe, "VERSION", 2)
+    assert name != recipe_of(params)
+    assert keeps_originals(name, recipe_of(params))
+    assert not keeps_originals(name, recipe_of(other))
+    assert not keeps_originals(recipe_of(params), name)
+    assert not keeps_originals("", recipe_of(params))
     monkeypatch.setattr(PIL, "__version__", "13.1.0")
-    assert todays_name(earlier(params), ingested(params)) != recipe_of(params)
+    assert not keeps_originals(name, recipe_of(params))
 
 
 def test_other_code_has_another_recipe() -> None:

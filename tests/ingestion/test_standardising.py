@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 from sklearn.datasets import load_sample_image
 
-from pipeline.ingestion.memory import MAX_MEMORY
+from pipeline.ingestion.pictures.memory import MAX_MEMORY
+from pipeline.ingestion.pictures.uniform import MAX_ASPECT
 from pipeline.ingestion.refusals import UNUSABLE, Refusal
-from pipeline.ingestion.standardising import MAX_ASPECT, Picture, make_uniform
+from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.params import Ingest
 
 RGB = Ingest(mode="rgb", size=64, animations="refuse", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
@@ -446,9 +447,9 @@ def test_no_dimensions() -> None:
         (b"\0", "not an image"),
         (bytes(10_000), "not an image"),
         (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "not an image"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "not an image"),
-        (b"%PDF-1.7\n", "not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "unsupported format"),
+        (b"%PDF-1.7\n", "unsupported format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported format"),
         (b"\x89PNG\r\n\x1a\n", "not an image"),
         (encoded(SMALL, "JPEG")[:-1000], "truncated"),
         (encoded(SMALL, "PNG")[:-1000], "truncated"),
@@ -459,6 +460,85 @@ def test_no_dimensions() -> None:
 def test_unusable_files(raw: bytes, reason: str) -> None:
     """Files that are no images, or not whole, are refused for a reason that one can count."""
     assert refused(raw).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+        (encoded(SMALL, "TGA"), "TGA"),
+        (encoded(SMALL, "ICO"), "ICO"),
+        (encoded(SMALL.convert("RGBA"), "DDS"), "DDS"),
+        (encoded(SMALL, "ICNS"), "ICNS"),
+        (encoded(SMALL, "PDF"), "PDF"),
+        (encoded(SMALL, "EPS"), "PostScript"),
+        (b"8BPS\0\1" + bytes(20), "Photoshop (PSD)"),
+        (b"\xff\x0a" + bytes(20), "JPEG XL"),
+        (bytes(128) + b"DICM" + bytes(9), "DICOM"),
+        (b"<?xml version='1.0'?>\n<svg/>", "SVG"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), "MP4"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_formats_are_named(raw: bytes, kind: str) -> None:
+    """A format that is not read is no puzzle: what it is, and what to do."""
+    assert refused(raw) == Refusal("unsupported format", f"{kind}; convert it to PNG or JPEG")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("params", [RGB, GREY], ids=["rgb", "grey"])
+def test_profiles_are_applied_beside_transparency(kind: str, params: Ingest) -> None:
+    """An opaque picture with a colour profile is the same with an alpha channel and without one."""
+    options = {"lossless": True} if kind == "WEBP" else {}
+    plain, alpha = (
+        pixels(uniform(encoded(SMALL.convert(mode), kind, icc_profile=SWAPPED, **options), params))
+        for mode in ("RGB", "RGBA")
+    )
+    assert (plain == alpha).all()
+    clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    assert (pixels(uniform(encoded(clear, kind, icc_profile=SWAPPED, **options), params)) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "scale", "said"),
+    [
+        ("F", 1 / 255, "floating-point pixels, in 0…1; save it with 8 or 16 bits"),
+        ("I", 1, "32-bit pixels, in 0…255; save it with 8 or 16 bits"),
+        ("I", 2**23, "32-bit pixels, in 0…2,139,095,040; save it with 8 or 16 bits"),
+    ],
+)
+def test_pixels_of_unknown_range_are_refused(mode: str, scale: float, said: str) -> None:
+    """Nobody knows what is white in them; they would become black or white."""
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert(mode)
+    values = Image.fromarray((np.asarray(grey) * scale).astype({"F": np.float32, "I": np.int32}[mode]))
+    assert refused(encoded(values, "TIFF")) == Refusal("unsupported pixels", said)
+
+
+def test_narrow_range_is_said() -> None:
+    """12 bits in 16 are stored as they are, nearly black, which is said; a full range needs no word."""
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    assert uniform(encoded(Image.fromarray(values), "PNG")).remark == (
+        "its values reach to 4095 of 65535 only, so it is nearly black"
+    )
+    assert uniform(encoded(Image.fromarray(values * 16), "PNG")).remark == ""
+
+
+@pytest.mark.parametrize("value", [0, 500])
+def test_transparent_value_of_16_bits(value: int) -> None:
+    """The one value is white, and no other; it is compared with all 16 bits."""
+    values = np.array([[0, 100], [500, 40_000]], dtype=np.uint16).repeat(8, 0).repeat(8, 1)
+    stored = pixels(uniform(encoded(Image.fromarray(values), "PNG", transparency=value)))
+    expected = np.where(values == value, 255, values // 256)
+    assert (stored == expected).all()
+
+
+@pytest.mark.parametrize(("subsampling", "expected"), [(0, 0), (2, 2)])
+def test_turned_jpegs_keep_their_chroma(subsampling: int, expected: int) -> None:
+    """What had no chroma subsampling is written without it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    stored = uniform(encoded(SMALL, "JPEG", subsampling=subsampling, exif=exif))
+    assert JpegImagePlugin.get_sampling(opened(stored)) == expected
 
 
 def test_pictures_never_change() -> None:

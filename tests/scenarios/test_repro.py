@@ -86,7 +86,7 @@ def test_code_for_people_trains_nothing(first: Project) -> None:
 
 def test_a_comment_decodes_nothing(first: Project) -> None:
     """Code of ingest that makes the same bytes runs the stage, and decodes no image; nothing is trained."""
-    for name in ("standardising", "decoding", "perceptual_hash", "memory", "recipe"):
+    for name in ("standardising", "decoding", "perceptual_hash", "pictures/uniform", "recipe"):
         with (first.root / f"pipeline/ingestion/{name}.py").open("a") as file:
             file.write("# newer\n")
     out = first.repro()

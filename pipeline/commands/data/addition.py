@@ -13,9 +13,9 @@ from pipeline.commands.data.survey import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
-from pipeline.ingestion import standardising
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
 from pipeline.params import read_params
 
@@ -92,6 +92,6 @@ def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tupl
 def _suffix(raw: bytes) -> str:
     """By the bytes, not by the file's name: else the same image in two files would make two archives."""
     Image.init()
-    with Image.open(BytesIO(raw), formats=standardising.FORMATS) as image:
+    with Image.open(BytesIO(raw), formats=FORMATS) as image:
         kind = image.format or ""
     return SUFFIXES.get(kind, kind.lower())

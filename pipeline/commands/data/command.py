@@ -38,6 +38,11 @@ def register(command: Register) -> None:
         help="as index.parquet and refused.csv name them",
     )
     sub.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    sub.add_argument(
+        "--erase",
+        action="store_true",
+        help="let no shard of data/images keep them; takes ids of images that are gone already, too",
+    )
     sub = command(_pack, "pack the loose images of data/raw into archives")
     sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N loose images as they are")
 
@@ -84,20 +89,30 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.removal import choose, holdings, remove
+    from pipeline.commands.data.removal import choose, gone_already, holdings, remove
+    from pipeline.ingestion.erasure import note_erased
     from pipeline.versioning.removals import note_removals
 
     with _workbench() as folder:
         held = holdings()
-        named, copies = choose(args.patterns, held)
+        absent = gone_already(args.patterns, held) if args.erase else set()
+        named, copies = choose([one for one in args.patterns if one not in absent], held)
+        gone = [*named, *copies]
+        ids = {source.id for source in gone if source.id} | absent
         if not args.dry_run:
+            if args.erase:
+                note_erased(ids)
             remove(named, copies, held, folder)
-            note_removals(source.id for source in [*named, *copies] if source.id)
-    gone = [*named, *copies]
+            note_removals(ids)
     images = len({source.id or source.name for source in gone})
     done = "would remove" if args.dry_run else "removed"
-    print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
-    print_lines([source.name for source in gone])
+    if gone:
+        print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
+        print_lines([source.name for source in gone])
+    if args.erase:
+        print(
+            f"{counted(len(ids), 'image')} to erase: commit {paths.ERASED}; `pipeline trace` says what holds the bytes"
+        )
     if not args.dry_run:
         _print_next()
     return 0

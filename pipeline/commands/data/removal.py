@@ -24,6 +24,7 @@ from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 HEX = set("0123456789abcdef")
 # A prefix of an id must have as many digits to be taken for one.
 SHORTEST = 8
+DIGITS = 32
 
 
 def holdings() -> list[Source]:
@@ -66,6 +67,12 @@ def choose(patterns: Iterable[str], held: list[Source]) -> tuple[list[Source], l
     return [source for source in held if id(source) in named], copies
 
 
+def gone_already(patterns: Iterable[str], held: list[Source]) -> set[str]:
+    """Those of `patterns` that are ids of no image in data/raw."""
+    ids = {source.id for source in held}
+    return {one for one in patterns if len(one) == DIGITS and set(one) <= HEX and one not in ids}
+
+
 def remove(named: list[Source], copies: list[Source], held: list[Source], folder: Path) -> None:
     """Take the images out; copies first, so that after a kill the same command finds the rest again.
 
@@ -94,7 +101,7 @@ def _rewrite(path: Path, dropped: set[int], folder: Path) -> None:
 
 
 def _matching(pattern: str, held: list[Source]) -> list[Source]:
-    if SHORTEST <= len(pattern) <= 32 and set(pattern.lower()) <= HEX:
+    if SHORTEST <= len(pattern) <= DIGITS and set(pattern.lower()) <= HEX:
         found = [source for source in held if (source.id or "").startswith(pattern.lower())]
         if len({source.id for source in found}) > 1:
             raise ImagesError(paths.RAW, f"the ids of several images begin with {pattern}", "give more of it")

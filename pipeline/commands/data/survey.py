@@ -15,10 +15,11 @@ from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
 from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
-from pipeline.ingestion.notices import clash_notices, class_notices, name_notices
+from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import Spot, find
+from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.ingestion.wrappers import Folders, Wrapped
 from pipeline.params import Params
@@ -41,6 +42,8 @@ class FoundImage(NamedTuple):
     """What a labels.csv next to it says further, see `labels.LabelLine`."""
     id: str | None = None
     """The image's id, once it was inspected."""
+    remark: str = ""
+    """What people should know of it then."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     stock = KnownImages()
     found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
     looked_at = list(_look(found, stock, params))
+    notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     images, refused = resolve(looked_at)
     report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
@@ -92,7 +96,8 @@ def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterat
     bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
     for one, outcome in zip(todo, bar, strict=True):
         refusal = outcome.result if isinstance(outcome.result, Refusal) else None
-        yield one._replace(id=outcome.id, refusal=refusal)
+        remark = outcome.result.remark if isinstance(outcome.result, Picture) else ""
+        yield one._replace(id=outcome.id, refusal=refusal, remark=remark)
 
 
 def is_label(name: str) -> bool:

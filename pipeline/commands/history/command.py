@@ -3,10 +3,15 @@
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING
 
+from pipeline import paths
 from pipeline.commands.parsing import Register
 from pipeline.commands.terminal import print_table
-from pipeline.text import shown
+from pipeline.text import counted, shown
+
+if TYPE_CHECKING:
+    from pipeline.commands.history.holders import Holders
 
 
 def register(command: Register) -> None:
@@ -94,10 +99,10 @@ def _replay(args: argparse.Namespace) -> int:
 
 def _trace(args: argparse.Namespace) -> int:
     shallow = _warn_if_shallow()
-    from pipeline.commands.history.tracing import advice, trace
+    from pipeline.commands.history.tracing import advice, erasing, trace
 
     found = trace(args.image)
-    troubles = [one.trouble for one in found.sightings if one.trouble]
+    troubles = list(filter(None, [*(one.trouble for one in found.sightings), found.holders.trouble]))
     if args.json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -105,11 +110,21 @@ def _trace(args: argparse.Namespace) -> int:
         told = [list(map(shown, one.as_row())) for one in found.sightings if one.how != "unseen"]
         if told:
             print_table([["", "when", "how", "label", "held out", "model", "commit"], *told])
-        if said := advice(found):
+        _print_holders(found.holders)
+        for said in filter(None, [advice(found), erasing(found)]):
             print(shown(said))
     for trouble in troubles:
         print(f"pipeline: {shown(trouble)}", file=sys.stderr)
     return 1 if shallow or troubles else 0
+
+
+def _print_holders(holders: "Holders") -> None:
+    if holders.found:
+        rows = [list(map(shown, one.as_row())) for one in holders.found]
+        print_table([["its bytes are in", "md5", "where"], *rows])
+    if holders.unknown:
+        what = counted(holders.unknown, "recorded version")
+        print(f"unknown, since the cache lacks its index: {what} of {paths.IMAGES}")
 
 
 def _warn_if_shallow() -> bool:

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import parquet, paths
-from pipeline.commands.data.removal import HEX, SHORTEST
+from pipeline.commands.data.removal import DIGITS, HEX, SHORTEST
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.files import md5_of_file
 from pipeline.images import index
 from pipeline.ingestion.places import Source
 from pipeline.lineage.history import PUSH_ALL, RecordedModel
 from pipeline.versioning import fetching
-
-DIGITS = 32  # Of an id.
 
 
 def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel]) -> str:

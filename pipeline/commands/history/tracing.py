@@ -1,4 +1,7 @@
-"""Which models have seen an image: what Git's history records, and what each model says of itself in seen.npz."""
+"""Which models have seen an image: what Git's history records, and what each model says of itself in seen.npz.
+
+And which files hold it.
+"""
 
 import csv
 from collections.abc import Mapping
@@ -7,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline import paths
-from pipeline.commands.data.removal import holdings
-from pipeline.commands.history.naming import DIGITS, beginning
+from pipeline.commands.data.removal import DIGITS, holdings
+from pipeline.commands.history.holders import Holders, find_holders
+from pipeline.commands.history.naming import beginning
 from pipeline.errors import CheckpointError, ImagesError, MissingDataError
 from pipeline.lineage.history import PUSH_ALL, RecordedModel, every_model
 from pipeline.lineage.lineage import read_recorded
@@ -59,6 +63,8 @@ class Trace(NamedTuple):
     """A model each, oldest first."""
     current: str | None
     """The hash of the model that is recorded now."""
+    holders: Holders
+    """What holds its bytes."""
 
     def __str__(self) -> str:
         """In a line."""
@@ -71,7 +77,9 @@ class Trace(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for programs."""
-        return {**self._asdict(), "sightings": [one.as_json() for one in self.sightings], "advice": advice(self)}
+        sightings, holders = [one.as_json() for one in self.sightings], self.holders.as_json()
+        told = {"sightings": sightings, "holders": holders, "advice": advice(self), "erasing": erasing(self)}
+        return {**self._asdict(), **told}
 
 
 def trace(image: str) -> Trace:
@@ -89,7 +97,8 @@ def trace(image: str) -> Trace:
     sightings = [_sighting(model, wanted, found) for model, found in zip(told, seen, strict=True)]
     here = {name: path for name in ("train", *HELD_OUT) if (path := paths.MANIFEST / f"{name}.csv").exists()}
     places, newest = [one.name for one in held if one.id == wanted], read_recorded()
-    return Trace(wanted, places, _split(here, wanted), sightings, newest.model if newest else None)
+    current = newest.model if newest else None
+    return Trace(wanted, places, _split(here, wanted), sightings, current, find_holders(wanted, held))
 
 
 def advice(found: Trace) -> str:
@@ -111,6 +120,18 @@ def advice(found: Trace) -> str:
     return (
         f"The current model was trained on it. To remove it: {removal}manifest.on_removed: ancestor in "
         f"{paths.PARAMS}, `dvc repro`; that starts {start}"
+    )
+
+
+def erasing(found: Trace) -> str:
+    """How to be rid of the bytes of an image that is not in data/raw any more; nothing where no file holds them."""
+    if found.places or not found.holders.found:
+        return ""
+    here = any("workspace" in one.where for one in found.holders.found)
+    first = f"`pipeline remove --erase {found.id}`, `dvc repro`, `git commit`, `dvc push`, then " if here else ""
+    return (
+        f"To erase its bytes: {first}`dvc gc -w -c`, after which earlier generations cannot be had, "
+        "and what they have seen is unknown; docs/team.md says more"
     )
 
 

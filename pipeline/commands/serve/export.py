@@ -1,4 +1,7 @@
-"""A model as an ONNX file that says all about itself, checked against the model before it is put in place."""
+"""A model as an ONNX file that says all about itself, and preprocess.py, which makes its input of image files.
+
+Both are checked against the model before they are put in place.
+"""
 
 import json
 import logging
@@ -6,7 +9,8 @@ import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import paths
+from pipeline.commands.serve import standalone
+from pipeline.commands.serve.checking import INPUT, OUTPUTS, check_files, check_images, open_session
 from pipeline.commands.serve.preprocessing import recorded_ingest
 from pipeline.errors import ExportError
 from pipeline.evaluation.inference import require
@@ -33,9 +39,7 @@ if TYPE_CHECKING:
 # What the extra `export` brings.
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 PACKAGE = "treering"
-INPUT, OUTPUTS = "images", ("logits", "probabilities")
 OPSET = 20
-TOLERANCE = 1e-4
 CHECKED = 64
 SPLITS = ("test", "val", "train")
 
@@ -62,13 +66,15 @@ class _WithProbabilities(nn.Module):
 
 
 def export(model: Path, target: Path, params: Params) -> Exported:
-    """Write the model in the folder `model` to the ONNX file `target`; what was there stays if anything fails.
+    """Write the model in the folder `model` to the ONNX file `target`, and preprocess.py; neither if anything fails.
 
-    It takes `images`, uint8 of shape (any number, channels, size, size), and gives `logits` and `probabilities`,
-    float32 of shape (the same number, classes). The same model and versions of the packages give the same bytes.
+    The ONNX file takes `images`, uint8 of shape (any number, channels, size, size), and gives `logits` and
+    `probabilities`, float32 of shape (the same number, classes). The same model and versions of the packages give the
+    same bytes.
 
     Raises:
-        ExportError: a package is missing, the file does not do what the model does, or there is nothing to check it on.
+        ExportError: a package is missing, the files do not do what is done here, there is nothing to check that on, or
+            a preprocess.py is there that no export wrote.
         MissingDataError: there is no model, or the images to check it on are nowhere to be had.
         CheckpointError: the model is damaged.
     """
@@ -76,16 +82,21 @@ def export(model: Path, target: Path, params: Params) -> Exported:
     _check_packages()
     network, spec = read_network(model)
     images = _images(spec, params)
-    proto = _proto(_WithProbabilities(network).eval(), spec)
+    whole = _WithProbabilities(network).eval()
+    proto = _proto(whole, spec)
     _describe(proto, facts_of(model, spec, network, params))
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.unchecked")
-    try:
+    script, ingest = target.with_name(standalone.SCRIPT), recorded_ingest(params, mode=spec.mode)
+    standalone.check_place(script)
+    with TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
+        aside, script_aside = (Path(folder, path.name) for path in (target, script))
         aside.write_bytes(proto.SerializeToString(deterministic=True))
-        difference = _compare(aside, target, network, images)
+        script_aside.write_text(standalone.script_of(ingest, size=spec.size), encoding="utf-8")
+        session = open_session(aside)
+        difference = check_images(session, target, whole, images)
+        check_files(session, script_aside, whole, ingest, size=spec.size)
+        put(script_aside, script)
         put(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
     return Exported(target.stat().st_size, len(images), difference)
 
 
@@ -175,33 +186,3 @@ def _describe(proto: "ModelProto", facts: dict[str, str]) -> None:
             del one.metadata_props[:]
     onnx.helper.set_model_props(proto, facts)
     proto.producer_name, proto.producer_version = PACKAGE, facts["treering"]
-
-
-def _compare(path: Path, target: Path, network: Network, images: Pixels) -> float:
-    """The largest difference between what the file `path` and `network` make of `images`, in steps of two sizes.
-
-    Raises:
-        ExportError: it is too large; the message names `target`.
-    """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    steps = [images[:1], images[1:]] if len(images) > 1 else [images]
-    with torch.inference_mode():
-        differences = [
-            _difference(given, wanted.numpy())
-            for step in steps
-            for given, wanted in zip(
-                session.run(OUTPUTS, {INPUT: step}), _WithProbabilities(network)(torch.from_numpy(step)), strict=True
-            )
-        ]
-    largest = max(differences)
-    if not largest <= TOLERANCE:  # Nor NaN.
-        what = f"not written, since it differs from the model by {largest:.0e}"
-        raise ExportError(target, what, "try other versions of torch and onnxruntime")
-    return largest
-
-
-def _difference(given: Any, wanted: Any) -> float:
-    """The largest; relative where what is wanted is beyond 1, which no probability is."""
-    return float((np.abs(given - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -75,15 +75,15 @@ def forecast(params: Params) -> Forecast:
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
         arrivals = looking.result() if looking else None
-    redecodes = any(stage.name == "ingest" and stage.reasons for stage in stages) and decodes_again(record, params)
-    steps = steps_of(stages, arrivals, redecodes=redecodes)
+    again = decoded_again(record, params) if any(one.name == "ingest" and one.reasons for one in stages) else 0
+    steps = steps_of(stages, arrivals, redecodes=again > 0)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
     start = None
     if runs.get("train", "no") != "no":
-        change = redecodes or (arrivals.changes_training != "no" if arrivals else raw != before)
+        change = again > 0 or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-    amounts = _amounts(arrivals, start, params, runs, redecodes=redecodes)
+    amounts = _amounts(arrivals, start, params, runs, again=again)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
@@ -129,17 +129,21 @@ def _check() -> None:
         raise RecordError(paths.RAW, "not tracked by DVC yet", f"run `dvc add {paths.RAW}` once, then `dvc repro`")
 
 
-def decodes_again(record: Mapping[str, StageRecord], params: Params) -> bool:
-    """Whether ingest, once it runs, decodes every image again, because code or params make other ones."""
-    from pipeline.ingestion.recipe import recipe_of, stored_recipe
+def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
+    """How many images ingest, once it runs, decodes again, because code or params make other ones."""
+    from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
 
     if "ingest" not in record or not index.INDEX.exists():
-        return False
-    return stored_recipe(Collection.read(["id"]).recipe) != recipe_of(params.ingest)
+        return 0
+    had = Collection.read(["id", "md5"])
+    stored, recipe = stored_recipe(had.recipe), recipe_of(params.ingest)
+    if stored == recipe:
+        return 0
+    return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
 
 
 def _amounts(
-    arrivals: RawChanges | None, start: Start | None, params: Params, runs: Mapping[str, str], *, redecodes: bool
+    arrivals: RawChanges | None, start: Start | None, params: Params, runs: Mapping[str, str], *, again: int
 ) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
     if set(runs.values()) == {"no"}:
@@ -156,7 +160,7 @@ def _amounts(
     exact = changed_images() if runs.get("manifest", "no") == "no" else None
     changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) if exact is None else exact
     return {
-        "ingest": images if redecodes else unread,
+        "ingest": again + unread,
         "manifest": images,
         "train": length_of(params.train, images=train, changed=changed, warm=warm).steps if train else None,
         "evaluate": test * (1 + warm) if images else None,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 RAW = paths.RAW.as_posix()
+# What says which images there are.
+IMAGES_BY = (RAW, paths.ERASED.as_posix())
 NOT_YET = "it has not run yet"
 DEPS = {"modified": "{} changed", "deleted": "{} is missing", "new": "{} is new to it"}
 OUTS = {
@@ -153,7 +155,7 @@ def _runs_anyway(step: Step, own: list[Reason], *, redecodes: bool) -> Step:
     texts = [reason.text for reason in own]
     if redecodes or step.cause == "recipe":
         return Step(stage=step.stage, runs="yes", why=[*texts, "all images are decoded again"], cause="recipe")
-    if all(reason.about == RAW for reason in own):
+    if all(reason.about in IMAGES_BY for reason in own):
         return Step(stage=step.stage, runs="yes", why=texts, cause="images")
     if step.runs == "yes" and texts != [NOT_YET]:
         return Step(stage=step.stage, runs="yes", why=texts + step.why)

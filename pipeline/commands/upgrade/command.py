@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
-from pipeline.text import shown
+from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.upgrade.stage_changes import StageChange
@@ -23,7 +23,7 @@ def register(command: Register) -> None:
 
 
 def _upgrade(args: argparse.Namespace) -> int:
-    from pipeline.commands.status.forecast import decodes_again
+    from pipeline.commands.status.forecast import decoded_again
     from pipeline.commands.upgrade.settlement import keep_decoded, settle
     from pipeline.commands.upgrade.stage_changes import StageChange
     from pipeline.params import read_params
@@ -39,7 +39,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     train = record.get("train")
     is_due = train is not None and is_outdated(train, now["train"])
     why = why_retrain(train, now["train"]) if train and is_due else None
-    for name, text in _outcomes(changes, redecodes=decodes_again(record, params), why=why):
+    for name, text in _outcomes(changes, again=decoded_again(record, params), why=why):
         print(shown(f"{name:10}{text}"))
     if not args.dry_run:
         if is_due and why is None:
@@ -50,10 +50,10 @@ def _upgrade(args: argparse.Namespace) -> int:
     return 0
 
 
-def _outcomes(changes: "Mapping[str, StageChange]", *, redecodes: bool, why: str | None) -> Iterator[tuple[str, str]]:
+def _outcomes(changes: "Mapping[str, StageChange]", *, again: int, why: str | None) -> Iterator[tuple[str, str]]:
     """What becomes of each stage, given its changes; `why` is the reason to retrain, if the release gives one."""
     outcomes = {
-        "ingest": f"runs again, and decodes {'all images' if redecodes else 'no image'} again",
+        "ingest": f"runs again, and decodes {counted(again, 'image') if again else 'no image'} again",
         "manifest": "runs again; training follows only if images or base are others then",
         "train": _of_training(changes["train"], why) if "train" in changes else "",
         "evaluate": "runs again",

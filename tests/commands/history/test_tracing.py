@@ -250,6 +250,36 @@ def test_only_what_is_needed_is_fetched(history: History, tmp_path: Path) -> Non
     assert hows(image_id("x")) == ["trained on it"]
 
 
+def test_what_holds_it(history: History, capsys: Capture) -> None:
+    """The file itself by its hash; versions of data/images that the cache lacks are counted as unknown."""
+    history.train({"a": "cat", "x": "dog"})
+    file = cache(b"x")
+    assert cli.main(["trace", image_id("x")]) == 0
+    said = capsys.readouterr().out
+    assert f"data/raw: the file itself  {file[:8]}" in said
+    assert "To erase its bytes: `dvc gc -w -c`, after which earlier generations cannot be had" in said
+    assert "unknown, since" not in said
+    lock = YAML(typ="safe").load(paths.LOCK)["stages"]["train"]["outs"]
+    (images,) = (entry["md5"] for entry in lock if entry["path"] == "data/images")
+    (CACHE / images[:2] / images[2:]).unlink()
+    assert cli.main(["trace", image_id("a")]) == 0
+    said = capsys.readouterr().out
+    assert "unknown, since the cache lacks its index: 1 recorded version of data/images" in said
+    assert "its bytes are in" not in said
+
+
+def test_remote_that_is_away(history: History, capsys: Capture) -> None:
+    """Then what it holds is unknown, which is said, and by the status, too; the rest is told."""
+    history.train({"a": "cat", "x": "dog"})
+    cache(b"x")
+    Path(".dvc/config").write_text("[core]\n    remote = far\n['remote \"far\"']\n    url = ../nowhere\n")
+    assert cli.main(["trace", image_id("x")]) == 1
+    said = capsys.readouterr()
+    assert "data/raw: the file itself" in said.out
+    (trouble,) = said.err.splitlines()
+    assert "no such folder" in trouble
+
+
 def test_left_out_under_an_odd_name(tmp_path: Path) -> None:
     """A line of leaks.csv is found whatever stands in the lines before it."""
     rows = [("id", "label", "split", "source"), ("1", "cat", "val", "a\rb\u2028c\n.png"), ("2", "cat", "test", "d.png")]

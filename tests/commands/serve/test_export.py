@@ -19,7 +19,7 @@ from support.drawn import CLASSES, save_drawn, set_params
 from support.stored import Plain, store_images
 
 from pipeline import cli, paths
-from pipeline.commands.serve import export
+from pipeline.commands.serve import checking, export
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
 from pipeline.params import read_params
@@ -106,7 +106,7 @@ def test_version_of_what_is_not_installed(here: Path, monkeypatch: pytest.Monkey
 )
 def test_how_answers_are_compared(wanted: list[float], given: list[float], difference: float) -> None:
     """Probabilities, and logits up to 1, by how far they are apart; larger logits by what share of them that is."""
-    assert export._difference(np.array(given), np.array(wanted)) == pytest.approx(difference)
+    assert checking.how_far(np.array(given), np.array(wanted)) == pytest.approx(difference)
 
 
 def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> N
     assert (tmp_path / "deep/x.onnx").read_bytes() == FILE.read_bytes()
     first, second = capsys.readouterr().out.splitlines()
     assert "checked on 64 images, largest difference " in first
-    assert float(first.rpartition(" ")[2]) <= export.TOLERANCE
+    assert float(first.rpartition(" ")[2]) <= checking.TOLERANCE
     assert second == f"model card: {tmp_path}/deep/model_card.md"
     assert here.exists()
 
@@ -123,7 +123,7 @@ def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> N
 def test_what_differs_is_not_kept(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that fails the check is removed, and the one before stays."""
     before = {path: path.read_bytes() for path in FILE.parent.iterdir()}
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(checking, "TOLERANCE", -1.0)
     assert cli.main(["export"]) == 1
     out, err = capsys.readouterr()
     assert out == ""

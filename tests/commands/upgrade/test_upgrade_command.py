@@ -31,7 +31,7 @@ def test_same_weights(capsys: Capture) -> None:
     """Each stage's changes and what follows are said; then the record of train is that of this release."""
     told = upgrade(capsys)
     assert list(told) == ["ingest", "manifest", "train", "evaluate", "next:"]
-    assert told["ingest"].endswith("command: runs again, and decodes no image again")
+    assert told["ingest"].endswith("is new to it (keep): runs again, and decodes no image again")
     assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
     assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
     assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"

@@ -11,7 +11,14 @@ from pipeline import paths
 from pipeline.commands.watch.commits import check_can_commit, commit, own_files, uncommitted_conditions
 from pipeline.errors import RecordError
 
-OWN = {"data/raw.dvc", "dvc.lock", "data/.gitignore", "data/report/metrics.json", "data/report/lineage.json"}
+OWN = {
+    "data/raw.dvc",
+    "dvc.lock",
+    "data/erased.csv",
+    "data/.gitignore",
+    "data/report/metrics.json",
+    "data/report/lineage.json",
+}
 
 
 def git(*arguments: str, ok: bool = True) -> str:

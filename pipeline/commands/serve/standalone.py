@@ -1,0 +1,77 @@
+"""preprocess.py, which lies next to an exported model, and makes its input of an image file, with Pillow and numpy.
+
+It is made of the source of what ingest and the reading of stored images run, and so states none of their rules again.
+"""
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import PIL
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.errors import ExportError
+from pipeline.images.pixels import Pixels, to_pixels
+from pipeline.ingestion.pictures import memory, uniform
+from pipeline.params import Ingest
+
+SCRIPT = "preprocess.py"
+TEMPLATES = Path(__file__).parent / "templates"
+# Every script says this of itself.
+ORIGIN = "`pipeline export` wrote this"
+
+
+def script_of(ingest: Ingest, *, size: int) -> str:
+    """The script for a network that sees images of `size` pixels, of those that are stored as `ingest` says."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,  # noqa: S701 (it is Python, not HTML)
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"{SCRIPT}.jinja").render(
+        origin=ORIGIN,
+        parts=[_body(memory), _body(uniform), inspect.getsource(to_pixels).rstrip()],
+        ingest=ingest,
+        size=size,
+        channels=1 if ingest.mode == "grey" else 3,
+        versions=f"Pillow {PIL.__version__} and numpy {np.__version__}",
+    )
+
+
+def check_place(script: Path) -> None:
+    """See that nobody else's file is where `script` is to be written.
+
+    Raises:
+        ExportError: one is.
+    """
+    if script.exists() and ORIGIN not in script.read_text(encoding="utf-8", errors="replace"):
+        raise ExportError(script, "is there, and no export wrote it", "move it, or choose another folder by --output")
+
+
+def run_script(script: Path, files: Sequence[Path], result: Path) -> Pixels:
+    """What `script` makes of `files`, and writes to `result`, in a Python process of its own.
+
+    Raises:
+        ExportError: it fails.
+    """
+    command = [sys.executable, "-I", str(script), *map(str, files), str(result)]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    if ran.returncode:
+        said = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
+        raise ExportError(SCRIPT, f"not written, since it fails: {said}", "try other versions of pillow and numpy")
+    made: Pixels = np.load(result)
+    return made
+
+
+def _body(module: ModuleType) -> str:
+    """The source of `module` below its imports."""
+    source = inspect.getsource(module)
+    imports = (node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom))
+    last = max(node.end_lineno or 0 for node in imports)
+    return "\n".join(source.splitlines()[last:]).strip()

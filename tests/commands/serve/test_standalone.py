@@ -1,0 +1,99 @@
+"""preprocess.py, written next to an exported model, makes of any file what `pipeline predict` makes of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.drawn import save_drawn, set_params
+from support.kinds import put_kinds
+from support.stored import Plain, store_images
+
+from pipeline import cli, paths
+from pipeline.commands.serve import standalone
+from pipeline.commands.serve.preprocessing import recorded_ingest, views
+from pipeline.commands.serve.standalone import SCRIPT, run_script, script_of
+from pipeline.errors import ExportError
+from pipeline.ingestion.pictures import uniform
+from pipeline.ingestion.scan import find
+from pipeline.params import read_params
+
+Capture = pytest.CaptureFixture[str]
+FOLDER = paths.DATA / "export"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, as working directory."""
+    monkeypatch.chdir(tmp_path)
+    set_params()
+    return tmp_path
+
+
+@pytest.fixture
+def trained(here: Path) -> Path:
+    """The same with a model and an image of its."""
+    save_drawn(paths.MODEL)
+    store_images(test=[Plain("cat", 10)])
+    return here
+
+
+@pytest.mark.parametrize("mode", ["rgb", "grey"])
+def test_pixels_are_those_of_training(here: Path, mode: str) -> None:
+    """Every kind of file gives, bit for bit, the pixels that ingest and the reading of stored images give."""
+    set_params(ingest={"mode": mode, "size": 40})
+    put_kinds(here / "kinds")
+    spots = list(find(here / "kinds"))
+    ingest = recorded_ingest(read_params(), mode=mode)
+    (here / SCRIPT).write_text(script_of(ingest, size=28), encoding="utf-8")
+    made = run_script(here / SCRIPT, [Path(spot.place.path) for spot in spots], here / "images.npy")
+    wanted = np.stack([view.seen for view in views(spots, ingest, size=28, workers=1)])
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(made, wanted)
+    assert len(np.unique(made, axis=0)) == len(spots)
+
+
+def test_it_stands_alone(here: Path) -> None:
+    """It imports nothing but Pillow, numpy and Python's own, and lacks nothing that it uses."""
+    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), size=28), encoding="utf-8")
+    show = "import sys; before = {*sys.modules}; import preprocess; print(*{*sys.modules} - before)"
+    ran = subprocess.run([sys.executable, "-c", show], cwd=here, check=True, capture_output=True, text=True)
+    loaded = {name.split(".")[0] for name in ran.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {"preprocess", "PIL", "numpy"}
+    subprocess.run(["ruff", "check", "--isolated", "--select=F", SCRIPT], cwd=here, check=True)
+
+
+def test_what_training_refuses_it_refuses(here: Path) -> None:
+    """An animation is no image here either, and the error says why."""
+    Image.new("L", (9, 9)).save("a.gif", save_all=True, append_images=[Image.new("L", (9, 9), 9)])
+    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), size=28), encoding="utf-8")
+    with pytest.raises(ExportError, match="UnusableError: animation: more than one frame or page"):
+        run_script(here / SCRIPT, [Path("a.gif")], here / "images.npy")
+
+
+def test_another_rule_is_found(trained: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that does not turn images upright is not written, and nor is the model; one line names the image."""
+    body = standalone._body
+    monkeypatch.setattr(standalone, "_body", lambda module: body(module).replace("6: Image", "60: Image"))
+    assert cli.main(["export"]) == 1
+    torch.use_deterministic_algorithms(mode=False)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "preprocess.py: not written, since turned.jpg gets other answers than by `pipeline predict`: " in said
+    assert not list((trained / FOLDER).iterdir())
+
+
+def test_anothers_file_stays(trained: Path, capsys: Capture) -> None:
+    """A preprocess.py that no export wrote is not replaced; one of an earlier export is."""
+    script = trained / FOLDER / SCRIPT
+    script.parent.mkdir(parents=True)
+    script.write_text("mine")
+    assert cli.main(["export"]) == 1
+    assert "data/export/preprocess.py: is there, and no export wrote it; move it" in capsys.readouterr().err
+    assert script.read_text() == "mine"
+    script.write_text(f'"""{standalone.ORIGIN}"""')
+    assert cli.main(["export"]) == 0
+    torch.use_deterministic_algorithms(mode=False)
+    assert uniform.uniform.__name__ in script.read_text()

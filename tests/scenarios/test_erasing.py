@@ -1,0 +1,187 @@
+"""A removed image is erased: out of its shard by the next run, and everywhere by the commands of docs/team.md."""
+
+import hashlib
+import json
+import re
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, Project
+from PIL import Image
+
+from pipeline import parquet
+from pipeline.images import index
+from pipeline.images.shards import shard_name
+
+CALL = ("python", "-m", "pipeline")
+
+
+@pytest.fixture
+def remote(project: Project, tmp_path: Path) -> Path:
+    """A folder that the project pushes to."""
+    project.dvc("remote", "add", "--default", "team", str(tmp_path / "remote"))
+    return tmp_path / "remote"
+
+
+def odd(seed: int) -> bytes:
+    """An image that is stored in other bytes than it came in."""
+    out = BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24), np.uint8)).save(out, "BMP")
+    return out.getvalue()
+
+
+def put(project: Project, *seeds: int) -> list[str]:
+    """Put odd images into data/raw; returns their ids."""
+    folder = project.root / "data/raw/digit 0"
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        (folder / f"odd {seed}.bmp").write_bytes(odd(seed))
+    return [hashlib.md5(odd(seed)).hexdigest() for seed in seeds]
+
+
+def save(project: Project, *stage: str) -> str:
+    """Run `stage`, or all, commit and push; returns what `dvc repro` printed."""
+    if not (project.root / "data/raw.dvc").exists():
+        project.dvc("add", "--quiet", "data/raw")
+    out = project.repro(*stage)
+    project.commit()
+    project.dvc("push", "--quiet")
+    return out
+
+
+def stored(project: Project, image_id: str) -> bytes:
+    """What data/images holds of an image."""
+    rows = parquet.read_table(project.root / index.INDEX, index.SCHEMA).to_pylist()
+    (row,) = (row for row in rows if row["id"] == image_id)
+    data = (project.root / "data/images" / shard_name(row["shard"])).read_bytes()
+    return data[row["offset"] :][: row["length"]]
+
+
+def files_with(content: bytes, *folders: Path) -> list[Path]:
+    """The files in `folders` that hold `content` anywhere."""
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in files if content in path.read_bytes())
+
+
+def holders(project: Project, image_id: str) -> dict[str, list[str]]:
+    """Where each file that holds an image is, by its name and hash."""
+    out = project.run(*CALL, "trace", image_id, "--json", ok=None).out
+    told: dict[str, Any] = json.loads(out.partition("\npipeline: ")[0])  # Of generations that cannot be had.
+    return {f"{one['name']} {one['md5'][:8]}": one["where"] for one in told["holders"]["found"]}
+
+
+def test_what_was_removed_before(project: Project, remote: Path) -> None:
+    """By its id an image that is gone from data/raw already leaves its shard; the others stay as they are."""
+    project.add_digits(0, 12)
+    image, other = put(project, 1, 2)
+    save(project, "manifest")
+    content, kept, shards = stored(project, image), stored(project, other), project.root / "data/images"
+    project.run(*CALL, "remove", image)
+    assert "13 images, 0 new, 1 removed" in save(project, "manifest")
+    manifest = project.read("data/manifest/train.csv")
+    assert files_with(content, shards) == [shards / "000000.tar"]
+    everywhere = ["workspace", "cache", "remote 'team'"]
+    assert [where for name, where in holders(project, image).items() if "000000.tar" in name] == [everywhere]
+    assert f"pipeline remove --erase {image}" in project.run(*CALL, "trace", image).out
+    assert "1 image to erase: commit data/erased.csv" in project.run(*CALL, "remove", "--erase", image).out
+    assert "data/erased.csv changed" in project.run(*CALL, "status").out
+    assert "13 images, 0 new, 0 removed, 0 refused; 0 decoded" in save(project, "manifest")
+    assert files_with(content, shards) == []
+    assert stored(project, other) == kept
+    assert project.read("data/manifest/train.csv") == manifest
+    assert list(holders(project, image).values()) == [["cache", "remote 'team'"]] * 2
+    assert files_with(content, remote)
+
+
+def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
+    """With `on_removed: ancestor` the run that sees a removal erases it, and what was removed before."""
+    project.add_digits(0, 12)
+    first, second = put(project, 1, 2)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro("ingest")
+    contents, shards = [stored(project, one) for one in (first, second)], project.root / "data/images"
+    project.run(*CALL, "remove", first)
+    project.repro("ingest")
+    assert [len(files_with(one, shards)) for one in contents] == [1, 1]
+    project.set_params(manifest={"on_removed": "ancestor"})
+    assert "0 removed, 0 refused; 0 decoded" in project.repro("ingest")
+    assert [len(files_with(one, shards)) for one in contents] == [0, 1]
+    project.run(*CALL, "remove", second)
+    project.repro("ingest")
+    assert [len(files_with(one, shards)) for one in contents] == [0, 0]
+    before = project.snapshot("data/images")
+    project.repro("--force", "ingest")
+    assert project.snapshot("data/images") == before
+
+
+def test_older_shards_of_others_do_not_bring_it_back(project: Project, remote: Path, tmp_path: Path) -> None:
+    """Who has the old shards, and goes on from there, publishes none of its bytes: that it is erased Git says."""
+    project.add_digits(0, 12)
+    (image,) = put(project, 1)
+    save(project, "ingest")
+    content = stored(project, image)
+    other = project.clone(tmp_path / "clone")
+    for target in ("data/raw.dvc", "data/images"):
+        other.dvc("pull", "--quiet", target)
+    project.run(*CALL, "remove", "--erase", "digit 0/odd 1.bmp")
+    save(project, "ingest")
+    other.git("pull", "--quiet")
+    other.run(*CALL, "sync")
+    assert files_with(content, other.root / "data/images")
+    other.add_digits(12, 15)
+    assert "15 images, 3 new, 1 removed" in other.repro("ingest")
+    assert not files_with(content, other.root / "data/images")
+    assert files_with(content, remote)
+
+
+def test_dry_run_notes_nothing(project: Project) -> None:
+    """Nothing is written, neither data/raw nor data/erased.csv; an id that is nowhere needs no place."""
+    put(project, 1)
+    before = project.snapshot("data/raw", "data/erased.csv")
+    said = project.run(*CALL, "remove", "--erase", "--dry-run", "digit 0/odd 1.bmp", "0" * 32).out
+    assert "would remove 1 image from 1 place" in said
+    assert "2 images to erase" in said
+    assert project.snapshot("data/raw", "data/erased.csv") == before
+    assert "nothing in it is called" in project.run(*CALL, "remove", "0" * 32, ok=False).out
+
+
+def documented() -> list[str]:
+    """The commands that docs/team.md gives, a line each."""
+    blocks = re.findall(r"(?:^    .*\n)+", (ROOT / "docs/team.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (block,) = (block for block in blocks if "--erase ID" in block)
+    return [line.strip() for line in block.splitlines()]
+
+
+@pytest.mark.slow
+def test_documented_commands_erase_it_everywhere(project: Project, remote: Path) -> None:
+    """After them the bytes of neither a file nor an archive's member are in any file of workspace, cache and remote."""
+    project.set_params(manifest={"on_removed": "ancestor"})
+    project.add_digits(0, 100)
+    save(project)
+    loose, packed = put(project, 1, 2)
+    inside = project.root / "data/raw/digit 0/odd 2.bmp"
+    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
+        archive.writestr("digit 0/odd.bmp", inside.read_bytes())
+        archive.writestr("digit 0/other.bmp", odd(3))
+    inside.unlink()
+    project.add_digits(100, 120)
+    save(project)
+    everything = [odd(1), odd(2), stored(project, loose), stored(project, packed)]
+    for content in everything:
+        # Of the file or archive, and of the shard: in workspace, cache and remote.
+        assert len(files_with(content, project.root, remote)) == 3
+    for image in (loose, packed):
+        assert list(holders(project, image).values()) == [["workspace", "cache", "remote 'team'"]] * 2
+    for command in documented():
+        project.run("bash", "-c", command.replace("ID", f"{loose} {packed}"))
+    for content in everything:
+        assert files_with(content, project.root, remote) == []
+    for image in (loose, packed):
+        assert holders(project, image) == {}
+    assert project.git("status", "--porcelain") == ""
+    assert project.repro().count("didn't change") >= 4
+    assert odd(3) in (project.root / "data/raw/more.zip").read_bytes()

@@ -1,0 +1,162 @@
+"""What `pipeline status` and `check` say is what `dvc repro` then does, whatever was done to the project before."""
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Project, save_png, stages_run
+
+ALL = ["ingest", "manifest", "train", "evaluate"]
+# What an action may be; each leaves a state that people leave, too.
+Action = Callable[[Project, random.Random], None]
+
+
+def add(project: Project, draw: random.Random) -> None:
+    """Images that nobody has seen, of one class."""
+    folder = project.root / f"data/raw/digit {draw.randrange(4)}"
+    folder.mkdir(exist_ok=True)
+    for _ in range(draw.randint(1, 6)):
+        name = draw.getrandbits(40)
+        save_png(np.random.default_rng(name).integers(0, 255, (8, 8)), folder / f"new {name:x}.png")
+
+
+def spoil(project: Project, draw: random.Random) -> None:
+    """Files that are no images."""
+    path = project.root / f"data/raw/digit 1/odd {draw.getrandbits(40):x}.png"
+    path.write_bytes(draw.choice([b"", b"text", b"\0\0\0\x18ftypheic", b"\x89PNG\r\n\x1a\n" + bytes(40)]))
+
+
+def copy(project: Project, draw: random.Random) -> None:
+    """Another copy of an image, in the same class."""
+    path = draw.choice(images(project))
+    shutil.copy(path, path.with_name(f"copy {draw.getrandbits(40):x}.png"))
+
+
+def remove(project: Project, draw: random.Random) -> None:
+    """A few images go."""
+    for path in draw.sample(images(project), 3):
+        path.unlink()
+
+
+def relabel(project: Project, draw: random.Random) -> None:
+    """An image moves to another class."""
+    path = draw.choice(images(project))
+    path.rename(project.root / "data/raw/digit 0" / f"moved {draw.getrandbits(40):x}.png")
+
+
+def part(project: Project, draw: random.Random) -> None:
+    """`dvc repro` of the first stages only."""
+    project.repro(draw.choice(["ingest", "manifest"]), ok=None)
+
+
+def tune(project: Project, draw: random.Random) -> None:
+    """Another learning rate, or back."""
+    project.set_params(train={"lr": draw.choice([1e-3, 2e-3])})
+
+
+def fresh(project: Project, draw: random.Random) -> None:
+    """A cold start is asked for."""
+    del draw
+    project.run("python", "-m", "pipeline", "fresh", ok=None)
+
+
+ACTIONS: list[Action] = [add, add, spoil, copy, remove, relabel, part, tune, fresh]
+
+
+def images(project: Project) -> list[Path]:
+    """The images in data/raw, in a fixed order."""
+    return sorted(path for path in (project.root / "data/raw").rglob("*.png") if not path.name.startswith("odd"))
+
+
+def foretold(project: Project) -> dict[str, Any]:
+    """What `pipeline status` says."""
+    found: dict[str, Any] = json.loads(project.run("python", "-m", "pipeline", "status", "--json").out)
+    return found
+
+
+def ids(project: Project) -> set[str]:
+    """The images of all splits, those that are left out among them."""
+    splits = {one for split in ("train", "val", "test") for one in project.ids(split)}
+    return splits | set(re.findall(r"[0-9a-f]{32}", project.read("data/manifest/leaks.csv")))
+
+
+def compare(project: Project) -> None:
+    """Ask `status`, run `dvc repro`, and compare."""
+    said = foretold(project)
+    refused_before = project.read("data/images/refused.csv").count("\n")
+    out = project.repro(ok=None)
+    if said["hindrance"]:
+        assert "error:" in out, (said["hindrance"], out)
+        return
+    assert "error:" not in out, out
+    ran = stages_run(out)
+    certain = [step["stage"] for step in said["steps"] if step["runs"] == "yes"]
+    possible = [step["stage"] for step in said["steps"] if step["runs"] != "no"]
+    assert set(certain) <= set(ran) <= set(possible), (said["steps"], out)
+    if (news := said["arrivals"]) and not (news["unopened"] or news["looked_at"] < news["found"]):
+        match = re.search(r"(\d+) new, (\d+) removed, (\d+) refused", out)
+        assert match is not None, out
+        new, removed, refused = map(int, match.groups())
+        assert (news["new"], news["removed"]) == (new, removed), (news, out)
+        assert sum(news["refused"].values()) >= refused - (refused_before - 1), (news, out)
+    if "train" in ran and (start := said["start"]) and start["is_known"]:
+        words = f"warm start from {start['oid'][:8]}…" if start["oid"] else f"cold start ({start['reason']})"
+        assert f"train: {words}" in out, (start, out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_status_says_what_repro_does(project: Project, seed: int) -> None:
+    """In any state that a history of additions, removals, partial runs and other params leads to."""
+    draw = random.Random(seed)
+    project.add_digits(0, 80)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    for number in range(7):
+        for action in draw.sample(ACTIONS, draw.randint(1, 3)):
+            action(project, draw)
+        compare(project)
+        if number % 3 == 2:
+            project.commit(f"state {number}")
+    assert not stages_run(project.repro())
+
+
+@pytest.mark.slow
+def test_check_says_what_ingest_does(project: Project) -> None:
+    """Of the same files, wherever they are asked for: new, known and refused, with the same reasons."""
+    project.add_digits(0, 60)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro("ingest")
+    draw = random.Random(0)
+    for action in (add, spoil, copy, spoil, add, spoil):
+        action(project, draw)
+    (project.root / "data/raw/labels.csv").write_text("path,label\ndigit 1/*,digit 0\n")
+    before = set(project.read("data/images/refused.csv").splitlines())
+    raw = project.run("python", "-m", "pipeline", "check", "data/raw", ok=None).out
+    parts = [
+        project.run("python", "-m", "pipeline", "check", str(path.relative_to(project.root)), ok=None).out
+        for path in sorted((project.root / "data/raw").iterdir())
+        if path.is_dir()
+    ]
+    out = project.repro("ingest")
+    new, known, _ = all_of(raw)
+    assert f"{new + known} images, {new} new, 0 removed" in out
+    assert sum(all_of(part)[0] for part in parts) == new
+    refused = set(project.read("data/images/refused.csv").splitlines()) - before
+    for line in refused:
+        source, _, reason, _ = line.split(",", 3)
+        for told in (raw, *(part for part in parts if source in part)):
+            assert re.search(rf"{re.escape(source)}.*{reason}", told), (line, told)
+
+
+def all_of(table: str) -> tuple[int, int, int]:
+    """The last row of what `check` prints: new, known, copies."""
+    row = next(line for line in table.splitlines() if line.startswith("all"))
+    new, known, copies = (int(one.replace(",", "")) for one in row.split()[1:])
+    return new, known, copies
