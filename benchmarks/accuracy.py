@@ -1,8 +1,10 @@
-"""What a warm start reaches at a fraction of the steps: `python benchmarks/accuracy.py DATA [--seeds N] [--chain]`.
+"""What warm starts reach at a fraction of the steps: `python benchmarks/accuracy.py DATA [--seeds N] [--chain]`.
 
 DATA is `fashion` (Debian's dataset-fashion-mnist) or `digits` (scikit-learn's). Without `--chain`, one generation of
-+10 % on a well-trained base; with it, ten such generations one after the other. Each figure is the accuracy on images
-that no training saw. Trains as the stage does, with params.yaml's values but for those that a row names.
++10 % on a well-trained base; with it, the growth of ten times +10 % in `--generations` of equal growth. Each figure is
+the accuracy on images that no training saw; steps are those of all generations after the first. Trains as the stage
+does, with params.yaml's values but for those that are given for all (`--optimizer`, `--lr`) or for a row (`--passes`,
+`--also`).
 """
 
 import argparse
@@ -39,14 +41,10 @@ from pipeline.training.progress import Progress
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 COLD: dict[str, Any] = {"cold": True}
-SAME_BUDGET: dict[str, Any] = {**COLD, "epochs": 1}
-# What is compared: the changes to `train:` of each row.
+# What is compared besides the numbers of passes: the changes to `train:` of each row.
 POLICIES: dict[str, dict[str, Any]] = {
-    "full": {"start": "full"},
     "weights": {"start": "weights"},
     "shrink_perturb": {"start": "shrink_perturb"},
-    "full, without the mean": {"start": "full", "warm_mean": False},
-    "from scratch, same budget": SAME_BUDGET,
 }
 
 
@@ -140,17 +138,21 @@ class Study(NamedTuple):
     """What is trained on, and where models lie until the end."""
 
     data: str
-    chain: bool
+    generations: int
+    """After the first; 0 stands for the one of +10 % on a well-trained base."""
     quick: bool
-    precision: str
+    common: dict[str, Any]
+    """Changes to `train:` of all that is trained."""
     folder: Path
 
     @property
     def sizes(self) -> list[int]:
         """How many images the base is trained on, and each generation after it."""
         sizes = SIZES[self.data]
-        first = (sizes.chain if self.chain else sizes.base) // (10 if self.quick else 1)
-        return [round(first * 1.1**number) for number in range(11 if self.chain else 2)]
+        first = (sizes.chain if self.generations else sizes.base) // (10 if self.quick else 1)
+        if not self.generations:
+            return [first, round(first * 1.1)]
+        return [round(first * 1.1 ** (10 * number / self.generations)) for number in range(self.generations + 1)]
 
 
 class Result(NamedTuple):
@@ -159,7 +161,7 @@ class Result(NamedTuple):
     accuracy: float
     """In per cent."""
     steps: int
-    """Of the last generation."""
+    """Of all generations after the first."""
     model: Path
 
 
@@ -168,8 +170,9 @@ def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None)
     torch.set_num_threads(1)
     os.chdir(study.folder)
     data = read_data(study.data)
-    trained_with = {name: value for name, value in changes.items() if name not in COLD}
-    params = params_of(data.test.images.pixels.shape[-1], seed, {"precision": study.precision, **trained_with})
+    trained_with = {name: value for name, value in {**study.common, **changes}.items() if name not in COLD}
+    params = params_of(data.test.images.pixels.shape[-1], seed, trained_with)
+    steps = 0
     if changes.keys() & COLD:
         model = train_next(first(data.train, study.sizes[-1]), params, None)
     elif base is None:
@@ -178,7 +181,8 @@ def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None)
         model = base
         for size in study.sizes[1:]:
             model = train_next(first(data.train, size), params, model)
-    return Result(accuracy(model, data.test), read_lineage(model).steps.run, model)
+            steps += read_lineage(model).steps.run
+    return Result(accuracy(model, data.test), steps or read_lineage(model).steps.run, model)
 
 
 def run(study: Study, policies: dict[str, dict[str, Any]], seeds: range) -> dict[str, list[Result]]:
@@ -207,18 +211,27 @@ def main() -> None:
     parser.add_argument("data", choices=SIZES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--chain", action="store_true")
+    parser.add_argument("--generations", type=int, default=10, help="of a chain, after the first")
+    parser.add_argument("--optimizer", choices=["schedule_free", "adamw"], help="of all rows, and the base")
+    parser.add_argument("--lr", type=float, help="of all rows, and the base")
+    parser.add_argument("--passes", type=float, nargs="*", default=[], help="a row each; that of params.yaml otherwise")
     parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
     parser.add_argument("--precision", default="bf16-mixed", help="faster than 32-true where the processor knows it")
     parser.add_argument("--csv", type=Path, help="where each result is written")
     parser.add_argument("--also", action="append", default=[], metavar="KEY=VALUE,…", help="a row more, for a try")
-    parser.add_argument("--only-also", action="store_true", help="only these rows")
+    parser.add_argument("--only-also", action="store_true", help="only these rows, and those of --passes")
     arguments = parser.parse_args()
-    policies = {} if arguments.only_also else dict(POLICIES)
+    policies: dict[str, dict[str, Any]] = {f"passes {passes:g}": {"passes": passes} for passes in arguments.passes}
+    if not arguments.only_also:
+        policies = {**(policies or {"full": {}}), **POLICIES}
     for text in arguments.also:
         pairs = (pair.split("=") for pair in text.split(","))
         policies[text] = {"start": "full", **{key: YAML(typ="safe").load(value) for key, value in pairs}}
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(arguments.data, arguments.chain, arguments.quick, arguments.precision, Path(folder))
+        given = {key: getattr(arguments, key) for key in ("optimizer", "lr", "precision")}
+        common = {key: value for key, value in given.items() if value is not None}
+        generations = arguments.generations if arguments.chain else 0
+        study = Study(arguments.data, generations, arguments.quick, common, Path(folder))
         results = run(study, policies, range(arguments.seeds))
     scratch, lines = results["from scratch"], []
     for row, ones in results.items():
@@ -227,11 +240,9 @@ def main() -> None:
         share, spread = ones[0].steps / scratch[0].steps, f"{min(accuracies):.2f}-{max(accuracies):.2f}"
         against = f"{mean(gaps):+.2f} ({min(gaps):+.2f} to {max(gaps):+.2f})"
         print(f"| {row} | {ones[0].steps:,} | {share:.1%} | {mean(accuracies):.2f} % ({spread}) | {against} |")
-        lines += [
-            (arguments.data, arguments.chain, row, seed, one.steps, one.accuracy) for seed, one in enumerate(ones)
-        ]
+        lines += [(arguments.data, generations, row, seed, one.steps, one.accuracy) for seed, one in enumerate(ones)]
     if arguments.csv:
-        columns = ["data", "chain", "row", "seed", "steps", "accuracy"]
+        columns = ["data", "generations", "row", "seed", "steps", "accuracy"]
         pd.DataFrame(lines, columns=columns).to_csv(
             arguments.csv, mode="a", header=not arguments.csv.exists(), index=False
         )

@@ -30,7 +30,7 @@ from pipeline.evaluation.inference import fold
 from pipeline.images import index
 from pipeline.images.shards import ShardWriter
 from pipeline.lineage.base import FIRST, NONE
-from pipeline.lineage.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Lineage, write_lineage
 from pipeline.models.checkpoint import CHECKPOINT, SPEC, read_network
 from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
@@ -85,7 +85,14 @@ def make_model(folder: Path, size: int, generation: int) -> None:
     state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
     torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=0, new=0, removed=0, relabelled=0), Budget(run=0, total=0)
-    facts = {"start": "warm", "reason": "", "base": None, "images": counts, "epochs": budget, "steps": budget}
+    facts = {
+        "start": "warm",
+        "reason": "",
+        "base": None,
+        "images": counts,
+        "epochs": Epochs(run=0, total=0),
+        "steps": budget,
+    }
     write_lineage(Lineage.model_validate({"generation": generation, **facts}), folder)
 
 

@@ -13,7 +13,7 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "treering", "svg.fonttype": "none", "axes.spines.top": False, "font.size": 9})
 from matplotlib import pyplot as plt  # noqa: E402
 
-STUDIES = {False: "one generation of +10 %", True: "the last of ten of +10 %"}
+STUDIES = {0: "one generation of +10 %", 10: "the last of ten of +10 %"}
 
 
 def main(table: str, picture: str) -> None:
@@ -23,8 +23,8 @@ def main(table: str, picture: str) -> None:
     data = list(results["data"].unique())
     figure, panels = plt.subplots(len(data), 2, figsize=(9, 2.4 * len(data)), squeeze=False, layout="constrained")
     for row, name in enumerate(data):
-        for panel, (chain, what) in zip(panels[row], STUDIES.items(), strict=True):
-            here = results[(results["data"] == name) & (results["chain"] == chain)]
+        for panel, (generations, what) in zip(panels[row], STUDIES.items(), strict=True):
+            here = results[(results["data"] == name) & (results["generations"] == generations)]
             scratch, labels = here[here["row"] == "from scratch"].set_index("seed"), []
             for place, (policy, seeds) in enumerate(here.groupby("row", sort=False)):
                 gaps = seeds["accuracy"].to_numpy() - scratch["accuracy"].loc[seeds["seed"]].to_numpy()
@@ -35,7 +35,7 @@ def main(table: str, picture: str) -> None:
             panel.set_xscale("symlog", linthresh=1)
             panel.set_xticks([-50, -5, -1, -0.5, 0, 0.5, 1], ["−50", "−5", "−1", "", "0", "", "1"])
             panel.set(title=f"{name}: {what}", xlabel="points beyond training from scratch")
-            panel.set_yticks(range(len(labels)), labels if not chain else [])
+            panel.set_yticks(range(len(labels)), labels if not generations else [])
             panel.invert_yaxis()
             panel.spines["right"].set_visible(False)
     figure.savefig(picture, metadata={"Date": None})

@@ -13,7 +13,7 @@ from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import new_project, run, timed
 
 from pipeline import paths
-from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Recorded
+from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Recorded
 
 
 def log(folder: Path, scale: Scale) -> Rows:
@@ -21,7 +21,7 @@ def log(folder: Path, scale: Scale) -> Rows:
     project, count = new_project(folder / "project"), scale.count(1000)
     stream = ["reset refs/heads/long"]
     counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=1)
-    facts = {"start": "warm", "reason": "", "images": counts, "epochs": budget, "steps": budget}
+    facts = {"start": "warm", "reason": "", "images": counts, "epochs": Epochs(run=1, total=1), "steps": budget}
     for number in range(1, count + 1):
         recorded = Recorded.model_validate(
             {"generation": number, "base": f"{number - 1}", "model": str(number), **facts}

@@ -1,6 +1,6 @@
 """What training costs besides computing, against a bare loop in the same run: `python benchmarks/training.py [NAME…]`.
 
-Names: step (against a bare PyTorch loop of the same network, batches and precision), save (progress).
+Names: step (against a bare PyTorch loop of the same network, batches, precision and optimizer), save (progress).
 """
 
 import os
@@ -54,14 +54,16 @@ def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
 
 
 def bare(data: Dataset, epochs: int) -> float:
-    """The seconds that a plain loop takes for the same network, batches and precision."""
+    """The seconds that a plain loop takes for the same network, batches, precision and optimizer."""
+    from schedulefree import AdamWScheduleFree
     from torch.nn.functional import cross_entropy
 
     from pipeline.models.network import Spec, build
 
     spec = Spec(model="small", size=28, mode="grey", classes=tuple(sorted(set(data.labels))))
     network = build(spec)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=PARAMS.weight_decay)
+    optimizer = AdamWScheduleFree(network.parameters(), lr=1e-3, weight_decay=PARAMS.weight_decay)
+    optimizer.train()
     images, targets = torch.from_numpy(data.images.pixels), torch.from_numpy(pd.factorize(data.labels)[0])
     torch.use_deterministic_algorithms(mode=True)
     started = time.perf_counter()

@@ -13,8 +13,11 @@ PATTERNS = {
     "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
-# What took the place of values that earlier releases knew.
+# What took the place of params and values that earlier releases knew.
 SUCCESSORS = {
+    **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
+    **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
+    "train.patience": "remove it; train.passes and train.epochs say how long a training is",
     "train.start: cold": "set it to full, and run `pipeline fresh` to train from scratch once",
 }
 
@@ -25,7 +28,7 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
         near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1], params).model_fields))
-        return ParamError(path, f"{key} is not a parameter", f"the nearest one is {near}")
+        return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
     if error["type"] == "string_pattern_mismatch":

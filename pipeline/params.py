@@ -88,7 +88,7 @@ class Train(Section):
     """How a generation is trained."""
 
     start: Literal["full", "weights", "shrink_perturb"]
-    """What a base gives: weights and moments (`full`), `weights` alone, or shrunk ones (`shrink_perturb`)."""
+    """What a base gives: all that it has (`full`), `weights` alone, or shrunk ones (`shrink_perturb`)."""
     shrink: Annotated[float, Field(gt=0, le=1)]
     """Factor on the base's weights, for `start: shrink_perturb`."""
     perturb: Share
@@ -100,39 +100,35 @@ class Train(Section):
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
     epochs: Annotated[int, Field(ge=1)]
-    """Passes over the training images of a cold start."""
+    """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
-    """Passes over the training images of a warm start, on top of those the base has behind it."""
-    new_epochs: Annotated[float, Field(ge=0)]
-    """Further passes of a warm start, times the share of its training images that are new."""
-    new_share: Share
-    """Share of the images drawn at a warm start that are new ones; 0 draws every image once an epoch."""
+    """Passes over the training images of a warm start with `optimizer: adamw`, which knows no `passes`."""
+    passes: Annotated[float, Field(ge=1)]
+    """Images that a warm start draws for each that is new, relabelled or gone: new ones once, the rest from all."""
+    min_steps: Annotated[int, Field(ge=1)]
+    """Fewest steps of a warm start, however little is new."""
     balance: Annotated[float, Field(ge=0, le=1)]
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
-    batch_size: Annotated[int, Field(ge=3)]
-    """Most images in one step; the steps of an epoch are of nearly equal size."""
+    batch_size: Annotated[int, Field(ge=4)]
+    """Most images in one step; the steps of a training are of nearly equal size."""
+    optimizer: Literal["schedule_free", "adamw"]
+    """AdamW without a schedule, whose averaged weights are the model; or `adamw`, whose learning rate falls to zero."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
-    """Factor on `lr` at a warm start."""
+    """Factor on `lr` at a warm start, for `optimizer: adamw`."""
     warmup: Share
-    """Share of a generation's steps in which the learning rate rises to its peak; then it falls to zero."""
+    """Share of the steps in which the learning rate rises to its peak, where the optimizer begins."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
-    average: Share
-    """Decay of the moving average of the weights that becomes the model; 0 takes the weights themselves."""
     warm_mean: bool
-    """Whether a `full` or `weights` start keeps the learning rate at its peak, and becomes the mean of its weights."""
+    """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augment
     """Random changes to training images."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Number format of the computation."""
-    keep: Literal["best", "last"]
-    """Which epoch of a generation becomes the model: the best on the validation images, or the last."""
-    patience: Annotated[int, Field(ge=0)]
-    """Epochs without a better one on the validation images after which training stops; 0 never stops early."""
     save_every: Annotated[float, Field(gt=0)]
     """Seconds between savings of the unfinished training; changing it retrains nothing."""
     compile: bool

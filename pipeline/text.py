@@ -19,6 +19,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def counted_epochs(count: float) -> str:
+    """Passes over all images, as exactly as they matter."""
+    return f"{count:,.1f} epochs"
+
+
 def percent(share: float) -> str:
     """A share of one, in percent."""
     return f"{share:.1%}".replace("%", " %")

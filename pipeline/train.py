@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,16 +28,19 @@ from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
 from pipeline.result import Result
 from pipeline.text import counted, percent
-from pipeline.training.callbacks import Best, KeepBest, MeanWeights, SaveProgress, average_weights, finished
+from pipeline.training.callbacks import AveragedWeights, MeanWeights, SaveProgress, finished
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
 from pipeline.training.environment import write_environment
 from pipeline.training.generation import Generation, plan
-from pipeline.training.loader import EvalLoader, TrainLoader
+from pipeline.training.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.log_lines import LogLines
-from pipeline.training.module import Classifier, Schedule, becomes_mean, schedule_of
+from pipeline.training.module import Classifier, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.warm_start import warm_start
+
+# How many images statistics of normalisation are estimated on, at most: with more no model got better.
+STATISTICS = 512
 
 
 class FinishedRun(NamedTuple):
@@ -44,8 +48,6 @@ class FinishedRun(NamedTuple):
 
     trainer: pl.Trainer
     """Can save its checkpoint."""
-    best: Best | None
-    """The best epoch, where that becomes the model."""
     curves: Curves
     begun: int
     """The step at which it began, or went on, counted over all generations."""
@@ -76,7 +78,7 @@ def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Result | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, best, curves, begun = _fit(generation, training, validation, params, progress)
+    trainer, curves, begun = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
@@ -84,11 +86,11 @@ def fit(
     new = progress.folder / "model"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    model = finished(torch.load(last, weights_only=True), best)
+    model = finished(torch.load(last, weights_only=True), generation.rounds.draws.end)
     response = respond(network_of(model, new), generation.spec)
     torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
-    right = _right(trainer, best)
-    lineage = generation.lineage.after(epochs=trainer.current_epoch, steps=trainer.global_step, validation=right)
+    right = _right(trainer)
+    lineage = generation.lineage.model_copy(update={"validation": right})
     write_lineage(lineage, new)
     write_seen(generation.seen, new)
     write_curves(curves, new)
@@ -110,17 +112,16 @@ def _fit(
     spec, classes = generation.spec, list(generation.spec.classes)
     network = _untrained(generation, params.train)
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
-    keep_best = KeepBest(patience=params.train.patience)
     curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = [
-        *([keep_best] if len(validation) and (params.train.keep == "best" or params.train.patience) else []),
-        *_averaging(generation, params.train, schedule),
+        *_averaging(generation, network, training, params.train),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
         SaveProgress(progress, every=params.train.save_every),
         *([] if sys.stdout.isatty() else [LogLines(schedule.steps, before=generation.steps_before, say=say)]),
     ]
-    trainer = _trainer(params, callbacks, epochs=generation.lineage.epochs.total, folder=progress.folder)
-    loader = TrainLoader(training, classes, params.train, generation.is_new, trainer.strategy.root_device)
+    rounds = generation.rounds
+    trainer = _trainer(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
+    loader = TrainLoader(training, classes, params.train, rounds, trainer.strategy.root_device)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
     begun = generation.steps_before if saved is None else progress.step_of(saved)
@@ -134,9 +135,8 @@ def _fit(
         weights_only=True,
     )
     classifier.check()
-    if not params.train.patience:
-        assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    return FinishedRun(trainer, keep_best.best if params.train.keep == "best" else None, curves, begun)
+    assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
+    return FinishedRun(trainer, curves, begun)
 
 
 def _untrained(generation: Generation, params: Train) -> Network:
@@ -150,8 +150,8 @@ def _untrained(generation: Generation, params: Train) -> Network:
     return network
 
 
-def _trainer(params: Params, callbacks: list[pl.Callback], *, epochs: int, folder: Path) -> pl.Trainer:
-    """Lightning's trainer, up to `epochs` since the cold start; what it writes goes to `folder`."""
+def _trainer(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
+    """Lightning's trainer, up to so many `rounds` since the cold start; what it writes goes to `folder`."""
     return pl.Trainer(
         accelerator=params.compute.accelerator,
         devices=params.compute.devices,
@@ -160,7 +160,7 @@ def _trainer(params: Params, callbacks: list[pl.Callback], *, epochs: int, folde
         sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
         precision=params.train.precision,
         deterministic=params.train.deterministic,
-        max_epochs=epochs,
+        max_epochs=rounds,
         default_root_dir=folder,
         callbacks=callbacks,
         logger=False,
@@ -171,11 +171,15 @@ def _trainer(params: Params, callbacks: list[pl.Callback], *, epochs: int, folde
     )
 
 
-def _averaging(generation: Generation, params: Train, schedule: Schedule) -> list[pl.Callback]:
+def _averaging(generation: Generation, network: Network, training: Dataset, params: Train) -> list[pl.Callback]:
     """What makes the model of several steps' weights, if anything is to."""
+    if params.optimizer == "schedule_free":
+        shown = partial(sample, training, count=STATISTICS, batch_size=params.batch_size, seed=params.seed)
+        return [AveragedWeights(network, shown)]
     if generation.base and becomes_mean(params):
+        schedule = schedule_of(params, generation.lineage.steps.run, warm=True)
         return [MeanWeights(first=generation.steps_before + schedule.rise)]
-    return [average_weights(params.average)] if params.average else []
+    return []
 
 
 def _check_devices(params: Params) -> None:
@@ -200,9 +204,9 @@ def _saved_start(base: Checkpoint | None, classifier: Classifier, params: Train,
     return path
 
 
-def _right(trainer: pl.Trainer, best: Best | None) -> float | None:
+def _right(trainer: pl.Trainer) -> float | None:
     """The share of the validation images that the model is right on, None without any."""
-    accuracy = trainer.callback_metrics.get(ACCURACY) if best is None else best["score"][0]
+    accuracy = trainer.callback_metrics.get(ACCURACY)
     return None if accuracy is None else float(accuracy)
 
 

@@ -25,7 +25,7 @@ from pipeline.evaluation.report.page import PAGE
 from pipeline.images import index
 from pipeline.images.dataset import read_manifest
 from pipeline.lineage.base import FIRST, NONE
-from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Lineage, Recorded, write_lineage
+from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Lineage, Recorded, write_lineage
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
 from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
@@ -76,7 +76,9 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
     torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=9, new=1, removed=2, relabelled=3), Budget(run=5, total=10)
     origin = {"generation": 2, "start": "warm", "reason": "", "base": "b.dir", "validation": 0.875}
-    write_lineage(Lineage.model_validate({**origin, "images": counts, "epochs": budget, "steps": budget}), folder)
+    write_lineage(
+        Lineage.model_validate({**origin, "images": counts, "epochs": Epochs(run=5, total=10), "steps": budget}), folder
+    )
 
 
 def report() -> dict[str, Any]:

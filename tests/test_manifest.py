@@ -21,7 +21,7 @@ from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.lineage import selection
 from pipeline.lineage.base import Base
-from pipeline.lineage.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import NOTHING, SeenImages, write_seen
 from pipeline.params import Params, read_params
 from pipeline.splits.assignment import split_of
@@ -35,7 +35,13 @@ HEADERS = {
 }
 NOTHING_SEEN, NO_STEPS = ImageCounts(total=0, new=0, removed=0, relabelled=0), Budget(run=0, total=0)
 LINEAGE = Lineage(
-    generation=3, start="warm", reason="", base="b.dir", images=NOTHING_SEEN, epochs=NO_STEPS, steps=NO_STEPS
+    generation=3,
+    start="warm",
+    reason="",
+    base="b.dir",
+    images=NOTHING_SEEN,
+    epochs=Epochs(run=0, total=0),
+    steps=NO_STEPS,
 )
 
 

@@ -19,11 +19,13 @@ from support.terminal import Terminal
 
 from pipeline import paths
 from pipeline.errors import ImagesError, ParamError, TrainingError
+from pipeline.images.dataset import load, read_manifest
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import LINEAGE
 from pipeline.lineage.seen_images import SEEN
-from pipeline.models.checkpoint import CHECKPOINT, read_network
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, read_network
 from pipeline.models.network import Spec, build
+from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, read_params
 from pipeline.training.curves import CURVE_NAMES, CURVES
 
@@ -105,11 +107,53 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
     assert {name: files()[name] for name in before} == before
     assert list(paths.PROGRESS.iterdir()) == []
     assert said.startswith("6 steps (6 in total), ")
-    start = f"train: cold start ({FIRST}), generation 1, 12 new images, 2 epochs\n"
+    start = f"train: cold start ({FIRST}), generation 1, 12 new images, 6 steps (24 images, 2.0 epochs)\n"
     assert capfd.readouterr() == (start, "")
     network, spec = read_network(paths.MODEL)
     assert spec.classes == ("cat", "dog")
     assert all(torch.isfinite(weight).all() for weight in network.state_dict().values())
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_validating_trains_nothing(optimizer: str) -> None:
+    """Without validation images the same weights come out, bit for bit, and the same state of the optimizer."""
+
+    def trained() -> Checkpoint:
+        run(optimizer=optimizer)
+        return read_checkpoint(paths.MODEL)
+
+    measured = trained()
+    store_images(train=TRAIN)
+    alone = trained()
+    assert all(torch.equal(measured["state_dict"][name], value) for name, value in alone["state_dict"].items())
+    one, other = (checkpoint["optimizer_states"][0] for checkpoint in (measured, alone))
+    assert one["param_groups"] == other["param_groups"]
+    for number, state in other["state"].items():
+        assert all(torch.equal(one["state"][number][key], value) for key, value in state.items())
+
+
+def test_model_is_the_average() -> None:
+    """Its weights are x of y = lerp(x, z, 1 − β₁): those of z, and the raw ones, are others."""
+    run()
+    checkpoint = read_checkpoint(paths.MODEL)
+    optimizer = checkpoint["optimizer_states"][0]
+    assert {group["train_mode"] for group in optimizer["param_groups"]} == {False}
+    for group in optimizer["param_groups"]:
+        for name, number in zip(group["param_names"], group["params"], strict=True):
+            assert not torch.equal(checkpoint["state_dict"][name], optimizer["state"][number]["z"]), name
+
+
+def test_statistics_are_those_of_training_images() -> None:
+    """Estimated anew from the model's weights, seed and ids, they are the model's, bit for bit."""
+    from pipeline.train import STATISTICS
+    from pipeline.training.loader import sample
+
+    run()
+    network, _ = read_network(paths.MODEL)
+    expected = {name: value.clone() for name, value in network.state_dict().items()}
+    data = load(read_manifest("train"), mode="grey", size=8, compute=read_params().compute)
+    estimate_statistics(network, sample(data, count=STATISTICS, batch_size=4, seed=read_params().train.seed))
+    assert all(torch.equal(expected[name], value) for name, value in network.state_dict().items())
 
 
 @pytest.mark.slow

@@ -3,10 +3,11 @@
 It holds no clock, path or host, so that the same run gives the same bytes.
 """
 
+from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline import paths
 from pipeline.errors import CheckpointError, RecordError
@@ -29,6 +30,11 @@ class ImageCounts(_Facts):
     removed: int
     relabelled: int
 
+    @property
+    def changed(self) -> int:
+        """How many are not what they were."""
+        return self.new + self.removed + self.relabelled
+
 
 class Budget(_Facts):
     """A count for this run, and since the cold start that the chain of bases begins with."""
@@ -36,9 +42,12 @@ class Budget(_Facts):
     run: int
     total: int
 
-    def until(self, total: int) -> Self:
-        """The budget of a run that ended at `total`."""
-        return self.model_copy(update={"run": self.run - self.total + total, "total": total})
+
+class Epochs(_Facts):
+    """Images drawn, in passes over all that there are, for this run and since the cold start; to three digits."""
+
+    run: Annotated[float, AfterValidator(partial(round, ndigits=3))]
+    total: Annotated[float, AfterValidator(partial(round, ndigits=3))]
 
 
 class Lineage(_Facts):
@@ -52,17 +61,12 @@ class Lineage(_Facts):
     base: str | None
     """The hash that dvc.lock records for the base, null after a cold start."""
     images: ImageCounts
-    epochs: Budget
+    epochs: Epochs
     steps: Budget
     merged: tuple[str, ...] = ()
     """The models of branches that were merged before this training, but for the one that it started from."""
     validation: float | None = None
     """Share of the validation images of then that the model is right on; null where there were none."""
-
-    def after(self, *, epochs: int, steps: int, validation: float | None) -> Self:
-        """The lineage of a model that has so many epochs and steps behind it, fewer perhaps than were planned."""
-        counted = {"epochs": self.epochs.until(epochs), "steps": self.steps.until(steps)}
-        return self.model_copy(update={**counted, "validation": validation})
 
 
 class Recorded(Lineage):

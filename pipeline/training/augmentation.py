@@ -8,14 +8,17 @@ from pipeline.params import Augment
 from pipeline.training.randomness import FLIP, SHIFT_X, SHIFT_Y, UInt64s, uniform
 
 
-def augment(images: Tensor, keys: UInt64s, params: Augment, *, seed: int, epoch: int) -> Tensor:
-    """Shift, with the edge repeated, and mirror `images` of shape (n, channels, height, width), on their device."""
+def augment(images: Tensor, keys: UInt64s, params: Augment, *, seed: int, epochs: UInt64s) -> Tensor:
+    """Shift, with the edge repeated, and mirror `images` of shape (n, channels, height, width), on their device.
+
+    `epochs` says for the how many-eth time each is drawn, shape (n,).
+    """
     count, channels, height, width = images.shape
     if not count:
         return images
 
     def offsets(purpose: int, most: int) -> Tensor:
-        share = uniform(keys, seed=seed, epoch=epoch, purpose=purpose)
+        share = uniform(keys, seed=seed, epoch=epochs, purpose=purpose)
         return torch.from_numpy(np.floor(share * (2 * most + 1)).astype(np.int64) - most)[:, None, None]
 
     most = round(params.shift * width)
@@ -28,6 +31,6 @@ def augment(images: Tensor, keys: UInt64s, params: Augment, *, seed: int, epoch:
     lines = padded.view(-1).unfold(0, width, 1).index_select(0, begins.view(-1).to(images.device))
     shifted = lines.view(images.shape)
     if params.flip:
-        mirrored = torch.from_numpy(uniform(keys, seed=seed, epoch=epoch, purpose=FLIP) < 0.5).to(images.device)
+        mirrored = torch.from_numpy(uniform(keys, seed=seed, epoch=epochs, purpose=FLIP) < 0.5).to(images.device)
         shifted = torch.where(mirrored[:, None, None, None], shifted.flip(3), shifted)
     return shifted

@@ -1,10 +1,10 @@
-"""What training does besides training: saves its progress, and keeps the best epoch."""
+"""What training does besides training: saves its progress, and makes the model of averaged weights."""
 
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from copy import deepcopy
 from types import FrameType
 from typing import Any
 
@@ -13,15 +13,16 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from pipeline.models.checkpoint import Checkpoint, canonical
+from pipeline.models.network import Network
+from pipeline.models.normalisation import estimate_statistics, normalised
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
-from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.progress import Progress
 from pipeline.training.rng_state import generator_states, set_generators
+from pipeline.training.sampling import CURSOR, Cursor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-Best = dict[str, Any]
-GENERATORS, BEST = "generators", "best"
+GENERATORS = "generators"
 # With several devices all must agree to stop, and asking at each step would cost.
 AGREE_EVERY = 10
 
@@ -107,59 +108,39 @@ class SaveProgress(pl.Callback):
         print("train: saving at the next step, then stopping", file=sys.stderr, flush=True)
 
 
-class KeepBest(pl.Callback):
-    """Remembers the epoch of this generation that is best on the validation images, and stops when none is for long.
+class AveragedWeights(pl.Callback):
+    """Measures the averaged weights of an optimizer without a schedule, and makes them the model when training ends.
 
-    Stands before what averages weights in the list of callbacks, so that it sees the weights that are measured.
+    The raw ones, which training goes on with after a validation, are put back bit for bit.
     """
 
-    def __init__(self, *, patience: int) -> None:
-        """`patience` is in epochs; 0 never stops."""
-        self._patience = patience
-        self._candidate: dict[str, Any] = {}
-        self.best: Best | None = None
+    def __init__(self, network: Network, sample: Callable[[], Iterable[Tensor]]) -> None:
+        """`sample` has the batches of images that statistics of normalisation in `network` are estimated on."""
+        self._network, self._sample = network, sample
+        self._raw: dict[str, Tensor] = {}
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the averages in the place of the raw weights."""
+        self._raw = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        self._average(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the weights down while they are those that were measured."""
-        del trainer
-        self._candidate = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
+        """Put the raw weights back: the optimizer's own way back rounds."""
+        pl_module.load_state_dict(self._raw)
+        for group in trainer.optimizers[0].param_groups:
+            group["train_mode"] = True
+        self._raw = {}
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare."""
-        del pl_module
-        score = [float(trainer.callback_metrics[ACCURACY]), -float(trainer.callback_metrics[LOSS])]
-        if self.best is None or score > self.best["score"]:
-            optimizer = deepcopy(trainer.optimizers[0].state_dict())
-            self.best = {
-                "epoch": trainer.current_epoch,
-                "score": score,
-                "state_dict": self._candidate,
-                "optimizer_states": [optimizer],
-            }
-        elif self._patience and trainer.current_epoch - self.best["epoch"] >= self._patience:
-            trainer.should_stop = True
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the averages."""
+        self._average(trainer, pl_module)
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Add the best epoch so far."""
-        del trainer, pl_module
-        checkpoint[BEST] = self.best
-
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Go on from it."""
-        del trainer, pl_module
-        self.best = checkpoint.get(BEST)
-
-
-def average_weights(decay: float) -> WeightAveraging:
-    """Makes the model of an exponential moving average of the weights, of which the first steps' count less.
-
-    As in timm and TensorFlow the decay begins at 0.1, so that a short run does not end near its start.
-    """
-
-    def mix(average: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
-        return average + (1 - min(decay, (1 + int(count)) / (10 + int(count)))) * (now - average)
-
-    return WeightAveraging(avg_fn=mix)
+    def _average(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        optimizer: Any = trainer.optimizers[0]
+        optimizer.eval()
+        if normalised(self._network):
+            with trainer.precision_plugin.forward_context():
+                estimate_statistics(self._network, (images.to(pl_module.device) for images in self._sample()))
 
 
 class MeanWeights(WeightAveraging):
@@ -176,10 +157,8 @@ class MeanWeights(WeightAveraging):
         return step_idx is not None and step_idx >= self._first
 
 
-def finished(checkpoint: Checkpoint, best: Best | None) -> Checkpoint:
-    """What of the last `checkpoint` belongs into the model, with weights and moments of the `best` epoch if given."""
-    ours = (GENERATORS, BEST, STATE, "current_model_state", "averaging_state")
+def finished(checkpoint: Checkpoint, cursor: Cursor) -> Checkpoint:
+    """What of the last `checkpoint` belongs into the model, and how far the turns of its images have come."""
+    ours = (GENERATORS, STATE, "current_model_state", "averaging_state")
     model = {name: value for name, value in checkpoint.items() if name not in ours}
-    if best is not None:
-        model |= {name: best[name] for name in ("state_dict", "optimizer_states")}
-    return dict(canonical({**model, "callbacks": {}}))
+    return dict(canonical({**model, "callbacks": {}, CURSOR: list(cursor)}))

@@ -14,7 +14,7 @@ from pipeline.files import write_text
 from pipeline.models.device import device
 from pipeline.params import Compute
 
-PACKAGES = ("lightning", "numpy", "pillow")
+PACKAGES = ("lightning", "numpy", "pillow", "schedulefree")
 Environment = dict[str, str | int]
 
 

@@ -11,14 +11,16 @@ import pandas as pd
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import misfit, reason_for_none
-from pipeline.lineage.lineage import Budget, Lineage, read_lineage
+from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
 from pipeline.models.network import Spec
-from pipeline.params import Params
-from pipeline.text import counted, short
-from pipeline.training.budget import epochs_of, steps_per_epoch
+from pipeline.params import Params, Train
+from pipeline.text import counted, counted_epochs, short
+from pipeline.training.budget import Length, length_of
+from pipeline.training.randomness import keys_of
+from pipeline.training.sampling import CURSOR, Cursor, Draws, Rounds
 from pipeline.versioning import hashing
 
 
@@ -33,8 +35,8 @@ class Generation:
     lineage: Lineage
     seen: SeenImages
     """The images that its model will have seen."""
-    is_new: npt.NDArray[np.bool_]
-    """Of each training image, whether the base was trained without it, or with another label."""
+    rounds: Rounds
+    """What it draws."""
 
     @property
     def steps_before(self) -> int:
@@ -43,10 +45,11 @@ class Generation:
 
     def __str__(self) -> str:
         """Its start in words."""
-        images, epochs, oid = self.lineage.images, self.lineage.epochs.run, self.lineage.base
-        start = f"warm start from {short(oid)}" if oid else f"cold start ({self.lineage.reason})"
-        new, budget = counted(images.new, "new image"), counted(epochs, "epoch")
-        return f"{start}, generation {self.lineage.generation}, {new}, {budget}"
+        lineage, oid = self.lineage, self.lineage.base
+        start = f"warm start from {short(oid)}" if oid else f"cold start ({lineage.reason})"
+        new, steps = counted(lineage.images.new, "new image"), counted(self.rounds.length.steps, "step")
+        drawn = f"{counted(self.rounds.length.draws, 'image')}, {counted_epochs(lineage.epochs.run)}"
+        return f"{start}, generation {lineage.generation}, {new}, {steps} ({drawn})"
 
 
 def plan(params: Params, labels: pd.Series[str]) -> Generation:
@@ -66,20 +69,21 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
 
 
 def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Generation:
-    epochs = epochs_of(params.train, warm=False, new=1.0)
-    steps = epochs * steps_per_epoch(len(labels), params.train)
+    images = NOTHING.compare(labels)
+    length = length_of(params.train, images=len(labels), changed=len(labels), warm=False)
     lineage = Lineage(
         generation=1,
         start="cold",
         reason=reason,
         base=None,
-        images=NOTHING.compare(labels),
-        epochs=Budget(run=epochs, total=epochs),
-        steps=Budget(run=steps, total=steps),
+        images=images,
+        epochs=Epochs(run=length.draws / len(labels), total=length.draws / len(labels)),
+        steps=Budget(run=length.steps, total=length.steps),
         merged=read_merged(),
     )
-    seen, is_new = NOTHING.then(labels), np.ones(len(labels), np.bool_)
-    return Generation(base=None, spec=spec, lineage=lineage, seen=seen, is_new=is_new)
+    draws = _draws(params.train, labels, np.zeros(len(labels), np.bool_), length, Cursor(0, 0))
+    rounds = Rounds(draws=draws, length=length, before=0)
+    return Generation(base=None, spec=spec, lineage=lineage, seen=NOTHING.then(labels), rounds=rounds)
 
 
 def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
@@ -90,21 +94,38 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     kept = [name for name in old.classes if name in wanted.classes]
     lost = [name for name in old.classes if name not in wanted.classes]
     classes = (*kept, *(name for name in wanted.classes if name not in old.classes))
-    images, is_new = seen.compare(labels), seen.is_new(labels)
-    epochs = epochs_of(params.train, warm=True, new=float(is_new.mean()))
-    steps = epochs * steps_per_epoch(len(labels), params.train)
+    images = seen.compare(labels)
+    length = length_of(params.train, images=len(labels), changed=images.changed, warm=True)
+    epochs = length.draws / len(labels)
     lineage = Lineage(
         generation=before.generation + 1,
         start="warm",
         reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone{_told(lost)}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
-        epochs=Budget(run=epochs, total=before.epochs.total + epochs),
-        steps=Budget(run=steps, total=before.steps.total + steps),
+        epochs=Epochs(run=epochs, total=before.epochs.total + epochs),
+        steps=Budget(run=length.steps, total=before.steps.total + length.steps),
         merged=read_merged(),
     )
-    spec = wanted.model_copy(update={"classes": classes})
-    return Generation(base=checkpoint, spec=spec, lineage=lineage, seen=seen.then(labels), is_new=is_new)
+    # Models of earlier releases have drawn every image once an epoch.
+    cursor = Cursor(*checkpoint.get(CURSOR, (checkpoint["epoch"], 0)))
+    draws = _draws(params.train, labels, seen.is_new(labels), length, cursor)
+    return Generation(
+        base=checkpoint,
+        spec=wanted.model_copy(update={"classes": classes}),
+        lineage=lineage,
+        seen=seen.then(labels),
+        rounds=Rounds(draws=draws, length=length, before=checkpoint["epoch"]),
+    )
+
+
+def _draws(
+    params: Train, labels: pd.Series[str], is_new: npt.NDArray[np.bool_], length: Length, cursor: Cursor
+) -> Draws:
+    """What is drawn of the images of `labels`; with AdamW's schedule, which takes all of them anew, new ones too."""
+    arrived = np.flatnonzero(is_new & (params.optimizer == "schedule_free"))
+    keys = keys_of(labels.index.to_numpy(str))
+    return Draws(keys=keys, arrived=arrived, count=length.draws, start=cursor, seed=params.seed)
 
 
 def _check_fits(old: Spec, params: Params) -> None:

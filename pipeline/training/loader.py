@@ -1,4 +1,4 @@
-"""Batches of images in an order that is a function of (seed, epoch, image ids)."""
+"""Batches of images in an order that is a function of (seed, position, image ids)."""
 
 import math
 from collections.abc import Iterator
@@ -13,9 +13,8 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.params import Train
 from pipeline.training.augmentation import augment
-from pipeline.training.budget import steps_per_epoch
-from pipeline.training.randomness import keys_of
-from pipeline.training.sampling import draw_epoch
+from pipeline.training.randomness import STATISTICS, draw, keys_of
+from pipeline.training.sampling import Drawn, Rounds
 
 CPU = torch.device("cpu")
 
@@ -49,25 +48,20 @@ class EvalLoader:
 
 
 class TrainLoader:
-    """Every image once an epoch, or new ones more often, in an order of that epoch's own, augmented.
+    """What is drawn, round after round, augmented.
 
-    Lightning asks it for its position (`state_dict`), gives it back, and tells the epoch to its `sampler`. Position and
-    order are those of all devices together, so that a run can go on with another number of them.
+    Lightning asks it for its position (`state_dict`), gives it back, and tells the round, which it calls epoch and
+    counts since the cold start, to its `sampler`. Position and order are those of all devices together, so that a run
+    can go on with another number of them.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        classes: list[str],
-        params: Train,
-        is_new: npt.NDArray[np.bool_],
-        device: torch.device = CPU,
+        self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, device: torch.device = CPU
     ) -> None:
-        """Augments on `device`; `is_new` tells of each image whether the base was trained without it, shape (n,)."""
+        """Augments on `device`."""
         self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
-        self._keys, self._is_new = keys_of(dataset.ids), is_new
-        self._params, self._device = params, device
-        self._epoch = 0
+        self._params, self._rounds, self._device = params, rounds, device
+        self._round = rounds.before
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
 
@@ -81,34 +75,44 @@ class TrainLoader:
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Visit the images in the order of `epoch` from now on."""
-        self._epoch = epoch
+        """Draw what that round draws from now on."""
+        self._round = epoch
 
     def __len__(self) -> int:
-        return steps_per_epoch(len(self._keys), self._params)
+        return self._rounds.length.steps_per_round
 
     def __iter__(self) -> Iterator[Batch]:
-        params, seed, (rank, devices) = self._params, self._params.seed, _rank()
-        drawn = draw_epoch(self._keys, self._is_new, new_share=params.new_share, seed=seed, epoch=self._epoch)
-        # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
-        batches = np.array_split(drawn, len(self))
+        (rank, devices), keys = _rank(), self._rounds.draws.keys
+        batches = self._rounds.batches(self._round)
         first, self._start = self._start, 0
-        here = [batch[rank::devices] for batch in batches[first:]]
-        for position, (chosen, images) in enumerate(zip(here, self._images.batches(here), strict=True), first):
+        here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in batches[first:]]
+        loaded = self._images.batches([chosen for chosen, _ in here])
+        for position, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True), first):
             moved = torch.from_numpy(images).to(self._device, non_blocking=True)
-            augmented = augment(moved, self._keys[chosen], params.augment, seed=seed, epoch=self._epoch)
+            augmented = augment(moved, keys[chosen], self._params.augment, seed=self._params.seed, epochs=turns)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
-            share = torch.tensor(len(chosen) * devices / len(batches[position]))
+            share = torch.tensor(len(chosen) * devices / len(batches[position].turns))
             yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches of the epoch are done; 0 when all are."""
+        """How many batches of the round are done; 0 when all are."""
         return {"position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next iteration after `state`'s position."""
         self._start = self._position = state["position"]
+
+
+def sample(dataset: Dataset, *, count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """At most `count` of the images, the same ones for the same seed and ids, unchanged, on the CPU.
+
+    Yields:
+        batches of nearly equal size, of shape (n, channels, height, width), uint8.
+    """
+    order = np.argsort(draw(keys_of(dataset.ids), seed=seed, epoch=0, purpose=STATISTICS), kind="stable")[:count]
+    batches = dataset.images.batches(np.array_split(order, math.ceil(len(order) / batch_size)))
+    return map(torch.from_numpy, batches)
 
 
 def _rank() -> tuple[int, int]:

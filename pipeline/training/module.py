@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+from schedulefree import AdamWScheduleFree
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
@@ -22,7 +23,7 @@ HINT = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
 class Schedule(NamedTuple):
-    """The learning rate of one generation: it rises to its peak, then falls to zero, both linearly."""
+    """The learning rate of one generation: it rises to its peak, and stays there or falls to zero; both linearly."""
 
     steps: int
     peak: float
@@ -41,14 +42,16 @@ class Schedule(NamedTuple):
 def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
     """The schedule of a generation of so many steps."""
     rise = min(round(params.warmup * steps), steps - 1)
+    if params.optimizer == "schedule_free":
+        return Schedule(steps, params.lr, 0 if warm and params.start == "full" else rise, stays=True)
     if not warm:
         return Schedule(steps, params.lr, rise)
-    return Schedule(steps, params.lr * params.warm_lr, rise, stays=becomes_mean(params))
+    return Schedule(steps, params.warm_lr * params.lr, rise, stays=becomes_mean(params))
 
 
 def becomes_mean(params: Train) -> bool:
     """Whether a warm start becomes the mean of its weights; a mean with shrunk and perturbed ones is of no use."""
-    return params.warm_mean and params.start in ("full", "weights")
+    return params.optimizer == "adamw" and params.warm_mean and params.start in ("full", "weights")
 
 
 class Classifier(pl.LightningModule):
@@ -93,16 +96,22 @@ class Classifier(pl.LightningModule):
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, with a learning rate that is this generation's own."""
+        """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
         named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
         # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
         groups = [
             {"params": [pair for pair in named if pair[1].ndim >= 2], "weight_decay": self._params.weight_decay},
             {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = AdamW([group for group in groups if group["params"]], lr=self._schedule.peak)
-        schedule = LambdaLR(optimizer, self._schedule.share_of_peak)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        groups = [group for group in groups if group["params"]]
+        if self._params.optimizer == "adamw":
+            adamw = AdamW(groups, lr=self._schedule.peak)
+            schedule = LambdaLR(adamw, self._schedule.share_of_peak)
+            return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
+        optimizer = AdamWScheduleFree(groups, lr=self._schedule.peak, warmup_steps=self._schedule.rise)
+        optimizer.train()
+        return {"optimizer": optimizer}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""

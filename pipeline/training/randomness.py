@@ -10,7 +10,7 @@ import numpy.typing as npt
 UInt64s = npt.NDArray[np.uint64]
 
 # What a draw is for; draws for different purposes are independent.
-ORDER, SHIFT_X, SHIFT_Y, FLIP, MIX = range(5)
+ORDER, SHIFT_X, SHIFT_Y, FLIP, STATISTICS = range(5)
 
 
 def keys_of(ids: npt.NDArray[np.str_]) -> UInt64s:
@@ -18,19 +18,19 @@ def keys_of(ids: npt.NDArray[np.str_]) -> UInt64s:
     return np.array([int(image_id[:16], 16) for image_id in ids], dtype=np.uint64)
 
 
-def draw(keys: UInt64s, *, seed: int, epoch: int, purpose: int) -> UInt64s:
-    """64 random bits for each of `keys`, shape (n,).
+def draw(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> UInt64s:
+    """64 random bits for each of `keys`, shape (n,); `epoch` is that of all, or of each.
 
     SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) as a hash.
     """
     state = np.zeros(1, dtype=np.uint64)
     for part in (seed, epoch, purpose):
-        state = _mix(state + np.uint64(part))
+        state = _mix(state + np.asarray(part, np.uint64))
     return _mix(keys ^ state)
 
 
-def uniform(keys: UInt64s, *, seed: int, epoch: int, purpose: int) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each of `keys`, shape (n,)."""
+def uniform(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each of `keys`, shape (n,), as `draw` has them."""
     bits = draw(keys, seed=seed, epoch=epoch, purpose=purpose) >> np.uint64(11)
     return bits.astype(np.float64) * 2.0**-53
 

@@ -1,11 +1,15 @@
 """A warm start: from the base checkpoint to one that Lightning goes on from, for a generation of its own.
 
-The counters of epochs and steps carry over, and the weights; how, and whether the optimizer's moments do, is a policy.
-The learning-rate schedule restarts, so its state and the optimizer's hyperparameters are the new generation's.
+The counters of rounds and steps carry over, and the weights; how, and whether the optimizer's state does, is a policy.
+The optimizer's hyperparameters are always the new generation's. AdamW's learning-rate schedule restarts; without a
+schedule training goes on as if it had never stopped: from the raw weights, y = lerp(x, z, 1 − β₁) in the terms of arXiv
+2405.15682, where x are the averaged ones, which are the model, and z those of the fast sequence.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pipeline import paths
@@ -14,18 +18,21 @@ from pipeline.models.network import rows_of_classes
 from pipeline.params import Train
 from pipeline.training.module import Classifier
 
+Optimizer = dict[str, Any]
+
 
 def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Checkpoint:
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
-    Where the classifier knows more classes, the rows of the new ones are taken from it, with moments of zero; those of
-    classes that it does not know are left out.
+    Where the classifier knows more classes, the rows of the new ones are taken from it, with the mean of the other
+    rows' second moments; those of classes that it does not know are left out.
     """
     base, fresh = _without_lost_classes(base, classifier), classifier.state_dict()
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
     if params.start == "full":
-        optimizer = {**optimizer, "state": _moments(base["optimizer_states"][0], optimizer, weights)}
+        go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
+        go_on(base["optimizer_states"][0], optimizer, weights)
     if params.start == "shrink_perturb":
         learned = {name for name, _ in classifier.named_parameters()}
         weights = {
@@ -59,13 +66,47 @@ def _without_lost_classes(base: Checkpoint, classifier: Classifier) -> Checkpoin
     return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 
-def _moments(base: dict[str, Any], fresh: dict[str, Any], weights: dict[str, Tensor]) -> dict[int, Any]:
-    """The moments of `base`, by the numbers that `fresh` gives to the parameters."""
-    by_name = {name: base["state"][number] for name, number in _numbers_by_name(base).items()}
-    return {
-        number: {key: grow(value, weights[name].new_zeros(weights[name].shape)) for key, value in by_name[name].items()}
-        for name, number in _numbers_by_name(fresh).items()
-    }
+def _go_on_with_moments(base: Optimizer, optimizer: Optimizer, weights: dict[str, Tensor]) -> None:
+    """Give AdamW's `optimizer` the moments of `base`; without a schedule there are no first ones, which begin at 0."""
+    steps = torch.tensor(float(base["param_groups"][0].get("k", 0)))
+    for name, number, state in _states(base, optimizer):
+        zeros = torch.zeros_like(weights[name])
+        optimizer["state"][number] = {
+            "step": state.get("step", steps),
+            "exp_avg": grow(state.get("exp_avg", zeros), zeros),
+            "exp_avg_sq": _second_moment(state, zeros),
+        }
+
+
+def _go_on_averaging(base: Optimizer, optimizer: Optimizer, weights: dict[str, Tensor]) -> None:
+    """Give `optimizer` the state of `base`, and `weights`, which are averages, back their raw values.
+
+    Where `base` is AdamW's, its weights stand for the average of as many steps as it has behind it.
+    """
+    beta, steps = optimizer["param_groups"][0]["betas"][0], 0
+    for name, number, state in _states(base, optimizer):
+        z = grow(state.get("z", weights[name]), weights[name]).clone()
+        optimizer["state"][number] = {"z": z, "exp_avg_sq": _second_moment(state, z)}
+        weights[name] = weights[name].lerp(z, 1 - beta)
+        steps = int(state.get("step", 0))
+    before = base["param_groups"][0]
+    for group in optimizer["param_groups"]:
+        group["k"], group["lr_max"] = before.get("k", steps), before.get("lr_max", group["lr"])
+        group["weight_sum"] = before.get("weight_sum", steps * group["lr"] ** group["weight_lr_power"])
+
+
+def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
+    """That of `state`, grown; with one of 0, steps along the rows of a new class would be thirty times too long."""
+    known: Tensor = state["exp_avg_sq"]
+    return grow(known, known.mean(0).expand_as(like)) if known.dim() else known
+
+
+def _states(base: Optimizer, optimizer: Optimizer) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Of each parameter that had a gradient its name, its number in `optimizer` and its state in `base`."""
+    numbers = _numbers_by_name(base)
+    for name, number in _numbers_by_name(optimizer).items():
+        if numbers[name] in base["state"]:
+            yield name, number, base["state"][numbers[name]]
 
 
 def _numbers_by_name(optimizer: dict[str, Any]) -> dict[str, int]:

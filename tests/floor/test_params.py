@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamError
+from pipeline.param_errors import SUCCESSORS
 from pipeline.params import Params, Section, read_params
 
 PARAMS = ROOT / "params.yaml"
@@ -179,6 +180,14 @@ def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
     assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
 
 
+@pytest.mark.parametrize("key", sorted(key for key in SUCCESSORS if ": " not in key))
+def test_parameters_of_earlier_releases(tmp_path: Path, key: str) -> None:
+    """What is gone names its successor, which there is."""
+    said = complaint(written(tmp_path, key, 1))
+    assert said == f"{key} is not a parameter; {SUCCESSORS[key]}"
+    assert any(name in SUCCESSORS[key] for name, _ in fields())
+
+
 def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
     """A key that was renamed is named, not the one that it was."""
     path = tmp_path / "params.yaml"
@@ -249,7 +258,7 @@ def test_no_file(tmp_path: Path) -> None:
 def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
     """`1e-3` is a number, as it is to DVC."""
     path = tmp_path / "params.yaml"
-    path.write_text(TEXT.replace("lr: 4e-3", f"lr: {text}"), encoding="utf-8")
+    path.write_text(TEXT.replace(" lr: 1e-2", f" lr: {text}"), encoding="utf-8")
     assert read_params(path).train.lr == 0.001
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import paths
 from pipeline.lineage.ancestors import known_ancestors, recorded_metrics
-from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Lineage, Recorded, write_lineage
+from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Lineage, Recorded, write_lineage
 
 
 def git(*arguments: str) -> str:
@@ -26,7 +26,9 @@ def lineage(base: str | None, generation: int) -> Lineage:
     """That of a model."""
     counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=1)
     start: dict[str, Any] = {"start": "warm" if base else "cold", "reason": ""}
-    return Lineage(generation=generation, base=base, images=counts, epochs=budget, steps=budget, **start)
+    return Lineage(
+        generation=generation, base=base, images=counts, epochs=Epochs(run=1, total=1), steps=budget, **start
+    )
 
 
 def record(model: str, base: str | None, generation: int, metrics: dict[str, Any] | None) -> None:

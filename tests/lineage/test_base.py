@@ -40,8 +40,12 @@ def model(number: int, parent: str | None) -> str:
     (paths.MODEL / "checkpoint.ckpt").write_text(f"generation {number}")
     counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=number)
     start = "cold" if parent is None else "warm"
+    epochs = {"run": 1, "total": number}
     facts = {"generation": number, "start": start, "reason": "", "base": parent}
-    write_lineage(Lineage.model_validate({**facts, "images": counts, "epochs": budget, "steps": budget}), paths.MODEL)
+    write_lineage(
+        Lineage.model_validate({**facts, "images": counts, "epochs": epochs, "steps": budget}),
+        paths.MODEL,
+    )
     subprocess.run(["dvc", "add", "--quiet", str(paths.MODEL)], check=True)
     oid = hashing.directory_hash(paths.MODEL)
     assert oid is not None

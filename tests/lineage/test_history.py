@@ -12,7 +12,7 @@ from pipeline import cli, paths
 from pipeline.errors import RecordError
 from pipeline.lineage.ancestors import known_ancestors
 from pipeline.lineage.history import drawing, generations, trainings
-from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Recorded
+from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Recorded
 
 Capture = pytest.CaptureFixture[str]
 
@@ -30,7 +30,7 @@ def recorded(model: str, base: str | None = None, generation: int = 1) -> Record
         reason="",
         base=base,
         images=ImageCounts(total=1234, new=34, removed=2, relabelled=0),
-        epochs=Budget(run=1, total=2),
+        epochs=Epochs(run=1, total=2),
         steps=Budget(run=1000, total=2000),
         model=model,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CheckpointError
-from pipeline.lineage.lineage import LINEAGE, Budget, ImageCounts, Lineage, read_lineage, write_lineage
+from pipeline.lineage.lineage import LINEAGE, Budget, Epochs, ImageCounts, Lineage, read_lineage, write_lineage
 
 WARM = Lineage(
     generation=3,
@@ -14,7 +14,7 @@ WARM = Lineage(
     reason="2 of 10 training images are new, 1 are gone: «étude»",
     base="0123456789abcdef0123456789abcdef.dir",
     images=ImageCounts(total=10, new=2, removed=1, relabelled=0),
-    epochs=Budget(run=3, total=18),
+    epochs=Epochs(run=0.3, total=18.8),
     steps=Budget(run=30, total=100),
 )
 COLD = WARM.model_copy(update={"generation": 1, "start": "cold", "base": None})
@@ -61,6 +61,14 @@ def test_other_facts_are_refused(tmp_path: Path, change: dict[str, object]) -> N
     with pytest.raises(CheckpointError) as raised:
         read_lineage(tmp_path)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_whole_epochs_of_earlier_releases(tmp_path: Path) -> None:
+    """They were whole numbers, and are read as those; fractions have three digits."""
+    facts = {**WARM.model_dump(), "epochs": {"run": 1, "total": 19}}
+    (tmp_path / LINEAGE).write_text(json.dumps(facts), encoding="utf-8")
+    assert read_lineage(tmp_path).epochs == Epochs(run=1, total=19)
+    assert Epochs(run=1 / 3, total=2 / 3).model_dump() == {"run": 0.333, "total": 0.667}
 
 
 LATER = {"merged", "validation"}

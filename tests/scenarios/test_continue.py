@@ -127,11 +127,9 @@ def scramble() -> None:
 
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "average": {"average": 0.9},
-    "best": {"keep": "best"},
-    "best average": {"keep": "best", "average": 0.9},
-    "patience": {"patience": 1, "lr": 1e-6},
+    "adamw": {"optimizer": "adamw"},
     "balance": {"balance": 0.5},
+    "half precision": {"precision": "bf16-mixed"},
 }
 
 
@@ -146,10 +144,12 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 @pytest.mark.usefixtures("_grown")
 @pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
-@pytest.mark.parametrize("more", [{"new_share": 0.5}, {"warm_mean": True}, {"warm_mean": True, "keep": "best"}])
+@pytest.mark.parametrize(
+    "more", [{}, {"optimizer": "adamw", "warm_mean": True}, {"optimizer": "adamw", "warm_mean": False}]
+)
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str, Any]) -> None:
-    """Whatever is taken from the base, however often new images are drawn, and of whatever the model is made."""
-    here = params(**{"start": start, "warm_epochs": 2, "warm_mean": False, **more})
+    """Whatever is taken from the base, and of whatever the model is made."""
+    here = params(**{"start": start, "warm_epochs": 2, **more})
     run(here)
     once = model()
     assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once
@@ -157,7 +157,7 @@ def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str,
 
 @pytest.mark.parametrize("step", range(1, STEPS))
 def test_any_step(monkeypatch: pytest.MonkeyPatch, once: Files, step: int) -> None:
-    """At the last step of an epoch the next one is waited for."""
+    """At the last step of a round the next one is waited for."""
     assert interrupted(monkeypatch, params(), [step], signal.SIGTERM) == once
 
 
@@ -177,7 +177,7 @@ def test_last_step(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
     assert model() == once
 
 
-def test_epochs_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not saved, but stopped, and done again."""
     from pipeline.training.module import Classifier
 

@@ -15,6 +15,7 @@ import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
+from training.test_loader import cold
 
 from pipeline import paths
 from pipeline.images.dataset import Dataset
@@ -58,7 +59,7 @@ def test_order_of_images_is_that_of_one_device(monkeypatch: pytest.MonkeyPatch, 
     data, classes = images(count), [str(number) for number in range(count)]
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8})
     for batches in (
-        TrainLoader(data, classes, params, np.ones(count, np.bool_)),
+        TrainLoader(data, classes, params, cold(data, params)),
         EvalLoader(data, classes, batch_size=8),
     ):
         (alone,) = of_devices(monkeypatch, batches, 1)

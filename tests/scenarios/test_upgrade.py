@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,12 +11,18 @@ import pytest
 from conftest import TINY, Project, copy_checkout, stages_run
 from support import release
 
+from pipeline.versioning.weights import VERSIONS
+
 pytestmark = pytest.mark.slow
 PIPELINE = ("python", "-m", "pipeline")
 ALL = ["ingest", "manifest", "train", "evaluate"]
 DATA = ("data/images", "data/manifest", "data/base", "data/model")
-# Of the tiny params those that the release knows.
-EARLIER_INGEST = {name: TINY["ingest"][name] for name in ("size", "mode")}
+# Of the tiny params those that the release knows, and whose lines the newer one leaves alone.
+EARLIER = {
+    **TINY,
+    "ingest": {name: TINY["ingest"][name] for name in ("size", "mode")},
+    "train": {name: TINY["train"][name] for name in ("size", "epochs")},
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.commit("a release")
     upstream = project.clone(folder / "upstream")
     project.run(*PIPELINE, "setup")
-    project.set_params(**{**TINY, "ingest": EARLIER_INGEST})
+    project.set_params(**EARLIER)
     project.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
     (project.root / "data/raw").mkdir()
     for start, stop in ((0, 120), (120, 160)):
@@ -67,83 +74,113 @@ def merge(project: Project, trained: Project) -> None:
     assert not (project.root / "pipeline/ingestion.py").exists()
 
 
-def test_upgrade_keeps_the_model(merged: Project, tmp_path: Path) -> None:
-    """After `pipeline upgrade` nothing is decoded and nothing trained; the next training starts from the model."""
+def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
+    """`pipeline upgrade` says that it trains; nothing is decoded, and the base is that of the recorded model."""
     project = copy_of(merged, tmp_path)
     lock, rows = project.lock(), pq.read_table(project.root / "data/images/index.parquet")
-    before = {path: md5 for path, md5 in project.snapshot(*DATA).items() if path != "data/images/index.parquet"}
-    assert "`pipeline upgrade` spares the training" in project.run(*PIPELINE, "status").out
     out = project.run(*PIPELINE, "upgrade").out
     assert "decodes no image again" in out
-    assert "the model stays" in out
+    assert "this release trains other weights (version 2, and not 1; CHANGELOG.md says why)" in out
     out = project.repro()
-    assert stages_run(out) == ["ingest", "manifest", "evaluate"]
+    assert stages_run(out) == ALL
     assert "ingest: 160 images, 0 new, 0 removed, 0 refused; 0 decoded" in out
-    assert project.lock()["train"]["outs"] == lock["train"]["outs"]
+    assert f"train: warm start from {lock['train']['deps']['data/base'][:8]}" in out
     assert project.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
-    assert before.items() <= project.snapshot(*DATA).items()
     assert pq.read_table(project.root / "data/images/index.parquet").equals(rows)
     project.commit("the next release")
     assert "nothing to upgrade" in project.run(*PIPELINE, "upgrade").out
     assert stages_run(project.repro()) == []
 
+    model = project.lock()["train"]["outs"]["data/model"]
     project.add_digits(160, 200)
     out = project.repro()
-    model = lock["train"]["outs"]["data/model"]
     assert "200 images, 40 new, 0 removed, 0 refused; 40 decoded" in out
     assert f"train: warm start from {model[:8]}" in out
     lineage = json.loads(project.read("data/model/lineage.json"))
     assert (lineage["generation"], lineage["start"], lineage["base"]) == (3, "warm", model)
     project.commit("200 images")
     told = [line["recorded"]["generation"] for line in json.loads(project.run(*PIPELINE, "log", "--json").out)]
-    assert told == [3, 2, 1]
+    assert told == [3, 2, 2, 1]
     first = project.ids("train")[0]
     assert "generations have seen it" in project.run(*PIPELINE, "trace", first).out
-    assert "3 of 3 generations reproduced, bit for bit" in project.run(*PIPELINE, "replay", "--all").out
+    assert "4 of 4 generations reproduced, bit for bit" in project.run(*PIPELINE, "replay", "--all").out
 
 
-def test_without_upgrade_training_comes_to_the_same_bytes(merged: Project, tmp_path: Path) -> None:
-    """Who only runs `dvc repro` pays a training, from the base of the recorded model, and gets that model."""
-    project = copy_of(merged, tmp_path)
-    lock = project.lock()
-    out = project.repro()
+def test_upgrade_in_a_fresh_clone(merged: Project, tmp_path: Path) -> None:
+    """With nothing but the listing of the images, and the base from the remote, nothing is decoded."""
+    clone = merged.clone(tmp_path / "clone")
+    base = merged.lock()["train"]["deps"]["data/base"]
+    assert "this release trains other weights" in clone.run(*PIPELINE, "upgrade").out
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    out = clone.repro("--pull")
     assert stages_run(out) == ALL
     assert "; 0 decoded" in out
-    assert f"train: warm start from {lock['train']['deps']['data/base'][:8]}" in out
+    assert f"train: warm start from {base[:8]}" in out
+
+
+@pytest.fixture(scope="module")
+def refined(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A generation by the code that is here, and merged a release that trains the same weights by other code."""
+    folder = tmp_path_factory.mktemp("refined")
+    project = make_project(folder / "project")
+    upstream = project.clone(folder / "upstream")
+    project.run(*PIPELINE, "setup")
+    project.add_digits(0, 120)
+    project.dvc("add", "--quiet", "data/raw")
+    assert stages_run(project.repro()) == ALL
+    project.commit("120 images")
+    with (upstream.root / "pipeline/training/budget.py").open("a") as code:
+        code.write("# Another comment.\n")
+    imports = "from pipeline.versioning import definition, weights"
+    digest = f"{imports}; print(weights.code_hash(definition.read_definition()['train'].deps))"
+    known = upstream.run("python", "-c", digest).out.strip()
+    table = upstream.root / "pipeline/versioning/weights.py"
+    version = max(VERSIONS.values())
+    table.write_text(table.read_text().replace("VERSIONS = {", f'VERSIONS = {{\n    "{known}": {version},'))
+    upstream.commit("the next release")
+    project.git("pull", "--quiet", "--no-rebase", "--no-edit", str(upstream.root), "main")
+    return project
+
+
+def test_upgrade_keeps_the_model(refined: Project, tmp_path: Path) -> None:
+    """After `pipeline upgrade` nothing is trained; the next training starts from the model."""
+    project = copy_of(refined, tmp_path)
+    lock, before = project.lock(), project.snapshot(*DATA)
+    assert "`pipeline upgrade` spares the training" in project.run(*PIPELINE, "status").out
+    assert "the model stays" in project.run(*PIPELINE, "upgrade").out
+    assert "train" not in stages_run(project.repro())
+    assert project.lock()["train"]["outs"] == lock["train"]["outs"]
+    assert project.snapshot(*DATA) == before
+    project.commit("the next release")
+    assert "nothing to upgrade" in project.run(*PIPELINE, "upgrade").out
+    assert stages_run(project.repro()) == []
+    project.add_digits(120, 160)
+    assert f"train: warm start from {lock['train']['outs']['data/model'][:8]}" in project.repro()
+
+
+def test_without_upgrade_training_comes_to_the_same_bytes(refined: Project, tmp_path: Path) -> None:
+    """Who only runs `dvc repro` pays a training, from the base of the recorded model, and gets that model."""
+    project = copy_of(refined, tmp_path)
+    lock = project.lock()
+    assert "train" in stages_run(project.repro())
     assert project.lock()["train"]["outs"]["data/model"] == lock["train"]["outs"]["data/model"]
     assert project.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
 
 
-def test_upgrade_in_a_fresh_clone(merged: Project, tmp_path: Path) -> None:
-    """Without any of the data the record is settled all the same; with it, from the remote, nothing is decoded."""
-    clone = merged.clone(tmp_path / "clone")
-    assert "the model stays" in clone.run(*PIPELINE, "upgrade").out
-    clone.dvc("pull", "--quiet", "data/raw.dvc")
-    out = clone.repro("--pull")
-    assert stages_run(out) == ["ingest", "manifest", "evaluate"]
-    assert "; 0 decoded" in out
-    assert clone.lock()["train"]["outs"] == merged.lock()["train"]["outs"]
-
-
 @pytest.mark.nightly
 def test_colleague_who_trained_with_the_earlier_release(trained: Project, merged: Project, tmp_path: Path) -> None:
-    """A branch trained by the earlier release is merged into an upgraded one; a second upgrade spares its model."""
+    """A branch trained by the earlier release is merged into an upgraded project; training goes on from a model."""
     colleague = copy_of(trained, tmp_path / "colleague")
     colleague.add_digits(160, 200)
     colleague.repro()
     colleague.commit("200 images")
-    model = colleague.lock()["train"]["outs"]["data/model"]
     project = copy_of(merged, tmp_path / "project")
-    project.run(*PIPELINE, "upgrade")
     project.repro()
     project.commit("the next release")
     colleague.dvc("push", "--quiet")
     project.git("pull", "--quiet", "--no-rebase", "--no-edit", str(colleague.root), "main")
-    assert project.lock()["train"]["outs"]["data/model"] == model
-    assert "the model stays" in project.run(*PIPELINE, "upgrade").out
     out = project.repro("--pull")
-    assert "train" not in stages_run(out)
-    assert project.lock()["train"]["outs"]["data/model"] == model
+    assert "train: warm start from" in out
     assert "cold start" not in out
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from pipeline import paths
-from pipeline.lineage.lineage import Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import NOTHING, write_seen
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
 from pipeline.models.network import Spec, build
@@ -37,7 +37,7 @@ def save_drawn(
         reason="2 of 2 training images are new",
         base=base,
         images=counts,
-        epochs=budget,
+        epochs=Epochs(run=5, total=10),
         steps=budget,
     )
     write_lineage(lineage, folder)

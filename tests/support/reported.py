@@ -14,7 +14,7 @@ from pipeline.evaluation.report import gallery
 from pipeline.evaluation.report.context import PageFacts
 from pipeline.evaluation.report.thumbnails import bounded, data_uri
 from pipeline.lineage.ancestors import Past
-from pipeline.lineage.lineage import Budget, ImageCounts, Recorded
+from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Recorded
 from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Gate
 
@@ -103,7 +103,7 @@ def lineage(generation: int, *, base: bool) -> Recorded:
         reason="",
         base=f"{generation - 1:032x}.dir" if base else None,
         images=ImageCounts(total=1000 * generation, new=1000, removed=2, relabelled=0),
-        epochs=Budget(run=1, total=12 + generation),
+        epochs=Epochs(run=1.25, total=12 + 1.25 * generation),
         steps=Budget(run=45, total=500 + 45 * generation),
         validation=0.875,
         model=f"{generation:032x}.dir",

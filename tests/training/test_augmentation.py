@@ -23,7 +23,7 @@ def pictures(count: int = len(KEYS), channels: int = 1, height: int = 8, width: 
 
 def changed(images: Tensor, params: Augment, keys: UInt64s = KEYS, *, seed: int = 0, epoch: int = 0) -> Tensor:
     """`images`, augmented."""
-    return augment(images, keys, params, seed=seed, epoch=epoch)
+    return augment(images, keys, params, seed=seed, epochs=np.full(len(images), epoch, np.uint64))
 
 
 def shifts(images: Tensor) -> tuple[Tensor, Tensor]:

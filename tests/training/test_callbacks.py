@@ -1,15 +1,25 @@
 """What training does beside training, on its own; tests/scenarios/test_continue.py holds it to the contract."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from conftest import ROOT
 from torch import nn
 
-if TYPE_CHECKING:
-    from pipeline.training.callbacks import KeepBest
+from pipeline.models.network import Spec, build
+from pipeline.params import read_params
+from pipeline.training.loader import Batch
+from pipeline.training.sampling import Cursor
 
+if TYPE_CHECKING:
+    from pipeline.training.module import Classifier
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
@@ -18,62 +28,84 @@ pytestmark = [
 ]
 
 
-def validated(keep_best: "KeepBest", scores: list[tuple[float, float]]) -> int:
-    """Let so many epochs end with these accuracies and losses, or fewer if it stops; returns how many there were."""
-    module = nn.Linear(1, 1, bias=False)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    for epoch, (accuracy, loss) in enumerate(scores):
-        nn.init.constant_(module.weight, epoch)
-        optimizer.param_groups[0]["lr"] = epoch
-        metrics = {"val_accuracy": torch.tensor(accuracy), "val_loss": torch.tensor(loss)}
-        trainer: Any = SimpleNamespace(
-            callback_metrics=metrics, current_epoch=epoch, optimizers=[optimizer], should_stop=False
-        )
-        keep_best.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
-        keep_best.on_validation_end(trainer, module)  # type: ignore[arg-type]
-        if trainer.should_stop:
-            return epoch + 1
-    return len(scores)
+class Spy:
+    """What the averages are estimated on, and how often."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> Iterator[torch.Tensor]:
+        """The batches, of which there is one."""
+        self.asked += 1
+        return iter([torch.arange(5 * 64, dtype=torch.float32).remainder(256).byte().reshape(5, 1, 8, 8)])
 
 
-@pytest.mark.parametrize(
-    ("scores", "best"),
-    [
-        ([(0.5, 1.0), (0.7, 1.0), (0.6, 0.1)], 1),
-        ([(0.5, 1.0), (0.5, 0.9), (0.5, 0.95)], 1),  # Equal accuracy: the smaller loss.
-        ([(0.5, 1.0), (0.5, 1.0)], 0),  # Equal in both: the first.
-        ([(0.1, 1.0), (0.2, 2.0), (0.3, 3.0)], 2),
-    ],
-)
-def test_best_epoch(scores: list[tuple[float, float]], best: int) -> None:
-    """The most accurate one, with its own weights and optimizer, whatever came after it."""
-    from pipeline.training.callbacks import KeepBest
+def trained() -> tuple[Classifier, Any]:
+    """A classifier after three steps without a schedule, and the trainer that a callback is given."""
+    from pipeline.training.module import Classifier, Schedule
 
-    keep_best = KeepBest(patience=0)
-    assert validated(keep_best, scores) == len(scores)
-    assert keep_best.best is not None
-    assert keep_best.best["epoch"] == best
-    assert keep_best.best["state_dict"]["weight"].item() == best
-    assert keep_best.best["optimizer_states"][0]["param_groups"][0]["lr"] == best
+    params = read_params(ROOT / "params.yaml").train
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    torch.manual_seed(0)
+    module = Classifier(build(spec), spec, params, Schedule(3, 0.01, 0, stays=True), torch.ones(2))
+    optimizer = module.configure_optimizers()["optimizer"]
+    images = torch.arange(8 * 64).remainder(251).byte().reshape(8, 1, 8, 8)
+    for _ in range(3):
+        torch.autograd.backward(module.training_step(Batch(images, torch.tensor([0, 1] * 4), torch.ones(())), 0))
+        optimizer.step()
+        optimizer.zero_grad()
+    plugin = SimpleNamespace(forward_context=nullcontext)
+    return module, SimpleNamespace(optimizers=[optimizer], precision_plugin=plugin)
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7), (0, 8)])
-def test_patience(patience: int, epochs: int) -> None:
-    """It stops after so many epochs in a row that were not better than the best."""
-    from pipeline.training.callbacks import KeepBest
-
-    accuracies = [0.1, 0.2, 0.15, 0.3, 0.3, 0.25, 0.2, 0.1]
-    assert validated(KeepBest(patience=patience), [(accuracy, 1.0) for accuracy in accuracies]) == epochs
+def state(module: Classifier, trainer: Any) -> dict[str, Any]:
+    """All that training goes on from."""
+    optimizer = trainer.optimizers[0].state_dict()
+    return {"weights": module.state_dict(), "state": optimizer["state"], "groups": optimizer["param_groups"]}
 
 
-def test_average_worked_by_hand() -> None:
-    """The decay grows from 2/11 with the steps, up to the one asked for."""
-    from pipeline.training.callbacks import average_weights
+def test_validating_changes_nothing() -> None:
+    """Raw weights, statistics and the optimizer are what they were, bit for bit."""
+    from pipeline.training.callbacks import AveragedWeights
 
-    mix = average_weights(0.5)._kwargs["avg_fn"]
-    averages = [mix(torch.tensor(1.0), torch.tensor(2.0), count) for count in (1, 7, 8, 9, 1000)]
-    decays = [2 / 11, 8 / 17, 0.5, 0.5, 0.5]
-    assert [float(average) for average in averages] == pytest.approx([2 - decay for decay in decays])
+    module, trainer = trained()
+    before = deepcopy(state(module, trainer))
+    callback = AveragedWeights(module.network, Spy())
+    with torch.inference_mode():
+        callback.on_validation_epoch_start(trainer, module)
+        assert not equal(before["weights"], module.state_dict())
+        callback.on_validation_epoch_end(trainer, module)
+    after = state(module, trainer)
+    assert equal(before["weights"], after["weights"])
+    assert all(equal(values, after["state"][number]) for number, values in before["state"].items())
+    assert before["groups"] == after["groups"]
+    trainer.optimizers[0].step()
+
+
+def test_the_model_is_what_was_measured() -> None:
+    """Weights are x = y + (1 − 1 / β₁)(z − y), statistics those of the sample under x, in validation and at the end."""
+    from pipeline.models.normalisation import estimate_statistics
+    from pipeline.training.callbacks import AveragedWeights
+
+    module, trainer = trained()
+    z = {name: trainer.optimizers[0].state[weight]["z"].clone() for name, weight in module.named_parameters()}
+    expected = {name: weight.lerp(z[name], 1 - 1 / 0.9) for name, weight in module.named_parameters()}
+    spy = Spy()
+    callback = AveragedWeights(module.network, spy)
+    callback.on_validation_epoch_start(trainer, module)
+    measured = {name: value.clone() for name, value in module.state_dict().items()}
+    callback.on_validation_epoch_end(trainer, module)
+    callback.on_train_end(trainer, module)
+    assert equal(measured, module.state_dict())
+    assert equal(expected, dict(module.named_parameters()))
+    assert spy.asked == 2
+    estimate_statistics(module.network, Spy()())
+    assert equal(measured, module.state_dict())
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether both hold the same, bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_mean_worked_by_hand() -> None:
@@ -90,26 +122,11 @@ def test_mean_worked_by_hand() -> None:
     assert callback._average_model.module.get_parameter("weight").item() == pytest.approx(3.0)
 
 
-def test_finished_is_the_best_epoch() -> None:
-    """Its weights and moments, with the counters of the last; nothing that only an unfinished training needs."""
+def test_finished_holds_what_the_next_generation_needs() -> None:
+    """Weights, optimizer, counters and how far its images' turns are; nothing that only unfinished training needs."""
     from pipeline.training.callbacks import finished
 
-    last = {
-        "state_dict": {"weight": torch.zeros(1)},
-        "optimizer_states": [{"state": 0}],
-        "epoch": 5,
-        "generators": {},
-        "best": {},
-        "current_model_state": {},
-        "averaging_state": {},
-        "callbacks": {"some": "state"},
-    }
-    best = {"state_dict": {"weight": torch.ones(1)}, "optimizer_states": [{"state": 1}], "epoch": 2, "score": [1, 0]}
-    model = finished(last, best)
-    assert model == {**best_part(best), "epoch": 5, "callbacks": {}}
-    assert finished(last, None)["state_dict"]["weight"] == 0
-
-
-def best_part(best: dict[str, Any]) -> dict[str, Any]:
-    """What a model takes of its best epoch."""
-    return {name: best[name] for name in ("state_dict", "optimizer_states")}
+    kept = {"state_dict": {"weight": torch.zeros(1)}, "optimizer_states": [{"state": 0}], "epoch": 5}
+    ours: dict[str, Any] = {"generators": {}, "curves": {}, "current_model_state": {}, "averaging_state": {}}
+    model = finished({**kept, **ours, "callbacks": {"some": "state"}}, Cursor(3, 2**63))
+    assert model == {**kept, "callbacks": {}, "cursor": [3, 2**63]}

@@ -12,7 +12,7 @@ from conftest import ROOT
 from pipeline import paths
 from pipeline.errors import CheckpointError
 from pipeline.lineage.base import FIRST, HELD_OUT, NONE
-from pipeline.lineage.lineage import LINEAGE, Budget, ImageCounts, Lineage, write_lineage
+from pipeline.lineage.lineage import LINEAGE, Budget, Epochs, ImageCounts, Lineage, write_lineage
 from pipeline.lineage.seen_images import SEEN, SeenImages, write_seen
 from pipeline.models import network
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
@@ -27,7 +27,7 @@ OLD = Spec(model="small", size=8, mode="grey", classes=("emu", "cat", "dog"))
 def params(section: str = "train", **changes: Any) -> Params:
     """The params of this project with a tiny network, and `changes` in a section."""
     read = read_params(ROOT / "params.yaml")
-    train = read.train.model_copy(update={"size": 8, "epochs": 5, "warm_epochs": 2, "batch_size": 4})
+    train = read.train.model_copy(update={"size": 8, "epochs": 5, "passes": 4.0, "min_steps": 1, "batch_size": 4})
     read = read.model_copy(update={"train": train, "ingest": read.ingest.model_copy(update={"mode": "grey"})})
     return read.model_copy(update={section: getattr(read, section).model_copy(update=changes)})
 
@@ -59,7 +59,7 @@ def base() -> Path:
     weights = {f"network.{name}": weight for name, weight in build(OLD).state_dict().items()}
     torch.save({SPEC: OLD.model_dump(mode="json"), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
     counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
-    budgets = {"epochs": Budget(run=2, total=11), "steps": Budget(run=6, total=33)}
+    budgets = {"epochs": Epochs(run=2, total=11), "steps": Budget(run=6, total=33)}
     facts = {"generation": 4, "start": "warm", "reason": "", "base": "0" * 32 + ".dir", "images": counts, **budgets}
     write_lineage(Lineage.model_validate(facts), paths.BASE)
     write_seen(SeenImages(labels=BEFORE, earlier=pd.Index([digest(20)], dtype=str)), paths.BASE)
@@ -94,11 +94,11 @@ def test_cold_start(reason: str) -> None:
         reason=reason,
         base=None,
         images=ImageCounts(total=9, new=9, removed=0, relabelled=0),
-        epochs=Budget(run=5, total=5),
+        epochs=Epochs(run=5, total=5),
         steps=Budget(run=15, total=15),  # Three batches of at most four images an epoch.
     )
     assert set(generation.seen.ids) == set(BEFORE.index)
-    assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 5 epochs"
+    assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 15 steps (45 images, 5.0 epochs)"
 
 
 def test_warm_start(base: Path) -> None:
@@ -111,9 +111,14 @@ def test_warm_start(base: Path) -> None:
     assert (lineage.generation, lineage.start, lineage.base) == (5, "warm", hashing.directory_hash(base))
     assert lineage.images == ImageCounts(total=12, new=4, removed=1, relabelled=1)
     assert lineage.reason == "4 of 12 training images are new, 1 are gone"
-    assert lineage.epochs == Budget(run=2, total=13)
+    # Six are new, gone or have another label; each is worth four draws.
+    assert lineage.epochs == Epochs(run=2, total=13)
     assert lineage.steps == Budget(run=6, total=39)
-    assert str(generation) == f"warm start from {str(lineage.base)[:8]}…, generation 5, 4 new images, 2 epochs"
+    start = f"warm start from {str(lineage.base)[:8]}…, generation 5, 4 new images"
+    assert str(generation) == f"{start}, 6 steps (24 images, 2.0 epochs)"
+    draws = generation.rounds.draws
+    assert [labels.iloc[position] for position in draws.arrived] == list(labels[seen_anew(labels)])
+    assert (draws.start, generation.rounds.before) == ((11, 0), 11)
 
 
 @pytest.mark.usefixtures("base")
@@ -212,11 +217,33 @@ def test_planning_writes_nothing() -> None:
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
+def test_turns_go_on(base: Path) -> None:
+    """Where the base says how far the turns of its images have come, rounds are counted apart from them."""
+    checkpoint = torch.load(base / CHECKPOINT, weights_only=True)
+    torch.save({**checkpoint, "epoch": 7, "cursor": [4, 2**63]}, base / CHECKPOINT)
+    rounds = plan(params(), BEFORE).rounds
+    assert (rounds.before, rounds.draws.start) == (7, (4, 2**63))
+    assert len(rounds.draws.arrived) == 0
+
+
 @pytest.mark.usefixtures("base")
-@pytest.mark.parametrize(("new_epochs", "epochs"), [(0.0, 2), (6.0, 4), (3.0, 3), (0.1, 2)])
-def test_budget_follows_the_share_of_new_images(new_epochs: float, epochs: int) -> None:
-    """A third of the images is new: so many epochs more, in whole ones."""
-    labels = pd.concat([BEFORE.iloc[:6], images(emu=range(30, 33))]).sort_index()
-    lineage = plan(params(new_epochs=new_epochs), labels).lineage
-    assert lineage.epochs == Budget(run=epochs, total=11 + epochs)
-    assert lineage.steps == Budget(run=epochs * 3, total=33 + epochs * 3)
+def test_fractions_of_an_epoch() -> None:
+    """One image of ten is new: four draws."""
+    labels = pd.concat([BEFORE, images(emu=range(30, 31))]).sort_index()
+    lineage = plan(params(), labels).lineage
+    assert lineage.epochs == Epochs(run=0.4, total=11.4)
+    assert lineage.steps == Budget(run=1, total=34)
+
+
+@pytest.mark.usefixtures("base")
+def test_all_anew_with_a_schedule() -> None:
+    """AdamW takes as many passes as it is told, new images among them like all others."""
+    labels = pd.concat([BEFORE, images(emu=range(30, 31))]).sort_index()
+    generation = plan(params(optimizer="adamw", warm_epochs=2), labels)
+    assert generation.lineage.epochs == Epochs(run=2, total=13)
+    assert len(generation.rounds.draws.arrived) == 0
+
+
+def seen_anew(labels: "pd.Series[str]") -> "pd.Series[bool]":
+    """Of each of `labels` whether the base was trained without it, or with another."""
+    return labels.ne(BEFORE.reindex(labels.index))

@@ -1,4 +1,4 @@
-"""Batches: every image once an epoch, in an order that can be jumped into."""
+"""Batches: every image once a round at a cold start, in an order that can be jumped into."""
 
 import math
 from itertools import islice
@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.params import Augment, Train, read_params
-from pipeline.training.loader import Batch, EvalLoader, TrainLoader, targets_of
+from pipeline.training.budget import length_of
+from pipeline.training.loader import Batch, EvalLoader, TrainLoader, sample, targets_of
+from pipeline.training.randomness import keys_of
+from pipeline.training.sampling import Cursor, Draws, Rounds
 
 PARAMS = read_params(ROOT / "params.yaml").train
 
@@ -34,7 +37,15 @@ def dataset(count: int, channels: int = 1) -> Dataset:
 def loader(count: int, batch_size: int = 4, **changes: Any) -> TrainLoader:
     """Loads so many images for training."""
     params: Train = PARAMS.model_copy(update={"batch_size": batch_size, **changes})
-    return TrainLoader(dataset(count), [str(number) for number in range(count)], params, np.ones(count, np.bool_))
+    return TrainLoader(dataset(count), [str(number) for number in range(count)], params, cold(dataset(count), params))
+
+
+def cold(data: Dataset, params: Train = PARAMS) -> Rounds:
+    """What a cold start draws."""
+    length = length_of(params, images=len(data), changed=len(data), warm=False)
+    none = np.empty(0, np.intp)
+    draws = Draws(keys=keys_of(data.ids), arrived=none, count=length.draws, start=Cursor(0, 0), seed=params.seed)
+    return Rounds(draws=draws, length=length, before=0)
 
 
 def numbers(batches: list[Batch]) -> list[int]:
@@ -57,8 +68,8 @@ sizes = st.integers(SMALLEST, 12)  # type: ignore[arg-type]
 
 @settings(max_examples=50)
 @given(counts, sizes, st.integers(0, 100))
-def test_every_image_once_an_epoch(count: int, batch_size: int, epoch: int) -> None:
-    """Each epoch visits every image exactly once, in as few batches as there can be, all of nearly the same size."""
+def test_every_image_once_a_round(count: int, batch_size: int, epoch: int) -> None:
+    """Each round visits every image exactly once, in as few batches as there can be, all of nearly the same size."""
     loads = loader(count, batch_size)
     loads.set_epoch(epoch)
     batches = list(loads)
@@ -101,9 +112,7 @@ def test_added_images_leave_the_order_of_the_old_ones() -> None:
     data = dataset(40)
     half = Dataset(ids=data.ids[::2], labels=data.labels[::2], images=PixelSource.of(data.images.pixels[::2]))
     classes = [str(number) for number in range(40)]
-    everything, old = (
-        numbers(list(TrainLoader(images, classes, PARAMS, np.ones(len(images), np.bool_)))) for images in (data, half)
-    )
+    everything, old = (numbers(list(TrainLoader(images, classes, PARAMS, cold(images)))) for images in (data, half))
     assert [number for number in everything if number % 2 == 0] == old
 
 
@@ -179,3 +188,19 @@ def test_targets_are_positions_among_the_classes() -> None:
     assert targets_of(labels[:0], []).shape == (0,)
     with pytest.raises(KeyError):
         targets_of(labels, ["dog"])
+
+
+@given(st.integers(1, 40), st.integers(1, 50), sizes)
+def test_sample_is_a_function_of_seed_and_ids(count: int, most: int, batch_size: int) -> None:
+    """The same images at every time, whichever others there are; no batch is of one of several."""
+    data = dataset(count)
+    batches = list(sample(data, count=most, batch_size=batch_size, seed=3))
+    images = torch.cat(batches)
+    assert len(images) == min(count, most)
+    assert max(map(len, batches)) <= batch_size
+    assert min(map(len, batches)) > 1 or len(images) == 1
+    assert torch.equal(images, torch.cat(list(sample(data, count=most, batch_size=batch_size, seed=3))))
+    more = torch.cat(list(sample(data, count=most + 5, batch_size=batch_size, seed=3)))
+    assert torch.equal(images, more[: len(images)])
+    known = {image.tobytes() for image in data.images.pixels}
+    assert len({image.numpy().tobytes() for image in images} & known) == len(images)

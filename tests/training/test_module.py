@@ -76,11 +76,12 @@ def test_weights_that_are_not_finite(bad: float) -> None:
 
 
 def test_schedules_worked_by_hand() -> None:
-    """The learning rate rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
+    """AdamW's rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
     from pipeline.training.module import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"start": "full", "lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
+    params = params.model_copy(update={"optimizer": "adamw"})
     cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
     assert (cold.peak, warm.peak) == (0.5, 0.25)
     falling, staying = [1 / 2, 1, 1, 2 / 3, 1 / 3, 0], [1 / 2, 1, 1, 1, 1, 1]
@@ -91,14 +92,44 @@ def test_schedules_worked_by_hand() -> None:
         assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
 
 
-@given(st.integers(1, 50), st.floats(0, 0.999), st.booleans())
-def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
+def test_without_a_schedule_the_rate_rises_once(start: str) -> None:
+    """Where the optimizer begins: at a cold start, and a warm one that takes over weights alone; it never falls."""
+    from pipeline.training.module import schedule_of
+
+    params = read_params(ROOT / "params.yaml").train
+    params = params.model_copy(update={"optimizer": "schedule_free", "start": start, "lr": 0.5, "warmup": 0.4})
+    cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
+    assert (cold.peak, warm.peak) == (0.5, 0.5)
+    rising = [1 / 2, 1, 1, 1, 1, 1]
+    assert [cold.share_of_peak(step) for step in range(6)] == pytest.approx(rising)
+    assert [warm.share_of_peak(step) for step in range(6)] == ([1.0] * 6 if start == "full" else pytest.approx(rising))
+
+
+@given(st.integers(1, 50), st.floats(0, 0.999), st.booleans(), st.sampled_from(["schedule_free", "adamw"]))
+def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool, optimizer: str) -> None:  # noqa: FBT001
     """However short a generation is, and they can be asked for what is after its last step."""
     from pipeline.training.module import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
-    schedule = schedule_of(params.model_copy(update={"warmup": warmup}), steps, warm=warm)
+    schedule = schedule_of(params.model_copy(update={"warmup": warmup, "optimizer": optimizer}), steps, warm=warm)
     shares = [schedule.share_of_peak(step) for step in range(steps + 1)]
     assert max(shares[:-1]) == pytest.approx(1)
     assert min(shares[:-1]) > 0
-    assert shares[-1] == warm
+    assert shares[-1] == (warm or optimizer == "schedule_free")
+
+
+def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
+    """The schedule is the optimizer's own, at every step."""
+    from pipeline.training.module import Classifier, Schedule
+
+    params = read_params(ROOT / "params.yaml").train.model_copy(update={"optimizer": "schedule_free"})
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    schedule = Schedule(6, 0.5, 4, stays=True)
+    classifier = Classifier(build(spec), spec, params, schedule, torch.ones(2))
+    optimizer = classifier.configure_optimizers()["optimizer"]
+    for step in range(6):
+        for weight in classifier.parameters():
+            weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+        assert optimizer.param_groups[0]["scheduled_lr"] == pytest.approx(0.5 * schedule.share_of_peak(step))

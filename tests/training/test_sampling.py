@@ -1,55 +1,111 @@
-"""Which images an epoch draws."""
+"""Which images a training draws: over generations each one in its turn, whatever comes and goes."""
 
-from itertools import chain
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.randomness import epoch_order
-from pipeline.training.sampling import draw_epoch
+from pipeline.training.budget import Length
+from pipeline.training.randomness import UInt64s, epoch_order
+from pipeline.training.sampling import ARRIVAL, Cursor, Draws, Rounds
 
-KEYS = np.random.default_rng(0).integers(0, 2**63, 40).astype(np.uint64)
-
-
-def drawn(new: int, share: float, epoch: int, count: int = 40) -> list[int]:
-    """The images that `epoch` draws, of which the first `new` are new."""
-    return list(draw_epoch(KEYS[:count], np.arange(count) < new, new_share=share, seed=1, epoch=epoch))
+KEYS = np.random.default_rng(0).integers(0, 2**63, 400).astype(np.uint64)
+FIRST = Cursor(0, 0)
 
 
-@given(st.integers(0, 40), st.integers(0, 1000))
-def test_uniform_is_every_image_once(new: int, epoch: int) -> None:
-    """Without a share it does not matter what is new."""
-    assert drawn(new, 0.0, epoch) == list(epoch_order(KEYS, seed=1, epoch=epoch))
+def draws(keys: UInt64s, count: int, start: Cursor = FIRST, arrived: int = 0) -> Draws:
+    """So many draws of `keys`, of which the first `arrived` are new."""
+    return Draws(keys=keys, arrived=np.arange(arrived), count=count, start=start, seed=1)
 
 
-@given(st.integers(1, 39), st.floats(0.01, 0.99), st.integers(0, 1000))
-def test_new_images_have_their_share(new: int, share: float, epoch: int) -> None:
-    """As many as the share says, at least one of either kind, and as many in all as there are images."""
-    draws = drawn(new, share, epoch)
-    assert len(draws) == 40
-    assert sum(number < new for number in draws) == min(max(round(share * 40), 1), 39)
+cursors = st.builds(Cursor, st.integers(0, 50), st.integers(0, 2**64 - 1))
 
 
-@given(st.integers(1, 39), st.floats(0.01, 0.99))
-def test_none_is_drawn_again_before_its_turn(new: int, share: float) -> None:
-    """Over the epochs no image of a kind is more than one visit ahead of another."""
-    draws = list(chain.from_iterable(drawn(new, share, epoch) for epoch in range(7)))
-    visits = np.bincount(draws, minlength=40)
-    for kind in (visits[:new], visits[new:]):
-        assert kind.max() - kind.min() <= 1
+@given(st.integers(1, 40), st.integers(1, 5))
+def test_cold_start_is_pass_after_pass(images: int, passes: int) -> None:
+    """Without new ones every pass is over all images, in the order of its own."""
+    here = draws(KEYS[:images], images * passes)
+    positions, turns = here.between(0, here.count)
+    expected = [epoch_order(KEYS[:images], seed=1, epoch=turn) for turn in range(passes)]
+    assert positions.tolist() == np.concatenate(expected).tolist()
+    assert turns.tolist() == np.repeat(np.arange(passes), images).tolist()
+    assert here.end == (passes, 0)
 
 
-@pytest.mark.parametrize("new", [0, 40])
-def test_one_kind_alone(new: int) -> None:
-    """Where all images are new, or none is, every one comes once."""
-    assert sorted(drawn(new, 0.5, 3)) == list(range(40))
+@given(st.integers(1, 40), st.integers(0, 200), cursors, st.data())
+def test_any_part_is_what_it_would_have_been(images: int, more: int, start: Cursor, data: st.DataObject) -> None:
+    """A draw is a function of its number: whoever jumps to it gets what comes after all before it."""
+    here = draws(KEYS[:images], images + more, start, data.draw(st.integers(0, images)))
+    whole = here.between(0, here.count)
+    first = data.draw(st.integers(0, here.count - 1))
+    last = data.draw(st.integers(first, here.count))
+    part = here.between(first, last)
+    assert part.positions.tolist() == whole.positions[first:last].tolist()
+    assert part.turns.tolist() == whole.turns[first:last].tolist()
 
 
-def test_epochs_differ_and_the_same_epoch_does_not() -> None:
-    """It is a function of the epoch."""
-    assert drawn(10, 0.5, 1) == drawn(10, 0.5, 1)
-    assert drawn(10, 0.5, 1) != drawn(10, 0.5, 2)
-    kinds = [number < 10 for number in drawn(10, 0.5, 1)]
-    assert kinds not in (sorted(kinds), sorted(kinds, reverse=True)), "new and old are mixed"
+@given(st.integers(1, 40), st.integers(0, 200), cursors, st.data())
+def test_new_images_are_drawn_once_as_new(images: int, more: int, start: Cursor, data: st.DataObject) -> None:
+    """Each of them, at even distances; the rest is everyone's."""
+    arrived = data.draw(st.integers(0, images))
+    here = draws(KEYS[:images], images + more, start, arrived)
+    positions, turns = here.between(0, here.count)
+    places = np.flatnonzero(turns == ARRIVAL)
+    assert sorted(positions[places]) == list(range(arrived))
+    distances = {int(last - first) for first, last in pairwise(places)}
+    assert not distances or max(distances) - min(distances) <= 1
+
+
+@given(st.integers(1, 40), st.integers(1, 100), st.integers(1, 100), cursors)
+def test_going_on_is_as_if_it_had_never_stopped(images: int, count: int, more: int, start: Cursor) -> None:
+    """Two trainings on the same images draw what one of both lengths draws."""
+    keys = KEYS[:images]
+    once, first = draws(keys, count + more, start), draws(keys, count, start)
+    second = draws(keys, more, first.end)
+    parts = np.concatenate([one.between(0, one.count).positions for one in (first, second)])
+    assert parts.tolist() == once.between(0, once.count).positions.tolist()
+    assert second.end == once.end
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 60)), min_size=2, max_size=12))
+def test_no_image_starves(generations: list[tuple[set[int], int]]) -> None:
+    """Whatever comes and goes, between two draws of an image that stays are fewer than twice as many as there are."""
+    waited: dict[int, int] = {}
+    start, most = FIRST, 0
+    for images, count in generations:
+        here, most = np.array(sorted(images)), max(most, len(images))
+        arrived = np.array([position for position, image in enumerate(here) if image not in waited], np.intp)
+        training = Draws(keys=KEYS[here], arrived=arrived, count=max(count, len(arrived)), start=start, seed=1)
+        waited = {image: waited.get(image, 0) for image in images}
+        for position, turn in zip(*training.between(0, training.count), strict=True):
+            if turn != ARRIVAL:
+                waited = {image: passed + 1 for image, passed in waited.items()}
+            waited[int(here[position])] = 0
+            assert max(waited.values()) < 2 * most
+        start = training.end
+
+
+@given(st.integers(2, 40), st.integers(1, 100), st.integers(0, 10))
+def test_images_that_come_disturb_no_other(images: int, count: int, more: int) -> None:
+    """The old ones are drawn in the order in which they would have been."""
+    start = draws(KEYS[:images], count).end
+    alone = draws(KEYS[:images], 3 * images, start).between(0, 3 * images).positions.tolist()
+    together = draws(KEYS[: images + more], 3 * (images + more), start).between(0, 3 * images).positions
+    old = [position for position in together.tolist() if position < images]
+    assert old == alone[: len(old)]
+
+
+@pytest.mark.parametrize("before", [0, 7])
+def test_rounds_are_all_draws(before: int) -> None:
+    """Cut into batches, one round after the other, counted from those that the base has behind it."""
+    length = Length(draws=83, rounds=4, steps_per_round=3)
+    here = draws(KEYS[:20], 83, Cursor(2, 2**62), arrived=5)
+    rounds = Rounds(draws=here, length=length, before=before)
+    batches = [batch for number in range(before, before + 4) for batch in rounds.batches(number)]
+    assert len(batches) == length.steps
+    assert {len(batch.positions) for batch in batches} == {6, 7}
+    positions = np.concatenate([batch.positions for batch in batches])
+    assert positions.tolist() == here.between(0, 83).positions.tolist()

@@ -19,6 +19,9 @@ from pipeline.images.pixel_source import PixelSource
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.models.network import Spec, build
 from pipeline.params import Augment, Train, read_params
+from pipeline.training.budget import Length
+from pipeline.training.randomness import keys_of
+from pipeline.training.sampling import Cursor, Draws, Rounds
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
@@ -31,7 +34,7 @@ pytestmark = [
 ]
 
 PARAMS = read_params(ROOT / "params.yaml").train.model_copy(
-    update={"batch_size": 8, "size": 8, "augment": Augment(shift=0, flip=False)}
+    update={"optimizer": "adamw", "batch_size": 8, "size": 8, "augment": Augment(shift=0, flip=False)}
 )
 OLD, GROWN = ("cat", "dog"), ("cat", "dog", "emu")
 EPOCHS, WARM_EPOCHS = 2, 3
@@ -103,7 +106,12 @@ def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: C
         num_sanity_val_steps=0,
         callbacks=[Watch()],
     )
-    loader = TrainLoader(data, list(model.spec.classes), model._params, np.ones(len(data), np.bool_))
+    before = start["epoch"] if start else 0
+    count = (epochs - before) * len(data)
+    length = Length(count, epochs - before, math.ceil(len(data) / model._params.batch_size))
+    draws = Draws(keys=keys_of(data.ids), arrived=np.empty(0, np.intp), count=count, start=Cursor(before, 0), seed=0)
+    rounds = Rounds(draws=draws, length=length, before=before)
+    loader = TrainLoader(data, list(model.spec.classes), model._params, rounds)
     trainer.fit(model, loader, ckpt_path=folder / "start.ckpt" if start else None, weights_only=True)
     trainer.save_checkpoint(folder / CHECKPOINT)
     fitted.checkpoint = read_checkpoint(folder)
@@ -177,7 +185,7 @@ def test_base_was_trained(base: Checkpoint) -> None:
 
 
 def test_new_classes_begin_afresh(base: Checkpoint) -> None:
-    """The rows of new classes are the new network's, without moments; everything old is untouched."""
+    """The rows of new classes are the new network's, with the old rows' mean second moment; all old is untouched."""
     model = classifier(GROWN, seed=1)
     start, fresh = warm(base, model), model.state_dict()
     for name, value in start["state_dict"].items():
@@ -193,7 +201,8 @@ def test_new_classes_begin_afresh(base: Checkpoint) -> None:
         for key in ("exp_avg", "exp_avg_sq"):
             rows = 2 if name in HEAD else len(state[key])
             assert torch.equal(state[key][:rows], before[key]), (name, key)
-            assert not state[key][rows:].any(), (name, key)
+            expected = before[key].mean(0) if key == "exp_avg_sq" else torch.zeros_like(before[key][0])
+            assert all(torch.equal(row, expected) for row in state[key][rows:]), (name, key)
 
 
 def test_lost_classes_are_left_out(base: Checkpoint) -> None:
@@ -208,7 +217,8 @@ def test_lost_classes_are_left_out(base: Checkpoint) -> None:
     for name, state in moments(start).items():
         before = moments(base)[name]
         for key in ("exp_avg", "exp_avg_sq"):
-            rows = torch.cat([before[key][1:], torch.zeros_like(before[key][1:])])
+            new = before[key][1:] if key == "exp_avg_sq" else torch.zeros_like(before[key][1:])
+            rows = torch.cat([before[key][1:], new])
             assert torch.equal(state[key], rows if name in HEAD else before[key]), (name, key)
 
 
@@ -307,3 +317,91 @@ def test_same_start_gives_the_same_bytes(base: Checkpoint, tmp_path: Path) -> No
         model = classifier(seed=1, steps=9)
         fit(model, images(24), tmp_path / folder, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
     assert (tmp_path / "one" / CHECKPOINT).read_bytes() == (tmp_path / "another" / CHECKPOINT).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The checkpoint of a finished generation without a schedule, as the model has it: with averaged weights."""
+    model = classifier(optimizer="schedule_free", steps=6)
+    checkpoint = fit(model, images(24), tmp_path_factory.mktemp("averaged"), epochs=EPOCHS).checkpoint
+    checkpoint["raw"] = copy.deepcopy(checkpoint["state_dict"])
+    for name, state in moments(checkpoint).items():
+        checkpoint["state_dict"][name].lerp_(state["z"], 1 - 1 / 0.9)
+    checkpoint["optimizer_states"][0]["param_groups"][0]["train_mode"] = False
+    return checkpoint
+
+
+def test_without_a_schedule_it_never_stopped(averaged: Checkpoint) -> None:
+    """Raw weights come back, up to rounding, and all that the optimizer knows, bit for bit."""
+    start = warm(averaged, classifier(seed=1, optimizer="schedule_free"))
+    for name, value in averaged["raw"].items():
+        torch.testing.assert_close(start["state_dict"][name], value)
+    assert not any(torch.equal(averaged["state_dict"][name], start["state_dict"][name]) for name in HEAD)
+    for name, state in moments(averaged).items():
+        assert moments(start)[name].keys() == state.keys() == {"z", "exp_avg_sq"}
+        assert all(torch.equal(moments(start)[name][key], value) for key, value in state.items())
+    for group, before in zip(*(one["optimizer_states"][0]["param_groups"] for one in (start, averaged)), strict=True):
+        assert [group[key] for key in ("k", "weight_sum", "lr_max")] == [
+            before[key] for key in ("k", "weight_sum", "lr_max")
+        ]
+        assert (group["k"], group["train_mode"]) == (EPOCHS * 3, True)
+
+
+def test_hyperparameters_without_a_schedule(averaged: Checkpoint) -> None:
+    """Learning rate and weight decay are the new generation's."""
+    start = warm(averaged, classifier(peak=0.5, weight_decay=0.125, optimizer="schedule_free"))
+    groups = start["optimizer_states"][0]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.125, 0.0]
+    assert {group["lr"] for group in groups} == {0.5}
+
+
+def test_new_classes_without_a_schedule(averaged: Checkpoint) -> None:
+    """The rows of new classes are the new network's in both sequences, with the old rows' mean second moment."""
+    model = classifier(GROWN, seed=1, optimizer="schedule_free")
+    start, fresh = warm(averaged, model), model.state_dict()
+    for name in HEAD:
+        state, before = moments(start)[name], moments(averaged)[name]
+        torch.testing.assert_close(start["state_dict"][name][2:], fresh[name][2:])
+        assert torch.equal(state["z"][2:], fresh[name][2:])
+        assert torch.equal(state["z"][:2], before["z"])
+        assert torch.equal(state["exp_avg_sq"], torch.cat([before["exp_avg_sq"], before["exp_avg_sq"].mean(0)[None]]))
+
+
+def test_lost_classes_without_a_schedule(averaged: Checkpoint) -> None:
+    """Their rows are left out of the fast sequence, too."""
+    start = warm(averaged, classifier(("dog",), seed=1, optimizer="schedule_free"))
+    for name in HEAD:
+        assert torch.equal(moments(start)[name]["z"], moments(averaged)[name]["z"][1:])
+
+
+def test_base_with_a_schedule_goes_on_without(base: Checkpoint) -> None:
+    """Its weights are those of both sequences, and stand for the average of all its steps; second moments stay."""
+    start = warm(base, classifier(seed=1, optimizer="schedule_free", peak=0.5))
+    assert all(torch.equal(start["state_dict"][name], value) for name, value in base["state_dict"].items())
+    for name, state in moments(base).items():
+        assert torch.equal(moments(start)[name]["z"], base["state_dict"][name])
+        assert torch.equal(moments(start)[name]["exp_avg_sq"], state["exp_avg_sq"])
+    for group in start["optimizer_states"][0]["param_groups"]:
+        assert (group["k"], group["lr_max"], group["weight_sum"]) == (EPOCHS * 3, 0.5, EPOCHS * 3 * 0.25)
+
+
+def test_base_without_a_schedule_goes_on_with_one(averaged: Checkpoint) -> None:
+    """AdamW takes the averaged weights, the second moments and the count of steps, and has no first moments yet."""
+    start = warm(averaged, classifier(seed=1))
+    assert all(torch.equal(start["state_dict"][name], averaged["state_dict"][name]) for name in start["state_dict"])
+    for name, state in moments(averaged).items():
+        assert moments(start)[name].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert moments(start)[name]["step"] == EPOCHS * 3
+        assert not moments(start)[name]["exp_avg"].any()
+        assert torch.equal(moments(start)[name]["exp_avg_sq"], state["exp_avg_sq"])
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_either_base_trains_on(base: Checkpoint, averaged: Checkpoint, tmp_path: Path, optimizer: str) -> None:
+    """Lightning takes the start that is made of either, and all that the optimizer keeps stays finite."""
+    for start in (base, averaged):
+        model = classifier(GROWN, seed=1, steps=15, optimizer=optimizer)
+        fitted = fit(model, images(36, GROWN), tmp_path, epochs=EPOCHS + 1, start=warm(start, model))
+        assert fitted.checkpoint["global_step"] == EPOCHS * 3 + 5
+        for state in moments(fitted.checkpoint).values():
+            assert all(torch.isfinite(value).all() for value in state.values())

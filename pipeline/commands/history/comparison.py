@@ -22,6 +22,7 @@ PARTS = {
     "epoch": "counters",
     "global_step": "counters",
     "loops": "counters",
+    "cursor": "counters",
     "lr_schedulers": "schedule",
 }
 Leaves = dict[tuple[str, ...], Any]

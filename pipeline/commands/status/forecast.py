@@ -10,7 +10,7 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
-from pipeline.commands.status.start import Start, planned_steps, start_of, step_to_go_on_at, steps_before
+from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.images import index
@@ -19,6 +19,7 @@ from pipeline.lineage.foretelling import heir
 from pipeline.lineage.selection import is_cold
 from pipeline.params import Params
 from pipeline.text import short
+from pipeline.training.budget import length_of
 from pipeline.versioning import hashing, objects, repository
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
@@ -82,7 +83,7 @@ def forecast(params: Params) -> Forecast:
     if runs.get("train", "no") != "no":
         change = again > 0 or (arrivals.changes_training != "no" if arrivals else raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-    amounts = _amounts(arrivals, start, params, again=again) if set(runs.values()) != {"no"} else {}
+    amounts = _amounts(arrivals, start, params, runs, again=again)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
@@ -141,21 +142,27 @@ def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
     return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
 
 
-def _amounts(arrivals: RawChanges | None, start: Start | None, params: Params, *, again: int) -> dict[str, int | None]:
-    """How many images or steps each stage will work on, as far as that is known."""
+def _amounts(
+    arrivals: RawChanges | None, start: Start | None, params: Params, runs: Mapping[str, str], *, again: int
+) -> dict[str, int | None]:
+    """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
+    if set(runs.values()) == {"no"}:
+        return {}
     split = params.manifest.split
     had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
     unread = arrivals.found if arrivals else 0
-    more, new = images - had, (arrivals.new + arrivals.found - arrivals.looked_at) if arrivals else 0
+    more = images - had
     train_share = 1 - split.val - split.test
     train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
+    exact = changed_images() if runs.get("manifest", "no") == "no" else None
+    changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) if exact is None else exact
     return {
         "ingest": again + unread,
         "manifest": images,
-        "train": planned_steps(train, round(new * train_share), params, warm=warm) if images else None,
+        "train": length_of(params.train, images=train, changed=changed, warm=warm).steps if train else None,
         "evaluate": test * (1 + warm) if images else None,
     }
 

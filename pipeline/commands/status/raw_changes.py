@@ -54,6 +54,11 @@ class RawChanges:
         """Whether something was not inspected."""
         return self.looked_at < self.found or self.unopened > 0
 
+    @property
+    def changed_at_most(self) -> int:
+        """How many images are new, gone or relabelled, if all that was not inspected is usable."""
+        return self.new + self.found - self.looked_at + self.removed + self.relabelled
+
     def __str__(self) -> str:
         parts = {
             "new": self.new,

@@ -11,7 +11,6 @@ from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics, read_metrics
 from pipeline.params import Params
 from pipeline.text import short
-from pipeline.training.budget import epochs_of, steps_per_epoch
 from pipeline.training.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
 from pipeline.versioning import hashing, objects
 from pipeline.versioning.lock import StageRecord
@@ -77,10 +76,18 @@ def steps_before() -> int:
         return 0
 
 
-def planned_steps(images: int, new: int, params: Params, *, warm: bool) -> int:
-    """How many steps a training on so many images takes, of which its base was trained without so many `new` ones."""
-    epochs = epochs_of(params.train, warm=warm, new=new / max(images, 1))
-    return epochs * steps_per_epoch(images, params.train)
+def changed_images() -> int | None:
+    """How many images training will find new, relabelled or gone, by the manifest and data/base that are here.
+
+    None where they are not.
+    """
+    from pipeline.images.dataset import read_manifest
+    from pipeline.lineage.seen_images import read_seen
+
+    try:
+        return read_seen(paths.BASE).compare(read_manifest("train").set_index("id")["label"]).changed
+    except (CheckpointError, FileNotFoundError):
+        return None
 
 
 def _described(oid: str) -> Start:

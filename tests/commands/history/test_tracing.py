@@ -17,7 +17,7 @@ from pipeline import cli, parquet, paths
 from pipeline.commands.history.tracing import _split, advice, trace
 from pipeline.errors import ImagesError
 from pipeline.images import index
-from pipeline.lineage.lineage import RECORDED, Budget, ImageCounts, Recorded
+from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Recorded
 from pipeline.lineage.seen_images import NOTHING, SeenImages, write_seen
 from pipeline.text import csv_text
 
@@ -97,7 +97,7 @@ class History:
             reason="",
             base=base,
             images=ImageCounts(total=1, new=1, removed=0, relabelled=0),
-            epochs=Budget(run=1, total=1),
+            epochs=Epochs(run=1, total=1),
             steps=Budget(run=1, total=1),
             model=self.model,
         )

@@ -133,8 +133,8 @@ def test_params_and_code(project: Project) -> None:
         file.write("# more\n")
     found = told(project)
     assert {step["stage"]: step["why"] for step in found["steps"] if step["runs"] == "yes"} == {
-        "train": ["train.lr changed from 0.004 to 0.25"],
-        "evaluate": ["pipeline/evaluate.py changed", "train.lr changed from 0.004 to 0.25", "another model"],
+        "train": ["train.lr changed from 0.01 to 0.25"],
+        "evaluate": ["pipeline/evaluate.py changed", "train.lr changed from 0.01 to 0.25", "another model"],
     }
     assert found["start"]["is_kept"]
 

@@ -1,0 +1,77 @@
+"""How long a training is: a function of what is new, within bounds."""
+
+from itertools import pairwise
+from typing import Any
+
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.params import Train, read_params
+from pipeline.training.budget import Length, length_of
+
+PARAMS = read_params(ROOT / "params.yaml").train
+
+
+def params(**changes: Any) -> Train:
+    """Those of this project, with `changes`."""
+    here: Train = PARAMS.model_copy(update={"optimizer": "schedule_free", **changes})
+    return here
+
+
+anything = st.builds(
+    params,
+    optimizer=st.sampled_from(["schedule_free", "adamw"]),
+    epochs=st.integers(1, 30),
+    passes=st.floats(1, 50),
+    min_steps=st.integers(1, 50),
+    warm_epochs=st.integers(1, 5),
+    batch_size=st.integers(4, 100),
+)
+
+
+def warm(images: int, changed: int, **changes: Any) -> Length:
+    """The length of a warm start."""
+    return length_of(params(**changes), images=images, changed=changed, warm=True)
+
+
+def test_worked_by_hand() -> None:
+    """As much as is new, at least the floor, at most `epochs`; at a cold start `epochs`."""
+    bounds = {"epochs": 12, "passes": 11.0, "min_steps": 10, "batch_size": 64}
+    assert warm(10_000, 100, **bounds) == (1100, 1, 18)
+    assert warm(10_000, 1, **bounds) == warm(10_000, 0, **bounds) == (640, 1, 10)
+    assert warm(1000, 400, **bounds) == (4400, 4, 18)
+    assert warm(1000, 1000, **bounds).draws == 11_000
+    assert warm(1000, 5000, **bounds).draws == 12_000
+    assert warm(20, 1, **bounds) == (240, 12, 1)
+    assert length_of(params(**bounds), images=1000, changed=1000, warm=False) == (12_000, 12, 16)
+    assert warm(1000, 5, **bounds, optimizer="adamw", warm_epochs=3) == (3000, 3, 16)
+
+
+@given(anything, st.integers(1, 5000), st.integers(0, 5000), st.booleans())
+def test_batches_are_of_nearly_equal_size(here: Train, images: int, changed: int, warm: bool) -> None:  # noqa: FBT001
+    """None is larger than asked for, nor of one image; together they are all draws."""
+    length = length_of(here, images=images, changed=changed, warm=warm)
+    bounds = [length.draws_before(step) for step in range(length.steps + 1)]
+    sizes = {last - first for first, last in pairwise(bounds)}
+    assert (bounds[0], bounds[-1]) == (0, length.draws)
+    assert max(sizes) <= here.batch_size
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) > 1 or images == 1
+
+
+@given(anything, st.integers(1, 5000), st.integers(0, 5000), st.booleans())
+def test_rounds_are_one_pass_or_nearly_two(here: Train, images: int, changed: int, warm: bool) -> None:  # noqa: FBT001
+    """Or all that is drawn, where that is less."""
+    length = length_of(here, images=images, changed=changed, warm=warm)
+    assert length.rounds == 1 or images <= length.draws / length.rounds < 2 * images
+    assert length.draws <= max(here.epochs, here.warm_epochs) * images
+
+
+@given(anything, st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 5000))
+def test_more_that_is_new_is_no_less_work(here: Train, images: int, changed: int, more: int) -> None:
+    """And never more than a training from scratch, without a schedule."""
+    less, longer = (length_of(here, images=images, changed=n, warm=True).draws for n in (changed, changed + more))
+    assert less <= longer
+    if here.optimizer == "schedule_free":
+        assert longer <= length_of(here, images=images, changed=images, warm=False).draws
