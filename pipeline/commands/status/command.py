@@ -13,6 +13,7 @@ from pipeline.text import in_words, percent, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.status.forecast import Expected, Forecast
+    from pipeline.commands.status.pending import Pending
     from pipeline.commands.status.raw_changes import RawChanges
     from pipeline.commands.status.start import Start
 
@@ -50,6 +51,8 @@ def _lines(found: "Forecast") -> Iterator[str]:
         yield "up to date: `dvc repro` would do nothing"
     if found.arrivals:
         yield _labelled("images", _images(found.arrivals))
+    if found.pending and found.pending.changed:
+        yield _labelled("images" if not found.arrivals else "", _pending(found.pending))
     for (runs, why), steps in groupby(running, key=lambda step: (step.runs, step.why)):
         names = ", ".join(step.stage for step in steps)
         yield _labelled("stages" if names.startswith(running[0].stage) else "", _reasons(names, runs, why))
@@ -83,6 +86,12 @@ def _images(arrivals: "RawChanges") -> str:
         looked = f"{arrivals.found:,} new files, {arrivals.looked_at:,} of them inspected"
         return f"{looked}: {told}" if told else looked
     return told or "the same"
+
+
+def _pending(waiting: "Pending") -> str:
+    kinds = (("new", waiting.new), ("removed", waiting.removed), ("relabelled", waiting.relabelled))
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
+    return f"{told} since the last training, which ingest has taken in"
 
 
 def _reasons(names: str, runs: str, why: list[str]) -> str:

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline import parquet, paths
 from pipeline.commands.durations import pace
+from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
@@ -51,12 +53,31 @@ class Forecast:
     """The stages in their order."""
     arrivals: RawChanges | None
     """What changed in data/raw, None where nothing did, or where it cannot be found out."""
+    pending: Pending | None
+    """What ingest has taken in and no training has seen, None where that is not known, or `manifest` does not run."""
     start: Start | None
     """What training starts from, None where it does not run."""
     going_on: tuple[int, int] | None
     """Where an interrupted training goes on: at which step of how many."""
     remarks: list[str]
     """What else is worth knowing."""
+
+
+class _Changes(NamedTuple):
+    """What is new to stages."""
+
+    raw: RawChanges | None
+    pending: Pending | None
+    again: int
+    """How many images are decoded again."""
+
+    def change_training(self, *, unknown: bool) -> bool:
+        """Whether training gets other images than the last time; `unknown` is the answer where nobody looked."""
+        if self.again or (self.pending is not None and self.pending.changes_training):
+            return True
+        if self.raw is not None:
+            return self.raw.changes_training != "no"
+        return unknown and self.pending is None
 
 
 def forecast(params: Params) -> Forecast:
@@ -79,25 +100,23 @@ def forecast(params: Params) -> Forecast:
     steps = steps_of(stages, arrivals, redecodes=again > 0)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
-    start = None
+    train = record.get("train")
+    waiting = pending(train, params.manifest) if manifest_runs and train is not None else None
+    changes, start = _Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change = again > 0 or (arrivals.changes_training != "no" if arrivals else raw != before)
+        change = changes.change_training(unknown=raw != before)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
-    amounts = _amounts(arrivals, start, params, runs, again=again)
+    amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
         amounts["train"] = going_on[1] - going_on[0]
     return Forecast(
         steps=[_timed(step, amounts.get(step.stage), params) for step in steps],
         arrivals=arrivals,
+        pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=[
-            *_remarks(can_look=can_look, changed=raw != before),
-            *_on_succession(record.get("train"), arrivals, params),
-            *_on_classes(start, arrivals),
-            *(_on_release(record.get("train")) if runs.get("train", "no") != "no" else []),
-        ],
+        remarks=[*_remarks(can_look=can_look, changed=raw != before), *_on_training(train, start, arrivals, params)],
     )
 
 
@@ -142,23 +161,24 @@ def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
     return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
 
 
-def _amounts(
-    arrivals: RawChanges | None, start: Start | None, params: Params, runs: Mapping[str, str], *, again: int
-) -> dict[str, int | None]:
+def _amounts(changes: _Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
     if set(runs.values()) == {"no"}:
         return {}
+    arrivals, waiting, again = changes
     split = params.manifest.split
     had = parquet.read_table(index.INDEX, index.SCHEMA, ["id"]).num_rows
     images = arrivals.images if arrivals else had
     unread = arrivals.found if arrivals else 0
     more = images - had
     train_share = 1 - split.val - split.test
-    train = _lines(paths.MANIFEST / "train.csv", had * train_share) + round(more * train_share)
+    train = waiting.total if waiting else _lines(paths.MANIFEST / "train.csv", had * train_share)
+    train += round(more * train_share)
     test = _lines(paths.MANIFEST / "test.csv", had * split.test) + round(more * split.test)
     warm = start is not None and (start.oid is not None or not start.is_known)
     exact = changed_images() if runs.get("manifest", "no") == "no" else None
-    changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) if exact is None else exact
+    changed = round((arrivals.changed_at_most if arrivals else 0) * train_share) + (waiting.changed if waiting else 0)
+    changed = changed if exact is None else exact
     return {
         "ingest": again + unread,
         "manifest": images,
@@ -190,6 +210,14 @@ def _remarks(*, can_look: bool, changed: bool) -> list[str]:
     if changed and not can_look:
         remarks.append(f"{paths.IMAGES} is not here, so new images are not known: `dvc pull` brings it")
     return remarks
+
+
+def _on_training(
+    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, params: Params
+) -> list[str]:
+    """What else is worth knowing of a training from `start`, None where none runs."""
+    on_release = _on_release(train) if start is not None else []
+    return [*_on_succession(train, arrivals, params), *_on_classes(start, arrivals), *on_release]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
