@@ -1,6 +1,8 @@
 """Images that ingest has taken in and no training has seen: data/images against the manifests that `train` had."""
 
+from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -65,11 +67,17 @@ def _recorded(train: StageRecord, name: str) -> pd.DataFrame | None:
     """Label and MD5 by id, of the manifest that `train` is recorded with."""
     path = paths.MANIFEST / f"{name}.csv"
     md5 = train.deps.get(path.as_posix())
-    for place in (path, *([objects.cached_path(repository(), md5)] if md5 else [])):
+    for place in _places(path, md5) if md5 else ():
         content = place.read_bytes() if place.is_file() else b""
         if md5_of_bytes(content) == md5:
             return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False).set_index("id")
     return None
+
+
+def _places(path: Path, md5: str) -> Iterator[Path]:
+    """Where the file `path` of the hash `md5` may be."""
+    yield path
+    yield objects.cached_path(repository(), md5)
 
 
 def _leaks() -> list[str]:

@@ -1,0 +1,87 @@
+"""Images that ingest has taken in, against those of the last training."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from conftest import ROOT
+
+from pipeline import parquet, paths
+from pipeline.commands.status.pending import Pending, pending
+from pipeline.images import index
+from pipeline.params import read_params
+from pipeline.splits.assignment import split_of
+from pipeline.versioning.lock import StageRecord
+
+PARAMS = read_params(ROOT / "params.yaml").manifest
+# Keys, and with them ids, of which the first ones are trained on, and the others are for validation.
+KEYS = [f"{number:016x}" for number in range(0, 2**63, 2**57)]
+TRAIN, VAL = ([key for key in KEYS if split_of(key, PARAMS) == name] for name in ("train", "val"))
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project as working directory."""
+    monkeypatch.chdir(tmp_path)
+    paths.MANIFEST.mkdir(parents=True)
+
+
+def ingested(labels: dict[str, str]) -> None:
+    """Let data/images hold images of these keys and labels."""
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    columns = {"id": [*labels], "label": [*labels.values()], "md5": [*labels], "key": [*labels]}
+    empty = pa.nulls(len(labels))
+    columns = {name: columns.get(name, empty) for name in index.SCHEMA.names}
+    parquet.write_table(pa.table(columns).cast(index.SCHEMA), index.INDEX)
+
+
+def trained(train: dict[str, str], val: dict[str, str]) -> StageRecord:
+    """The record of a training on these images, whose manifests lie in the workspace."""
+    deps = {}
+    for name, labels in (("train", train), ("val", val)):
+        path = paths.MANIFEST / f"{name}.csv"
+        lines = [f"{one},{label},{one}\n" for one, label in sorted(labels.items())]
+        path.write_text("".join(["id,label,md5\n", *lines]))
+        deps[path.as_posix()] = hashlib.md5(path.read_bytes()).hexdigest()
+    return StageRecord(deps=deps, outs={})
+
+
+def labelled(keys: list[str], label: str = "cat") -> dict[str, str]:
+    """All of one class."""
+    return dict.fromkeys(keys, label)
+
+
+def test_nothing_is_pending() -> None:
+    """What was trained on is in data/images, as it was."""
+    record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
+    ingested(labelled(TRAIN[:6] + VAL[:2]))
+    assert pending(record, PARAMS) == Pending(new=0, removed=0, relabelled=0, total=6, changes_training=False)
+
+
+def test_new_gone_and_relabelled() -> None:
+    """Each is counted, of the images that are trained on."""
+    record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
+    ingested(labelled(TRAIN[1:9] + VAL[:1]) | labelled(TRAIN[3:4], "dog"))
+    assert pending(record, PARAMS) == Pending(new=3, removed=1, relabelled=1, total=8, changes_training=True)
+
+
+def test_another_image_for_validation() -> None:
+    """It makes another training, since that measures on it; one that was left out as a near-duplicate does not."""
+    record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
+    ingested(labelled(TRAIN[:6] + VAL[:3]))
+    found = pending(record, PARAMS)
+    assert found is not None
+    assert found.changes_training
+    paths.LEAKS.write_text(f"id,label,split,source,like,like_source\n{VAL[2]},cat,val,a,{TRAIN[0]},b\n")
+    assert pending(record, PARAMS) == found._replace(changes_training=False)
+
+
+def test_other_splits() -> None:
+    """Other params of the manifest are taken into account."""
+    record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
+    ingested(labelled(TRAIN[:6] + VAL[:2]))
+    split = PARAMS.split.model_copy(update={"val": 0.0, "test": 0.0})
+    found = pending(record, PARAMS.model_copy(update={"split": split}))
+    assert found is not None
+    assert (found.new, found.total, found.changes_training) == (2, 8, True)
