@@ -151,7 +151,7 @@ def params(**train: Any) -> Params:
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
-    content["train"].update({"batch_size": 4, "epochs": 3, "save_every": 1e9, **train})
+    content["train"].update({"batch_size": 4, "epochs": 3, "save_every": 1e9, "optimizer": "adamw", **train})
     yaml.dump(content, paths.PARAMS)
     return read_params()
 
