@@ -1,10 +1,11 @@
 """What warm starts reach at a fraction of the steps: `python benchmarks/accuracy.py DATA [--seeds N] [--chain]`.
 
 DATA is `fashion` (Debian's dataset-fashion-mnist) or `digits` (scikit-learn's). Without `--chain`, one generation of
-+10 % on a well-trained base; with it, the growth of ten times +10 % in `--generations` of equal growth. Each figure is
-the accuracy on images that no training saw; steps are those of all generations after the first. Trains as the stage
-does, with params.yaml's values but for those that are given for all (`--optimizer`, `--lr`) or for a row (`--passes`,
-`--also`).
++10 % on a well-trained base; with it, the growth of ten times +10 % in `--generations` of equal growth, several numbers
+of them one after the other. Each figure is the accuracy on images that no training saw; steps are those of all
+generations after the first. Trains as the stage does, with params.yaml's values but for those that are given for all
+(`--optimizer`, `--lr`) or for a row (`--passes`, `--also`). The differences are to a training from scratch with AdamW
+and its schedule, at its best learning rate, as much as to one with the optimizer of the others.
 """
 
 import argparse
@@ -41,6 +42,8 @@ from pipeline.training.progress import Progress
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 COLD: dict[str, Any] = {"cold": True}
+# The default of earlier releases.
+SCHEDULE: dict[str, Any] = {**COLD, "optimizer": "adamw", "lr": 4e-3}
 # What is compared besides the numbers of passes: the changes to `train:` of each row.
 POLICIES: dict[str, dict[str, Any]] = {
     "weights": {"start": "weights"},
@@ -138,21 +141,18 @@ class Study(NamedTuple):
     """What is trained on, and where models lie until the end."""
 
     data: str
-    generations: int
-    """After the first; 0 stands for the one of +10 % on a well-trained base."""
+    chain: bool
     quick: bool
     common: dict[str, Any]
     """Changes to `train:` of all that is trained."""
     folder: Path
 
-    @property
-    def sizes(self) -> list[int]:
-        """How many images the base is trained on, and each generation after it."""
+    def sizes(self, generations: int) -> list[int]:
+        """How many images the base is trained on, and each of so many generations after it."""
         sizes = SIZES[self.data]
-        first = (sizes.chain if self.generations else sizes.base) // (10 if self.quick else 1)
-        if not self.generations:
-            return [first, round(first * 1.1)]
-        return [round(first * 1.1 ** (10 * number / self.generations)) for number in range(self.generations + 1)]
+        first = (sizes.chain if self.chain else sizes.base) // (10 if self.quick else 1)
+        growth = 1.1 ** (10 if self.chain else 1)
+        return [round(first * growth ** (number / generations)) for number in range(generations + 1)]
 
 
 class Result(NamedTuple):
@@ -165,8 +165,8 @@ class Result(NamedTuple):
     model: Path
 
 
-def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None) -> Result:
-    """What the last generation reaches: from scratch, or after all those between it and `base`."""
+def trained(study: Study, seed: int, changes: dict[str, Any], generations: int, base: Path | None) -> Result:
+    """What the last of `generations` reaches: from scratch, or after all those between it and `base`."""
     torch.set_num_threads(1)
     os.chdir(study.folder)
     data = read_data(study.data)
@@ -174,35 +174,45 @@ def trained(study: Study, seed: int, changes: dict[str, Any], base: Path | None)
     params = params_of(data.test.images.pixels.shape[-1], seed, trained_with)
     steps = 0
     if changes.keys() & COLD:
-        model = train_next(first(data.train, study.sizes[-1]), params, None)
+        model = train_next(first(data.train, study.sizes(1)[-1]), params, None)
     elif base is None:
-        model = train_next(first(data.train, study.sizes[0]), params, None)
+        model = train_next(first(data.train, study.sizes(1)[0]), params, None)
     else:
         model = base
-        for size in study.sizes[1:]:
+        for size in study.sizes(generations)[1:]:
             model = train_next(first(data.train, size), params, model)
             steps += read_lineage(model).steps.run
     return Result(accuracy(model, data.test), steps or read_lineage(model).steps.run, model)
 
 
-def run(study: Study, policies: dict[str, dict[str, Any]], seeds: range) -> dict[str, list[Result]]:
-    """The results by row, in the order of the seeds; as many at a time as there are cores."""
+def run(
+    study: Study, policies: dict[str, dict[str, Any]], cuts: list[int], seeds: range
+) -> dict[tuple[int, str], list[Result]]:
+    """The results by number of generations and row, in the order of the seeds; as many at a time as there are cores."""
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        bases = list(pool.map(partial(trained, study), seeds, repeat({}), repeat(None)))
-        rows = {"from scratch": COLD, **policies}
+        bases = list(pool.map(partial(trained, study), seeds, repeat({}), repeat(0), repeat(None)))
+        rows = {(0, "from scratch"): COLD, (0, "from scratch, with a schedule"): SCHEDULE}
+        rows |= {(cut, row): changes for cut in cuts for row, changes in policies.items()}
         waiting = {
-            row: [
-                pool.submit(trained, study, seed, changes, base.model) for seed, base in zip(seeds, bases, strict=True)
+            (cut, row): [
+                pool.submit(trained, study, seed, changes, cut, base.model)
+                for seed, base in zip(seeds, bases, strict=True)
             ]
-            for row, changes in rows.items()
+            for (cut, row), changes in rows.items()
         }
         everything = [future for futures in waiting.values() for future in futures]
         for _ in tqdm(as_completed(everything), "training", len(everything), disable=None):
             pass
         return {
-            "the base itself": bases,
+            (0, "the base itself"): bases,
             **{row: [one.result() for one in futures] for row, futures in waiting.items()},
         }
+
+
+def _gap(ones: list[Result], others: list[Result]) -> str:
+    """How much more accurate `ones` are than `others`, seed by seed."""
+    gaps = [one.accuracy - other.accuracy for one, other in zip(ones, others, strict=True)]
+    return f"{mean(gaps):+.2f} ({min(gaps):+.2f} to {max(gaps):+.2f})"
 
 
 def main() -> None:
@@ -210,8 +220,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=SIZES)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0, help="settings are chosen on others than are reported")
     parser.add_argument("--chain", action="store_true")
-    parser.add_argument("--generations", type=int, default=10, help="of a chain, after the first")
+    parser.add_argument("--generations", type=int, nargs="*", default=[10], help="of a chain, after the first")
     parser.add_argument("--optimizer", choices=["schedule_free", "adamw"], help="of all rows, and the base")
     parser.add_argument("--lr", type=float, help="of all rows, and the base")
     parser.add_argument("--passes", type=float, nargs="*", default=[], help="a row each; that of params.yaml otherwise")
@@ -230,17 +241,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         given = {key: getattr(arguments, key) for key in ("optimizer", "lr", "precision")}
         common = {key: value for key, value in given.items() if value is not None}
-        generations = arguments.generations if arguments.chain else 0
-        study = Study(arguments.data, generations, arguments.quick, common, Path(folder))
-        results = run(study, policies, range(arguments.seeds))
-    scratch, lines = results["from scratch"], []
-    for row, ones in results.items():
+        cuts = arguments.generations if arguments.chain else [1]
+        study = Study(arguments.data, arguments.chain, arguments.quick, common, Path(folder))
+        results = run(study, policies, cuts, range(arguments.first_seed, arguments.first_seed + arguments.seeds))
+    lines = []
+    for (cut, row), ones in results.items():
         accuracies = [one.accuracy for one in ones]
-        gaps = [one.accuracy - other.accuracy for one, other in zip(ones, scratch, strict=True)]
-        share, spread = ones[0].steps / scratch[0].steps, f"{min(accuracies):.2f}-{max(accuracies):.2f}"
-        against = f"{mean(gaps):+.2f} ({min(gaps):+.2f} to {max(gaps):+.2f})"
-        print(f"| {row} | {ones[0].steps:,} | {share:.1%} | {mean(accuracies):.2f} % ({spread}) | {against} |")
-        lines += [(arguments.data, generations, row, seed, one.steps, one.accuracy) for seed, one in enumerate(ones)]
+        spread = f"{min(accuracies):.2f}-{max(accuracies):.2f}"
+        others = (results[0, scratch] for scratch in ("from scratch, with a schedule", "from scratch"))
+        against = " | ".join(_gap(ones, other) for other in others)
+        share = ones[0].steps / results[0, "from scratch"][0].steps
+        name = f"{cut} generations, {row}" if cut else row
+        print(
+            f"| {name} | {ones[0].steps:,} | {share:.1%} | {mean(accuracies):.2f} % ({spread}) | {against} |",
+            flush=True,
+        )
+        lines += [(arguments.data, cut, row, seed, one.steps, one.accuracy) for seed, one in enumerate(ones)]
     if arguments.csv:
         columns = ["data", "generations", "row", "seed", "steps", "accuracy"]
         pd.DataFrame(lines, columns=columns).to_csv(
