@@ -39,16 +39,16 @@ def log(folder: Path, scale: Scale) -> Rows:
 def status(folder: Path, scale: Scale) -> Rows:
     """`pipeline status` beyond `dvc status`."""
     project = new_project(folder / "project")
-    shutil.copy(project / "data/sample/1-initial.zip", project / "data/raw")
+    shutil.copy(project / "data/sample/2-more.zip", project / "data/raw")
     run(project, "dvc", "add", "--quiet", "data/raw")
     run(project, "dvc", "repro")
     yield _beyond(project, "nothing new", scale)
-    with zipfile.ZipFile(project / "data/sample/2-more.zip") as archive:
+    with zipfile.ZipFile(project / "data/sample/3-new-classes.zip") as archive:
         name = next(name for name in archive.namelist() if name.endswith(".png"))
         archive.extract(name, project / "data/raw")
     yield _beyond(project, "one new image", scale)
     (project / "data/raw" / name).unlink()
-    shutil.copy(project / "data/sample/2-more.zip", project / "data/raw")
+    shutil.copy(project / "data/sample/3-new-classes.zip", project / "data/raw")
     yield _beyond(project, "600 new images in a zip", scale)
 
 

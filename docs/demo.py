@@ -26,22 +26,22 @@ def main() -> None:
         raw = project / "data/raw"
         raw.mkdir(exist_ok=True)
 
-        _say("3,000 images of 8 classes. The first training starts from scratch.")
+        _say("1,000 images of 8 classes. The first training starts from scratch.")
         shutil.copy(SAMPLE / "1-initial.zip", raw)
         _run(project, "dvc", "add", "--quiet", "data/raw")
         out = _repro(project)
-        _must("3,000 new" in out, "ingest decodes all images")
+        _must("1,000 new" in out, "ingest decodes all images")
         _must("cold start" in out and "generation 1" in out, "training starts from scratch, and says so")
         first = _recorded(project, "data/model")
-        _save(project, "3,000 images")
+        _save(project, "1,000 images")
 
-        _say("600 more. Training resumes from the checkpoint that dvc.lock records.")
+        _say("3,000 more. Training resumes from the checkpoint that dvc.lock records.")
         shutil.copy(SAMPLE / "2-more.zip", raw)
         out = _repro(project)
-        _must("600 decoded" in out, "ingest decodes the new images only")
+        _must("3,000 decoded" in out, "ingest decodes the new images only")
         _must(f"warm start from {first[:8]}" in out and "generation 2" in out, "training starts warm")
         _must(_recorded(project, "data/base") == first, "dvc.lock: the base is the model that was recorded before")
-        _save(project, "600 more")
+        _save(project, "3,000 more")
 
         _say("A copy of an image, under another name. Nothing is trained.")
         with zipfile.ZipFile(SAMPLE / "1-initial.zip") as archive:

@@ -309,7 +309,7 @@ def test_any_history_ends_where_a_fresh_start_does(project: Project, raw: Path, 
 @pytest.mark.slow
 def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path) -> None:
     """After a hundred kills at random moments the manifests are those of a run without, and no work was done twice."""
-    with zipfile.ZipFile(ROOT / "data/sample/1-initial.zip") as archive:
+    with zipfile.ZipFile(ROOT / "data/sample/2-more.zip") as archive:
         archive.extractall(raw)
     undisturbed = manifests(project)
     shutil.rmtree(project.root / "data/images")
@@ -338,7 +338,7 @@ def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path
 
 def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     """What was decoded before a kill -9 is not decoded again."""
-    with zipfile.ZipFile(ROOT / "data/sample/1-initial.zip") as archive:
+    with zipfile.ZipFile(ROOT / "data/sample/2-more.zip") as archive:
         archive.extractall(raw)
     project.dvc("add", "--quiet", "data/raw")
     journal = project.root / "data/.progress/ingest"

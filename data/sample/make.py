@@ -41,8 +41,8 @@ def main() -> None:
     """Write the three archives."""
     supply = {name: enumerate(images_of(number)) for number, name in enumerate(NAMES)}
     for archive, classes, count in (
-        ("1-initial.zip", OLD, 3000),
-        ("2-more.zip", OLD, 600),
+        ("1-initial.zip", OLD, 1000),
+        ("2-more.zip", OLD, 3000),
         ("3-new-classes.zip", NEW, 600),
     ):
         with zipfile.ZipFile(HERE / archive, "w") as file:

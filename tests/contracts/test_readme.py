@@ -48,7 +48,7 @@ def test_quick_start_works(tmp_path: Path) -> None:
     typed = "\n".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
     out = clone.run("bash", "-ec", typed.replace("make ", "make --old-file=.venv/ready ")).out
     assert "cold start" in out
-    assert "600 decoded" in out
+    assert "3,000 decoded" in out
     assert "train: warm start from" in out
     assert "Change" in out
     assert clone.git("status", "--porcelain") == ""
