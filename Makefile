@@ -64,7 +64,7 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/evaluate.py
 	python benchmarks/team.py
 	rm -f docs/accuracy.csv
-	for data in digits fashion; do for chain in "" --chain; do python benchmarks/accuracy.py $$data $$chain --csv docs/accuracy.csv; done; done
+	for data in digits fashion; do python benchmarks/accuracy.py $$data --chain --generations 1 3 10 96 --passes 11 22 --only-also --csv docs/accuracy.csv; done
 	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg
 
 requirements: .venv/ready  ## pin the dependencies again

@@ -74,6 +74,7 @@ def holders(project: Project, image_id: str) -> dict[str, list[str]]:
     return {f"{one['name']} {one['md5'][:8]}": one["where"] for one in told["holders"]["found"]}
 
 
+@pytest.mark.slow
 def test_what_was_removed_before(project: Project, remote: Path) -> None:
     """By its id an image that is gone from data/raw already leaves its shard; the others stay as they are."""
     project.add_digits(0, 12)
@@ -97,6 +98,7 @@ def test_what_was_removed_before(project: Project, remote: Path) -> None:
     assert files_with(content, remote)
 
 
+@pytest.mark.slow
 def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
     """With `on_removed: ancestor` the run that sees a removal erases it, and what was removed before."""
     project.add_digits(0, 12)
@@ -118,6 +120,7 @@ def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
     assert project.snapshot("data/images") == before
 
 
+@pytest.mark.slow
 def test_older_shards_of_others_do_not_bring_it_back(project: Project, remote: Path, tmp_path: Path) -> None:
     """Who has the old shards, and goes on from there, publishes none of its bytes: that it is erased Git says."""
     project.add_digits(0, 12)

@@ -332,6 +332,7 @@ def test_damaged_shards_are_mended(first: Project) -> None:
     assert first.lock()["manifest"]["outs"] == sound
 
 
+@pytest.mark.slow
 def test_a_cold_start_is_asked_for_once(second: Project) -> None:
     """`pipeline fresh` makes the next training a cold start, and no other; taken back before, it changes nothing."""
     before, params = second.lock(), second.read("params.yaml")
@@ -356,6 +357,7 @@ def test_a_cold_start_is_asked_for_once(second: Project) -> None:
     assert "train: warm start" in second.repro()
 
 
+@pytest.mark.slow
 def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
     """A network that was edited is not trained on from weights of another function, nor measured with them."""
     code = first.root / "pipeline/models/network.py"
@@ -371,6 +373,7 @@ def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
     assert "train: cold start" in first.repro()
 
 
+@pytest.mark.slow
 def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
     """Its images are relabelled: said before, and training resumes without its row, where another class comes, too."""
     (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")

@@ -20,8 +20,8 @@ from pipeline.versioning.lock import read_record
 
 @pytest.fixture
 def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project without data, whose dvc.lock is an earlier release's."""
-    release.write_lock(project.root)
+    """A project without data, whose dvc.lock is that of a release of other code."""
+    release.write_lock_of_other_code(project.root)
     monkeypatch.chdir(project.root)
     return project
 
