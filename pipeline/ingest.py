@@ -4,6 +4,7 @@ Run by `dvc repro`, or alone as `pipeline run ingest`. Cost grows with what is n
 already, and what was decoded before is known by that hash.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -92,8 +93,17 @@ def _decode_new(
     if not total:
         return
     selection.secure(params)  # Better now than after hours of decoding.
+    _warn_of_full_disk(total, before.table["length"])
     outcomes = decode(todo(), Job(KnownIds(known), params.ingest), params.compute.workers)
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
+
+
+def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
+    """Warn where so many images, each as large as the stored ones of these `lengths`, may not fit onto the disk."""
+    needed, free = images * (pc.mean(lengths).as_py() or 0), shutil.disk_usage(paths.DATA).free
+    if needed > free:
+        sizes = f"{needed / 2**20:,.0f} MiB for {counted(images, 'image')}, and {free >> 20:,} MiB are free"
+        print(f"ingest: warning: the disk may become full: about {sizes}", flush=True)
 
 
 class _Kept(NamedTuple):

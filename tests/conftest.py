@@ -26,7 +26,7 @@ settings.load_profile("here")
 # As small as it can be: the tests are about what runs and what it starts from, not about accuracy.
 TINY: dict[str, dict[str, Any]] = {
     "ingest": {"size": 8, "mode": "grey", "max_removed": 1.0},
-    "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "passes": 1.0, "min_steps": 3, "batch_size": 16},
+    "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "passes": 4.0, "min_steps": 3, "batch_size": 16},
     "evaluate": {"gate": {"drop": None, "class_drop": None, "flips": None, "confidence": 0.95}},
     "compute": {"accelerator": "cpu", "workers": 1},
 }

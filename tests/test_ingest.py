@@ -14,14 +14,19 @@ import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Project
 from PIL import Image
+
+from pipeline import paths
+from pipeline.ingest import _warn_of_full_disk
 
 
 @pytest.fixture
@@ -444,3 +449,19 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
     assert reasons["big/film.mp4"] == "too large"
     assert reasons["long.tar.gz"] == "archive bomb"
     assert {"big/0.png", "big/0.jpg", "big/0.avif"} & set(reasons) == set()
+
+
+def test_warning_of_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """How much new images are likely to need is said where that is more than there is; the first ones are unknown."""
+    monkeypatch.chdir(tmp_path)
+    paths.DATA.mkdir()
+    lengths = pa.chunked_array([[2**20, 3 * 2**20]])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 * 2**20))
+    _warn_of_full_disk(50, lengths)
+    _warn_of_full_disk(10**6, pa.chunked_array([[]], pa.int32()))
+    assert not capsys.readouterr().out
+    _warn_of_full_disk(51, lengths)
+    said = "about 102 MiB for 51 images, and 100 MiB are free"
+    assert capsys.readouterr().out == f"ingest: warning: the disk may become full: {said}\n"

@@ -1,9 +1,12 @@
 """Output for the person at the terminal: logging, errors in one line, tables and lists."""
 
+import errno
 import io
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.errors import TreeringError, one_line
 from pipeline.text import shown
@@ -28,6 +31,10 @@ def complain(name: str, error: Exception, command: str) -> None:
     if isinstance(error, ModuleNotFoundError):
         hint = "run `source .venv/bin/activate`, after `make setup` where there is no .venv"
         print(f"{name}: error: the package {error.name} is not installed for {sys.executable}; {hint}", file=sys.stderr)
+        return
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = f"{shutil.disk_usage(Path.cwd()).free >> 20:,} MiB are free here"
+        print(f"{name}: error: {shown(one_line(error))} ({free}); make room, then run it again", file=sys.stderr)
         return
     fault = "" if isinstance(error, TreeringError) else f"{type(error).__name__} (`{command}` shows where): "
     print(f"{name}: error: {fault}{shown(one_line(error))}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """What people see: errors in one line fit for a terminal, and progress bars on terminals only."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -220,3 +221,12 @@ def test_no_progress_of_reading_elsewhere(
     monkeypatch.chdir(tmp_path)
     read_images()
     assert capfd.readouterr() == ("", "")
+
+
+def test_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk is no fault of ours: how much is free, and what to do, in a line."""
+    complain("ingest", OSError(28, "No space left on device", "a.tar"), "pipeline -v")
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        r"ingest: error: .*No space left on device.* \([\d,]+ MiB are free here\); make room, then run it again\n", said
+    )

@@ -1,12 +1,10 @@
 """Images that ingest has taken in and no training has seen: data/images against the manifests that `train` had."""
 
+import csv
 from collections.abc import Iterator
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-import pandas as pd
 
 from pipeline import parquet, paths
 from pipeline.files import md5_of_bytes
@@ -18,6 +16,8 @@ from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.repository import repository
 
 COLUMNS = ["id", "label", "md5"]
+# Label and MD5 by id.
+Rows = dict[str, tuple[str, ...]]
 
 
 class Pending(NamedTuple):
@@ -45,33 +45,38 @@ def pending(train: StageRecord, params: Manifest) -> Pending | None:
     before = {name: _recorded(train, name) for name in ("train", "val")}
     if any(rows is None for rows in before.values()) or not index.INDEX.exists():
         return None
-    images = parquet.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "key"]).to_pandas()
-    split = np.array(list(splits_of(images["key"].tolist(), params)), dtype=np.str_)
-    now = {name: images[split == name].set_index("id")[["label", "md5"]].astype(str).sort_index() for name in before}
+    table = parquet.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "key"])
+    rows = zip(*(table[name].to_pylist() for name in COLUMNS), strict=True)
+    now: dict[str, Rows] = {name: {} for name in ("train", "val", "test")}
+    for (image_id, *rest), split in zip(rows, splits_of(table["key"].to_pylist(), params), strict=True):
+        now[split][image_id] = tuple(rest)
     # With the same images for training the same ones of val are left out as their near-duplicates.
-    val = now["val"].drop(_leaks(), errors="ignore")
-    old, new = before["train"], now["train"]
-    assert old is not None
-    common = new.index.intersection(old.index)
-    relabelled = int((new.loc[common, "label"] != old.loc[common, "label"]).sum())
+    left_out = _leaks()
+    val = {image_id: row for image_id, row in now["val"].items() if image_id not in left_out}
+    old, new = before["train"] or {}, now["train"]
+    common = new.keys() & old.keys()
     return Pending(
         new=len(new) - len(common),
         removed=len(old) - len(common),
-        relabelled=relabelled,
+        relabelled=sum(new[image_id][0] != old[image_id][0] for image_id in common),
         total=len(new),
-        changes_training=not (new.equals(old) and val.equals(before["val"])),
+        changes_training=new != old or val != before["val"],
     )
 
 
-def _recorded(train: StageRecord, name: str) -> pd.DataFrame | None:
+def _recorded(train: StageRecord, name: str) -> Rows | None:
     """Label and MD5 by id, of the manifest that `train` is recorded with."""
     path = paths.MANIFEST / f"{name}.csv"
     md5 = train.deps.get(path.as_posix())
     for place in _places(path, md5) if md5 else ():
         content = place.read_bytes() if place.is_file() else b""
         if md5_of_bytes(content) == md5:
-            return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False).set_index("id")
+            return {image_id: tuple(rest) for image_id, *rest in list(_lines(content))[1:]}
     return None
+
+
+def _lines(content: bytes) -> Iterator[list[str]]:
+    return csv.reader(StringIO(content.decode(), newline=""))
 
 
 def _places(path: Path, md5: str) -> Iterator[Path]:
@@ -80,8 +85,6 @@ def _places(path: Path, md5: str) -> Iterator[Path]:
     yield objects.cached_path(repository(), md5)
 
 
-def _leaks() -> list[str]:
+def _leaks() -> set[str]:
     """The ids of the val and test images that are left out."""
-    if not paths.LEAKS.exists():
-        return []
-    return list(pd.read_csv(paths.LEAKS, dtype=str, keep_default_na=False)["id"])
+    return {line[0] for line in _lines(paths.LEAKS.read_bytes())} if paths.LEAKS.exists() else set()
