@@ -441,7 +441,7 @@ def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed:
 def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> None:
     """Both are obeyed; the model that was given up stays noted until other images come, and a training names it."""
     team = copy(start, tmp_path / "team")
-    for project, params in ((team.alice, {"lr": 0.01}), (team.bob, {"label_smoothing": 0.2})):
+    for project, params in ((team.alice, {"lr": 0.02}), (team.bob, {"label_smoothing": 0.2})):
         project.set_params(train=params)
         project.repro()
         publish(project, "other params")
