@@ -23,7 +23,7 @@ from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
-from pipeline.ingestion.journal import Journal, rename
+from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
 from pipeline.ingestion.notices import notices, picture_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
@@ -150,12 +150,10 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
     ids, made_by = now.ids, stored_recipe(now.recipe)
-    if made_by == recipe:
-        rename(now.recipe, recipe)
-    elif keeps_originals(made_by, recipe):
+    if made_by != recipe:
+        if not keeps_originals(made_by, recipe):
+            return ids, Collection(index.SCHEMA.empty_table(), {}, [])
         now = now.originals()
-    else:
-        return ids, Collection(index.SCHEMA.empty_table(), {}, [])
     recorded = read_record().get("ingest")
     if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
         # Not as DVC left it: of another commit, or damaged.

@@ -21,12 +21,6 @@ from pipeline.ingestion.standardising import Picture
 FOLDER = paths.PROGRESS / "ingest"
 
 
-def rename(old: str, new: str) -> None:
-    """Go on under the name `new` with what an earlier release has begun, which called the same recipe `old`."""
-    if old != new and (FOLDER / old).is_dir() and not (FOLDER / new).exists():
-        (FOLDER / old).replace(FOLDER / new)
-
-
 class Journal:
     """Appends decoded images to new shards below `FOLDER`, and remembers them across interruptions.
 

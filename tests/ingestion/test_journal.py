@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import paths
 from pipeline.images.shards import ShardReader, shard_name
-from pipeline.ingestion.journal import FOLDER, Journal, rename
+from pipeline.ingestion.journal import FOLDER, Journal
 from pipeline.ingestion.perceptual_hash import PerceptualHash
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
@@ -225,16 +225,3 @@ def test_forgotten_images_can_be_added_again() -> None:
             if image_id(number) not in opened.facts:
                 opened.add(image_id(number), picture(number))
     assert known()[0] == {image_id(number) for number in range(3)}
-
-
-def test_another_name_of_the_recipe_discards_nothing() -> None:
-    """What an earlier release has begun under its own name is gone on with, unless there is newer work."""
-    fill()
-    before = known()
-    FOLDER.joinpath(RECIPE).rename(FOLDER / "earlier")
-    rename("earlier", RECIPE)
-    assert known() == before
-    FOLDER.joinpath("earlier").mkdir()
-    rename("earlier", RECIPE)
-    rename(RECIPE, RECIPE)
-    assert known() == before

@@ -1,6 +1,5 @@
 """A project that an earlier release has trained, and a newer one is merged into: real git, real dvc, tiny models."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -191,17 +190,3 @@ def test_interrupted_ingest_goes_on(merged: Project, tmp_path: Path) -> None:
     shutil.copyfile(project.root / "data/images/000000.tar", shard)
     assert "; 0 decoded" in project.repro("ingest")
     assert not shard.exists()
-
-
-def test_interrupted_ingest_of_the_earlier_release_goes_on(merged: Project, tmp_path: Path) -> None:
-    """What its last ingest had found out when it was killed is used, though its recipe has another name now."""
-    project = copy_of(merged, tmp_path)
-    broken = project.root / "data/raw/digit 0/broken.png"
-    broken.write_bytes(b"no image")
-    entry = {"id": hashlib.md5(broken.read_bytes()).hexdigest(), "reason": "broken", "detail": "found out before"}
-    recipe = (pq.read_schema(project.root / "data/images/index.parquet").metadata or {})[b"recipe"].decode()
-    journal = project.root / "data/.progress/ingest" / recipe / "journal.jsonl"
-    journal.parent.mkdir(parents=True)
-    journal.write_text(json.dumps(entry) + "\n")
-    assert "160 images, 0 new, 0 removed, 1 refused (data/images/refused.csv); 0 decoded" in project.repro("ingest")
-    assert "found out before" in project.read("data/images/refused.csv")
