@@ -166,8 +166,9 @@ def test_compiled_network() -> None:
         network = read_network(paths.MODEL)[0]
         return torch.cat([weight.flatten() for weight in network.parameters()])
 
+    # With a schedule, which weighs the first steps less: they follow the signs of gradients, and so their last bits.
     start = weights(lr=1e-12)
-    plain, compiled = weights() - start, weights(compile=True) - start
+    plain, compiled = (weights(optimizer="adamw", lr=4e-3, compile=one) - start for one in (False, True))
     assert torch.cosine_similarity(plain, compiled, dim=0) > 0.95
 
 
