@@ -111,6 +111,7 @@ def compare(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(2))
 def test_status_says_what_repro_does(project: Project, seed: int) -> None:
     """In any state that a history of additions, removals, partial runs and other params leads to."""
