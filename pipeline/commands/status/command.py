@@ -77,7 +77,7 @@ def _images(arrivals: "RawChanges") -> str:
         (sum(arrivals.refused.values()), f"refused ({kinds})"),
         (arrivals.copies, "copies" if arrivals.copies > 1 else "copy"),
         (arrivals.moved, "moved"),
-        (arrivals.removed, "removed at most" if arrivals.is_partial else "removed"),
+        (arrivals.removed, "removed at most" if arrivals.unopened else "removed"),
         (arrivals.relabelled, "relabelled"),
         (arrivals.unopened, "archives not opened, for lack of time"),
     ]

@@ -34,6 +34,8 @@ class Inspection:
     looked_at: int
     unopened: int
     archives: set[str]
+    unread: set[str]
+    """The sources of the places that there was not the time to look at."""
 
 
 def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
@@ -58,6 +60,7 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
         looked_at=len(outcomes),
         unopened=unopened,
         archives={file.md5 for file in files if file.md5 in contents},
+        unread={source.name for source in unread[len(outcomes) :]},
     )
 
 

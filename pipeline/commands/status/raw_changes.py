@@ -30,7 +30,9 @@ class RawChanges:
     moved: int
     """Images that lie in another place than they did."""
     removed: int
-    """Images that are not found any more; at most so many where not all was inspected."""
+    """Images that are not found any more, nor their names where not all was inspected; at most, if some is unopened."""
+    unread: int
+    """Images of which there is the name alone so far, in an archive that was written anew."""
     relabelled: int
     vanished: list[str]
     """Classes of which no image is left; none is named where not all was inspected."""
@@ -57,7 +59,7 @@ class RawChanges:
     @property
     def changed_at_most(self) -> int:
         """How many images are new, gone or relabelled, if all that was not inspected is usable."""
-        return self.new + self.found - self.looked_at + self.removed + self.relabelled
+        return self.new + self.found - self.looked_at - self.unread + self.removed + self.relabelled
 
     def __str__(self) -> str:
         parts = {
@@ -117,12 +119,14 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
     mended = {line for line in had.refused if line.reason != "link"} - set(refused)
+    unread = sum(old[one].source in seen.unread for one in gone)
     moved = sum(images[one].source != old[one].source for one in common)
     return RawChanges(
         new=len(new),
         copies=_count_copies(seen.places, old, added),
         moved=moved,
-        removed=len(gone),
+        removed=len(gone) - unread,
+        unread=unread,
         relabelled=len(relabelled),
         vanished=[] if is_partial else sorted(_classes(old) - _classes(images)),
         refused=dict(Counter(line.reason for line in fresh)),

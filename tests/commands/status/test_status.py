@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,26 @@ def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
     assert arrivals["found"] == 600
     assert arrivals["new"] == arrivals["looked_at"]
     assert arrivals["images"] == 660
+
+
+@pytest.mark.slow
+def test_images_removed_from_an_archive_are_counted_by_name(project: Project) -> None:
+    """Where there is no time to read the archive that was written anew, what is still named in it is not removed."""
+    paths = project.add_digits(300, 340, into="../new")
+    with zipfile.ZipFile(project.root / "data/raw/a.zip", "w") as archive:
+        for path in paths:
+            archive.write(path, f"{path.parent.name}/{path.name}")
+    shutil.rmtree(project.root / "data/new")
+    project.repro("ingest")
+    gone = [f"a.zip!/{path.parent.name}/{path.name}" for path in paths[:7]]
+    project.run("python", "-m", "pipeline", "remove", *gone)
+    hurry = (
+        "from pipeline.commands.status import forecast; from pipeline.params import read_params; forecast.LOOK = 0.05; "
+        "found = forecast.forecast(read_params()).arrivals; "
+        "print(found.found, found.removed, found.changed_at_most)"
+    )
+    assert project.run("python", "-c", hurry).out.splitlines()[-1] == "33 7 7"
+    assert "0 new, 7 removed" in project.repro("ingest")
 
 
 @pytest.mark.slow
