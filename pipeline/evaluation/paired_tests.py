@@ -89,7 +89,7 @@ def _score(
     excess = lost - gained - images * tolerated
     half = (lost + gained) * (1 - tolerated) - 2 * tolerated * (images - lost)
     likeliest = (half + np.sqrt(half**2 + 8 * images * gained * tolerated * (1 - tolerated))) / (4 * images)
-    variance = images * (2 * likeliest + tolerated - tolerated**2)
+    variance = np.maximum(images * (2 * likeliest + tolerated - tolerated**2), 0)  # Rounding may go below it.
     return np.divide(excess, np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
 
 

@@ -68,7 +68,7 @@ def test_an_error_that_can_be_mended(capsys: Capture) -> None:
         (ValueError("not so"), "ValueError (`pipeline run train -v` shows where): not so"),
         (KeyError("cat"), "KeyError (`pipeline run train -v` shows where): 'cat'"),
         (RuntimeError(), "RuntimeError (`pipeline run train -v` shows where): RuntimeError"),
-        (OSError(28, "Disk\nfull"), "OSError (`pipeline run train -v` shows where): [Errno 28] Disk full"),
+        (OSError(5, "Disk\nbad"), "OSError (`pipeline run train -v` shows where): [Errno 5] Disk bad"),
         (ExceptionGroup("two", [ValueError("a"), ValueError("b")]), "ExceptionGroup (`pipeline run train -v` "),
     ],
 )

@@ -152,7 +152,7 @@ def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str,
     here = params(**{"start": start, "warm_epochs": 2, **more})
     run(here)
     once = model()
-    assert interrupted(monkeypatch, here, [4, 7], signal.SIGINT) == once
+    assert interrupted(monkeypatch, here, [4, 6], signal.SIGINT) == once
 
 
 @pytest.mark.parametrize("step", range(1, STEPS))

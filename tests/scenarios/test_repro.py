@@ -111,8 +111,8 @@ def test_more_images_warm_start_from_the_recorded_checkpoint(trained: Project, t
     assert lock["train"]["deps"]["data/base"] == lock["manifest"]["outs"]["data/base"] == before
     lineage = json.loads(trained_twice.read("data/model/lineage.json"))
     assert (lineage["generation"], lineage["start"], lineage["base"]) == (2, "warm", before)
-    # Each new image is worth eleven draws, but no training has more than the two epochs of a cold start.
-    assert lineage["epochs"] == {"run": 2.0, "total": 4.0}
+    # Each of the 28 new images to train on is worth four draws, of 128 images.
+    assert lineage["epochs"] == {"run": 0.875, "total": 2.875}
     metrics = json.loads(trained_twice.read("data/report/metrics.json"))
     assert metrics["base"]["support"] == metrics["support"] == len(trained_twice.ids("test"))
 
