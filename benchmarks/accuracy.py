@@ -47,6 +47,7 @@ ANCHORS: dict[str, tuple[int, dict[str, Any]]] = {
     "the first model, with a schedule": (0, SCHEDULE),
     "the first model": (0, {}),
 }
+WARM = {"passes", "min_steps", "start", "shrink", "perturb", "warm_epochs", "warm_lr", "warm_mean"}
 COLUMNS = ["data", "generations", "row", "seed", "steps", "accuracy"]
 
 
@@ -62,6 +63,8 @@ class Job(NamedTuple):
     """To the section `train`."""
     peer: str | None = None
     quick: bool = False
+    kept: Path | None = None
+    """Where first models are kept, since several chains begin with the same."""
 
     @property
     def key(self) -> tuple[str, int, str, int]:
@@ -118,23 +121,37 @@ def result_of(job: Job) -> tuple[int, float]:
         if job.peer:
             network, classes, steps = train_peer(job.peer, data, params, job.generations)
         else:
-            model, steps = chain(data, params, job.generations)
+            model, steps = chain(data, params, job)
             network, spec = read_network(model)
             classes = spec.classes
         os.chdir(ROOT)
     return steps, accuracy(network, classes, data.test)
 
 
-def chain(data: Data, params: Params, generations: int) -> tuple[Path, int]:
+def chain(data: Data, params: Params, job: Job) -> tuple[Path, int]:
     """The last model, and the steps of all after the first."""
-    if generations < 0:
+    if job.generations < 0:
         model = train_next(data.until(data.last), params, None)
         return model, read_lineage(model).steps.run
-    model, steps = train_next(data.until(data.first), params, None), 0
-    for size in data.sizes(generations)[1:] if generations else []:
+    model, steps = first_model(data, params, job), 0
+    for size in data.sizes(job.generations)[1:] if job.generations else []:
         model = train_next(data.until(size), params, model)
         steps += read_lineage(model).steps.run
     return model, steps or read_lineage(model).steps.run
+
+
+def first_model(data: Data, params: Params, job: Job) -> Path:
+    """The first model, which nothing changes that is for warm starts alone."""
+    assert job.kept
+    changes = {name: value for name, value in job.changes.items() if name not in WARM}
+    known = job.kept / f"{job.data} {job.seed} {changes}".replace("/", "_")
+    model = Path("first").absolute()
+    if known.exists():
+        shutil.copytree(known, model)
+        return model
+    train_next(data.until(data.first), params, None).rename(model)
+    shutil.copytree(model, known, dirs_exist_ok=True)
+    return model
 
 
 def jobs_of(arguments: argparse.Namespace) -> list[Job]:
@@ -167,8 +184,11 @@ def run(jobs: list[Job], table: Path, processes: int) -> None:
     """Add to `table` the results that it does not have yet."""
     done = set() if not table.exists() else set(pd.read_csv(table)[COLUMNS[:4]].itertuples(index=False, name=None))
     jobs = [job for job in jobs if job.key not in done]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(result_of, job): job for job in jobs}
+    with (
+        tempfile.TemporaryDirectory() as kept,
+        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
+    ):
+        waiting = {pool.submit(result_of, job._replace(kept=Path(kept))): job for job in jobs}
         for future in tqdm(as_completed(waiting), "training", len(waiting), disable=None):
             line = pd.DataFrame([(*waiting[future].key, *future.result())], columns=COLUMNS)
             line.to_csv(table, mode="a", header=not table.exists(), index=False)
