@@ -15,7 +15,7 @@ from pipeline.versioning.lock import StageRecord
 VERSIONS = {
     "68ec48140a0bd5c830a1fa41b1d71a37": 1,  # 6b401a0
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
-    "3e7edae9a4f838b2cfde03d4d93d112c": 2,
+    "93831d2de47252c2c4839adcd718d005": 2,
 }
 
 
