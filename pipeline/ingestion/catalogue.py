@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 
@@ -17,6 +18,8 @@ from pipeline.ingestion.labelling.labels import is_system_file
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
+from pipeline.ingestion.unpacking.zip_names import USUAL
+from pipeline.params import Ingest
 
 MEMBERS = paths.IMAGES / "members.parquet"
 SCHEMA = pa.schema(
@@ -32,7 +35,25 @@ SCHEMA = pa.schema(
 # Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
 MAX_MEMBERS = 500_000
 # To be raised whenever archives are listed otherwise: those that are here are listed again then, and not decoded again.
-LISTING = "2"
+LISTING = "3"
+UNSUPPORTED = "unsupported archive"
+
+
+class Listing(NamedTuple):
+    """How archives are listed: what `ingest` says of it."""
+
+    encoding: str = USUAL
+    """Of names in zips that do not say it."""
+
+    @classmethod
+    def of(cls, params: Ingest) -> Self:
+        """That of `params`."""
+        return cls(params.encoding)
+
+    @property
+    def name(self) -> str:
+        """Another one where archives are listed otherwise."""
+        return LISTING if self == PLAIN else f"{LISTING} {self.encoding}"
 
 
 @dataclass(slots=True)
@@ -50,6 +71,9 @@ class CatalogueMember:
 Catalogue = dict[str, list[CatalogueMember]]
 
 
+PLAIN = Listing()
+
+
 def read_catalogue(path: Path = MEMBERS) -> Catalogue:
     """The members of each known archive, by the archive's MD5, in the archive's order."""
     catalogue: Catalogue = {}
@@ -60,8 +84,11 @@ def read_catalogue(path: Path = MEMBERS) -> Catalogue:
     return catalogue
 
 
-def catalogue_table(catalogue: Catalogue) -> pa.Table:
-    """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out."""
+def catalogue_table(catalogue: Catalogue, listing: Listing = PLAIN) -> pa.Table:
+    """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out.
+
+    `listing` is how its archives were listed.
+    """
 
     def rows() -> Iterator[tuple[str, CatalogueMember]]:
         for archive in sorted(catalogue):
@@ -78,18 +105,23 @@ def catalogue_table(catalogue: Catalogue) -> pa.Table:
         parquet.strings(member.refusal.detail if member.refusal else member.doubt for _, member in rows()),
     ]
     table = pa.Table.from_arrays(columns, schema=SCHEMA)
-    return table.replace_schema_metadata({"listing": LISTING}) if table.num_rows else table
+    return table.replace_schema_metadata({"listing": listing.name}) if table.num_rows else table
 
 
-def is_current(path: Path = MEMBERS) -> bool:
-    """Whether the archives that `path` knows were listed as they would be now."""
+def is_current(listing: Listing, path: Path = MEMBERS) -> bool:
+    """Whether the archives that `path` knows were listed as they would be now, by `listing`."""
     table = parquet.read_table(path, SCHEMA, ["position"])
-    return not table.num_rows or (table.schema.metadata or {}).get(b"listing") == LISTING.encode()
+    return not table.num_rows or (table.schema.metadata or {}).get(b"listing") == listing.name.encode()
 
 
-def listed_again(known: list[CatalogueMember], path: Path) -> list[CatalogueMember]:
+def is_supported(known: list[CatalogueMember]) -> bool:
+    """Whether an archive of which this is `known` could be read; if not, another Python may read it."""
+    return not (len(known) == 1 and known[0].refusal and known[0].refusal.reason == UNSUPPORTED)
+
+
+def listed_again(known: list[CatalogueMember], path: Path, listing: Listing) -> list[CatalogueMember]:
     """What is `known` of the archive `path`, or what it holds by today's listing, unread, where that differs."""
-    now = list_archive(path)
+    now = list_archive(path, listing)
     if any(member.refusal and member.refusal.is_passing for member in now):
         return known
     if [member.name for member in now] != [member.name for member in known]:
@@ -99,16 +131,18 @@ def listed_again(known: list[CatalogueMember], path: Path) -> list[CatalogueMemb
     return known
 
 
-def list_archive(path: Path) -> list[CatalogueMember]:
+def list_archive(path: Path, listing: Listing = PLAIN) -> list[CatalogueMember]:
     """The members of the archive `path`, unread; those that nobody should read are refused at once."""
     members: list[CatalogueMember] = []
     unpacked = 0
     try:
-        for one in islice(archives.open_archive(path).members(), MAX_MEMBERS + 1):
+        for one in islice(archives.open_archive(path, listing.encoding).members(), MAX_MEMBERS + 1):
             members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one), doubt=one.doubt))
             unpacked += max(one.size, 0)
     except BombError as error:
         return [CatalogueMember("", 0, refusal=Refusal("archive bomb", one_line(error)))]
+    except archives.UnsupportedError as error:
+        return [CatalogueMember("", 0, refusal=Refusal(UNSUPPORTED, one_line(error)))]
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
             return [CatalogueMember("", 0, refusal=Refusal.of_place(error))]
@@ -130,7 +164,7 @@ def _refusal(member: ArchiveMember) -> Refusal | None:
         return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
     if member.unreadable:
         return Refusal(member.unreadable, "cannot be read out of the archive")
-    if archives.is_archive(member.name) or archives.is_other_archive(member.name):
+    if archives.is_archive(member.name) or archives.other_archive(member.name):
         return Refusal("nested archive", "put it into data/raw by itself")
     if member.size > MAX_FILE:
         return Refusal("too large", f"{member.size} bytes")

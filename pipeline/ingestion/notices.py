@@ -1,7 +1,8 @@
 """What people should hear of images, in a sentence each; nothing here decides what is used."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,9 @@ import pyarrow.compute as pc
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.class_names import alike
+from pipeline.ingestion.labelling.image_paths import plain_path
 from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
+from pipeline.ingestion.places import OUTSIDE
 from pipeline.ingestion.unpacking.archives import is_archive
 from pipeline.ingestion.wrappers import REASON
 from pipeline.text import counted
@@ -17,6 +20,8 @@ from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
 MOST = 5
+# Each name that is compared takes a tenth of a millisecond.
+MOST_COMPARED = 2000
 
 
 def notices(
@@ -27,12 +32,36 @@ def notices(
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    return [*refusal_notices(refused), *clash_notices(labels), *class_notices(by_class), *name_notices(found)]
+    refused = list(refused)
+    return [
+        *vain_notices(labels, refused),
+        *refusal_notices(refused),
+        *clash_notices(labels),
+        *class_notices(by_class),
+        *name_notices(found),
+    ]
 
 
 def clash_notices(labels: Labels) -> list[str]:
-    """Lines of labels.csv that contradict each other."""
-    return _first(f"{LABELS}: {clash}" for clash in labels.clashes)
+    """Lines of files of labels that contradict each other."""
+    return _first(labels.clashes)
+
+
+def vain_notices(labels: Labels, refused: Iterable[Refused]) -> list[str]:
+    """That no line of labels.csv names an image while images are `refused` for want of a class; what may be meant."""
+    unclassed = [line.source for line in refused if line.reason == OUTSIDE.reason]
+    if not unclassed or not labels.is_in_vain:
+        return []
+    path = labels.unused[0]
+    near = _nearest(path, unclassed)
+    return [f"no line of {LABELS} matches an image: it names {path!r}, and the nearest image is {near!r}"]
+
+
+def _nearest(path: str, names: Sequence[str]) -> str:
+    """That of `names` which `path` may be meant for: one of the same file name, or one that is spelt alike."""
+    last = plain_path(path).rpartition("/")[2]
+    same = next((name for name in names if name.rpartition("/")[2] == last), None)
+    return same or get_close_matches(path, names[:MOST_COMPARED], n=1, cutoff=0)[0]
 
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.catalogue import list_archive
+from pipeline.ingestion.catalogue import PLAIN, Listing, list_archive
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.labels import LABELS, source_of
 from pipeline.ingestion.places import LINKED, refusal_by_name
@@ -30,7 +30,7 @@ class Spot(NamedTuple):
     """What is not certain of its name."""
 
 
-def find(top: Path) -> Iterator[Spot]:
+def find(top: Path, listing: Listing = PLAIN) -> Iterator[Spot]:
     """Every place in the file, folder or archive `top`, sorted folder by folder; labels.csv on top of a folder is none.
 
     Raises:
@@ -42,11 +42,11 @@ def find(top: Path) -> Iterator[Spot]:
         inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
         if inside == LABELS and file != top:
             continue
-        for place, refusal, doubt in _places(file):
+        for place, refusal, doubt in _places(file, listing):
             yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal, doubt)
 
 
-def _places(file: Path) -> Iterator[tuple[Place, Refusal | None, str]]:
+def _places(file: Path, listing: Listing) -> Iterator[tuple[Place, Refusal | None, str]]:
     place = Place(str(file.absolute()))
     if known := refusal_by_name(file.name):
         yield place, known, ""
@@ -55,7 +55,7 @@ def _places(file: Path) -> Iterator[tuple[Place, Refusal | None, str]]:
     elif not file.is_file():  # A pipe would be waited for.
         yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file"), ""
     elif is_archive(file.name):
-        for member in list_archive(file):
+        for member in list_archive(file, listing):
             yield Place(place.path, member.name, member.position), member.refusal, member.doubt
     else:
         yield place, None, ""

@@ -14,6 +14,7 @@ from pipeline import parquet
 from pipeline.ingestion import catalogue
 from pipeline.ingestion.catalogue import (
     MEMBERS,
+    PLAIN,
     SCHEMA,
     Catalogue,
     CatalogueMember,
@@ -129,7 +130,7 @@ def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., 
         "../1.png": "unsafe name",
         "cat/../../1.png": "unsafe name",
         "/cat/1.png": "unsafe name",
-        "C:\\cat\\1.png": "unsafe name",
+        "C:/cat/1.png": "unsafe name",
         "cat/more.zip": "nested archive",
         "cat/more.TAR.GZ": "nested archive",
         "cat/more.7z": "nested archive",
@@ -269,19 +270,19 @@ def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
     path = tmp_path / "members.parquet"
     known = {ONE: [CatalogueMember("cat/1.png", 0, id="a" * 32)]}
     parquet.write_table(catalogue_table(known).replace_schema_metadata({}), path)
-    assert not is_current(path)
+    assert not is_current(PLAIN, path)
     assert read_catalogue(path) == known
     saved(known, path)
-    assert is_current(path)
+    assert is_current(PLAIN, path)
     parquet.write_table(catalogue_table({}), path)
-    assert is_current(path)
+    assert is_current(PLAIN, path)
 
 
 def test_listing_again_keeps_what_is_the_same(tmp_path: Path) -> None:
     """What was read stays known; another list is taken unread, unless the archive cannot be opened now."""
     path = make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png")
     known = [CatalogueMember("cat/1.png", 0, id="a" * 32), CatalogueMember("cat/2.png", 1, id="b" * 32)]
-    assert listed_again(known, path) == known
+    assert listed_again(known, path, PLAIN) == known
     fewer = known[:1]
-    assert [member.id for member in listed_again(fewer, path)] == [None, None]
-    assert listed_again(fewer, tmp_path / "gone.zip") is fewer
+    assert [member.id for member in listed_again(fewer, path, PLAIN)] == [None, None]
+    assert listed_again(fewer, tmp_path / "gone.zip", PLAIN) is fewer

@@ -15,7 +15,7 @@ def test_classes_that_look_like_one() -> None:
 def test_names_that_are_not_certain() -> None:
     """Issue 14, 4: the class is named, once an archive, with the row that would correct it; not that of other files."""
     members = ["caf\u2591/1.png", "caf\u2591/2.png", "cat/\u2591.png", "d\\xe9/1.png"]
-    found = [("a.zip", member, "is odd", Labels([])) for member in members]
+    found = [("a.zip", member, "is odd", Labels()) for member in members]
     assert name_notices(found) == [
         "a.zip: the name of class 'caf\u2591' is odd; if it has another, add to labels.csv: a.zip!/caf\u2591/*,NAME",
         "a.zip: the name of class 'd\\\\xe9' is odd; if it has another, add to labels.csv: a.zip!/d\\xe9/*,NAME",

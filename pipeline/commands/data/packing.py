@@ -14,6 +14,7 @@ from pipeline.commands.data.workbench import PACKED, put_zip
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archives import is_archive, is_unsafe
@@ -41,7 +42,8 @@ class Loose(NamedTuple):
 def loose_images() -> list[Loose]:
     """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
     refused = {line.source for line in Collection.read().refused}
-    labels = Labels.read(strip=read_params().ingest.strip)
+    params = read_params().ingest
+    labels = Labels.read(strip=params.strip, columns=Columns(**params.columns))
     labels.settle(loose_paths())
     found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
     return sorted(one for one in found if one.state[0] <= MAX_FILE)

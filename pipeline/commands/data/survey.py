@@ -1,7 +1,7 @@
 """What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,18 +11,20 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
-from pipeline.ingestion.collection import DISPUTED
+from pipeline.ingestion.catalogue import Listing
+from pipeline.ingestion.collection import DISPUTED, Refused
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
-from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices
+from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices, vain_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import Spot, find
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.ingestion.wrappers import Folders, Wrapped
-from pipeline.params import Params
+from pipeline.params import Ingest, Params
 
 OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
 UNSAFE = Refusal("unsafe name", "no name for a class: it could not be unpacked on every system")
@@ -72,8 +74,9 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     """
     if label is not None:
         label = _checked(label)
-    stock = KnownImages()
-    found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
+    stock = KnownImages(params.ingest.encoding)
+    read_as = params.ingest if strip is None else params.ingest.model_copy(update={"strip": {"*": strip}})
+    found, notices = _find(tops, label, read_as, stock.classes)
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     images, refused = resolve(looked_at)
@@ -156,10 +159,10 @@ class _Seen(NamedTuple):
 
 
 def _find(
-    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], classes: Counter[str]
+    tops: Iterable[Path], label: str | None, params: Ingest, classes: Counter[str]
 ) -> tuple[list[FoundImage], list[str]]:
     """Every place in `tops`, and what people should hear of them; `classes` are those of data/raw, with counts."""
-    folders, seen = Folders(), [one for top in tops for one in _look_into(top, strip)]
+    folders, seen = Folders(), [one for top in tops for one in _look_into(top, params)]
     for one in seen:
         if one.spot.refusal is None:
             folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
@@ -168,42 +171,48 @@ def _find(
     for one in seen:
         said, spot = one.labels.find(*one.where), one.spot
         own = said.label if label is None else label
-        refusal = spot.refusal or (_refusal(one, own, unclear) if label is None else None)
+        refusal = spot.refusal or (_refusal(one, said, unclear) if label is None else None)
         found.append(FoundImage(spot.place, spot.name, own or "", refusal, said.attributes))
-    counts = Counter(one.label for one in found if one.refusal is None)
-    return found, _notices(seen, counts + classes) if label is None else []
+    return found, _notices(seen, found, classes) if label is None else []
 
 
-def _look_into(top: Path, strip: Mapping[str, int]) -> list[_Seen]:
-    labels, around = _labels_of(top, strip)
+def _look_into(top: Path, params: Ingest) -> list[_Seen]:
+    labels, around = _labels_of(top, params)
     seen = [
         _Seen(spot._replace(inside=around + spot.inside), labels, spot.place.path if spot.place.member else str(top))
-        for spot in find(top)
+        for spot in find(top, Listing.of(params))
     ]
     labels.settle(source_of(*one.where) for one in seen)
     return seen
 
 
-def _notices(seen: list[_Seen], counts: Counter[str]) -> list[str]:
+def _notices(seen: list[_Seen], found: list[FoundImage], classes: Counter[str]) -> list[str]:
+    counts = classes + Counter(one.label for one in found if one.refusal is None)
+    refused = [Refused(one.name, one.id or "", *one.refusal) for one in found if one.refusal is not None]
     doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
     several = {id(one.labels): one.labels for one in seen}.values()
     clashes = [notice for labels in several for notice in clash_notices(labels)]
-    return [*clashes, *class_notices(counts), *name_notices(doubtful)]
+    vain = [notice for labels in several for notice in vain_notices(labels, refused)]
+    return [*vain, *clashes, *class_notices(counts), *name_notices(doubtful)]
 
 
-def _labels_of(top: Path, strip: Mapping[str, int]) -> tuple[Labels, str]:
+def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
     """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
-    raw, where = paths.RAW.resolve(), top.resolve()
+    raw, where, columns = paths.RAW.resolve(), top.resolve(), Columns(**params.columns)
     if where.is_relative_to(raw) and where != raw:
         folder = where if where.is_dir() else where.parent
         inside = folder.relative_to(raw).as_posix()
-        return Labels.read(strip=strip), "" if inside == "." else f"{inside}/"
-    return Labels.read(top / LABELS, strip=strip) if top.is_dir() else Labels([], strip=strip), ""
+        return Labels.read(strip=params.strip, columns=columns), "" if inside == "." else f"{inside}/"
+    if not top.is_dir():
+        return Labels(strip=params.strip), ""
+    return Labels.read(top / LABELS, strip=params.strip, columns=columns), ""
 
 
-def _refusal(one: _Seen, label: str | None, unclear: Wrapped) -> Refusal | None:
-    if label is None:
+def _refusal(one: _Seen, line: LabelLine, unclear: Wrapped) -> Refusal | None:
+    if line.conflict:
+        return Refusal(DISPUTED, line.conflict)
+    if line.label is None:
         return OUTSIDE
     if one.group in unclear and not one.labels.is_certain(*one.where):
         return unclear[one.group]
-    return None if is_label(label) else UNSAFE
+    return None if is_label(line.label) else UNSAFE

@@ -6,6 +6,7 @@ validation images, and the report names the other model for the next training.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -18,9 +19,11 @@ from pipeline.commands.merge import listings
 from pipeline.commands.merge.label_rows import merge_labels
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
-from pipeline.errors import MergeError
-from pipeline.ingestion.labelling.labels import LABELS
+from pipeline.errors import MergeError, ParamError
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.labels import LABELS, USUAL
 from pipeline.lineage.lineage import RECORDED, Recorded
+from pipeline.params import read_params
 from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
 from pipeline.versioning.lock import read_raw_hash
@@ -108,12 +111,20 @@ def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side
     if here is None or there is None or len({was, here, there}) < 3:
         return listings.merge(ancestor, ours, theirs, take=take)
     try:
-        labels = merge_labels(_labels_file(was), _labels_file(here), _labels_file(there), take=take)
+        versions = (_labels_file(oid) for oid in (was, here, there))
+        labels = merge_labels(*versions, take=take, columns=_columns())
     except ValueError:  # One of them is no such file, so nothing is known of its rows.
         return listings.merge(ancestor, ours, theirs, take=take)
     oid = tracking.store_file(labels.content)
     merged = listings.merge(ancestor, {**ours, LABELS: oid}, {**theirs, LABELS: oid}, take=take)
     return merged._replace(conflicts=sorted([*labels.conflicts, *merged.conflicts]))
+
+
+def _columns() -> Columns:
+    """Those of labels.csv; params.yaml may be in conflict itself meanwhile."""
+    with suppress(ParamError):
+        return Columns(**read_params().ingest.columns)
+    return USUAL
 
 
 def _labels_file(oid: str | None) -> bytes:
