@@ -24,8 +24,9 @@ from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
+from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
-from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
+from pipeline.ingestion.labelling.labels import Labels, source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
@@ -52,7 +53,7 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     """
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
     old_ids, before = _before(recipe, params)
-    labels = Labels.read(strip=params.ingest.strip, columns=Columns(**params.ingest.columns), classes=known_classes())
+    labels = _labels(files, params.ingest)
     contents = list_new_archives(files, before.contents, listing)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
@@ -78,6 +79,11 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     forget_removals()
     change = _change(old_ids, after.ids)
     return Result(_sentence(after, change, kept, labels), kept.decoded, change)
+
+
+def _labels(files: list[RawFile], params: Ingest) -> Labels:
+    names, columns = (file.path for file in files), Columns(**params.columns)
+    return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes())
 
 
 def _decode_new(

@@ -7,13 +7,16 @@ from difflib import get_close_matches
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import paths
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.class_names import alike
 from pipeline.ingestion.labelling.image_paths import plain_path
-from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.labels import MEMBER, Labels
 from pipeline.ingestion.places import OUTSIDE
 from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.zip_names import DOUBT
 from pipeline.ingestion.wrappers import REASON
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
@@ -90,9 +93,13 @@ def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[s
         if label is not None and (not label.isascii() or "\\x" in label):  # Else the file's own name is in doubt.
             globs.setdefault((path, label, doubt), f"{path}{MEMBER}{(member or '').rpartition('/')[0]}/*")
     return _first(
-        f"{path}: the name of class {label!r} {doubt}; if it has another, add to {LABELS}: {glob},NAME"
+        f"{path}: the name of class {label!r} {doubt}; if it has another, {_hint(doubt)}add to {LABELS}: {glob},NAME"
         for (path, label, doubt), glob in globs.items()
     )
+
+
+def _hint(doubt: str) -> str:
+    return f"set ingest.encoding in {paths.PARAMS}, or " if doubt == DOUBT else ""
 
 
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.ingestion.catalogue import (
+    LABEL_FILE,
     UNSUPPORTED,
+    UNUSABLE_LABELS,
     Catalogue,
     Listing,
     is_current,
@@ -17,7 +19,7 @@ from pipeline.ingestion.catalogue import (
 from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
-from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking.archives import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
@@ -75,10 +77,13 @@ def sources(
 
     `unusable` says what is known of ids whose bytes are no image, `passing` of places that cannot be read now.
     """
-    labels.settle(source_of(place.path, place.member) for place, _, _ in _places(files, contents))
-    usable = (place for place, _, refusal in _places(files, contents) if refusal is None)
+    for path, md5 in files:
+        if is_archive(path):
+            labels.carry(path, {member.name: member.line for member in contents[md5] if member.line is not None})
+    labels.settle(source_of(place.path, place.member) for place, _, _ in _places(files, contents, labels))
+    usable = (place for place, _, refusal in _places(files, contents, labels) if refusal is None)
     unclear = wrapped(usable, labels)
-    for place, image_id, refusal in _places(files, contents):
+    for place, image_id, refusal in _places(files, contents, labels):
         line = labels.find(place.path, place.member)
         known = refusal or unusable.get(image_id or "") or passing.get(place)
         yield Source(place, image_id, line.label, known or unclassed(place, line, labels, unclear), line.attributes)
@@ -114,10 +119,15 @@ def other_archive_at(path: Path) -> Refusal | None:
     return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind else None
 
 
-def _places(files: list[RawFile], contents: Catalogue) -> Iterator[tuple[Place, str | None, Refusal | None]]:
+def _places(
+    files: list[RawFile], contents: Catalogue, labels: Labels
+) -> Iterator[tuple[Place, str | None, Refusal | None]]:
     for path, md5 in files:
         if is_archive(path):
             for member in contents[md5]:
-                yield Place(path, member.name, member.position), member.id, member.refusal
-        elif path != LABELS:
+                if member.refusal != LABEL_FILE:
+                    yield Place(path, member.name, member.position), member.id, member.refusal
+        elif path in labels.unreadable:
+            yield Place(path), md5, Refusal(UNUSABLE_LABELS, labels.unreadable[path])
+        elif not labels.is_file(path):
             yield Place(path), md5, refusal_by_name(path)

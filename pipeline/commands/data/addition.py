@@ -14,8 +14,9 @@ from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.decoding import MAX_FILE
+from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
-from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
 from pipeline.params import read_params

@@ -43,7 +43,7 @@ def loose_images() -> list[Loose]:
     """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
     refused = {line.source for line in Collection.read().refused}
     params = read_params().ingest
-    labels = Labels.read(strip=params.strip, columns=Columns(**params.columns))
+    labels = Labels.read(files=loose_paths(), strip=params.strip, columns=Columns(**params.columns))
     labels.settle(loose_paths())
     found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
     return sorted(one for one in found if one.state[0] <= MAX_FILE)
@@ -71,7 +71,9 @@ def _can_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
         path.encode()
     except UnicodeEncodeError:
         return False
-    if is_archive(path) or is_system_file(path) or is_unsafe(path) or not (paths.RAW / path).is_file():
+    if labels.is_file(path) or is_archive(path) or is_system_file(path) or is_unsafe(path):
+        return False
+    if not (paths.RAW / path).is_file():
         return False
     label = label_of(path, None)
     keeps_label = label == labels.of(path, None) == labels.of(f"{PACKED}-{'0' * 12}.zip", path)

@@ -11,16 +11,17 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
-from pipeline.ingestion.catalogue import Listing
+from pipeline.ingestion.catalogue import UNUSABLE_LABELS, Listing
 from pipeline.ingestion.collection import DISPUTED, Refused
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
+from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
-from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
 from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices, vain_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
-from pipeline.ingestion.scan import Spot, find
+from pipeline.ingestion.scan import Spot, find, label_files
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.ingestion.wrappers import Folders, Wrapped
@@ -178,10 +179,14 @@ def _find(
 
 def _look_into(top: Path, params: Ingest) -> list[_Seen]:
     labels, around = _labels_of(top, params)
-    seen = [
-        _Seen(spot._replace(inside=around + spot.inside), labels, spot.place.path if spot.place.member else str(top))
-        for spot in find(top, Listing.of(params))
-    ]
+    spots = [spot._replace(inside=around + spot.inside) for spot in find(top, Listing.of(params))]
+    for spot in spots:
+        if spot.line is not None:
+            labels.carry(spot.inside, {spot.place.member: spot.line})
+    for name, what in labels.unreadable.items():
+        where = f"{paths.RAW if around else top}/{name}"
+        spots.append(Spot(Place(where), where, name, Refusal(UNUSABLE_LABELS, what)))
+    seen = [_Seen(spot, labels, spot.place.path if spot.place.member else str(top)) for spot in spots]
     labels.settle(source_of(*one.where) for one in seen)
     return seen
 
@@ -202,10 +207,11 @@ def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
     if where.is_relative_to(raw) and where != raw:
         folder = where if where.is_dir() else where.parent
         inside = folder.relative_to(raw).as_posix()
-        return Labels.read(strip=params.strip, columns=columns), "" if inside == "." else f"{inside}/"
+        read = Labels.read(files=label_files(paths.RAW, columns), strip=params.strip, columns=columns)
+        return read, "" if inside == "." else f"{inside}/"
     if not top.is_dir():
-        return Labels(strip=params.strip), ""
-    return Labels.read(top / LABELS, strip=params.strip, columns=columns), ""
+        return Labels(strip=params.strip, columns=columns), ""
+    return Labels.read(top / LABELS, files=label_files(top, columns), strip=params.strip, columns=columns), ""
 
 
 def _refusal(one: _Seen, line: LabelLine, unclear: Wrapped) -> Refusal | None:

@@ -15,8 +15,8 @@ from pipeline.commands.merge.listings import Conflict, Side
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.dialects import Dialect
 from pipeline.ingestion.labelling.image_paths import plain_path
+from pipeline.ingestion.labelling.label_files import LABELS, USUAL
 from pipeline.ingestion.labelling.label_tables import Columns, LabelRow, LabelTable
-from pipeline.ingestion.labelling.labels import LABELS, USUAL
 
 Row = dict[str, str]
 Rows = dict[str, Row]

@@ -43,7 +43,8 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     """Look at what was never read, for about `seconds`."""
     contents, unopened = _list_archives(files, had.contents, monotonic() + seconds, Listing.of(params.ingest))
     known = {*had.ids.to_pylist(), *had.disputed}
-    labels = Labels.read(strip=params.ingest.strip, columns=Columns(**params.ingest.columns), classes=known_classes())
+    columns, names = Columns(**params.ingest.columns), (file.path for file in files)
+    labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=known_classes())
     places = list(sources(files, contents, labels, had.unusable, {}))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.

@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from glob import escape
 from pathlib import PurePosixPath
 
 from pipeline.ingestion.labelling.globs import Globs, is_glob
@@ -31,7 +32,8 @@ class LabelIndex:
         self._respelt: set[str] = set()
         self._real: set[str] = set()
         # What looks like a glob, and is not known to be a name.
-        self._patterns: dict[int, str] = {}
+        # With how much of it is the name of a folder.
+        self._patterns: dict[int, tuple[str, int]] = {}
         self._globs = Globs([])
         self._used = bytearray()
         self._clashes: dict[tuple[int, int], tuple[str, str]] = {}
@@ -39,31 +41,37 @@ class LabelIndex:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def add(self, file: str, rows: Iterable[LabelRow]) -> None:
-        """Take in the `rows` of `file`."""
+    def add(self, file: str, rows: Iterable[LabelRow], *, below: str = "") -> None:
+        """Take in the `rows` of `file`, whose paths are relative to the folder `below`."""
         self._starts.append(len(self._paths))
         self._files.append(file)
-        last = self._last
-        for at, (number, path, line) in enumerate(rows, len(self._paths)):
+        last, above = self._last, f"{below}/" if below else ""
+        for at, (number, written, line) in enumerate(rows, len(self._paths)):
+            path = above + written
+            name = plain_path(above + plain_path(written)) if above else plain_path(path)
             self._numbers.append(number)
             self._paths.append(path)
             self._lines.append(line)
-            name = plain_path(path)
-            if name is not path and name != path:
+            if name != path:
                 self._respelt.add(path)
             if name in last:
                 self._before[at] = last[name]
             last[name] = at
-            if is_glob(name):
-                self._patterns[at] = name
+            if is_glob(written):
+                self._patterns[at] = name, len(plain_path(above))
         self._used += bytes(len(self._paths) - len(self._used))
-        self._globs = Globs((name, at) for at, name in self._patterns.items())
+        self._globs = self._compiled()
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether `settle` may find names among the rows."""
+        return bool(self._patterns or self._respelt)
 
     def settle(self, sources: Iterable[str]) -> None:
         """Take each row whose name is spelt as one of `sources` is for that one alone: `cat/img [1].png`, say."""
-        if not self._patterns and not self._respelt:
+        if not self.is_unsettled:
             return
-        patterns = set(self._patterns.values())
+        patterns = {name for name, _ in self._patterns.values()}
         names = set()
         for source in sources:
             if source in self._respelt:
@@ -71,8 +79,8 @@ class LabelIndex:
             if patterns and (name := plain_path(source)) in patterns:
                 names.add(name)
         if names:
-            self._patterns = {at: name for at, name in self._patterns.items() if name not in names}
-            self._globs = Globs((name, at) for at, name in self._patterns.items())
+            self._patterns = {at: one for at, one in self._patterns.items() if one[0] not in names}
+            self._globs = self._compiled()
 
     def find(self, source: str) -> LabelLine | None:
         """What the rows say of an image, None where they are silent."""
@@ -101,6 +109,9 @@ class LabelIndex:
         """Which rows gave one image different labels so far, and what follows: a sentence each."""
         found = sorted(self._clashes.items())
         return [f"{self._said(one, other, source)}; {then}" for (one, other), (source, then) in found]
+
+    def _compiled(self) -> Globs:
+        return Globs((escape(name[:end]) + name[end:], at) for at, (name, end) in self._patterns.items())
 
     def _named_like(self, source: str, at: int | None) -> Iterator[int]:
         """The row at `at` and those before it of the same name, as far as they speak of `source`."""

@@ -52,13 +52,14 @@ class LabelRow(NamedTuple):
 class LabelTable:
     """An open file of labels."""
 
-    def __init__(self, where: object, file: BinaryIO, columns: Columns) -> None:
-        """`where` is how `file` is named to people.
+    def __init__(self, where: object, file: BinaryIO, columns: Columns, *, shift: int = 0) -> None:
+        """`where` is how `file` is named to people, whose lines are `shift` less than those of it.
 
         Raises:
             ImagesError: it is no CSV file in a known encoding, or its columns are not those that are needed.
         """
-        self._where, self._file, self.dialect, self.names = where, file, Dialect(), list[str]()
+        self._where, self._file, self._shift = where, file, shift
+        self.dialect, self.names = Dialect(), list[str]()
         with self._readable():
             self.dialect = dialect_of(file, [name.strip().lower() for name in columns])
             self._rows = self.dialect.rows(file)
@@ -93,7 +94,7 @@ class LabelTable:
                 if len(row) < width:
                     row.extend([""] * (width - len(row)))
                 if (not row[self.path].isspace() and row[self.path]) or any(map(str.strip, row)):
-                    yield number, row
+                    yield number - self._shift, row
 
     def _find(self, columns: Columns) -> list[int]:
         """Where the `columns` are; a name in other case only where there is none in the same."""

@@ -9,24 +9,25 @@ from types import MappingProxyType
 from typing import Self
 
 from pipeline import paths
+from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.label_files import LABELS, USUAL, is_label_file, label_rows
 from pipeline.ingestion.labelling.label_index import LabelIndex
-from pipeline.ingestion.labelling.label_tables import Columns, LabelLine, LabelTable
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.strips import Strips
 
-LABELS = "labels.csv"
 # Between an archive's path and the name of a member, as in JAR addresses.
 MEMBER = "!/"
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 NOWHERE: Mapping[str, int] = MappingProxyType({})
-USUAL = Columns()
 
 
 class Labels:
     """The class of each place in data/raw.
 
-    A line of labels.csv names a source, `cat/1.png` or `more.zip!/dog/b.jpg`, or is a glob over sources in which `*`
-    stands for anything, slashes included.
+    A line of a file of labels names a source, `cat/1.png` or `more.zip!/dog/b.jpg`, or is a glob over sources in which
+    `*` stands for anything, slashes included. The files on top of data/raw come before those in its folders and
+    archives, which are equal; and those before folders.
     """
 
     def __init__(
@@ -42,31 +43,64 @@ class Labels:
         """
         self.classes = classes
         self._strips = Strips(strip)
-        self._index = LabelIndex(bare=columns.path != USUAL.path)
+        self._columns = columns
+        self._top, self._nested = (LabelIndex(bare=columns.path != USUAL.path) for _ in range(2))
+        # What archives say themselves of their members.
+        self._carried: dict[str, dict[str | None, LabelLine]] = {}
+        self.unreadable: dict[str, str] = {}
+        """The files of labels in folders that are none after all, and why."""
 
     @classmethod
     def read(
         cls,
         path: Path = paths.RAW / LABELS,
         *,
+        files: Iterable[str] = (),
         strip: Mapping[str, int] = NOWHERE,
         columns: Columns = USUAL,
         classes: Container[str] | None = None,
     ) -> Self:
-        """What the file `path` says; nothing where there is none. The rest is as for `Labels` itself.
+        """What the file `path` says, if there is one, and the others like it among `files`, relative to its folder.
+
+        The rest is as for `Labels` itself.
 
         Raises:
-            ImagesError: it cannot be read, see `LabelTable`.
+            ImagesError: one of them cannot be read, see `LabelTable`.
         """
         labels = cls(strip=strip, columns=columns, classes=classes)
-        if path.exists():
-            with path.open("rb") as file:
-                labels._index.add(path.name, LabelTable(path, file, columns).rows())
+        for name in dict.fromkeys([path.name, *(name for name in files if is_label_file(name, columns))]):
+            labels._add(path.parent, name)
         return labels
+
+    def _add(self, root: Path, name: str) -> None:
+        """Take in the file `name` below `root`, if it is there."""
+        where, below = root / name, name.rpartition("/")[0]
+        if not where.is_file():
+            return
+        with where.open("rb") as file:
+            try:
+                rows = label_rows(where, file, self._columns)
+            except ImagesError as error:
+                if not below:
+                    raise
+                self.unreadable[name] = "{1}; {2}".format(*error.args)
+                return
+            (self._nested if below else self._top).add(name, rows, below=below)
+
+    def carry(self, archive: str, lines: Mapping[str | None, LabelLine]) -> None:
+        """Take in what the `archive` says itself of its members."""
+        if lines:
+            self._carried.setdefault(archive, {}).update(lines)
+
+    def is_file(self, path: str) -> bool:
+        """Whether the file `path` is one of labels."""
+        return is_label_file(path, self._columns) and path not in self.unreadable
 
     def settle(self, sources: Iterable[str]) -> None:
         """See `LabelIndex`."""
-        self._index.settle(sources)
+        names = list(sources) if self._top.is_unsettled and self._nested.is_unsettled else sources
+        self._top.settle(names)
+        self._nested.settle(names)
 
     def of(self, path: str, member: str | None) -> str | None:
         """The class of an image, or None where it lies outside any class folder and labels.csv is silent."""
@@ -77,8 +111,16 @@ class Labels:
         return self.listed(path, member) or LabelLine(label_of(path, member, self._strips.of(path) or 0))
 
     def listed(self, path: str, member: str | None) -> LabelLine | None:
-        """What labels.csv says of an image, None where it is silent."""
-        return self._index.find(source_of(path, member)) if self._index else None
+        """What files of labels say of an image, None where they are silent."""
+        source = source_of(path, member)
+        line = self._top.find(source) if self._top else None
+        if line is not None or not (self._nested or self._carried):
+            return line
+        line, own = self._nested.find(source), self._carried.get(path, {}).get(member)
+        if line is not None and own is not None and line.label != own.label:
+            what = f"{path} and a file of labels outside of it give it different labels, {own.label} and {line.label}"
+            return line._replace(conflict=line.conflict or own.conflict or what)
+        return line or own
 
     def is_certain(self, path: str, member: str | None) -> bool:
         """Whether labels.csv says the class of an image, or `ingest.strip` which of its folders does."""
@@ -87,17 +129,17 @@ class Labels:
     @property
     def unused(self) -> list[str]:
         """The lines that no place has matched so far."""
-        return self._index.unused
+        return [*self._top.unused, *self._nested.unused]
 
     @property
     def clashes(self) -> list[str]:
         """See `LabelIndex`."""
-        return self._index.clashes
+        return [*self._top.clashes, *self._nested.clashes]
 
     @property
     def is_in_vain(self) -> bool:
         """Whether there are lines, and no place has matched any so far."""
-        return 0 < len(self._index) == len(self.unused)
+        return not self._carried and 0 < len(self._top) + len(self._nested) == len(self.unused)
 
 
 def source_of(path: str, member: str | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
 
 
@@ -271,3 +272,88 @@ def test_each_cause_is_told(tmp_path: Path, text: str, said: str) -> None:
 def test_blanks_around_labels_are_stripped(tmp_path: Path) -> None:
     """Issue 14, 6: in labels.csv as in folders."""
     assert written(tmp_path / "labels.csv", "1.png,cat\u00a0").of("1.png", None) == "cat"
+
+
+def tree(root: Path, **files: str) -> list[str]:
+    """Files of labels below `root`, by folder; returns their names."""
+    names = [f"{folder}/labels.csv".removeprefix("top/") for folder in files]
+    for name, text in zip(names, files.values(), strict=True):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"path,label\n{text}", "utf-8")
+    return names
+
+
+def test_files_in_folders(tmp_path: Path) -> None:
+    """Their paths are relative to their folder, globs too; what lies on top comes before them."""
+    names = tree(tmp_path, top="a/3.png,top\n", a="1.png,one\n./sub/2.png,two\n3.png,three\n", **{"b [1]": "*,bee\n"})
+    labels = Labels.read(tmp_path / "labels.csv", files=names)
+    images = ("a/1.png", "a/sub/2.png", "a/3.png", "b [1]/x.png", "b 1/x")
+    found = {name: labels.find(name, None)[::2] for name in images}
+    assert found == {
+        "a/1.png": ("one", ""),
+        "a/sub/2.png": ("two", ""),
+        "a/3.png": ("top", ""),
+        "b [1]/x.png": ("bee", ""),
+        "b 1/x": ("b 1", ""),
+    }
+    assert labels.unused == ["a/3.png"]
+    assert all(map(labels.is_file, names))
+
+
+def test_files_in_folders_that_disagree(tmp_path: Path) -> None:
+    """None of them comes before another, be it in a folder or in an archive."""
+    names = tree(tmp_path, a="b/1.png,one\nx.zip!/1.png,one\n", **{"a/b": "1.png,two\n"})
+    labels = Labels.read(tmp_path / "labels.csv", files=names)
+    labels.carry("a/x.zip", {"1.png": LabelLine("three"), "2.png": LabelLine("three")})
+    assert labels.find("a/b/1.png", None).conflict == (
+        "line 2 of a/labels.csv and line 2 of a/b/labels.csv give it different labels, one and two"
+    )
+    assert labels.find("a/x.zip", "1.png").conflict.startswith("a/x.zip and a file of labels outside of it")
+    assert labels.find("a/x.zip", "2.png") == ("three", "", "")
+
+
+def test_file_in_a_folder_without_the_columns(tmp_path: Path) -> None:
+    """It is something else, and is named; one on top must be a file of labels, and so must one with the columns."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/labels.csv").write_text("id,text\n1,x\n")
+    labels = Labels.read(tmp_path / "labels.csv", files=["a/labels.csv"])
+    assert labels.unreadable["a/labels.csv"].startswith("columns found: id, text; needed: path, label")
+    assert not labels.is_file("a/labels.csv")
+    (tmp_path / "a/labels.csv").write_text("path,label\n1.png,\n")
+    with pytest.raises(ImagesError, match=r"a/labels\.csv: line 2 has no label"):
+        Labels.read(tmp_path / "labels.csv", files=["a/labels.csv"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.csv", "file_name,text,animal\n1.png,é,cat\nsub/2.png,,dog\n"),
+        (
+            "metadata.jsonl",
+            """{"file_name": "1.png", "text": "é", "animal": "cat"}
+
+{"animal": "dog", "file_name": "sub/2.png", "objects": {"box": [1]}, "text": null}
+""",
+        ),
+    ],
+)
+def test_metadata_of_hugging_face(tmp_path: Path, name: str, text: str) -> None:
+    """It is read once `ingest.columns` says what is in it, and is a file like others before."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / name).write_text(text, "utf-8")
+    columns = Columns(path="file_name", label="animal")
+    labels = Labels.read(tmp_path / "labels.csv", files=[f"train/{name}"], columns=columns)
+    assert labels.find("train/1.png", None)[:2] == ("cat", '{"text": "é"}')
+    assert labels.find("train/sub/2.png", None)[:2] == ("dog", "")
+    usual = Labels.read(tmp_path / "labels.csv", files=[f"train/{name}"])
+    assert usual.of("train/1.png", None) == "train"
+    assert not usual.is_file(f"train/{name}")
+
+
+@pytest.mark.parametrize("line", ["[1]", "{", "\xff"])
+def test_lines_that_are_no_objects(tmp_path: Path, line: str) -> None:
+    """The error names the line."""
+    (tmp_path / "metadata.jsonl").write_bytes(b'{"file_name": "1.png", "label": "cat"}\n' + line.encode("latin-1"))
+    columns = Columns(path="file_name")
+    with pytest.raises(ImagesError, match="line 2 is no JSON object"):
+        Labels.read(tmp_path / "labels.csv", files=["metadata.jsonl"], columns=columns)
