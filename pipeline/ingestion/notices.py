@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline import paths
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
-from pipeline.ingestion.labelling.class_names import alike
+from pipeline.ingestion.labelling.class_names import alike, ungarbled
 from pipeline.ingestion.labelling.image_paths import plain_path
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.labels import MEMBER, Labels
@@ -37,10 +37,11 @@ def notices(
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
     refused = list(refused)
     return [
-        *vain_notices(labels, refused),
+        *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
         *refusal_notices(refused),
         *clash_notices(labels),
         *class_notices(by_class),
+        *garbled_notices(by_class),
         *name_notices(found),
     ]
 
@@ -50,13 +51,18 @@ def clash_notices(labels: Labels) -> list[str]:
     return _first(labels.clashes)
 
 
-def vain_notices(labels: Labels, refused: Iterable[Refused]) -> list[str]:
-    """That no line of labels.csv names an image while images are `refused` for want of a class; what may be meant."""
-    unclassed = [line.source for line in refused if line.reason == OUTSIDE.reason]
-    if not unclassed or not labels.is_in_vain:
+def vain_notices(labels: Labels, refused: Iterable[Refused], sources: Iterable[str] = ()) -> list[str]:
+    """That no line of labels.csv names an image, and the nearest one: of the `refused` for want of a class, if any.
+
+    Else it is one of the usable `sources`.
+    """
+    if not labels.is_in_vain:
+        return []
+    names = [line.source for line in refused if line.reason == OUTSIDE.reason] or list(sources)
+    if not names:
         return []
     path = labels.unused[0]
-    near = _nearest(path, unclassed)
+    near = _nearest(path, names)
     return [f"no line of {LABELS} matches an image: it names {path!r}, and the nearest image is {near!r}"]
 
 
@@ -74,6 +80,17 @@ def class_notices(counts: Mapping[str, int]) -> list[str]:
     )
     return _first(
         f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
+    )
+
+
+def garbled_notices(classes: Iterable[str]) -> list[str]:
+    """Those of `classes` whose names were read in the wrong encoding somewhere."""
+    found = ((label, ungarbled(label)) for label in sorted(classes))
+    return _first(
+        f"the name of class {label!r} looks garbled{f', {meant!r} may be meant' if meant else ''}; "
+        f"if so, rename its folder, or say it in {LABELS}"
+        for label, meant in found
+        if meant is not None
     )
 
 

@@ -18,7 +18,14 @@ from pipeline.ingestion.labelling.class_names import class_name, label_of
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
-from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices, vain_notices
+from pipeline.ingestion.notices import (
+    clash_notices,
+    class_notices,
+    garbled_notices,
+    name_notices,
+    picture_notices,
+    vain_notices,
+)
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import Spot, find, label_files
@@ -197,8 +204,8 @@ def _notices(seen: list[_Seen], found: list[FoundImage], classes: Counter[str]) 
     doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
     several = {id(one.labels): one.labels for one in seen}.values()
     clashes = [notice for labels in several for notice in clash_notices(labels)]
-    vain = [notice for labels in several for notice in vain_notices(labels, refused)]
-    return [*vain, *clashes, *class_notices(counts), *name_notices(doubtful)]
+    vain = [notice for labels in several for notice in vain_notices(labels, refused, [one.name for one in found])]
+    return [*vain, *clashes, *class_notices(counts), *garbled_notices(counts), *name_notices(doubtful)]
 
 
 def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
