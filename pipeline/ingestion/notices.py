@@ -38,6 +38,7 @@ def notices(
     refused = list(refused)
     return [
         *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
+        *reason_notices(refused),
         *refusal_notices(refused),
         *clash_notices(labels),
         *class_notices(by_class),
@@ -117,6 +118,17 @@ def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[s
 
 def _hint(doubt: str) -> str:
     return f"set ingest.encoding in {paths.PARAMS}, or " if doubt == DOUBT else ""
+
+
+def reason_notices(refused: Iterable[Refused]) -> list[str]:
+    """How many files are refused for each reason, the commonest first, with an example of each."""
+    examples, counts = dict[str, str](), Counter[str]()
+    for line in refused:
+        examples.setdefault(line.reason, line.source)
+        counts[line.reason] += 1
+    found = counts.most_common()
+    told = ", ".join(f"{count:,} {reason} ({examples[reason]})" for reason, count in found[:MOST])
+    return [f"refused: {told}{', …' if len(found) > MOST else ''}"] if told else []
 
 
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:

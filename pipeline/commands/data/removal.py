@@ -31,9 +31,10 @@ DIGITS = 32
 def holdings() -> list[Source]:
     """Every place in data/raw as it is now, with the image's id wherever that can be read."""
     files = [RawFile(path, md5) for path, md5 in sorted(_hashed(set(loose_paths())).items())]
-    contents = list_new_archives(files, read_catalogue(), Listing.of(read_params().ingest))
+    listing = Listing.of(read_params().ingest)
+    contents = list_new_archives(files, read_catalogue(), listing)
     _read_members(files, contents)
-    return list(sources(files, contents, Labels(), {}, {}))
+    return list(sources(files, contents, Labels(columns=listing.columns), {}, {}))
 
 
 def loose_paths() -> Iterator[str]:

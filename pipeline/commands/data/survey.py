@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tqdm import tqdm
 
@@ -56,6 +56,15 @@ class FoundImage(NamedTuple):
     """What people should know of it then."""
 
 
+class FoundPlace(NamedTuple):
+    """A place with a usable image."""
+
+    source: str
+    status: Literal["new", "known", "copy"]
+    label: str
+    id: str
+
+
 @dataclass
 class Survey:
     """What was found."""
@@ -66,6 +75,8 @@ class Survey:
     """The images that are in data/raw already, by label and id."""
     copies: Counter[str] = field(default_factory=Counter)
     """How many more copies of these images were found, by label."""
+    places: list[FoundPlace] = field(default_factory=list)
+    """All places with usable images."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
     """Where something cannot be used, and why not."""
     notices: list[str] = field(default_factory=list)
@@ -143,6 +154,9 @@ def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage]
     else:
         report.known.add((label, image_id))
     report.copies[label] += len(places) - 1
+    for number, one in enumerate(places):
+        status: Literal["new", "known", "copy"] = "copy" if number else "new" if known is None else "known"
+        report.places.append(FoundPlace(one.name, status, label, image_id))
 
 
 def _checked(label: str) -> str:
