@@ -12,7 +12,8 @@ from pipeline.text import counted, csv_text, shown
 
 # So that all fits into 40 lines of 100 columns.
 COLUMNS, MOST_CLASSES, MOST_REASONS, MOST_NOTICES = 100, 8, 8, 4
-EXAMPLES = 3
+# Of each reason, and of all.
+EXAMPLES, MOST_EXAMPLES = 3, 12
 # A class of fewer images is hardly learned.
 FEW = 10
 
@@ -48,7 +49,7 @@ def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
     if not refused:
         return
     reasons = Counter(refusal.reason for _, refusal in refused).most_common()
-    examples = EXAMPLES if len(reasons) <= MOST_REASONS // 2 else 1
+    examples = min(EXAMPLES, max(1, MOST_EXAMPLES // len(reasons)))
     yield f"refused {len(refused):,}:"
     for reason, count in reasons[:MOST_REASONS]:
         yield f"  {count:,} {reason}"

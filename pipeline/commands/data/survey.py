@@ -26,6 +26,7 @@ from pipeline.ingestion.notices import (
     picture_notices,
     vain_notices,
 )
+from pipeline.ingestion.places import other_archive_at
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import Spot, find, label_files
@@ -239,7 +240,8 @@ def _refusal(one: _Seen, line: LabelLine, unclear: Wrapped) -> Refusal | None:
     if line.conflict:
         return Refusal(DISPUTED, line.conflict)
     if line.label is None:
-        return OUTSIDE
+        place = one.spot.place
+        return (other_archive_at(Path(place.path)) if place.member is None else None) or OUTSIDE
     if one.group in unclear and not one.labels.is_certain(*one.where):
         return unclear[one.group]
     return None if is_label(line.label) else UNSAFE
