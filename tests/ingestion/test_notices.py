@@ -2,7 +2,14 @@
 
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.notices import MOST, class_notices, name_notices, refusal_notices
+from pipeline.ingestion.notices import (
+    MOST,
+    class_notices,
+    garbled_notices,
+    name_notices,
+    reason_notices,
+    refusal_notices,
+)
 from pipeline.ingestion.wrappers import REASON
 
 
@@ -30,3 +37,17 @@ def test_unclear_archives_are_counted() -> None:
     assert refusal_notices(refused) == ["3 images refused: why a"]
     many = [Refused("x", "", REASON, f"why {number}") for number in range(MOST + 2)]
     assert refusal_notices(many)[-1] == "… and 2 more like that"
+
+
+def test_reasons_are_counted() -> None:
+    """The commonest first, each with an example."""
+    refused = [Refused("a", "", "empty", ""), Refused("b", "", "link", ""), Refused("c", "", "link", "")]
+    assert reason_notices(refused) == ["refused: 2 link (b), 1 empty (a)"]
+    assert reason_notices([]) == []
+
+
+def test_garbled_classes_are_named() -> None:
+    """With what may be meant, where that can be told."""
+    assert garbled_notices(["cat", "k├ñtze"]) == [
+        "the name of class 'k├ñtze' looks garbled, 'kätze' may be meant; if so, rename its folder, or say it in labels.csv"
+    ]
