@@ -48,6 +48,5 @@ def test_reasons_are_counted() -> None:
 
 def test_garbled_classes_are_named() -> None:
     """With what may be meant, where that can be told."""
-    assert garbled_notices(["cat", "k├ñtze"]) == [
-        "the name of class 'k├ñtze' looks garbled, 'kätze' may be meant; if so, rename its folder, or say it in labels.csv"
-    ]
+    (notice,) = garbled_notices(["cat", "k├ñtze"])
+    assert notice.startswith("the name of class 'k├ñtze' looks garbled, 'kätze' may be meant; if so, rename its folder")
