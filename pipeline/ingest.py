@@ -18,14 +18,16 @@ from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
-from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
+from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
-from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
-from pipeline.ingestion.notices import notices, picture_notices
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.labels import Labels, source_of
+from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
@@ -49,10 +51,10 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
 
     Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
     """
-    files, recipe = raw_files(), recipe_of(params.ingest)
+    files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
     old_ids, before = _before(recipe, params)
-    labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
-    contents = list_new_archives(files, before.contents)
+    labels = _labels(files, params.ingest)
+    contents = list_new_archives(files, before.contents, listing)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
         outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
@@ -64,7 +66,7 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     for notice in [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]:
         print(f"ingest: warning: {notice}", flush=True)
-    _check(table, refused, params.ingest)
+    _check(table, refused, params.ingest, labels)
     if not removals_are_recorded:
         check_removals(old_ids, table["id"], params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
@@ -72,11 +74,16 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
     table = compact(table, limit=limit, also=holding_removed(table, erased))
     after = Collection(table, contents, refused)
-    after.publish(recipe)
+    after.publish(recipe, listing)
     journal.discard()
     forget_removals()
     change = _change(old_ids, after.ids)
     return Result(_sentence(after, change, kept, labels), kept.decoded, change)
+
+
+def _labels(files: list[RawFile], params: Ingest) -> Labels:
+    names, columns = (file.path for file in files), Columns(**params.columns)
+    return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes())
 
 
 def _decode_new(
@@ -218,15 +225,16 @@ def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
     return table.cast(index.SCHEMA).combine_chunks()
 
 
-def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
+def _check(table: pa.Table, refused: list[Refused], params: Ingest, labels: Labels) -> None:
     total = table.num_rows + len(refused)
+    vain = "".join(f"{notice}; " for notice in vain_notices(labels, refused))
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
         one = next(line for line in refused if line.reason == reason)
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
         hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
-        raise ImagesError(paths.RAW, what, hint)
+        raise ImagesError(paths.RAW, vain + what, hint)
     if not table.num_rows:
         raise ImagesError(
-            paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"
+            paths.RAW, f"{vain}no images in it", "put a folder for each class there, or archives of such folders"
         )

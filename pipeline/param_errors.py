@@ -35,6 +35,9 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
     if successor := SUCCESSORS.get(f"{key}: {error['input']}"):
         return ParamError(path, f"{key} is {error['input']!r}, which is gone", successor)
+    if key.endswith(".[key]"):
+        allowed = error["msg"].partition(" should ")[2]
+        return ParamError(path, f"{key.removesuffix('.[key]')} is not a parameter", f"it should {allowed}")
     # What pydantic says begins with "Input should …".
     allowed = error["msg"].partition(" should ")[2] or error["msg"]
     if key == "train.batch_size" and error["type"] == "greater_than_equal":

@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -20,6 +20,14 @@ from pipeline.param_errors import as_param_error
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _as_encoding(name: str) -> str:
+    try:
+        b"name".decode(name)
+    except (LookupError, UnicodeDecodeError, ValueError):
+        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
+    return name
 
 
 class Section(BaseModel):
@@ -41,6 +49,10 @@ class Ingest(Section):
     """What becomes of animations and other files with several pages: their first one, or nothing."""
     strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
     """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
+    columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]
+    """Columns of labels.csv that are called otherwise than `path` and `label`: `{path: image_id, label: breed}`."""
+    encoding: Annotated[str, AfterValidator(_as_encoding)]
+    """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, say."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
     max_removed: Annotated[float, Field(ge=0, le=1)]

@@ -284,14 +284,17 @@ def test_a_part_of_data_raw_never_becomes_the_record(start: Team, tmp_path: Path
 
 @pytest.mark.slow
 def test_labels_of_both_sides_are_kept(start: Team, tmp_path: Path) -> None:
-    """Rows that both sides append to labels.csv are all there after a merge; two labels for one path are a conflict."""
+    """Rows that both sides append to labels.csv are all there after a merge; two labels for one path are a conflict.
+
+    What is written is written as ours is, though theirs comes out of another program.
+    """
     team = copy(start, tmp_path / "team")
     first, second, third = (path.relative_to(team.alice.root / "data/raw") for path in team.alice.add_digits(0, 3))
     for project, rows in (
-        (team.alice, f"path,label\n{first},mine\n{third},mine\n"),
-        (team.bob, f"path,label\n{second},yours\n{third},yours\n"),
+        (team.alice, f"path\tlabel\n{first}\tmine\n{third}\tmine\n".encode("utf-16")),
+        (team.bob, f"Path;Label\r\n{second};yours\r\n{third};yours\r\n".encode()),
     ):
-        (project.root / "data/raw/labels.csv").write_text(rows)
+        (project.root / "data/raw/labels.csv").write_bytes(rows)
         project.repro("ingest")
         publish(project, "labels")
     bob = team.bob
@@ -300,8 +303,8 @@ def test_labels_of_both_sides_are_kept(start: Team, tmp_path: Path) -> None:
     assert f"labels.csv was changed here and there: {third} is 'yours' here and 'mine' there" in out
     assert "resolved" in pipeline(bob, "resolve", "--theirs")
     bob.git("commit", "--quiet", "--all", "--message", "merged")
-    merged = bob.read("data/raw/labels.csv").splitlines()
-    assert sorted(merged) == sorted(["path,label", f"{first},mine", f"{second},yours", f"{third},mine"])
+    merged = (bob.root / "data/raw/labels.csv").read_bytes().decode().split("\r\n")
+    assert sorted(merged) == sorted(["Path;Label", f"{first};mine", f"{second};yours", f"{third};mine", ""])
     assert "100 images, 0 new, 0 removed" in bob.repro("ingest")
 
 

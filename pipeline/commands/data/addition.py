@@ -14,7 +14,9 @@ from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
 from pipeline.params import read_params
@@ -52,7 +54,8 @@ def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
 
 def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes, in the order of label and id, one at a time."""
-    labels = Labels.read(strip=read_params().ingest.strip)
+    params = read_params().ingest
+    labels = Labels.read(strip=params.strip, columns=Columns(**params.columns))
     with (folder / "spool").open("w+b") as spool:
         spooled = _spool(new, spool)
         for (label, image_id), found in sorted(new.items()):

@@ -18,7 +18,9 @@ ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")
 class KnownImages:
     """The images of data/raw, by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
+        """`encoding` is `ingest.encoding`."""
+        self._encoding = encoding
         table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", "source"])
         rows = zip(*(table[name].to_pylist() for name in ("id", "label", "source")), strict=True)
         self._ingested: dict[str, tuple[str, str]] = {image_id: (label, source) for image_id, label, source in rows}
@@ -67,4 +69,4 @@ class KnownImages:
 
     def _names(self, archive: str) -> Iterator[str]:
         with suppress(*archives.BROKEN):  # What comes before the damage counts.
-            yield from (member.name for member in archives.open_archive(paths.RAW / archive).members())
+            yield from (member.name for member in archives.open_archive(paths.RAW / archive, self._encoding).members())

@@ -1,28 +1,39 @@
 """What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
-from pipeline.ingestion.collection import DISPUTED
+from pipeline.ingestion.catalogue import UNUSABLE_LABELS, Listing
+from pipeline.ingestion.collection import DISPUTED, Refused
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
-from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
-from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
+from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.notices import (
+    clash_notices,
+    class_notices,
+    garbled_notices,
+    name_notices,
+    picture_notices,
+    vain_notices,
+)
+from pipeline.ingestion.places import other_archive_at
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
-from pipeline.ingestion.scan import Spot, find
+from pipeline.ingestion.scan import Spot, find, label_files
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.ingestion.wrappers import Folders, Wrapped
-from pipeline.params import Params
+from pipeline.params import Ingest, Params
 
 OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
 UNSAFE = Refusal("unsafe name", "no name for a class: it could not be unpacked on every system")
@@ -46,6 +57,15 @@ class FoundImage(NamedTuple):
     """What people should know of it then."""
 
 
+class FoundPlace(NamedTuple):
+    """A place with a usable image."""
+
+    source: str
+    status: Literal["new", "known", "copy"]
+    label: str
+    id: str
+
+
 @dataclass
 class Survey:
     """What was found."""
@@ -56,6 +76,8 @@ class Survey:
     """The images that are in data/raw already, by label and id."""
     copies: Counter[str] = field(default_factory=Counter)
     """How many more copies of these images were found, by label."""
+    places: list[FoundPlace] = field(default_factory=list)
+    """All places with usable images."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
     """Where something cannot be used, and why not."""
     notices: list[str] = field(default_factory=list)
@@ -72,8 +94,9 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     """
     if label is not None:
         label = _checked(label)
-    stock = KnownImages()
-    found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
+    stock = KnownImages(params.ingest.encoding)
+    read_as = params.ingest if strip is None else params.ingest.model_copy(update={"strip": {"*": strip}})
+    found, notices = _find(tops, label, read_as, stock.classes)
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     images, refused = resolve(looked_at)
@@ -132,6 +155,9 @@ def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage]
     else:
         report.known.add((label, image_id))
     report.copies[label] += len(places) - 1
+    for number, one in enumerate(places):
+        status: Literal["new", "known", "copy"] = "copy" if number else "new" if known is None else "known"
+        report.places.append(FoundPlace(one.name, status, label, image_id))
 
 
 def _checked(label: str) -> str:
@@ -156,10 +182,10 @@ class _Seen(NamedTuple):
 
 
 def _find(
-    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], classes: Counter[str]
+    tops: Iterable[Path], label: str | None, params: Ingest, classes: Counter[str]
 ) -> tuple[list[FoundImage], list[str]]:
     """Every place in `tops`, and what people should hear of them; `classes` are those of data/raw, with counts."""
-    folders, seen = Folders(), [one for top in tops for one in _look_into(top, strip)]
+    folders, seen = Folders(), [one for top in tops for one in _look_into(top, params)]
     for one in seen:
         if one.spot.refusal is None:
             folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
@@ -168,42 +194,54 @@ def _find(
     for one in seen:
         said, spot = one.labels.find(*one.where), one.spot
         own = said.label if label is None else label
-        refusal = spot.refusal or (_refusal(one, own, unclear) if label is None else None)
+        refusal = spot.refusal or (_refusal(one, said, unclear) if label is None else None)
         found.append(FoundImage(spot.place, spot.name, own or "", refusal, said.attributes))
-    counts = Counter(one.label for one in found if one.refusal is None)
-    return found, _notices(seen, counts + classes) if label is None else []
+    return found, _notices(seen, found, classes) if label is None else []
 
 
-def _look_into(top: Path, strip: Mapping[str, int]) -> list[_Seen]:
-    labels, around = _labels_of(top, strip)
-    seen = [
-        _Seen(spot._replace(inside=around + spot.inside), labels, spot.place.path if spot.place.member else str(top))
-        for spot in find(top)
-    ]
+def _look_into(top: Path, params: Ingest) -> list[_Seen]:
+    labels, around = _labels_of(top, params)
+    spots = [spot._replace(inside=around + spot.inside) for spot in find(top, Listing.of(params))]
+    for spot in spots:
+        if spot.line is not None:
+            labels.carry(spot.inside, {spot.place.member: spot.line})
+    for name, what in labels.unreadable.items():
+        where = f"{paths.RAW if around else top}/{name}"
+        spots.append(Spot(Place(where), where, name, Refusal(UNUSABLE_LABELS, what)))
+    seen = [_Seen(spot, labels, spot.place.path if spot.place.member else str(top)) for spot in spots]
     labels.settle(source_of(*one.where) for one in seen)
     return seen
 
 
-def _notices(seen: list[_Seen], counts: Counter[str]) -> list[str]:
+def _notices(seen: list[_Seen], found: list[FoundImage], classes: Counter[str]) -> list[str]:
+    counts = classes + Counter(one.label for one in found if one.refusal is None)
+    refused = [Refused(one.name, one.id or "", *one.refusal) for one in found if one.refusal is not None]
     doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
     several = {id(one.labels): one.labels for one in seen}.values()
     clashes = [notice for labels in several for notice in clash_notices(labels)]
-    return [*clashes, *class_notices(counts), *name_notices(doubtful)]
+    vain = [notice for labels in several for notice in vain_notices(labels, refused, [one.name for one in found])]
+    return [*vain, *clashes, *class_notices(counts), *garbled_notices(counts), *name_notices(doubtful)]
 
 
-def _labels_of(top: Path, strip: Mapping[str, int]) -> tuple[Labels, str]:
+def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
     """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
-    raw, where = paths.RAW.resolve(), top.resolve()
+    raw, where, columns = paths.RAW.resolve(), top.resolve(), Columns(**params.columns)
     if where.is_relative_to(raw) and where != raw:
         folder = where if where.is_dir() else where.parent
         inside = folder.relative_to(raw).as_posix()
-        return Labels.read(strip=strip), "" if inside == "." else f"{inside}/"
-    return Labels.read(top / LABELS, strip=strip) if top.is_dir() else Labels([], strip=strip), ""
+        read = Labels.read(files=label_files(paths.RAW, columns), strip=params.strip, columns=columns)
+        return read, "" if inside == "." else f"{inside}/"
+    if not top.is_dir():
+        return Labels(strip=params.strip, columns=columns), ""
+    return Labels.read(top / LABELS, files=label_files(top, columns), strip=params.strip, columns=columns), ""
 
 
-def _refusal(one: _Seen, label: str | None, unclear: Wrapped) -> Refusal | None:
-    if label is None:
-        return OUTSIDE
+def _refusal(one: _Seen, line: LabelLine, unclear: Wrapped) -> Refusal | None:
+    if line.conflict:
+        return Refusal(DISPUTED, line.conflict)
+    if line.label is None:
+        place = one.spot.place
+        return (other_archive_at(Path(place.path)) if place.member is None else None) or OUTSIDE
     if one.group in unclear and not one.labels.is_certain(*one.where):
         return unclear[one.group]
-    return None if is_label(label) else UNSAFE
+    return None if is_label(line.label) else UNSAFE

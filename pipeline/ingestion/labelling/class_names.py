@@ -3,12 +3,18 @@
 Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of class `cat`.
 """
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from unicodedata import category, normalize
 
 # What is not seen at the ends of a name; `str.strip` knows blanks only.
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
+
+# In which UTF-8 is read by mistake, and what it often becomes there: lines and blocks, which no class is called.
+CODE_PAGES = ("cp437", "cp1252")
+DRAWN = re.compile(r"[\u2500-\u259f]")
 
 
 def class_name(text: str) -> str | None:
@@ -59,3 +65,16 @@ def alike(labels: Iterable[str]) -> list[list[str]]:
     for label in sorted(set(labels)):
         groups.setdefault(" ".join(normalize("NFKC", label).casefold().split()), []).append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def ungarbled(label: str) -> str | None:
+    """What a class was called before its UTF-8 was read in a code page, empty where that cannot be told.
+
+    None where its name looks like one.
+    """
+    if label.isascii():
+        return None
+    for page in CODE_PAGES:
+        with suppress(UnicodeError):
+            return label.encode(page).decode()
+    return "" if DRAWN.search(label) else None
