@@ -1,27 +1,48 @@
-"""Which split an image belongs to: a function of what it shows, so that no image that comes or goes moves another."""
+"""Which split an image belongs to: a function of its group, or of what it shows where it has none.
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+So no image that comes or goes moves another.
+"""
+
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
 
 from pipeline.files import md5_of_bytes
-from pipeline.params import Manifest
+from pipeline.params import Manifest, Params
+from pipeline.splits.groups import groups_of
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
-def split_of(key: str, params: Manifest) -> SplitName:
-    """The split of the images whose perceptual key is `key`.
+class Assignment(NamedTuple):
+    """Where images belong, each in its place."""
+
+    splits: list[SplitName]
+    groups: list[str]
+    """Empty for an image that has none, and so is a group of its own."""
+
+
+def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
+    """The split of the images of `group`; without one, of those whose perceptual key is `key`.
 
     Changing the share of one split moves no image between the two others.
     """
-    position = int(md5_of_bytes(f"{params.seed}:{key}".encode())[:12], 16) / 2**48
+    text = f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
+    position = int(md5_of_bytes(text.encode())[:12], 16) / 2**48
     if position < params.split.test:
         return "test"
     # From the other end, so that val and test grow towards each other.
     return "val" if position >= 1 - params.split.val else "train"
 
 
-def splits_of(keys: Iterable[str], params: Manifest) -> Iterator[SplitName]:
-    """`split_of` each of `keys`."""
-    return (split_of(key, params) for key in keys)
+def columns_for(params: Params) -> list[str]:
+    """The columns of the index that decide where images belong."""
+    return ["key"] if params.manifest.split.group is None else ["key", "source", "attributes"]
+
+
+def assign(images: pa.Table, params: Params) -> Assignment:
+    """Where `images` belong, which has the columns of `columns_for`."""
+    groups = groups_of(images, params)
+    keys = images["key"].to_pylist()
+    return Assignment([split_of(key, params.manifest, group) for key, group in zip(keys, groups, strict=True)], groups)

@@ -240,6 +240,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/slices.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
+                "data/manifest/moved.csv": {"persist": True},
                 "data/manifest/merged.csv": {"persist": True},
                 "data/base": {"persist": True},
             },
