@@ -30,6 +30,7 @@ from pipeline.splits.changes import list_changes
 HEADERS = {
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
     "changes.csv": ["change", "id", "label", "before"],
+    "moved.csv": ["id", "label", "source", "group", "before", "after"],
     "slices.csv": ["id", "generation"],
     "train.csv": ["id", "label", "md5"],
 }

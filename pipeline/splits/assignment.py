@@ -3,7 +3,8 @@
 So no image that comes or goes moves another.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -46,3 +47,13 @@ def assign(images: pa.Table, params: Params) -> Assignment:
     groups = groups_of(images, params)
     keys = images["key"].to_pylist()
     return Assignment([split_of(key, params.manifest, group) for key, group in zip(keys, groups, strict=True)], groups)
+
+
+def may_move(recorded: Mapping[str, Any], params: Manifest) -> bool:
+    """Whether an image can have changed sides since the run that is `recorded` with its params.
+
+    By what they show alone, with the same params, none can.
+    """
+    before = recorded.get("manifest", {})
+    known = {"group": None} | before.get("split", {})
+    return (known, before.get("seed")) != (params.split.model_dump(), params.seed) or params.split.group is not None

@@ -6,10 +6,8 @@ recorded with them, so that running the stage again changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,7 @@ from pipeline import paths
 from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.lineage.seen_images import positions
 from pipeline.params import Manifest
-from pipeline.splits.assignment import SPLITS, Assignment
+from pipeline.splits.assignment import SPLITS, Assignment, may_move
 from pipeline.splits.leaks import LEAKS
 from pipeline.text import csv_text
 from pipeline.versioning import fetching
@@ -57,25 +55,16 @@ def moved_text(folder: Path, images: pa.Table, now: Assignment, recorded: StageR
     return csv_text([HEADER, *lines])
 
 
-def may_move(recorded: Mapping[str, Any], params: Manifest) -> bool:
-    """Whether an image can have changed sides since the run that is `recorded` with its params.
-
-    By what they show alone, with the same params, none can.
-    """
-    before = recorded.get("manifest", {})
-    known = {"group": None} | before.get("split", {})
-    return (known, before.get("seed")) != (params.split.model_dump(), params.seed) or params.split.group is not None
-
-
 def _recorded(manifest: StageRecord) -> pd.Series[str]:
     """The split of each image in the manifests that `manifest` is recorded with, by id."""
-    parts = []
+    parts: list[pd.Series[str]] = []
     for name in LISTED:
         content = BytesIO(_content(name, manifest.outs[_path(name)]))
         columns = ["id", "split"] if name == LEAKS else ["id"]
         frame = pd.read_csv(content, dtype=str, keep_default_na=False, usecols=columns).set_index("id")
         parts.append(frame["split"] if name == LEAKS else pd.Series(name.removesuffix(".csv"), frame.index, dtype=str))
-    return pd.concat(parts)
+    splits: pd.Series[str] = pd.concat(parts)
+    return splits
 
 
 def _content(name: str, md5: str) -> bytes:
