@@ -17,7 +17,7 @@ from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import LABELS, Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
@@ -37,6 +37,18 @@ def check_outside(tops: Iterable[Path]) -> None:
         where = top.resolve()
         if where.is_relative_to(raw) or raw.is_relative_to(where):
             raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
+
+
+def check_groups(params: Params) -> None:
+    """See that no group is lost: what is added is named by its id alone.
+
+    Raises:
+        ImagesError: `manifest.split.group` is read from folders or names.
+    """
+    group = params.manifest.split.group
+    if group not in (None, "labels"):
+        what = f"manifest.split.group is {group}, and `pipeline add` keeps neither folders nor names"
+        raise ImagesError(paths.PARAMS, what, f"copy the folders, or an archive of them, into {paths.RAW}")
 
 
 def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:

@@ -63,14 +63,16 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.addition import add, check_outside
+    from pipeline.commands.data.addition import add, check_groups, check_outside
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
     from pipeline.params import read_params
 
+    params = read_params()
+    check_groups(params)
     check_outside(args.paths)
     with alone() as folder:
-        found = survey(args.paths, args.label, read_params(), strip=args.strip)
+        found = survey(args.paths, args.label, params, strip=args.strip)
         _print_refused(found.refused)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
         if not found.new and found.refused and not found.known:
