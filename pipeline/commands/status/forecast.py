@@ -98,12 +98,11 @@ def forecast(params: Params) -> Forecast:
     steps = steps_of(stages, arrivals, redecodes=again > 0)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
-    train = record.get("train")
     waiting = pending(record, params) if manifest_runs else None
     changes, start = _Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change = changes.change_training(unknown=raw != before)
-        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change, held_out=changes.held_out)
+        change, held_out = changes.change_training(unknown=raw != before), changes.held_out
+        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change, held_out=held_out)
     amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
@@ -114,10 +113,8 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=[
-            *on_project(can_look=can_look, changed=raw != before),
-            *on_training(train, start, arrivals, len(changes.held_out), params),
-        ],
+        remarks=on_project(can_look=can_look, changed=raw != before)
+        + on_training(record.get("train"), start, arrivals, len(changes.held_out), params),
     )
 
 

@@ -122,17 +122,15 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     changed = new | relabelled | (set() if is_partial else gone)
     listed = {one for one in common if images[one] != old[one]}
     keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
-    then, here = (splits_of(table, changed | listed, keys, params) for table in (had.table, found))
-    sides = Sides.between(then, here, changed)
+    sides = Sides.between(*(splits_of(table, changed | listed, keys, params) for table in (had.table, found)), changed)
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
     mended = {line for line in had.refused if line.reason != "link"} - set(refused)
     unread = sum(old[one].source in seen.unread for one in gone)
-    moved = sum(images[one].source != old[one].source for one in common)
     return RawChanges(
         new=len(new),
         copies=_count_copies(seen.places, old, added),
-        moved=moved,
+        moved=sum(images[one].source != old[one].source for one in common),
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
