@@ -67,7 +67,7 @@ def manifest(params: Params) -> Result:
     _write(aside / SLICES, slices_of(test, generations, generation))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
-    placed = f"{_splits(images, split, like)}{_groups(drawn, params.manifest)}{_moves(moved)}"
+    placed = f"{_splits(images, split, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     sentence = f"{placed}; {_news(before, train)}; {chosen}"
     if others:
         sentence += f", merged with {', '.join(map(short, others))}"

@@ -59,6 +59,8 @@ class Split(Section):
     """Share of the images that measure progress during training."""
     test: Share
     """Share of the images that only `evaluate` sees."""
+    by: Literal["hash", "column", "folder", "time"]
+    """What says the split: a `hash`, a `column` of labels.csv, a `folder` named so, or `time`: the newest are test."""
     group: Annotated[str | None, Field(pattern=rf"^(folder|labels|{EXPRESSION}.+)$")]
     """Images that stay in one split: those of a `folder`, of a value in `labels`, or of a match `re:…`; null: none."""
 

@@ -265,7 +265,7 @@ def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (0.9, 0.2), (0.1, 0.9)])
 def test_splits_leave_something_to_train_on(tmp_path: Path, val: float, test: float) -> None:
     """Shares that add up to everything are an error that names both."""
-    path = written(tmp_path, "manifest.split", {"val": val, "test": test, "group": None})
+    path = written(tmp_path, "manifest.split", {"val": val, "test": test, "by": "hash", "group": None})
     assert complaint(path).startswith(f"manifest.split: val {val} + test {test} leave nothing to train on; ")
 
 
@@ -285,7 +285,9 @@ def test_broken_expressions(tmp_path: Path, group: str) -> None:
 
 def test_splits_may_be_empty(tmp_path: Path) -> None:
     """Shares of zero are fine."""
-    split = read_params(written(tmp_path, "manifest.split", {"val": 0, "test": 0.0, "group": None})).manifest.split
+    split = read_params(
+        written(tmp_path, "manifest.split", {"val": 0, "test": 0.0, "by": "hash", "group": None})
+    ).manifest.split
     assert (split.val, split.test) == (0, 0)
 
 

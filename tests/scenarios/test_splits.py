@@ -56,7 +56,7 @@ def test_an_old_project_turns_groups_on(project: Project) -> None:
     before = splits(project)
     assert rows(project, "moved") == []
 
-    project.set_params(manifest={"split": {"val": 0.1, "test": 0.1, "group": "folder"}})
+    project.set_params(manifest={"split": {"val": 0.1, "test": 0.1, "by": "hash", "group": "folder"}})
     foretold = status(project)
     assert foretold["hindrance"] is None
     assert foretold["start"]["oid"] == first

@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def manifest(val: float = 0.1, test: float = 0.2, seed: int = 0) -> Manifest:
     """Parameters of the splits."""
-    return Manifest(split=Split(val=val, test=test, group=None), on_removed="keep", cold_after="", seed=seed)
+    return Manifest(split=Split(val=val, test=test, by="hash", group=None), on_removed="keep", cold_after="", seed=seed)
 
 
 def splits_of(several: list[str], params: Manifest) -> list[SplitName]:

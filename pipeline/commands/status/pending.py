@@ -50,7 +50,7 @@ def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None
     old, old_val = before.get("train"), before.get("val")
     if old is None or old_val is None or not index.INDEX.exists():
         return None
-    table = parquet.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, *columns_for(params)])
+    table = parquet.read_table(index.INDEX, index.SCHEMA, [*{*COLUMNS, *columns_for(params)}])
     rows = zip(*(table[name].to_pylist() for name in COLUMNS), strict=True)
     now: dict[str, Rows] = {name: {} for name in SPLITS}
     for (image_id, *rest), split in zip(rows, assign(table, params).splits, strict=True):

@@ -122,7 +122,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     changed = new | relabelled | (set() if is_partial else gone)
     listed = {one for one in common if images[one] != old[one]}
     keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
-    sides = Sides.between(*(splits_of(table, changed | listed, keys, params) for table in (had.table, found)), changed)
+    sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
     mended = {line for line in had.refused if line.reason != "link"} - set(refused)

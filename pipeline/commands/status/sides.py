@@ -26,7 +26,7 @@ class Sides(NamedTuple):
     """Those of them that were for training."""
 
     @classmethod
-    def between(cls, before: Splits, now: Splits, changed: Iterable[str]) -> Self:
+    def between(cls, changed: Iterable[str], before: Splits, now: Splits) -> Self:
         """What becomes of the images that are `changed`, and of those whose split is another one now."""
         switched = {one for one in before.keys() & now.keys() if before[one] != now[one]}
         ends = [now.get(one) or before[one] for one in changed if one in now or one in before]
@@ -36,8 +36,14 @@ class Sides(NamedTuple):
 
 
 def splits_of(images: pa.Table, interest: set[str], keys: Mapping[str, str], params: Params) -> Splits:
-    """The split of each of `images` that is of `interest`, and whose key is among `keys`, which are by id."""
-    wanted = images.filter(pc.is_in(images["id"], parquet.strings(interest & keys.keys())))
+    """The split of each of `images` that is of `interest`, and whose key is among `keys`, which are by id.
+
+    Of all whose key is known, where others have a say in it.
+    """
+    asked = interest & keys.keys() if params.manifest.split.by == "hash" else keys
+    wanted = images.filter(pc.is_in(images["id"], parquet.strings(asked)))
     ids = wanted["id"].to_pylist()
-    rows = wanted.select(["source", "attributes"]).append_column("key", parquet.strings(keys[one] for one in ids))
+    rows = wanted.select(["label", "source", "attributes"]).append_column(
+        "key", parquet.strings(keys[one] for one in ids)
+    )
     return dict(zip(ids, assign(rows, params).splits, strict=True))
