@@ -134,7 +134,12 @@ def _groups(drawn: Assignment, params: Manifest) -> str:
     names = Counter(drawn.groups)
     without = names.pop("", 0)
     if not names:
-        print(f"manifest: warning: no image has a group by manifest.split.group ({params.split.group})", flush=True)
+        what = f"no image has a group by manifest.split.group ({params.split.group}): each is drawn by itself"
+        print(f"manifest: warning: {what}", flush=True)
+    for name, share in (("val", params.split.val), ("test", params.split.test)):
+        if share and name not in drawn.splits:
+            what = f"no image is for {name}: {counted(len(names), 'group')} are few for a share of {share}"
+            print(f"manifest: warning: {what}", flush=True)
     told = f" ({without:,} images without one)" if without else ""
     return f", {counted(len(names), 'group')}{told}"
 
