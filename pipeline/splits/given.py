@@ -22,7 +22,7 @@ def given_splits(images: pa.Table, groups: list[str], *, by_column: bool) -> lis
     Raises:
         ImagesError: a cell names no split, or a group is in two.
     """
-    said = _cells(images) if by_column else list(_folders(images))
+    said = said_splits(images, by_column=by_column)
     of_group: dict[str, int] = {}
     for at, (group, split) in enumerate(zip(groups, said, strict=True)):
         if group and split and said[other := of_group.setdefault(group, at)] != split:
@@ -32,6 +32,11 @@ def given_splits(images: pa.Table, groups: list[str], *, by_column: bool) -> lis
     return [
         split or (said[of_group[group]] if group in of_group else "") for group, split in zip(groups, said, strict=True)
     ]
+
+
+def said_splits(images: pa.Table, *, by_column: bool) -> list[str]:
+    """What column or folders say of each of `images`; the same columns, and the same error for a cell."""
+    return _cells(images) if by_column else list(_folders(images))
 
 
 def _cells(images: pa.Table) -> list[str]:

@@ -76,7 +76,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
-    images, refused = resolve(looked_at)
+    images, refused, _ = resolve(looked_at)
     report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:

@@ -112,7 +112,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     """
     had = Collection.read(["id", "label", "source", "attributes", "key"])
     seen = see(files, had, params, seconds)
-    found, refused = resolve(seen.places)
+    found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
