@@ -2,6 +2,7 @@
 
 import csv
 import json
+from hashlib import md5
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,29 @@ def test_an_old_project_turns_groups_on(project: Project) -> None:
     assert rows(project, "moved") == []
     assert now.items() <= splits(project).items()
     assert len(splits(project)) == 130
+
+
+@pytest.mark.slow
+def test_splits_of_the_data_and_by_time(project: Project) -> None:
+    """Folders say the split, and copies that do not agree are named; by time the newest are the test, and move on."""
+    raw = project.root / "data/raw"
+    given = {split: project.add_digits(start, start + 12, into=split) for start, split in ((0, "train"), (11, "test"))}
+    project.set_params(ingest={"strip": {"train/*": 1, "test/*": 1, "2026*": 1}})
+    project.set_params(manifest={"split": {"val": 0.0, "test": 0.1, "by": "folder", "group": None}})
+    project.dvc("add", "--quiet", "data/raw")
+    out = project.repro("manifest")
+    assert "copies of 1 image are in several splits, and the first place by name counts: test/digit" in out
+    assert set(project.ids("test")) == {md5(path.read_bytes()).hexdigest() for path in given["test"]}
+
+    project.set_params(manifest={"split": {"val": 0.0, "test": 0.1, "by": "time", "group": None}})
+    names = sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*.png"))
+    days = [f"{name},{name.split('/')[1]},2026-01-{day:02}\n" for day, name in enumerate(names, start=1)]
+    (raw / "labels.csv").write_text("".join(["path,label,date\n", *days]))
+    first = line_of(project.repro("manifest"), "manifest")
+    assert "moved to another split (data/manifest/moved.csv)" in first
+    newest = project.ids("test")
+    project.add_digits(30, 34, into="2026-03-01")
+    assert ", test from 2026-03-01" in line_of(project.repro("manifest"), "manifest")
+    assert not set(newest) & set(project.ids("test"))
+    assert {row["id"] for row in rows(project, "moved")} == set(newest)
+    assert {(row["before"], row["after"]) for row in rows(project, "moved")} == {("test", "train")}
