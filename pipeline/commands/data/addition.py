@@ -39,15 +39,16 @@ def check_outside(tops: Iterable[Path]) -> None:
             raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
 
 
-def check_groups(params: Params) -> None:
-    """See that no group is lost: what is added is named by its id alone.
+def check_split(params: Params) -> None:
+    """See that nothing is lost that decides on splits: what is added is named by its id alone.
 
     Raises:
-        ImagesError: `manifest.split.group` is read from folders or names.
+        ImagesError: folders or names decide on them.
     """
-    group = params.manifest.split.group
-    if group not in (None, "labels"):
-        what = f"manifest.split.group is {group}, and `pipeline add` keeps neither folders nor names"
+    split = params.manifest.split
+    if split.group not in (None, "labels") or split.by in ("folder", "time"):
+        name, value = ("by", split.by) if split.by in ("folder", "time") else ("group", split.group)
+        what = f"manifest.split.{name} is {value}, and `pipeline add` keeps neither folders nor names"
         raise ImagesError(paths.PARAMS, what, f"copy the folders, or an archive of them, into {paths.RAW}")
 
 

@@ -63,13 +63,13 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.addition import add, check_groups, check_outside
+    from pipeline.commands.data.addition import add, check_split, check_outside
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
     from pipeline.params import read_params
 
     params = read_params()
-    check_groups(params)
+    check_split(params)
     check_outside(args.paths)
     with alone() as folder:
         found = survey(args.paths, args.label, params, strip=args.strip)
