@@ -63,7 +63,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.addition import add, check_split, check_outside
+    from pipeline.commands.data.addition import add, check_outside, check_split
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
     from pipeline.params import read_params
