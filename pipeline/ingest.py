@@ -26,17 +26,19 @@ from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
-from pipeline.ingestion.labelling.labels import Labels, source_of
+from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
+from pipeline.splits.copies import copy_notices
 from pipeline.text import counted
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
@@ -61,10 +63,11 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
         kept = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     unusable = before.unusable | journal.refused
-    images, refused = resolve(sources(files, contents, labels, unusable, kept.passing))
+    images, refused, copies = resolve(sources(files, contents, labels, unusable, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
-    for notice in [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]:
+    told = [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]
+    for notice in [*told, *copy_notices(copies, params)]:
         print(f"ingest: warning: {notice}", flush=True)
     _check(table, refused, params.ingest, labels)
     if not removals_are_recorded:

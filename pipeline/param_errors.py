@@ -11,6 +11,7 @@ from pipeline.errors import ParamError
 # What a value should be that is described by a pattern.
 PATTERNS = {
     "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
+    "manifest.split.group": "it should be null, folder, labels, or re: and a regular expression: re:^(patient[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
 # What took the place of params and values that earlier releases knew.

@@ -4,7 +4,7 @@ The sentence under each field is the parameter's documentation; README's table i
 """
 
 import os
-from io import StringIO
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,12 +14,13 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.errors import ParamError, one_line
-from pipeline.files import write_text
 from pipeline.param_errors import as_param_error
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# What stands before a regular expression.
+EXPRESSION = "re:"
 
 
 def _as_encoding(name: str) -> str:
@@ -62,19 +63,23 @@ class Ingest(Section):
 
 
 class Split(Section):
-    """Shares of the images that are not trained on."""
+    """Which images are not trained on."""
 
     val: Share
     """Share of the images that measure progress during training."""
     test: Share
     """Share of the images that only `evaluate` sees."""
+    by: Literal["hash", "column", "folder", "time"]
+    """What says the split: a `hash`, a `column` of labels.csv, a `folder` named so, or `time`: the newest are test."""
+    group: Annotated[str | None, Field(pattern=rf"^(folder|labels|{EXPRESSION}.+)$")]
+    """Images that stay in one split: those of a `folder`, of a value in `labels`, or of a match `re:…`; null: none."""
 
 
 class Manifest(Section):
     """Which image belongs to which split."""
 
     split: Split
-    """Shares of the validation and test splits; the rest is trained on."""
+    """The validation and test splits; the rest is trained on."""
     on_removed: Literal["keep", "ancestor"]
     """What removed images leave: all (`keep`), or neither a base that saw them nor bytes in a shard (`ancestor`)."""
     cold_after: Annotated[str, Field(pattern=r"^([0-9a-f]{32}\.dir)?$")]
@@ -226,15 +231,13 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
         raise ParamError(path, what, "their sum must be below 1")
+    _check_expression(path, split.group or "")
     return params
 
 
-def write_param(section: str, name: str, value: object, path: Path = paths.PARAMS) -> None:
-    """Set a parameter in `path`, and leave the comments there and everything else as they are."""
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 2**16
-    content = yaml.load(path)
-    content[section][name] = value
-    out = StringIO()
-    yaml.dump(content, out)
-    write_text(path, out.getvalue())
+def _check_expression(path: Path, group: str) -> None:
+    try:
+        re.compile(group.removeprefix(EXPRESSION))
+    except (re.error, RecursionError, OverflowError) as error:
+        what = f"manifest.split.group is {group!r}, which is no regular expression: {one_line(error)}"
+        raise ParamError(path, what, "correct it; re:^(patient[0-9]+)_ is one, say") from None

@@ -20,6 +20,7 @@ from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import is_system_file
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
 from pipeline.ingestion.unpacking.zip_names import USUAL
 from pipeline.params import Ingest
@@ -199,7 +200,7 @@ def _refusal(member: ArchiveMember) -> Refusal | None:
         return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
     if member.unreadable:
         return Refusal(member.unreadable, "cannot be read out of the archive")
-    if archives.is_archive(member.name) or archives.other_archive(member.name):
+    if is_archive(member.name) or other_archive(member.name):
         return Refusal("nested archive", "put it into data/raw by itself")
     if member.size > MAX_FILE:
         return Refusal("too large", f"{member.size} bytes")

@@ -13,9 +13,10 @@ from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.class_names import alike, ungarbled
 from pipeline.ingestion.labelling.image_paths import plain_path
 from pipeline.ingestion.labelling.label_files import LABELS
-from pipeline.ingestion.labelling.labels import MEMBER, Labels
+from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.sources import MEMBER
 from pipeline.ingestion.places import OUTSIDE
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.zip_names import DOUBT
 from pipeline.ingestion.wrappers import REASON
 from pipeline.text import counted

@@ -19,9 +19,10 @@ from pipeline.ingestion.catalogue import (
 from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
-from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking.archives import is_archive, other_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
 from pipeline.versioning.raw_files import RawFile

@@ -10,10 +10,10 @@ from pipeline.ingestion.catalogue import LABEL_FILE, PLAIN, Listing, list_archiv
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
-from pipeline.ingestion.labelling.labels import source_of
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.places import LINKED, refusal_by_name
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.tars import printable
 
 

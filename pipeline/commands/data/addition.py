@@ -19,7 +19,7 @@ from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
@@ -39,6 +39,19 @@ def check_outside(tops: Iterable[Path]) -> None:
         where = top.resolve()
         if where.is_relative_to(raw) or raw.is_relative_to(where):
             raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
+
+
+def check_split(params: Params) -> None:
+    """See that nothing is lost that decides on splits: what is added is named by its id alone.
+
+    Raises:
+        ImagesError: folders or names decide on them.
+    """
+    split = params.manifest.split
+    if split.group not in (None, "labels") or split.by in ("folder", "time"):
+        name, value = ("by", split.by) if split.by in ("folder", "time") else ("group", split.group)
+        what = f"manifest.split.{name} is {value}, and `pipeline add` keeps neither folders nor names"
+        raise ImagesError(paths.PARAMS, what, f"copy the folders, or an archive of them, into {paths.RAW}")
 
 
 def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:

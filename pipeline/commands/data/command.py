@@ -68,15 +68,17 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.addition import add, check_outside
+    from pipeline.commands.data.addition import add, check_outside, check_split
     from pipeline.commands.data.summary import refused_lines
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
     from pipeline.params import read_params
 
+    params = read_params()
+    check_split(params)
     check_outside(args.paths)
     with alone() as folder:
-        found = survey(args.paths, args.label, read_params(), strip=args.strip)
+        found = survey(args.paths, args.label, params, strip=args.strip)
         for line in refused_lines(found.refused):
             print(line)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"

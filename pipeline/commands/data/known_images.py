@@ -8,7 +8,7 @@ from contextlib import suppress
 from pipeline import parquet, paths
 from pipeline.commands.data.workbench import ADDED, PACKED
 from pipeline.images import index
-from pipeline.ingestion.labelling.labels import MEMBER
+from pipeline.ingestion.labelling.sources import MEMBER, place_of
 from pipeline.ingestion.unpacking import archives
 
 # What `pipeline add` calls the members of its archives.
@@ -55,12 +55,8 @@ class KnownImages:
             return True
         if any(source in self._members_of(archive) for archive in self._packed):
             return True
-        parts = source.split(MEMBER)
-        for count in range(1, len(parts)):
-            archive, member = MEMBER.join(parts[:count]), MEMBER.join(parts[count:])
-            if archives.is_archive(archive) and (paths.RAW / archive).is_file():
-                return member in self._members_of(archive)
-        return False
+        archive, member = place_of(source)
+        return member is not None and (paths.RAW / archive).is_file() and member in self._members_of(archive)
 
     def _members_of(self, archive: str) -> set[str]:
         if archive not in self._members:

@@ -17,7 +17,8 @@ from pipeline.ingestion.labelling.class_names import label_of
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.unpacking import archives
-from pipeline.ingestion.unpacking.archives import is_archive, is_unsafe
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.params import read_params
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.

@@ -18,7 +18,7 @@ from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, list_new_archives, sources
 from pipeline.ingestion.unpacking import archives
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 

@@ -17,7 +17,8 @@ from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
-from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import (
     clash_notices,
     class_notices,
@@ -99,7 +100,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     found, notices = _find(tops, label, read_as, stock.classes)
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
-    images, refused = resolve(looked_at)
+    images, refused, _ = resolve(looked_at)
     report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:

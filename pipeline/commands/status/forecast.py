@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,25 +10,19 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
+from pipeline.commands.status.remarks import on_project, on_training
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
-from pipeline.git import unfinished
 from pipeline.images import index
 from pipeline.ingestion.collection import Collection
-from pipeline.lineage.foretelling import heir
-from pipeline.lineage.selection import is_cold
 from pipeline.params import Params
-from pipeline.text import short
 from pipeline.training.budget import length_of
 from pipeline.versioning import hashing, objects, repository
-from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
-from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
-from pipeline.versioning.weights import is_outdated, why_retrain
 
 # Seconds for looking at new images, once what looks has started.
 LOOK = 0.2
@@ -71,6 +64,11 @@ class _Changes(NamedTuple):
     again: int
     """How many images are decoded again."""
 
+    @property
+    def held_out(self) -> frozenset[str]:
+        """The ids of the images that were for training, and will be held out."""
+        return frozenset().union(*(one.held_out for one in (self.raw, self.pending) if one is not None))
+
     def change_training(self, *, unknown: bool) -> bool:
         """Whether training gets other images than the last time; `unknown` is the answer where nobody looked."""
         if self.again or (self.pending is not None and self.pending.changes_training):
@@ -100,12 +98,11 @@ def forecast(params: Params) -> Forecast:
     steps = steps_of(stages, arrivals, redecodes=again > 0)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
-    train = record.get("train")
-    waiting = pending(train, params.manifest) if manifest_runs and train is not None else None
+    waiting = pending(record, params) if manifest_runs else None
     changes, start = _Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change = changes.change_training(unknown=raw != before)
-        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
+        change, held_out = changes.change_training(unknown=raw != before), changes.held_out
+        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change, held_out=held_out)
     amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
@@ -116,7 +113,8 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=[*_remarks(can_look=can_look, changed=raw != before), *_on_training(train, start, arrivals, params)],
+        remarks=on_project(can_look=can_look, changed=raw != before)
+        + on_training(record.get("train"), start, arrivals, len(changes.held_out), params),
     )
 
 
@@ -199,52 +197,3 @@ def _timed(step: Step, amount: int | None, params: Params) -> Expected:
     known = pace(step.stage, params) if step.runs != "no" and amount is not None else None
     seconds = known.seconds(amount) if known and amount is not None else None
     return Expected(**vars(step), amount=amount, seconds=seconds)
-
-
-def _remarks(*, can_look: bool, changed: bool) -> list[str]:
-    remarks = []
-    if other := running_command():
-        remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
-    if what := unfinished():
-        remarks.append(f"a {what} is in progress in Git: end it before you train")
-    if changed and not can_look:
-        remarks.append(f"{paths.IMAGES} is not here, so new images are not known: `dvc pull` brings it")
-    return remarks
-
-
-def _on_training(
-    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, params: Params
-) -> list[str]:
-    """What else is worth knowing of a training from `start`, None where none runs."""
-    on_release = _on_release(train) if start is not None else []
-    return [*_on_succession(train, arrivals, params), *_on_classes(start, arrivals), *on_release]
-
-
-def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
-    """Why the recorded model is not what the next training starts from, or may not be."""
-    if train is None or is_cold(params, train):
-        return []
-    remarks = []
-    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
-        model, why = heir(train)
-        if why:
-            then = f"from {short(model)}" if model else "from scratch"
-            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
-    if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
-        remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
-    return remarks
-
-
-def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
-    """What becomes of the classes without an image, in a training from `start`."""
-    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
-        return []
-    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
-
-
-def _on_release(train: StageRecord | None) -> list[str]:
-    """What another release of the code means for a training that runs."""
-    now = read_definition().get("train")
-    if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
-        return []
-    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]

@@ -15,7 +15,7 @@ from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import Params
 from pipeline.versioning.raw_files import RawFile
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
+from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.dialects import Dialect
 from pipeline.ingestion.labelling.label_tables import Columns, LabelRow, LabelTable
 
-LABELS = "labels.csv"
+LABELS = paths.LABELS.name
 # They are read once `ingest.columns` says what is in them.
 JSON_LINES = "metadata.jsonl"
 METADATA = ("metadata.csv", JSON_LINES)

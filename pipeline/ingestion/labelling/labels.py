@@ -11,13 +11,12 @@ from typing import Self
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
-from pipeline.ingestion.labelling.label_files import LABELS, USUAL, is_label_file, label_rows
+from pipeline.ingestion.labelling.label_files import USUAL, is_label_file, label_rows
 from pipeline.ingestion.labelling.label_index import LabelIndex
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.labelling.strips import Strips
 
-# Between an archive's path and the name of a member, as in JAR addresses.
-MEMBER = "!/"
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 NOWHERE: Mapping[str, int] = MappingProxyType({})
 
@@ -53,7 +52,7 @@ class Labels:
     @classmethod
     def read(
         cls,
-        path: Path = paths.RAW / LABELS,
+        path: Path = paths.LABELS,
         *,
         files: Iterable[str] = (),
         strip: Mapping[str, int] = NOWHERE,
@@ -140,11 +139,6 @@ class Labels:
     def is_in_vain(self) -> bool:
         """Whether there are lines, and no place has matched any so far."""
         return not self._carried and 0 < len(self._top) + len(self._nested) == len(self.unused)
-
-
-def source_of(path: str, member: str | None) -> str:
-    """How an image is named to people: its file in data/raw, with the member's name if that is an archive."""
-    return f"{path}{MEMBER}{member}" if member else path
 
 
 def is_system_file(name: str) -> bool:

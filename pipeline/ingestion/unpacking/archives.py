@@ -1,4 +1,4 @@
-"""Archives, trusting nothing they say: which files are archives, opening them, and what goes wrong on the way.
+"""Archives, trusting nothing they say: opening them, and what goes wrong on the way.
 
 A member is never extracted to a file, so a name like `../x` cannot write anywhere; it is refused all the same,
 since whoever unpacks the archive by hand would be harmed.
@@ -15,21 +15,6 @@ from pipeline.ingestion.unpacking.members import Archive, BombError
 from pipeline.ingestion.unpacking.tars import UNPACKERS, TarArchive
 from pipeline.ingestion.unpacking.zip_names import USUAL
 from pipeline.ingestion.unpacking.zips import ZipArchive
-
-SUFFIXES = (
-    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
-    ".exe",  # A program that unpacks itself, with a zip at its end.
-)
-# What other archives are called; they are named to people, and not opened.
-OTHER_SUFFIXES = {
-    ".7z": "a 7z archive",
-    ".rar": "a RAR archive",
-    ".zst": "a Zstandard archive",
-    ".lz4": "an LZ4 archive",
-    ".lzma": "an LZMA archive",
-    ".cab": "a cabinet archive",
-    ".lzh": "an LZH archive",
-}
 
 
 class UnsupportedError(Exception):
@@ -53,17 +38,6 @@ BROKEN = (
     OverflowError,
     MemoryError,
 )
-
-
-def is_archive(name: str) -> bool:
-    """Whether the name of a file says that it is an archive that is looked into."""
-    return name.lower().endswith(SUFFIXES)
-
-
-def other_archive(name: str) -> str | None:
-    """What kind of archive that is not read the name of a file says; None where it says no such thing."""
-    lower = name.lower()
-    return next((kind for suffix, kind in OTHER_SUFFIXES.items() if lower.endswith(suffix)), None)
 
 
 def open_archive(path: Path, encoding: str = USUAL) -> Archive:

@@ -10,7 +10,8 @@ import pytest
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
-from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.sources import source_of
 
 
 @pytest.mark.parametrize(

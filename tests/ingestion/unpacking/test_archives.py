@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ingestion.unpacking import members
-from pipeline.ingestion.unpacking.archives import BROKEN, UnsupportedError, is_archive, is_unsafe, open_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.ingestion.unpacking.archives import BROKEN, UnsupportedError, is_unsafe, open_archive
 from pipeline.ingestion.unpacking.members import Archive, ArchiveMember, BombError
 from pipeline.ingestion.unpacking.tars import printable
 
