@@ -89,6 +89,7 @@ def test_an_old_project_turns_groups_on(project: Project) -> None:
     assert len(splits(project)) == 130
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_splits_of_the_data_and_by_time(project: Project) -> None:
     """Folders say the split, and copies that do not agree are named; by time the newest are the test, and move on."""

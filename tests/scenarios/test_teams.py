@@ -205,7 +205,7 @@ def test_without_setup_conflicts_are_resolved(team: Team) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("take", ["ours", "theirs"])
+@pytest.mark.parametrize("take", ["ours", pytest.param("theirs", marks=pytest.mark.nightly)])
 def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Path, take: str) -> None:
     """It is named, nothing is guessed, and who resolves it says whose file is right; all else is merged."""
     team = copy(start, tmp_path / "team")
@@ -232,6 +232,7 @@ def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Pa
     assert {Path(path).stem for path in raw(team.bob)} >= {"0210", "0220"}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_path: Path) -> None:
     """Without hooks `dvc repro` after a pull would lose them; it refuses, and `pipeline sync` brings them."""
@@ -440,6 +441,7 @@ def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed:
     assert manifests(team.alice) == manifests(team.bob)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> None:
     """Both are obeyed; the model that was given up stays noted until other images come, and a training names it."""
@@ -464,6 +466,7 @@ def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> No
     assert (recorded["others"], recorded["merged"]) == ([], [other])
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_fresh_clone_does_not_bring_back_what_others_removed(start: Team, tmp_path: Path) -> None:
     """Even before the first run in it; and where both changed a file, sync says so and ends it as it is told."""

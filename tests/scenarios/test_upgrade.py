@@ -186,6 +186,7 @@ def test_colleague_who_trained_with_the_earlier_release(trained: Project, merged
     assert "cold start" not in out
 
 
+@pytest.mark.nightly
 def test_interrupted_ingest_goes_on(merged: Project, tmp_path: Path) -> None:
     """What the first ingest of the newer release left half done when it was killed costs nothing but itself."""
     project = copy_of(merged, tmp_path)
