@@ -186,7 +186,8 @@ def run(jobs: list[Job], table: Path, processes: int) -> None:
     jobs = [job for job in jobs if job.key not in done]
     with (
         tempfile.TemporaryDirectory() as kept,
-        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
+        # A process each: hundreds of trainings in one fill the memory.
+        ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         waiting = {pool.submit(result_of, job._replace(kept=Path(kept))): job for job in jobs}
         for future in tqdm(as_completed(waiting), "training", len(waiting), disable=None):
