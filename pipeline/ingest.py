@@ -25,10 +25,11 @@ from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.notices import notices, picture_notices
-from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
+from pipeline.ingestion.places import LINKED, Source, list_new_archives, renamed, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
-from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_archive
@@ -49,29 +50,32 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
 
     Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
     """
-    files, recipe = raw_files(), recipe_of(params.ingest)
+    files, recipe, mapping = raw_files(), recipe_of(params.ingest), ClassMapping.read()
     old_ids, before = _before(recipe, params)
-    labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
+    labels = Labels.read(strip=params.ingest.strip, classes=known_classes(mapping))
     contents = list_new_archives(files, before.contents)
     limit = params.ingest.shard_size * 2**20
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
-        outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
+        outcomes = _decode_new(
+            lambda: renamed(sources(files, contents, labels, {}, {}), mapping), before, journal, params
+        )
         kept = _keep(outcomes, dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     unusable = before.unusable | journal.refused
-    images, refused = resolve(sources(files, contents, labels, unusable, kept.passing))
+    images, refused = resolve(renamed(sources(files, contents, labels, unusable, kept.passing), mapping))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     for notice in [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]:
         print(f"ingest: warning: {notice}", flush=True)
-    _check(table, refused, params.ingest)
+    after = Collection(table, contents, refused)
+    _check(after, params.ingest)
     if not removals_are_recorded:
-        check_removals(old_ids, table["id"], params.ingest)
+        check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
     table = compact(table, limit=limit, also=holding_removed(table, erased))
-    after = Collection(table, contents, refused)
+    after = after._replace(table=table)
     after.publish(recipe)
     journal.discard()
     forget_removals()
@@ -125,11 +129,14 @@ def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
 
 
 def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Labels) -> str:
-    refused = len(after.refused)
+    dropped = len(after.dropped)
+    refused = len(after.refused) - dropped
     sentence = (
         f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {kept.decoded:,} decoded"
     )
+    if dropped:
+        sentence += f"; {dropped:,} of dropped classes"
     if in_vain := kept.decoded - kept.stored:
         sentence += f", {in_vain:,} of them copies or refused"
     if labels.unused:
@@ -218,15 +225,16 @@ def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
     return table.cast(index.SCHEMA).combine_chunks()
 
 
-def _check(table: pa.Table, refused: list[Refused], params: Ingest) -> None:
-    total = table.num_rows + len(refused)
+def _check(after: Collection, params: Ingest) -> None:
+    refused = [line for line in after.refused if line.reason != DROPPED]
+    total = after.table.num_rows + len(refused)
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
         one = next(line for line in refused if line.reason == reason)
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
         hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
         raise ImagesError(paths.RAW, what, hint)
-    if not table.num_rows:
+    if not after.table.num_rows:
         raise ImagesError(
             paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"
         )

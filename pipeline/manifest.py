@@ -17,14 +17,17 @@ from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import put
 from pipeline.images import index
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.refusals import read_dropped
 from pipeline.lineage import selection
+from pipeline.lineage.class_changes import CLASSES, ClassChanges
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, splits_of
-from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.changes import CHANGES, NO_CHANGES, changes_of_classes, list_changes, new_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
@@ -33,7 +36,7 @@ from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
-FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED)
+FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED, CLASSES)
 
 
 def manifest(params: Params) -> Result:
@@ -55,13 +58,14 @@ def manifest(params: Params) -> Result:
     is_cold = selection.is_cold(params, read_record().get("train"))
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
-    before = read_seen(paths.BASE) if chosen.oid else None
+    before, classes = _before(train) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
-    sentence = f"{_splits(images, split, like)}; {_news(before, train)}; {chosen}"
+    (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
+    sentence = f"{_splits(images, split, like)}; {_news(before, train)}{classes.as_news()}; {chosen}"
     if others:
         sentence += f", merged with {', '.join(map(short, others))}"
     for file in FILES:
@@ -70,13 +74,21 @@ def manifest(params: Params) -> Result:
     return Result(sentence, len(images))
 
 
+def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
+    """What the model in data/base has seen, by the names that its classes have now; and which ones are others now."""
+    before = read_seen(paths.BASE)
+    classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), train.unique())
+    return before.renamed(classes), classes
+
+
 def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
-    now = positions(read_seen(model).ids, labels.index)
-    if params.on_removed == "ancestor" and (now < 0).any():
+    seen = read_seen(model).ids
+    now = positions(seen, labels.index)
+    if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):
         return False
     return bool((split[now[now >= 0]] == "train").all())
 

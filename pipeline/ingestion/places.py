@@ -1,13 +1,14 @@
 """Every place in data/raw where an image is expected, and what is known of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
-from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.unpacking.archives import is_archive, is_other_archive
 from pipeline.ingestion.wrappers import Wrapped, group_of, wrapped
 from pipeline.versioning.raw_files import RawFile
@@ -74,6 +75,22 @@ def sources(
         label, attributes = labels.find(place.path, place.member)
         known = refusal or unusable.get(image_id or "") or passing.get(place)
         yield Source(place, image_id, label, known or unclassed(place, label, labels, unclear), attributes)
+
+
+def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
+    """The places `found` with the classes that `mapping` makes of their labels; those of dropped ones are refused."""
+    for source in found:
+        label = mapping.label(source.label or "")
+        if source.refusal is None and label != source.label:
+            dropped = of_dropped(source.label) if label is None else None
+            yield source._replace(label=label, refusal=dropped)
+        else:
+            yield source
+
+
+def of_dropped(label: str | None) -> Refusal:
+    """Why an image of the class `label`, which is dropped, is left out."""
+    return Refusal(DROPPED, f"its class {label} is dropped in {paths.CLASSES}")
 
 
 def unclassed(place: Place, label: str | None, labels: Labels, unclear: Wrapped) -> Refusal | None:

@@ -16,6 +16,7 @@ from conftest import ROOT
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.models.network import Spec, build
 from pipeline.params import Augment, Train, read_params
@@ -136,11 +137,11 @@ def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def warm(base: Checkpoint, model: Classifier) -> Checkpoint:
-    """What `warm_start` makes."""
+def warm(base: Checkpoint, model: Classifier, *changes: tuple[str, str]) -> Checkpoint:
+    """What `warm_start` makes where these `changes` happened to classes."""
     from pipeline.training.warm_start import warm_start
 
-    return warm_start(base, model, model._params)
+    return warm_start(base, model, model._params, ClassChanges.of(changes))
 
 
 def test_weights_and_moments_carry_over(base: Checkpoint) -> None:

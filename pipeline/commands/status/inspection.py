@@ -11,7 +11,8 @@ from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, li
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.places import Source, sources
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.places import Source, renamed, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archives import is_archive
@@ -42,8 +43,9 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     """Look at what was never read, for about `seconds`."""
     contents, unopened = _list_archives(files, had.contents, monotonic() + seconds)
     known = {*had.ids.to_pylist(), *had.disputed}
-    labels = Labels.read(strip=params.ingest.strip, classes=known_classes())
-    places = list(sources(files, contents, labels, had.unusable, {}))
+    mapping = ClassMapping.read()
+    labels = Labels.read(strip=params.ingest.strip, classes=known_classes(mapping))
+    places = list(renamed(sources(files, contents, labels, had.unusable, {}), mapping))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1
