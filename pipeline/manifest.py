@@ -27,7 +27,8 @@ from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_se
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, splits_of
-from pipeline.splits.changes import CHANGES, NO_CHANGES, changes_of_classes, list_changes, new_classes
+from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of

@@ -1,7 +1,9 @@
 """What people should hear of images, in a sentence each; nothing here decides what is used."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,11 +39,15 @@ def clash_notices(labels: Labels) -> list[str]:
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
     """Classes that may be one; `counts` are images by class."""
-    groups = (
-        " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group) for group in alike(counts)
-    )
-    return _first(
-        f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
+    return _first(map(partial(_of_group, counts), alike(counts)))
+
+
+def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
+    """That of classes that look like one; the one with the most images gives the name that is proposed."""
+    names = " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group)
+    ordered = shlex.join(sorted(group, key=counts.__getitem__))
+    return (
+        f"classes {names} differ in case, accents or blanks only; if they are one: `pipeline classes merge {ordered}`"
     )
 
 

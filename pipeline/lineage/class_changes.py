@@ -12,11 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.text import csv_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 CLASSES = "classes.csv"
 HEADER = ("was", "now")
@@ -65,6 +68,8 @@ class ClassChanges:
         """`probabilities` that a model gives its classes, a column each, as those of the classes now: sums of both."""
         if not self.rows:
             return probabilities
+        import pandas as pd  # Late, since `pipeline status` needs none of it.
+
         merged: dict[str, pd.Series[float]] = {}
         for was in probabilities.columns:
             name = self.label(was)

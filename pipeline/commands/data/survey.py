@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tqdm import tqdm
 
@@ -15,7 +15,9 @@ from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name, label_of
 from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices
+from pipeline.ingestion.places import of_dropped
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.scan import Spot, find
@@ -73,7 +75,8 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     if label is not None:
         label = _checked(label)
     stock = KnownImages()
-    found, notices = _find(tops, label, params.ingest.strip if strip is None else {"*": strip}, stock.classes)
+    mapping, strips = ClassMapping.read(), params.ingest.strip if strip is None else {"*": strip}
+    found, notices = _find(tops, label, strips, _Known.of(stock, mapping))
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     images, refused = resolve(looked_at)
@@ -84,7 +87,8 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
             places.setdefault(one.id, []).append(one)
     sources = set(filter(None, (_source_in_raw(one.place) for one in looked_at)))
     for image in images.to_pylist():
-        known, source = stock.find(image["id"]) or (None, "")
+        was, source = stock.find(image["id"]) or (None, "")
+        known = was and mapping.label(was)
         # What lies where ingest found it has its class from there, and may have another one now.
         known = image["label"] if source in sources else known
         _sort_in(report, image["id"], image["label"], places[image["id"]], known)
@@ -155,23 +159,43 @@ class _Seen(NamedTuple):
         return self.spot.inside, self.spot.place.member
 
 
+class _Known(NamedTuple):
+    """What is known of classes."""
+
+    mapping: ClassMapping
+    images: Counter[str]
+    """Of data/raw, by class."""
+
+    @classmethod
+    def of(cls, stock: KnownImages, mapping: ClassMapping) -> Self:
+        """By the images of data/raw."""
+        images = Counter[str]()
+        for name, count in stock.classes.items():
+            images[mapping.label(name) or ""] += count
+        del images[""]
+        return cls(mapping, images)
+
+
 def _find(
-    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], classes: Counter[str]
+    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], known: _Known
 ) -> tuple[list[FoundImage], list[str]]:
-    """Every place in `tops`, and what people should hear of them; `classes` are those of data/raw, with counts."""
+    """Every place in `tops`, and what people should hear of them."""
     folders, seen = Folders(), [one for top in tops for one in _look_into(top, strip)]
     for one in seen:
         if one.spot.refusal is None:
             folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
-    unclear = folders.refusals(classes)
+    unclear = folders.refusals({*known.images, *known.mapping.heirs})
     found = []
     for one in seen:
         said, spot = one.labels.find(*one.where), one.spot
         own = said.label if label is None else label
         refusal = spot.refusal or (_refusal(one, own, unclear) if label is None else None)
-        found.append(FoundImage(spot.place, spot.name, own or "", refusal, said.attributes))
+        now = known.mapping.label(own or "")
+        if refusal is None and now is None:
+            refusal = of_dropped(own)
+        found.append(FoundImage(spot.place, spot.name, now or "", refusal, said.attributes))
     counts = Counter(one.label for one in found if one.refusal is None)
-    return found, _notices(seen, counts + classes) if label is None else []
+    return found, _notices(seen, counts + known.images) if label is None else []
 
 
 def _look_into(top: Path, strip: Mapping[str, int]) -> list[_Seen]:

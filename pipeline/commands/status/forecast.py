@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,25 +10,19 @@ from pipeline import parquet, paths
 from pipeline.commands.durations import pace
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
+from pipeline.commands.status.remarks import on_surroundings, on_training
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
-from pipeline.git import unfinished
 from pipeline.images import index
 from pipeline.ingestion.collection import Collection
-from pipeline.lineage.foretelling import heir
-from pipeline.lineage.selection import is_cold
 from pipeline.params import Params
-from pipeline.text import short
 from pipeline.training.budget import length_of
 from pipeline.versioning import hashing, objects, repository
-from pipeline.versioning.definition import read_definition
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
 from pipeline.versioning.raw_files import RawFile
-from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
-from pipeline.versioning.weights import is_outdated, why_retrain
 
 # Seconds for looking at new images, once what looks has started.
 LOOK = 0.2
@@ -91,7 +84,8 @@ def forecast(params: Params) -> Forecast:
     raw, listing = hashing.workspace_listing(paths.RAW)
     check_followed(raw)
     before = record["ingest"].deps.get(RAW) if "ingest" in record else None
-    can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
+    changed = raw != before or _are_classes_changed(record)
+    can_look = changed and (index.INDEX.exists() or "ingest" not in record)
     with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
@@ -104,7 +98,7 @@ def forecast(params: Params) -> Forecast:
     waiting = pending(train, params.manifest) if manifest_runs and train is not None else None
     changes, start = _Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change = changes.change_training(unknown=raw != before)
+        change = changes.change_training(unknown=changed)
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
     amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
@@ -116,8 +110,17 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=[*_remarks(can_look=can_look, changed=raw != before), *_on_training(train, start, arrivals, params)],
+        remarks=[
+            *on_surroundings(can_look=can_look, changed=changed),
+            *on_training(train, start, arrivals, waiting, params),
+        ],
     )
+
+
+def _are_classes_changed(record: Mapping[str, StageRecord]) -> bool:
+    """Whether data/classes.csv is not what ingest had."""
+    recorded = record["ingest"].deps.get(paths.CLASSES.as_posix()) if "ingest" in record else None
+    return recorded is not None and hashing.path_hash(paths.CLASSES) != recorded
 
 
 def _look(listing: Mapping[str, str], before: str | None, params: Params) -> RawChanges:
@@ -199,52 +202,3 @@ def _timed(step: Step, amount: int | None, params: Params) -> Expected:
     known = pace(step.stage, params) if step.runs != "no" and amount is not None else None
     seconds = known.seconds(amount) if known and amount is not None else None
     return Expected(**vars(step), amount=amount, seconds=seconds)
-
-
-def _remarks(*, can_look: bool, changed: bool) -> list[str]:
-    remarks = []
-    if other := running_command():
-        remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
-    if what := unfinished():
-        remarks.append(f"a {what} is in progress in Git: end it before you train")
-    if changed and not can_look:
-        remarks.append(f"{paths.IMAGES} is not here, so new images are not known: `dvc pull` brings it")
-    return remarks
-
-
-def _on_training(
-    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, params: Params
-) -> list[str]:
-    """What else is worth knowing of a training from `start`, None where none runs."""
-    on_release = _on_release(train) if start is not None else []
-    return [*_on_succession(train, arrivals, params), *_on_classes(start, arrivals), *on_release]
-
-
-def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
-    """Why the recorded model is not what the next training starts from, or may not be."""
-    if train is None or is_cold(params, train):
-        return []
-    remarks = []
-    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
-        model, why = heir(train)
-        if why:
-            then = f"from {short(model)}" if model else "from scratch"
-            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
-    if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
-        remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
-    return remarks
-
-
-def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
-    """What becomes of the classes without an image, in a training from `start`."""
-    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
-        return []
-    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
-
-
-def _on_release(train: StageRecord | None) -> list[str]:
-    """What another release of the code means for a training that runs."""
-    now = read_definition().get("train")
-    if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
-        return []
-    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
 from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
 from pipeline.splits.assignment import split_of
+from pipeline.splits.classes import changes_of_classes
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
@@ -34,6 +36,10 @@ class RawChanges:
     unread: int
     """Images of which there is the name alone so far, in an archive that was written anew."""
     relabelled: int
+    renamed: int
+    """Images whose class has another name now."""
+    classes: str
+    """Which classes were renamed, merged, split or dropped, in half a sentence."""
     vanished: list[str]
     """Classes of which no image is left; none is named where not all was inspected."""
     refused: dict[str, int]
@@ -67,6 +73,7 @@ class RawChanges:
             "not inspected": self.found - self.looked_at,
             "removed": self.removed,
             "relabelled": self.relabelled,
+            "of renamed classes": self.renamed,
         }
         several = [(what, count) for what, count in parts.items() if count]
         if not several:
@@ -83,14 +90,14 @@ class RawChanges:
     @property
     def changes_images(self) -> Likely:
         """Whether other images, or other classes, come out of ingest."""
-        return "yes" if self.changed else "maybe" if self.is_partial else "no"
+        return "yes" if self.changed or self.renamed else "maybe" if self.is_partial else "no"
 
     @property
     def changes_training(self) -> Likely:
         """Whether training gets other images; one in val may yet be left out as a near-duplicate."""
         if self.splits.get("train"):
             return "yes"
-        is_certain = not self.is_partial and sum(self.splits.values()) == self.changed
+        is_certain = not self.is_partial and sum(self.splits.values()) == self.changed + self.renamed
         return "no" if is_certain and not self.splits.get("val") else "maybe"
 
 
@@ -104,17 +111,19 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
-    had = Collection.read(["id", "label", "source", "key"])
+    had, mapping = Collection.read(["id", "label", "source", "key"]), ClassMapping.read()
     seen = see(files, had, params, seconds)
     found, refused = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
-    relabelled = {one for one in common if images[one].label != old[one].label}
+    other = {one for one in common if images[one].label != old[one].label}
+    relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
+    were, are = _classes(old), _classes(images)
     added = {file.path for file in files if before.get(file.path) != file.md5}
     is_partial = seen.looked_at < seen.found or seen.unopened > 0
     old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
-    keys = {one: old_keys[one] for one in (relabelled if is_partial else relabelled | gone)}
+    keys = {one: old_keys[one] for one in (other if is_partial else other | gone)}
     keys |= {one: seen.keys[one] for one in new if one in seen.keys}
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
@@ -128,14 +137,16 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
-        vanished=[] if is_partial else sorted(_classes(old) - _classes(images)),
+        renamed=len(other - relabelled),
+        classes=str(changes_of_classes(mapping, were, are)),
+        vanished=[] if is_partial else sorted({label for was in were if (label := mapping.label(was))} - are),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(images) + seen.found - seen.looked_at,
         splits=dict(Counter(split_of(key, params.manifest) for key in keys.values())),
-        rewrites=bool(new or gone or relabelled or moved or fresh or mended or seen.archives != set(had.contents)),
+        rewrites=bool(new or gone or other or moved or fresh or mended or seen.archives != set(had.contents)),
     )
 
 

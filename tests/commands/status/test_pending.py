@@ -56,14 +56,18 @@ def test_nothing_is_pending() -> None:
     """What was trained on is in data/images, as it was."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
-    assert pending(record, PARAMS) == Pending(new=0, removed=0, relabelled=0, total=6, changes_training=False)
+    assert pending(record, PARAMS) == Pending(
+        new=0, removed=0, relabelled=0, classes="", total=6, changes_training=False
+    )
 
 
 def test_new_gone_and_relabelled() -> None:
     """Each is counted, of the images that are trained on."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[1:9] + VAL[:1]) | labelled(TRAIN[3:4], "dog"))
-    assert pending(record, PARAMS) == Pending(new=3, removed=1, relabelled=1, total=8, changes_training=True)
+    assert pending(record, PARAMS) == Pending(
+        new=3, removed=1, relabelled=1, classes="", total=8, changes_training=True
+    )
 
 
 def test_another_image_for_validation() -> None:

@@ -1,0 +1,75 @@
+"""What else is worth knowing before `dvc repro`, in a sentence each."""
+
+from contextlib import suppress
+
+from pipeline import paths
+from pipeline.commands.status.pending import Pending
+from pipeline.commands.status.raw_changes import RawChanges
+from pipeline.commands.status.start import Start
+from pipeline.errors import RecordError
+from pipeline.git import unfinished
+from pipeline.lineage.foretelling import heir
+from pipeline.lineage.selection import is_cold
+from pipeline.params import Params
+from pipeline.text import short
+from pipeline.versioning.definition import read_definition
+from pipeline.versioning.lock import StageRecord
+from pipeline.versioning.running import running_command
+from pipeline.versioning.weights import is_outdated, why_retrain
+
+
+def on_surroundings(*, can_look: bool, changed: bool) -> list[str]:
+    """What else goes on; `changed` says whether other images came in, `can_look` whether they can be looked at."""
+    remarks = []
+    if other := running_command():
+        remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
+    if what := unfinished():
+        remarks.append(f"a {what} is in progress in Git: end it before you train")
+    if changed and not can_look:
+        remarks.append(f"{paths.IMAGES} is not here, so new images are not known: `dvc pull` brings it")
+    return remarks
+
+
+def on_training(
+    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, waiting: Pending | None, params: Params
+) -> list[str]:
+    """What else is worth knowing of a training from `start`, None where none runs, which will see what is `waiting`."""
+    on_release = _on_release(train) if start is not None else []
+    on_classes = [*_on_changed_classes(arrivals, waiting), *_on_classes(start, arrivals)] if start is not None else []
+    return [*_on_succession(train, arrivals, params), *on_classes, *on_release]
+
+
+def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
+    """Why the recorded model is not what the next training starts from, or may not be."""
+    if train is None or is_cold(params, train):
+        return []
+    remarks = []
+    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
+        model, why = heir(train)
+        if why:
+            then = f"from {short(model)}" if model else "from scratch"
+            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
+    if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
+        remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
+    return remarks
+
+
+def _on_changed_classes(arrivals: RawChanges | None, waiting: Pending | None) -> list[str]:
+    """What became of classes since the last training, in images that ingest has taken in, or in all of them."""
+    changes = max((found.classes for found in (waiting, arrivals) if found is not None), key=len, default="")
+    return [f"classes: {changes}; the model goes on with its rows of them"] if changes else []
+
+
+def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
+    """What becomes of the classes without an image, in a training from `start`."""
+    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
+        return []
+    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
+
+
+def _on_release(train: StageRecord | None) -> list[str]:
+    """What another release of the code means for a training that runs."""
+    now = read_definition().get("train")
+    if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
+        return []
+    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]
