@@ -1,4 +1,4 @@
-"""Three versions of data/classes.csv into one, class by class: what Git does with lines, done with what becomes of each.
+"""Three versions of data/classes.csv into one: what Git does with lines, done with what becomes of each class.
 
 A class that only one side changed becomes what that side says. Where both split it, it is split into all; anything else
 that both changed is a conflict, and so is a circle that only both sides together make.

@@ -110,10 +110,8 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=[
-            *on_surroundings(can_look=can_look, changed=changed),
-            *on_training(train, start, arrivals, waiting, params),
-        ],
+        remarks=on_surroundings(can_look=can_look, changed=changed)
+        + on_training(train, start, arrivals, waiting, params),
     )
 
 

@@ -119,7 +119,6 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     common = images.keys() & old.keys()
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
-    were, are = _classes(old), _classes(images)
     added = {file.path for file in files if before.get(file.path) != file.md5}
     is_partial = seen.looked_at < seen.found or seen.unopened > 0
     old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
@@ -138,8 +137,8 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         unread=unread,
         relabelled=len(relabelled),
         renamed=len(other - relabelled),
-        classes=str(changes_of_classes(mapping, were, are)),
-        vanished=[] if is_partial else sorted({label for was in were if (label := mapping.label(was))} - are),
+        classes=str(changes_of_classes(mapping, _classes(old), _classes(images))),
+        vanished=[] if is_partial else sorted({*map(mapping.label, _classes(old))} - _classes(images) - {None}),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
