@@ -38,6 +38,11 @@ class Inspection:
     unread: set[str]
     """The sources of the places that there was not the time to look at."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether there was not the time for something."""
+        return self.looked_at < self.found or self.unopened > 0
+
 
 def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
     """Look at what was never read, for about `seconds`."""

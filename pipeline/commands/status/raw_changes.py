@@ -120,9 +120,8 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
-    is_partial = seen.looked_at < seen.found or seen.unopened > 0
     old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
-    keys = {one: old_keys[one] for one in (other if is_partial else other | gone)}
+    keys = {one: old_keys[one] for one in (other if seen.is_partial else other | gone)}
     keys |= {one: seen.keys[one] for one in new if one in seen.keys}
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
@@ -138,7 +137,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         relabelled=len(relabelled),
         renamed=len(other - relabelled),
         classes=str(changes_of_classes(mapping, _classes(old), _classes(images))),
-        vanished=[] if is_partial else sorted({*map(mapping.label, _classes(old))} - _classes(images) - {None}),
+        vanished=[] if seen.is_partial else sorted(_named(mapping, _classes(old)) - _classes(images)),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
@@ -157,6 +156,11 @@ def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
 
 def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:
     return {image.label for image in images.values()}
+
+
+def _named(mapping: ClassMapping, classes: Iterable[str]) -> set[str]:
+    """What those of `classes` are called now that are not dropped."""
+    return {label for name in classes if (label := mapping.label(name)) is not None}
 
 
 def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:
