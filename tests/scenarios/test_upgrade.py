@@ -84,7 +84,7 @@ def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
     assert stages_run(out) == ALL
     assert "ingest: 160 images, 0 new, 0 removed, 0 refused; 0 decoded" in out
     assert f"train: warm start from {lock['train']['deps']['data/base'][:8]}" in out
-    assert project.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
+    assert lock["manifest"]["outs"].items() <= project.lock()["manifest"]["outs"].items()
     assert pq.read_table(project.root / "data/images/index.parquet").equals(rows)
     project.commit("the next release")
     assert "nothing to upgrade" in project.run(*PIPELINE, "upgrade").out

@@ -101,8 +101,8 @@ def test_any_history(changes: list[tuple[str, list[str]]]) -> None:
     for kind, names in changes:
         history.change(kind, names)
     mapping = history.mapping
-    for label, names in history.called.items():
-        assert {mapping.label(one) for one in names} == {history.name_of(label)}
+    for label, called in history.called.items():
+        assert {mapping.label(one) for one in called} == {history.name_of(label)}
     again = ClassMapping(read_rows(to_text(mapping.rows).encode(), paths.CLASSES))
     for name in "abcdefgz":
         now = mapping.label(name)
