@@ -153,7 +153,9 @@ def test_without_leaks() -> None:
     said = run(made[::-1])
     assert said.startswith("10 train, 5 val, 4 test, 2 classes; 10 new to training, 0 removed, 0 relabelled; no base")
     assert {name: len(ids(name)) for name in ("train", "val", "test")} == {"train": 10, "val": 5, "test": 4}
-    assert snapshot().keys() == {*manifest.FILES} == HEADERS.keys() | {"val.csv", "test.csv", "merged.csv"}
+    assert (
+        snapshot().keys() == {*manifest.FILES} == HEADERS.keys() | {"val.csv", "test.csv", "merged.csv", "classes.csv"}
+    )
     assert (paths.MANIFEST / "leaks.csv").read_bytes() == b"id,label,split,source,like,like_source\n"
     assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
 

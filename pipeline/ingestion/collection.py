@@ -80,7 +80,7 @@ class Collection(NamedTuple):
     @property
     def dropped(self) -> pa.Array:
         """The ids of the images that are left out because their class is dropped; empty where one was never read."""
-        return pa.array([line.id for line in self.refused if line.reason == refusals.DROPPED], pa.string())
+        return parquet.strings(line.id for line in self.refused if line.reason == refusals.DROPPED)
 
     def originals(self) -> Self:
         """What of it another way of making images does not change: those that are stored as they came."""

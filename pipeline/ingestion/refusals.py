@@ -47,5 +47,7 @@ class Refusal(NamedTuple):
 
 def read_dropped(path: Path = paths.REFUSED) -> set[str]:
     """The ids of the images that refused.csv lists as of a class that was dropped: they are in data/raw still."""
+    if not path.exists():
+        return set()
     with path.open(newline="", encoding="utf-8") as file:
         return {line["id"] for line in csv.DictReader(file) if line["reason"] == DROPPED}
