@@ -418,7 +418,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
-@pytest.mark.parametrize(("changes", "now"), zip(CHANGED, ROWS, strict=True), ids=["merge", "rename", "split", "drop"])
+@pytest.mark.parametrize(
+    ("changes", "now"), list(zip(CHANGED, ROWS, strict=True)), ids=["merge", "rename", "split", "drop"]
+)
 def test_heads_of_changed_classes(
     base: Checkpoint,
     averaged: Checkpoint,
@@ -457,6 +459,24 @@ def test_heads_of_changed_classes(
             assert torch.equal(value[:-1], rows(was)), (name, key)
             new = {"exp_avg": 0 * fresh[name][-1], "exp_avg_sq": rows(was).mean(0), "z": fresh[name][-1]}
             assert torch.equal(value[-1], new[key]), (name, key)
+
+
+def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which weights have rows of classes the network says: with two heads, as some of timm's have, both are merged."""
+    from pipeline.training import warm_start
+
+    before, after = classifier(), classifier(("pet",), seed=1, start="weights")
+    for model in (before, after):
+        head = torch.nn.Linear(4, len(model.spec.classes))
+        model.network.add_module("second", head)
+    base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json")}
+    states = [before.configure_optimizers()["optimizer"].state_dict()]
+    heads = HEAD | {"network.second.weight", "network.second.bias"}
+    names = frozenset(name.removeprefix("network.") for name in heads)
+    monkeypatch.setattr(warm_start, "rows_of_classes", lambda _: names)
+    start = warm({**base, "optimizer_states": states}, after, ("cat", "pet"), ("dog", "pet"))
+    for name in heads:
+        assert torch.equal(start["state_dict"][name], base["state_dict"][name].mean(0, keepdim=True)), name
 
 
 def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
