@@ -63,8 +63,11 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/training.py
 	python benchmarks/evaluate.py
 	python benchmarks/team.py
+	npm install --silent --no-save --prefix .venv emoji-datasource-google@16
 	rm -f docs/accuracy.csv
-	for data in digits fashion; do python benchmarks/accuracy.py $$data --chain --generations 1 3 10 96 --passes 11 22 --only-also --csv docs/accuracy.csv; done
+	for growth in "digits emoji fashion --generations 1 3 10 96 --passes 11 22" "fashion-classes fashion-bright fashion-rotated --generations 5" "fashion-one --generations 50" "fashion-long --generations 300 --seeds 1"; do \
+	  python benchmarks/accuracy.py $$growth --first-seed 10 --csv docs/accuracy.csv; \
+	done
 	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg
 
 requirements: .venv/ready  ## pin the dependencies again

@@ -13,18 +13,20 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "treering", "svg.fonttype": "none", "axes.spines.top": False, "font.size": 9})
 from matplotlib import pyplot as plt  # noqa: E402
 
-SCRATCH, OTHER, BASE = "from scratch, with a schedule", "from scratch", "the base itself"
+SCRATCH, OTHER, FIRST = "from scratch, with a schedule", "from scratch", "the first model"
 
 
 def main(table: str, picture: str) -> None:
     """A panel for each data set: accuracy beyond training from scratch; a dot for each seed, a bar for their mean."""
     results = pd.read_csv(table)
-    results = results[results["row"] != BASE]
+    results = results[~results["row"].str.startswith(FIRST)]
     data = list(results["data"].unique())
     rows = results.groupby("data")[["generations", "row"]].apply(lambda here: len(here.drop_duplicates()))
-    size = (4.5 * len(data) + 1, 0.28 * rows.max() + 1)
-    figure, panels = plt.subplots(1, len(data), figsize=size, squeeze=False, layout="constrained")
-    for panel, name in zip(panels[0], data, strict=True):
+    heights = [rows[name] + 2 for name in data]
+    size = (8, 0.22 * sum(heights))
+    ratios = {"height_ratios": heights}
+    figure, panels = plt.subplots(len(data), 1, figsize=size, squeeze=False, layout="constrained", gridspec_kw=ratios)
+    for panel, name in zip(panels[:, 0], data, strict=True):
         here, labels = results[results["data"] == name], []
         scratch = here[here["row"] == SCRATCH].set_index("seed")["accuracy"]
         steps = here[here["row"] == OTHER]["steps"].iloc[0]
@@ -35,10 +37,11 @@ def main(table: str, picture: str) -> None:
             what = f"{cut} generations, {row}" if cut else row
             labels.append(f"{what}: {seeds['steps'].mean() / steps:.0%} of the steps")
         panel.axvline(0, color="0.8", zorder=0)
-        panel.set(title=name, xlabel=f"points beyond training {SCRATCH}")
+        panel.set_title(name, loc="left")
         panel.set_yticks(range(len(labels)), labels)
         panel.invert_yaxis()
         panel.spines["right"].set_visible(False)
+    panel.set_xlabel(f"points beyond training {SCRATCH}")
     figure.savefig(picture, metadata={"Date": None})
 
 

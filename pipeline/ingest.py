@@ -6,7 +6,7 @@ already, and what was decoded before is known by that hash.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -18,24 +18,28 @@ from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shards import last_shard
-from pipeline.ingestion.catalogue import Catalogue, CatalogueMember
+from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, holding_removed, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
-from pipeline.ingestion.labelling.labels import LABELS, Labels, source_of
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.notices import notices, picture_notices
+from pipeline.ingestion.labelling.sources import source_of
+from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, renamed, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
 from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
+from pipeline.splits.copies import copy_notices
 from pipeline.text import counted
 from pipeline.versioning import hashing
 from pipeline.versioning.lock import read_record
@@ -50,37 +54,41 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
 
     Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
     """
-    files, recipe, mapping = raw_files(), recipe_of(params.ingest), ClassMapping.read()
-    old_ids, before = _before(recipe, params)
-    labels = Labels.read(strip=params.ingest.strip, classes=known_classes(mapping))
-    contents = list_new_archives(files, before.contents)
-    limit = params.ingest.shard_size * 2**20
+    files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
+    mapping, (old_ids, before) = ClassMapping.read(), _before(recipe, params)
+    labels = _labels(files, params.ingest, mapping)
+    contents, limit = list_new_archives(files, before.contents, listing), params.ingest.shard_size * 2**20
+
+    def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
+        return renamed(sources(files, contents, labels, unusable, passing), mapping)
+
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
-        outcomes = _decode_new(
-            lambda: renamed(sources(files, contents, labels, {}, {}), mapping), before, journal, params
-        )
-        kept = _keep(outcomes, dict(files), contents, journal)
+        kept = _keep(_decode_new(lambda: found({}, {}), before, journal, params), dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
-    unusable = before.unusable | journal.refused
-    images, refused = resolve(renamed(sources(files, contents, labels, unusable, kept.passing), mapping))
+    images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
-    for notice in [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]:
+    told = [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]
+    for notice in [*told, *copy_notices(copies, params)]:
         print(f"ingest: warning: {notice}", flush=True)
     after = Collection(table, contents, refused)
-    _check(after, params.ingest)
+    _check(after, params.ingest, labels)
     if not removals_are_recorded:
         check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
-    table = compact(table, limit=limit, also=holding_removed(table, erased))
-    after = after._replace(table=table)
-    after.publish(recipe)
+    after = after._replace(table=compact(table, limit=limit, also=holding_removed(table, erased)))
+    after.publish(recipe, listing)
     journal.discard()
     forget_removals()
     change = _change(old_ids, after.ids)
     return Result(_sentence(after, change, kept, labels), kept.decoded, change)
+
+
+def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labels:
+    names, columns = (file.path for file in files), Columns(**params.columns)
+    return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes(mapping))
 
 
 def _decode_new(
@@ -225,16 +233,17 @@ def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
     return table.cast(index.SCHEMA).combine_chunks()
 
 
-def _check(after: Collection, params: Ingest) -> None:
+def _check(after: Collection, params: Ingest, labels: Labels) -> None:
     refused = [line for line in after.refused if line.reason != DROPPED]
     total = after.table.num_rows + len(refused)
+    vain = "".join(f"{notice}; " for notice in vain_notices(labels, refused))
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
         one = next(line for line in refused if line.reason == reason)
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
         hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
-        raise ImagesError(paths.RAW, what, hint)
+        raise ImagesError(paths.RAW, vain + what, hint)
     if not after.table.num_rows:
         raise ImagesError(
-            paths.RAW, "no images in it", "put a folder for each class there, or archives of such folders"
+            paths.RAW, f"{vain}no images in it", "put a folder for each class there, or archives of such folders"
         )

@@ -4,6 +4,7 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 """
 
 import shutil
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -26,10 +27,11 @@ from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
-from pipeline.splits.assignment import SPLITS, splits_of
+from pipeline.splits.assignment import SPLITS, Assignment, assign
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
+from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.text import counted, csv_text, short
@@ -37,17 +39,18 @@ from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
-FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MERGED, CLASSES)
+FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MOVED, MERGED, CLASSES)
 
 
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
     images = parquet.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
-    split = np.array(list(splits_of(images["key"].to_pylist(), params.manifest)), dtype=np.str_)
+    drawn = assign(images, params)
+    split = np.array(drawn.splits, dtype=np.str_)
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
     train = labels[split == "train"]
-    _check(train)
+    _check(train, params.manifest)
     like = find_leaks(split, _rows(images["descriptor"]))
     images = images.drop_columns(["key", "descriptor"])
 
@@ -56,7 +59,10 @@ def manifest(params: Params) -> Result:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     _write_splits(aside, images, split, like)
-    is_cold = selection.is_cold(params, read_record().get("train"))
+    record = read_record()
+    is_cold = selection.is_cold(params, record.get("train"))
+    moved = NONE if is_cold else moved_text(aside, images, drawn, record.get("manifest"), params.manifest)
+    (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
     before, classes = _before(train) if chosen.oid else (None, ClassChanges())
@@ -66,7 +72,8 @@ def manifest(params: Params) -> Result:
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
-    sentence = f"{_splits(images, split, like)}; {_news(before, train)}{classes.as_news()}; {chosen}"
+    placed = f"{_splits(images, split, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    sentence = f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}"
     if others:
         sentence += f", merged with {', '.join(map(short, others))}"
     for file in FILES:
@@ -109,10 +116,12 @@ def _rows(descriptors: pa.ChunkedArray) -> Rows:
     return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, 64)[column.offset :][: len(column)]
 
 
-def _check(train: "pd.Series[str]") -> None:
+def _check(train: "pd.Series[str]", params: Manifest) -> None:
     if train.nunique() < 2:
         what = f"{counted(train.nunique(), 'class', 'classes')} among {counted(len(train), 'training image')}"
-        raise ImagesError(paths.RAW, what, "add images: at least two classes are needed")
+        finer = f", or make the groups of manifest.split.group ({params.split.group}) smaller"
+        hint = f"add images{finer if params.split.group else ''}: at least two classes are needed"
+        raise ImagesError(paths.RAW, what, hint)
 
 
 def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
@@ -129,6 +138,29 @@ def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.
     left_out = np.count_nonzero(~listed)
     told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
     return f"{counts}, {counted(classes, 'class', 'classes')}{told}"
+
+
+def _groups(drawn: Assignment, params: Manifest) -> str:
+    """How many groups there are, and how many images have none."""
+    if params.split.group is None:
+        return ""
+    names = Counter(drawn.groups)
+    without = names.pop("", 0)
+    if not names:
+        what = f"no image has a group by manifest.split.group ({params.split.group}): each is drawn by itself"
+        print(f"manifest: warning: {what}", flush=True)
+    for name, share in (("val", params.split.val), ("test", params.split.test)):
+        if share and name not in drawn.splits:
+            what = f"no image is for {name}: {counted(len(names), 'group')} are few for a share of {share}"
+            print(f"manifest: warning: {what}", flush=True)
+    told = f" ({without:,} images without one)" if without else ""
+    return f", {counted(len(names), 'group')}{told}"
+
+
+def _moves(moved: str) -> str:
+    """How many images have changed sides."""
+    count = moved.count("\n") - 1
+    return f", {count:,} moved to another split ({paths.MANIFEST / MOVED})" if count else ""
 
 
 def _news(before: SeenImages | None, train: "pd.Series[str]") -> str:

@@ -11,6 +11,7 @@ from pipeline.errors import ParamError
 # What a value should be that is described by a pattern.
 PATTERNS = {
     "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
+    "manifest.split.group": "it should be null, folder, labels, or re: and a regular expression: re:^(patient[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
 # What took the place of params and values that earlier releases knew.
@@ -35,6 +36,9 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
     if successor := SUCCESSORS.get(f"{key}: {error['input']}"):
         return ParamError(path, f"{key} is {error['input']!r}, which is gone", successor)
+    if key.endswith(".[key]"):
+        allowed = error["msg"].partition(" should ")[2]
+        return ParamError(path, f"{key.removesuffix('.[key]')} is not a parameter", f"it should {allowed}")
     # What pydantic says begins with "Input should …".
     allowed = error["msg"].partition(" should ")[2] or error["msg"]
     if key == "train.batch_size" and error["type"] == "greater_than_equal":

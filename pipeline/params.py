@@ -4,22 +4,31 @@ The sentence under each field is the parameter's documentation; README's table i
 """
 
 import os
-from io import StringIO
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.errors import ParamError, one_line
-from pipeline.files import write_text
 from pipeline.param_errors import as_param_error
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# What stands before a regular expression.
+EXPRESSION = "re:"
+
+
+def _as_encoding(name: str) -> str:
+    try:
+        b"name".decode(name)
+    except (LookupError, UnicodeDecodeError, ValueError):
+        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
+    return name
 
 
 class Section(BaseModel):
@@ -41,6 +50,10 @@ class Ingest(Section):
     """What becomes of animations and other files with several pages: their first one, or nothing."""
     strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
     """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
+    columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]
+    """Columns of labels.csv that are called otherwise than `path` and `label`: `{path: image_id, label: breed}`."""
+    encoding: Annotated[str, AfterValidator(_as_encoding)]
+    """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, say."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
     max_removed: Annotated[float, Field(ge=0, le=1)]
@@ -50,19 +63,23 @@ class Ingest(Section):
 
 
 class Split(Section):
-    """Shares of the images that are not trained on."""
+    """Which images are not trained on."""
 
     val: Share
     """Share of the images that measure progress during training."""
     test: Share
     """Share of the images that only `evaluate` sees."""
+    by: Literal["hash", "column", "folder", "time"]
+    """What says the split: a `hash`, a `column` of labels.csv, a `folder` named so, or `time`: the newest are test."""
+    group: Annotated[str | None, Field(pattern=rf"^(folder|labels|{EXPRESSION}.+)$")]
+    """Images that stay in one split: those of a `folder`, of a value in `labels`, or of a match `re:…`; null: none."""
 
 
 class Manifest(Section):
     """Which image belongs to which split."""
 
     split: Split
-    """Shares of the validation and test splits; the rest is trained on."""
+    """The validation and test splits; the rest is trained on."""
     on_removed: Literal["keep", "ancestor"]
     """What removed images leave: all (`keep`), or neither a base that saw them nor bytes in a shard (`ancestor`)."""
     cold_after: Annotated[str, Field(pattern=r"^([0-9a-f]{32}\.dir)?$")]
@@ -214,15 +231,13 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
         raise ParamError(path, what, "their sum must be below 1")
+    _check_expression(path, split.group or "")
     return params
 
 
-def write_param(section: str, name: str, value: object, path: Path = paths.PARAMS) -> None:
-    """Set a parameter in `path`, and leave the comments there and everything else as they are."""
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 2**16
-    content = yaml.load(path)
-    content[section][name] = value
-    out = StringIO()
-    yaml.dump(content, out)
-    write_text(path, out.getvalue())
+def _check_expression(path: Path, group: str) -> None:
+    try:
+        re.compile(group.removeprefix(EXPRESSION))
+    except (re.error, RecursionError, OverflowError) as error:
+        what = f"manifest.split.group is {group!r}, which is no regular expression: {one_line(error)}"
+        raise ParamError(path, what, "correct it; re:^(patient[0-9]+)_ is one, say") from None

@@ -9,6 +9,8 @@ LOCK = Path("dvc.lock")
 DATA = Path("data")
 RAW = DATA / "raw"
 RAW_DVC = DATA / "raw.dvc"
+# What labels images, before their folders do.
+LABELS = RAW / "labels.csv"
 IMAGES = DATA / "images"
 # The files that are not used, and why.
 REFUSED = IMAGES / "refused.csv"

@@ -34,7 +34,7 @@ from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves,
 from pipeline.training.environment import write_environment
 from pipeline.training.generation import Generation, plan
 from pipeline.training.loader import EvalLoader, TrainLoader, sample
-from pipeline.training.log_lines import LogLines
+from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.warm_start import warm_start
@@ -117,7 +117,7 @@ def _fit(
         *_averaging(generation, network, training, params.train),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
         SaveProgress(progress, every=params.train.save_every),
-        *([] if sys.stdout.isatty() else [LogLines(schedule.steps, before=generation.steps_before, say=say)]),
+        _display(schedule.steps, before=generation.steps_before),
     ]
     rounds = generation.rounds
     trainer = _trainer(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
@@ -166,9 +166,14 @@ def _trainer(params: Params, callbacks: list[pl.Callback], *, rounds: int, folde
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
+        enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
+
+
+def _display(steps: int, *, before: int) -> pl.Callback:
+    """What shows how far training is."""
+    return StepBar(steps, before=before) if sys.stderr.isatty() else LogLines(steps, before=before, say=say)
 
 
 def _averaging(generation: Generation, network: Network, training: Dataset, params: Train) -> list[pl.Callback]:

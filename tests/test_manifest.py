@@ -1,6 +1,7 @@
 """What `manifest` writes: splits without leaks, and what has changed since the base was trained."""
 
 import csv
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from pipeline.splits.changes import list_changes
 HEADERS = {
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
     "changes.csv": ["change", "id", "label", "before"],
+    "moved.csv": ["id", "label", "source", "group", "before", "after"],
     "slices.csv": ["id", "generation"],
     "train.csv": ["id", "label", "md5"],
 }
@@ -158,6 +160,33 @@ def test_without_leaks() -> None:
     )
     assert (paths.MANIFEST / "leaks.csv").read_bytes() == b"id,label,split,source,like,like_source\n"
     assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
+
+
+def grouped(group: str) -> None:
+    """Let params.yaml ask for these groups."""
+    paths.PARAMS.write_text(re.sub("    group: .*", f"    group: {group}", paths.PARAMS.read_text()))
+
+
+def test_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are counted, with the images that have none; no group at all, and an empty split, are warnings."""
+    made = [one._replace(attributes=f'{{"group": "p{at % 3}"}}') for at, one in enumerate(images("train", 30))]
+    grouped("labels")
+    said = run([*made, *images("train", 3, first=30), *images("val", 1, first=40)])
+    assert "2 classes, 3 groups (4 images without one); " in said
+    assert capsys.readouterr().out == ("manifest: warning: no image is for test: 3 groups are few for a share of 0.1\n")
+    grouped("folder")
+    assert "2 classes, 0 groups (30 images without one); " in run(made)
+    assert capsys.readouterr().out.startswith(
+        "manifest: warning: no image has a group by manifest.split.group (folder): each is drawn by itself\n"
+    )
+
+
+def test_one_group_of_all() -> None:
+    """It leaves nothing to train on, or nothing else; the error names the param where groups are the reason."""
+    made = [one._replace(label="cat") for one in images("train", 4)]
+    grouped("re:cat")
+    with pytest.raises(ImagesError, match=r"or make the groups of manifest\.split\.group \(re:cat\) smaller"):
+        run(made)
 
 
 def test_leaks_are_left_out_and_listed() -> None:

@@ -308,7 +308,7 @@ def test_interrupted_program() -> None:
     YAML().dump({"stages": {"train": {**stage, "cmd": "python -m pipeline run train"}}}, paths.PIPELINE)
     with Terminal() as terminal:
         process = terminal.start("dvc", "repro", folder=Path())
-        terminal.wait_for("Epoch 1")
+        terminal.wait_for("training: ")
         assert not paths.MODEL.exists()
         os.killpg(process.pid, signal.SIGINT)  # As a terminal does.
         assert process.wait(60) != 0

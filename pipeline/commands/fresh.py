@@ -1,10 +1,12 @@
 """A training from scratch, once: `pipeline fresh`."""
 
 import argparse
+from io import StringIO
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
 from pipeline.errors import RecordError
+from pipeline.files import write_text
 from pipeline.text import short
 
 
@@ -15,7 +17,6 @@ def register(command: Register) -> None:
 
 def _fresh(args: argparse.Namespace) -> int:
     from pipeline.lineage.base import MODEL
-    from pipeline.params import write_param
     from pipeline.versioning.lock import read_record
 
     del args
@@ -23,7 +24,20 @@ def _fresh(args: argparse.Namespace) -> int:
     if train is None:
         raise RecordError(paths.LOCK, "records no training", "run `dvc repro`, which starts from scratch")
     model = train.outs[MODEL]
-    write_param("manifest", "cold_after", model)
+    _write_param("manifest", "cold_after", model)
     print(f"the training after {short(model)} starts from scratch; the ones after that are warm starts again")
     print(f"next: dvc repro && git add {paths.PARAMS} {paths.LOCK} data/report && git commit")
     return 0
+
+
+def _write_param(section: str, name: str, value: str) -> None:
+    """Set a parameter, and leave the comments in params.yaml and everything else there as they are."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 2**16
+    content = yaml.load(paths.PARAMS)
+    content[section][name] = value
+    out = StringIO()
+    yaml.dump(content, out)
+    write_text(paths.PARAMS, out.getvalue())

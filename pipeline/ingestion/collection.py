@@ -15,7 +15,7 @@ from pipeline.files import write_text
 from pipeline.images import index
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import refusals
-from pipeline.ingestion.catalogue import MEMBERS, Catalogue, catalogue_table, read_catalogue
+from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import Refusal
 from pipeline.text import csv_text
@@ -87,9 +87,9 @@ class Collection(NamedTuple):
         refused = [line for line in self.refused if line.reason not in refusals.UNUSABLE]
         return self._replace(table=self.table.filter(pc.equal(self.table["id"], self.table["md5"])), refused=refused)
 
-    def publish(self, recipe: str) -> None:
+    def publish(self, recipe: str, listing: Listing = PLAIN) -> None:
         """Write it all next to the shards, the index last; then remove the shards that it does not name."""
-        parquet.write_table(catalogue_table(self.contents), MEMBERS)
+        parquet.write_table(catalogue_table(self.contents, listing), MEMBERS)
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
         parquet.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)
         named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}

@@ -2,23 +2,32 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import paths
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Refused
-from pipeline.ingestion.labelling.class_names import alike
-from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.labelling.class_names import alike, ungarbled
+from pipeline.ingestion.labelling.image_paths import plain_path
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.sources import MEMBER
+from pipeline.ingestion.places import OUTSIDE
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.ingestion.unpacking.zip_names import DOUBT
 from pipeline.ingestion.wrappers import REASON
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
 MOST = 5
+# Each name that is compared takes a tenth of a millisecond.
+MOST_COMPARED = 2000
 
 
 def notices(
@@ -29,12 +38,43 @@ def notices(
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    return [*refusal_notices(refused), *clash_notices(labels), *class_notices(by_class), *name_notices(found)]
+    refused = list(refused)
+    return [
+        *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
+        *reason_notices(refused),
+        *refusal_notices(refused),
+        *clash_notices(labels),
+        *class_notices(by_class),
+        *garbled_notices(by_class),
+        *name_notices(found),
+    ]
 
 
 def clash_notices(labels: Labels) -> list[str]:
-    """Lines of labels.csv that contradict each other."""
-    return _first(f"{LABELS}: {clash}" for clash in labels.clashes)
+    """Lines of files of labels that contradict each other."""
+    return _first(labels.clashes)
+
+
+def vain_notices(labels: Labels, refused: Iterable[Refused], sources: Iterable[str] = ()) -> list[str]:
+    """That no line of labels.csv names an image, and the nearest one: of the `refused` for want of a class, if any.
+
+    Else it is one of the usable `sources`.
+    """
+    if not labels.is_in_vain:
+        return []
+    names = [line.source for line in refused if line.reason == OUTSIDE.reason] or list(sources)
+    if not names:
+        return []
+    path = labels.unused[0]
+    near = _nearest(path, names)
+    return [f"no line of {LABELS} matches an image: it names {path!r}, and the nearest image is {near!r}"]
+
+
+def _nearest(path: str, names: Sequence[str]) -> str:
+    """That of `names` which `path` may be meant for: one of the same file name, or one that is spelt alike."""
+    last = plain_path(path).rpartition("/")[2]
+    same = next((name for name in names if name.rpartition("/")[2] == last), None)
+    return same or get_close_matches(path, names[:MOST_COMPARED], n=1, cutoff=0)[0]
 
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
@@ -48,6 +88,17 @@ def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
     ordered = shlex.join(sorted(group, key=counts.__getitem__))
     return (
         f"classes {names} differ in case, accents or blanks only; if they are one: `pipeline classes merge {ordered}`"
+    )
+
+
+def garbled_notices(classes: Iterable[str]) -> list[str]:
+    """Those of `classes` whose names were read in the wrong encoding somewhere."""
+    found = ((label, ungarbled(label)) for label in sorted(classes))
+    return _first(
+        f"the name of class {label!r} looks garbled{f', {meant!r} may be meant' if meant else ''}; "
+        f"if so, rename its folder, or say it in {LABELS}"
+        for label, meant in found
+        if meant is not None
     )
 
 
@@ -67,9 +118,24 @@ def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[s
         if label is not None and (not label.isascii() or "\\x" in label):  # Else the file's own name is in doubt.
             globs.setdefault((path, label, doubt), f"{path}{MEMBER}{(member or '').rpartition('/')[0]}/*")
     return _first(
-        f"{path}: the name of class {label!r} {doubt}; if it has another, add to {LABELS}: {glob},NAME"
+        f"{path}: the name of class {label!r} {doubt}; if it has another, {_hint(doubt)}add to {LABELS}: {glob},NAME"
         for (path, label, doubt), glob in globs.items()
     )
+
+
+def _hint(doubt: str) -> str:
+    return f"set ingest.encoding in {paths.PARAMS}, or " if doubt == DOUBT else ""
+
+
+def reason_notices(refused: Iterable[Refused]) -> list[str]:
+    """How many files are refused for each reason, the commonest first, with an example of each."""
+    examples, counts = dict[str, str](), Counter[str]()
+    for line in refused:
+        examples.setdefault(line.reason, line.source)
+        counts[line.reason] += 1
+    found = counts.most_common()
+    told = ", ".join(f"{count:,} {reason} ({examples[reason]})" for reason, count in found[:MOST])
+    return [f"refused: {told}{', …' if len(found) > MOST else ''}"] if told else []
 
 
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:

@@ -1,27 +1,38 @@
 """Every place in data/raw where an image is expected, and what is known of it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline import paths
-from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
+from pipeline.ingestion.catalogue import (
+    LABEL_FILE,
+    UNSUPPORTED,
+    UNUSABLE_LABELS,
+    Catalogue,
+    Listing,
+    is_current,
+    is_supported,
+    list_archive,
+    listed_again,
+)
+from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.label_tables import LabelLine
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.refusals import DROPPED, Refusal
-from pipeline.ingestion.unpacking.archives import is_archive, is_other_archive
-from pipeline.ingestion.wrappers import Wrapped, group_of, wrapped
+from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
+from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
+from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
 from pipeline.versioning.raw_files import RawFile
 
 OUTSIDE = Refusal(
     "no class folder", "images lie in a folder named after their class, in plain characters, or labels.csv names it"
 )
-BACKSLASHES = Refusal(
-    "no class folder", "its name has backslashes, which separate folders only in zips that say they are of Windows"
-)
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 SYSTEM = Refusal("system file", "left by an operating system")
-OTHER_ARCHIVE = Refusal("unsupported archive", "make a .zip or .tar of what is in it, or put that here unpacked")
 
 
 class Source(NamedTuple):
@@ -42,18 +53,18 @@ class Source(NamedTuple):
         return source_of(self.place.path, self.place.member)
 
 
-def list_new_archives(files: list[RawFile], known: Catalogue) -> Catalogue:
+def list_new_archives(files: list[RawFile], known: Catalogue, listing: Listing) -> Catalogue:
     """The catalogue of the archives among `files`; those that `known` lacks are opened and listed.
 
     So are those that an earlier version listed otherwise, where they are here.
     """
     contents: Catalogue = {}
-    is_outdated = bool(known) and not is_current()
+    is_outdated = bool(known) and not is_current(listing)
     for path, md5 in files:
         if is_archive(path):
-            contents[md5] = known[md5] if md5 in known else list_archive(paths.RAW / path)
-            if md5 in known and is_outdated:
-                contents[md5] = listed_again(known[md5], paths.RAW / path)
+            contents[md5] = known[md5] if md5 in known else list_archive(paths.RAW / path, listing)
+            if md5 in known and (is_outdated or not is_supported(known[md5])):
+                contents[md5] = listed_again(known[md5], paths.RAW / path, listing)
     return contents
 
 
@@ -68,13 +79,16 @@ def sources(
 
     `unusable` says what is known of ids whose bytes are no image, `passing` of places that cannot be read now.
     """
-    labels.settle(source_of(place.path, place.member) for place, _, _ in _places(files, contents))
-    usable = (place for place, _, refusal in _places(files, contents) if refusal is None)
+    for path, md5 in files:
+        if is_archive(path):
+            labels.carry(path, {member.name: member.line for member in contents[md5] if member.line is not None})
+    labels.settle(source_of(place.path, place.member) for place, _, _ in _places(files, contents, labels))
+    usable = (place for place, _, refusal in _places(files, contents, labels) if refusal is None)
     unclear = wrapped(usable, labels)
-    for place, image_id, refusal in _places(files, contents):
-        label, attributes = labels.find(place.path, place.member)
+    for place, image_id, refusal in _places(files, contents, labels):
+        line = labels.find(place.path, place.member)
         known = refusal or unusable.get(image_id or "") or passing.get(place)
-        yield Source(place, image_id, label, known or unclassed(place, label, labels, unclear), attributes)
+        yield Source(place, image_id, line.label, known or unclassed(place, line, labels, unclear), line.attributes)
 
 
 def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
@@ -93,23 +107,45 @@ def of_dropped(label: str | None) -> Refusal:
     return Refusal(DROPPED, f"its class {label} is dropped in {paths.CLASSES}")
 
 
-def unclassed(place: Place, label: str | None, labels: Labels, unclear: Wrapped) -> Refusal | None:
-    """Why an image at `place` has no class, None where it is of class `label`."""
-    if label is None:
-        return BACKSLASHES if "\\" in (place.member or "") else OUTSIDE
+def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped) -> Refusal | None:
+    """Why an image at `place` has no certain class, None where it is of the one that `line` says."""
+    if line.conflict:
+        return Refusal(DISPUTED, line.conflict)
+    if line.label is None:
+        return OUTSIDE if place.member is not None else other_archive_at(paths.RAW / place.path) or OUTSIDE
     group = group_of(place)
     return unclear[group] if group in unclear and not labels.is_certain(place.path, place.member) else None
 
 
 def refusal_by_name(path: str) -> Refusal | None:
     """Why the file `path` is no image and no archive, as far as its name says."""
-    return SYSTEM if is_system_file(path) else OTHER_ARCHIVE if is_other_archive(path) else None
+    if is_system_file(path):
+        return SYSTEM
+    kind = other_archive(path)
+    return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind and not is_archive(path) else None
 
 
-def _places(files: list[RawFile], contents: Catalogue) -> Iterator[tuple[Place, str | None, Refusal | None]]:
+def other_archive_at(path: Path) -> Refusal | None:
+    """Why the file `path`, which is called like no image and like no archive, is an archive that is not read."""
+    if path.name.lower().endswith(SUFFIXES):
+        return None
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(LONGEST))
+    except OSError:
+        return None
+    return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind else None
+
+
+def _places(
+    files: list[RawFile], contents: Catalogue, labels: Labels
+) -> Iterator[tuple[Place, str | None, Refusal | None]]:
     for path, md5 in files:
         if is_archive(path):
             for member in contents[md5]:
-                yield Place(path, member.name, member.position), member.id, member.refusal
-        elif path != LABELS:
+                if member.refusal != LABEL_FILE:
+                    yield Place(path, member.name, member.position), member.id, member.refusal
+        elif path in labels.unreadable:
+            yield Place(path), md5, Refusal(UNUSABLE_LABELS, labels.unreadable[path])
+        elif not labels.is_file(path):
             yield Place(path), md5, refusal_by_name(path)

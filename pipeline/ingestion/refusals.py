@@ -12,6 +12,7 @@ UNUSABLE = {
     "empty",
     "not an image",
     "unsupported format",
+    "unsupported archive",
     "unsupported pixels",
     "truncated",
     "broken",

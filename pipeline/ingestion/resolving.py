@@ -45,6 +45,8 @@ class Resolution(NamedTuple):
     """A row for each usable image, by id: `COLUMNS`."""
     refused: list[Refused]
     """A line for each place that is not used, in no order."""
+    copies: pa.Table
+    """All places of the images that are in several, likewise: `COLUMNS`."""
 
 
 def resolve(found: Iterable[PlacedFile]) -> Resolution:
@@ -63,28 +65,28 @@ def resolve(found: Iterable[PlacedFile]) -> Resolution:
             names.append(one.name)
             attributes.append(one.attributes)
     places = pa.table([column.finish() for column in (ids, labels, names, attributes)], COLUMNS)
-    images, disputed = _one_place_each(places)
-    return Resolution(images, refused + disputed)
-
-
-def _one_place_each(places: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """Of each image its first place, by id; and the images that are under several labels."""
     counts = pc.value_counts(places["id"])
     several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
-    copied = counts.field("values").take(parquet.integers(several))
-    is_copied = pc.is_in(places["id"], copied)
+    is_copied = pc.is_in(places["id"], counts.field("values").take(parquet.integers(several)))
+    copies = places.filter(is_copied)
+    once, disputed = _one_place_each(copies)
+    images = pa.concat_tables([places.filter(pc.invert(is_copied)), once]).sort_by("id")
+    return Resolution(images, refused + disputed, copies)
+
+
+def _one_place_each(copies: pa.Table) -> tuple[pa.Table, list[Refused]]:
+    """Of each image its first place; and the images that are under several labels."""
     found_at: dict[str, list[tuple[str, str, str]]] = {}
-    for place in places.filter(is_copied).to_pylist():
+    for place in copies.to_pylist():
         found_at.setdefault(place["id"], []).append((place["source"], place["label"], place["attributes"]))
     disputed: list[Refused] = []
     first = []
-    for image_id, copies in found_at.items():
-        labels = {label for _, label, _ in copies}
+    for image_id, found in found_at.items():
+        labels = {label for _, label, _ in found}
         if len(labels) == 1:
-            attributes = next(filter(None, (text for _, _, text in sorted(copies))), "")
-            first.append((image_id, labels.pop(), min(copies)[0], attributes))
+            attributes = next(filter(None, (text for _, _, text in sorted(found))), "")
+            first.append((image_id, labels.pop(), min(found)[0], attributes))
         else:
-            disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in copies)
+            disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in found)
     columns = [parquet.strings(row[column] for row in first) for column in range(4)]
-    once = pa.concat_tables([places.filter(pc.invert(is_copied)), pa.table(columns, COLUMNS)])
-    return once.sort_by("id"), disputed
+    return pa.table(columns, COLUMNS), disputed

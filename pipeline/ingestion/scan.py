@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.catalogue import list_archive
+from pipeline.ingestion.catalogue import LABEL_FILE, PLAIN, Listing, list_archive
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labelling.labels import LABELS, source_of
+from pipeline.ingestion.labelling.label_files import is_label_file
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.places import LINKED, refusal_by_name
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.tars import printable
 
 
@@ -28,10 +30,12 @@ class Spot(NamedTuple):
     """Why there is nothing to read."""
     doubt: str = ""
     """What is not certain of its name."""
+    line: LabelLine | None = None
+    """What its archive says itself of its label."""
 
 
-def find(top: Path) -> Iterator[Spot]:
-    """Every place in the file, folder or archive `top`, sorted folder by folder; labels.csv on top of a folder is none.
+def find(top: Path, listing: Listing = PLAIN) -> Iterator[Spot]:
+    """Every place in the file, folder or archive `top`, sorted folder by folder; files of labels are none.
 
     Raises:
         ImagesError: `top` is not there.
@@ -40,25 +44,33 @@ def find(top: Path) -> Iterator[Spot]:
         raise ImagesError(top, "no such file or folder", "check the path")
     for file in _files(top):
         inside = printable(file.relative_to(top).as_posix() if file != top else file.name)
-        if inside == LABELS and file != top:
+        if file != top and is_label_file(inside, listing.columns):
             continue
-        for place, refusal, doubt in _places(file):
-            yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal, doubt)
+        for place, refusal, doubt, line in _places(file, listing):
+            yield Spot(place, source_of(printable(str(file)), place.member), inside, refusal, doubt, line)
 
 
-def _places(file: Path) -> Iterator[tuple[Place, Refusal | None, str]]:
+def label_files(top: Path, columns: Columns) -> list[str]:
+    """The files of labels in the folder `top`, relative to it."""
+    names = (file.relative_to(top).as_posix() for file in _files(top) if file != top)
+    return [name for name in names if is_label_file(name, columns)]
+
+
+def _places(file: Path, listing: Listing) -> Iterator[tuple[Place, Refusal | None, str, LabelLine | None]]:
     place = Place(str(file.absolute()))
     if known := refusal_by_name(file.name):
-        yield place, known, ""
+        yield place, known, "", None
     elif file.is_dir():
-        yield place, LINKED, ""
+        yield place, LINKED, "", None
     elif not file.is_file():  # A pipe would be waited for.
-        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file"), ""
+        yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file"), "", None
     elif is_archive(file.name):
-        for member in list_archive(file):
-            yield Place(place.path, member.name, member.position), member.refusal, member.doubt
+        for member in list_archive(file, listing):
+            if member.refusal == LABEL_FILE:
+                continue
+            yield Place(place.path, member.name, member.position), member.refusal, member.doubt, member.line
     else:
-        yield place, None, ""
+        yield place, None, "", None
 
 
 def _files(top: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from pipeline.files import md5_of_bytes
 from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
 from pipeline.ingestion.pictures.uniform import NO_GATE, UnusableError, uniform
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking.kinds import image_kind_of
+from pipeline.ingestion.unpacking.kinds import UNPACK, image_kind_of, kind_of
 from pipeline.params import Ingest
 
 # To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
@@ -62,6 +62,8 @@ def make_uniform(
 
 def _unknown(raw: bytes) -> Refusal:
     """Why bytes in a format that is not read are refused."""
+    if archive := kind_of(raw):
+        return Refusal("unsupported archive", f"{archive}; {UNPACK}")
     kind = image_kind_of(raw)
     if kind is None:
         return Refusal("not an image", "no known format")

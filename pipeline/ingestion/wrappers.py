@@ -10,11 +10,10 @@ from pipeline import paths
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.class_names import class_name, folder_of, parts_of
 from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.split_names import SPLIT_NAMES
 from pipeline.ingestion.refusals import Refusal
 
 REASON = "ambiguous class"
-# Folders of splits are no classes either, where they lie side by side.
-SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 # What images are called: a README beside the folders says nothing of them.
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
@@ -45,7 +44,8 @@ class _Group:
     @property
     def may_be_wrapped(self) -> bool:
         """Whether its outermost folders may lie around the classes."""
-        is_split = len(self.below) > 1 and all(top.lower() in SPLITS for top in self.below)
+        # Folders of splits are no classes either, where they lie side by side.
+        is_split = len(self.below) > 1 and all(top.lower() in SPLIT_NAMES for top in self.below)
         return not self.is_clear and (len(self.below) == 1 or is_split)
 
 

@@ -34,14 +34,16 @@ class Reported(Candidates):
         return self.known[model].base
 
 
-def foretell(params: Params, train: StageRecord | None, *, same_images: bool) -> Base:
-    """The base of the next training, if it has seen no image that is held out now.
+def foretell(
+    params: Params, train: StageRecord | None, *, same_images: bool, candidates: Reported | None = None
+) -> Base:
+    """The base of the next training; if it has seen no image that is held out now, unless `candidates` look into that.
 
     Raises:
         RecordError: nobody has judged the recorded model yet, or dvc.lock says nothing of the model that is here.
         KeyError: a model that is refused, and whose base no commit here records.
     """
-    return select(Situation.of(params, train, same_images=same_images), Reported())
+    return select(Situation.of(params, train, same_images=same_images), candidates or Reported())
 
 
 class Heir(NamedTuple):

@@ -1,27 +1,96 @@
-"""Which split an image belongs to: a function of what it shows, so that no image that comes or goes moves another."""
+"""Which split an image belongs to: a function of its group, or of what it shows where it has none.
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+So no image that comes or goes moves another.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, cast
+
+import pyarrow as pa
 
 from pipeline.files import md5_of_bytes
-from pipeline.params import Manifest
+from pipeline.params import Manifest, Params
+from pipeline.splits.dates import dates_of, newest
+from pipeline.splits.given import given_splits
+from pipeline.splits.groups import groups_of
+from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
-def split_of(key: str, params: Manifest) -> SplitName:
-    """The split of the images whose perceptual key is `key`.
+class Assignment(NamedTuple):
+    """Where images belong, each in its place."""
+
+    splits: list[SplitName]
+    groups: list[str]
+    """Empty for an image that has none, and so is a group of its own."""
+    remark: str = ""
+    """What people should know of it, after a comma."""
+
+
+def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
+    """The split of the images of `group`; without one, of those whose perceptual key is `key`.
 
     Changing the share of one split moves no image between the two others.
     """
-    position = int(md5_of_bytes(f"{params.seed}:{key}".encode())[:12], 16) / 2**48
+    text = f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
+    position = int(md5_of_bytes(text.encode())[:12], 16) / 2**48
     if position < params.split.test:
         return "test"
     # From the other end, so that val and test grow towards each other.
     return "val" if position >= 1 - params.split.val else "train"
 
 
-def splits_of(keys: Iterable[str], params: Manifest) -> Iterator[SplitName]:
-    """`split_of` each of `keys`."""
-    return (split_of(key, params) for key in keys)
+def columns_for(params: Params) -> list[str]:
+    """The columns of the index that decide where images belong."""
+    split = params.manifest.split
+    return ["key"] if split.group is None and split.by == "hash" else ["key", "label", "source", "attributes"]
+
+
+def assign(images: pa.Table, params: Params) -> Assignment:
+    """Where `images` belong, which has the columns of `columns_for`.
+
+    Raises:
+        ImagesError: a cell of labels.csv that decides it cannot be read, or a group is given two splits.
+    """
+    groups = groups_of(images, params)
+    if params.manifest.split.by == "hash":
+        return Assignment(_draw(images, groups, params.manifest), groups)
+    by = _by_time if params.manifest.split.by == "time" else _as_given
+    splits, remark = by(images, groups, params.manifest)
+    return Assignment(splits, groups, remark)
+
+
+def _draw(images: pa.Table, groups: list[str], params: Manifest) -> list[SplitName]:
+    keys = images["key"].to_pylist()
+    return [split_of(key, params, group) for key, group in zip(keys, groups, strict=True)]
+
+
+def _as_given(images: pa.Table, groups: list[str], params: Manifest) -> tuple[list[SplitName], str]:
+    given = given_splits(images, groups, by_column=params.split.by == "column")
+    drawn = _draw(images, groups, params)
+    splits = [cast("SplitName", split) or other for split, other in zip(given, drawn, strict=True)]
+    without = given.count("")
+    return splits, f", {counted(without, 'image')} without a given split, drawn by hash" if without else ""
+
+
+def _by_time(images: pa.Table, groups: list[str], params: Manifest) -> tuple[list[SplitName], str]:
+    dates = dates_of(images)
+    is_newest, first = newest(dates, groups, params.split.test)
+    drawn = _draw(images, groups, params.model_copy(update={"split": params.split.model_copy(update={"test": 0.0})}))
+    splits: list[SplitName] = ["test" if new else other for new, other in zip(is_newest, drawn, strict=True)]
+    without = dates.count("")
+    told = f", {counted(without, 'image')} without a date, which cannot be among the newest" if without else ""
+    return splits, (f", test from {first} on" if first else ", no test") + told
+
+
+def may_move(recorded: Mapping[str, Any], params: Manifest) -> bool:
+    """Whether an image can have changed sides since the run that is `recorded` with its params.
+
+    By what they show alone, with the same params, none can.
+    """
+    before = recorded.get("manifest", {})
+    known = {"group": None, "by": "hash"} | before.get("split", {})
+    is_same = (known, before.get("seed")) == (params.split.model_dump(), params.seed)
+    return not is_same or params.split.group is not None or params.split.by != "hash"

@@ -39,6 +39,8 @@ def length_of(params: Train, *, images: int, changed: int, warm: bool) -> Length
     elif params.optimizer == "adamw":
         draws = params.warm_epochs * images
     else:
-        draws = min(max(round(params.passes * changed), params.min_steps * params.batch_size), most)
+        # Whole batches, so that many small generations together cost no more than a large one.
+        batches = max(round(params.passes * changed / params.batch_size), math.ceil(changed / params.batch_size))
+        draws = min(max(batches, params.min_steps) * params.batch_size, most)
     rounds = max(draws // images, 1)
     return Length(draws, rounds, math.ceil(draws / rounds / params.batch_size))

@@ -1,12 +1,14 @@
-"""How far training is, for people who read a log: a line every minute, where no bar is shown."""
+"""How far training is: a bar at a terminal, and a line every minute in a log."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
+from tqdm import tqdm
 
-from pipeline.text import in_words
+from pipeline.text import in_words, percent
+from pipeline.training.curves import ACCURACY
 
 # Seconds between two lines.
 EVERY = 60.0
@@ -38,3 +40,39 @@ class LogLines(pl.Callback):
         each = (now - self._began) / max(trainer.global_step - self._first, 1)
         left = in_words(each * max(self._steps - done, 0))
         self._say(f"step {done:,} of {self._steps:,}, about {left} left")
+
+
+class StepBar(pl.Callback):
+    """Shows the steps of the generation as one bar, and the last validation accuracy.
+
+    Lightning's own has a bar for each of its epochs, which are rounds here, counted since the cold start.
+    """
+
+    def __init__(self, steps: int, *, before: int) -> None:
+        """`steps` are those of the generation, and `before` those of the ones before it."""
+        self._steps, self._before = steps, before
+        self._bar: tqdm[Any] | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show it, in one process."""
+        del pl_module
+        if trainer.is_global_zero:
+            done = trainer.global_step - self._before
+            self._bar = tqdm(desc="training", total=self._steps, initial=done, unit=" steps")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One step more."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what was measured."""
+        del pl_module
+        if self._bar is not None and ACCURACY in trainer.callback_metrics:
+            self._bar.set_postfix_str(f"validation accuracy {percent(float(trainer.callback_metrics[ACCURACY]))}")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave it as it is."""
+        del trainer, pl_module, stage
+        if self._bar is not None:
+            self._bar.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -113,7 +114,7 @@ def photos(here: Path) -> Path:
 
 def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Capture) -> None:
     """It counts by class, names what is refused and why, and writes nothing."""
-    assert cli.main(["check", str(photos)]) == 1
+    assert cli.main(["check", "photos"]) == 1
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines()[:4]] == [
         ["class", "new", "known", "copies"],
@@ -121,26 +122,39 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
         ["dog", "2", "0", "1"],
         ["all", "7", "0", "2"],
     ]
-    assert "refused 5:" in out
-    for name, reason in (
-        ("dog/text.png", "not an image (no known format)"),
-        ("loose.png", "no class folder"),
-        ("cat/both.png", "two labels (the same image is in cat, dog)"),
-        ("dog/.DS_Store", "system file"),
+    assert "refused 5:\n  2 two labels\n" in out
+    for name, reason, detail in (
+        ("dog/text.png", "not an image", "no known format"),
+        ("loose.png", "no class folder", "put it into a folder named after its class"),
+        ("cat/both.png", "two labels", "the same image is in cat, dog"),
+        ("dog/.DS_Store", "system file", "left by an operating system"),
     ):
-        assert f"{photos / name}: {reason}" in out
+        assert re.search(rf"  \d {reason}\n.*    photos/{name}: {detail}", out)
+    assert "2 classes of fewer than 10 images: dog (2), cat (5)" in out
     assert cli.main(["check", str(photos / "more.zip")]) == 0
     assert sorted(path.name for path in here.iterdir()) == ["params.yaml", "photos"]
 
 
-def test_long_lists_are_cut(here: Path, capsys: Capture) -> None:
-    """Of many refused files the first are named."""
-    put({f"a/{number:02d}": b"?" for number in range(25)}, into=here / "bad")
+def test_check_fits_into_a_screen(here: Path, capsys: Capture) -> None:
+    """Of many classes and refused files the largest and the first are named, with counts; --json and --csv have all."""
+    put({f"{'long' * 40}/{number:02d}": b"?" for number in range(25)}, into=here / "bad")
+    put({f"a/{number:02d}": b"" for number in range(30)}, into=here / "bad")
+    put({f"class {number}/{number}.png": png(number) for number in range(12)}, into=here / "bad")
     assert cli.main(["check", "bad"]) == 1
     out = capsys.readouterr().out
-    assert "bad/a/19: not an image" in out
-    assert "bad/a/20" not in out
-    assert "… and 5 more" in out
+    assert (
+        "refused 55:\n  30 empty\n    bad/a/00: 0 bytes\n    bad/a/01: 0 bytes\n    bad/a/02: 0 bytes\n  25 not" in out
+    )
+    assert "… 4 more classes" in out
+    assert len(out.splitlines()) <= 40
+    assert max(map(len, out.splitlines())) <= 100
+    assert cli.main(["check", "bad", "--json", "--csv", "all.csv"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["refused"]) == 55
+    assert found["classes"]["class 3"] == {"new": 1, "known": 0, "copies": 0}
+    lines = (here / "all.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "source,status,label,id,detail"
+    assert len(lines) == 1 + 55 + 12
 
 
 def test_add_makes_one_archive(photos: Path, capsys: Capture) -> None:
@@ -253,9 +267,13 @@ def test_hostile_names(here: Path, capsys: Capture) -> None:
     assert {name.rpartition("/")[0] for name in members(archive)} == {"..x", "caf\\xe9", "cat"}
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    for said in ("c:/2.png: unsafe name", "pipe.png: unreadable (not a file)", "gone.png: unreadable (no such file)"):
+    for said in ("3 unsafe name", "c:/2.png: no name for a class", "pipe.png: not a file", "gone.png: no such file"):
         assert said in out
-    for said in ("evil.zip!/../5.png: unsafe name", "broken.zip: broken archive", "1\\n.png: no class folder"):
+    for said in (
+        "evil.zip!/../5.png: would be written",
+        "1 broken archive\n    photos/broken.zip: ",
+        "1\\n.png: put it",
+    ):
         assert said in out
     assert not list(here.rglob("[56].png"))
     assert cli.main(["check", "photos"]) == 1

@@ -40,14 +40,16 @@ def test_million_images_but_few() -> None:
 
 
 def test_study_of_accuracy(tmp_path: Path) -> None:
-    """It has a row for each way to start, and a picture is made of them."""
+    """It has a row for each way to train, goes on where it stopped, and a picture is made of it."""
     table, picture = tmp_path / "accuracy.csv", tmp_path / "accuracy.svg"
-    count = 0
-    for chain in ([], ["--chain", "--generations", "1", "3"]):
-        rows = run("accuracy.py", "digits", "--quick", "--seeds", "1", "--csv", str(table), *chain)
-        names, count = {row.split(" | ")[0] for row in rows}, count + len(rows)
-        assert names >= {"| from scratch", "| from scratch, with a schedule", "| 1 generations, full"}
-    assert "| 3 generations, shrink_perturb" in names
-    assert len(table.read_text().splitlines()) == 1 + count
+    study = ("accuracy.py", "digits", "--quick", "--seeds", "1", "--csv", str(table), "--generations", "3")
+    run(*study)
+    lines = table.read_text().splitlines()
+    names = {row.split(" | ")[0] for row in run(*study, "--also", "start=weights", "--peers")}
+    anchors = {"from scratch", "from scratch, with a schedule", "the first model", "the first model, with a schedule"}
+    chains = {"passes 11", "start=weights", "moving average", "decayed branch"}
+    assert names == {f"| digits: {row}" for row in anchors} | {f"| digits: 3 generations, {row}" for row in chains}
+    assert table.read_text().splitlines()[: len(lines)] == lines
+    assert len(table.read_text().splitlines()) == 1 + len(anchors) + len(chains)
     subprocess.run([sys.executable, str(ROOT / "benchmarks/plot.py"), str(table), str(picture)], check=True)
     assert "from scratch" in picture.read_text()

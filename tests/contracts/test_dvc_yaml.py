@@ -43,6 +43,10 @@ WITHOUT: dict[str, dict[str, str]] = {
     )
     | {
         "ingestion.notices": "says what people should hear, and decides nothing",
+        **dict.fromkeys(
+            ("splits.copies", "splits.given", "splits.groups", "splits.sources"),
+            "says what people should hear, and decides nothing",
+        ),
         "versioning.removals": "may stop the stage, and changes no byte",
     },
     "manifest": {},
@@ -240,6 +244,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/slices.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
+                "data/manifest/moved.csv": {"persist": True},
                 "data/manifest/merged.csv": {"persist": True},
                 "data/manifest/classes.csv": {"persist": True},
                 "data/base": {"persist": True},

@@ -19,7 +19,8 @@ def _rows(section: Section, prefix: str = "") -> Iterator[str]:
         if isinstance(value, Section):
             yield from _rows(value, f"{prefix}{name}.")
         else:
-            shown = str(value).lower() if isinstance(value, bool) else "''" if value == "" else value
+            plain = {"": "''", None: "null"}.get(value, value) if value is None or value == "" else value
+            shown = str(value).lower() if isinstance(value, bool) else plain
             yield f"| `{prefix}{name}` | `{shown}` | {field.description} |"
 
 

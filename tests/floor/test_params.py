@@ -115,8 +115,12 @@ def test_numbers_are_finite(tmp_path: Path, key: str, value: float) -> None:
 @pytest.mark.parametrize("value", [None, [1], {"a": "b"}])
 def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
     """Nothing is accepted as another type, null only where it is one of them; the message names key and value."""
-    if value is None and dict(fields())[key].annotation == float | None:
+    if value is None and dict(fields())[key].annotation in (float | None, str | None):
         read_params(written(tmp_path, key, value))
+        return
+    if key == "ingest.columns" and isinstance(value, dict):
+        said = complaint(written(tmp_path, key, value))
+        assert said == f"{key}.a is not a parameter; it should be 'path' or 'label'"
         return
     where = (f"{key}.a", "b") if key == "ingest.strip" and isinstance(value, dict) else (key, value)
     assert complaint(written(tmp_path, key, value)).startswith(f"{where[0]} is {where[1]!r}; it should be ")
@@ -265,13 +269,29 @@ def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (0.9, 0.2), (0.1, 0.9)])
 def test_splits_leave_something_to_train_on(tmp_path: Path, val: float, test: float) -> None:
     """Shares that add up to everything are an error that names both."""
-    path = written(tmp_path, "manifest.split", {"val": val, "test": test})
+    path = written(tmp_path, "manifest.split", {"val": val, "test": test, "by": "hash", "group": None})
     assert complaint(path).startswith(f"manifest.split: val {val} + test {test} leave nothing to train on; ")
+
+
+@pytest.mark.parametrize("group", [None, "folder", "labels", "re:^(patient[0-9]+)_", "re:."])
+def test_groups(tmp_path: Path, group: str | None) -> None:
+    """Null, a word, and any regular expression."""
+    assert read_params(written(tmp_path, "manifest.split.group", group)).manifest.split.group == group
+
+
+@pytest.mark.parametrize("group", ["re:(", "re:[", "re:*", "re:(?P<a>x)(?P<a>y)"])
+def test_broken_expressions(tmp_path: Path, group: str) -> None:
+    """What is no regular expression is one line that says why."""
+    said = complaint(written(tmp_path, "manifest.split.group", group))
+    assert said.startswith(f"manifest.split.group is {group!r}, which is no regular expression: ")
+    assert said.endswith("; correct it; re:^(patient[0-9]+)_ is one, say")
 
 
 def test_splits_may_be_empty(tmp_path: Path) -> None:
     """Shares of zero are fine."""
-    split = read_params(written(tmp_path, "manifest.split", {"val": 0, "test": 0.0})).manifest.split
+    split = read_params(
+        written(tmp_path, "manifest.split", {"val": 0, "test": 0.0, "by": "hash", "group": None})
+    ).manifest.split
     assert (split.val, split.test) == (0, 0)
 
 

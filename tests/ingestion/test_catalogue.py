@@ -13,7 +13,9 @@ import pytest
 from pipeline import parquet
 from pipeline.ingestion import catalogue
 from pipeline.ingestion.catalogue import (
+    LABEL_FILE,
     MEMBERS,
+    PLAIN,
     SCHEMA,
     Catalogue,
     CatalogueMember,
@@ -129,7 +131,7 @@ def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., 
         "../1.png": "unsafe name",
         "cat/../../1.png": "unsafe name",
         "/cat/1.png": "unsafe name",
-        "C:\\cat\\1.png": "unsafe name",
+        "C:/cat/1.png": "unsafe name",
         "cat/more.zip": "nested archive",
         "cat/more.TAR.GZ": "nested archive",
         "cat/more.7z": "nested archive",
@@ -269,19 +271,67 @@ def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
     path = tmp_path / "members.parquet"
     known = {ONE: [CatalogueMember("cat/1.png", 0, id="a" * 32)]}
     parquet.write_table(catalogue_table(known).replace_schema_metadata({}), path)
-    assert not is_current(path)
+    assert not is_current(PLAIN, path)
     assert read_catalogue(path) == known
     saved(known, path)
-    assert is_current(path)
+    assert is_current(PLAIN, path)
     parquet.write_table(catalogue_table({}), path)
-    assert is_current(path)
+    assert is_current(PLAIN, path)
 
 
 def test_listing_again_keeps_what_is_the_same(tmp_path: Path) -> None:
     """What was read stays known; another list is taken unread, unless the archive cannot be opened now."""
     path = make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png")
     known = [CatalogueMember("cat/1.png", 0, id="a" * 32), CatalogueMember("cat/2.png", 1, id="b" * 32)]
-    assert listed_again(known, path) == known
+    assert listed_again(known, path, PLAIN) == known
     fewer = known[:1]
-    assert [member.id for member in listed_again(fewer, path)] == [None, None]
-    assert listed_again(fewer, tmp_path / "gone.zip") is fewer
+    assert [member.id for member in listed_again(fewer, path, PLAIN)] == [None, None]
+    assert listed_again(fewer, tmp_path / "gone.zip", PLAIN) is fewer
+
+
+def labelled(path: Path, files: dict[str, str]) -> dict[str, tuple[str | None, str]]:
+    """The label and the reason of each member of an archive of `files`."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return {
+        one.name: (one.line.label if one.line else None, one.refusal.reason if one.refusal else "")
+        for one in list_archive(path)
+        if one.refusal != LABEL_FILE
+    }
+
+
+def test_archives_carry_labels(tmp_path: Path) -> None:
+    """A file of labels in an archive says what its images are, relative to its own folder, and is none itself."""
+    files = {
+        "labels.csv": "path;label\n1.png;cat\nsub\\*;dog\n",
+        "1.png": "1",
+        "sub/2.png": "2",
+        "x/labels.csv": "path,label\n3.png,emu\n",
+        "x/3.png": "3",
+        "x/4.png": "4",
+    }
+    path = tmp_path / "a.zip"
+    assert labelled(path, files) == {
+        "1.png": ("cat", ""),
+        "sub/2.png": ("dog", ""),
+        "x/3.png": ("emu", ""),
+        "x/4.png": (None, ""),
+    }
+    parquet.write_table(catalogue_table({ONE: list_archive(path)}), tmp_path / "members.parquet")
+    assert read_catalogue(tmp_path / "members.parquet") == {ONE: list_archive(path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,text\n1,x\n", {"labels.csv": (None, "unusable labels"), "cat/1.png": (None, "")}),
+        ("path,label\nother.png,x\n", {"labels.csv": (None, "unusable labels"), "cat/1.png": (None, "")}),
+        ("path,label\n", {"cat/1.png": (None, "")}),
+        ("path,label\ncat/1.png,\n", {"": (None, "unusable labels")}),
+    ],
+    ids=["no columns", "no image", "no rows", "no label"],
+)
+def test_unusable_labels_in_archives(tmp_path: Path, text: str, expected: dict[str, tuple[str | None, str]]) -> None:
+    """What is no file of labels is refused; a file of labels with an error refuses the archive, since labels differ."""
+    assert labelled(tmp_path / "a.zip", {"labels.csv": text, "cat/1.png": "1"}) == expected

@@ -2,7 +2,14 @@
 
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.notices import MOST, class_notices, name_notices, refusal_notices
+from pipeline.ingestion.notices import (
+    MOST,
+    class_notices,
+    garbled_notices,
+    name_notices,
+    reason_notices,
+    refusal_notices,
+)
 from pipeline.ingestion.wrappers import REASON
 
 
@@ -15,7 +22,7 @@ def test_classes_that_look_like_one() -> None:
 def test_names_that_are_not_certain() -> None:
     """Issue 14, 4: the class is named, once an archive, with the row that would correct it; not that of other files."""
     members = ["caf\u2591/1.png", "caf\u2591/2.png", "cat/\u2591.png", "d\\xe9/1.png"]
-    found = [("a.zip", member, "is odd", Labels([])) for member in members]
+    found = [("a.zip", member, "is odd", Labels()) for member in members]
     assert name_notices(found) == [
         "a.zip: the name of class 'caf\u2591' is odd; if it has another, add to labels.csv: a.zip!/caf\u2591/*,NAME",
         "a.zip: the name of class 'd\\\\xe9' is odd; if it has another, add to labels.csv: a.zip!/d\\xe9/*,NAME",
@@ -30,3 +37,16 @@ def test_unclear_archives_are_counted() -> None:
     assert refusal_notices(refused) == ["3 images refused: why a"]
     many = [Refused("x", "", REASON, f"why {number}") for number in range(MOST + 2)]
     assert refusal_notices(many)[-1] == "… and 2 more like that"
+
+
+def test_reasons_are_counted() -> None:
+    """The commonest first, each with an example."""
+    refused = [Refused("a", "", "empty", ""), Refused("b", "", "link", ""), Refused("c", "", "link", "")]
+    assert reason_notices(refused) == ["refused: 2 link (b), 1 empty (a)"]
+    assert reason_notices([]) == []
+
+
+def test_garbled_classes_are_named() -> None:
+    """With what may be meant, where that can be told."""
+    (notice,) = garbled_notices(["cat", "k├ñtze"])
+    assert notice.startswith("the name of class 'k├ñtze' looks garbled, 'kätze' may be meant; if so, rename its folder")

@@ -32,6 +32,6 @@ def test_renamed_and_dropped() -> None:
 def test_copies_in_merged_classes_are_no_dispute() -> None:
     """An image that lies in two folders is used once these are one class."""
     found = [source("Cat/a.png", IDS[0], "Cat"), source("cat/a.png", IDS[0], "cat")]
-    images, refused = resolve(renamed(found, ClassMapping([("Cat", "cat")])))
+    images, refused, _ = resolve(renamed(found, ClassMapping([("Cat", "cat")])))
     assert (images["label"].to_pylist(), refused) == (["cat"], [])
     assert len(resolve(found).refused) == 2

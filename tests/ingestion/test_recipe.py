@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
+from conftest import ROOT
 from PIL import ExifTags, Image, ImageCms
 from support import release
 
@@ -22,12 +23,12 @@ from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.recipe import HASHED_CODE, keeps_originals, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import make_uniform
-from pipeline.params import Ingest
+from pipeline.params import Ingest, read_params
 from pipeline.versioning.lock import StageRecord
 
 TABLE = Path(__file__).parent / "golden_bytes.csv"
 PARAMS = {
-    mode: Ingest(mode=mode, size=24, animations="first", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
+    mode: read_params(ROOT / "params.yaml").ingest.model_copy(update={"mode": mode, "size": 24, "animations": "first"})
     for mode in ("rgb", "grey")
 }
 # The modes that Pillow writes in each format.

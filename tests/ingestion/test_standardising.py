@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import ROOT
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
@@ -21,9 +22,9 @@ from pipeline.ingestion.pictures.memory import MAX_MEMORY
 from pipeline.ingestion.pictures.uniform import MAX_ASPECT
 from pipeline.ingestion.refusals import UNUSABLE, Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
-from pipeline.params import Ingest
+from pipeline.params import Ingest, read_params
 
-RGB = Ingest(mode="rgb", size=64, animations="refuse", strip={}, shard_size=64, max_removed=0.2, max_refused=0.5)
+RGB = read_params(ROOT / "params.yaml").ingest.model_copy(update={"size": 64})
 GREY = RGB.model_copy(update={"mode": "grey"})
 FIRST = RGB.model_copy(update={"animations": "first"})
 PHOTO = Image.fromarray(load_sample_image("china.jpg"))

@@ -1,11 +1,12 @@
 """Where the folders of an archive may not be its classes, nothing is guessed, and nothing that is clear is asked."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labelling.labels import LabelLine, Labels
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.wrappers import REASON, group_of, wrapped
 
 WRAPPED = ("photos.zip!/My Dataset/cat/1.png", "photos.zip!/My Dataset/dog/2.png")
@@ -18,12 +19,12 @@ def places(sources: Iterable[str]) -> list[Place]:
 
 def asked(*sources: str, labels: Labels | None = None) -> set[str]:
     """The archives that are refused until it is said which of their folders are classes."""
-    return set(wrapped(places(sources), labels or Labels([], classes=())))
+    return set(wrapped(places(sources), labels or Labels(classes=())))
 
 
 def test_a_wrapper_is_asked_about() -> None:
     """Issue 14, 5: one folder around all others, as `download as zip` makes it; the reason says how to mean it."""
-    (refusal,) = wrapped(places(WRAPPED), Labels([], classes=())).values()
+    (refusal,) = wrapped(places(WRAPPED), Labels(classes=())).values()
     assert refusal.reason == REASON
     assert "photos.zip lie in 'My Dataset', which holds the folders cat, dog" in refusal.detail
     assert "ingest.strip: {photos.zip: 1}" in refusal.detail
@@ -68,11 +69,11 @@ def test_what_is_clear_is_not_asked(sources: list[str]) -> None:
     assert asked(*sources) == set()
 
 
-def test_what_was_said_is_not_asked() -> None:
+def test_what_was_said_is_not_asked(tmp_path: Path) -> None:
     """A class that is known from before, `ingest.strip` of any number, or rows of labels.csv for all images."""
-    assert asked(*WRAPPED, labels=Labels([], classes={"My Dataset"})) == set()
+    assert asked(*WRAPPED, labels=Labels(classes={"My Dataset"})) == set()
     for count in (0, 1):
-        assert asked(*WRAPPED, labels=Labels([], strip={"photos.zip": count}, classes=())) == set()
-    rows = [(2, "photos.zip!/My Dataset/cat/*", LabelLine("cat", "")), (3, "*/dog/*", LabelLine("dog", ""))]
-    assert asked(*WRAPPED, labels=Labels(rows, classes=())) == set()
-    assert asked(*WRAPPED, labels=Labels([])) == set()
+        assert asked(*WRAPPED, labels=Labels(strip={"photos.zip": count}, classes=())) == set()
+    (tmp_path / "labels.csv").write_text("path,label\nphotos.zip!/My Dataset/cat/*,cat\n*/dog/*,dog\n")
+    assert asked(*WRAPPED, labels=Labels.read(tmp_path / "labels.csv", classes=())) == set()
+    assert asked(*WRAPPED, labels=Labels()) == set()

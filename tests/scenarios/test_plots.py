@@ -99,6 +99,7 @@ def test_vega(grown: Project, path: str) -> None:
     assert specification["data"]["values"]
 
 
+@pytest.mark.nightly
 def test_experiments(grown: Project) -> None:
     """Another learning rate is run, listed beside the others with its metrics, and its curves compared."""
     grown.dvc("exp", "run", "--name", "faster", "-S", "train.lr=0.02")
@@ -113,6 +114,7 @@ def test_experiments(grown: Project) -> None:
     grown.dvc("checkout")
 
 
+@pytest.mark.nightly
 def test_plots_of_running_training(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
     """`dvc plots show` shows how far it is."""
     project = make_project(tmp_path / "project")

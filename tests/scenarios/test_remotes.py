@@ -184,6 +184,7 @@ def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server,
     assert first.lock()["manifest"]["outs"] == clone.lock()["manifest"]["outs"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_remote_that_is_full(first: Project, folder: Server) -> None:
     """A push that finds no room fails and leaves no half an object behind; the next one completes."""

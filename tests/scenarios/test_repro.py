@@ -136,6 +136,7 @@ def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
     assert first.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
 
 
+@pytest.mark.slow
 def test_forced_run_gives_the_same_bytes_anywhere(second: Project, tmp_path: Path) -> None:
     """`dvc repro -f` leaves dvc.lock as it is, in this folder and in a clone in another."""
     assert stages_run(second.repro("--force")) == ALL
@@ -215,6 +216,7 @@ def test_failed_training_loses_nothing(first: Project) -> None:
     assert first.snapshot("dvc.lock", "data/model") == before
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_experiments_start_from_the_same_base(second: Project) -> None:
     """However an experiment is run, it starts from the base of the run that it varies."""
@@ -302,7 +304,9 @@ def test_old_images_keep_their_split(first: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cache_type", ["copy", "hardlink", "symlink"])
+@pytest.mark.parametrize(
+    "cache_type", ["copy", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("hardlink", "symlink"))]
+)
 def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None:
     """However DVC links outputs to its cache, data that grows twice leaves every cached object as it was."""
     first.dvc("config", "cache.type", cache_type)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.params import Manifest, Split
-from pipeline.splits.assignment import SPLITS, split_of, splits_of
+from pipeline.splits.assignment import SPLITS, SplitName, split_of
 
 KEYS = [md5(str(number).encode()).hexdigest()[:16] for number in range(20_000)]
 keys = st.text("0123456789abcdef", min_size=16, max_size=16)
@@ -18,7 +18,12 @@ seeds = st.integers(0, 2**32 - 1)
 
 def manifest(val: float = 0.1, test: float = 0.2, seed: int = 0) -> Manifest:
     """Parameters of the splits."""
-    return Manifest(split=Split(val=val, test=test), on_removed="keep", cold_after="", seed=seed)
+    return Manifest(split=Split(val=val, test=test, by="hash", group=None), on_removed="keep", cold_after="", seed=seed)
+
+
+def splits_of(several: list[str], params: Manifest) -> list[SplitName]:
+    """The split of each."""
+    return [split_of(key, params) for key in several]
 
 
 @given(st.lists(keys, unique=True), st.randoms(use_true_random=False), shares, shares, seeds)

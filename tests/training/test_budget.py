@@ -36,13 +36,14 @@ def warm(images: int, changed: int, **changes: Any) -> Length:
 
 
 def test_worked_by_hand() -> None:
-    """As much as is new, at least the floor, at most `epochs`; at a cold start `epochs`."""
+    """As much as is new, in whole batches, at least the floor, at most `epochs`; at a cold start `epochs`."""
     bounds = {"epochs": 12, "passes": 11.0, "min_steps": 10, "batch_size": 64}
-    assert warm(10_000, 100, **bounds) == (1100, 1, 18)
+    assert warm(10_000, 100, **bounds) == (1088, 1, 17)
     assert warm(10_000, 1, **bounds) == warm(10_000, 0, **bounds) == (640, 1, 10)
-    assert warm(1000, 400, **bounds) == (4400, 4, 18)
-    assert warm(1000, 1000, **bounds).draws == 11_000
+    assert warm(1000, 400, **bounds) == (4416, 4, 18)
+    assert warm(1000, 1000, **bounds).draws == 11_008
     assert warm(1000, 5000, **bounds).draws == 12_000
+    assert warm(10_000, 90, **bounds | {"passes": 1.0, "min_steps": 1}).draws == 128  # All that are new.
     assert warm(20, 1, **bounds) == (240, 12, 1)
     assert length_of(params(**bounds), images=1000, changed=1000, warm=False) == (12_000, 12, 16)
     assert warm(1000, 5, **bounds, optimizer="adamw", warm_epochs=3) == (3000, 3, 16)
@@ -58,6 +59,15 @@ def test_batches_are_of_nearly_equal_size(here: Train, images: int, changed: int
     assert max(sizes) <= here.batch_size
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) > 1 or images == 1
+
+
+@given(st.integers(1, 50), st.integers(10, 30), st.floats(2, 12))
+def test_many_small_generations_cost_what_a_large_one_does(new: int, count: int, passes: float) -> None:
+    """Within half a batch each, and never less than a batch."""
+    bounds = {"passes": passes, "epochs": 12, "min_steps": 1, "batch_size": 64}
+    steps = sum(warm(10_000 + new * done, new, **bounds).steps for done in range(count))
+    assert abs(steps - max(passes * new / 64, 1) * count) <= count / 2
+    assert steps >= count
 
 
 @given(anything, st.integers(1, 5000), st.integers(0, 5000), st.booleans())

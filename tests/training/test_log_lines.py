@@ -1,11 +1,12 @@
-"""Who reads a log hears how far training is, once a minute."""
+"""Who reads a log hears how far training is, once a minute; who sits at a terminal sees a bar."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pipeline.training.log_lines import EVERY, LogLines
+from pipeline.training.curves import ACCURACY
+from pipeline.training.log_lines import EVERY, LogLines, StepBar
 
 
 def lines(steps: int, *, before: int, first: int, seconds: float) -> list[str]:
@@ -40,3 +41,31 @@ def test_time_left_is_that_of_this_run() -> None:
 def test_short_trainings_say_nothing(seconds: float) -> None:
     """What takes less than a minute needs no line."""
     assert lines(10, before=0, first=0, seconds=seconds) == []
+
+
+@pytest.mark.parametrize("first", [50, 52])
+def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) -> None:
+    """It counts the steps of this generation, from where an interrupted training had come, and says the accuracy."""
+    bar = StepBar(4, before=50)
+    trainer: Any = SimpleNamespace(global_step=first, is_global_zero=True, callback_metrics={})
+    bar.on_train_start(trainer, trainer)
+    for _ in range(first, 54):
+        bar.on_train_batch_end(trainer, None, None, None)
+        bar.on_validation_end(trainer, trainer)
+        trainer.callback_metrics = {ACCURACY: 0.875}
+    bar.teardown(trainer, trainer, "fit")
+    shown = capsys.readouterr().err.split("\r")
+    assert f"{first - 50}/4" in shown[1]
+    assert "4/4" in shown[-1]
+    assert "validation accuracy 87.5 %" in shown[-1]
+
+
+def test_other_processes_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several processes that train together one has the bar."""
+    bar = StepBar(4, before=0)
+    trainer: Any = SimpleNamespace(global_step=0, is_global_zero=False, callback_metrics={})
+    bar.on_train_start(trainer, trainer)
+    bar.on_train_batch_end(trainer, None, None, None)
+    bar.on_validation_end(trainer, trainer)
+    bar.teardown(trainer, trainer, "fit")
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import RecordError
 from pipeline.images import index
+from pipeline.ingestion.catalogue import Listing, list_archive
 from pipeline.ingestion.labelling.class_names import class_name
-from pipeline.ingestion.labelling.labels import LABELS, MEMBER, Labels, is_system_file
+from pipeline.ingestion.labelling.label_files import is_label_file
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.unpacking import archives
+from pipeline.ingestion.labelling.sources import place_of, source_of
+from pipeline.ingestion.scan import label_files
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
 from pipeline.text import shown
 
@@ -68,22 +73,25 @@ def name_of(text: str) -> str:
 
 def _unread(sources: set[str]) -> set[str]:
     """The classes that folders, archives and labels.csv name where ingest has read none of the images, by `sources`."""
-    labels, read = Labels.read(strip=read_params().ingest.strip), {source.split(MEMBER)[0] for source in sources}
-    found = set[str | None]()
+    params = read_params().ingest
+    listing = Listing.of(params)
+    files = label_files(paths.RAW, listing.columns)
+    labels = Labels.read(files=files, strip=params.strip, columns=listing.columns)
+    places = list(_places({place_of(source)[0] for source in sources}, labels, listing))
+    labels.settle(source_of(*place) for place in places)
+    return {name for place in places if (name := labels.of(*place))}
+
+
+def _places(read: set[str], labels: Labels, listing: Listing) -> Iterator[tuple[str, str | None]]:
+    """Where images may be in the files of data/raw that are not among `read`; `labels` takes in what archives say."""
     for folder, _, names in os.walk(paths.RAW):
         for name in names:
             path = Path(folder, name).relative_to(paths.RAW).as_posix()
-            if path in read or path == LABELS or is_system_file(path):
+            if path in read or is_label_file(path, listing.columns) or is_system_file(path):
                 continue
-            if archives.is_archive(path):
-                found |= {labels.of(path, member) for member in _members(path) if not is_system_file(member)}
+            if is_archive(path):
+                members = list_archive(paths.RAW / path, listing)
+                labels.carry(path, {member.name: member.line for member in members if member.line is not None})
+                yield from ((path, member.name) for member in members if member.refusal is None)
             else:
-                found.add(labels.of(path, None))
-    return {name for name in found if name}
-
-
-def _members(path: str) -> list[str]:
-    try:
-        return [member.name for member in archives.open_archive(paths.RAW / path).members()]
-    except archives.BROKEN:
-        return []
+                yield path, None

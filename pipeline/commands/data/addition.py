@@ -9,15 +9,17 @@ from typing import BinaryIO
 from PIL import Image
 
 from pipeline import paths
-from pipeline.commands.data.survey import FoundImage
+from pipeline.commands.data.found_images import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labelling.labels import LABELS, Labels
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.ingestion.unpacking import archives
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 
 # Suffixes that are not simply the format's name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
@@ -39,6 +41,19 @@ def check_outside(tops: Iterable[Path]) -> None:
             raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
 
 
+def check_split(params: Params) -> None:
+    """See that nothing is lost that decides on splits: what is added is named by its id alone.
+
+    Raises:
+        ImagesError: folders or names decide on them.
+    """
+    split = params.manifest.split
+    if split.group not in (None, "labels") or split.by in ("folder", "time"):
+        name, value = ("by", split.by) if split.by in ("folder", "time") else ("group", split.group)
+        what = f"manifest.split.{name} is {value}, and `pipeline add` keeps neither folders nor names"
+        raise ImagesError(paths.PARAMS, what, f"copy the folders, or an archive of them, into {paths.RAW}")
+
+
 def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
     """Put the images `new`, by label and id, into data/raw as one archive, made in `folder`.
 
@@ -52,7 +67,8 @@ def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
 
 def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes, in the order of label and id, one at a time."""
-    labels = Labels.read(strip=read_params().ingest.strip)
+    params = read_params().ingest
+    labels = Labels.read(strip=params.strip, columns=Columns(**params.columns))
     with (folder / "spool").open("w+b") as spool:
         spooled = _spool(new, spool)
         for (label, image_id), found in sorted(new.items()):

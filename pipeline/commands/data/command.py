@@ -4,8 +4,8 @@ Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,9 @@ def register(command: Register) -> None:
         sub.add_argument(
             "--strip", type=int, metavar="N", help="how many folders lie above those that name classes; 0 for none"
         )
+        if run is _check:
+            sub.add_argument("--json", action="store_true", help="print all of it as JSON")
+            sub.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each place to FILE as well")
     sub = command(_remove, "remove images from data/raw: every copy, from archives too")
     sub.add_argument(
         "patterns",
@@ -48,30 +51,36 @@ def register(command: Register) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.summary import as_json, class_rows, summary_lines, write_csv
     from pipeline.commands.data.survey import survey
     from pipeline.params import read_params
 
     found = survey(args.paths, args.label, read_params(), strip=args.strip)
-    columns = [Counter(label for label, _ in found.new), Counter(label for label, _ in found.known), found.copies]
-    labels = sorted(set().union(*columns))
-    rows = [[shown(label), *(column[label] for column in columns)] for label in labels]
-    print_table([["class", "new", "known", "copies"], *rows, ["all", *(column.total() for column in columns)]])
-    _print_refused(found.refused)
-    for notice in found.notices:
-        print(f"warning: {shown(notice)}")
+    if args.csv:
+        write_csv(found, args.csv)
+    if args.json:
+        print(json.dumps(as_json(found), ensure_ascii=False, indent=2))
+    else:
+        print_table(class_rows(found))
+        for line in summary_lines(found):
+            print(line)
     return 1 if found.refused else 0
 
 
 def _add(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.addition import add, check_outside
+    from pipeline.commands.data.addition import add, check_outside, check_split
+    from pipeline.commands.data.summary import refused_lines
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
     from pipeline.params import read_params
 
+    params = read_params()
+    check_split(params)
     check_outside(args.paths)
     with alone() as folder:
-        found = survey(args.paths, args.label, read_params(), strip=args.strip)
-        _print_refused(found.refused)
+        found = survey(args.paths, args.label, params, strip=args.strip)
+        for line in refused_lines(found.refused):
+            print(line)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
         if not found.new and found.refused and not found.known:
             raise ImagesError(shown(str(args.paths[0])), "no usable image in it", "see the reasons above")
@@ -146,12 +155,6 @@ def _workbench() -> Iterator[Path]:
         raise ImagesError(paths.RAW, "no such folder", hint)
     with alone() as folder:
         yield folder
-
-
-def _print_refused(refused: Sequence[tuple[str, tuple[str, str]]]) -> None:
-    if refused:
-        print(f"refused {len(refused):,}:")
-        print_lines([f"{name}: {reason} ({detail})" for name, (reason, detail) in refused])
 
 
 def _print_next() -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pipeline import parquet, paths
 from pipeline.commands.data.workbench import ADDED, PACKED
 from pipeline.images import index
-from pipeline.ingestion.labelling.labels import MEMBER
+from pipeline.ingestion.labelling.sources import MEMBER, place_of
 from pipeline.ingestion.unpacking import archives
 
 # What `pipeline add` calls the members of its archives.
@@ -18,7 +18,9 @@ ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")
 class KnownImages:
     """The images of data/raw, by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
+        """`encoding` is `ingest.encoding`."""
+        self._encoding = encoding
         table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", "source"])
         rows = zip(*(table[name].to_pylist() for name in ("id", "label", "source")), strict=True)
         self._ingested: dict[str, tuple[str, str]] = {image_id: (label, source) for image_id, label, source in rows}
@@ -53,12 +55,8 @@ class KnownImages:
             return True
         if any(source in self._members_of(archive) for archive in self._packed):
             return True
-        parts = source.split(MEMBER)
-        for count in range(1, len(parts)):
-            archive, member = MEMBER.join(parts[:count]), MEMBER.join(parts[count:])
-            if archives.is_archive(archive) and (paths.RAW / archive).is_file():
-                return member in self._members_of(archive)
-        return False
+        archive, member = place_of(source)
+        return member is not None and (paths.RAW / archive).is_file() and member in self._members_of(archive)
 
     def _members_of(self, archive: str) -> set[str]:
         if archive not in self._members:
@@ -67,4 +65,4 @@ class KnownImages:
 
     def _names(self, archive: str) -> Iterator[str]:
         with suppress(*archives.BROKEN):  # What comes before the damage counts.
-            yield from (member.name for member in archives.open_archive(paths.RAW / archive).members())
+            yield from (member.name for member in archives.open_archive(paths.RAW / archive, self._encoding).members())

@@ -14,9 +14,11 @@ from pipeline.commands.data.workbench import PACKED, put_zip
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.class_names import label_of
+from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.unpacking import archives
-from pipeline.ingestion.unpacking.archives import is_archive, is_unsafe
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.params import read_params
 
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
@@ -41,7 +43,8 @@ class Loose(NamedTuple):
 def loose_images() -> list[Loose]:
     """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
     refused = {line.source for line in Collection.read().refused}
-    labels = Labels.read(strip=read_params().ingest.strip)
+    params = read_params().ingest
+    labels = Labels.read(files=loose_paths(), strip=params.strip, columns=Columns(**params.columns))
     labels.settle(loose_paths())
     found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
     return sorted(one for one in found if one.state[0] <= MAX_FILE)
@@ -69,7 +72,9 @@ def _can_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
         path.encode()
     except UnicodeEncodeError:
         return False
-    if is_archive(path) or is_system_file(path) or is_unsafe(path) or not (paths.RAW / path).is_file():
+    if labels.is_file(path) or is_archive(path) or is_system_file(path) or is_unsafe(path):
+        return False
+    if not (paths.RAW / path).is_file():
         return False
     label = label_of(path, None)
     keeps_label = label == labels.of(path, None) == labels.of(f"{PACKED}-{'0' * 12}.zip", path)

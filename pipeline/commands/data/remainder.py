@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from pipeline.ingestion.unpacking.archives import is_zip
 from pipeline.ingestion.unpacking.zips import files_of
 
 CHUNK = 2**20
@@ -30,7 +31,7 @@ def write_remainder(path: Path, dropped: set[int], new: Path) -> None:
     The positions are those of `archives.Member`. Raises one of `archives.BROKEN`.
     """
     with new.open("wb") as out:
-        if path.name.lower().endswith(".zip"):
+        if is_zip(path):
             _write_zip(path, dropped, out)
         else:
             _write_tar(path, dropped, out)

@@ -13,12 +13,13 @@ from pipeline import paths
 from pipeline.commands.data.remainder import write_remainder
 from pipeline.errors import ImagesError, RecordError, one_line
 from pipeline.files import md5_of_bytes, md5_of_file, put
-from pipeline.ingestion.catalogue import Catalogue, read_catalogue
+from pipeline.ingestion.catalogue import Catalogue, Listing, read_catalogue
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.places import Source, list_new_archives, sources
 from pipeline.ingestion.unpacking import archives
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.params import read_params
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 HEX = set("0123456789abcdef")
@@ -30,9 +31,10 @@ DIGITS = 32
 def holdings() -> list[Source]:
     """Every place in data/raw as it is now, with the image's id wherever that can be read."""
     files = [RawFile(path, md5) for path, md5 in sorted(_hashed(set(loose_paths())).items())]
-    contents = list_new_archives(files, read_catalogue())
+    listing = Listing.of(read_params().ingest)
+    contents = list_new_archives(files, read_catalogue(), listing)
     _read_members(files, contents)
-    return list(sources(files, contents, Labels([]), {}, {}))
+    return list(sources(files, contents, Labels(columns=listing.columns), {}, {}))
 
 
 def loose_paths() -> Iterator[str]:

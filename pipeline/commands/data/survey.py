@@ -1,51 +1,38 @@
 """What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple
 
 from tqdm import tqdm
 
 from pipeline import paths
+from pipeline.commands.data.found_images import FoundImage, KnownClasses, find_images, is_label
 from pipeline.commands.data.known_images import KnownImages
 from pipeline.errors import ImagesError
 from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
-from pipeline.ingestion.labelling.class_names import class_name, label_of
-from pipeline.ingestion.labelling.labels import LABELS, Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.class_names import class_name
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.notices import clash_notices, class_notices, name_notices, picture_notices
-from pipeline.ingestion.places import of_dropped
+from pipeline.ingestion.labelling.sources import source_of
+from pipeline.ingestion.notices import (
+    picture_notices,
+)
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
-from pipeline.ingestion.scan import Spot, find
 from pipeline.ingestion.standardising import Picture
-from pipeline.ingestion.unpacking.archives import is_unsafe
-from pipeline.ingestion.wrappers import Folders, Wrapped
 from pipeline.params import Params
 
-OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
-UNSAFE = Refusal("unsafe name", "no name for a class: it could not be unpacked on every system")
 
+class FoundPlace(NamedTuple):
+    """A place with a usable image."""
 
-class FoundImage(NamedTuple):
-    """A place where an image is expected."""
-
-    place: Place
-    """Its path is absolute."""
-    name: str
-    """How it is named to people."""
+    source: str
+    status: Literal["new", "known", "copy"]
     label: str
-    """Its class, where there is no refusal."""
-    refusal: Refusal | None
-    attributes: str = ""
-    """What a labels.csv next to it says further, see `labels.LabelLine`."""
-    id: str | None = None
-    """The image's id, once it was inspected."""
-    remark: str = ""
-    """What people should know of it then."""
+    id: str
 
 
 @dataclass
@@ -58,6 +45,8 @@ class Survey:
     """The images that are in data/raw already, by label and id."""
     copies: Counter[str] = field(default_factory=Counter)
     """How many more copies of these images were found, by label."""
+    places: list[FoundPlace] = field(default_factory=list)
+    """All places with usable images."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
     """Where something cannot be used, and why not."""
     notices: list[str] = field(default_factory=list)
@@ -74,12 +63,12 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     """
     if label is not None:
         label = _checked(label)
-    stock = KnownImages()
-    mapping, strips = ClassMapping.read(), params.ingest.strip if strip is None else {"*": strip}
-    found, notices = _find(tops, label, strips, _Known.of(stock, mapping))
+    stock, mapping = KnownImages(params.ingest.encoding), ClassMapping.read()
+    read_as = params.ingest if strip is None else params.ingest.model_copy(update={"strip": {"*": strip}})
+    found, notices = find_images(tops, label, read_as, KnownClasses.of(stock, mapping))
     looked_at = list(_look(found, stock, params))
     notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
-    images, refused = resolve(looked_at)
+    images, refused, _ = resolve(looked_at)
     report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:
@@ -108,17 +97,6 @@ def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterat
         yield one._replace(id=outcome.id, refusal=refusal, remark=remark)
 
 
-def is_label(name: str) -> bool:
-    """Whether a folder of this name, in an archive in data/raw, is a class of that name."""
-    inside = f"{name}/x"
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    kept = label_of("x.zip", inside) == class_name(name)
-    return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
-
-
 def _source_in_raw(place: Place) -> str | None:
     """How ingest calls a place, None if it is not in data/raw."""
     path, raw = Path(place.path), paths.RAW.absolute()
@@ -136,6 +114,9 @@ def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage]
     else:
         report.known.add((label, image_id))
     report.copies[label] += len(places) - 1
+    for number, one in enumerate(places):
+        status: Literal["new", "known", "copy"] = "copy" if number else "new" if known is None else "known"
+        report.places.append(FoundPlace(one.name, status, label, image_id))
 
 
 def _checked(label: str) -> str:
@@ -143,91 +124,3 @@ def _checked(label: str) -> str:
     if name is None or not is_label(name):
         raise ImagesError("--label", f"{label!r} cannot be the name of a class", "give a plain name, without / in it")
     return name
-
-
-class _Seen(NamedTuple):
-    """A place, and what says its class."""
-
-    spot: Spot
-    labels: Labels
-    group: str
-    """The archive that it lies in, or the path that people named."""
-
-    @property
-    def where(self) -> tuple[str, str | None]:
-        """As data/raw would have it."""
-        return self.spot.inside, self.spot.place.member
-
-
-class _Known(NamedTuple):
-    """What is known of classes."""
-
-    mapping: ClassMapping
-    images: Counter[str]
-    """Of data/raw, by class."""
-
-    @classmethod
-    def of(cls, stock: KnownImages, mapping: ClassMapping) -> Self:
-        """By the images of data/raw."""
-        images = Counter[str]()
-        for name, count in stock.classes.items():
-            images[mapping.label(name) or ""] += count
-        del images[""]
-        return cls(mapping, images)
-
-
-def _find(
-    tops: Iterable[Path], label: str | None, strip: Mapping[str, int], known: _Known
-) -> tuple[list[FoundImage], list[str]]:
-    """Every place in `tops`, and what people should hear of them."""
-    folders, seen = Folders(), [one for top in tops for one in _look_into(top, strip)]
-    for one in seen:
-        if one.spot.refusal is None:
-            folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
-    unclear = folders.refusals({*known.images, *known.mapping.heirs})
-    found = []
-    for one in seen:
-        said, spot = one.labels.find(*one.where), one.spot
-        own = said.label if label is None else label
-        refusal = spot.refusal or (_refusal(one, own, unclear) if label is None else None)
-        now = known.mapping.label(own or "")
-        if refusal is None and now is None:
-            refusal = of_dropped(own)
-        found.append(FoundImage(spot.place, spot.name, now or "", refusal, said.attributes))
-    counts = Counter(one.label for one in found if one.refusal is None)
-    return found, _notices(seen, counts + known.images) if label is None else []
-
-
-def _look_into(top: Path, strip: Mapping[str, int]) -> list[_Seen]:
-    labels, around = _labels_of(top, strip)
-    seen = [
-        _Seen(spot._replace(inside=around + spot.inside), labels, spot.place.path if spot.place.member else str(top))
-        for spot in find(top)
-    ]
-    labels.settle(source_of(*one.where) for one in seen)
-    return seen
-
-
-def _notices(seen: list[_Seen], counts: Counter[str]) -> list[str]:
-    doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
-    several = {id(one.labels): one.labels for one in seen}.values()
-    clashes = [notice for labels in several for notice in clash_notices(labels)]
-    return [*clashes, *class_notices(counts), *name_notices(doubtful)]
-
-
-def _labels_of(top: Path, strip: Mapping[str, int]) -> tuple[Labels, str]:
-    """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
-    raw, where = paths.RAW.resolve(), top.resolve()
-    if where.is_relative_to(raw) and where != raw:
-        folder = where if where.is_dir() else where.parent
-        inside = folder.relative_to(raw).as_posix()
-        return Labels.read(strip=strip), "" if inside == "." else f"{inside}/"
-    return Labels.read(top / LABELS, strip=strip) if top.is_dir() else Labels([], strip=strip), ""
-
-
-def _refusal(one: _Seen, label: str | None, unclear: Wrapped) -> Refusal | None:
-    if label is None:
-        return OUTSIDE
-    if one.group in unclear and not one.labels.is_certain(*one.where):
-        return unclear[one.group]
-    return None if is_label(label) else UNSAFE

@@ -2,22 +2,25 @@
 
 A row that only one side added, changed or removed is as that side has it. Of a row that both changed, each cell is
 merged likewise; two values for one cell are a conflict, never a guess. Rows keep the order of ours, since of two globs
-the later one counts; what only theirs has comes after them.
+the later one counts; what only theirs has comes after them. The file is written as ours is: encoding, delimiter, ends
+of lines and names of columns are kept; blanks around cells, and rows that are there twice, are not.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
+from io import BytesIO
 from typing import NamedTuple
-from unicodedata import normalize
 
 from pipeline.commands.merge.listings import Conflict, Side
-from pipeline.ingestion.labelling.labels import LABELS
-from pipeline.text import csv_text
+from pipeline.errors import ImagesError
+from pipeline.ingestion.labelling.dialects import Dialect
+from pipeline.ingestion.labelling.image_paths import plain_path
+from pipeline.ingestion.labelling.label_files import LABELS, USUAL
+from pipeline.ingestion.labelling.label_tables import Columns, LabelRow, LabelTable
 
 Row = dict[str, str]
 Rows = dict[str, Row]
-"""The cells that are not empty, by column, of each path."""
+"""The cells that are not empty, by column, of each image or glob."""
 
 
 class MergedLabels(NamedTuple):
@@ -31,48 +34,77 @@ class MergedLabels(NamedTuple):
 class Table(NamedTuple):
     """A version of labels.csv."""
 
-    columns: list[str]
+    columns: dict[str, str]
+    """How each column is called in it, by its name; those of paths and labels are named as `ingest.columns` says."""
     rows: Rows
+    dialect: Dialect = Dialect()
 
     @classmethod
-    def parse(cls, content: bytes) -> "Table":
-        """The version `content`; of several rows of one path the last one counts, as everywhere.
+    def parse(cls, content: bytes, columns: Columns = USUAL) -> "Table":
+        """The version `content`.
 
         Raises:
-            ValueError: it is not a CSV file in UTF-8 with the columns `path` and `label`.
+            ValueError: it cannot be read, or gives one image two labels.
         """
         try:
-            lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
-        except csv.Error as error:
+            table = LabelTable(LABELS, BytesIO(content), columns)
+            rows = list(table.rows())
+        except ImagesError as error:
             raise ValueError(str(error)) from None
-        columns, *cells = lines or [[]]
-        if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
-            raise ValueError("no columns path and label, or one of them twice")
-        if any(len(row) > len(columns) for row in cells):
-            raise ValueError("a row has more cells than there are columns")
-        rows = [dict(zip(columns, row, strict=False)) for row in cells if row]
-        return cls(columns, {normalize("NFC", row["path"]): _filled(row) for row in rows})
+        if not table.names:
+            raise ValueError("it is empty")
+        names = list(table.names)
+        names[table.path], names[table.label] = columns
+        called = {name: as_written for name, as_written in zip(names, table.names, strict=True) if name}
+        return cls(called, _by_image(rows, columns), table.dialect)
 
 
-def merge_labels(ancestor: bytes, ours: bytes, theirs: bytes, *, take: Side | None = None) -> MergedLabels:
+def merge_labels(
+    ancestor: bytes, ours: bytes, theirs: bytes, *, take: Side | None = None, columns: Columns = USUAL
+) -> MergedLabels:
     """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where both changed a cell.
 
     Raises:
         ValueError: one of them cannot be read; `ancestor` may be empty.
     """
-    before = Table.parse(ancestor) if ancestor else Table([], {})
-    here, there = Table.parse(ours), Table.parse(theirs)
-    columns = list(dict.fromkeys([*here.columns, *there.columns]))
+    before = Table.parse(ancestor, columns) if ancestor else Table({}, {})
+    here, there = Table.parse(ours, columns), Table.parse(theirs, columns)
+    names = here.columns | {name: called for name, called in there.columns.items() if name not in here.columns}
+    cells = [name for name in names if name != columns.path]
     rows: list[Row] = []
     conflicts: list[Conflict] = []
     for path in dict.fromkeys([*here.rows, *there.rows]):
         versions = _Versions(before.rows.get(path), here.rows.get(path), there.rows.get(path))
-        disputed = versions.disputed(columns)
+        disputed = versions.disputed(cells, columns.label)
         if disputed:
-            conflicts.append(Conflict(LABELS, f"changed here and there: {path} {versions.said(disputed[0])}"))
-        row = versions.merged(columns, disputed, take)
-        rows += [row] if row else []
-    return MergedLabels(_written(columns, rows), conflicts)
+            what = versions.said(disputed[0], "" if disputed[0] == columns.label else f"of {disputed[0]} ")
+            conflicts.append(Conflict(LABELS, f"changed here and there: {path} {what}"))
+        row = versions.merged(cells, disputed, take)
+        if row:
+            rows.append({columns.path: _spelt(versions, columns.path), **row})
+    written = here.dialect.written([list(names.values()), *([row.get(name, "") for name in names] for row in rows)])
+    return MergedLabels(written, conflicts)
+
+
+def _by_image(rows: Sequence[LabelRow], columns: Columns) -> Rows:
+    """The cells of `rows`, by the image or the glob that each of them names.
+
+    Raises:
+        ValueError: two of them give one image two labels.
+    """
+    found: Rows = {}
+    for _, path, line in rows:
+        further = json.loads(line.attributes) if line.attributes else {}
+        row = {**further, columns.path: path.strip(), columns.label: line.label}
+        if found.setdefault(plain_path(path), row)[columns.label] != line.label:
+            raise ValueError(f"two labels for {path}")
+        found[plain_path(path)] = row
+    return found
+
+
+def _spelt(versions: "_Versions", column: str) -> str:
+    """How the path of a row is written, on our side first."""
+    return _cell(versions.here, column) or _cell(versions.there, column)
 
 
 class _Versions(NamedTuple):
@@ -82,12 +114,12 @@ class _Versions(NamedTuple):
     here: Row | None
     there: Row | None
 
-    def disputed(self, columns: Sequence[str]) -> list[str]:
+    def disputed(self, columns: Sequence[str], label: str) -> list[str]:
         """The columns in which both sides have changed it, and not alike; `label` where one of them removed it."""
         if self.there in (self.was, self.here) or self.here == self.was:
             return []
         if self.here is None or self.there is None:
-            return ["label"]
+            return [label]
         return [column for column in columns if _differ(*(_cell(row, column) for row in self))]
 
     def merged(self, columns: Sequence[str], disputed: Sequence[str], take: Side | None) -> Row | None:
@@ -101,12 +133,9 @@ class _Versions(NamedTuple):
             row[column] = _cell(winner, column) if column in disputed else there if here == was else here
         return _filled(row)
 
-    def said(self, column: str) -> str:
-        """What either side has in `column`."""
-        here, there = (
-            "removed" if row is None else f"{'' if column == 'label' else f'of {column} '}{_cell(row, column)!r}"
-            for row in (self.here, self.there)
-        )
+    def said(self, column: str, of: str) -> str:
+        """What either side has in `column`, which is named by `of`."""
+        here, there = ("removed" if row is None else f"{of}{_cell(row, column)!r}" for row in (self.here, self.there))
         return f"is {here} here and {there} there"
 
 
@@ -120,7 +149,3 @@ def _cell(row: Row | None, column: str) -> str:
 
 def _filled(row: Row) -> Row:
     return {column: cell for column, cell in row.items() if cell}
-
-
-def _written(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
-    return csv_text([columns, *([row.get(column, "") for column in columns] for row in rows)]).encode()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pipeline.ingestion.labelling.class_names import label_of
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 
 # The MD5 of each file by its path.
 Listing = Mapping[str, str]

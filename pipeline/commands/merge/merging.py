@@ -6,6 +6,7 @@ validation images, and the report names the other model for the next training.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -19,9 +20,11 @@ from pipeline.commands.merge.class_rows import merge_classes
 from pipeline.commands.merge.label_rows import merge_labels
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
-from pipeline.errors import MergeError
-from pipeline.ingestion.labelling.labels import LABELS
+from pipeline.errors import MergeError, ParamError
+from pipeline.ingestion.labelling.label_files import USUAL, is_label_file
+from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.lineage.lineage import RECORDED, Recorded
+from pipeline.params import read_params
 from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
 from pipeline.versioning.lock import read_raw_hash
@@ -106,23 +109,35 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
 
 
 def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side | None) -> listings.Merged:
-    """Three versions of data/raw as one: labels.csv row by row, and everything else file by file."""
-    was, here, there = (listing.get(LABELS) for listing in (ancestor, ours, theirs))
-    if here is None or there is None or len({was, here, there}) < 3:
-        return listings.merge(ancestor, ours, theirs, take=take)
-    try:
-        labels = merge_labels(_labels_file(was), _labels_file(here), _labels_file(there), take=take)
-    except ValueError:  # One of them is no such file, so nothing is known of its rows.
-        return listings.merge(ancestor, ours, theirs, take=take)
-    oid = tracking.store_file(labels.content)
-    merged = listings.merge(ancestor, {**ours, LABELS: oid}, {**theirs, LABELS: oid}, take=take)
-    return merged._replace(conflicts=sorted([*labels.conflicts, *merged.conflicts]))
+    """Three versions of data/raw as one: files of labels row by row, and everything else file by file."""
+    columns, conflicts = _columns(), list[listings.Conflict]()
+    ours, theirs = dict(ours), dict(theirs)
+    for path in sorted(ours.keys() & theirs.keys()):
+        versions = ancestor.get(path), ours[path], theirs[path]
+        if len(set(versions)) < 3 or not is_label_file(path, columns):
+            continue
+        contents = [_labels_file(path, oid) for oid in versions]
+        try:
+            labels = merge_labels(*contents, take=take, columns=columns)
+        except ValueError:  # One of them is no such file, so nothing is known of its rows.
+            continue
+        conflicts += [one._replace(path=path) for one in labels.conflicts]
+        ours[path] = theirs[path] = tracking.store_file(labels.content)
+    merged = listings.merge(ancestor, ours, theirs, take=take)
+    return merged._replace(conflicts=sorted([*conflicts, *merged.conflicts]))
 
 
-def _labels_file(oid: str | None) -> bytes:
+def _columns() -> Columns:
+    """Those of labels.csv; params.yaml may be in conflict itself meanwhile."""
+    with suppress(ParamError):
+        return Columns(**read_params().ingest.columns)
+    return USUAL
+
+
+def _labels_file(path: str, oid: str | None) -> bytes:
     if oid is None:
         return b""
-    return fetching.fetch_file(oid, what=f"{paths.RAW}/{LABELS}", hint=fetching.PUSH_FIRST).read_bytes()
+    return fetching.fetch_file(oid, what=f"{paths.RAW}/{path}", hint=fetching.PUSH_FIRST).read_bytes()
 
 
 def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:

@@ -51,7 +51,7 @@ def _lines(found: "Forecast") -> Iterator[str]:
         yield "up to date: `dvc repro` would do nothing"
     if found.arrivals:
         yield _labelled("images", _images(found.arrivals))
-    if found.pending and found.pending.changed:
+    if found.pending and (found.pending.changed or found.pending.switched):
         yield _labelled("images" if not found.arrivals else "", _pending(found.pending))
     for (runs, why), steps in groupby(running, key=lambda step: (step.runs, step.why)):
         names = ", ".join(step.stage for step in steps)
@@ -80,6 +80,7 @@ def _images(arrivals: "RawChanges") -> str:
         (arrivals.removed, "removed at most" if arrivals.unopened else "removed"),
         (arrivals.relabelled, "relabelled"),
         (arrivals.renamed, "of renamed classes"),
+        (arrivals.switched, "moved to another split"),
         (arrivals.unopened, "archives not opened, for lack of time"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
@@ -92,6 +93,9 @@ def _images(arrivals: "RawChanges") -> str:
 def _pending(waiting: "Pending") -> str:
     kinds = (("new", waiting.new), ("removed", waiting.removed), ("relabelled", waiting.relabelled))
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
+    if waiting.switched:
+        moved = f"{waiting.switched:,} moved to another split"
+        return f"{moved}; of the images for training {told} since the last training" if told else moved
     return f"{told} since the last training, which ingest has taken in"
 
 

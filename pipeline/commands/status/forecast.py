@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline import parquet, paths
 from pipeline.commands.durations import pace
+from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
-from pipeline.commands.status.remarks import on_surroundings, on_training
+from pipeline.commands.status.remarks import on_project, on_training
 from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
@@ -56,23 +56,6 @@ class Forecast:
     """What else is worth knowing."""
 
 
-class _Changes(NamedTuple):
-    """What is new to stages."""
-
-    raw: RawChanges | None
-    pending: Pending | None
-    again: int
-    """How many images are decoded again."""
-
-    def change_training(self, *, unknown: bool) -> bool:
-        """Whether training gets other images than the last time; `unknown` is the answer where nobody looked."""
-        if self.again or (self.pending is not None and self.pending.changes_training):
-            return True
-        if self.raw is not None:
-            return self.raw.changes_training != "no"
-        return unknown and self.pending is None
-
-
 def forecast(params: Params) -> Forecast:
     """What `dvc repro` would do now.
 
@@ -94,12 +77,11 @@ def forecast(params: Params) -> Forecast:
     steps = steps_of(stages, arrivals, redecodes=again > 0)
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
-    train = record.get("train")
-    waiting = pending(train, params.manifest) if manifest_runs and train is not None else None
-    changes, start = _Changes(arrivals, waiting, again), None
+    waiting = pending(record, params) if manifest_runs else None
+    changes, start = Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change = changes.change_training(unknown=changed)
-        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change)
+        change, held_out = changes.change_training(unknown=changed), changes.held_out
+        start = start_of(record, params, manifest_runs=manifest_runs, images_change=change, held_out=held_out)
     amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
     if going_on is not None:
@@ -110,8 +92,8 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=on_surroundings(can_look=can_look, changed=changed)
-        + on_training(train, start, arrivals, waiting, params),
+        remarks=on_project(can_look=can_look, changed=changed)
+        + on_training(record.get("train"), start, changes, params),
     )
 
 
@@ -162,7 +144,7 @@ def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
     return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
 
 
-def _amounts(changes: _Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
+def _amounts(changes: Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
     if set(runs.values()) == {"no"}:
         return {}

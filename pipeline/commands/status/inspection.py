@@ -7,15 +7,16 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline import paths
-from pipeline.ingestion.catalogue import Catalogue, is_current, list_archive, listed_again
+from pipeline.ingestion.catalogue import Catalogue, Listing, is_current, is_supported, list_archive, listed_again
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
+from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source, renamed, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
-from pipeline.ingestion.unpacking.archives import is_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import Params
 from pipeline.versioning.raw_files import RawFile
 
@@ -46,10 +47,11 @@ class Inspection:
 
 def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
     """Look at what was never read, for about `seconds`."""
-    contents, unopened = _list_archives(files, had.contents, monotonic() + seconds)
+    contents, unopened = _list_archives(files, had.contents, monotonic() + seconds, Listing.of(params.ingest))
     known = {*had.ids.to_pylist(), *had.disputed}
-    mapping = ClassMapping.read()
-    labels = Labels.read(strip=params.ingest.strip, classes=known_classes(mapping))
+    mapping, columns = ClassMapping.read(), Columns(**params.ingest.columns)
+    names, classes = (file.path for file in files), known_classes(mapping)
+    labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=classes)
     places = list(renamed(sources(files, contents, labels, had.unusable, {}), mapping))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
@@ -77,23 +79,25 @@ def _after(source: Source, outcome: Outcome) -> Source:
     return source._replace(id=outcome.id, refusal=refusal)
 
 
-def _list_archives(files: Iterable[RawFile], known: Catalogue, deadline: float) -> tuple[Catalogue, int]:
+def _list_archives(
+    files: Iterable[RawFile], known: Catalogue, deadline: float, listing: Listing
+) -> tuple[Catalogue, int]:
     """What each archive holds, nothing where it is not worth the time now; and how many those are."""
     contents: Catalogue = {}
     unopened = 0
-    is_outdated = not is_current()
+    is_outdated = not is_current(listing)
     for path, md5 in files:
         if not is_archive(path):
             continue
         file = paths.RAW / path
-        if md5 in known and not is_outdated:
+        if md5 in known and not is_outdated and is_supported(known[md5]):
             contents[md5] = known[md5]
             continue
         is_opened = _is_fast(file) and monotonic() < deadline
         if md5 in known:
-            contents[md5] = listed_again(known[md5], file) if is_opened else known[md5]
+            contents[md5] = listed_again(known[md5], file, listing) if is_opened else known[md5]
             continue
-        contents[md5] = list_archive(file) if is_opened else []
+        contents[md5] = list_archive(file, listing) if is_opened else []
         unopened += not is_opened
     return contents, unopened
 

@@ -1,7 +1,7 @@
 """Images that ingest has taken in and no training has seen: data/images against the manifests that `train` had."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -10,15 +10,15 @@ from pipeline import parquet, paths
 from pipeline.files import md5_of_bytes
 from pipeline.images import index
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.params import Manifest
-from pipeline.splits.assignment import splits_of
+from pipeline.params import Params
+from pipeline.splits.assignment import SPLITS, assign, columns_for, may_move
 from pipeline.splits.classes import changes_of_classes
 from pipeline.versioning import objects
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.repository import repository
 
 COLUMNS = ["id", "label", "md5"]
-# Label and MD5 by id.
+# Label and MD5 by id, or what else follows the id.
 Rows = dict[str, tuple[str, ...]]
 
 
@@ -34,6 +34,10 @@ class Pending(NamedTuple):
     """How many there are for training now."""
     changes_training: bool
     """Whether the next training is on other manifests than the last one."""
+    switched: int = 0
+    """Images that belong to another split than when `manifest` last ran."""
+    held_out: tuple[str, ...] = ()
+    """The ids of the images of the last training that are to be held out."""
 
     @property
     def changed(self) -> int:
@@ -41,31 +45,33 @@ class Pending(NamedTuple):
         return self.new + self.removed + self.relabelled
 
 
-def pending(train: StageRecord, params: Manifest) -> Pending | None:
-    """What `manifest` will make of data/images as it is, against what dvc.lock records as the last training, `train`.
+def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None:
+    """What `manifest` will make of data/images as it is, against the last training in `record`, which is dvc.lock.
 
-    None where the manifests of that training are neither here nor in DVC's cache.
+    None where there was none, or its manifests are neither here nor in DVC's cache.
     """
-    before = {name: _recorded(train, name) for name in ("train", "val")}
-    if any(rows is None for rows in before.values()) or not index.INDEX.exists():
+    before = {name: _recorded(record["train"].deps, name) for name in ("train", "val")} if "train" in record else {}
+    old, old_val = before.get("train"), before.get("val")
+    if old is None or old_val is None or not index.INDEX.exists():
         return None
-    table = parquet.read_table(index.INDEX, index.SCHEMA, [*COLUMNS, "key"])
+    table = parquet.read_table(index.INDEX, index.SCHEMA, [*{*COLUMNS, *columns_for(params)}])
     rows = zip(*(table[name].to_pylist() for name in COLUMNS), strict=True)
-    now: dict[str, Rows] = {name: {} for name in ("train", "val", "test")}
-    for (image_id, *rest), split in zip(rows, splits_of(table["key"].to_pylist(), params), strict=True):
+    now: dict[str, Rows] = {name: {} for name in SPLITS}
+    for (image_id, *rest), split in zip(rows, assign(table, params).splits, strict=True):
         now[split][image_id] = tuple(rest)
     # With the same images for training the same ones of val are left out as their near-duplicates.
     left_out = _leaks()
     val = {image_id: row for image_id, row in now["val"].items() if image_id not in left_out}
-    old, new = before["train"] or {}, now["train"]
-    common, mapping = new.keys() & old.keys(), ClassMapping.read()
+    new, common, mapping = now["train"], now["train"].keys() & old.keys(), ClassMapping.read()
     return Pending(
         new=len(new) - len(common),
         removed=len(old) - len(common),
         relabelled=sum(mapping.label(new[image_id][0]) != mapping.label(old[image_id][0]) for image_id in common),
         classes=str(changes_of_classes(mapping, _labels(old), {*filter(None, map(mapping.label, _labels(new)))})),
         total=len(new),
-        changes_training=new != old or val != before["val"],
+        changes_training=new != old or val != old_val,
+        switched=_count_switched(record.get("manifest"), now, params),
+        held_out=tuple(sorted(old.keys() & (now["val"].keys() | now["test"].keys()))),
     )
 
 
@@ -73,10 +79,20 @@ def _labels(rows: Rows) -> set[str]:
     return {label for label, *_ in rows.values()}
 
 
-def _recorded(train: StageRecord, name: str) -> Rows | None:
-    """Label and MD5 by id, of the manifest that `train` is recorded with."""
+def _count_switched(manifest: StageRecord | None, now: Mapping[str, Rows], params: Params) -> int:
+    """How many images were in another split than `now` when the stage last ran, as far as that is at hand."""
+    if manifest is None or not may_move(manifest.params, params.manifest):
+        return 0
+    splits = {image_id: split for split, rows in now.items() for image_id in rows}
+    before: dict[str, str] = {image_id: name for name in SPLITS for image_id in _recorded(manifest.outs, name) or ()}
+    before |= {image_id: row[1] for image_id, row in (_recorded(manifest.outs, "leaks") or {}).items()}
+    return sum(splits.get(image_id, split) != split for image_id, split in before.items())
+
+
+def _recorded(hashes: Mapping[str, str], name: str) -> Rows | None:
+    """What follows the id in each line, in the file `name` of the recorded `hashes`."""
     path = paths.MANIFEST / f"{name}.csv"
-    md5 = train.deps.get(path.as_posix())
+    md5 = hashes.get(path.as_posix())
     for place in _places(path, md5) if md5 else ():
         content = place.read_bytes() if place.is_file() else b""
         if md5_of_bytes(content) == md5:

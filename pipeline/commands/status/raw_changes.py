@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
+from pipeline.commands.status.sides import Sides, splits_of
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
-from pipeline.splits.assignment import split_of
 from pipeline.splits.classes import changes_of_classes
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
@@ -53,7 +53,11 @@ class RawChanges:
     images: int
     """How many ingest will have, if all that was not inspected is usable."""
     splits: dict[str, int]
-    """How many of the images that change belong to each split, where that is known."""
+    """How many of the images that change belong to each split, where that is known; to both, if they change sides."""
+    switched: int
+    """Images that were there before, and belong to another split now."""
+    held_out: list[str]
+    """The ids of those of them that were for training."""
     rewrites: bool
     """Whether data/images will not be what it is."""
 
@@ -74,6 +78,7 @@ class RawChanges:
             "removed": self.removed,
             "relabelled": self.relabelled,
             "of renamed classes": self.renamed,
+            "moved to another split": self.switched,
         }
         several = [(what, count) for what, count in parts.items() if count]
         if not several:
@@ -90,20 +95,22 @@ class RawChanges:
     @property
     def changes_images(self) -> Likely:
         """Whether other images, or other classes, come out of ingest."""
-        return "yes" if self.changed or self.renamed else "maybe" if self.is_partial else "no"
+        return "yes" if self.changed or self.renamed or self.switched else "maybe" if self.is_partial else "no"
 
     @property
     def changes_training(self) -> Likely:
         """Whether training gets other images; one in val may yet be left out as a near-duplicate."""
         if self.splits.get("train"):
             return "yes"
-        is_certain = not self.is_partial and sum(self.splits.values()) == self.changed + self.renamed
+        changed = self.changed + self.renamed + 2 * self.switched
+        is_certain = not self.is_partial and sum(self.splits.values()) == changed
         return "no" if is_certain and not self.splits.get("val") else "maybe"
 
 
 class _PlacedImage(NamedTuple):
     label: str
     source: str
+    attributes: str
 
 
 def look(files: list[RawFile], before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
@@ -111,27 +118,27 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
-    had, mapping = Collection.read(["id", "label", "source", "key"]), ClassMapping.read()
+    had, mapping = Collection.read(["id", "label", "source", "attributes", "key"]), ClassMapping.read()
     seen = see(files, had, params, seconds)
-    found, refused = resolve(seen.places)
+    found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
-    old_keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True))
-    keys = {one: old_keys[one] for one in (other if seen.is_partial else other | gone)}
-    keys |= {one: seen.keys[one] for one in new if one in seen.keys}
+    changed = new | other | (set() if seen.is_partial else gone)
+    listed = {one for one in common if images[one] != old[one]}
+    keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
+    sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     fresh = set(refused) - set(had.refused)
     mended = {line for line in had.refused if line.reason != "link"} - set(refused)
     unread = sum(old[one].source in seen.unread for one in gone)
-    moved = sum(images[one].source != old[one].source for one in common)
     return RawChanges(
         new=len(new),
         copies=_count_copies(seen.places, old, added),
-        moved=moved,
+        moved=sum(images[one].source != old[one].source for one in common),
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
@@ -143,14 +150,14 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(images) + seen.found - seen.looked_at,
-        splits=dict(Counter(split_of(key, params.manifest) for key in keys.values())),
-        rewrites=bool(new or gone or other or moved or fresh or mended or seen.archives != set(had.contents)),
+        rewrites=bool(images != old or fresh or mended or seen.archives != set(had.contents)),
+        **sides._asdict(),
     )
 
 
 def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
-    """The images in a table with the columns id, label and source."""
-    columns = (images[name].to_pylist() for name in ("id", "label", "source"))
+    """The images in a table with the columns id, label, source and attributes."""
+    columns = (images[name].to_pylist() for name in ("id", *_PlacedImage._fields))
     return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
 
 

@@ -1,9 +1,9 @@
-"""What else is worth knowing before `dvc repro`, in a sentence each."""
+"""What else is worth knowing before `dvc repro`, a sentence each."""
 
 from contextlib import suppress
 
 from pipeline import paths
-from pipeline.commands.status.pending import Pending
+from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.raw_changes import RawChanges
 from pipeline.commands.status.start import Start
 from pipeline.errors import RecordError
@@ -11,15 +11,15 @@ from pipeline.git import unfinished
 from pipeline.lineage.foretelling import heir
 from pipeline.lineage.selection import is_cold
 from pipeline.params import Params
-from pipeline.text import short
+from pipeline.text import counted, short
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.running import running_command
 from pipeline.versioning.weights import is_outdated, why_retrain
 
 
-def on_surroundings(*, can_look: bool, changed: bool) -> list[str]:
-    """What else goes on; `changed` says whether other images came in, `can_look` whether they can be looked at."""
+def on_project(*, can_look: bool, changed: bool) -> list[str]:
+    """What is going on here, and what cannot be found out."""
     remarks = []
     if other := running_command():
         remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
@@ -30,13 +30,13 @@ def on_surroundings(*, can_look: bool, changed: bool) -> list[str]:
     return remarks
 
 
-def on_training(
-    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, waiting: Pending | None, params: Params
-) -> list[str]:
-    """What else is worth knowing of a training from `start`, None where none runs, which will see what is `waiting`."""
-    on_release = _on_release(train) if start is not None else []
-    on_classes = [*_on_changed_classes(arrivals, waiting), *_on_classes(start, arrivals)] if start is not None else []
-    return [*_on_succession(train, arrivals, params), *on_classes, *on_release]
+def on_training(train: StageRecord | None, start: Start | None, changes: Changes, params: Params) -> list[str]:
+    """What else is worth knowing of a training from `start`, None where none runs, which will see the `changes`."""
+    on_succession = _on_succession(train, changes.raw, params)
+    if start is None:
+        return on_succession
+    on_images = [*_on_held_out(len(changes.held_out)), *_on_changed_classes(changes), *_on_classes(start, changes.raw)]
+    return [*on_succession, *on_images, *_on_release(train)]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
@@ -54,15 +54,22 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     return remarks
 
 
-def _on_changed_classes(arrivals: RawChanges | None, waiting: Pending | None) -> list[str]:
-    """What became of classes since the last training, in images that ingest has taken in, or in all of them."""
-    changes = max((found.classes for found in (waiting, arrivals) if found is not None), key=len, default="")
-    return [f"classes: {changes}; the model goes on with its rows of them"] if changes else []
+def _on_held_out(held_out: int) -> list[str]:
+    """Why the last model is no base, where it was trained on images that are to be held out."""
+    if not held_out:
+        return []
+    what = f"{counted(held_out, 'image')} of the last training will be held out, and no model that saw them is a base"
+    return [f"{what}; {paths.MANIFEST}/moved.csv will list them"]
 
 
-def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
+def _on_changed_classes(changes: Changes) -> list[str]:
+    """What became of classes since the last training."""
+    return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
+
+
+def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
     """What becomes of the classes without an image, in a training from `start`."""
-    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
+    if arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
         return []
     return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
 

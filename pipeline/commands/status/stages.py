@@ -144,6 +144,9 @@ def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, rede
         # What a stage before it will make is not what it is now.
         own = [reason for reason in stage.reasons if reason.about not in made]
         step = _follows(stage.name, active, arrivals)
+        if step.runs == "no" and len(own) < len(stage.reasons):
+            # An earlier run got no further than to what it reads.
+            step = Step(stage=stage.name, runs="maybe", why=[reason.text for reason in stage.reasons])
         if own:
             step = _runs_anyway(step, own, redecodes=redecodes and stage.name == "ingest")
         steps[stage.name], outs[stage.name] = step, stage.outs

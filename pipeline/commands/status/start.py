@@ -1,19 +1,20 @@
 """What the next training starts from, and what is known of it; nothing is written."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import BASE, base_of_hash, misfit
 from pipeline.lineage.class_changes import ClassChanges
-from pipeline.lineage.foretelling import foretell
+from pipeline.lineage.foretelling import Reported, foretell
 from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics, read_metrics
 from pipeline.params import Params
 from pipeline.text import short
 from pipeline.training.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
-from pipeline.versioning import hashing, objects
+from pipeline.versioning import hashing, objects, repository
 from pipeline.versioning.lock import StageRecord
 
 
@@ -37,8 +38,53 @@ class Start:
     """Whether it is in the workspace or in the cache, and not only on the remote."""
 
 
-def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: bool, images_change: bool) -> Start:
+class _UnreadError(LookupError):
+    """What a model has seen is not at hand."""
+
+
+class _Inspected(Reported):
+    """Candidates whose images are looked into, where some of those are to be held out."""
+
+    def __init__(self, held_out: frozenset[str]) -> None:
+        self._held_out = held_out
+
+    def admits(self, model: str) -> bool:
+        """Whether it has seen none of the images that will be held out.
+
+        Raises:
+            _UnreadError: that is not at hand.
+        """
+        if not self._held_out:
+            return True
+        from pipeline.lineage.seen_images import SEEN, find_seen
+
+        return self._held_out.isdisjoint(find_seen(_find_file(model, SEEN), ""))
+
+
+def _find_file(model: str, name: str) -> Path:
+    """Where the file `name` of a model is, in the workspace or in the cache."""
+    for folder in (paths.MODEL, paths.BASE):
+        if hashing.known_directory_hash(folder) == model:
+            return folder / name
+    repo = repository.repository()
+    md5 = (objects.listing(repo, model) or {}).get(name)
+    path = objects.cached_path(repo, md5) if md5 else None
+    if path is None or not path.exists():
+        raise _UnreadError(model)
+    return path
+
+
+def start_of(
+    record: dict[str, StageRecord],
+    params: Params,
+    *,
+    manifest_runs: bool,
+    images_change: bool,
+    held_out: frozenset[str] = frozenset(),
+) -> Start:
     """What `train` will start from, if nothing speaks against it that only `manifest` finds out.
+
+    `held_out` are images that were for training, and will be held out.
 
     Raises:
         RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say; or what is
@@ -50,7 +96,10 @@ def start_of(record: dict[str, StageRecord], params: Params, *, manifest_runs: b
         base = base_of_hash(manifest.outs[BASE])
     else:
         try:
-            base = foretell(params, train, same_images=not images_change)
+            base = foretell(params, train, same_images=not images_change, candidates=_Inspected(held_out))
+        except _UnreadError as unread:
+            reason = f"what {short(unread.args[0])} has seen is not here; `dvc repro` pulls it and decides"
+            return Start(oid=None, reason=reason, is_known=False)
         except KeyError as unknown:
             reason = f"the base of {short(unknown.args[0])} or one before it; `git fetch --unshallow` shows which"
             return Start(oid=None, reason=reason, is_known=False)

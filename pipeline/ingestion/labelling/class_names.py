@@ -3,13 +3,19 @@
 Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of class `cat`.
 """
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from unicodedata import category, normalize
 
 # What is not seen at the ends of a name; `str.strip` knows blanks only.
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
 ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
+
+# In which UTF-8 is read by mistake, and what it often becomes there: lines and blocks, which no class is called.
+CODE_PAGES = ("cp437", "cp1252")
+DRAWN = re.compile(r"[\u2500-\u259f]")
 
 
 def class_name(text: str) -> str | None:
@@ -66,3 +72,16 @@ def _bare(label: str) -> str:
     """`label` without case, and without the accents of Latin, Greek and Cyrillic; other scripts' marks make words."""
     letters = "".join(char for char in normalize("NFKD", label) if char not in ACCENTS)
     return " ".join(normalize("NFKC", letters).casefold().split())
+
+
+def ungarbled(label: str) -> str | None:
+    """What a class was called before its UTF-8 was read in a code page, empty where that cannot be told.
+
+    None where its name looks like one.
+    """
+    if label.isascii():
+        return None
+    for page in CODE_PAGES:
+        with suppress(UnicodeError):
+            return label.encode(page).decode()
+    return "" if DRAWN.search(label) else None

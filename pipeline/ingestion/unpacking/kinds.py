@@ -1,14 +1,18 @@
 """Names of common kinds of files that are not read, archives and images, by their first bytes."""
 
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+# What programs of Windows begin with.
+PROGRAM = b"MZ"
 OTHER_ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    ZSTANDARD: "a Zstandard archive",
     b"LZIP": "an lzip archive",
     b"\x04\x22\x4d\x18": "an LZ4 archive",
     b"\x1f\x9d": "a compress (.Z) archive",
     b"MSCF": "a cabinet archive",
 }
+UNPACK = "unpack it, or pack it as .zip"
 LONGEST = max(map(len, OTHER_ARCHIVES))
 
 

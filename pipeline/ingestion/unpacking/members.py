@@ -39,6 +39,14 @@ class Archive(Protocol):
         ...
 
 
+def with_folders(name: str) -> str:
+    """`name` with slashes between folders: some programs of Windows write backslashes there, and no slash then.
+
+    A name with slashes may hold a backslash, as the half of a Japanese letter say.
+    """
+    return name if "/" in name.removeprefix("./") else name.replace("\\", "/")
+
+
 def most_unpacked(path: Path) -> int:
     """The bytes beyond which what is in the archive `path` is no honest content."""
     return max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)

@@ -7,18 +7,34 @@ import lzma
 import sys
 import tarfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, NamedTuple, cast
 
-from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
+from pipeline.ingestion.unpacking.kinds import ZSTANDARD
+from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked, with_folders
 
 # What tar keeps of one member besides its content: names, attributes, maps of holes.
 MAX_HEADER = 2**20
 BUFFER = 2**20
-UNPACKERS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
+UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdFile
+
+    UNPACKERS[ZSTANDARD] = ZstdFile
 NOT_UTF8 = "is not UTF-8"
+
+
+class _Content(NamedTuple):
+    """The content of a member."""
+
+    header: int
+    size: int
 
 
 class TarArchive:
@@ -28,6 +44,7 @@ class TarArchive:
         self._stream = _Bounded(path)
         self._headers = array("q")  # As far as a member was asked for.
         self._rest: Iterator[tarfile.TarInfo] | None = None
+        self._linked: dict[int, _Content] | None = None  # As soon as there is a hard link.
         self._open_at(0)
 
     def __del__(self) -> None:
@@ -37,9 +54,11 @@ class TarArchive:
     def members(self) -> Iterator[ArchiveMember]:
         """See `Archive`."""
         for position, info in enumerate(self._listed()):
-            unreadable = "" if info.isfile() else "not a file"  # Links, devices, pipes.
+            target = self._target(info)
             name = printable(info.name)
-            yield ArchiveMember(name, position, info.size, unreadable, NOT_UTF8 if name != info.name else "")
+            unreadable = "not a file" if target is None else ""  # Symbolic links, devices, pipes.
+            size = info.size if target is None else target.size
+            yield ArchiveMember(with_folders(name), position, size, unreadable, NOT_UTF8 if name != info.name else "")
 
     def read(self, position: int, limit: int) -> bytes:
         """See `Archive`."""
@@ -50,10 +69,33 @@ class TarArchive:
         archive = self._open_at(self._headers[position])
         info = archive.next()
         assert info is not None
+        if info.islnk() and (target := self._target(info)) is not None:
+            archive = self._open_at(target.header)
+            info = archive.next()
+            assert info is not None
         self._stream.expect(limit + BUFFER)
         file = archive.extractfile(info)
         assert file is not None
         return file.read(limit)
+
+    def _target(self, info: tarfile.TarInfo) -> "_Content | None":
+        """Where the content of `info` is: a hard link has that of the file before it which it names."""
+        if not info.islnk():
+            return _Content(info.offset, info.size) if info.isfile() else None
+        if self._linked is None:
+            self._linked = self._find_linked()
+        return self._linked.get(info.offset)
+
+    def _find_linked(self) -> "dict[int, _Content]":
+        """The content of each hard link, by the place of its own header."""
+        files: dict[str, _Content] = {}
+        linked: dict[int, _Content] = {}
+        for info in self._listed():
+            if info.isfile():
+                files[info.name] = _Content(info.offset, info.size)
+            elif info.islnk() and info.linkname in files:
+                files[info.name] = linked[info.offset] = files[info.linkname]
+        return linked
 
     def _open_at(self, header: int) -> tarfile.TarFile:
         """The archive from the member on whose header lies there; tarfile reads that header at once."""

@@ -1,5 +1,6 @@
 """Zip archives."""
 
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,15 @@ def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 class ZipArchive:
     """An open zip."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path, self._encoding = path, encoding
         self._file = zipfile.ZipFile(path)
         self._infos = files_of(self._file)
 
     def members(self) -> Iterator[ArchiveMember]:
         """See `Archive`."""
         for position, info in enumerate(self._infos):
-            name, unreadable = name_of(info), "encrypted" if info.flag_bits & 1 else ""
+            name, unreadable = name_of(info, self._encoding), "encrypted" if info.flag_bits & 1 else ""
             yield ArchiveMember(name.text, position, info.file_size, unreadable, name.doubt)
         self._check_start()
 
@@ -39,11 +40,17 @@ class ZipArchive:
     def _check_start(self) -> None:
         """See that no other zip comes before this one in the file: the list at the end does not name its members."""
         start = min((info.header_offset for info in self._file.infolist()), default=self._file.start_dir)
+        window = max(start - MAX_END, 0)
         with self._path.open("rb") as file:
-            file.seek(max(start - MAX_END, 0))
-            before = file.read(min(start, MAX_END))
-        end = before.rfind(b"PK\5\6")
-        count = int.from_bytes(before[end + 10 : end + 12], "little") if end >= 0 else 0
-        if count:
+            file.seek(window)
+            before = file.read(start - window)
+            end = before.rfind(b"PK\5\6")
+            if not 0 <= end <= len(before) - 22:
+                return
+            count, size = struct.unpack_from("<HL", before, end + 10)
+            file.seek(max(window + end - size, 0))
+            # A program that unpacks itself holds that mark, too, but no list of files before it.
+            is_zip = file.read(4) == b"PK\1\2"
+        if count and is_zip:
             what = f"{count} files are in another zip that comes before it in the same file"
             raise zipfile.BadZipFile(f"{what}; make one archive of both")

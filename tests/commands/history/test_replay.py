@@ -171,6 +171,7 @@ def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pyt
             replay(newest("HEAD"))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, tmp_path: Path) -> None:
     """Without cache and remote each generation has a line that says what is missing, and what to run."""
@@ -295,6 +296,7 @@ def test_a_chain_of_five(
     assert len(trainings()) == 5
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_before_environments_were_recorded(copied: Project, temporary: Path) -> None:
     """A generation of an older pipeline, which wrote no data/environment.json, is replayed by its own code."""

@@ -67,7 +67,10 @@ def test_odd_names_survive() -> None:
     assert Table.parse(merged.content).rows.keys() == {'a, "b" [1].png', "é.png"}
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"path\na\n", b"path,label\na,b,c\n", b'path,label\n"a,b'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe", b"path\na\n", b"path,label\na,b,c\n", b"path,label\na,x\n./a,y\n", b'path,label\n"a,b'],
+)
 def test_what_is_no_such_file(content: bytes) -> None:
     """A file whose rows are not known is no file to merge by rows."""
     with pytest.raises(ValueError, match=r".+"):

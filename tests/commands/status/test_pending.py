@@ -1,6 +1,7 @@
 """Images that ingest has taken in, against those of the last training."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,10 +15,10 @@ from pipeline.params import read_params
 from pipeline.splits.assignment import split_of
 from pipeline.versioning.lock import StageRecord
 
-PARAMS = read_params(ROOT / "params.yaml").manifest
+PARAMS = read_params(ROOT / "params.yaml")
 # Keys, and with them ids, of which the first ones are trained on, and the others are for validation.
 KEYS = [f"{number:016x}" for number in range(0, 2**63, 2**57)]
-TRAIN, VAL = ([key for key in KEYS if split_of(key, PARAMS) == name] for name in ("train", "val"))
+TRAIN, VAL = ([key for key in KEYS if split_of(key, PARAMS.manifest) == name] for name in ("train", "val"))
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +28,12 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths.MANIFEST.mkdir(parents=True)
 
 
-def ingested(labels: dict[str, str]) -> None:
+def ingested(labels: dict[str, str], source: Callable[[str], str] = str) -> None:
     """Let data/images hold images of these keys and labels."""
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     columns = {"id": [*labels], "label": [*labels.values()], "md5": [*labels], "key": [*labels]}
+    columns["source"] = [source(key) for key in labels]
+    columns["attributes"] = [""] * len(labels)
     empty = pa.nulls(len(labels))
     columns = {name: columns.get(name, empty) for name in index.SCHEMA.names}
     parquet.write_table(pa.table(columns).cast(index.SCHEMA), index.INDEX)
@@ -56,7 +59,7 @@ def test_nothing_is_pending() -> None:
     """What was trained on is in data/images, as it was."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
-    assert pending(record, PARAMS) == Pending(
+    assert pending({"train": record}, PARAMS) == Pending(
         new=0, removed=0, relabelled=0, classes="", total=6, changes_training=False
     )
 
@@ -65,7 +68,7 @@ def test_new_gone_and_relabelled() -> None:
     """Each is counted, of the images that are trained on."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[1:9] + VAL[:1]) | labelled(TRAIN[3:4], "dog"))
-    assert pending(record, PARAMS) == Pending(
+    assert pending({"train": record}, PARAMS) == Pending(
         new=3, removed=1, relabelled=1, classes="", total=8, changes_training=True
     )
 
@@ -74,18 +77,31 @@ def test_another_image_for_validation() -> None:
     """It makes another training, since that measures on it; one that was left out as a near-duplicate does not."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:3]))
-    found = pending(record, PARAMS)
+    found = pending({"train": record}, PARAMS)
     assert found is not None
     assert found.changes_training
     paths.LEAKS.write_text(f"id,label,split,source,like,like_source\n{VAL[2]},cat,val,a,{TRAIN[0]},b\n")
-    assert pending(record, PARAMS) == found._replace(changes_training=False)
+    assert pending({"train": record}, PARAMS) == found._replace(changes_training=False)
 
 
 def test_other_splits() -> None:
     """Other params of the manifest are taken into account."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
-    split = PARAMS.split.model_copy(update={"val": 0.0, "test": 0.0})
-    found = pending(record, PARAMS.model_copy(update={"split": split}))
+    split = PARAMS.manifest.split.model_copy(update={"val": 0.0, "test": 0.0})
+    manifest = PARAMS.manifest.model_copy(update={"split": split})
+    found = pending({"train": record}, PARAMS.model_copy(update={"manifest": manifest}))
     assert found is not None
     assert (found.new, found.total, found.changes_training) == (2, 8, True)
+
+
+def test_other_groups() -> None:
+    """Images that change sides are counted, those of test too, and those of the last training are named."""
+    record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
+    ingested(labelled(TRAIN[:6] + VAL[:2]), lambda key: f"cat/p/{key}.png")
+    manifest = StageRecord(deps={}, outs=record.deps, params={"manifest": PARAMS.manifest.model_dump()})
+    split = PARAMS.manifest.split.model_copy(update={"group": "folder", "val": 0.0, "test": 0.99})
+    params = PARAMS.model_copy(update={"manifest": PARAMS.manifest.model_copy(update={"split": split})})
+    found = pending({"train": record, "manifest": manifest}, params)
+    assert found is not None
+    assert (found.total, found.switched, found.held_out) == (0, 8, tuple(TRAIN[:6]))

@@ -124,6 +124,7 @@ def test_images_come(trained: Project, terminal: Terminal, tmp_path: Path) -> No
     assert clone.snapshot("data/model") == trained.snapshot("data/model")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_watchers(trained: Project) -> None:
     """The second says in one line who watches; after a kill the next one watches."""

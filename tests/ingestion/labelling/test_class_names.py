@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ingestion.labelling.class_names import alike, class_name, label_of
+from pipeline.ingestion.labelling.class_names import alike, class_name, label_of, ungarbled
 
 
 @pytest.mark.parametrize("text", ["cat", "cat ", " cat", "cat\u00a0", "\u00a0cat\u2003", "\ufeffcat", "cat\u200b "])
@@ -43,3 +43,21 @@ def test_classes_that_look_like_one() -> None:
         "が",
     ]
     assert alike(labels) == [["CAT", "Cat", "cat"], ["cafe", "café"], ["fish", "ﬁsh"], ["tabby cat", "tabby\u00a0cat"]]
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("k├ñtze", "kätze"),
+        ("kÃ¤tze", "kätze"),
+        ("k┼tze", ""),
+        ("kätze", None),
+        ("cat", None),
+        ("猫", None),
+        ("кот", None),
+        ("Ærø", None),
+    ],
+)
+def test_garbled_names(label: str, meant: str | None) -> None:
+    """UTF-8 that was read in a code page is known, and so is what cannot be a name."""
+    assert ungarbled(label) == meant

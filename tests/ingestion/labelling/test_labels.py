@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
-from pipeline.ingestion.labelling.labels import Labels, is_system_file, source_of
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.sources import source_of
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_columns_without_name_and_content(tmp_path: Path, text: str) -> None:
         (b"path,label,\n1,x,1\n", "line 2 has a value in a column without a name"),
         (b"path,label,,\n1,x,1,\n", "line 2 has a value in a column without a name"),
         (b"path,label\n1,x\n2,x,1\n", "line 3 has a value in a column without a name"),
-        (b"path,label,a\n1,x,caf\xe9\n", "not a CSV file in UTF-8"),
+        (b"path,label,a\n\n1,x,caf\xe9\n", "line 3 is not UTF-8; in Windows-1252 it would read '1,x,café'"),
     ],
 )
 def test_columns_that_cannot_be_used(tmp_path: Path, text: bytes, said: str) -> None:
@@ -169,18 +171,6 @@ def test_columns_that_cannot_be_used(tmp_path: Path, text: bytes, said: str) -> 
 def test_without_a_file_folders_decide(tmp_path: Path) -> None:
     """labels.csv is optional."""
     assert Labels.read(tmp_path / "labels.csv").of("a/1.png", None) == "a"
-
-
-@pytest.mark.parametrize(
-    "text", ["path,label\na/1.png\n", "file,class\na,b\n", "path,label\na/1.png,x/y\n", "a;b\nc;d\n"]
-)
-def test_malformed_file_is_one_line(tmp_path: Path, text: str) -> None:
-    """A file of another form is an error that says what form it should have."""
-    path = tmp_path / "labels.csv"
-    path.write_text(text)
-    with pytest.raises(ImagesError, match="path,label") as error:
-        Labels.read(path)
-    assert "\n" not in str(error.value)
 
 
 def written(path: Path, *lines: str) -> Labels:
@@ -224,38 +214,50 @@ def test_the_same_spelling_comes_first(tmp_path: Path) -> None:
     """Where a folder holds both spellings, each has its own row."""
     files = [normalize("NFC", "x/é.png"), normalize("NFD", "x/é.png")]
     labels = written(tmp_path / "labels.csv", f"{files[0]},one", f"{files[1]},other")
-    assert [labels.of(file, None) for file in files] == ["one", "other"]
+    labels.settle(files)
+    assert [labels.find(file, None)[::2] for file in files] == [("one", ""), ("other", "")]
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["x/1.png,a", "x/2.png,a", "x/1.png,b"], ["lines 2 and 4 give x/1.png"]),
-        (["x/*,a", "*.png,b"], ["lines 2 and 3 give x/1.png"]),
+        (["x/1.png,a", "x/2.png,a", "x/1.png,b"], ["lines 2 and 4", "the image is refused; leave one of the lines"]),
+        (["./x/1.png,a", "x\\1.png,b"], ["lines 2 and 3", "the image is refused; leave one of the lines"]),
+        (["x/*,a", "*.png,b"], ["lines 2 and 3", "the later line counts"]),
         (["x/1.png,a", "x/1.png,a"], []),
         (["x/*,a", "x/1.png,b"], []),
         (["*.png,a", "x/1.*,a "], []),
     ],
 )  # fmt: skip
 def test_lines_that_contradict_each_other_are_told(tmp_path: Path, lines: list[str], said: list[str]) -> None:
-    """Issue 14, 7: two rows that give one image different labels are named both; a name over a glob is meant so."""
+    """Two rows that give one image different labels are named both, and names leave it without a label.
+
+    Of two globs the later one counts, and a name over a glob is meant so.
+    """
     labels = written(tmp_path / "labels.csv", *lines)
-    labels.of("x/1.png", None)
-    assert labels.clashes == [f"{text} different labels, a and b; the later line counts" for text in said]
+    is_refused = bool(labels.find("x/1.png", None).conflict)
+    then = [f"labels.csv: {said[0]} give x/1.png different labels, a and b; {said[1]}"] if said else []
+    assert labels.clashes == then
+    assert is_refused == ("refused" in "".join(then))
 
 
 def test_lines_are_counted_as_editors_do(tmp_path: Path) -> None:
     """Empty lines and line breaks in cells count."""
     path = tmp_path / "labels.csv"
     path.write_text("path,label,note\n\nx/1.png,a,\n\nx/1.png,b,\n")
-    assert Labels.read(path).clashes[0].startswith("lines 3 and 5 ")
+    labels = Labels.read(path)
+    assert labels.find("x/1.png", None).conflict == "labels.csv: lines 3 and 5 give it different labels, a and b"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("file,class\na,b\n", "line 1 names no column 'path'"),
-        ("path,class\na,b\n", "line 1 names no column 'label'"),
+        ("file,class\na,b\n", "columns found: file, class; needed: path, label; let its first line name them"),
+        ("path,class\n", "columns found: path, class; needed: path, label; let its first line name them"),
+        ("a;b\nc;d\n", "columns found: a, b; needed: path, label"),
+        ("cat/1.png\tcat\n", "columns found: cat/1.png, cat; needed: path, label"),
+        ("PATH,Path,label\na,b,c\n", "2 columns are called 'path'"),
+        ("path,label\na\n", "line 2 has no label"),
         ("path,label\n,b\n", "line 2 has no path"),
         ("path,label\na,\u00a0\n", "line 2 has no label"),
         ("path,label\na,b/c\n", "line 2 has a slash or a control character in its label 'b/c'"),
@@ -271,3 +273,88 @@ def test_each_cause_is_told(tmp_path: Path, text: str, said: str) -> None:
 def test_blanks_around_labels_are_stripped(tmp_path: Path) -> None:
     """Issue 14, 6: in labels.csv as in folders."""
     assert written(tmp_path / "labels.csv", "1.png,cat\u00a0").of("1.png", None) == "cat"
+
+
+def tree(root: Path, **files: str) -> list[str]:
+    """Files of labels below `root`, by folder; returns their names."""
+    names = [f"{folder}/labels.csv".removeprefix("top/") for folder in files]
+    for name, text in zip(names, files.values(), strict=True):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"path,label\n{text}", "utf-8")
+    return names
+
+
+def test_files_in_folders(tmp_path: Path) -> None:
+    """Their paths are relative to their folder, globs too; what lies on top comes before them."""
+    names = tree(tmp_path, top="a/3.png,top\n", a="1.png,one\n./sub/2.png,two\n3.png,three\n", **{"b [1]": "*,bee\n"})
+    labels = Labels.read(tmp_path / "labels.csv", files=names)
+    images = ("a/1.png", "a/sub/2.png", "a/3.png", "b [1]/x.png", "b 1/x")
+    found = {name: labels.find(name, None)[::2] for name in images}
+    assert found == {
+        "a/1.png": ("one", ""),
+        "a/sub/2.png": ("two", ""),
+        "a/3.png": ("top", ""),
+        "b [1]/x.png": ("bee", ""),
+        "b 1/x": ("b 1", ""),
+    }
+    assert labels.unused == ["a/3.png"]
+    assert all(map(labels.is_file, names))
+
+
+def test_files_in_folders_that_disagree(tmp_path: Path) -> None:
+    """None of them comes before another, be it in a folder or in an archive."""
+    names = tree(tmp_path, a="b/1.png,one\nx.zip!/1.png,one\n", **{"a/b": "1.png,two\n"})
+    labels = Labels.read(tmp_path / "labels.csv", files=names)
+    labels.carry("a/x.zip", {"1.png": LabelLine("three"), "2.png": LabelLine("three")})
+    assert labels.find("a/b/1.png", None).conflict == (
+        "line 2 of a/labels.csv and line 2 of a/b/labels.csv give it different labels, one and two"
+    )
+    assert labels.find("a/x.zip", "1.png").conflict.startswith("a/x.zip and a file of labels outside of it")
+    assert labels.find("a/x.zip", "2.png") == ("three", "", "")
+
+
+def test_file_in_a_folder_without_the_columns(tmp_path: Path) -> None:
+    """It is something else, and is named; one on top must be a file of labels, and so must one with the columns."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/labels.csv").write_text("id,text\n1,x\n")
+    labels = Labels.read(tmp_path / "labels.csv", files=["a/labels.csv"])
+    assert labels.unreadable["a/labels.csv"].startswith("columns found: id, text; needed: path, label")
+    assert not labels.is_file("a/labels.csv")
+    (tmp_path / "a/labels.csv").write_text("path,label\n1.png,\n")
+    with pytest.raises(ImagesError, match=r"a/labels\.csv: line 2 has no label"):
+        Labels.read(tmp_path / "labels.csv", files=["a/labels.csv"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.csv", "file_name,text,animal\n1.png,é,cat\nsub/2.png,,dog\n"),
+        (
+            "metadata.jsonl",
+            """{"file_name": "1.png", "text": "é", "animal": "cat"}
+
+{"animal": "dog", "file_name": "sub/2.png", "objects": {"box": [1]}, "text": null}
+""",
+        ),
+    ],
+)
+def test_metadata_of_hugging_face(tmp_path: Path, name: str, text: str) -> None:
+    """It is read once `ingest.columns` says what is in it, and is a file like others before."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / name).write_text(text, "utf-8")
+    columns = Columns(path="file_name", label="animal")
+    labels = Labels.read(tmp_path / "labels.csv", files=[f"train/{name}"], columns=columns)
+    assert labels.find("train/1.png", None)[:2] == ("cat", '{"text": "é"}')
+    assert labels.find("train/sub/2.png", None)[:2] == ("dog", "")
+    usual = Labels.read(tmp_path / "labels.csv", files=[f"train/{name}"])
+    assert usual.of("train/1.png", None) == "train"
+    assert not usual.is_file(f"train/{name}")
+
+
+@pytest.mark.parametrize("line", ["[1]", "{", "\xff"])
+def test_lines_that_are_no_objects(tmp_path: Path, line: str) -> None:
+    """The error names the line."""
+    (tmp_path / "metadata.jsonl").write_bytes(b'{"file_name": "1.png", "label": "cat"}\n' + line.encode("latin-1"))
+    columns = Columns(path="file_name")
+    with pytest.raises(ImagesError, match="line 2 is no JSON object"):
+        Labels.read(tmp_path / "labels.csv", files=["metadata.jsonl"], columns=columns)

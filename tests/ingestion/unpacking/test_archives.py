@@ -3,6 +3,7 @@
 import gc
 import gzip
 import struct
+import sys
 import tarfile
 import tracemalloc
 import warnings
@@ -17,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ingestion.unpacking import members
-from pipeline.ingestion.unpacking.archives import BROKEN, is_archive, is_unsafe, open_archive
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.ingestion.unpacking.archives import BROKEN, UnsupportedError, is_unsafe, open_archive
 from pipeline.ingestion.unpacking.members import Archive, ArchiveMember, BombError
 from pipeline.ingestion.unpacking.tars import printable
 
@@ -190,7 +192,7 @@ def test_safe_names(name: str) -> None:
 
 
 @both
-@pytest.mark.parametrize("name", ["../x.png", "/x.png", "C:\\x.png", "cat\\x.png"])
+@pytest.mark.parametrize("name", ["../x.png", "/x.png", "C:/x.png", "cat/x\\y.png"])
 def test_names_are_told_as_they_are(tmp_path: Path, suffix: str, name: str) -> None:
     """Unsafe names reach whoever judges them, and reading such a member writes nothing anywhere."""
     (tmp_path / "folder").mkdir()
@@ -460,5 +462,74 @@ def test_a_zip_before_a_zip_is_told(tmp_path: Path) -> None:
 def test_other_archives_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
     """Issue 14, 17: whatever their names say."""
     (tmp_path / "a.zip").write_bytes(start + bytes(100))
-    with pytest.raises(tarfile.ReadError, match=f"a {kind} archive"):
+    with pytest.raises(UnsupportedError, match=f"a {kind} archive; .*pack it as .zip"):
         open_archive(tmp_path / "a.zip")
+
+
+@both
+def test_backslashes_separate_folders(tmp_path: Path, suffix: str) -> None:
+    """Where a name has no slash, as old programs of Windows write it; with one it may be part of a letter."""
+    names = ["cat\\1.png", ".\\cat\\old\\2.png", "cat/a\\3.png"]
+    path = make(tmp_path / f"a{suffix}", [(name, b"x") for name in names])
+    assert [name for name, _ in contents(path)] == ["cat/1.png", "./cat/old/2.png", "cat/a\\3.png"]
+
+
+@pytest.mark.parametrize("name", ["a.exe", "a.zip"])
+@pytest.mark.parametrize(
+    "program", [b"MZ" + bytes(5000), b"#!/bin/sh\n", b"MZ" + b"PK\5\6" + b"\1" * 500], ids=["program", "script", "mark"]
+)
+def test_programs_that_unpack_themselves(tmp_path: Path, name: str, program: bytes) -> None:
+    """A zip at the end of a program is read, whatever its name; a program alone is named as one."""
+    path = make_zip(tmp_path / "whole.zip", list(FILES.items()))
+    (tmp_path / name).write_bytes(program + path.read_bytes())
+    assert is_archive(name)
+    assert contents(tmp_path / name) == list(FILES.items())
+    (tmp_path / name).write_bytes(b"MZ" + bytes(5000))
+    with pytest.raises(UnsupportedError, match="a program, without a zip at its end"):
+        open_archive(tmp_path / name)
+
+
+def linked_tar(path: Path, links: list[tuple[str, str]], mode: str = "w") -> Path:
+    """A tar of `cat/1.png` and hard links, each with what it names."""
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        info = tarfile.TarInfo("cat/1.png")
+        info.size = 5
+        archive.addfile(info, BytesIO(b"bytes"))
+        for name, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.LNKTYPE, target
+            archive.addfile(info)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_hard_links_are_files(tmp_path: Path, mode: str) -> None:
+    """A hard link has the bytes of the file before it that it names, directly or through another link."""
+    links = [("cat/2.png", "cat/1.png"), ("dog/3.png", "cat/2.png")]
+    path = linked_tar(tmp_path / "a.tar", links, mode)
+    assert contents(path) == [("cat/1.png", b"bytes"), ("cat/2.png", b"bytes"), ("dog/3.png", b"bytes")]
+    assert open_archive(path).read(2, 3) == b"byt"
+    assert [member.size for member in open_archive(path).members()] == [5, 5, 5]
+
+
+@pytest.mark.parametrize("target", ["cat/2.png", "cat/later.png", "/etc/passwd", "../x"])
+def test_hard_links_to_nothing_are_unreadable(tmp_path: Path, target: str) -> None:
+    """A link to itself, to what comes later, or out of the archive leads nowhere."""
+    path = linked_tar(tmp_path / "a.tar", [("cat/2.png", target), ("cat/later.png", "cat/1.png")])
+    assert [member.unreadable for member in open_archive(path).members()] == ["", "not a file", ""]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python reads it")
+def test_zstandard_needs_a_newer_python(tmp_path: Path) -> None:
+    """It is refused with that reason."""
+    (tmp_path / "a.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    assert is_archive("a.tar.zst")
+    with pytest.raises(UnsupportedError, match=r"Python 3\.14 or newer reads it"):
+        open_archive(tmp_path / "a.tar.zst")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="this Python reads none")
+def test_zstandard(tmp_path: Path) -> None:
+    """It is read like any other."""
+    path = make_tar(tmp_path / "a.tar.zst", list(FILES.items()), "w:zst")
+    assert contents(path) == list(FILES.items())

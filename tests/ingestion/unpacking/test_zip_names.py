@@ -23,9 +23,9 @@ def packed(path: Path, name: bytes, *, system: int = 3, extra: bytes = b"", flag
     return path
 
 
-def told(path: Path) -> tuple[str, str]:
+def told(path: Path, encoding: str = "cp437") -> tuple[str, str]:
     """The name of the only member, and what is not certain of it; its bytes can be read."""
-    archive = open_archive(path)
+    archive = open_archive(path, encoding)
     (member,) = archive.members()
     assert archive.read(0, 9) == b"1"
     return member.name, member.doubt
@@ -64,12 +64,12 @@ def test_unicode_path(tmp_path: Path) -> None:
     [
         (0, b"cat\\1.png", "cat/1.png"),
         (10, b"cat\\old\\1.png", "cat/old/1.png"),
-        (3, b"cat\\1.png", "cat\\1.png"),
+        (3, b"cat\\1.png", "cat/1.png"),
         (0, b"cat/a\\1.png", "cat/a\\1.png"),
     ],
 )
 def test_backslashes(tmp_path: Path, system: int, name: bytes, expected: str) -> None:
-    r"""Issue 14, 23: `\` separates folders in zips that say they are of Windows, and hold no slash; in others not."""
+    r"""`\` separates folders where a name holds no slash, whatever system the zip says it is of."""
     assert told(packed(tmp_path / "a.zip", name, system=system))[0] == expected
 
 
@@ -82,3 +82,17 @@ def test_folders_of_windows_are_no_members(tmp_path: Path) -> None:
             info.create_system = 0
             archive.writestr(info, b"" if name.endswith("\\") else b"1")
     assert told(path) == ("cat/1.png", "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("cp850", "Kühe/1.png"), ("shift_jis", "表/1.png"), ("cp1251", "кот/1.png")]
+)
+def test_encoding_that_is_known(tmp_path: Path, encoding: str, name: str) -> None:
+    """`ingest.encoding` is that of names which are not UTF-8; nothing is doubtful then."""
+    assert told(packed(tmp_path / "a.zip", name.encode(encoding)), encoding) == (name, "")
+    assert told(packed(tmp_path / "b.zip", name.encode()), encoding) == (name, "")
+
+
+def test_encoding_that_does_not_fit(tmp_path: Path) -> None:
+    """A name in another encoding is taken for code page 437 after all, and is doubtful."""
+    assert told(packed(tmp_path / "a.zip", b"caf\x82/1.png"), "shift_jis") == ("café/1.png", DOUBT)

@@ -1,0 +1,111 @@
+"""What `pipeline check` found, in one screen, or all of it as JSON or CSV."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.data.survey import Survey
+from pipeline.errors import ImagesError
+from pipeline.ingestion.refusals import Refusal
+from pipeline.text import counted, csv_text, shown
+
+# So that all fits into 40 lines of 100 columns.
+COLUMNS, MOST_CLASSES, MOST_REASONS, MOST_NOTICES = 100, 8, 8, 4
+# Of each reason, and of all.
+EXAMPLES, MOST_EXAMPLES = 3, 12
+# A class of fewer images is hardly learned.
+FEW = 10
+
+
+def class_rows(found: Survey) -> list[list[object]]:
+    """The table of the largest classes, a header first: how many images are new, known and copies."""
+    columns = _counts(found)
+    totals = columns["new"] + columns["known"]
+    labels = sorted({*totals, *columns["copies"]}, key=lambda label: (-totals[label], label))
+    rows: list[list[object]] = [[_cut(label, COLUMNS // 2), *_cells(columns, label)] for label in labels[:MOST_CLASSES]]
+    if rest := labels[MOST_CLASSES:]:
+        cells = [sum(column[label] for label in rest) for column in columns.values()]
+        rows.append([f"… {counted(len(rest), 'more class', 'more classes')}", *cells])
+    return [["class", *columns], *rows, ["all", *(column.total() for column in columns.values())]]
+
+
+def summary_lines(found: Survey) -> Iterator[str]:
+    """What else is to be said: notices, classes of few images, and reasons with counts and a few examples."""
+    yield from (_cut(f"warning: {notice}", 2 * COLUMNS) for notice in found.notices[:MOST_NOTICES])
+    if len(found.notices) > MOST_NOTICES:
+        yield f"… and {len(found.notices) - MOST_NOTICES:,} more warnings (--json has all)"
+    columns = _counts(found)
+    totals = columns["new"] + columns["known"]
+    few = sorted((count, label) for label, count in totals.items() if count < FEW)
+    if few:
+        names = ", ".join(f"{label} ({count})" for count, label in few)
+        yield _cut(f"{counted(len(few), 'class', 'classes')} of fewer than {FEW} images: {names}")
+    yield from refused_lines(found.refused)
+
+
+def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
+    """The reasons, the commonest first, each with a few examples."""
+    if not refused:
+        return
+    reasons = Counter(refusal.reason for _, refusal in refused).most_common()
+    examples = min(EXAMPLES, max(1, MOST_EXAMPLES // len(reasons)))
+    yield f"refused {len(refused):,}:"
+    for reason, count in reasons[:MOST_REASONS]:
+        yield f"  {count:,} {reason}"
+        same = [(name, refusal.detail) for name, refusal in refused if refusal.reason == reason]
+        yield from (_cut(f"    {_end_of(name)}: {detail}") for name, detail in same[:examples])
+    if len(reasons) > MOST_REASONS:
+        rest = ", ".join(f"{count:,} {reason}" for reason, count in reasons[MOST_REASONS:])
+        yield _cut(f"  {rest}")
+
+
+def as_json(found: Survey) -> dict[str, Any]:
+    """All of it."""
+    columns = _counts(found)
+    return {
+        "classes": {
+            label: dict(zip(columns, _cells(columns, label), strict=True))
+            for label in sorted(set().union(*columns.values()))
+        },
+        "refused": [{"source": name, "reason": one.reason, "detail": one.detail} for name, one in found.refused],
+        "warnings": found.notices,
+    }
+
+
+def write_csv(found: Survey, path: Path) -> None:
+    """Write a line for each place to `path`: what it is, and of which class, or why it is refused.
+
+    Raises:
+        ImagesError: it cannot be written.
+    """
+    used = [(one.source, one.status, one.label, one.id, "") for one in found.places]
+    refused = [(name, one.reason, "", "", one.detail) for name, one in found.refused]
+    header = ("source", "status", "label", "id", "detail")
+    try:
+        path.write_text(csv_text([header, *sorted([*used, *refused])]), encoding="utf-8", newline="")
+    except OSError as error:
+        raise ImagesError(path, f"cannot be written: {error.strerror}", "choose another file") from None
+
+
+def _counts(found: Survey) -> dict[str, Counter[str]]:
+    return {
+        "new": Counter(label for label, _ in found.new),
+        "known": Counter(label for label, _ in found.known),
+        "copies": found.copies,
+    }
+
+
+def _cells(columns: dict[str, Counter[str]], label: str) -> list[int]:
+    return [column[label] for column in columns.values()]
+
+
+def _end_of(name: str) -> str:
+    """The end of a long name, which says more than its beginning."""
+    return name if len(name) <= COLUMNS // 2 else f"…{name[1 - COLUMNS // 2 :]}"
+
+
+def _cut(text: str, width: int = COLUMNS) -> str:
+    """`text` fit for a terminal, in at most `width` columns."""
+    line = shown(text)
+    return line if len(line) <= width else f"{line[: width - 1]}…"

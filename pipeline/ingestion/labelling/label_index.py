@@ -1,0 +1,153 @@
+"""Labels by the names and globs of images, as files of labels list them."""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from glob import escape
+from pathlib import PurePosixPath
+
+from pipeline.ingestion.labelling.globs import Globs, is_glob
+from pipeline.ingestion.labelling.image_paths import plain_path
+from pipeline.ingestion.labelling.label_tables import LabelLine, LabelRow
+
+
+class LabelIndex:
+    """The rows of files of labels, of which no file comes before another.
+
+    A name is stronger than a glob, and of two globs the later one counts, as in .gitignore. Two rows that name one
+    image and give it different labels are a conflict. What looks like a glob, or like another spelling of a name, and
+    is the name of a source, is that name alone, once `settle` has been told of it.
+    """
+
+    def __init__(self, *, bare: bool = False) -> None:
+        """`bare` says whether names may lack the suffix of their file."""
+        self._bare = bare
+        self._numbers, self._paths, self._lines = array("L"), list[str](), list[LabelLine]()
+        # Where each file's rows begin, and how it is named to people.
+        self._starts, self._files = list[int](), list[str]()
+        # The last row of each name; and of a row the one before it that has the same name.
+        self._last: dict[str, int] = {}
+        self._before: dict[int, int] = {}
+        # Rows in a spelling of their own, and those of them that a source bears.
+        self._respelt: set[str] = set()
+        self._real: set[str] = set()
+        # What looks like a glob, and is not known to be a name.
+        # With how much of it is the name of a folder.
+        self._patterns: dict[int, tuple[str, int]] = {}
+        self._globs = Globs([])
+        self._used = bytearray()
+        self._clashes: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def add(self, file: str, rows: Iterable[LabelRow], *, below: str = "") -> None:
+        """Take in the `rows` of `file`, whose paths are relative to the folder `below`."""
+        self._starts.append(len(self._paths))
+        self._files.append(file)
+        last, above = self._last, f"{below}/" if below else ""
+        for at, (number, written, line) in enumerate(rows, len(self._paths)):
+            path = above + written
+            name = plain_path(above + plain_path(written)) if above else plain_path(path)
+            self._numbers.append(number)
+            self._paths.append(path)
+            self._lines.append(line)
+            if name != path:
+                self._respelt.add(path)
+            if name in last:
+                self._before[at] = last[name]
+            last[name] = at
+            if is_glob(written):
+                self._patterns[at] = name, len(plain_path(above))
+        self._used += bytes(len(self._paths) - len(self._used))
+        self._globs = self._compiled()
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether `settle` may find names among the rows."""
+        return bool(self._patterns or self._respelt)
+
+    def settle(self, sources: Iterable[str]) -> None:
+        """Take each row whose name is spelt as one of `sources` is for that one alone: `cat/img [1].png`, say."""
+        if not self.is_unsettled:
+            return
+        patterns = {name for name, _ in self._patterns.values()}
+        names = set()
+        for source in sources:
+            if source in self._respelt:
+                self._real.add(source)
+            if patterns and (name := plain_path(source)) in patterns:
+                names.add(name)
+        if names:
+            self._patterns = {at: one for at, one in self._patterns.items() if one[0] not in names}
+            self._globs = self._compiled()
+
+    def find(self, source: str) -> LabelLine | None:
+        """What the rows say of an image, None where they are silent."""
+        name = source
+        if (at := self._last.get(name)) is None:
+            name = plain_path(source)
+            at = self._last.get(name)
+        if at is not None and (at in self._before or self._real):
+            return self._of_several(source, list(self._named_like(source, at)))
+        if at is None:
+            at = self._matched(name, source) if self._patterns else None
+        if at is None and self._bare:
+            at = self._last.get(str(PurePosixPath(name).with_suffix("")))
+        if at is None:
+            return None
+        self._used[at] = 1
+        return self._lines[at]
+
+    @property
+    def unused(self) -> list[str]:
+        """The paths of the rows that no image has matched so far."""
+        return [path for at, path in enumerate(self._paths) if not self._used[at]]
+
+    @property
+    def clashes(self) -> list[str]:
+        """Which rows gave one image different labels so far, and what follows: a sentence each."""
+        found = sorted(self._clashes.items())
+        return [f"{self._said(one, other, source)}; {then}" for (one, other), (source, then) in found]
+
+    def _compiled(self) -> Globs:
+        return Globs((escape(name[:end]) + name[end:], at) for at, (name, end) in self._patterns.items())
+
+    def _named_like(self, source: str, at: int | None) -> Iterator[int]:
+        """The row at `at` and those before it of the same name, as far as they speak of `source`."""
+        is_own = source in self._real
+        while at is not None:
+            path = self._paths[at]
+            if path == source if is_own else path not in self._real:
+                yield at
+            at = self._before.get(at)
+
+    def _of_several(self, source: str, rows: list[int]) -> LabelLine | None:
+        """What `rows`, the last one first, say of `source` by its name."""
+        for at in rows:
+            self._used[at] = 1
+        if not rows:
+            return None
+        line = self._lines[rows[0]]
+        other = next((at for at in rows if self._lines[at].label != line.label), None)
+        if other is None:
+            return line
+        self._clashes.setdefault((other, rows[0]), (source, "the image is refused; leave one of the lines"))
+        return line._replace(conflict=self._said(other, rows[0], "it"))
+
+    def _matched(self, name: str, source: str) -> int | None:
+        """The last row whose glob matches `name`."""
+        matching = self._globs.matching(name)
+        for other in matching[:-1]:
+            self._used[other] = 1
+            if self._lines[other].label != self._lines[matching[-1]].label:
+                self._clashes.setdefault((other, matching[-1]), (source, "the later line counts"))
+        return matching[-1] if matching else None
+
+    def _said(self, one: int, other: int, source: str) -> str:
+        """That the rows at `one` and `other` give `source` different labels."""
+        first, second = (self._files[bisect_right(self._starts, at) - 1] for at in (one, other))
+        numbers = self._numbers[one], self._numbers[other]
+        where = f"line {numbers[0]} of {first} and line {numbers[1]} of {second}"
+        where = f"{first}: lines {numbers[0]} and {numbers[1]}" if first == second else where
+        return f"{where} give {source} different labels, {self._lines[one].label} and {self._lines[other].label}"

@@ -1,0 +1,76 @@
+"""data/manifest/moved.csv: the images that have changed sides since the last run of `manifest`.
+
+By hash none does, unless its group, or a param of the splits, is another one. The same manifests keep the list that was
+recorded with them, so that running the stage again changes nothing.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import paths
+from pipeline.files import md5_of_bytes, md5_of_file
+from pipeline.lineage.seen_images import positions
+from pipeline.params import Manifest
+from pipeline.splits.assignment import SPLITS, Assignment, may_move
+from pipeline.splits.leaks import LEAKS
+from pipeline.text import csv_text
+from pipeline.versioning import fetching
+from pipeline.versioning.lock import StageRecord
+
+MOVED = "moved.csv"
+HEADER = ["id", "label", "source", "group", "before", "after"]
+NONE = csv_text([HEADER])
+HINT = "run `dvc push` where it was made and then `dvc repro` here, or `pipeline fresh` to train from scratch"
+# Where an image can be: the manifests, and what is left out of them.
+LISTED = (*(f"{name}.csv" for name in SPLITS), LEAKS)
+
+
+def moved_text(folder: Path, images: pa.Table, now: Assignment, recorded: StageRecord | None, params: Manifest) -> str:
+    """The content of moved.csv, where `folder` holds the new manifests, and dvc.lock records the last ones.
+
+    `images` has the columns id, label and source.
+
+    Raises:
+        MissingDataError: what is recorded cannot be found.
+    """
+    if recorded is None or any(_path(name) not in recorded.outs for name in LISTED):
+        return NONE
+    if all(md5_of_file(folder / name) == recorded.outs[_path(name)] for name in LISTED):
+        md5 = recorded.outs.get(_path(MOVED), md5_of_bytes(NONE.encode()))
+        return NONE if md5 == md5_of_bytes(NONE.encode()) else _content(MOVED, md5).decode()
+    if not may_move(recorded.params, params):
+        return NONE
+    was = positions(pd.Index(images["id"].to_pandas(), dtype=str), (before := _recorded(recorded)).index)
+    then = np.where(was < 0, "", before.to_numpy(dtype=str)[was]) if len(before) else np.full(len(was), "")
+    splits = np.array(now.splits, dtype=np.str_)
+    moved = np.flatnonzero((then != "") & (then != splits))
+    rows = images.select(["id", "label", "source"]).take(moved).to_pylist()
+    lines = ([*row.values(), now.groups[at], then[at], splits[at]] for row, at in zip(rows, moved, strict=True))
+    return csv_text([HEADER, *lines])
+
+
+def _recorded(manifest: StageRecord) -> pd.Series[str]:
+    """The split of each image in the manifests that `manifest` is recorded with, by id."""
+    parts: list[pd.Series[str]] = []
+    for name in LISTED:
+        content = BytesIO(_content(name, manifest.outs[_path(name)]))
+        columns = ["id", "split"] if name == LEAKS else ["id"]
+        frame = pd.read_csv(content, dtype=str, keep_default_na=False, usecols=columns).set_index("id")
+        parts.append(frame["split"] if name == LEAKS else pd.Series(name.removesuffix(".csv"), frame.index, dtype=str))
+    splits: pd.Series[str] = pd.concat(parts)
+    return splits
+
+
+def _content(name: str, md5: str) -> bytes:
+    path = paths.MANIFEST / name
+    return fetching.read_file(md5, nearby=path, what=path.as_posix(), hint=HINT)
+
+
+def _path(name: str) -> str:
+    return (paths.MANIFEST / name).as_posix()

@@ -1,0 +1,23 @@
+"""What cannot be added without losing what decides on its split."""
+
+from typing import Any
+
+import pytest
+from splits.test_groups import asked
+
+from pipeline.commands.data.addition import check_split
+from pipeline.errors import ImagesError
+
+
+@pytest.mark.parametrize("split", [{}, {"group": "labels"}, {"by": "column"}])
+def test_nothing_is_lost(split: dict[str, Any]) -> None:
+    """What labels.csv says can be said of the archive, too."""
+    check_split(asked(**{"group": None, **split}))
+
+
+@pytest.mark.parametrize("split", [{"group": "folder"}, {"group": "re:p"}, {"by": "folder"}, {"by": "time"}])
+def test_names_would_be_lost(split: dict[str, Any]) -> None:
+    """It is an error that names the param and what to do instead."""
+    (name, value) = next(iter(split.items()))
+    with pytest.raises(ImagesError, match=f"manifest.split.{name} is {value}, and .*; copy the folders"):
+        check_split(asked(**{"group": None, **split}))

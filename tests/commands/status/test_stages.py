@@ -1,0 +1,44 @@
+"""Which stages run, by DVC's reasons and what has changed in data/raw."""
+
+from typing import Any
+
+from pipeline.commands.status.raw_changes import RawChanges
+from pipeline.commands.status.stages import Reason, StageStatus, steps_of
+
+NOTHING: dict[str, Any] = dict.fromkeys(
+    ("new", "copies", "moved", "removed", "unread", "relabelled", "found", "looked_at", "unopened", "switched"), 0
+)
+
+
+def changes(**counts: Any) -> RawChanges:
+    """Changes in data/raw."""
+    return RawChanges(**{**NOTHING, "vanished": [], "refused": {}, "images": 9, "splits": {}, "held_out": [], **counts})
+
+
+def stage(name: str, after: list[str], outs: list[str], *reasons: str) -> StageStatus:
+    """A stage that runs for these files."""
+    told = [Reason(about, f"{about} changed") for about in reasons]
+    return StageStatus(name=name, reasons=told, after=after, outs=outs)
+
+
+def likely(arrivals: RawChanges, *unfinished: str) -> list[str]:
+    """Whether ingest, manifest and train run; `unfinished` has changed for train since it ran."""
+    stages = [
+        stage("ingest", [], ["data/images"], "data/raw"),
+        stage("manifest", ["ingest"], ["data/manifest/train.csv"]),
+        stage("train", ["manifest"], ["data/model"], *unfinished),
+    ]
+    return [step.runs for step in steps_of(stages, arrivals, redecodes=False)]
+
+
+def test_images_that_change_sides() -> None:
+    """They make another training, without a new image."""
+    moved = changes(switched=1, splits={"train": 1, "test": 1}, rewrites=True, held_out=["a"])
+    assert str(moved) == "1 image moved to another split"
+    assert likely(moved) == ["yes", "yes", "yes"]
+
+
+def test_the_same_images_listed_otherwise() -> None:
+    """Nothing trains, unless an earlier run did not get so far."""
+    assert likely(changes(rewrites=True)) == ["yes", "yes", "no"]
+    assert likely(changes(rewrites=True), "data/manifest/train.csv") == ["yes", "yes", "maybe"]

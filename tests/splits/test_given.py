@@ -1,0 +1,143 @@
+"""Splits that come with the data, and those by time."""
+
+import json
+from hashlib import md5
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from splits.test_groups import Placed, asked, table
+
+from pipeline.errors import ImagesError
+from pipeline.splits.assignment import assign, split_of
+from pipeline.splits.dates import dates_of, newest
+
+BY_HASH = asked(None).manifest
+
+
+def placed(source: str, label: str = "cat", **cells: str) -> Placed:
+    """An image with these cells in labels.csv."""
+    return Placed(source, md5(source.encode()).hexdigest()[:16], json.dumps(cells) if cells else "", label)
+
+
+def splits(*images: Placed, group: str | None = None, **split: Any) -> list[str]:
+    """Where they belong."""
+    return list(assign(table(images), asked(group, **split)).splits)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [("train", "train"), ("Validation", "val"), ("valid", "val"), ("DEV", "val"), (" test ", "test"), ("val", "val")],
+)
+def test_column(cell: str, expected: str) -> None:
+    """The words that public data sets use, in any case."""
+    assert splits(placed("cat/1.png", split=cell), by="column") == [expected]
+
+
+def test_without_a_cell() -> None:
+    """The hash decides, and how many those are is said."""
+    images = [placed(f"cat/{number}.png", camera="x") for number in range(60)]
+    drawn = assign(table([*images, placed("cat/a.png", split="test")]), asked(None, by="column"))
+    assert drawn.splits == [*(split_of(one.key, BY_HASH) for one in images), "test"]
+    assert drawn.remark == ", 60 images without a given split, drawn by hash"
+
+
+def test_a_column_says_nothing_unless_it_is_asked() -> None:
+    """Projects whose labels.csv happens to have such a column stay as they are."""
+    images = [placed(f"train/{number}.png", "train", split="test", date="2026-01-01") for number in range(60)]
+    assert splits(*images) == [split_of(one.key, BY_HASH) for one in images]
+
+
+def test_unknown_word() -> None:
+    """It is an error that names an image."""
+    with pytest.raises(
+        ImagesError, match=r"labels\.csv: the split of cat/2\.png is 'fold 3'; write train, val or test"
+    ):
+        splits(placed("cat/1.png", split="test"), placed("cat/2.png", split="fold 3"), by="column")
+
+
+@pytest.mark.parametrize(
+    ("source", "label", "expected"),
+    [
+        ("train/cat/1.png", "cat", "train"),
+        ("cat/Test/1.png", "cat", "test"),
+        ("all.zip!/set/valid/cat/1.png", "cat", "val"),
+        ("test/train/1.png", "train", "test"),
+        ("train/test/1.png", "train", "test"),
+    ],
+)
+def test_folder(source: str, label: str, expected: str) -> None:
+    """The outermost folder named like a split, but for that of the class."""
+    assert splits(placed(source, label), by="folder") == [expected]
+
+
+def test_groups_follow_their_given_split() -> None:
+    """Images of a group that say nothing are where the others are; in two splits it is an error with two examples."""
+    one, other = placed("cat/p1/1.png", split="test"), placed("dog/p1/2.png", "dog")
+    assert splits(other, one, by="column", group="folder") == ["test", "test"]
+    what = "group 'p1' is in two splits: cat/p1/1.png is in test and cat/p1/3.png is in train; put all of it into one"
+    with pytest.raises(ImagesError, match=what):
+        splits(one, other, placed("cat/p1/3.png", split="train"), by="column", group="folder")
+
+
+@pytest.mark.parametrize(
+    ("source", "cells", "expected"),
+    [
+        ("cat/2026-01-31/1.png", {}, "2026-01-31 00:00:00"),
+        ("cat/IMG_20260131_123456.jpg", {}, "2026-01-31 12:34:56"),
+        ("2025/12/24/cat/1.png", {}, "2025-12-24 00:00:00"),
+        ("2025-01-01/cat/2026_01_31-12.34.56.png", {}, "2026-01-31 12:34:56"),
+        ("cat/2026-02-31.png", {}, ""),
+        ("cat/120260131.png", {}, ""),
+        ("cat/202601310.png", {}, ""),
+        ("cat/2026-01-31.png", {"date": "2026-02-01"}, "2026-02-01 00:00:00"),
+        ("cat/1.png", {"date": "2026-02-01", "time": "12:30"}, "2026-02-01 12:30:00"),
+        ("cat/1.png", {"time": "2026-02-01T12:30:00+02:00"}, "2026-02-01 10:30:00"),
+        ("cat/1.png", {}, ""),
+    ],
+)
+def test_dates(source: str, cells: dict[str, str], expected: str) -> None:
+    """Columns come before names, names before folders; what is no day is none."""
+    assert dates_of(table([placed(source, **cells)])) == [expected]
+
+
+def test_a_cell_that_is_no_date() -> None:
+    """It is an error that names an image."""
+    with pytest.raises(ImagesError, match=r"the date of cat/1\.png is 'yesterday'; write it as 2026-01-31"):
+        dates_of(table([placed("cat/1.png", date="yesterday")]))
+
+
+def test_the_newest_are_test() -> None:
+    """The newest dates, as many as fit, and one at least; the rest is train or val; without a date never test."""
+    images = [placed(f"cat/2026-01-{day:02}.png") for day in range(1, 21)]
+    drawn = assign(table([*images, placed("cat/x.png")]), asked(None, by="time", test=0.2, val=0.0))
+    assert drawn.splits == ["train"] * 16 + ["test"] * 4 + ["train"]
+    assert drawn.remark == (
+        ", test from 2026-01-17 00:00:00 on, 1 image without a date, which cannot be among the newest"
+    )
+    assert splits(*images[:3], by="time", test=0.0, val=0.0) == ["train"] * 3
+    assert splits(placed("cat/2026-01-01.png"), by="time", test=0.1, val=0.0) == ["test"]
+
+
+def test_groups_are_as_old_as_their_oldest_image() -> None:
+    """So one that is trained on stays so when it grows."""
+    old = [placed(f"cat/p{day}/2026-01-{day:02}.png") for day in range(1, 11)]
+    later = placed("cat/p1/2026-02-01.png")
+    assert splits(*old, later, by="time", test=0.1, val=0.0, group="folder") == ["train"] * 9 + ["test", "train"]
+
+
+dates = st.sampled_from(["", *(f"2026-01-{day:02} 00:00:00" for day in range(1, 9))])
+
+
+@given(st.lists(st.tuples(dates, st.sampled_from(["", "a", "b", "c"])), max_size=30), st.floats(0, 0.9))
+def test_nothing_older_is_in_test_while_newer_is_not(some: list[tuple[str, str]], share: float) -> None:
+    """No group is divided, and a date is in the test or it is not."""
+    told, groups = [date for date, _ in some], [group for _, group in some]
+    picked, first = newest(told, groups, share)
+    assert not any(new for new, date, group in zip(picked, told, groups, strict=True) if not date and not group)
+    for group in set(groups) - {""}:
+        assert len({new for new, own in zip(picked, groups, strict=True) if own == group}) == 1
+    for new, date, group in zip(picked, told, groups, strict=True):
+        assert group or new == (bool(first) and date >= first)
+    assert any(picked) == (share > 0 and any(told))
