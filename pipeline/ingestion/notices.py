@@ -18,6 +18,7 @@ from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.sources import MEMBER
 from pipeline.ingestion.places import OUTSIDE
+from pipeline.ingestion.refusals import DROPPED
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.zip_names import DOUBT
 from pipeline.ingestion.wrappers import REASON
@@ -38,7 +39,7 @@ def notices(
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    refused = list(refused)
+    refused = [line for line in refused if line.reason != DROPPED]
     return [
         *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
         *reason_notices(refused),
