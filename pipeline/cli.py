@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.commands import accept, fresh, run
+from pipeline.commands.classes import command as classes
 from pipeline.commands.data import command as data
 from pipeline.commands.history import command as history
 from pipeline.commands.merge import command as merge
@@ -20,7 +21,7 @@ from pipeline.errors import RecordError
 
 # The commands, by what people want to do.
 GROUPS = {
-    "data": (data,),
+    "data": (data, classes),
     "training": (status, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),

@@ -19,6 +19,7 @@ from pipeline.files import write_text
 from pipeline.images.dataset import locate, read_manifest
 from pipeline.lineage.ancestors import Past, known_ancestors
 from pipeline.lineage.base import reason_for_none
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Params
@@ -43,7 +44,7 @@ def evaluate(params: Params) -> Result:
     model = predict(paths.MODEL, found, params)
     base, past = None, list[Past]()
     if reason_for_none(paths.BASE) is None:
-        base = predict(paths.BASE, found, params)
+        base = ClassChanges.read().merge_columns(predict(paths.BASE, found, params))
         past = known_ancestors(lineage.base, paths.BASE)
     predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL) or ""
     verdict = judge(predictions, params.evaluate.gate)

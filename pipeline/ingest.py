@@ -6,7 +6,7 @@ already, and what was decoded before is known by that hash.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,11 +27,12 @@ from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
-from pipeline.ingestion.places import LINKED, Source, list_new_archives, sources
+from pipeline.ingestion.places import LINKED, Source, list_new_archives, renamed, sources
 from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
-from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
@@ -54,29 +55,30 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
     """
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
-    old_ids, before = _before(recipe, params)
-    labels = _labels(files, params.ingest)
-    contents = list_new_archives(files, before.contents, listing)
-    limit = params.ingest.shard_size * 2**20
+    mapping, (old_ids, before) = ClassMapping.read(), _before(recipe, params)
+    labels = _labels(files, params.ingest, mapping)
+    contents, limit = list_new_archives(files, before.contents, listing), params.ingest.shard_size * 2**20
+
+    def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
+        return renamed(sources(files, contents, labels, unusable, passing), mapping)
+
     with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
-        outcomes = _decode_new(lambda: sources(files, contents, labels, {}, {}), before, journal, params)
-        kept = _keep(outcomes, dict(files), contents, journal)
+        kept = _keep(_decode_new(lambda: found({}, {}), before, journal, params), dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
-    unusable = before.unusable | journal.refused
-    images, refused, copies = resolve(sources(files, contents, labels, unusable, kept.passing))
+    images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     told = [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]
     for notice in [*told, *copy_notices(copies, params)]:
         print(f"ingest: warning: {notice}", flush=True)
-    _check(table, refused, params.ingest, labels)
+    after = Collection(table, contents, refused)
+    _check(after, params.ingest, labels)
     if not removals_are_recorded:
-        check_removals(old_ids, table["id"], params.ingest)
+        check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.IMAGES)
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
-    table = compact(table, limit=limit, also=holding_removed(table, erased))
-    after = Collection(table, contents, refused)
+    after = after._replace(table=compact(table, limit=limit, also=holding_removed(table, erased)))
     after.publish(recipe, listing)
     journal.discard()
     forget_removals()
@@ -84,9 +86,9 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     return Result(_sentence(after, change, kept, labels), kept.decoded, change)
 
 
-def _labels(files: list[RawFile], params: Ingest) -> Labels:
+def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labels:
     names, columns = (file.path for file in files), Columns(**params.columns)
-    return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes())
+    return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes(mapping))
 
 
 def _decode_new(
@@ -135,11 +137,14 @@ def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
 
 
 def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Labels) -> str:
-    refused = len(after.refused)
+    dropped = len(after.dropped)
+    refused = len(after.refused) - dropped
     sentence = (
         f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {kept.decoded:,} decoded"
     )
+    if dropped:
+        sentence += f"; {dropped:,} of dropped classes"
     if in_vain := kept.decoded - kept.stored:
         sentence += f", {in_vain:,} of them copies or refused"
     if labels.unused:
@@ -228,8 +233,9 @@ def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
     return table.cast(index.SCHEMA).combine_chunks()
 
 
-def _check(table: pa.Table, refused: list[Refused], params: Ingest, labels: Labels) -> None:
-    total = table.num_rows + len(refused)
+def _check(after: Collection, params: Ingest, labels: Labels) -> None:
+    refused = [line for line in after.refused if line.reason != DROPPED]
+    total = after.table.num_rows + len(refused)
     vain = "".join(f"{notice}; " for notice in vain_notices(labels, refused))
     if total and len(refused) > params.max_refused * total:
         reason, count = Counter(line.reason for line in refused).most_common(1)[0]
@@ -237,7 +243,7 @@ def _check(table: pa.Table, refused: list[Refused], params: Ingest, labels: Labe
         what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
         hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
         raise ImagesError(paths.RAW, vain + what, hint)
-    if not table.num_rows:
+    if not after.table.num_rows:
         raise ImagesError(
             paths.RAW, f"{vain}no images in it", "put a folder for each class there, or archives of such folders"
         )

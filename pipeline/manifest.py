@@ -18,7 +18,10 @@ from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import put
 from pipeline.images import index
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.refusals import read_dropped
 from pipeline.lineage import selection
+from pipeline.lineage.class_changes import CLASSES, ClassChanges
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
@@ -26,6 +29,7 @@ from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.near_duplicates import Rows
@@ -35,7 +39,7 @@ from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
-FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MOVED, MERGED)
+FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MOVED, MERGED, CLASSES)
 
 
 def manifest(params: Params) -> Result:
@@ -61,14 +65,15 @@ def manifest(params: Params) -> Result:
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
-    before = read_seen(paths.BASE) if chosen.oid else None
+    before, classes = _before(train) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
+    (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
     placed = f"{_splits(images, split, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
-    sentence = f"{placed}; {_news(before, train)}; {chosen}"
+    sentence = f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}"
     if others:
         sentence += f", merged with {', '.join(map(short, others))}"
     for file in FILES:
@@ -77,13 +82,21 @@ def manifest(params: Params) -> Result:
     return Result(sentence, len(images))
 
 
+def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
+    """What the model in data/base has seen, by the names that its classes have now; and which ones are others now."""
+    before = read_seen(paths.BASE)
+    classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), train.unique())
+    return before.renamed(classes), classes
+
+
 def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
-    now = positions(read_seen(model).ids, labels.index)
-    if params.on_removed == "ancestor" and (now < 0).any():
+    seen = read_seen(model).ids
+    now = positions(seen, labels.index)
+    if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):
         return False
     return bool((split[now[now >= 0]] == "train").all())
 

@@ -27,6 +27,8 @@ ENVIRONMENT = DATA / "environment.json"
 ACCEPTED = DATA / "accepted.json"
 # The ids of images that no shard may keep once they are gone from data/raw; in Git, too.
 ERASED = DATA / "erased.csv"
+# What became of classes that were renamed, merged, split or dropped; in Git, too.
+CLASSES = DATA / "classes.csv"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

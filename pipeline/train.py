@@ -22,7 +22,7 @@ from pipeline.images.dataset import Dataset, load, read_manifest
 from pipeline.lineage import base
 from pipeline.lineage.lineage import write_lineage
 from pipeline.lineage.seen_images import write_seen
-from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, Checkpoint, network_of, respond
+from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
 from pipeline.models.device import device
 from pipeline.models.network import Network, build
 from pipeline.params import Params, Train
@@ -131,7 +131,7 @@ def _fit(
         classifier,
         loader,
         EvalLoader(validation, classes, batch_size=params.compute.batch_size) if len(validation) else None,
-        ckpt_path=saved or _saved_start(generation.base, classifier, params.train, progress.folder),
+        ckpt_path=saved or _saved_start(generation, classifier, params.train, progress.folder),
         weights_only=True,
     )
     classifier.check()
@@ -199,13 +199,13 @@ def _check_devices(params: Params) -> None:
         raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
 
 
-def _saved_start(base: Checkpoint | None, classifier: Classifier, params: Train, folder: Path) -> Path | None:
+def _saved_start(generation: Generation, classifier: Classifier, params: Train, folder: Path) -> Path | None:
     """The file with which Lightning begins a warm start."""
-    if base is None:
+    if generation.base is None:
         return None
     path = folder / "start"
     if is_first_process():
-        torch.save(warm_start(base, classifier, params), path)
+        torch.save(warm_start(generation.base, classifier, params, generation.changes), path)
     return path
 
 

@@ -155,7 +155,9 @@ def test_without_leaks() -> None:
     said = run(made[::-1])
     assert said.startswith("10 train, 5 val, 4 test, 2 classes; 10 new to training, 0 removed, 0 relabelled; no base")
     assert {name: len(ids(name)) for name in ("train", "val", "test")} == {"train": 10, "val": 5, "test": 4}
-    assert snapshot().keys() == {*manifest.FILES} == HEADERS.keys() | {"val.csv", "test.csv", "merged.csv"}
+    assert (
+        snapshot().keys() == {*manifest.FILES} == HEADERS.keys() | {"val.csv", "test.csv", "merged.csv", "classes.csv"}
+    )
     assert (paths.MANIFEST / "leaks.csv").read_bytes() == b"id,label,split,source,like,like_source\n"
     assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
 
@@ -252,6 +254,31 @@ def test_removed_images(trained: Callable[[SeenImages], None], on_removed: str) 
     train = images("train", 10)
     trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
     assert ("no base" in run(train[1:])) == (on_removed == "ancestor")
+
+
+def test_changed_classes(trained: Callable[[SeenImages], None]) -> None:
+    """A renamed class and a merged one relabel nothing; what became of the base's classes is listed for training."""
+    train = images("train", 10)
+    dogs = iter(["dog", "hound"] * 5)
+    labels = {image.id: "old cat" if image.label == "cat" else next(dogs) for image in train}
+    trained(NOTHING.then(pd.Series(labels, dtype=str)))
+    paths.DATA.mkdir()
+    paths.CLASSES.write_text("old,new\nold cat,cat\nhound,dog\nother,dog\n")
+    said = run(train)
+    assert "0 new to training, 0 removed, 0 relabelled; classes: dog and hound merged into dog, old cat renamed" in said
+    assert (paths.MANIFEST / "classes.csv").read_text() == "was,now\ndog,dog\nhound,dog\nold cat,cat\n"
+    assert (paths.MANIFEST / "changes.csv").read_bytes() == b"change,id,label,before\n"
+
+
+def test_dropped_images_are_not_removed(trained: Callable[[SeenImages], None]) -> None:
+    """Under `ancestor` a base is started from that knows the images of a dropped class: they are in data/raw still."""
+    paths.PARAMS.write_text(paths.PARAMS.read_text().replace("on_removed: keep", "on_removed: ancestor"))
+    train = images("train", 10)
+    trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
+    write(train[1:])
+    paths.REFUSED.write_text(f"source,id,reason,detail\na.png,{train[0].id},dropped class,\n")
+    assert "1 removed" in (said := run(train[1:]))
+    assert "no base" not in said
 
 
 def test_same_images_give_the_same_bytes() -> None:

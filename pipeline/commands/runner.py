@@ -13,7 +13,7 @@ from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
-from pipeline.text import counted
+from pipeline.text import counted, shown
 from pipeline.versioning import outputs
 from pipeline.versioning.git_guard import check_followed, committed_hash
 from pipeline.versioning.git_guard import note as note_followed
@@ -39,7 +39,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         outputs.restore_outputs(name)
         raise
     if result is not None:
-        print(f"{name}: {result.summary}", flush=True)
+        print(f"{name}: {shown(result.summary)}", flush=True)
         results.note(name, result)
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))

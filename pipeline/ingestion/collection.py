@@ -16,6 +16,7 @@ from pipeline.images import index
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import Refusal
 from pipeline.text import csv_text
 
@@ -76,6 +77,11 @@ class Collection(NamedTuple):
         """The ids that are refused because they lie in folders of several classes."""
         return {line.id for line in self.refused if line.reason == DISPUTED}
 
+    @property
+    def dropped(self) -> pa.Array:
+        """The ids of the images that are left out because their class is dropped; empty where one was never read."""
+        return parquet.strings(line.id for line in self.refused if line.reason == refusals.DROPPED)
+
     def originals(self) -> Self:
         """What of it another way of making images does not change: those that are stored as they came."""
         refused = [line for line in self.refused if line.reason not in refusals.UNUSABLE]
@@ -92,9 +98,10 @@ class Collection(NamedTuple):
                 path.unlink()
 
 
-def known_classes() -> set[str]:
-    """The classes of the images that data/images holds now."""
-    return set(pc.unique(parquet.read_table(index.INDEX, index.SCHEMA, ["label"])["label"]).to_pylist())
+def known_classes(mapping: ClassMapping) -> set[str]:
+    """The classes of the images that data/images holds now, and the names that they had before `mapping`."""
+    labels = pc.unique(parquet.read_table(index.INDEX, index.SCHEMA, ["label"])["label"]).to_pylist()
+    return {*labels, *mapping.heirs}
 
 
 def _read_refused() -> list[Refused]:

@@ -1,8 +1,10 @@
 """What people should hear of images, in a sentence each; nothing here decides what is used."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,7 @@ from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.sources import MEMBER
 from pipeline.ingestion.places import OUTSIDE
+from pipeline.ingestion.refusals import DROPPED
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.zip_names import DOUBT
 from pipeline.ingestion.wrappers import REASON
@@ -36,7 +39,7 @@ def notices(
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    refused = list(refused)
+    refused = [line for line in refused if line.reason != DROPPED]
     return [
         *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
         *reason_notices(refused),
@@ -77,11 +80,15 @@ def _nearest(path: str, names: Sequence[str]) -> str:
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
     """Classes that may be one; `counts` are images by class."""
-    groups = (
-        " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group) for group in alike(counts)
-    )
-    return _first(
-        f"classes {group} differ in case or blanks only; if they are one, say so in {LABELS}" for group in groups
+    return _first(map(partial(_of_group, counts), alike(counts)))
+
+
+def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
+    """That of classes that look like one; the one with the most images gives the name that is proposed."""
+    names = " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group)
+    ordered = shlex.join(sorted(group, key=counts.__getitem__))
+    return (
+        f"classes {names} differ in case, accents or blanks only; if they are one: `pipeline classes merge {ordered}`"
     )
 
 

@@ -1,6 +1,6 @@
 """Every place in data/raw where an image is expected, and what is known of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +20,9 @@ from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
-from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
@@ -88,6 +89,22 @@ def sources(
         line = labels.find(place.path, place.member)
         known = refusal or unusable.get(image_id or "") or passing.get(place)
         yield Source(place, image_id, line.label, known or unclassed(place, line, labels, unclear), line.attributes)
+
+
+def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
+    """The places `found` with the classes that `mapping` makes of their labels; those of dropped ones are refused."""
+    for source in found:
+        label = mapping.label(source.label or "")
+        if source.refusal is None and label != source.label:
+            dropped = of_dropped(source.label) if label is None else None
+            yield source._replace(label=label, refusal=dropped)
+        else:
+            yield source
+
+
+def of_dropped(label: str | None) -> Refusal:
+    """Why an image of the class `label`, which is dropped, is left out."""
+    return Refusal(DROPPED, f"its class {label} is dropped in {paths.CLASSES}")
 
 
 def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped) -> Refusal | None:

@@ -1,7 +1,10 @@
 """Why a file cannot be used: the reasons that refused.csv lists."""
 
+import csv
+from pathlib import Path
 from typing import NamedTuple
 
+from pipeline import paths
 from pipeline.errors import one_line
 
 # The reasons that lie in an image's own bytes, so that the same bytes need not be inspected again.
@@ -17,6 +20,8 @@ UNUSABLE = {
     "absurd dimensions",
     "too large",
 }
+# Why images are left out whose class was dropped.
+DROPPED = "dropped class"
 
 
 class Refusal(NamedTuple):
@@ -39,3 +44,11 @@ class Refusal(NamedTuple):
     def of_place(cls, error: Exception) -> "Refusal":
         """Why a file of data/raw cannot be read now."""
         return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))
+
+
+def read_dropped(path: Path = paths.REFUSED) -> set[str]:
+    """The ids of the images that refused.csv lists as of a class that was dropped: they are in data/raw still."""
+    if not path.exists():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        return {line["id"] for line in csv.DictReader(file) if line["reason"] == DROPPED}

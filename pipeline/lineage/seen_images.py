@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import CheckpointError
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import ImageCounts
 from pipeline.parquet import hexadecimal
 
@@ -52,6 +53,10 @@ class SeenImages:
         new = was < 0
         new[~new] = self.labels.to_numpy()[was[~new]] != labels.to_numpy()[~new]
         return new
+
+    def renamed(self, classes: ClassChanges) -> SeenImages:
+        """The same by the names that `classes` have now."""
+        return replace(self, labels=classes.relabel(self.labels))
 
     def then(self, labels: pd.Series[str]) -> SeenImages:
         """What a model has seen that starts from this one and is trained on `labels`."""

@@ -7,6 +7,7 @@ import pyarrow as pa
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import class_name
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.split_names import SPLIT_NAMES
 from pipeline.splits.sources import seen_through, values_of
 
@@ -48,13 +49,17 @@ def _cells(images: pa.Table) -> list[str]:
 
 
 def _folders(images: pa.Table) -> Iterator[str]:
-    """The outermost folder that is named like a split, and not the class of the image, says it."""
+    """The outermost folder that is named like a split, and not the class of the image, now or formerly, says it."""
+    mapping = ClassMapping.read()
     rows = (images[name].to_pylist() for name in ("source", "label"))
     for source, label in zip(*rows, strict=True):
         _, folders, _ = seen_through(source)
-        named = (SPLIT_NAMES[folder.lower()] for folder in folders if _is_split(folder, label))
+        named = (SPLIT_NAMES[folder.lower()] for folder in folders if _is_split(folder, label, mapping))
         yield next(named, "")
 
 
-def _is_split(folder: str, label: str) -> bool:
-    return folder.lower() in SPLIT_NAMES and class_name(folder) != label
+def _is_split(folder: str, label: str, mapping: ClassMapping) -> bool:
+    if folder.lower() not in SPLIT_NAMES:
+        return False
+    name = class_name(folder) or ""
+    return label not in {name, *mapping.descendants(name)}

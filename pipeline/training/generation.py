@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import misfit, reason_for_none
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
@@ -30,6 +31,8 @@ class Generation:
 
     base: Checkpoint | None
     """What it starts from, None at a cold start."""
+    changes: ClassChanges
+    """What became of the classes of its base."""
     spec: Spec
     """The network that it trains."""
     lineage: Lineage
@@ -83,24 +86,27 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
     )
     draws = _draws(params.train, labels, np.zeros(len(labels), np.bool_), length, Cursor(0, 0))
     rounds = Rounds(draws=draws, length=length, before=0)
-    return Generation(base=None, spec=spec, lineage=lineage, seen=NOTHING.then(labels), rounds=rounds)
+    return Generation(
+        base=None, changes=ClassChanges(), spec=spec, lineage=lineage, seen=NOTHING.then(labels), rounds=rounds
+    )
 
 
 def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
-    checkpoint, before, seen = read_checkpoint(paths.BASE), read_lineage(paths.BASE), read_seen(paths.BASE)
-    old = spec_of(checkpoint, paths.BASE)
+    checkpoint, before, changes = read_checkpoint(paths.BASE), read_lineage(paths.BASE), ClassChanges.read()
+    old, seen = spec_of(checkpoint, paths.BASE), read_seen(paths.BASE).renamed(changes)
     _check_fits(old, params)
     network_of(checkpoint, paths.BASE)
-    kept = [name for name in old.classes if name in wanted.classes]
-    lost = [name for name in old.classes if name not in wanted.classes]
-    classes = (*kept, *(name for name in wanted.classes if name not in old.classes))
+    kept = changes.origins(old.classes, wanted.classes)
+    lost = [name for name in old.classes if (now := changes.heirs(name)) and not {*now} & {*kept}]
+    classes = (*kept, *(name for name in wanted.classes if name not in kept))
     images = seen.compare(labels)
     length = length_of(params.train, images=len(labels), changed=images.changed, warm=True)
     epochs = length.draws / len(labels)
     lineage = Lineage(
         generation=before.generation + 1,
         start="warm",
-        reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone{_told(lost)}",
+        reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone"
+        f"{_told(lost)}{changes.as_news()}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
         epochs=Epochs(run=epochs, total=before.epochs.total + epochs),
@@ -112,6 +118,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     draws = _draws(params.train, labels, seen.is_new(labels), length, cursor)
     return Generation(
         base=checkpoint,
+        changes=changes,
         spec=wanted.model_copy(update={"classes": classes}),
         lineage=lineage,
         seen=seen.then(labels),

@@ -13,21 +13,23 @@ import torch
 from torch import Tensor
 
 from pipeline import paths
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import Checkpoint, grow, spec_of
-from pipeline.models.network import rows_of_classes
+from pipeline.models.network import Spec, rows_of_classes
 from pipeline.params import Train
 from pipeline.training.module import Classifier
 
 Optimizer = dict[str, Any]
 
 
-def warm_start(base: Checkpoint, classifier: Classifier, params: Train) -> Checkpoint:
+def warm_start(base: Checkpoint, classifier: Classifier, params: Train, changes: ClassChanges) -> Checkpoint:
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
-    Where the classifier knows more classes, the rows of the new ones are taken from it, with the mean of the other
-    rows' second moments; those of classes that it does not know are left out.
+    A class takes the rows of the head, and the optimizer's state of them, from the class of `base` that it comes of by
+    `changes`, or the mean of several. Where the classifier knows more classes, the rows of the new ones, which have to
+    come last, are taken from it, with the mean of the other rows' second moments.
     """
-    base, fresh = _without_lost_classes(base, classifier), classifier.state_dict()
+    base, fresh = _with_rows_of_now(base, classifier.spec, changes), classifier.state_dict()
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
     if params.start == "full":
@@ -50,19 +52,26 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
     return params.shrink * weight + params.perturb * fresh.to(weight)
 
 
-def _without_lost_classes(base: Checkpoint, classifier: Classifier) -> Checkpoint:
-    """`base` without the rows of the classes that `classifier` does not know."""
+def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Checkpoint:
+    """`base` with a row of the head for each class `now` that comes of its own ones, in their order."""
     spec = spec_of(base, paths.BASE)
-    kept = [position for position, name in enumerate(spec.classes) if name in classifier.spec.classes]
-    if len(kept) == len(spec.classes):
+    origins = changes.origins(spec.classes, now.classes)
+    assert tuple(origins) == now.classes[: len(origins)], "new classes come last"
+    if list(origins.values()) == [[place] for place in range(len(spec.classes))]:
         return base
     heads = {f"network.{name}" for name in rows_of_classes(spec)}
-    weights = {name: weight[kept] if name in heads else weight for name, weight in base["state_dict"].items()}
+
+    def rows(value: Tensor) -> Tensor:
+        return torch.stack(
+            [value[places].mean(0) if len(places) > 1 else value[places[0]] for places in origins.values()]
+        )
+
+    weights = {name: rows(weight) if name in heads else weight for name, weight in base["state_dict"].items()}
     optimizer = base["optimizer_states"][0]
     state = dict(optimizer["state"])
     for name, number in _numbers_by_name(optimizer).items():
         if name in heads and number in state:
-            state[number] = {key: value[kept] if value.dim() else value for key, value in state[number].items()}
+            state[number] = {key: rows(value) if value.dim() else value for key, value in state[number].items()}
     return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 

@@ -16,7 +16,7 @@ from pipeline.ingestion.wrappers import REASON
 def test_classes_that_look_like_one() -> None:
     """Issue 14, 6: they are named with their counts."""
     (notice,) = class_notices({"CAT": 1, "cat": 1200, "dog": 5})
-    assert notice.startswith("classes 'CAT' (1 image) and 'cat' (1,200 images) differ in case or blanks only")
+    assert notice.startswith("classes 'CAT' (1 image) and 'cat' (1,200 images) differ in case, accents or blanks only")
 
 
 def test_names_that_are_not_certain() -> None:

@@ -87,7 +87,7 @@ def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
     assert f"train: warm start from {lock['train']['deps']['data/base'][:8]}" in out
     outs = project.lock()["manifest"]["outs"]
     assert outs.pop("data/manifest/moved.csv") == md5(b"id,label,source,group,before,after\n").hexdigest()
-    assert outs == lock["manifest"]["outs"]
+    assert lock["manifest"]["outs"].items() <= outs.items()
     assert pq.read_table(project.root / "data/images/index.parquet").equals(rows)
     project.commit("the next release")
     assert "nothing to upgrade" in project.run(*PIPELINE, "upgrade").out

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splits.test_groups import Placed, asked, table
 
+from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.splits.assignment import assign, split_of
 from pipeline.splits.dates import dates_of, newest
@@ -70,6 +72,18 @@ def test_unknown_word() -> None:
 def test_folder(source: str, label: str, expected: str) -> None:
     """The outermost folder named like a split, but for that of the class."""
     assert splits(placed(source, label), by="folder") == [expected]
+
+
+def test_folder_of_a_former_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a class was called like a split, its folder is still none, whatever became of the class."""
+    monkeypatch.chdir(tmp_path)
+    sources = [f"{name}/{number}.png" for name in ("test", "val") for number in range(20)]
+    before = splits(*(placed(source, source.split("/")[0]) for source in sources), by="folder")
+    paths.CLASSES.parent.mkdir()
+    paths.CLASSES.write_text("old,new\ntest,exam\nval,a\nval,b\n")
+    for test, val in (("exam", "b"), ("test", "val")):
+        labels = {"test": test, "val": val}
+        assert splits(*(placed(source, labels[source.split("/")[0]]) for source in sources), by="folder") == before
 
 
 def test_groups_follow_their_given_split() -> None:

@@ -16,6 +16,7 @@ from conftest import ROOT
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.models.network import Spec, build
 from pipeline.params import Augment, Train, read_params
@@ -136,11 +137,11 @@ def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def warm(base: Checkpoint, model: Classifier) -> Checkpoint:
-    """What `warm_start` makes."""
+def warm(base: Checkpoint, model: Classifier, *changes: tuple[str, str]) -> Checkpoint:
+    """What `warm_start` makes where these `changes` happened to classes."""
     from pipeline.training.warm_start import warm_start
 
-    return warm_start(base, model, model._params)
+    return warm_start(base, model, model._params, ClassChanges.of(changes))
 
 
 def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
@@ -405,3 +406,82 @@ def test_either_base_trains_on(base: Checkpoint, averaged: Checkpoint, tmp_path:
         assert fitted.checkpoint["global_step"] == EPOCHS * 3 + 5
         for state in moments(fitted.checkpoint).values():
             assert all(torch.isfinite(value).all() for value in state.values())
+
+
+CHANGED = [("cat", "tom"), ("dog", "tom")], [("cat", "tom")], [("dog", "dog"), ("dog", "pup")], [("cat", "")]
+ROWS = [
+    (("tom",), [[0, 1]]),
+    (("tom", "dog"), [[0], [1]]),
+    (("cat", "dog", "pup"), [[0], [1], [1]]),
+    (("dog",), [[1]]),
+]
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+@pytest.mark.parametrize(
+    ("changes", "now"), list(zip(CHANGED, ROWS, strict=True)), ids=["merge", "rename", "split", "drop"]
+)
+def test_heads_of_changed_classes(
+    base: Checkpoint,
+    averaged: Checkpoint,
+    optimizer: str,
+    changes: list[tuple[str, str]],
+    now: tuple[tuple[str, ...], list[list[int]]],
+) -> None:
+    """Rows of weight and bias, and the optimizer's state of them, are those of the old class, or the mean of several.
+
+    A class that is new besides begins as ever; nothing else changes.
+    """
+    before = averaged if optimizer == "schedule_free" else base
+    classes, origins = now
+    model = classifier((*classes, "emu"), seed=1, optimizer=optimizer)
+    start, fresh = warm(before, model, *changes), model.state_dict()
+    unchanged = warm(before, classifier(seed=2, optimizer=optimizer))
+
+    def rows(value: torch.Tensor) -> torch.Tensor:
+        return torch.stack([value[places].mean(0) for places in origins])
+
+    for name, value in start["state_dict"].items():
+        was = unchanged["state_dict"][name]
+        torch.testing.assert_close(value[:-1] if name in HEAD else value, rows(was) if name in HEAD else was)
+        if name in HEAD:
+            torch.testing.assert_close(value[-1], fresh[name][-1])
+    assert moments(start).keys() == moments(unchanged).keys()
+    for name, state in moments(start).items():
+        assert state.keys() == (
+            {"z", "exp_avg_sq"} if optimizer == "schedule_free" else {"step", "exp_avg", "exp_avg_sq"}
+        )
+        for key, value in state.items():
+            was = moments(unchanged)[name][key]
+            if name not in HEAD or not value.dim():
+                assert torch.equal(value, was), (name, key)
+                continue
+            assert torch.equal(value[:-1], rows(was)), (name, key)
+            new = {"exp_avg": 0 * fresh[name][-1], "exp_avg_sq": rows(was).mean(0), "z": fresh[name][-1]}
+            assert torch.equal(value[-1], new[key]), (name, key)
+
+
+def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which weights have rows of classes the network says: with two heads, as some of timm's have, both are merged."""
+    from pipeline.training import warm_start
+
+    before, after = classifier(), classifier(("pet",), seed=1, start="weights")
+    for model in (before, after):
+        head = torch.nn.Linear(4, len(model.spec.classes))
+        model.network.add_module("second", head)
+    base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json")}
+    states = [before.configure_optimizers()["optimizer"].state_dict()]
+    heads = HEAD | {"network.second.weight", "network.second.bias"}
+    names = frozenset(name.removeprefix("network.") for name in heads)
+    monkeypatch.setattr(warm_start, "rows_of_classes", lambda _: names)
+    start = warm({**base, "optimizer_states": states}, after, ("cat", "pet"), ("dog", "pet"))
+    for name in heads:
+        assert torch.equal(start["state_dict"][name], base["state_dict"][name].mean(0, keepdim=True)), name
+
+
+def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
+    """Lightning takes the head of a merged, a split and a new class."""
+    model = classifier(("dog", "pup", "emu"), seed=1, steps=15)
+    start = warm(base, model, ("cat", "dog"), ("dog", "dog"), ("dog", "pup"))
+    fitted = fit(model, images(36, ("dog", "pup", "emu")), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=start)
+    assert {len(fitted.checkpoint["state_dict"][name]) for name in HEAD} == {3}

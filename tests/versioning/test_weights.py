@@ -50,6 +50,14 @@ def test_same_weights_need_no_training() -> None:
     assert why_retrain(OLD, replace(NEW, params={"train.lr": 0.2, "train.augment": {"flip": False}})) is None
 
 
+def test_what_changes_nothing_until_it_says_something() -> None:
+    """A newer release may read a file that was not there: the model stands for one with that file as it is at first."""
+    more = replace(NEW, deps={**NEW.deps, "data/manifest/classes.csv": ""})
+    assert why_retrain(OLD, more) is None
+    assert "data/other.csv" in str(why_retrain(OLD, replace(NEW, deps={**NEW.deps, "data/other.csv": ""})))
+    assert "data/manifest/classes.csv" in str(why_retrain(more, replace(OLD, command=NEW.command)))
+
+
 def test_what_is_recorded_so_is_not_outdated() -> None:
     """Data and params are other reasons than code."""
     assert not is_outdated(OLD, replace(OLD, deps={**OLD.deps, "data/base": ""}, params={}))

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from pipeline import paths
-from pipeline.commands.data.survey import FoundImage
+from pipeline.commands.data.found_images import FoundImage
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes

@@ -10,7 +10,7 @@ from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import git, git_text
 
-OURS = {paths.RAW_DVC.as_posix(), *MERGES}
+OURS = {paths.RAW_DVC.as_posix(), paths.CLASSES.as_posix(), *MERGES}
 
 
 def in_conflict() -> dict[str, dict[int, str]]:

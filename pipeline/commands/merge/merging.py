@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.commands.merge import listings
+from pipeline.commands.merge.class_rows import merge_classes
 from pipeline.commands.merge.label_rows import merge_labels
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
@@ -50,6 +51,8 @@ def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes
     """
     if path == paths.RAW_DVC.as_posix():
         return _merge_raw(versions, take)
+    if path == paths.CLASSES.as_posix():
+        return merge_classes(*versions, take=take)
     try:
         return MERGES[path](versions)
     except (ValidationError, YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:

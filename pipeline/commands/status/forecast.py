@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline import parquet, paths
 from pipeline.commands.durations import pace
+from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.remarks import on_project, on_training
@@ -56,28 +56,6 @@ class Forecast:
     """What else is worth knowing."""
 
 
-class _Changes(NamedTuple):
-    """What is new to stages."""
-
-    raw: RawChanges | None
-    pending: Pending | None
-    again: int
-    """How many images are decoded again."""
-
-    @property
-    def held_out(self) -> frozenset[str]:
-        """The ids of the images that were for training, and will be held out."""
-        return frozenset().union(*(one.held_out for one in (self.raw, self.pending) if one is not None))
-
-    def change_training(self, *, unknown: bool) -> bool:
-        """Whether training gets other images than the last time; `unknown` is the answer where nobody looked."""
-        if self.again or (self.pending is not None and self.pending.changes_training):
-            return True
-        if self.raw is not None:
-            return self.raw.changes_training != "no"
-        return unknown and self.pending is None
-
-
 def forecast(params: Params) -> Forecast:
     """What `dvc repro` would do now.
 
@@ -89,7 +67,8 @@ def forecast(params: Params) -> Forecast:
     raw, listing = hashing.workspace_listing(paths.RAW)
     check_followed(raw)
     before = record["ingest"].deps.get(RAW) if "ingest" in record else None
-    can_look = raw != before and (index.INDEX.exists() or "ingest" not in record)
+    changed = raw != before or _are_classes_changed(record)
+    can_look = changed and (index.INDEX.exists() or "ingest" not in record)
     with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
         looking = aside.submit(_look, listing, before, params) if can_look else None
         stages = stage_statuses(raw, record)
@@ -99,9 +78,9 @@ def forecast(params: Params) -> Forecast:
     runs = {step.stage: step.runs for step in steps}
     manifest_runs = runs.get("manifest", "no") != "no"
     waiting = pending(record, params) if manifest_runs else None
-    changes, start = _Changes(arrivals, waiting, again), None
+    changes, start = Changes(arrivals, waiting, again), None
     if runs.get("train", "no") != "no":
-        change, held_out = changes.change_training(unknown=raw != before), changes.held_out
+        change, held_out = changes.change_training(unknown=changed), changes.held_out
         start = start_of(record, params, manifest_runs=manifest_runs, images_change=change, held_out=held_out)
     amounts = _amounts(changes, start, params, runs)
     going_on = _going_on(start, amounts["train"], params) if start and not manifest_runs else None
@@ -113,9 +92,15 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=on_project(can_look=can_look, changed=raw != before)
-        + on_training(record.get("train"), start, arrivals, len(changes.held_out), params),
+        remarks=on_project(can_look=can_look, changed=changed)
+        + on_training(record.get("train"), start, changes, params),
     )
+
+
+def _are_classes_changed(record: Mapping[str, StageRecord]) -> bool:
+    """Whether data/classes.csv is not what ingest had."""
+    recorded = record["ingest"].deps.get(paths.CLASSES.as_posix()) if "ingest" in record else None
+    return recorded is not None and hashing.path_hash(paths.CLASSES) != recorded
 
 
 def _look(listing: Mapping[str, str], before: str | None, params: Params) -> RawChanges:
@@ -159,7 +144,7 @@ def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
     return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
 
 
-def _amounts(changes: _Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
+def _amounts(changes: Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
     """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
     if set(runs.values()) == {"no"}:
         return {}

@@ -12,7 +12,8 @@ from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.places import Source, sources
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.places import Source, renamed, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
@@ -38,14 +39,20 @@ class Inspection:
     unread: set[str]
     """The sources of the places that there was not the time to look at."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether there was not the time for something."""
+        return self.looked_at < self.found or self.unopened > 0
+
 
 def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
     """Look at what was never read, for about `seconds`."""
     contents, unopened = _list_archives(files, had.contents, monotonic() + seconds, Listing.of(params.ingest))
     known = {*had.ids.to_pylist(), *had.disputed}
-    columns, names = Columns(**params.ingest.columns), (file.path for file in files)
-    labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=known_classes())
-    places = list(sources(files, contents, labels, had.unusable, {}))
+    mapping, columns = ClassMapping.read(), Columns(**params.ingest.columns)
+    names, classes = (file.path for file in files), known_classes(mapping)
+    labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=classes)
+    places = list(renamed(sources(files, contents, labels, had.unusable, {}), mapping))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1

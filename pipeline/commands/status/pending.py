@@ -9,8 +9,10 @@ from typing import NamedTuple
 from pipeline import parquet, paths
 from pipeline.files import md5_of_bytes
 from pipeline.images import index
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.params import Params
 from pipeline.splits.assignment import SPLITS, assign, columns_for, may_move
+from pipeline.splits.classes import changes_of_classes
 from pipeline.versioning import objects
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.repository import repository
@@ -26,6 +28,8 @@ class Pending(NamedTuple):
     new: int
     removed: int
     relabelled: int
+    classes: str
+    """Which classes were renamed, merged, split or dropped since then, in half a sentence."""
     total: int
     """How many there are for training now."""
     changes_training: bool
@@ -58,16 +62,21 @@ def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None
     # With the same images for training the same ones of val are left out as their near-duplicates.
     left_out = _leaks()
     val = {image_id: row for image_id, row in now["val"].items() if image_id not in left_out}
-    new, common = now["train"], now["train"].keys() & old.keys()
+    new, common, mapping = now["train"], now["train"].keys() & old.keys(), ClassMapping.read()
     return Pending(
         new=len(new) - len(common),
         removed=len(old) - len(common),
-        relabelled=sum(new[image_id][0] != old[image_id][0] for image_id in common),
+        relabelled=sum(mapping.label(new[image_id][0]) != mapping.label(old[image_id][0]) for image_id in common),
+        classes=str(changes_of_classes(mapping, _labels(old), {*filter(None, map(mapping.label, _labels(new)))})),
         total=len(new),
         changes_training=new != old or val != old_val,
         switched=_count_switched(record.get("manifest"), now, params),
         held_out=tuple(sorted(old.keys() & (now["val"].keys() | now["test"].keys()))),
     )
+
+
+def _labels(rows: Rows) -> set[str]:
+    return {label for label, *_ in rows.values()}
 
 
 def _count_switched(manifest: StageRecord | None, now: Mapping[str, Rows], params: Params) -> int:

@@ -10,9 +10,11 @@ import pyarrow as pa
 from pipeline.commands.status.inspection import see
 from pipeline.commands.status.sides import Sides, splits_of
 from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
+from pipeline.splits.classes import changes_of_classes
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
@@ -34,6 +36,10 @@ class RawChanges:
     unread: int
     """Images of which there is the name alone so far, in an archive that was written anew."""
     relabelled: int
+    renamed: int
+    """Images whose class has another name now."""
+    classes: str
+    """Which classes were renamed, merged, split or dropped, in half a sentence."""
     vanished: list[str]
     """Classes of which no image is left; none is named where not all was inspected."""
     refused: dict[str, int]
@@ -71,6 +77,7 @@ class RawChanges:
             "not inspected": self.found - self.looked_at,
             "removed": self.removed,
             "relabelled": self.relabelled,
+            "of renamed classes": self.renamed,
             "moved to another split": self.switched,
         }
         several = [(what, count) for what, count in parts.items() if count]
@@ -88,14 +95,15 @@ class RawChanges:
     @property
     def changes_images(self) -> Likely:
         """Whether other images, or other classes, come out of ingest."""
-        return "yes" if self.changed or self.switched else "maybe" if self.is_partial else "no"
+        return "yes" if self.changed or self.renamed or self.switched else "maybe" if self.is_partial else "no"
 
     @property
     def changes_training(self) -> Likely:
         """Whether training gets other images; one in val may yet be left out as a near-duplicate."""
         if self.splits.get("train"):
             return "yes"
-        is_certain = not self.is_partial and sum(self.splits.values()) == self.changed + 2 * self.switched
+        changed = self.changed + self.renamed + 2 * self.switched
+        is_certain = not self.is_partial and sum(self.splits.values()) == changed
         return "no" if is_certain and not self.splits.get("val") else "maybe"
 
 
@@ -110,16 +118,16 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
-    had = Collection.read(["id", "label", "source", "attributes", "key"])
+    had, mapping = Collection.read(["id", "label", "source", "attributes", "key"]), ClassMapping.read()
     seen = see(files, had, params, seconds)
     found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
-    relabelled = {one for one in common if images[one].label != old[one].label}
+    other = {one for one in common if images[one].label != old[one].label}
+    relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
-    is_partial = seen.looked_at < seen.found or seen.unopened > 0
-    changed = new | relabelled | (set() if is_partial else gone)
+    changed = new | other | (set() if seen.is_partial else gone)
     listed = {one for one in common if images[one] != old[one]}
     keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
     sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
@@ -134,16 +142,16 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
-        vanished=[] if is_partial else sorted(_classes(old) - _classes(images)),
+        renamed=len(other - relabelled),
+        classes=str(changes_of_classes(mapping, _classes(old), _classes(images))),
+        vanished=[] if seen.is_partial else sorted(_named(mapping, _classes(old)) - _classes(images)),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(images) + seen.found - seen.looked_at,
-        splits=sides.splits,
-        switched=sides.switched,
-        held_out=sides.held_out,
         rewrites=bool(images != old or fresh or mended or seen.archives != set(had.contents)),
+        **sides._asdict(),
     )
 
 
@@ -155,6 +163,11 @@ def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
 
 def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:
     return {image.label for image in images.values()}
+
+
+def _named(mapping: ClassMapping, classes: Iterable[str]) -> set[str]:
+    """What those of `classes` are called now that are not dropped."""
+    return {label for name in classes if (label := mapping.label(name)) is not None}
 
 
 def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:

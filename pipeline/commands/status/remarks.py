@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from pipeline import paths
+from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.raw_changes import RawChanges
 from pipeline.commands.status.start import Start
 from pipeline.errors import RecordError
@@ -29,16 +30,13 @@ def on_project(*, can_look: bool, changed: bool) -> list[str]:
     return remarks
 
 
-def on_training(
-    train: StageRecord | None, start: Start | None, arrivals: RawChanges | None, held_out: int, params: Params
-) -> list[str]:
-    """What else is worth knowing of a training from `start`, None where none runs.
-
-    `held_out` images of the last training are to be held out.
-    """
-    on_release = _on_release(train) if start is not None else []
-    on_start = [*_on_succession(train, arrivals, params), *_on_held_out(start, held_out)]
-    return [*on_start, *_on_classes(start, arrivals), *on_release]
+def on_training(train: StageRecord | None, start: Start | None, changes: Changes, params: Params) -> list[str]:
+    """What else is worth knowing of a training from `start`, None where none runs, which will see the `changes`."""
+    on_succession = _on_succession(train, changes.raw, params)
+    if start is None:
+        return on_succession
+    on_images = [*_on_held_out(len(changes.held_out)), *_on_changed_classes(changes), *_on_classes(start, changes.raw)]
+    return [*on_succession, *on_images, *_on_release(train)]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
@@ -56,17 +54,22 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
     return remarks
 
 
-def _on_held_out(start: Start | None, held_out: int) -> list[str]:
+def _on_held_out(held_out: int) -> list[str]:
     """Why the last model is no base, where it was trained on images that are to be held out."""
-    if start is None or not held_out:
+    if not held_out:
         return []
     what = f"{counted(held_out, 'image')} of the last training will be held out, and no model that saw them is a base"
     return [f"{what}; {paths.MANIFEST}/moved.csv will list them"]
 
 
-def _on_classes(start: Start | None, arrivals: RawChanges | None) -> list[str]:
+def _on_changed_classes(changes: Changes) -> list[str]:
+    """What became of classes since the last training."""
+    return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
+
+
+def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
     """What becomes of the classes without an image, in a training from `start`."""
-    if start is None or arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
+    if arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
         return []
     return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
 

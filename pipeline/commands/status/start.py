@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import BASE, base_of_hash, misfit
+from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.foretelling import Reported, foretell
 from pipeline.lineage.lineage import Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics, read_metrics
@@ -134,7 +135,8 @@ def changed_images() -> int | None:
     from pipeline.lineage.seen_images import read_seen
 
     try:
-        return read_seen(paths.BASE).compare(read_manifest("train").set_index("id")["label"]).changed
+        seen = read_seen(paths.BASE).renamed(ClassChanges.read())
+        return seen.compare(read_manifest("train").set_index("id")["label"]).changed
     except (CheckpointError, FileNotFoundError):
         return None
 

@@ -21,7 +21,7 @@ def own_files() -> list[str]:
     entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
     flags = {path: flag for entry in entries if isinstance(entry, dict) for path, flag in entry.items()}
     kept = [path for path, flag in flags.items() if flag and flag.get("cache") is False]
-    files = [paths.RAW_DVC, paths.LOCK, paths.ERASED, paths.DATA / ".gitignore", *map(Path, kept)]
+    files = [paths.RAW_DVC, paths.LOCK, paths.ERASED, paths.CLASSES, paths.DATA / ".gitignore", *map(Path, kept)]
     return [path.as_posix() for path in files if path.exists()]
 
 

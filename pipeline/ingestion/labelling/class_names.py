@@ -11,6 +11,7 @@ from unicodedata import category, normalize
 
 # What is not seen at the ends of a name; `str.strip` knows blanks only.
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
+ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 # In which UTF-8 is read by mistake, and what it often becomes there: lines and blocks, which no class is called.
 CODE_PAGES = ("cp437", "cp1252")
@@ -60,11 +61,17 @@ def _label_of_folder(folder: str, strip: int) -> str | None:
 
 
 def alike(labels: Iterable[str]) -> list[list[str]]:
-    """Those of `labels` that look like one class: they differ in case, in kinds of blanks or in encoding only."""
+    """Those of `labels` that look like one class: they differ in case, accents, kinds of blanks or in encoding only."""
     groups: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
-        groups.setdefault(" ".join(normalize("NFKC", label).casefold().split()), []).append(label)
+        groups.setdefault(_bare(label), []).append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _bare(label: str) -> str:
+    """`label` without case, and without the accents of Latin, Greek and Cyrillic; other scripts' marks make words."""
+    letters = "".join(char for char in normalize("NFKD", label) if char not in ACCENTS)
+    return " ".join(normalize("NFKC", letters).casefold().split())
 
 
 def ungarbled(label: str) -> str | None:

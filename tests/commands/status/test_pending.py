@@ -60,7 +60,7 @@ def test_nothing_is_pending() -> None:
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
     assert pending({"train": record}, PARAMS) == Pending(
-        new=0, removed=0, relabelled=0, total=6, changes_training=False
+        new=0, removed=0, relabelled=0, classes="", total=6, changes_training=False
     )
 
 
@@ -68,7 +68,9 @@ def test_new_gone_and_relabelled() -> None:
     """Each is counted, of the images that are trained on."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[1:9] + VAL[:1]) | labelled(TRAIN[3:4], "dog"))
-    assert pending({"train": record}, PARAMS) == Pending(new=3, removed=1, relabelled=1, total=8, changes_training=True)
+    assert pending({"train": record}, PARAMS) == Pending(
+        new=3, removed=1, relabelled=1, classes="", total=8, changes_training=True
+    )
 
 
 def test_another_image_for_validation() -> None:

@@ -6,13 +6,28 @@ from pipeline.commands.status.raw_changes import RawChanges
 from pipeline.commands.status.stages import Reason, StageStatus, steps_of
 
 NOTHING: dict[str, Any] = dict.fromkeys(
-    ("new", "copies", "moved", "removed", "unread", "relabelled", "found", "looked_at", "unopened", "switched"), 0
+    (
+        "new",
+        "copies",
+        "moved",
+        "removed",
+        "unread",
+        "relabelled",
+        "renamed",
+        "found",
+        "looked_at",
+        "unopened",
+        "switched",
+    ),
+    0,
 )
 
 
 def changes(**counts: Any) -> RawChanges:
     """Changes in data/raw."""
-    return RawChanges(**{**NOTHING, "vanished": [], "refused": {}, "images": 9, "splits": {}, "held_out": [], **counts})
+    return RawChanges(
+        **{**NOTHING, "classes": "", "vanished": [], "refused": {}, "images": 9, "splits": {}, "held_out": [], **counts}
+    )
 
 
 def stage(name: str, after: list[str], outs: list[str], *reasons: str) -> StageStatus:

@@ -12,10 +12,12 @@ from support import release
 from pipeline import paths
 from pipeline.commands.upgrade.settlement import keep_decoded, settle
 from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
 from pipeline.images import pixels
 from pipeline.params import read_params
 from pipeline.versioning.definition import code_among, read_definition
 from pipeline.versioning.lock import read_record
+from pipeline.versioning.weights import NEUTRAL
 
 
 @pytest.fixture
@@ -35,7 +37,9 @@ def test_settled_record(recorded: Project) -> None:
     old = before.pop("train")
     assert after == before
     assert (train.outs, train.params, train.command) == (old.outs, old.params, now.command)
-    assert train.deps == {**{path: oid for path, oid in old.deps.items() if path in now.deps}, **code_among(now.deps)}
+    kept = {path: oid for path, oid in old.deps.items() if path in now.deps}
+    neutral = {path: md5_of_bytes(content.encode()) for path, content in NEUTRAL.items()}
+    assert train.deps == {**neutral, **kept, **code_among(now.deps)}
     said = recorded.dvc("status", "train").out
     assert "data/base" in said
     assert "pipeline/" not in said

@@ -14,6 +14,7 @@ from pipeline.errors import RecordError
 OWN = {
     "data/raw.dvc",
     "dvc.lock",
+    "data/classes.csv",
     "data/erased.csv",
     "data/.gitignore",
     "data/report/metrics.json",

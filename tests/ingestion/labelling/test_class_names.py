@@ -26,9 +26,23 @@ def test_folders_above_are_passed_over() -> None:
 
 
 def test_classes_that_look_like_one() -> None:
-    """Issue 14, 6: case, kinds of blanks and encodings; not another letter."""
-    labels = ["CAT", "cat", "Cat", "tabby cat", "tabby\u00a0cat", "ﬁsh", "fish", "dog", "dogs", "café", "cafe"]
-    assert alike(labels) == [["CAT", "Cat", "cat"], ["fish", "ﬁsh"], ["tabby cat", "tabby\u00a0cat"]]
+    """Case, accents, kinds of blanks and encodings; not another letter, nor the marks of other scripts."""
+    labels = [
+        "CAT",
+        "cat",
+        "Cat",
+        "tabby cat",
+        "tabby\u00a0cat",
+        "ﬁsh",
+        "fish",
+        "dog",
+        "dogs",
+        "café",
+        "cafe",
+        "か",
+        "が",
+    ]
+    assert alike(labels) == [["CAT", "Cat", "cat"], ["cafe", "café"], ["fish", "ﬁsh"], ["tabby cat", "tabby\u00a0cat"]]
 
 
 @pytest.mark.parametrize(

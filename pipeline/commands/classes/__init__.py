@@ -1,0 +1,1 @@
+"""`pipeline classes`: what classes there are, and what becomes of them."""

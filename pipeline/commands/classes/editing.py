@@ -1,0 +1,69 @@
+"""Changes to data/classes.csv, as functions of what it says; none of them looks at images."""
+
+from collections.abc import Sequence
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.ingestion.labelling.mapping import DROPPED, ClassMapping, Row
+from pipeline.text import shown
+
+
+def merge(mapping: ClassMapping, olds: Sequence[str], new: str) -> ClassMapping:
+    """`mapping` after the classes `olds` became `new`; a single one that becomes what is no class yet is renamed.
+
+    Raises:
+        RecordError: one of them is split, or `new` is a name that stands for something else already.
+    """
+    merged = [old for old in olds if old != new]
+    for old in merged:
+        _check_whole(mapping, old)
+    return ClassMapping(_freed(mapping, new, olds) | {(old, new) for old in merged})
+
+
+def split(mapping: ClassMapping, old: str, news: Sequence[str]) -> ClassMapping:
+    """`mapping` after `old` was split into `news`; into itself and another one, where there is one alone.
+
+    Raises:
+        RecordError: one of `news` is a name that stands for something else already.
+    """
+    rows = set(mapping.rows)
+    for new in news:
+        if new != old and len(mapping.heirs.get(new, ())) == 1:
+            raise _taken(mapping, new)
+        rows.add((old, new))
+    alone = {new for row_old, new in rows if row_old == old} if old in mapping.heirs else set(news)
+    return ClassMapping(rows | ({(old, old)} if len(alone) == 1 else set()))
+
+
+def drop(mapping: ClassMapping, old: str) -> ClassMapping:
+    """`mapping` after the class `old` was dropped.
+
+    Raises:
+        RecordError: it is split.
+    """
+    _check_whole(mapping, old)
+    return ClassMapping({*mapping.rows, (old, DROPPED)})
+
+
+def _freed(mapping: ClassMapping, new: str, olds: Sequence[str]) -> set[Row]:
+    """The rows of `mapping` without those that make one of `olds` of the name `new`, which takes them back."""
+    rows, heirs = set(mapping.rows), mapping.heirs.get(new, [])
+    back = {new if heir == new or mapping.label(heir) in olds else heir for heir in heirs}
+    if len(heirs) == 1 and back != {new}:
+        raise _taken(mapping, new)
+    kept = {(old, heir) for old, heir in rows if old != new}
+    return kept if back == {new} else kept | {(new, heir) for heir in back}
+
+
+def _check_whole(mapping: ClassMapping, old: str) -> None:
+    if mapping.is_split(old):
+        what = f"{shown(old)} is split into {' and '.join(map(shown, mapping.heirs[old]))}"
+        raise RecordError(paths.CLASSES, what, "once a model was trained on these, take the rows of the split out")
+
+
+def _taken(mapping: ClassMapping, new: str) -> RecordError:
+    label = mapping.label(new)
+    if label is None:
+        return RecordError(paths.CLASSES, f"{shown(new)} is dropped", "choose another name, or take its row out")
+    hint = f"choose another name, or use {shown(label)}"
+    return RecordError(paths.CLASSES, f"{shown(new)} is a former name of {shown(label)}", hint)

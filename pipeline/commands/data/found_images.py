@@ -1,0 +1,163 @@
+"""Every place in files, folders and archives where an image is expected, and the class that ingest would give it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pipeline import paths
+from pipeline.commands.data.known_images import KnownImages
+from pipeline.ingestion.catalogue import UNUSABLE_LABELS, Listing
+from pipeline.ingestion.collection import DISPUTED, Refused
+from pipeline.ingestion.decoding import Place
+from pipeline.ingestion.labelling.class_names import class_name, label_of
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
+from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.labelling.sources import source_of
+from pipeline.ingestion.notices import (
+    clash_notices,
+    class_notices,
+    garbled_notices,
+    name_notices,
+    vain_notices,
+)
+from pipeline.ingestion.places import of_dropped, other_archive_at
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.scan import Spot, find, label_files
+from pipeline.ingestion.unpacking.archives import is_unsafe
+from pipeline.ingestion.wrappers import Folders, Wrapped
+from pipeline.params import Ingest
+
+OUTSIDE = Refusal("no class folder", "put it into a folder named after its class, or give the class with --label")
+UNSAFE = Refusal("unsafe name", "no name for a class: it could not be unpacked on every system")
+
+
+class FoundImage(NamedTuple):
+    """A place where an image is expected."""
+
+    place: Place
+    """Its path is absolute."""
+    name: str
+    """How it is named to people."""
+    label: str
+    """Its class, where there is no refusal."""
+    refusal: Refusal | None
+    attributes: str = ""
+    """What a labels.csv next to it says further, see `labels.LabelLine`."""
+    id: str | None = None
+    """The image's id, once it was inspected."""
+    remark: str = ""
+    """What people should know of it then."""
+
+
+class KnownClasses(NamedTuple):
+    """What is known of classes."""
+
+    mapping: ClassMapping
+    images: Counter[str]
+    """Of data/raw, by class."""
+
+    @classmethod
+    def of(cls, stock: KnownImages, mapping: ClassMapping) -> Self:
+        """By the images of data/raw."""
+        images = Counter[str]()
+        for name, count in stock.classes.items():
+            images[mapping.label(name) or ""] += count
+        del images[""]
+        return cls(mapping, images)
+
+
+def find_images(
+    tops: Iterable[Path], label: str | None, params: Ingest, known: KnownClasses
+) -> tuple[list[FoundImage], list[str]]:
+    """Every place in `tops`, and what people should hear of them; `label` is the class of all, where it is given."""
+    folders, seen = Folders(), [one for top in tops for one in _look_into(top, params)]
+    for one in seen:
+        if one.spot.refusal is None:
+            folders.add(one.group, one.spot.place._replace(path=one.spot.inside), one.labels)
+    unclear = folders.refusals({*known.images, *known.mapping.heirs})
+    found = []
+    for one in seen:
+        said, spot = one.labels.find(*one.where), one.spot
+        own = said.label if label is None else label
+        refusal = spot.refusal or (_refusal(one, said, unclear) if label is None else None)
+        now = known.mapping.label(own or "")
+        if refusal is None and now is None:
+            refusal = of_dropped(own)
+        found.append(FoundImage(spot.place, spot.name, now or "", refusal, said.attributes))
+    return found, _notices(seen, found, known.images) if label is None else []
+
+
+def is_label(name: str) -> bool:
+    """Whether a folder of this name, in an archive in data/raw, is a class of that name."""
+    inside = f"{name}/x"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    kept = label_of("x.zip", inside) == class_name(name)
+    return bool(name) and kept and not is_unsafe(inside) and not is_system_file(inside)
+
+
+class _Seen(NamedTuple):
+    """A place, and what says its class."""
+
+    spot: Spot
+    labels: Labels
+    group: str
+    """The archive that it lies in, or the path that people named."""
+
+    @property
+    def where(self) -> tuple[str, str | None]:
+        """As data/raw would have it."""
+        return self.spot.inside, self.spot.place.member
+
+
+def _look_into(top: Path, params: Ingest) -> list[_Seen]:
+    labels, around = _labels_of(top, params)
+    spots = [spot._replace(inside=around + spot.inside) for spot in find(top, Listing.of(params))]
+    for spot in spots:
+        if spot.line is not None:
+            labels.carry(spot.inside, {spot.place.member: spot.line})
+    for name, what in labels.unreadable.items():
+        where = f"{paths.RAW if around else top}/{name}"
+        spots.append(Spot(Place(where), where, name, Refusal(UNUSABLE_LABELS, what)))
+    seen = [_Seen(spot, labels, spot.place.path if spot.place.member else str(top)) for spot in spots]
+    labels.settle(source_of(*one.where) for one in seen)
+    return seen
+
+
+def _notices(seen: list[_Seen], found: list[FoundImage], classes: Counter[str]) -> list[str]:
+    counts = classes + Counter(one.label for one in found if one.refusal is None)
+    refused = [Refused(one.name, one.id or "", *one.refusal) for one in found if one.refusal is not None]
+    doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
+    several = {id(one.labels): one.labels for one in seen}.values()
+    clashes = [notice for labels in several for notice in clash_notices(labels)]
+    vain = [notice for labels in several for notice in vain_notices(labels, refused, [one.name for one in found])]
+    return [*vain, *clashes, *class_notices(counts), *garbled_notices(counts), *name_notices(doubtful)]
+
+
+def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
+    """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
+    raw, where, columns = paths.RAW.resolve(), top.resolve(), Columns(**params.columns)
+    if where.is_relative_to(raw) and where != raw:
+        folder = where if where.is_dir() else where.parent
+        inside = folder.relative_to(raw).as_posix()
+        read = Labels.read(files=label_files(paths.RAW, columns), strip=params.strip, columns=columns)
+        return read, "" if inside == "." else f"{inside}/"
+    if not top.is_dir():
+        return Labels(strip=params.strip, columns=columns), ""
+    return Labels.read(top / LABELS, files=label_files(top, columns), strip=params.strip, columns=columns), ""
+
+
+def _refusal(one: _Seen, line: LabelLine, unclear: Wrapped) -> Refusal | None:
+    if line.conflict:
+        return Refusal(DISPUTED, line.conflict)
+    if line.label is None:
+        place = one.spot.place
+        return (other_archive_at(Path(place.path)) if place.member is None else None) or OUTSIDE
+    if one.group in unclear and not one.labels.is_certain(*one.where):
+        return unclear[one.group]
+    return None if is_label(line.label) else UNSAFE

@@ -1,0 +1,94 @@
+"""data/classes.csv says what became of classes; what it cannot mean is an error in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecordError
+from pipeline.ingestion.labelling.mapping import ClassMapping, read_rows, to_text
+
+WHERE = Path("data/classes.csv")
+
+
+def test_chains_are_followed() -> None:
+    """A class that was renamed twice has its last name, by each of its names."""
+    mapping = ClassMapping([("a", "b"), ("b", "c"), ("x", "c")])
+    assert [mapping.label(name) for name in ("a", "b", "c", "x", "other")] == ["c", "c", "c", "c", "other"]
+
+
+def test_dropped_classes_have_no_name() -> None:
+    """Nor has what was renamed to one of them."""
+    mapping = ClassMapping([("a", "b"), ("b", "")])
+    assert [mapping.label(name) for name in ("a", "b", "c")] == [None, None, "c"]
+    assert mapping.descendants("a") == []
+
+
+def test_images_of_a_split_class_stay_what_they_are() -> None:
+    """Only new classes come of it, under the names that these have by now; and itself."""
+    mapping = ClassMapping(
+        [("pet", "cat"), ("pet", "dog"), ("pet", "emu"), ("cat", "tom"), ("emu", ""), ("old", "pet")]
+    )
+    assert (mapping.label("pet"), mapping.label("old")) == ("pet", "pet")
+    assert mapping.is_split("pet")
+    assert not mapping.is_split("cat")
+    assert sorted(mapping.descendants("old")) == ["dog", "pet", "tom"]
+
+
+def test_splits_may_go_round() -> None:
+    """A class that is split into itself and another one, which is split in turn, has both."""
+    mapping = ClassMapping([("a", "a"), ("a", "b"), ("b", "b"), ("b", "a")])
+    assert sorted(mapping.descendants("b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", "b"), ("b", "a")], "data/classes.csv: a → b → a goes round in a circle; take one of these rows out"),
+        ([("x", "a"), ("a", "b"), ("b", "c"), ("c", "a")], "goes round in a circle"),
+        ([("a", ""), ("a", "b")], "data/classes.csv: one row drops a, another one makes it b; leave one of them"),
+    ],
+)
+def test_contradictions(rows: list[tuple[str, str]], message: str) -> None:
+    """Circles, and classes that are dropped and kept, are errors."""
+    with pytest.raises(RecordError) as error:
+        ClassMapping(rows)
+    assert message in str(error.value)
+
+
+def test_a_row_that_says_nothing() -> None:
+    """A class that becomes itself stays what it is."""
+    assert ClassMapping([("a", "a")]).label("a") == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "its first line is not `old,new`; run `git checkout data/classes.csv`"),
+        (b"new,old\na,b\n", "its first line is not `old,new`"),
+        (b"old,new\n<<<<<<< ours\n", "line 2 has not two cells"),
+        (b"old,new\na,b,c\n", "line 2 has not two cells; write `old,new`, or `old,` to drop a class"),
+        (b"old,new\n,b\n", "line 2: '' cannot be the name of a class"),
+        (b"old,new\n\na/b,c\n", "line 3: 'a/b' cannot be the name of a class"),
+        (b"old,new\na,b\x07\n", "cannot be the name of a class"),
+        (b"old,new\n\xff,b\n", "not a CSV file in UTF-8"),
+    ],
+)
+def test_files_that_cannot_be_read(content: bytes, message: str) -> None:
+    """Whatever is no table of two columns of classes is an error that says where."""
+    with pytest.raises(RecordError) as error:
+        read_rows(content, WHERE)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_spreadsheets_and_spellings() -> None:
+    """Byte-order marks, line ends of Windows, blanks and both spellings of é make no difference."""
+    content = "\ufeffold, new\r\ncafe\u0301 ,caf\u00e9 au lait\r\ndog, \r\n".encode()
+    assert read_rows(content, WHERE) == [("caf\u00e9", "caf\u00e9 au lait"), ("dog", "")]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """Rows are sorted, each once; names may hold commas and quotes. Without a file nothing changes."""
+    rows = [('a,"b"', "c"), ("b", ""), ("b\u2028b", "x")]
+    assert read_rows(to_text([*rows, *rows]).encode(), WHERE) == sorted(rows)
+    assert ClassMapping.read(tmp_path / "none").rows == []
