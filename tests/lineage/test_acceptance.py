@@ -257,7 +257,7 @@ def forgetful(make_project: Callable[[Path], Project], tmp_path_factory: pytest.
     project = make_project(folder / "project")
     gate = {"drop": 0.01, "class_drop": 0.1, "flips": None, "confidence": 0.95}
     project.set_params(
-        manifest={"split": {"val": 0.1, "test": 0.4}},
+        manifest={"split": {"val": 0.1, "test": 0.4, "by": "hash", "group": None}},
         train={"optimizer": "adamw", "epochs": 6, "warm_epochs": 6, "lr": 1e-2, "warm_lr": 1.0},
         evaluate={"gate": gate},
     )
