@@ -130,7 +130,8 @@ def tamper(project: Project, *, environment: bool) -> None:
     project.commit("another model")
 
 
-@pytest.mark.parametrize("environment", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_another_model_is_told_of(copied: Project, temporary: Path, environment: bool) -> None:  # noqa: FBT001
     """What differs and by how much is said, and whether the environment or a fault is to blame."""
     tamper(copied, environment=environment)
@@ -143,6 +144,7 @@ def test_another_model_is_told_of(copied: Project, temporary: Path, environment:
         assert said.endswith("the same environment: this should not happen")
 
 
+@pytest.mark.slow
 def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> None:
     """A commit whose code, params or command are not what the model was trained with is not replayed."""
     (copied.root / AUGMENTATION).write_text(copied.read(AUGMENTATION) + "\n# edited\n")
@@ -155,6 +157,7 @@ def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> Non
     assert ran.out.splitlines() == [said]
 
 
+@pytest.mark.slow
 def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where dvc.lock and the report speak of two models, or there is no dvc.lock, it is said."""
     monkeypatch.chdir(copied.root)
@@ -187,6 +190,7 @@ def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, 
     assert said.startswith("pipeline: error: data/")
 
 
+@pytest.mark.slow
 def test_a_damaged_base_is_never_trained_from(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed weight in the cached checkpoint is found by its hash; without a remote that is the end of it."""
     base = copied.lock()["train"]["deps"]["data/base"]
@@ -204,6 +208,7 @@ def test_a_damaged_base_is_never_trained_from(copied: Project, monkeypatch: pyte
         replay(newest("HEAD"))
 
 
+@pytest.mark.slow
 def test_revisions(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that was recorded again is that of the commit that was first; what tells of none is an error."""
     monkeypatch.chdir(copied.root)
@@ -317,6 +322,7 @@ def test_before_environments_were_recorded(copied: Project, temporary: Path) -> 
     assert "its environment is unknown: it was recorded before there was such a file" in said
 
 
+@pytest.mark.slow
 def test_all_goes_on(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older generation whose record is lost does not hide the others."""
     monkeypatch.chdir(copied.root)

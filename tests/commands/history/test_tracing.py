@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import Project
+from conftest import ROOT, Project
 from ruamel.yaml import YAML
 
 from pipeline import cli, parquet, paths
@@ -112,7 +112,8 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     git("init", "--quiet", "--initial-branch=main")
     Path(".dvc").mkdir()
     Path(".dvc/config").touch()
-    git("add", ".dvc")
+    shutil.copy(ROOT / paths.PARAMS, paths.PARAMS)
+    git("add", ".dvc", str(paths.PARAMS))
     return History()
 
 

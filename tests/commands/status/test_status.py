@@ -237,6 +237,7 @@ def test_running_repro_is_named(project: Project) -> None:
     assert "is running" not in status(project)
 
 
+@pytest.mark.slow
 def test_merge_in_progress(project: Project) -> None:
     """It is told of."""
     project.git("checkout", "--quiet", "-b", "other")
