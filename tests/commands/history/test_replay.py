@@ -284,6 +284,7 @@ def command_of(pid: int) -> str:
         return ""
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_chain_of_five(
     make_project: Callable[[Path], Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
