@@ -527,7 +527,7 @@ def test_repro_sees_what_was_done(project: Project) -> None:
     names = [file for path in sorted(source.rglob("*.png"))[40:] for file in [md5(path.read_bytes())]]
     assert "removed 20 images from 20 places" in pipeline("remove", *names)
     assert "40 images, 0 new, 20 removed" in project.repro("manifest")
-    assert pipeline("check", "photos").splitlines()[-1].split() == ["all", "20", "40", "0"]
+    assert ["all", "20", "40", "0"] in map(str.split, pipeline("check", "photos").splitlines())
 
 
 def test_command_is_registered() -> None:
