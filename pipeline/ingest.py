@@ -143,10 +143,10 @@ def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Lab
         f"{counted(len(after.ids), 'image')}, {change.new:,} new, {change.removed:,} removed, "
         f"{refused:,} refused{f' ({paths.REFUSED})' if refused else ''}; {kept.decoded:,} decoded"
     )
-    if dropped:
-        sentence += f"; {dropped:,} of dropped classes"
     if in_vain := kept.decoded - kept.stored:
         sentence += f", {in_vain:,} of them copies or refused"
+    if dropped:
+        sentence += f"; {dropped:,} of dropped classes"
     if labels.unused:
         sentence += (
             f"; {counted(len(labels.unused), 'line')} of {LABELS} matching nothing, {labels.unused[0]!r} for one"

@@ -231,6 +231,20 @@ def test_labels(here: Path, capsys: Capture) -> None:
     assert list(raw()) == ["labels.csv"]
 
 
+def test_counts_of_classes_that_look_alike(here: Path, capsys: Capture) -> None:
+    """They are usable images, each once: those in data/raw, and the new ones."""
+    names = {f"Dog/{number}.png": png(number) for number in range(3)} | {"dog/3.png": png(3), "dog/bad.png": b"x"}
+    put(names, into=here / "photos")
+    wanted = "classes 'Dog' (3 images) and 'dog' (1 image) differ in case, accents or blanks only"
+    cli.main(["check", "photos"])
+    assert wanted in capsys.readouterr().out
+    (here / "photos/dog/bad.png").unlink()
+    assert cli.main(["add", "photos"]) == 0
+    capsys.readouterr()
+    assert cli.main(["check", "photos"]) == 0
+    assert wanted in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("path", ["data/raw", "data/raw/cat/1.png", "data", ".", "nowhere"])
 def test_add_refuses_what_is_there(here: Path, capsys: Capture, path: str) -> None:
     """data/raw cannot be added to itself, nor what does not exist."""

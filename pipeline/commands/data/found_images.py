@@ -16,13 +16,7 @@ from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
-from pipeline.ingestion.notices import (
-    clash_notices,
-    class_notices,
-    garbled_notices,
-    name_notices,
-    vain_notices,
-)
+from pipeline.ingestion.notices import clash_notices, name_notices, vain_notices
 from pipeline.ingestion.places import of_dropped, other_archive_at
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot, find, label_files
@@ -72,7 +66,7 @@ class KnownClasses(NamedTuple):
 def find_images(
     tops: Iterable[Path], label: str | None, params: Ingest, known: KnownClasses
 ) -> tuple[list[FoundImage], list[str]]:
-    """Every place in `tops`, and what people should hear of them; `label` is the class of all, where it is given."""
+    """Every place in `tops`, and what is to be said of their names; `label` is the class of all, where it is given."""
     folders, seen = Folders(), [one for top in tops for one in _look_into(top, params)]
     for one in seen:
         if one.spot.refusal is None:
@@ -87,7 +81,7 @@ def find_images(
         if refusal is None and now is None:
             refusal = of_dropped(own)
         found.append(FoundImage(spot.place, spot.name, now or "", refusal, said.attributes))
-    return found, _notices(seen, found, known.images) if label is None else []
+    return found, _notices(seen, found) if label is None else []
 
 
 def is_label(name: str) -> bool:
@@ -129,14 +123,13 @@ def _look_into(top: Path, params: Ingest) -> list[_Seen]:
     return seen
 
 
-def _notices(seen: list[_Seen], found: list[FoundImage], classes: Counter[str]) -> list[str]:
-    counts = classes + Counter(one.label for one in found if one.refusal is None)
+def _notices(seen: list[_Seen], found: list[FoundImage]) -> list[str]:
     refused = [Refused(one.name, one.id or "", *one.refusal) for one in found if one.refusal is not None]
     doubtful = ((*one.where, one.spot.doubt, one.labels) for one in seen if one.spot.doubt)
     several = {id(one.labels): one.labels for one in seen}.values()
     clashes = [notice for labels in several for notice in clash_notices(labels)]
     vain = [notice for labels in several for notice in vain_notices(labels, refused, [one.name for one in found])]
-    return [*vain, *clashes, *class_notices(counts), *garbled_notices(counts), *name_notices(doubtful)]
+    return [*vain, *clashes, *name_notices(doubtful)]
 
 
 def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:

@@ -17,9 +17,7 @@ from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
-from pipeline.ingestion.notices import (
-    picture_notices,
-)
+from pipeline.ingestion.notices import class_notices, garbled_notices, picture_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
@@ -65,9 +63,9 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
         label = _checked(label)
     stock, mapping = KnownImages(params.ingest.encoding), ClassMapping.read()
     read_as = params.ingest if strip is None else params.ingest.model_copy(update={"strip": {"*": strip}})
-    found, notices = find_images(tops, label, read_as, KnownClasses.of(stock, mapping))
+    classes = KnownClasses.of(stock, mapping)
+    found, notices = find_images(tops, label, read_as, classes)
     looked_at = list(_look(found, stock, params))
-    notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     images, refused, _ = resolve(looked_at)
     report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
     places: dict[str, list[FoundImage]] = {}
@@ -82,6 +80,10 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
         known = image["label"] if source in sources else known
         _sort_in(report, image["id"], image["label"], places[image["id"]], known)
     report.refused.sort()
+    if label is None:
+        counts = classes.images + Counter(label for label, _ in report.new)
+        report.notices += [*class_notices(counts), *garbled_notices(counts)]
+    report.notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     return report
 
 
