@@ -64,7 +64,8 @@ class Trained:
         network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
         # Some versions of PyTorch refuse to be deterministic on a GPU without it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True)
+        # `use_deterministic_algorithms` would do the same, and import torch's compiler, which takes seconds.
+        torch.set_deterministic_debug_mode("error")
         return cls(network, spec, where)
 
     def probabilities(self, images: Pixels) -> npt.NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """What a model says of images, whatever the batches, the classes and the processes that decode."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,19 @@ def test_gpus_are_told_to_be_deterministic(said: str | None, monkeypatch: pytest
         monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     Trained.read(paths.MODEL, params().compute)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == (said or ":4096:8")
+
+
+def test_the_compiler_is_not_imported() -> None:
+    """It takes seconds, and nothing is compiled; yet PyTorch is told to be deterministic."""
+    code = (
+        "import sys, torch; from pathlib import Path; from pipeline.evaluation.inference import Trained; "
+        "from pipeline.params import read_params; "
+        f"Trained.read(Path({str(paths.MODEL)!r}), read_params(Path({str(ROOT / 'params.yaml')!r})).compute); "
+        "print(torch.are_deterministic_algorithms_enabled(), not {'torch._dynamo', 'torch._inductor'} & {*sys.modules})"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env).stdout
+    assert said == "True True\n"
 
 
 def test_some_images_in_any_order() -> None:
