@@ -1,0 +1,41 @@
+"""What a network makes of images before it decides on a class: the inputs of its last layer."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from pipeline.models.network import Network
+
+
+class Seen(NamedTuple):
+    """What a network makes of n images."""
+
+    features: Tensor
+    """Shape (n, features), float32."""
+    logits: Tensor
+    """Shape (n, classes), float32."""
+
+
+def head_of(network: Network) -> nn.Module:
+    """The last layer of `network`, whose inputs are the features: timm names it, that of `small` comes last."""
+    named = getattr(network.body, "get_classifier", None)
+    head = named() if callable(named) else list(network.body.children())[-1]
+    if isinstance(head, tuple):  # Of a network that was distilled; the first is for the true labels.
+        head = head[0]
+    assert isinstance(head, nn.Module)
+    return head
+
+
+def look(network: Network, images: Tensor) -> Seen:
+    """Features and logits of `images` (n, channels, size, size), uint8, by one pass through `network`.
+
+    Heads that are convolutions have an input at every place of an image; the mean over the places is taken.
+    """
+    inputs: list[Tensor] = []
+    handle = head_of(network).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    try:
+        logits = network(images)
+    finally:
+        handle.remove()
+    features = inputs[-1].float()
+    return Seen(features if features.ndim == 2 else features.flatten(2).mean(2), logits)
