@@ -1,6 +1,6 @@
 """params.yaml, typed: one section a stage, no defaults in code, since DVC would not see them.
 
-The sentence under each field is the parameter's documentation; README's table is made from it.
+The sentence under each field is the parameter's documentation; the table of docs/params.md is made from it.
 """
 
 import os
