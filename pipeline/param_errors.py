@@ -2,10 +2,11 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.augment_params import BLOCK, PRESET
 from pipeline.errors import ParamError
 
 # What a value should be that is described by a pattern.
@@ -26,9 +27,10 @@ SUCCESSORS = {
 def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:
     """The first thing that is wrong in `path`, which should hold `params`, and what was meant."""
     error = min(invalid.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    place = [str(part) for part in error["loc"] if part not in (PRESET, BLOCK)]
+    key = ".".join(place) or "the file"
     if error["type"] == "extra_forbidden":
-        near = _nearest(str(error["loc"][-1]), list(_section_at(error["loc"][:-1], params).model_fields))
+        near = _nearest(place[-1], list(_section_at(place[:-1], params).model_fields))
         return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
@@ -43,6 +45,8 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     allowed = error["msg"].partition(" should ")[2] or error["msg"]
     if key == "train.batch_size" and error["type"] == "greater_than_equal":
         allowed += ", so that every step has the two images that batch normalisation needs"
+    if key == "train.augment" and error["type"] == "model_type":
+        allowed = "be none, light, strong or changes such as {flip: true}"
     return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
 
 
@@ -53,9 +57,11 @@ def _nearest(name: str, valid: list[str]) -> str:
     return next(short, None) or get_close_matches(name, valid, n=1, cutoff=0)[0]
 
 
-def _section_at(loc: tuple[int | str, ...], params: type[BaseModel]) -> type[BaseModel]:
+def _section_at(place: list[str], params: type[BaseModel]) -> type[BaseModel]:
     section = params
-    for part in loc:
-        annotation: Any = section.model_fields[str(part)].annotation
-        section = annotation
+    for part in place:
+        annotation: Any = section.model_fields[part].annotation
+        # Of what may be a preset's name or a section, the section.
+        kinds = [get_args(kind)[0] for kind in get_args(annotation)]
+        section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), annotation)
     return section

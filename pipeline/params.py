@@ -8,17 +8,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
+from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
 from pipeline.param_errors import as_param_error
+from pipeline.param_types import Section, Seed, Share, Tolerance
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # What stands before a regular expression.
 EXPRESSION = "re:"
 
@@ -29,14 +28,6 @@ def _as_encoding(name: str) -> str:
     except (LookupError, UnicodeDecodeError, ValueError):
         raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
     return name
-
-
-class Section(BaseModel):
-    """A frozen group of parameters; an unknown key or a value of another type is an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Ingest(Section):
@@ -88,15 +79,6 @@ class Manifest(Section):
     """Another seed draws other splits."""
 
 
-class Augment(Section):
-    """Random changes to training images."""
-
-    shift: Annotated[float, Field(ge=0, le=0.5)]
-    """Largest shift in each direction, as a share of the image's side."""
-    flip: bool
-    """Whether half of the images are mirrored left to right."""
-
-
 # What of `train:` changes no model; the stage depends on everything else in that section.
 FREE = {"save_every"}
 
@@ -142,8 +124,8 @@ class Train(Section):
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
-    augment: Augment
-    """Random changes to training images."""
+    augment: Augmentation
+    """Random changes to training images: `none`, `light`, `strong`, or some of docs/augmentation.md."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Number format of the computation."""
     save_every: Annotated[float, Field(gt=0)]

@@ -17,9 +17,9 @@ from pipeline.models.network import Network
 from pipeline.models.normalisation import estimate_statistics, normalised
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
+from pipeline.training.drawing.sampling import CURSOR, Cursor
 from pipeline.training.progress import Progress
 from pipeline.training.rng_state import generator_states, set_generators
-from pipeline.training.sampling import CURSOR, Cursor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GENERATORS = "generators"

@@ -19,9 +19,9 @@ from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_
 from pipeline.models.network import Spec
 from pipeline.params import Params, Train
 from pipeline.text import counted, counted_epochs, short
-from pipeline.training.budget import Length, length_of
-from pipeline.training.randomness import keys_of
-from pipeline.training.sampling import CURSOR, Cursor, Draws, Rounds
+from pipeline.training.drawing.budget import Length, length_of
+from pipeline.training.drawing.randomness import keys_of
+from pipeline.training.drawing.sampling import CURSOR, Cursor, Draws, Rounds
 from pipeline.versioning import hashing
 
 

@@ -12,9 +12,12 @@ from torch import Tensor, distributed
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.params import Train
-from pipeline.training.augmentation import augment
-from pipeline.training.randomness import STATISTICS, draw, keys_of
-from pipeline.training.sampling import Drawn, Rounds
+from pipeline.training.augmentation.augment import augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.mixing import Mixture, mix
+from pipeline.training.augmentation.presets import settings_of
+from pipeline.training.drawing.randomness import Purpose, draw, keys_of
+from pipeline.training.drawing.sampling import Drawn, Rounds
 
 CPU = torch.device("cpu")
 
@@ -28,6 +31,8 @@ class Batch(NamedTuple):
     """Positions in the list of classes, shape (n,), int64."""
     share: Tensor
     """How much its mean counts in the mean over all devices, 1 where all parts are equal; shape (), float32."""
+    mixture: Mixture | None = None
+    """What else is in the images."""
 
 
 class EvalLoader:
@@ -61,6 +66,7 @@ class TrainLoader:
         """Augments on `device`."""
         self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
         self._params, self._rounds, self._device = params, rounds, device
+        self._augment = settings_of(params.augment)
         self._round = rounds.before
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
@@ -89,11 +95,12 @@ class TrainLoader:
         loaded = self._images.batches([chosen for chosen, _ in here])
         for position, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True), first):
             moved = torch.from_numpy(images).to(self._device, non_blocking=True)
-            augmented = augment(moved, keys[chosen], self._params.augment, seed=self._params.seed, epochs=turns)
+            dice = Dice(keys[chosen], self._params.seed, turns, self._device)
+            augmented, mixture = mix(augment(moved, self._augment, dice), self._augment, dice)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
             share = torch.tensor(len(chosen) * devices / len(batches[position].turns))
-            yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share)
+            yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share, mixture)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""
@@ -110,7 +117,9 @@ def sample(dataset: Dataset, *, count: int, batch_size: int, seed: int) -> Itera
     Yields:
         batches of nearly equal size, of shape (n, channels, height, width), uint8.
     """
-    order = np.argsort(draw(keys_of(dataset.ids), seed=seed, epoch=0, purpose=STATISTICS), kind="stable")[:count]
+    order = np.argsort(draw(keys_of(dataset.ids), seed=seed, epoch=0, purpose=Purpose.STATISTICS), kind="stable")[
+        :count
+    ]
     batches = dataset.images.batches(np.array_split(order, math.ceil(len(order) / batch_size)))
     return map(torch.from_numpy, batches)
 

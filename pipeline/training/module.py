@@ -68,13 +68,24 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of `batch`."""
-        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        loss = cross_entropy(self.network(batch.images), batch.targets, weights, label_smoothing=smoothing)
-        loss = loss * batch.share
+        loss = self._loss(self.network(batch.images), batch) * batch.share
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
             raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", HINT)
         return loss
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The mean over the images of `batch`; what is in them besides themselves counts as far as it is in them."""
+        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
+        if batch.mixture is None:
+            return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
+        loss = torch.zeros_like(logits[:, 0])
+        counted = torch.zeros_like(loss)
+        others, own = batch.targets[batch.mixture.partners], batch.mixture.own
+        for targets, share in ((batch.targets, own), (others, 1 - own)):
+            loss += share * cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
+            counted += share * weights[targets]
+        return loss.sum() / counted.sum()
 
     def check(self) -> None:
         """Look whether what was trained is of use.

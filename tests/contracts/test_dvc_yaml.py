@@ -13,17 +13,20 @@ from support.imports import STAGES as STAGE_NAMES
 from support.imports import closure, path_of
 
 from pipeline.evaluation.report.page import shown_params
-from pipeline.params import FREE, Params, Section, Train, read_params
+from pipeline.param_types import Section
+from pipeline.params import FREE, Params, Train, read_params
 
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
 CARRIERS = {
+    "augment_params": "reads values that dvc.lock records one by one",
     "errors": "messages",
     "files": "computes MD5s; puts in place, whole, what others made",
     "git": "runs Git",
     "images.ordered": "hands back results in the order of what was asked for",
     "locking": "lets one process in at a time",
     "param_errors": "messages",
+    "param_types": "types of those values",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",
@@ -67,8 +70,11 @@ WITHOUT: dict[str, dict[str, str]] = {
     },
     "evaluate": {},
 }
-# Of stages that take seconds, folders.
-FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
+# Where all of a folder decides, or the stage takes but seconds.
+FOLDERS = {
+    "train": ("training/augmentation", "training/drawing"),
+    "evaluate": ("evaluation", "images", "lineage", "models"),
+}
 # What modules read besides code.
 READS = {
     "commands.serve.card": "pipeline/commands/serve/templates",
@@ -83,9 +89,9 @@ def deciding(stage: str) -> set[str]:
 
 
 def entry_of(stage: str, module: str) -> str:
-    """The dep that stands for `module`: its file, or its top folder."""
-    top = module.partition(".")[0]
-    return f"pipeline/{top}" if top in FOLDERS.get(stage, ()) else path_of(module)
+    """The dep that stands for `module`: its file, or a folder that it lies in."""
+    folders = (f"pipeline/{folder}" for folder in FOLDERS.get(stage, ()))
+    return next((folder for folder in folders if path_of(module).startswith(f"{folder}/")), path_of(module))
 
 
 def code_deps(stage: str) -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from conftest import ROOT
 
-from pipeline.params import Params, Section, read_params
+from pipeline.param_types import Section
+from pipeline.params import Params, read_params
 
 PAGE = (ROOT / "docs" / "params.md").read_text(encoding="utf-8")
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
+from pipeline.augment_params import Augment
 from pipeline.errors import ParamError
 from pipeline.param_errors import SUCCESSORS
-from pipeline.params import Params, Section, read_params
+from pipeline.param_types import Section
+from pipeline.params import Params, read_params
 
 PARAMS = ROOT / "params.yaml"
 TEXT = PARAMS.read_text(encoding="utf-8")
@@ -118,9 +120,9 @@ def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
     if value is None and dict(fields())[key].annotation in (float | None, str | None):
         read_params(written(tmp_path, key, value))
         return
-    if key == "ingest.columns" and isinstance(value, dict):
-        said = complaint(written(tmp_path, key, value))
-        assert said == f"{key}.a is not a parameter; it should be 'path' or 'label'"
+    if key in ("ingest.columns", "train.augment") and isinstance(value, dict):
+        nearest = "it should be 'path' or 'label'" if key == "ingest.columns" else "the nearest one is erase"
+        assert complaint(written(tmp_path, key, value)) == f"{key}.a is not a parameter; {nearest}"
         return
     where = (f"{key}.a", "b") if key == "ingest.strip" and isinstance(value, dict) else (key, value)
     assert complaint(written(tmp_path, key, value)).startswith(f"{where[0]} is {where[1]!r}; it should be ")
@@ -159,6 +161,29 @@ def test_choices(tmp_path: Path, key: str, value: str) -> None:
 def test_models(tmp_path: Path, value: str) -> None:
     """The small network and any name of timm's are valid."""
     assert read_params(written(tmp_path, "train.model", value)).train.model == value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("medium", "train.augment is 'medium'; it should be 'none', 'light' or 'strong'"),
+        (3, "train.augment is 3; it should be none, light, strong or changes such as {flip: true}"),
+        ({"rotation": 3}, "train.augment.rotation is not a parameter; the nearest one is rotate"),
+        ({"crop": [0.9, 0.2]}, "train.augment.crop is [0.9, 0.2]; it should have the smaller number first"),
+        ({"crop": [0.2]}, "train.augment.crop is [0.2]; it should have at least 2 items after validation, not 1"),
+        ({"crop": [0.2, 1.5]}, "train.augment.crop.1 is 1.5; it should be less than or equal to 1"),
+    ],
+)
+def test_augmentation(tmp_path: Path, value: Any, said: str) -> None:
+    """What is wrong with an augmentation is named by its key alone."""
+    assert complaint(written(tmp_path, "train.augment", value)) == said
+
+
+@pytest.mark.parametrize("value", ["none", "light", "strong", {}, {"crop": [0.5, 1], "policy": "trivial"}])
+def test_augmentation_by_name_or_in_part(tmp_path: Path, value: Any) -> None:
+    """A preset's name, or some of the changes; the others are not done."""
+    augment = read_params(written(tmp_path, "train.augment", value)).train.augment
+    assert augment == (value if isinstance(value, str) else Augment(**value))
 
 
 def test_former_values(tmp_path: Path) -> None:

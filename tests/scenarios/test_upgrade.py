@@ -131,7 +131,7 @@ def refined(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
     project.dvc("add", "--quiet", "data/raw")
     assert stages_run(project.repro()) == ALL
     project.commit("120 images")
-    with (upstream.root / "pipeline/training/budget.py").open("a") as code:
+    with (upstream.root / "pipeline/training/drawing/budget.py").open("a") as code:
         code.write("# Another comment.\n")
     imports = "from pipeline.versioning import definition, weights"
     digest = f"{imports}; print(weights.code_hash(definition.read_definition()['train'].deps))"

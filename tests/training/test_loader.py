@@ -12,13 +12,14 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.augment_params import Augment
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
-from pipeline.params import Augment, Train, read_params
-from pipeline.training.budget import length_of
+from pipeline.params import Train, read_params
+from pipeline.training.drawing.budget import length_of
+from pipeline.training.drawing.randomness import keys_of
+from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
 from pipeline.training.loader import Batch, EvalLoader, TrainLoader, sample, targets_of
-from pipeline.training.randomness import keys_of
-from pipeline.training.sampling import Cursor, Draws, Rounds
 
 PARAMS = read_params(ROOT / "params.yaml").train
 
@@ -53,11 +54,16 @@ def numbers(batches: list[Batch]) -> list[int]:
     return [int(target) for batch in batches for target in batch.targets]
 
 
+def tensors(batch: Batch) -> list[torch.Tensor]:
+    """All that a batch is made of."""
+    return [*batch[:3], *(batch.mixture or ())]
+
+
 def same(one: list[Batch], other: list[Batch]) -> bool:
     """Whether both are the same batches, bit for bit."""
     pairs = zip(one, other, strict=False)
     return len(one) == len(other) and all(
-        torch.equal(first, second) for pair in pairs for first, second in zip(*pair, strict=True)
+        torch.equal(first, second) for pair in pairs for first, second in zip(*map(tensors, pair), strict=True)
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import TrainingError
 from pipeline.models.network import Spec, build
 from pipeline.params import read_params
+from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.loader import Batch
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
@@ -58,6 +59,25 @@ def test_loss_weighs_rare_classes_more() -> None:
     loss = classifier.training_step(Batch(images, torch.tensor([0, 1]), torch.ones(())), 0)
     cat, dog = -network(images).log_softmax(1).diagonal()
     torch.testing.assert_close(loss, (cat * 5 / 9 + dog * 5) / (5 / 9 + 5))
+
+
+def test_mixed_images_count_as_what_is_in_them() -> None:
+    """Of an image that is three quarters cat and a quarter dog, each part counts so, times what its class weighs."""
+    from pipeline.training.module import Classifier, Schedule
+
+    params = read_params(ROOT / "params.yaml").train
+    params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    network = build(spec).eval()
+    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+    images, targets = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.tensor([0, 1])
+    mixture = Mixture(partners=torch.tensor([1, 0]), own=torch.tensor([0.75, 1.0]))
+    (cat, other), (_, dog) = -network(images).log_softmax(1)
+    loss = classifier.training_step(Batch(images, targets, torch.ones(()), mixture), 0)
+    torch.testing.assert_close(loss, (0.75 * 5 / 9 * cat + 0.25 * 5 * other + 5 * dog) / (0.75 * 5 / 9 + 0.25 * 5 + 5))
+    plain = classifier.training_step(Batch(images, targets, torch.ones(())), 0)
+    pure = mixture._replace(own=torch.ones(2))
+    torch.testing.assert_close(classifier.training_step(Batch(images, targets, torch.ones(()), pure), 0), plain)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -14,15 +14,16 @@ import pytest
 import torch
 from conftest import ROOT
 
+from pipeline.augment_params import Augment
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.models.network import Spec, build
-from pipeline.params import Augment, Train, read_params
-from pipeline.training.budget import Length
-from pipeline.training.randomness import keys_of
-from pipeline.training.sampling import Cursor, Draws, Rounds
+from pipeline.params import Train, read_params
+from pipeline.training.drawing.budget import Length
+from pipeline.training.drawing.randomness import keys_of
+from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier

@@ -17,7 +17,7 @@ from pipeline.errors import RecordError
 from pipeline.images import index
 from pipeline.ingestion.collection import Collection
 from pipeline.params import Params
-from pipeline.training.budget import length_of
+from pipeline.training.drawing.budget import length_of
 from pipeline.versioning import hashing, objects, repository
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml

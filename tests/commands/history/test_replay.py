@@ -21,7 +21,7 @@ from pipeline.commands.history.replay import newest, package_in, recorded_comman
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.lineage.history import trainings
 
-AUGMENTATION = "pipeline/training/augmentation.py"
+AUGMENTATION = "pipeline/training/augmentation/augment.py"
 REPLAY = ("python", "-m", "pipeline", "replay")
 MODEL, ENVIRONMENT = "data/model", "data/environment.json"
 

@@ -11,6 +11,7 @@ from support.reported import lineage, made
 from support.stored import Plain, store_images
 
 from pipeline import paths
+from pipeline.augment_params import Augment
 from pipeline.evaluation.report.page import PAGE, shown_params, write_report
 from pipeline.images.dataset import locate, read_manifest
 from pipeline.lineage.ancestors import known_ancestors
@@ -120,5 +121,6 @@ def test_params() -> None:
     """Of what changes the model all is shown, of what does not nothing."""
     shown = shown_params(PARAMS)
     assert shown["train.lr"] == PARAMS.train.lr
+    assert isinstance(PARAMS.train.augment, Augment)
     assert shown["train.augment.shift"] == PARAMS.train.augment.shift
     assert not [name for name in shown if name.startswith("compute") or name == "train.save_every"]

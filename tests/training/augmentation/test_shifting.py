@@ -1,13 +1,14 @@
-"""Random changes to training images: each image's own, whatever batch it is in."""
+"""Shifts by whole pixels, and mirroring."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from pipeline.params import Augment
-from pipeline.training.augmentation import augment
-from pipeline.training.randomness import UInt64s
+from pipeline.augment_params import Augment
+from pipeline.training.augmentation.augment import augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.drawing.randomness import UInt64s
 
 KEYS = np.random.default_rng(0).integers(0, 2**64, 500, dtype=np.uint64)
 NOTHING, SHIFT, FLIP, BOTH = (
@@ -23,7 +24,7 @@ def pictures(count: int = len(KEYS), channels: int = 1, height: int = 8, width: 
 
 def changed(images: Tensor, params: Augment, keys: UInt64s = KEYS, *, seed: int = 0, epoch: int = 0) -> Tensor:
     """`images`, augmented."""
-    return augment(images, keys, params, seed=seed, epochs=np.full(len(images), epoch, np.uint64))
+    return augment(images, params, Dice(keys, seed, np.full(len(images), epoch, np.uint64), images.device))
 
 
 def shifts(images: Tensor) -> tuple[Tensor, Tensor]:

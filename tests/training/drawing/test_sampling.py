@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.budget import Length
-from pipeline.training.randomness import UInt64s, epoch_order
-from pipeline.training.sampling import ARRIVAL, Cursor, Draws, Rounds
+from pipeline.training.drawing.budget import Length
+from pipeline.training.drawing.randomness import UInt64s, epoch_order
+from pipeline.training.drawing.sampling import ARRIVAL, Cursor, Draws, Rounds
 
 KEYS = np.random.default_rng(0).integers(0, 2**63, 400).astype(np.uint64)
 FIRST = Cursor(0, 0)

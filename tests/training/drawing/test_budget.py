@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.params import Train, read_params
-from pipeline.training.budget import Length, length_of
+from pipeline.training.drawing.budget import Length, length_of
 
 PARAMS = read_params(ROOT / "params.yaml").train
 

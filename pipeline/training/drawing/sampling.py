@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.training.budget import Length
-from pipeline.training.randomness import ORDER, UInt64s, draw, epoch_order
+from pipeline.training.drawing.budget import Length
+from pipeline.training.drawing.randomness import Purpose, UInt64s, draw, epoch_order
 
 Positions = npt.NDArray[np.intp]
 
@@ -88,7 +88,7 @@ class Draws:
         return self.start.turn + further, place
 
     def _hashes(self, turn: int) -> UInt64s:
-        return draw(self.keys, seed=self.seed, epoch=turn, purpose=ORDER)
+        return draw(self.keys, seed=self.seed, epoch=turn, purpose=Purpose.ORDER)
 
 
 @dataclass(frozen=True, kw_only=True)

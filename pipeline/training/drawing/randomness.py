@@ -4,13 +4,47 @@ So neither workers, devices, interruptions nor images added since disturb the or
 and any position can be jumped to.
 """
 
+from enum import IntEnum
+
 import numpy as np
 import numpy.typing as npt
 
 UInt64s = npt.NDArray[np.uint64]
 
-# What a draw is for; draws for different purposes are independent.
-ORDER, SHIFT_X, SHIFT_Y, FLIP, STATISTICS = range(5)
+
+class Purpose(IntEnum):
+    """What a number is for; numbers for different purposes are independent. The values decide on all of them."""
+
+    ORDER = 0
+    SHIFT_X = 1
+    SHIFT_Y = 2
+    FLIP = 3
+    STATISTICS = 4
+    FLIP_VERTICAL = 5
+    CROP_AREA = 6
+    CROP_RATIO = 7
+    CROP_X = 8
+    CROP_Y = 9
+    ANGLE = 10
+    BRIGHTNESS = 11
+    CONTRAST = 12
+    SATURATION = 13
+    HUE = 14
+    GREY = 15
+    BLUR = 16
+    BLUR_SIGMA = 17
+    ERASE = 18
+    ERASE_AREA = 19
+    ERASE_RATIO = 20
+    ERASE_X = 21
+    ERASE_Y = 22
+    OPERATION = 23  # And the next number, where two operations are drawn; so with the next two.
+    MAGNITUDE = 25
+    SIGN = 27
+    MIX_KIND = 29
+    MIX_SHARE = 30
+    MIX_X = 31
+    MIX_Y = 32
 
 
 def keys_of(ids: npt.NDArray[np.str_]) -> UInt64s:
@@ -37,7 +71,7 @@ def uniform(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> 
 
 def epoch_order(keys: UInt64s, *, seed: int, epoch: int) -> npt.NDArray[np.intp]:
     """The positions in `keys` in the order in which `epoch` visits them, each once, shape (n,)."""
-    return np.argsort(draw(keys, seed=seed, epoch=epoch, purpose=ORDER), kind="stable")
+    return np.argsort(draw(keys, seed=seed, epoch=epoch, purpose=Purpose.ORDER), kind="stable")
 
 
 def _mix(value: UInt64s) -> UInt64s:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.randomness import FLIP, ORDER, SHIFT_X, SHIFT_Y, UInt64s, draw, epoch_order, keys_of, uniform
+from pipeline.training.drawing.randomness import Purpose, UInt64s, draw, epoch_order, keys_of, uniform
 
 MANY = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64)
-PURPOSES = (ORDER, SHIFT_X, SHIFT_Y, FLIP)
+PURPOSES = tuple(Purpose)[:8]
 unique_keys = st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=60)
 seeds = st.integers(0, 2**32 - 1)
 epochs = st.integers(0, 2**31)
@@ -66,13 +66,13 @@ def test_epochs_and_seeds_have_orders_of_their_own(change: dict[str, int]) -> No
 def test_order_never_changes() -> None:
     """Draws of an earlier version are those of every later one, on every machine."""
     keys = as_keys([0, 1, 2**63, 2**64 - 1])
-    assert draw(keys, seed=0, epoch=0, purpose=ORDER).tolist() == [
+    assert draw(keys, seed=0, epoch=0, purpose=Purpose.ORDER).tolist() == [
         2391539541053276776,
         3048674281419798293,
         5570538237038218810,
         17476826788917428307,
     ]
-    assert draw(keys, seed=7, epoch=3, purpose=FLIP).tolist() == [
+    assert draw(keys, seed=7, epoch=3, purpose=Purpose.FLIP).tolist() == [
         41028820365633596,
         14358230507908951705,
         6820641301969711552,

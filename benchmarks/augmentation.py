@@ -1,0 +1,112 @@
+"""What augmentation costs and brings: `python benchmarks/augmentation.py [NAME…]`.
+
+Names: cost (each change, in a training step's time, in turns with the step), against (torchvision's own transforms,
+image by image, in the same run).
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from reporting import Benchmark, Row, Rows, Scale, main, spread
+from scratch import ROOT
+
+from pipeline.augment_params import Augment
+from pipeline.models.network import Spec, build
+from pipeline.training.augmentation.augment import augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.mixing import mix
+from pipeline.training.augmentation.presets import PRESETS
+
+BATCH = 64
+CHANGES = {
+    "shift": Augment(shift=0.04),
+    "crop, mirror (`light`)": PRESETS["light"],
+    "rotate": Augment(rotate=15),
+    "brightness, contrast, saturation": Augment(brightness=0.4, contrast=0.4, saturation=0.4),
+    "hue": Augment(hue=0.1),
+    "blur": Augment(blur=0.5),
+    "erase": Augment(erase=0.1),
+    "policy: trivial": Augment(policy="trivial"),
+    "policy: rand": Augment(policy="rand"),
+    "mixup and cutmix": Augment(mixup=0.2, cutmix=1.0),
+    "`strong`": PRESETS["strong"],
+}
+
+
+def changed(images: torch.Tensor, params: Augment, turn: int) -> torch.Tensor:
+    """`images` as training sees them in that turn."""
+    keys = np.arange(len(images), dtype=np.uint64)
+    dice = Dice(keys, 0, np.full(len(images), turn, np.uint64), images.device)
+    return mix(augment(images, params, dice), params, dice)[0]
+
+
+def seconds(work: Callable[[], object], repeat: int) -> float:
+    """CPU time of one of `repeat` runs, since other work may share the machine."""
+    work()
+    started = time.process_time()
+    for _ in range(repeat):
+        work()
+    return (time.process_time() - started) / repeat
+
+
+def stepper(model: str, size: int) -> Callable[[], object]:
+    """A training step of a network on a batch."""
+    network = build(Spec(model=model, size=size, mode="rgb", classes=tuple("abcdefghij")))
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    images, targets = noise(size), torch.arange(BATCH) % 10
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(images), targets).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def noise(size: int) -> torch.Tensor:
+    """A batch of images."""
+    return torch.randint(0, 256, (BATCH, 3, size, size), dtype=torch.uint8)
+
+
+def cost(_: Path, scale: Scale) -> Rows:
+    """Each change against a step of the network that such images are for."""
+    for model, size, repeat in (("small", 32, 20), ("timm/resnet18", 224, 2)):
+        sys.path.append(str(ROOT / ".venv/timm"))
+        images, step = noise(size), stepper(model, size)
+        ratios: dict[str, list[float]] = {name: [] for name in CHANGES}
+        for turn in range(scale.rounds(5)):
+            of_step = seconds(step, repeat)
+            for name, params in CHANGES.items():
+                ratios[name].append(seconds(partial(changed, images, params, turn), repeat) / of_step)
+        for name, shares in ratios.items():
+            yield Row(f"{name}, {size} × {size}, in steps of {model}", spread((100 * one for one in shares), "%", 1))
+
+
+def against(_: Path, scale: Scale) -> Rows:
+    """Crop, mirror and colour of a batch by torchvision, which draws numbers for one image at a time."""
+    sys.path.append(str(ROOT / ".venv/timm"))
+    from torchvision.transforms import v2
+
+    jitter = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
+    ours = Augment(crop=[0.5, 1.0], flip=True, **jitter)  # type: ignore[arg-type]
+    for size in (32, 224):
+        images = noise(size)
+        steps = [v2.RandomResizedCrop(size, (0.5, 1.0)), v2.RandomHorizontalFlip(), v2.ColorJitter(**jitter)]
+        theirs = v2.Compose(steps)
+        one_by_one = partial(lambda do, batch: [do(image) for image in batch], theirs, images)
+        at_once = partial(changed, images, ours, 0)
+        ratios = [seconds(one_by_one, 2) / seconds(at_once, 2) for _ in range(scale.rounds(5))]
+        yield Row(f"crop, mirror, colour of {BATCH} images of {size} × {size}, torchvision's time", spread(ratios, "×"))
+
+
+BENCHMARKS: dict[str, Benchmark] = {"cost": cost, "against": against}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(__doc__, BENCHMARKS)

@@ -1,0 +1,39 @@
+"""All random changes to a batch of training images, but mixing, in the order in which they are done."""
+
+from torch import Tensor
+
+from pipeline.augment_params import Augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.shifting import mirror, shift
+
+
+def augment(images: Tensor, params: Augment, dice: Dice) -> Tensor:
+    """`images` of shape (n, channels, height, width), uint8, changed as `params` say, on their device."""
+    if not len(images):
+        return images
+    images = mirror(shift(images, params.shift, dice), params, dice)
+    return _on_floats(images, params, dice) if _needs_floats(params) else images
+
+
+def _needs_floats(params: Augment) -> bool:
+    """Whether something is asked for that whole pixels are not enough for."""
+    whole = Augment(shift=params.shift, flip=params.flip, flip_vertical=params.flip_vertical)
+    mixing = {"mixup": params.mixup, "cutmix": params.cutmix, "crop_ratio": params.crop_ratio}
+    return params != whole.model_copy(update=mixing)
+
+
+def _on_floats(images: Tensor, params: Augment, dice: Dice) -> Tensor:
+    # Here, since importing kornia takes a fifth of a second, and most projects of small images need none of it.
+    from pipeline.training.augmentation import colour, geometry, policies
+
+    operations = policies.draw(params.policy, dice) if params.policy != "none" else []
+    values = images.float() / 255
+    if params.crop or params.rotate or operations:
+        motion = geometry.drawn(images.shape, params, dice)
+        values = geometry.moved(values, policies.move(motion, operations, (images.shape[2], images.shape[3])))
+    values = colour.jittered(policies.change_values(values, operations), params, dice)
+    if params.blur:
+        values = colour.blurred(values, params.blur, dice)
+    if params.erase:
+        values = colour.erased(values, params.erase, dice)
+    return (values * 255).round().clamp(0, 255).to(images.dtype)

@@ -1,0 +1,51 @@
+"""Random numbers for the images of a batch: each image's own, whatever batch it is in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+
+from pipeline.training.drawing.randomness import UInt64s, uniform
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Numbers for n images."""
+
+    keys: UInt64s
+    """Of the images, shape (n,)."""
+    seed: int
+    turns: UInt64s
+    """For the how many-eth time each is drawn, shape (n,)."""
+    device: torch.device
+    """Where the numbers are wanted."""
+
+    def between(self, purpose: int, low: float, high: float) -> Tensor:
+        """A number in [low, high) for each image, shape (n,), float32."""
+        return self._there(low + (high - low) * self._uniform(purpose))
+
+    def around(self, purpose: int, middle: float, reach: float) -> Tensor:
+        """A number in [middle − reach, middle + reach) for each image, shape (n,), float32."""
+        return self.between(purpose, middle - reach, middle + reach)
+
+    def below(self, purpose: int, count: int) -> Tensor:
+        """A whole number in [0, count) for each image, shape (n,), int64."""
+        return self._there(np.floor(count * self._uniform(purpose)), torch.int64)
+
+    def chosen(self, purpose: int, share: float) -> Tensor:
+        """Which images are among that share of all, shape (n,), bool."""
+        return self._there(self._uniform(purpose) < share, torch.bool)
+
+    def beta(self, purpose: int, alpha: float) -> Tensor:
+        """A number of the distribution Beta(α, α) for each image, shape (n,), float32."""
+        return self._there(betaincinv(alpha, alpha, self._uniform(purpose)))
+
+    def _uniform(self, purpose: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return uniform(self.keys, seed=self.seed, epoch=self.turns, purpose=purpose)
+
+    def _there(
+        self, numbers: np.ndarray[tuple[int], np.dtype[np.generic]], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        return torch.from_numpy(numbers).to(self.device, dtype)

@@ -1,0 +1,116 @@
+"""TrivialAugment (Müller & Hutter, arXiv 2103.10158) and RandAugment (Cubuk et al., arXiv 1909.13719).
+
+TrivialAugment does one operation to each image, drawn evenly, at a strength drawn evenly (its "wide" ranges);
+RandAugment two, one after the other, at a fixed strength. Of what moves pixels, both operations are done at once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_saturation_with_gray_subtraction,
+    equalize,
+    posterize,
+    sharpness,
+    solarize,
+)
+from torch import Tensor
+
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.geometry import Motion
+from pipeline.training.drawing.randomness import Purpose
+
+# How many operations each policy does to an image, and at which strength, from 0 to 1; None: drawn evenly.
+POLICIES: dict[str, tuple[int, float | None]] = {"trivial": (1, None), "rand": (2, 9 / 30)}
+# The range of each operation at the full strength of 1.
+SHEAR, TRANSLATE, ROTATE, FACTOR = 0.99, 32 / 224, 135.0, 0.99
+POSTERIZE = 6  # Bits that are lost.
+
+
+class Operations(NamedTuple):
+    """One operation for each of n images."""
+
+    which: Tensor
+    """Positions in `OPERATIONS`, shape (n,), int64."""
+    strengths: Tensor
+    """From 0 to 1, shape (n,)."""
+    signs: Tensor
+    """1 or −1, shape (n,)."""
+
+    @property
+    def signed(self) -> Tensor:
+        """Strengths with signs, shape (n,)."""
+        return self.strengths * self.signs
+
+
+def draw(policy: str, dice: Dice) -> list[Operations]:
+    """What `policy` does to each image, one operation after the other."""
+    count, strength = POLICIES[policy]
+    return [
+        Operations(
+            dice.below(Purpose.OPERATION + number, len(OPERATIONS)),
+            dice.between(Purpose.MAGNITUDE + number, strength or 0.0, strength or 1.0),
+            torch.where(dice.chosen(Purpose.SIGN + number, 0.5), 1.0, -1.0),
+        )
+        for number in range(count)
+    ]
+
+
+def _autocontrast(images: Tensor, _: Operations) -> Tensor:
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-6), images)
+
+
+def _saturated(images: Tensor, drawn: Operations) -> Tensor:
+    is_colour = images.shape[1] == 3
+    return adjust_saturation_with_gray_subtraction(images, _factors(drawn)) if is_colour else images
+
+
+def _factors(drawn: Operations) -> Tensor:
+    return 1 + FACTOR * drawn.signed
+
+
+# What changes values, on images in 0…1; what moves pixels is part of the motion.
+VALUES: dict[str, Callable[[Tensor, Operations], Tensor]] = {
+    "brightness": lambda images, drawn: adjust_brightness_accumulative(images, _factors(drawn)),
+    "contrast": lambda images, drawn: adjust_contrast_with_mean_subtraction(images, _factors(drawn)),
+    "saturation": _saturated,
+    "sharpness": lambda images, drawn: sharpness(images, _factors(drawn)),
+    "posterize": lambda images, drawn: posterize(images, 8 - (POSTERIZE * drawn.strengths).round().int()),
+    "solarize": lambda images, drawn: solarize(images, 1 - drawn.strengths),
+    "autocontrast": _autocontrast,
+    "equalize": lambda images, _: equalize(images),
+}
+MOTIONS = ("shear x", "shear y", "translate x", "translate y", "rotate")
+OPERATIONS = ("identity", *MOTIONS, *VALUES)
+
+
+def move(motion: Motion, operations: Sequence[Operations], sides: tuple[int, int]) -> Motion:
+    """`motion` and what `operations` move besides, in images of `sides`, (height, width)."""
+    for drawn in operations:
+
+        def of(name: str, drawn: Operations = drawn) -> Tensor:
+            return torch.where(drawn.which == OPERATIONS.index(name), drawn.signed, 0.0)
+
+        along = torch.stack([of("translate x") * sides[1], of("translate y") * sides[0]], 1)
+        motion = Motion(
+            middle=motion.middle + TRANSLATE * along,
+            scale=motion.scale,
+            angle=motion.angle + ROTATE * of("rotate"),
+            shear=motion.shear + SHEAR * torch.stack([of("shear x"), of("shear y")], 1),
+        )
+    return motion
+
+
+def change_values(images: Tensor, operations: Sequence[Operations]) -> Tensor:
+    """`images`, in 0…1, after what `operations` change of their values."""
+    for drawn in operations:
+        for name, change in VALUES.items():
+            here = torch.nonzero(drawn.which == OPERATIONS.index(name))[:, 0]
+            if len(here):
+                some = Operations(*(part[here] for part in drawn))
+                images = images.index_copy(0, here, change(images[here], some).clamp(0, 1))
+    return images

@@ -1,0 +1,34 @@
+"""Shifts by whole pixels, and mirroring: nothing is interpolated."""
+
+import torch
+from torch import Tensor
+
+from pipeline.augment_params import Augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.drawing.randomness import Purpose
+
+
+def shift(images: Tensor, share: float, dice: Dice) -> Tensor:
+    """Shift `images` of shape (n, channels, height, width) by up to that share of their side, the edge repeated."""
+    count, channels, height, width = images.shape
+
+    def offsets(purpose: Purpose, most: int) -> Tensor:
+        return (dice.below(purpose, 2 * most + 1) - most)[:, None, None]
+
+    most = round(share * width)
+    left, right = (images[..., [column]].expand(-1, -1, -1, most) for column in (0, width - 1))
+    padded = torch.cat([left, images, right], 3)
+    # Each line of the result is a piece of the padded images, found by where it begins in them.
+    lines = torch.arange(height, device=images.device)
+    rows = (lines + offsets(Purpose.SHIFT_Y, round(share * height))).clamp(0, height - 1)
+    first = height * torch.arange(count * channels, device=images.device).view(count, channels, 1)
+    begins = (first + rows) * padded.shape[3] + offsets(Purpose.SHIFT_X, most) + most
+    return padded.view(-1).unfold(0, width, 1).index_select(0, begins.view(-1)).view(images.shape)
+
+
+def mirror(images: Tensor, params: Augment, dice: Dice) -> Tensor:
+    """Mirror half of `images` left to right, and half of them upside down, as far as `params` ask for it."""
+    for wanted, axis, purpose in ((params.flip, 3, Purpose.FLIP), (params.flip_vertical, 2, Purpose.FLIP_VERTICAL)):
+        if wanted:
+            images = torch.where(dice.chosen(purpose, 0.5)[:, None, None, None], images.flip(axis), images)
+    return images
