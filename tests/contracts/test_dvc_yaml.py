@@ -68,12 +68,13 @@ WITHOUT: dict[str, dict[str, str]] = {
     "evaluate": {},
 }
 # Of stages that take seconds, folders.
-FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models")}
+FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models", "pages")}
 # What modules read besides code.
 READS = {
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
     "evaluation.report.page": "pipeline/evaluation/report/templates",
+    "pages.rendering": "pipeline/pages/templates",
 }
 
 
