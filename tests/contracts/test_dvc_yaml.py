@@ -73,6 +73,7 @@ FOLDERS = {"evaluate": ("evaluation", "images", "lineage", "models", "pages")}
 READS = {
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
+    "commands.sheets.sheet": "pipeline/commands/sheets/templates",
     "evaluation.report.page": "pipeline/evaluation/report/templates",
     "pages.rendering": "pipeline/pages/templates",
 }
