@@ -1,8 +1,8 @@
 """What the labels bring that `pipeline next` asks for, against as many at random: `benchmarks/next.py [NAME…]`.
 
 Names: few, more: Fashion-MNIST, a first model of 500 or 2,000 images, 10,000 unlabelled ones, 200 of which get their
-labels, and a warm start on all that are labelled. Accuracy is that on the 10,000 test images; there are three seeds, each
-with other images. The way to choose was chosen on other images and seeds. rate: choosing 1,000 of 100,000 images.
+labels, and a warm start on all that are labelled. Accuracy is that on the 10,000 test images; there are three seeds,
+each with other images. The way to choose was chosen on other images and seeds. rate: choosing 1,000 of 100,000 images.
 """
 
 import os

@@ -45,11 +45,12 @@ def _next(args: argparse.Namespace) -> int:
         return 0
     proposals = propose(found, trained.spec.classes, args.count, params.manifest.seed)
     folder = args.into or folder_for([one.id for one in proposals])
-    write_batch(proposals, folder)
+    check_free(folder)
     if args.csv:
         save(args.csv, as_csv(proposals))
     if args.html:
         save(args.html, render(as_sheet(proposals, found, folder, params)))
+    write_batch(proposals, folder)  # Last, since it is not overwritten where anything of this has to be done again.
     where = shown(str(folder))
     print(f"chosen {len(proposals):,} of {counted(len(found.ids), 'unlabelled image')} into {where}; {left_out}")
     if args.html:

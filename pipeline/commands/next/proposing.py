@@ -10,8 +10,9 @@ from pipeline.commands.next.observing import Unlabelled
 from pipeline.commands.next.ranking import rank
 from pipeline.commands.sheets.sheet import Group, Part, Sheet, Tile
 from pipeline.commands.sheets.viewing import view
+from pipeline.pages.wording import percent
 from pipeline.params import Params
-from pipeline.text import counted, csv_text, percent
+from pipeline.text import counted, csv_text
 
 COLUMNS = ("rank", "file", "source", "id", "label", "probability", "other_label", "other_probability")
 
