@@ -66,10 +66,10 @@ def observe(tops: Iterable[Path], trained: Trained, params: Params, known: set[s
             made = _look(trained, np.stack(fresh))
             features.append(made[0])
             probabilities.append(made[1])
-    order = np.argsort(list(first))
+    ids, order = sorted(first), np.argsort(list(first))
     return Unlabelled(
-        spots=[list(first.values())[place] for place in order],
-        ids=sorted(first),
+        spots=[first[image_id] for image_id in ids],
+        ids=ids,
         features=_joined(features, order),
         probabilities=_joined(probabilities, order),
         known=len(spots) - looked_at,
