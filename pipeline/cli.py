@@ -12,6 +12,7 @@ from pipeline.commands.classes import command as classes
 from pipeline.commands.data import command as data
 from pipeline.commands.history import command as history
 from pipeline.commands.merge import command as merge
+from pipeline.commands.next import command as next_images
 from pipeline.commands.serve import command as serve
 from pipeline.commands.status import command as status
 from pipeline.commands.terminal import complain, set_up_logging
@@ -21,7 +22,7 @@ from pipeline.errors import RecordError
 
 # The commands, by what people want to do.
 GROUPS = {
-    "data": (data, classes),
+    "data": (data, classes, next_images),
     "training": (status, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),

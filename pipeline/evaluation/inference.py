@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
@@ -75,12 +75,20 @@ class Trained:
             CheckpointError: one is not a number, so that the weights cannot be a model's.
         """
         with torch.inference_mode():
-            # In double precision the rows sum to 1 as exactly as scikit-learn wants.
-            logits = self.network(torch.from_numpy(images).to(self.where)).double()
-            shares: npt.NDArray[np.float64] = logits.softmax(1).cpu().numpy()
-        if not np.isfinite(shares).all():
-            raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
-        return shares
+            return probabilities_of(self.network(torch.from_numpy(images).to(self.where)))
+
+
+def probabilities_of(logits: Tensor) -> npt.NDArray[np.float64]:
+    """The probability of each class, of the same shape as `logits`: (n, classes).
+
+    Raises:
+        CheckpointError: one is not a number, so that the weights cannot be a model's.
+    """
+    # In double precision the rows sum to 1 as exactly as scikit-learn wants.
+    shares: npt.NDArray[np.float64] = logits.double().softmax(1).cpu().numpy()
+    if not np.isfinite(shares).all():
+        raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
+    return shares
 
 
 def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:

@@ -79,6 +79,8 @@ class KnownIds:
         return index < len(self) and self[index] == key
 
 
+# Makes a picture of an image's bytes, as `make_uniform` does.
+Make = Callable[..., Picture | Refusal]
 # Makes something else of a picture's bytes.
 Finish = Callable[[Picture], Picture]
 
@@ -91,6 +93,8 @@ class Job(NamedTuple):
     params: Ingest
     finish: Finish | None = None
     """Is done to every picture where it was decoded."""
+    make: Make = make_uniform
+    """Decodes."""
 
 
 def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf) -> Iterator[Outcome]:
@@ -180,7 +184,7 @@ def _decode_one(place: Place) -> Outcome:
     image_id = md5_of_bytes(raw)
     if image_id in _job.known:
         return Outcome(place, image_id, None)
-    result = make_uniform(raw, _job.params, one_at_a_time=locked(LOCK))
+    result = _job.make(raw, _job.params, one_at_a_time=locked(LOCK))
     return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
 
 

@@ -27,6 +27,8 @@ from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
 MOST = 5
+# What shows the refused files.
+LOOK = f"`pipeline check {paths.RAW} --html check.html`"
 # Each name that is compared takes a tenth of a millisecond.
 MOST_COMPARED = 2000
 
@@ -136,7 +138,7 @@ def reason_notices(refused: Iterable[Refused]) -> list[str]:
         counts[line.reason] += 1
     found = counts.most_common()
     told = ", ".join(f"{count:,} {reason} ({examples[reason]})" for reason, count in found[:MOST])
-    return [f"refused: {told}{', …' if len(found) > MOST else ''}"] if told else []
+    return [f"refused: {told}{', …' if len(found) > MOST else ''}; to see them: {LOOK}"] if told else []
 
 
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:

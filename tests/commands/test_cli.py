@@ -117,10 +117,10 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
     assert cli.main(["check", "photos"]) == 1
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines()[:4]] == [
-        ["class", "new", "known", "copies"],
-        ["cat", "5", "0", "1"],
-        ["dog", "2", "0", "1"],
-        ["all", "7", "0", "2"],
+        ["class", "new", "known", "copies", "shorter", "side"],
+        ["cat", "5", "0", "1", "8", "px"],
+        ["dog", "2", "0", "1", "8", "px"],
+        ["all", "7", "0", "2", "8", "px"],
     ]
     assert "refused 5:\n  2 two labels\n" in out
     for name, reason, detail in (
@@ -151,10 +151,24 @@ def test_check_fits_into_a_screen(here: Path, capsys: Capture) -> None:
     assert cli.main(["check", "bad", "--json", "--csv", "all.csv"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert len(found["refused"]) == 55
-    assert found["classes"]["class 3"] == {"new": 1, "known": 0, "copies": 0}
+    assert found["classes"]["class 3"] == {"new": 1, "known": 0, "copies": 0, "shorter_side": [8, 8]}
     lines = (here / "all.csv").read_text("utf-8").splitlines()
-    assert lines[0] == "source,status,label,id,detail"
+    assert lines[0] == "source,status,label,id,detail,width,height"
     assert len(lines) == 1 + 55 + 12
+
+
+def test_sizes_and_small_classes(photos: Path, here: Path, capsys: Capture) -> None:
+    """The size is that of the file, not that it is stored in; a class counts with its images in data/raw."""
+    Image.new("L", (900, 700)).save(photos / "cat/large.png")
+    cli.main(["check", "photos"])
+    out = capsys.readouterr().out
+    assert "8–700 px" in out
+    assert "dog (2), cat (6)" in out
+    assert cli.main(["add", "photos"]) == 0
+    more = put({f"cat/more/{number}.png": png(100 + number) for number in range(4)}, into=here / "more")
+    capsys.readouterr()
+    assert cli.main(["check", str(more)]) == 0
+    assert "fewer than" not in capsys.readouterr().out
 
 
 def test_add_makes_one_archive(photos: Path, capsys: Capture) -> None:
@@ -541,7 +555,7 @@ def test_repro_sees_what_was_done(project: Project) -> None:
     names = [file for path in sorted(source.rglob("*.png"))[40:] for file in [md5(path.read_bytes())]]
     assert "removed 20 images from 20 places" in pipeline("remove", *names)
     assert "40 images, 0 new, 20 removed" in project.repro("manifest")
-    assert ["all", "20", "40", "0"] in map(str.split, pipeline("check", "photos").splitlines())
+    assert ["all", "20", "40", "0", "8", "px"] in map(str.split, pipeline("check", "photos").splitlines())
 
 
 def test_command_is_registered() -> None:

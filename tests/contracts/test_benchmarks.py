@@ -25,6 +25,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("training.py", ["step", "save"]),
         ("evaluate.py", ["small", "large", "alone"]),
         ("team.py", ["log", "status"]),
+        ("next.py", ["few", "rate"]),
     ],
 )
 def test_quick_form(script: str, names: list[str]) -> None:

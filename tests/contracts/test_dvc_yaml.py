@@ -73,13 +73,15 @@ WITHOUT: dict[str, dict[str, str]] = {
 # Where all of a folder decides, or the stage takes but seconds.
 FOLDERS = {
     "train": ("training/augmentation", "training/drawing"),
-    "evaluate": ("evaluation", "images", "lineage", "models"),
+    "evaluate": ("evaluation", "images", "lineage", "models", "pages"),
 }
 # What modules read besides code.
 READS = {
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
+    "commands.sheets.sheet": "pipeline/commands/sheets/templates",
     "evaluation.report.page": "pipeline/evaluation/report/templates",
+    "pages.rendering": "pipeline/pages/templates",
 }
 
 

@@ -21,14 +21,15 @@ TOP = {"cli", "__main__"}
 # What each room may import, besides the floor and itself.
 BELOW: dict[str, set[str]] = {
     "versioning": set(),
+    "pages": set(),
     "images": {"versioning"},
     "models": {"versioning"},
     "lineage": {"versioning"},
     "ingestion": {"versioning", "images", "lineage"},
     "training": {"versioning", "images", "lineage", "models"},
-    "evaluation": {"versioning", "images", "lineage", "models"},
+    "evaluation": {"versioning", "pages", "images", "lineage", "models"},
     "splits": {"versioning", "ingestion", "lineage"},
-    "commands": {"versioning", "images", "lineage", "models", "ingestion", "training", "evaluation", "splits"},
+    "commands": {"versioning", "pages", "images", "lineage", "models", "ingestion", "training", "evaluation", "splits"},
 }
 
 

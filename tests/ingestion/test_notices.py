@@ -3,6 +3,7 @@
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.notices import (
+    LOOK,
     MOST,
     class_notices,
     garbled_notices,
@@ -42,7 +43,7 @@ def test_unclear_archives_are_counted() -> None:
 def test_reasons_are_counted() -> None:
     """The commonest first, each with an example."""
     refused = [Refused("a", "", "empty", ""), Refused("b", "", "link", ""), Refused("c", "", "link", "")]
-    assert reason_notices(refused) == ["refused: 2 link (b), 1 empty (a)"]
+    assert reason_notices(refused) == [f"refused: 2 link (b), 1 empty (a); to see them: {LOOK}"]
     assert reason_notices([]) == []
 
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.drawn import save_drawn, set_params
-from support.reported import ODD, made
+from support.reported import ODD, made, noise
 from support.stored import Plain, store_images
 
-from pipeline import paths
+from pipeline import cli, paths
 from pipeline.evaluate import evaluate
 from pipeline.evaluation.report.page import PAGE, render
 from pipeline.params import read_params
@@ -42,8 +42,23 @@ def evaluated() -> str:
         return PAGE.read_text(encoding="utf-8")
 
 
+def sheet() -> str:
+    """A contact sheet of what is called oddly, and of what is refused."""
+    with TemporaryDirectory() as project, chdir(project):
+        set_params()
+        for number, name in enumerate(ODD[:9]):
+            folder = Path("photos", f"{name.replace('/', '')}"[:80])
+            folder.mkdir(parents=True)
+            noise(number, 30 + 20 * number).save(folder / "a.png")
+            (folder / f"{'long ' * 40}.txt").write_text("no image")
+            (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:900])
+        assert cli.main(["check", "photos", "--html", "sheet.html"]) == 1
+        return Path("sheet.html").read_text(encoding="utf-8")
+
+
 CASES: dict[str, Callable[[], str]] = {
     "evaluated": evaluated,
+    "sheet": sheet,
     "alike": lambda: render(made(classes=ALIKE, images=40, wrong=0.7)),
     "two": lambda: render(made(classes=["cat", "dog"], images=200, columns={"camera": ["left", "right"]})),
     "many": lambda: render(made(classes=[f"class {k:03}" for k in range(200)], images=4000, side=8)),
@@ -112,6 +127,8 @@ def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (brightness > 128) == (scheme == "light")
+    # What is decoded when it comes into sight is decoded now.
+    page.evaluate("Promise.all([...document.images].map((image) => ((image.loading = 'eager'), image.decode())))")
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 && image.alt)")
 
 

@@ -12,10 +12,10 @@ from pipeline.evaluation.gate import judge
 from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
 from pipeline.evaluation.report import gallery
 from pipeline.evaluation.report.context import PageFacts
-from pipeline.evaluation.report.thumbnails import bounded, data_uri
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Recorded
 from pipeline.lineage.recorded_metrics import Metrics
+from pipeline.pages.pictures import bounded, data_uri
 from pipeline.params import Gate
 
 GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)

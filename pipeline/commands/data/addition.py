@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,15 +9,14 @@ from PIL import Image
 
 from pipeline import paths
 from pipeline.commands.data.found_images import FoundImage
+from pipeline.commands.data.reading import read_in_order
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
-from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
-from pipeline.ingestion.unpacking import archives
 from pipeline.params import Params, read_params
 
 # Suffixes that are not simply the format's name.
@@ -88,21 +86,9 @@ def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[t
 
 
 def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tuple[str, str], tuple[int, int]]:
-    """Copy what lies in archives to `spool`; returns where, and how long it is.
-
-    Archives are read in their own order: compressed ones have no other that is not slow.
-    """
-    packed = sorted((found.place, key, found.name) for key, found in new.items() if found.place.member is not None)
-    packed.sort(key=lambda one: (one[0].path, one[0].position))
-    spooled = {}
-    for path, members in groupby(packed, lambda one: one[0].path):
-        try:
-            archive = archives.open_archive(Path(path))
-            for place, key, _ in members:
-                spooled[key] = spool.tell(), spool.write(archive.read(place.position, MAX_FILE))
-        except archives.BROKEN as error:
-            raise ImagesError(path, f"changed while it was read: {error}", "run the command again") from None
-    return spooled
+    """Copy what lies in archives to `spool`; returns where, and how long it is."""
+    packed = {found.place: key for key, found in new.items() if found.place.member is not None}
+    return {packed[place]: (spool.tell(), spool.write(raw)) for place, raw in read_in_order(packed)}
 
 
 def _suffix(raw: bytes) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
+from pipeline.commands.sheets.saving import page
 from pipeline.commands.terminal import print_lines, print_table
 from pipeline.errors import ImagesError
 from pipeline.text import counted, shown
@@ -33,6 +34,7 @@ def register(command: Register) -> None:
         if run is _check:
             sub.add_argument("--json", action="store_true", help="print all of it as JSON")
             sub.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each place to FILE as well")
+            sub.add_argument("--html", type=page, metavar="FILE", help="write a page of pictures to FILE as well")
     sub = command(_remove, "remove images from data/raw: every copy, from archives too")
     sub.add_argument(
         "patterns",
@@ -51,19 +53,27 @@ def register(command: Register) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.contact_sheet import contact_sheet
     from pipeline.commands.data.summary import as_json, class_rows, summary_lines, write_csv
     from pipeline.commands.data.survey import survey
+    from pipeline.commands.sheets.saving import save
+    from pipeline.commands.sheets.sheet import render
     from pipeline.params import read_params
 
-    found = survey(args.paths, args.label, read_params(), strip=args.strip)
+    params = read_params()
+    found = survey(args.paths, args.label, params, strip=args.strip)
     if args.csv:
         write_csv(found, args.csv)
+    if args.html:
+        save(args.html, render(contact_sheet(found, args.paths, params)))
     if args.json:
         print(json.dumps(as_json(found), ensure_ascii=False, indent=2))
     else:
         print_table(class_rows(found))
         for line in summary_lines(found):
             print(line)
+        if args.html:
+            print(f"pictures: {shown(str(args.html))}")
     return 1 if found.refused else 0
 
 

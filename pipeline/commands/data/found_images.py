@@ -44,6 +44,8 @@ class FoundImage(NamedTuple):
     """The image's id, once it was inspected."""
     remark: str = ""
     """What people should know of it then."""
+    size: tuple[int, int] | None = None
+    """Its width and height in pixels, where it was decoded."""
 
 
 class KnownClasses(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.data.survey import Survey
-from pipeline.errors import ImagesError
+from pipeline.commands.sheets.saving import save
 from pipeline.ingestion.refusals import Refusal
 from pipeline.text import counted, csv_text, shown
 
@@ -19,15 +19,50 @@ FEW = 10
 
 
 def class_rows(found: Survey) -> list[list[object]]:
-    """The table of the largest classes, a header first: how many images are new, known and copies."""
-    columns = _counts(found)
-    totals = columns["new"] + columns["known"]
-    labels = sorted({*totals, *columns["copies"]}, key=lambda label: (-totals[label], label))
-    rows: list[list[object]] = [[_cut(label, COLUMNS // 2), *_cells(columns, label)] for label in labels[:MOST_CLASSES]]
+    """The table of the largest classes, a header first: how many images are new, known and copies, and how large."""
+    columns, sides, labels = counts_of(found), sides_of(found), classes_of(found)
+    every = [side for some in sides.values() for side in some]
+    rows: list[list[object]] = [
+        [_cut(label, COLUMNS // 2), *_cells(columns, label), in_pixels(sides.get(label, []))]
+        for label in labels[:MOST_CLASSES]
+    ]
     if rest := labels[MOST_CLASSES:]:
         cells = [sum(column[label] for label in rest) for column in columns.values()]
-        rows.append([f"… {counted(len(rest), 'more class', 'more classes')}", *cells])
-    return [["class", *columns], *rows, ["all", *(column.total() for column in columns.values())]]
+        size = in_pixels([side for label in rest for side in sides.get(label, [])])
+        rows.append([f"… {counted(len(rest), 'more class', 'more classes')}", *cells, size])
+    totals = [column.total() for column in columns.values()]
+    return [["class", *columns, "shorter side"], *rows, ["all", *totals, in_pixels(every)]]
+
+
+def classes_of(found: Survey) -> list[str]:
+    """The classes, the largest first."""
+    columns = counts_of(found)
+    totals = columns["new"] + columns["known"]
+    return sorted({*totals, *columns["copies"]}, key=lambda label: (-totals[label], label))
+
+
+def few_of(found: Survey) -> list[tuple[int, str]]:
+    """The classes that hold fewer than `FEW` images, those in data/raw included, the smallest first."""
+    columns = counts_of(found)
+    totals = (columns["new"] + columns["known"]) | found.images
+    return sorted((totals[label], label) for label in classes_of(found) if totals[label] < FEW)
+
+
+def sides_of(found: Survey) -> dict[str, list[int]]:
+    """The shorter side of each new image in pixels, by class."""
+    sides: dict[str, list[int]] = {}
+    for one in found.places:
+        if one.status == "new" and one.size:
+            sides.setdefault(one.label, []).append(min(one.size))
+    return sides
+
+
+def in_pixels(sides: list[int]) -> str:
+    """The smallest and the largest of `sides`; nothing where there are none."""
+    if not sides:
+        return ""
+    low, high = min(sides), max(sides)
+    return f"{low:,} px" if low == high else f"{low:,}–{high:,} px"
 
 
 def summary_lines(found: Survey) -> Iterator[str]:
@@ -35,10 +70,7 @@ def summary_lines(found: Survey) -> Iterator[str]:
     yield from (_cut(f"warning: {notice}", 2 * COLUMNS) for notice in found.notices[:MOST_NOTICES])
     if len(found.notices) > MOST_NOTICES:
         yield f"… and {len(found.notices) - MOST_NOTICES:,} more warnings (--json has all)"
-    columns = _counts(found)
-    totals = columns["new"] + columns["known"]
-    few = sorted((count, label) for label, count in totals.items() if count < FEW)
-    if few:
+    if few := few_of(found):
         names = ", ".join(f"{label} ({count})" for count, label in few)
         yield _cut(f"{counted(len(few), 'class', 'classes')} of fewer than {FEW} images: {names}")
     yield from refused_lines(found.refused)
@@ -62,11 +94,11 @@ def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
 
 def as_json(found: Survey) -> dict[str, Any]:
     """All of it."""
-    columns = _counts(found)
+    columns, sides = counts_of(found), sides_of(found)
     return {
         "classes": {
-            label: dict(zip(columns, _cells(columns, label), strict=True))
-            for label in sorted(set().union(*columns.values()))
+            label: dict(zip(columns, _cells(columns, label), strict=True)) | _range(sides.get(label))
+            for label in sorted(classes_of(found))
         },
         "refused": [{"source": name, "reason": one.reason, "detail": one.detail} for name, one in found.refused],
         "warnings": found.notices,
@@ -79,21 +111,24 @@ def write_csv(found: Survey, path: Path) -> None:
     Raises:
         ImagesError: it cannot be written.
     """
-    used = [(one.source, one.status, one.label, one.id, "") for one in found.places]
-    refused = [(name, one.reason, "", "", one.detail) for name, one in found.refused]
-    header = ("source", "status", "label", "id", "detail")
-    try:
-        path.write_text(csv_text([header, *sorted([*used, *refused])]), encoding="utf-8", newline="")
-    except OSError as error:
-        raise ImagesError(path, f"cannot be written: {error.strerror}", "choose another file") from None
+    used = [(one.source, one.status, one.label, one.id, "", *(one.size or ("", ""))) for one in found.places]
+    refused = [(name, one.reason, "", "", one.detail, "", "") for name, one in found.refused]
+    header = ("source", "status", "label", "id", "detail", "width", "height")
+    rows = sorted([*used, *refused], key=lambda row: row[:2])
+    save(path, csv_text([header, *rows]))
 
 
-def _counts(found: Survey) -> dict[str, Counter[str]]:
+def counts_of(found: Survey) -> dict[str, Counter[str]]:
+    """How many images are new, known and copies, by class."""
     return {
         "new": Counter(label for label, _ in found.new),
         "known": Counter(label for label, _ in found.known),
         "copies": found.copies,
     }
+
+
+def _range(sides: list[int] | None) -> dict[str, list[int]]:
+    return {"shorter_side": [min(sides), max(sides)]} if sides else {}
 
 
 def _cells(columns: dict[str, Counter[str]], label: str) -> list[int]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands.data.found_images import FoundImage, KnownClasses, find_images, is_label
 from pipeline.commands.data.known_images import KnownImages
+from pipeline.commands.data.measuring import measured
 from pipeline.errors import ImagesError
 from pipeline.ingestion.collection import DISPUTED
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
@@ -31,6 +32,9 @@ class FoundPlace(NamedTuple):
     status: Literal["new", "known", "copy"]
     label: str
     id: str
+    place: Place
+    size: tuple[int, int] | None
+    """Its width and height in pixels; None where it was known, and not decoded."""
 
 
 @dataclass
@@ -47,6 +51,10 @@ class Survey:
     """All places with usable images."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
     """Where something cannot be used, and why not."""
+    where: dict[str, Place] = field(default_factory=dict)
+    """The places by their names."""
+    images: Counter[str] = field(default_factory=Counter)
+    """How many usable images there are of each class, those in data/raw and the new ones."""
     notices: list[str] = field(default_factory=list)
     """What people should hear besides."""
 
@@ -67,7 +75,11 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     found, notices = find_images(tops, label, read_as, classes)
     looked_at = list(_look(found, stock, params))
     images, refused, _ = resolve(looked_at)
-    report = Survey(refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused], notices=notices)
+    report = Survey(
+        refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused],
+        where={one.name: one.place for one in looked_at},
+        notices=notices,
+    )
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:
         if one.refusal is None and one.id is not None:
@@ -80,9 +92,9 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
         known = image["label"] if source in sources else known
         _sort_in(report, image["id"], image["label"], places[image["id"]], known)
     report.refused.sort()
+    report.images = classes.images + Counter(label for label, _ in report.new)
     if label is None:
-        counts = classes.images + Counter(label for label, _ in report.new)
-        report.notices += [*class_notices(counts), *garbled_notices(counts)]
+        report.notices += [*class_notices(report.images), *garbled_notices(report.images)]
     report.notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     return report
 
@@ -91,12 +103,14 @@ def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterat
     """The same places, with ids, and what cannot be used refused."""
     todo = [one for one in found if one.refusal is None]
     yield from (one for one in found if one.refusal is not None)
-    outcomes = decode((one.place for one in todo), Job(KnownIds(stock.ids), params.ingest), params.compute.workers)
+    job = Job(KnownIds(stock.ids), params.ingest, make=measured)
+    outcomes = decode((one.place for one in todo), job, params.compute.workers)
     bar = tqdm(outcomes, "checking", len(todo), unit=" images", disable=None)
     for one, outcome in zip(todo, bar, strict=True):
         refusal = outcome.result if isinstance(outcome.result, Refusal) else None
-        remark = outcome.result.remark if isinstance(outcome.result, Picture) else ""
-        yield one._replace(id=outcome.id, refusal=refusal, remark=remark)
+        made = outcome.result if isinstance(outcome.result, Picture) else None
+        remark, size = (made.remark, (made.width, made.height)) if made else ("", None)
+        yield one._replace(id=outcome.id, refusal=refusal, remark=remark, size=size)
 
 
 def _source_in_raw(place: Place) -> str | None:
@@ -118,7 +132,7 @@ def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage]
     report.copies[label] += len(places) - 1
     for number, one in enumerate(places):
         status: Literal["new", "known", "copy"] = "copy" if number else "new" if known is None else "known"
-        report.places.append(FoundPlace(one.name, status, label, image_id))
+        report.places.append(FoundPlace(one.name, status, label, image_id, one.place, one.size))
 
 
 def _checked(label: str) -> str:

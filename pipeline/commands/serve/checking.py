@@ -56,7 +56,7 @@ def check_files(session: "InferenceSession", script: Path, network: nn.Module, i
         files = save_examples(Path(folder))
         made = run_script(script, files, Path(folder, "images.npy"))
         seen = list(views([spot for file in files for spot in find(file)], ingest, size=size, workers=1))
-    for file, given, (_, wanted) in zip(files, made, seen, strict=True):
+    for file, given, (_, wanted, _) in zip(files, made, seen, strict=True):
         assert not isinstance(wanted, Refusal), wanted
         difference = _difference(session, given[None], network, np.stack([wanted]))
         if not difference <= FILE_TOLERANCE:

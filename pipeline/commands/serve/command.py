@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
-from pipeline.commands.parsing import Register
+from pipeline.commands.parsing import Register, count
 from pipeline.text import csv_lines, percent, shown
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def register(command: Register) -> None:
     """Add these commands."""
     sub = command(_predict, "classify images with a trained model")
     sub.add_argument("paths", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="a file, a folder, an archive")
-    sub.add_argument("--top", type=_count, default=2, metavar="K", help="show the K most likely classes; default: 2")
+    sub.add_argument("--top", type=count, default=2, metavar="K", help="show the K most likely classes; default: 2")
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print a JSON array")
     how.add_argument("--csv", action="store_true", help="print CSV")
@@ -39,12 +39,6 @@ def register(command: Register) -> None:
 
 def _add_model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def _predict(args: argparse.Namespace) -> int:

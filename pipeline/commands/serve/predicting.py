@@ -47,7 +47,7 @@ def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int
 def _answer(batch: list[View], trained: Trained, top: int) -> Iterator[Answer]:
     images = [view.seen for view in batch if not isinstance(view.seen, Refusal)]
     rows = iter(trained.probabilities(np.stack(images)) if images else ())
-    for spot, seen in batch:
+    for spot, seen, _ in batch:
         yield Answer(
             spot.name, seen if isinstance(seen, Refusal) else _likeliest(next(rows), trained.spec.classes, top)
         )

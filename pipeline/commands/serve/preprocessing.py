@@ -1,6 +1,6 @@
 """Any image as the network sees it: ingest makes it uniform, and what reads stored images makes pixels of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from io import BytesIO
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.images.pixels import PixelReader, Pixels, to_pixels
-from pipeline.ingestion.decoding import Job, KnownIds, decode
+from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot
 from pipeline.ingestion.standardising import Picture
@@ -26,6 +26,8 @@ class View(NamedTuple):
     spot: Spot
     seen: Pixels | Refusal
     """Shape (channels, size, size)."""
+    id: str | None
+    """The image's id, None where it could not be read."""
 
 
 def recorded_ingest(params: Params, *, mode: str) -> Ingest:
@@ -48,20 +50,23 @@ def recorded_ingest(params: Params, *, mode: str) -> Ingest:
         raise RecordError(paths.LOCK, "the parameters of ingest in it cannot be", checkout_hint(paths.LOCK)) from None
 
 
-def views(spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int) -> Iterator[View]:
+def views(
+    spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int, known: Iterable[str] = ()
+) -> Iterator[View]:
     """Each of `spots` as a network sees it whose images are `size` pixels high and wide, in their order.
 
-    They are read and decoded in `workers` other processes, only so far ahead of who asks that memory stays bounded.
+    Images whose ids are `known` are left out. They are read and decoded in `workers` other processes, only so far
+    ahead of who asks that memory stays bounded.
     """
     finish = partial(_with_pixels, mode=ingest.mode, size=size)
     readable = (spot.place for spot in spots if spot.refusal is None)
-    outcomes = decode(readable, Job(KnownIds(()), ingest, finish), workers)
+    outcomes = decode(readable, Job(KnownIds(known), ingest, finish), workers)
     shape = PixelReader(ingest.mode, size).shape
     for spot in spots:
-        result = spot.refusal or next(outcomes).result
-        assert result is not None
-        seen = result if isinstance(result, Refusal) else np.frombuffer(result.data, np.uint8).reshape(shape)
-        yield View(spot, seen)
+        _, image_id, result = Outcome(spot.place, None, spot.refusal) if spot.refusal else next(outcomes)
+        if result is not None:
+            seen = result if isinstance(result, Refusal) else np.frombuffer(result.data, np.uint8).reshape(shape)
+            yield View(spot, seen, image_id)
 
 
 def _with_pixels(picture: Picture, *, mode: str, size: int) -> Picture:

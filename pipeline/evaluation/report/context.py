@@ -11,6 +11,7 @@ from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report import charts, gallery, wording
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.recorded_metrics import Age, ClassFigures, Metrics, SliceFigures, slice_of, table_of
+from pipeline.pages.wording import visible
 
 # Rows of lists that may have any length.
 MOST = 100
@@ -144,7 +145,7 @@ def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: ga
         [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)
     ]
-    return {"names": list(map(wording.visible, names)), "images": images, "cells": cells}
+    return {"names": list(map(visible, names)), "images": images, "cells": cells}
 
 
 def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:
@@ -152,7 +153,7 @@ def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | floa
     if "base_predicted" not in row:
         return [round(row["confidence"], 4), None, None]
     name = row["base_predicted"]
-    return [round(row["confidence"], 4), numbers.get(name, wording.visible(name)), round(row["base_confidence"], 4)]
+    return [round(row["confidence"], 4), numbers.get(name, visible(name)), round(row["base_confidence"], 4)]
 
 
 def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline import paths
 from pipeline.evaluation.measurements import Findings
@@ -13,6 +12,7 @@ from pipeline.evaluation.report.context import PageFacts, view
 from pipeline.evaluation.report.thumbnails import thumbnails
 from pipeline.files import write_text
 from pipeline.images.pixels import Slot
+from pipeline.pages.rendering import environment
 from pipeline.params import FREE, Params
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -41,12 +41,8 @@ def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> N
 
 def render(facts: PageFacts) -> str:
     """The whole page. The same facts give the same text: it has no clock, no path and no address in it."""
-    loader = FileSystemLoader(TEMPLATES)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= wording.FILTERS
-    return environment.get_template("report.html.jinja").render(view(facts))
+    pages = environment(TEMPLATES, wording.FILTERS)
+    return pages.get_template("report.html.jinja").render(view(facts))
 
 
 def shown_params(params: Params) -> dict[str, object]:

@@ -1,19 +1,10 @@
-"""Figures and names as the page writes them."""
+"""Figures as the report writes them, and what they are called."""
 
-import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline import text
-
-NOTHING = "–"
-# Letters of a name.
-LONGEST = 200
-# Letters and symbols that show nothing: Hangul fillers, and the Braille pattern without dots.
-BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-
-# Embeddings, overrides and isolates.
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from pipeline.pages import wording
+from pipeline.pages.wording import NOTHING
 
 
 class Figure(NamedTuple):
@@ -70,11 +61,6 @@ CHANGES = (
 )
 
 
-def percent(share: float | None) -> str:
-    """A share of one in percent."""
-    return NOTHING if share is None else text.percent(share).replace(" ", "\N{NO-BREAK SPACE}")
-
-
 def points(change: float | None) -> str:
     """A change of a share in percentage points, with its sign."""
     return NOTHING if change is None else _signed(change * 100, 1)
@@ -90,27 +76,11 @@ def difference(change: float | None) -> str:
     return NOTHING if change is None else _signed(change, 3)
 
 
-def count(value: int) -> str:
-    """A whole number."""
-    return f"{value:,}"
-
-
 def direction(change: float | None, better: int = 1) -> str:
     """Whether a change is `good`, `bad`, or neither: `same`."""
     if change is None or abs(change) < 0.0005 or not better:
         return "same"
     return "good" if change * better > 0 else "bad"
-
-
-def visible(name: str) -> str:
-    """`name`; as code points what controls, or turns letters after it round, and all of it where it would look empty.
-
-    The end of a very long one is left out.
-    """
-    seen = any(unicodedata.category(char)[0] not in "CZM" and char not in BLANK for char in name)
-    name = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
-    hidden = {char for char in name if not seen or char in TURNING or unicodedata.category(char) == "Cc"}
-    return "".join(f"[U+{ord(char):04X}]" if char in hidden else char for char in name)
 
 
 def _signed(value: float, digits: int) -> str:
@@ -120,12 +90,9 @@ def _signed(value: float, digits: int) -> str:
     return f"{'+' if value > 0 else '−'}{written}"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
-    "percent": percent,
+FILTERS: dict[str, Callable[..., Any]] = wording.FILTERS | {
     "points": points,
     "number": number,
     "difference": difference,
-    "count": count,
     "direction": direction,
-    "visible": visible,
 }

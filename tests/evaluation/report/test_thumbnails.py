@@ -1,12 +1,10 @@
 """Pictures inside the report."""
 
-import base64
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.reported import noise
+from support.pictures import decoded
 from support.stored import Plain, store_images
 
 from pipeline import paths
@@ -15,14 +13,7 @@ from pipeline.evaluation.report import thumbnails
 from pipeline.images.dataset import locate, read_manifest
 from pipeline.images.pixels import Slot, open_image
 from pipeline.images.shards import ShardReader
-
-
-def decoded(uri: str) -> Image.Image:
-    """The picture in an address, which says what it is."""
-    kind, _, data = uri.partition(",")
-    image = Image.open(BytesIO(base64.b64decode(data, validate=True)))
-    assert kind == f"data:{image.get_format_mimetype()};base64"
-    return image
+from pipeline.pages import pictures
 
 
 def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +44,7 @@ def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.
     assert (list(everything), read) == (list(range(9)), slots)
     read.clear()
     monkeypatch.setattr(thumbnails, "AT_ONCE", 2)
-    monkeypatch.setattr(thumbnails, "LIMIT", sum(len(everything[row]) for row in range(3)))
+    monkeypatch.setattr(pictures, "LIMIT", sum(len(everything[row]) for row in range(3)))
     assert thumbnails.thumbnails(slots, range(9)) == {row: everything[row] for row in range(3)}
     assert read == slots[:4]
 
@@ -66,23 +57,3 @@ def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
     with pytest.raises(ImagesError, match="is damaged"):
         thumbnails.thumbnails(locate(read_manifest("test")).slots, [0])
-
-
-def test_small_images_keep_every_pixel() -> None:
-    """They are shown magnified."""
-    image = noise(0, 28)
-    assert decoded(thumbnails.data_uri(image)).convert("RGB").tobytes() == image.tobytes()
-
-
-@pytest.mark.parametrize("size", [(400, 300), (97, 20), (1, 500)])
-def test_large_images_are_scaled(size: tuple[int, int]) -> None:
-    """To fit, with their shape."""
-    made = decoded(thumbnails.data_uri(Image.new("RGB", size)))
-    assert max(made.size) == thumbnails.SIDE
-    assert made.width / made.height == pytest.approx(size[0] / size[1], rel=0.1) or min(made.size) == 1
-
-
-def test_pictures_are_bounded() -> None:
-    """Those that do not fit any more are left out, the last ones."""
-    third = "x" * (thumbnails.LIMIT // 3)
-    assert list(thumbnails.bounded(range(5), [third] * 5)) == [0, 1, 2]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.evaluation.report.wording import difference, direction, number, percent, points, visible
+from pipeline.evaluation.report.wording import difference, direction, number, points
+from pipeline.pages.wording import percent
 
 
 def test_nothing_to_measure() -> None:
@@ -29,20 +30,3 @@ def test_signs() -> None:
 def test_direction(change: float | None, better: int, said: str) -> None:
     """What is good depends on the figure."""
     assert direction(change, better) == said
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("cat", "cat"),
-        ("\u200b", "[U+200B]"),
-        ("\u3164\u2800", "[U+3164][U+2800]"),
-        ("👩\u200d🔬", "👩\u200d🔬"),
-        ("קטגוריה", "קטגוריה"),
-        ("a\u202egnp", "a[U+202E]gnp"),
-        ("x" * 10_000, "x" * 200 + "…"),
-    ],
-)
-def test_names_can_be_seen(name: str, shown: str) -> None:
-    """No name looks empty or turns round what comes after it; others stay as they are."""
-    assert visible(name) == shown

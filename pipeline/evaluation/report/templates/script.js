@@ -1,8 +1,6 @@
 "use strict";
 // Names and texts come into the page as text only, never as markup.
 const { names, images, cells } = JSON.parse(document.getElementById("json").textContent);
-const root = document.documentElement;
-const byId = (id) => document.getElementById(id);
 
 function element(tag, className, ...content) {
   const made = document.createElement(tag);
@@ -19,14 +17,8 @@ function named(name) {
 
 const percent = (share) => `${(share * 100).toFixed(1)}%`;
 
-// Theme: that of the system until one is chosen.
-function isDark() {
-  return root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-byId("theme").addEventListener("click", () => {
-  root.dataset.theme = isDark() ? "light" : "dark";
-  draw();
-});
+// The theme, which theme.js switches
+byId("theme").addEventListener("click", () => draw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
 // Pictures

@@ -1,0 +1,92 @@
+"""A folder of images to label: copies of their files, and a labels.csv with a proposal for each, to be corrected.
+
+It holds nothing else: whatever lies in data/raw is an image, and further columns of labels.csv would become slices.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import paths
+from pipeline.commands.data.reading import read_in_order
+from pipeline.errors import ImagesError
+from pipeline.files import md5_of_bytes
+from pipeline.ingestion.labelling.label_files import LABELS
+from pipeline.ingestion.scan import Spot
+from pipeline.ingestion.wrappers import SUFFIXES
+from pipeline.text import csv_text
+
+# Letters of a file's own name.
+LONGEST = 60
+
+
+class Proposal(NamedTuple):
+    """An image, and what the model takes it for."""
+
+    name: str
+    """In the folder: its rank, and what it was called."""
+    spot: Spot
+    id: str
+    label: str
+    probability: float
+    other: str
+    """The second likeliest class, empty where there is no other."""
+    other_probability: float
+
+
+def folder_for(ids: Sequence[str]) -> Path:
+    """Where a batch of the images `ids` lies if nothing else is asked for: another place for another batch."""
+    return paths.DATA / f"next-{md5_of_bytes(''.join(sorted(ids)).encode())[:12]}"
+
+
+def check_free(folder: Path) -> None:
+    """See that nothing is overwritten.
+
+    Raises:
+        ImagesError: there is something at `folder`.
+    """
+    if os.path.lexists(folder):
+        hint = f"add it with `pipeline add {folder}`, or choose another folder with --into"
+        raise ImagesError(folder, "exists already, and may hold corrected labels", hint)
+
+
+def name_in_batch(rank: int, spot: Spot) -> str:
+    """A name that any system can hold, and that a file of labels takes for a name and not for a pattern."""
+    own = (spot.place.member or spot.inside).replace("\\", "/").rpartition("/")[2]
+    suffix = next((suffix for suffix in SUFFIXES if own.lower().endswith(suffix)), "")
+    stem = re.sub(r"[^\w.-]+", "_", own[: len(own) - len(suffix)]).strip("._")
+    return f"{rank:04d}-{stem[:LONGEST]}".rstrip("-.") + suffix
+
+
+def write_batch(proposals: Sequence[Proposal], folder: Path) -> None:
+    """Put the images of `proposals` into the new `folder` with their labels.csv, all of it in one step.
+
+    Raises:
+        ImagesError: `folder` is there, or cannot be written, or an image has changed since it was looked at.
+    """
+    check_free(folder)
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        _copy(proposals, aside)
+        text = csv_text([("path", "label"), *((one.name, one.label) for one in proposals)])
+        # Spreadsheets take a file without the mark for Windows-1252, and would save it so.
+        (aside / LABELS).write_text(text, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="")
+        aside.rename(folder)
+    except OSError as error:
+        raise ImagesError(folder, f"cannot be written: {error.strerror}", "choose another folder with --into") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _copy(proposals: Sequence[Proposal], folder: Path) -> None:
+    by_place = {one.spot.place: one for one in proposals}
+    for place, raw in read_in_order(by_place):
+        one = by_place[place]
+        if md5_of_bytes(raw) != one.id:
+            raise ImagesError(one.spot.name, "changed while it was read", "run the command again")
+        (folder / one.name).write_bytes(raw)

@@ -1,0 +1,80 @@
+"""Small pictures of images that lie anywhere, of those that ingest refuses, too; decoded in other processes."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageFile
+from tqdm import tqdm
+
+from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
+from pipeline.ingestion.pictures.memory import MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
+from pipeline.ingestion.pictures.uniform import FORMATS, JPEGS
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture, make_uniform
+from pipeline.pages.pictures import SIDE, bounded, data_uri
+from pipeline.params import Ingest, Params
+
+# Pictures of a page; how many characters they may take is bounded, too.
+MOST = 600
+
+
+def view(places: Sequence[Place], params: Params) -> dict[Place, str]:
+    """Small pictures of the images at the first `MOST` of `places`, as data URIs.
+
+    What cannot be shown is missing, and so are the last ones if they take too much.
+    """
+    wanted = list(dict.fromkeys(places))[:MOST]
+    # Archives are read in their own order: compressed ones have no other that is not slow.
+    ordered = sorted(wanted, key=lambda place: (place.path, place.position))
+    ingest = params.ingest.model_copy(update={"animations": "first", "size": 2 * SIDE})
+    job = Job(KnownIds(()), ingest, _as_address, make_visible)
+    bar = tqdm(decode(ordered, job, params.compute.workers), "drawing", len(ordered), unit=" images", disable=None)
+    made = {one.place: one.result.data.decode() for one in bar if isinstance(one.result, Picture)}
+    shown = [place for place in wanted if place in made]
+    return bounded(shown, (made[place] for place in shown))
+
+
+def make_visible(raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object]) -> Picture | Refusal:
+    """As `make_uniform`, but of an image that is refused what can be shown of it."""
+    made = make_uniform(raw, params, one_at_a_time=one_at_a_time)
+    if isinstance(made, Picture):
+        return made
+    mended = _mended(raw)
+    return make_uniform(mended, params) if mended else made
+
+
+def _as_address(picture: Picture) -> Picture:
+    return picture._replace(data=data_uri(Image.open(BytesIO(picture.data))).encode())
+
+
+def _mended(raw: bytes) -> bytes | None:
+    """A small PNG file of what Pillow still shows of `raw`; None where that is nothing, or takes much memory."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(raw), formats=FORMATS) as image:
+            coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
+            if bytes_of_pixels(image) + coefficients + len(raw) > MUCH_MEMORY:
+                return None
+            shown, out = image.convert("F" if _is_deep(image) else "RGB"), BytesIO()
+            shown.thumbnail((SIDE, SIDE))
+            (_stretched(shown) if shown.mode == "F" else shown).save(out, "PNG")
+            return out.getvalue()
+    except Exception:  # noqa: BLE001 (Pillow's decoders raise nearly anything on damaged bytes)
+        return None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether its values have more than 8 bits, or are floats."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _stretched(image: Image.Image) -> Image.Image:
+    """`image` in grey, its smallest value black and its largest white."""
+    values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    return Image.fromarray(((values - low) * (255 / (high - low or 1))).astype(np.uint8))
