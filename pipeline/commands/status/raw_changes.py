@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
+from pipeline.commands.status.likeness import unlike
 from pipeline.commands.status.sides import Sides, splits_of
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.labelling.mapping import ClassMapping
@@ -60,6 +61,8 @@ class RawChanges:
     """The ids of those of them that were for training."""
     rewrites: bool
     """Whether data/images will not be what it is."""
+    drift: list[str]
+    """How the new images differ from those that ingest has, a sentence each."""
 
     @property
     def is_partial(self) -> bool:
@@ -150,6 +153,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(images) + seen.found - seen.looked_at,
+        drift=unlike(seen.labels, seen.figures, mapping),
         rewrites=bool(images != old or fresh or mended or seen.archives != set(had.contents)),
         **sides._asdict(),
     )

@@ -95,22 +95,21 @@ def _energy(apart: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return between, 2 * between - (to_new * weights).sum(1) - (to_rest * rest).sum(1)
 
 
-def shares_differ(new: Labels, known: Labels) -> str:
-    """What is to be said of the shares that classes have of `new` and `known` images; empty where they are alike.
+def shares_differ(new: Counter[str], known: Counter[str]) -> str:
+    """What is to be said of the shares that classes have of new and of known images; empty where they are alike.
 
     The distance is half the sum of the differences (total variation), its chance that of drawing so many images from
     all of both.
     """
-    if len(new) < FEWEST or len(known) < FEWEST:
+    if min(sizes := (new.total(), known.total())) < FEWEST:
         return ""
-    counts, before = Counter(new.tolist()), Counter(known.tolist())
-    names = sorted({*counts, *before})
-    now, then = (np.array([count[name] for name in names]) for count in (counts, before))
-    drawn = np.random.default_rng(0).multivariate_hypergeometric(now + then, len(new), PERMUTATIONS, method="marginals")
+    names = sorted({*new, *known})
+    now, then = (np.array([counts[name] for name in names]) for counts in (new, known))
+    drawn = np.random.default_rng(0).multivariate_hypergeometric(now + then, sizes[0], PERMUTATIONS, method="marginals")
     ones = np.concatenate([now[None], drawn])
-    distance = np.abs(ones / len(new) - (now + then - ones) / len(known)).sum(1) / 2
+    distance = np.abs(ones / sizes[0] - (now + then - ones) / sizes[1]).sum(1) / 2
     if (distance >= distance[0] - 1e-9).mean() > ALPHA or distance[0] - distance.mean() < LEAST_SHARE:
         return ""
-    shares = now / len(new), then / len(known)
+    shares = now / sizes[0], then / sizes[1]
     most = int(np.argmax(np.abs(shares[0] - shares[1])))
     return f"{names[most]} is {shares[0][most]:.0%} of the new images, and {shares[1][most]:.0%} of the known ones"

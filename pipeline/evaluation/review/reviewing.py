@@ -4,6 +4,7 @@ Test images are judged by the model, which has never seen them. So are new train
 none, the labels of the nearest other images judge each of them, by the model's features.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def drift_of(parts: list[pd.DataFrame], is_known: npt.NDArray[np.bool_], seen: t
     known_rows = np.flatnonzero(is_known)
     labels = [lines["label"].to_numpy(dtype=str) for lines in parts]
     known, new = labels[0][is_known], labels[1]
-    if shares := shares_differ(new, known):
+    if shares := shares_differ(Counter(new.tolist()), Counter(known.tolist())):
         yield shares
     pairs = pairs_of(new, known)
     rows = known_rows[pairs.known], pairs.new
