@@ -7,6 +7,7 @@ images against as many known ones, 20 times each, drawn at random as they are, a
 
 import csv
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,16 +38,7 @@ from pipeline.params import Params, read_params
 
 FLIPPED = 0.05
 NEW = 500
-Change = Callable[[Image.Image, np.random.Generator], Image.Image]
-CHANGES: dict[str, Change] = {
-    "as they are": lambda image, _: image,
-    "darker (0.6)": lambda image, _: ImageEnhance.Brightness(image).enhance(0.6),
-    "with noise (σ = 20)": lambda image, chance: _noisy(image, chance),
-    "upside down": lambda image, _: ImageOps.flip(image),
-    "mirrored": lambda image, _: ImageOps.mirror(image),
-    "blurred (σ = 1 pixel)": lambda image, _: image.filter(ImageFilter.GaussianBlur(1)),
-}
-ONE_CLASS = "of one class only"
+Side = tuple[Pixels, npt.NDArray[np.uint8]]
 
 
 def fashion_mnist() -> tuple[Pixels, npt.NDArray[np.uint8]]:
@@ -58,6 +50,18 @@ def fashion_mnist() -> tuple[Pixels, npt.NDArray[np.uint8]]:
 def _noisy(image: Image.Image, chance: np.random.Generator) -> Image.Image:
     levels = np.asarray(image) + chance.normal(0, 20, (image.height, image.width))
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+CHANGES: dict[str, Change] = {
+    "as they are": lambda image, _: image,
+    "darker (0.6)": lambda image, _: ImageEnhance.Brightness(image).enhance(0.6),
+    "with noise (20)": _noisy,
+    "upside down": lambda image, _: ImageOps.flip(image),
+    "mirrored": lambda image, _: ImageOps.mirror(image),
+    "blurred (1 pixel)": lambda image, _: image.filter(ImageFilter.GaussianBlur(1)),
+}
+ONE_CLASS = "of one class only"
 
 
 def flipped(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -131,6 +135,7 @@ def drift(folder: Path, scale: Scale) -> Rows:
     count = scale.count(5_000)
     project = trained(folder, pixels[:count], right[:count])
     network, _ = read_network(project / "data/model")
+    os.chdir(folder)  # Which has no index but those that are made here.
     rest, rest_labels = pixels[20_000:], right[20_000:]
     rounds, params = scale.rounds(20), read_params(ROOT / "params.yaml")
     for name in (*CHANGES, ONE_CLASS):
@@ -143,13 +148,10 @@ def drift(folder: Path, scale: Scale) -> Rows:
             change, chance = CHANGES.get(name, CHANGES["as they are"]), np.random.default_rng(seed)
             images = [np.asarray(change(Image.fromarray(one[0]), chance)) for one in rest[new]]
             sides = [(rest[known], rest_labels[known]), (np.stack(images)[:, None], rest_labels[new])]
-            alarms["status"] += bool(in_status(folder, params, *sides))
+            alarms["status"] += bool(in_status(params, *sides))
             alarms["report"] += bool(in_report(network, *sides))
         told = ", ".join(f"{where} {share} of {rounds}" for where, share in alarms.items())
         yield Row(f"{NEW} new images {name}: alarms", told)
-
-
-Side = tuple[Pixels, npt.NDArray[np.uint8]]
 
 
 def in_report(network: Network, known: Side, new: Side) -> list[str]:
@@ -163,7 +165,7 @@ def in_report(network: Network, known: Side, new: Side) -> list[str]:
     return list(drift_of(parts, np.ones(len(known[0]), np.bool_), (seen[0], seen[1])))
 
 
-def in_status(folder: Path, params: Params, known: Side, new: Side) -> list[str]:
+def in_status(params: Params, known: Side, new: Side) -> list[str]:
     """What `pipeline status` says, had it the time to look at all."""
     figures: list[dict[str, tuple[str, Figures]]] = [{}, {}]
     for side, (images, some) in zip(figures, (known, new), strict=True):
