@@ -110,6 +110,6 @@ def shares_differ(new: Counter[str], known: Counter[str]) -> str:
     distance = np.abs(ones / sizes[0] - (now + then - ones) / sizes[1]).sum(1) / 2
     if (distance >= distance[0] - 1e-9).mean() > ALPHA or distance[0] - distance.mean() < LEAST_SHARE:
         return ""
-    shares = now / sizes[0], then / sizes[1]
-    most = int(np.argmax(np.abs(shares[0] - shares[1])))
-    return f"{names[most]} is {shares[0][most]:.0%} of the new images, and {shares[1][most]:.0%} of the known ones"
+    share, before = now / sizes[0], then / sizes[1]
+    most = int(np.argmax(np.maximum(share - before, 0)))
+    return f"{names[most]} is {100 * share[most]:.0f} % of the new images, and {100 * before[most]:.0f} % of the known ones"
