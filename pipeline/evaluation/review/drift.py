@@ -112,4 +112,5 @@ def shares_differ(new: Counter[str], known: Counter[str]) -> str:
         return ""
     share, before = now / sizes[0], then / sizes[1]
     most = int(np.argmax(np.maximum(share - before, 0)))
-    return f"{names[most]} is {100 * share[most]:.0f} % of the new images, and {100 * before[most]:.0f} % of the known ones"
+    new_share, known_share = (f"{100 * shares[most]:.0f} %" for shares in (share, before))
+    return f"{names[most]} is {new_share} of the new images, and {known_share} of the known ones"

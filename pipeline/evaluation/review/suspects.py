@@ -51,9 +51,10 @@ def read_review(test: pd.DataFrame) -> pd.DataFrame:
 
 def list_suspects(judged: Sequence[Judged], unseen: pd.DataFrame) -> pd.DataFrame:
     """The rows of suspects.csv, from images that were `judged`, and lines of those that no model was asked about."""
-    nothing = np.full(len(unseen), np.nan)
-    no_class = pd.DataFrame(index=range(len(unseen)))
-    parts = [_rows(one) for one in (*judged, Judged(unseen, no_class, np.empty(0), nothing))]
+    classes = judged[0].probabilities.columns
+    unknown = pd.DataFrame(np.nan, index=range(len(unseen)), columns=classes)
+    others = Judged(unseen, unknown, np.full(len(classes), np.inf), np.full(len(unseen), np.nan))
+    parts = [_rows(one) for one in (*judged, others)]
     rows = pd.concat(parts, ignore_index=True)
     return rows.sort_values(["score", "id"], ascending=[False, True], kind="stable", ignore_index=True)
 
