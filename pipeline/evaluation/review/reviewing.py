@@ -11,18 +11,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
 from pipeline.evaluation.inference import Looked
 from pipeline.evaluation.review.confident import thresholds
 from pipeline.evaluation.review.drift import images_differ, pairs_of, shares_differ, standardised
-from pipeline.evaluation.review.neighbours import how_far, neighbours
+from pipeline.evaluation.review.neighbours import BLOCK, Features, how_far, neighbours
 from pipeline.evaluation.review.suspects import Judged, list_suspects
 from pipeline.evaluation.review.traits import OF_PIXELS, difference, traits_of_pixels
+from pipeline.images.pixel_source import PixelSource, in_batches
 
 Floats = npt.NDArray[np.float64]
 
 # Images that may be neighbours: of labels, and where only the distance counts, at most and at least; the first by id.
 KNOWN, USUAL, FEWEST = 10_000, 2_000, 50
+# Height and width of pictures that are compared as such.
+SIDE = 8
 
 
 class Review(NamedTuple):
@@ -77,14 +82,28 @@ def drift_of(parts: list[pd.DataFrame], is_known: npt.NDArray[np.bool_], seen: t
 def by_neighbours(lines: pd.DataFrame, seen: Looked) -> Judged:
     """The images of `lines`, of which `seen` is what a model makes, judged by those nearest to each.
 
-    A share of neighbours stands for a probability. A model that was trained on an image has learned its label, and
-    gives it a high one; its features have not moved as far.
+    The share that a label has of the neighbours stands for a probability. A model that was trained on an image gives its
+    label a high one; its features have not moved as far, but some way. The picture itself, scaled down, knows nothing
+    of labels, so its neighbours are asked as well: what counts is the geometric mean of both.
     """
     classes = seen.probabilities.columns
     codes = classes.get_indexer(pd.Index(lines["label"]))
-    near = neighbours(seen.features, seen.features[:KNOWN], codes[:KNOWN], len(classes), are_known=True)
-    shares = pd.DataFrame(near.shares, columns=classes)
-    return Judged(lines, shares, _least(lines, shares), _beyond(near.distance, near.distance))
+    near, alike = (
+        neighbours(vectors, vectors[:KNOWN], codes[:KNOWN], len(classes), are_known=True)
+        for vectors in (seen.features, _small(seen.images))
+    )
+    shares = np.sqrt(near.shares * alike.shares)
+    shares /= np.maximum(shares.sum(1, keepdims=True), 1e-9)
+    answers = pd.DataFrame(shares, columns=classes)
+    return Judged(lines, answers, _least(lines, answers), _beyond(near.distance, near.distance))
+
+
+def _small(images: PixelSource) -> Features:
+    """Each of `images` at `SIDE` pixels, without what they have in common: shape (n, channels · SIDE²)."""
+    batches = images.batches(in_batches(np.arange(len(images)), BLOCK))
+    scaled = [adaptive_avg_pool2d(torch.from_numpy(batch).float(), SIDE).flatten(1).numpy() for batch in batches]
+    vectors = np.concatenate(scaled) if scaled else np.empty((0, 1), np.float32)
+    return vectors - vectors.mean(0) if len(vectors) else vectors
 
 
 def _by_base(parts: list[pd.DataFrame], seen: tuple[Looked, Looked]) -> Judged:
