@@ -82,9 +82,9 @@ def drift_of(parts: list[pd.DataFrame], is_known: npt.NDArray[np.bool_], seen: t
 def by_neighbours(lines: pd.DataFrame, seen: Looked) -> Judged:
     """The images of `lines`, of which `seen` is what a model makes, judged by those nearest to each.
 
-    The share that a label has of the neighbours stands for a probability. A model that was trained on an image gives its
-    label a high one; its features have not moved as far, but some way. The picture itself, scaled down, knows nothing
-    of labels, so its neighbours are asked as well: what counts is the geometric mean of both.
+    The share that a label has of the neighbours stands for a probability. A model that was trained on an image gives
+    its label a high one; its features have not moved as far, but some way. The picture itself, scaled down, knows
+    nothing of labels, so its neighbours are asked as well: what counts is the geometric mean of both.
     """
     classes = seen.probabilities.columns
     codes = classes.get_indexer(pd.Index(lines["label"]))
