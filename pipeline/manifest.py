@@ -32,7 +32,7 @@ from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_class
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
-from pipeline.splits.near_duplicates import Rows
+from pipeline.splits.points import Rows
 from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.text import counted, csv_text, short

@@ -6,7 +6,6 @@ that are left out as near-duplicates, those that resemble one of another label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ import pyarrow as pa
 
 from pipeline import paths
 from pipeline.lineage.seen_images import SeenImages, positions
-from pipeline.splits.near_duplicates import Positions, Rows, near_duplicates
+from pipeline.splits.near_duplicates import near_duplicates
+from pipeline.splits.points import Positions, Rows
 
 REVIEW = paths.REVIEW.name
 # What the column split says of an image that is in no manifest.
@@ -47,19 +47,9 @@ def list_review(
 
 
 def other_label(chosen: Positions, labels: npt.NDArray[Any], descriptors: Rows) -> Positions:
-    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),).
-
-    The numbers of two labels differ in one binary digit at least, so a search for each digit, among the images with the
-    other one, finds all.
-    """
-    found = np.full(len(chosen), -1)
-    for digit in _digits(np.unique(labels, return_inverse=True)[1]):
-        for one in (0, 1):
-            asked = np.flatnonzero((found < 0) & (digit[chosen] == one))
-            others = np.flatnonzero(digit != one)
-            near = near_duplicates(descriptors[chosen[asked]], descriptors[others])
-            found[asked[near >= 0]] = others[near[near >= 0]]
-    return found
+    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),)."""
+    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return near_duplicates(descriptors[chosen], descriptors, (codes[chosen], codes))
 
 
 def _reviewed(ids: pa.ChunkedArray, splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:
@@ -67,8 +57,3 @@ def _reviewed(ids: pa.ChunkedArray, splits: npt.NDArray[np.str_], before: SeenIm
     if before is not None:
         new = new[positions(pd.Index(ids.take(new)), before.ids) < 0]
     return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | (splits == LEFT_OUT)))
-
-
-def _digits(codes: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
-    """Each binary digit of `codes`, the lowest first."""
-    return (codes >> place & 1 for place in range(int(codes.max(initial=0)).bit_length()))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.lineage.seen_images import NOTHING, SeenImages
 from pipeline.splits import review
-from pipeline.splits.near_duplicates import Rows, are_near
+from pipeline.splits.near_duplicates import are_near
+from pipeline.splits.points import Rows
 from pipeline.splits.review import LEFT_OUT, list_review, other_label
 
 
