@@ -24,7 +24,7 @@ from scratch import ROOT, new_project, run
 from study_data import Pixels, fashion
 
 from pipeline import parquet
-from pipeline.commands.status.likeness import Figures, unlike
+from pipeline.commands.status.likeness import StoredFigures, unlike
 from pipeline.evaluation.inference import Looked
 from pipeline.evaluation.review.reviewing import drift_of
 from pipeline.images import index
@@ -167,12 +167,12 @@ def in_report(network: Network, known: Side, new: Side) -> list[str]:
 
 def in_status(params: Params, known: Side, new: Side) -> list[str]:
     """What `pipeline status` says, had it the time to look at all."""
-    figures: list[dict[str, tuple[str, Figures]]] = [{}, {}]
+    figures: list[dict[str, tuple[str, StoredFigures]]] = [{}, {}]
     for side, (images, some) in zip(figures, (known, new), strict=True):
         for image, label in zip(images, some, strict=True):
             picture = make_uniform(_png(Image.fromarray(image[0])), params.ingest.model_copy(update={"mode": "grey"}))
             assert isinstance(picture, Picture)
-            side[picture.md5] = f"class {label}", Figures.of(picture)
+            side[picture.md5] = f"class {label}", StoredFigures.of(picture)
     columns = [
         {"id": one, "label": label, "source": "", "attributes": "", "shard": 0, "offset": 0, "md5": one, "key": ""}
         | shows._asdict()

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline import paths
-from pipeline.commands.status.likeness import Figures
+from pipeline.commands.status.likeness import StoredFigures
 from pipeline.ingestion.catalogue import Catalogue, Listing, is_current, is_supported, list_archive, listed_again
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
@@ -33,7 +33,7 @@ class Inspection:
     places: list[Source]
     keys: dict[str, str]
     """What images show that were inspected, by id."""
-    figures: dict[str, tuple[str, Figures]]
+    figures: dict[str, tuple[str, StoredFigures]]
     """Their labels, and what else the index would say of them, by id."""
     labels: list[str | None]
     """Those of all places that were never read, inspected or not."""
@@ -71,7 +71,7 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     return Inspection(
         places=seen + [_after(source, outcome) for source, outcome in zip(unread, outcomes, strict=False)],
         keys={one: picture.shows.key for one, picture in pictures.items()},
-        figures={one: (label_of[one], Figures.of(picture)) for one, picture in pictures.items()},
+        figures={one: (label_of[one], StoredFigures.of(picture)) for one, picture in pictures.items()},
         labels=[source.label for source in unread],
         found=len(unread),
         looked_at=len(outcomes),

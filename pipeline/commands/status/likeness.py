@@ -33,7 +33,7 @@ SIZE = Trait("size in pixels", "smaller", "larger")
 TRAITS = (BRIGHTNESS, CONTRAST, FINENESS, DETAIL, SIZE)
 
 
-class Figures(NamedTuple):
+class StoredFigures(NamedTuple):
     """What the index says of an image that was made uniform."""
 
     length: int
@@ -48,7 +48,7 @@ class Figures(NamedTuple):
 
 
 def unlike(
-    labels: Iterable[str | None], inspected: Mapping[str, tuple[str, Figures]], mapping: ClassMapping
+    labels: Iterable[str | None], inspected: Mapping[str, tuple[str, StoredFigures]], mapping: ClassMapping
 ) -> list[str]:
     """How new images differ from those in the index, a sentence each.
 
@@ -57,7 +57,7 @@ def unlike(
     new = Counter(filter(None, labels))
     if new.total() < FEWEST:
         return []
-    table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", *Figures._fields])
+    table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", *StoredFigures._fields])
     known = Counter[str]()
     for counted in pc.value_counts(table["label"]).to_pylist():
         known[mapping.label(counted["values"]) or ""] += counted["counts"]
@@ -68,7 +68,7 @@ def unlike(
 
 
 def _images_unlike(
-    table: pa.Table, inspected: Mapping[str, tuple[str, Figures]], mapping: ClassMapping, count: int
+    table: pa.Table, inspected: Mapping[str, tuple[str, StoredFigures]], mapping: ClassMapping, count: int
 ) -> str:
     """How the inspected of `count` new images differ from those of their classes in `table`; empty if they do not."""
     first = pc.select_k_unstable(table, min(KNOWN, len(table)), [("id", "ascending")])
@@ -78,15 +78,15 @@ def _images_unlike(
     pairs = pairs_of(np.array([label for label, _ in new]), np.array(before))
     if not pairs.are_enough:
         return ""
-    rows = zip(*(table[name].to_pylist() for name in Figures._fields), strict=True)
-    known = [Figures(*row) for row in rows]
+    rows = zip(*(table[name].to_pylist() for name in StoredFigures._fields), strict=True)
+    known = [StoredFigures(*row) for row in rows]
     ones, others = _measured([new[place][1] for place in pairs.new]), _measured([known[place] for place in pairs.known])
     if not images_differ(*_weighed(ones, others), pairs.classes):
         return ""
     return difference(ones[:, : len(TRAITS)], others[:, : len(TRAITS)], TRAITS, count)
 
 
-def _measured(images: Sequence[Figures]) -> Floats:
+def _measured(images: Sequence[StoredFigures]) -> Floats:
     """The `TRAITS` of each image, and then the terms of its descriptor as shares of its contrast."""
     descriptors = np.frombuffer(b"".join(image.descriptor for image in images), np.int8).reshape(-1, 64).astype(float)
     terms = descriptors[:, 2:] * 2.0 ** descriptors[:, :1] / STEPS

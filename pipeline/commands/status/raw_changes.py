@@ -125,8 +125,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     seen = see(files, had, params, seconds)
     found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
-    new, gone = images.keys() - old.keys(), old.keys() - images.keys()
-    common = images.keys() & old.keys()
+    new, gone, common = images.keys() - old.keys(), old.keys() - images.keys(), images.keys() & old.keys()
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
