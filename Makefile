@@ -62,6 +62,7 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/loading.py
 	python benchmarks/training.py
 	python benchmarks/evaluate.py
+	python benchmarks/suspects.py
 	python benchmarks/team.py
 	npm install --silent --no-save --prefix .venv emoji-datasource-google@16
 	# Goes on with what docs/accuracy.csv lacks.

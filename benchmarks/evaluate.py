@@ -34,6 +34,7 @@ from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Lineage, write
 from pipeline.models.checkpoint import CHECKPOINT, SPEC, read_network
 from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
+from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
 CLASSES = tuple(f"class {number}" for number in range(10))
@@ -67,6 +68,8 @@ def make_images(count: int, size: int) -> None:
     parquet.write_table(pa.Table.from_pylist([*rows.values(), *others], index.SCHEMA), index.INDEX)
     ids = sorted(rows)
     write_csv("test.csv", [("id", "label", "md5"), *((one, rows[one]["label"], one) for one in ids)])
+    header = ("id", "label", "md5", "split", "source", "like_id", "like_label", "like_source")
+    write_csv(REVIEW, [header, *((one, rows[one]["label"], one, "test", f"{one}.png", "", "", "") for one in ids)])
     write_csv(SLICES, [("id", "generation"), *((one, "12"[number % 2]) for number, one in enumerate(ids))])
     np.save(IMAGES, np.stack([pixels[one] for one in ids])[:, None])
 

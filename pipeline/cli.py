@@ -15,6 +15,7 @@ from pipeline.commands.merge import command as merge
 from pipeline.commands.next import command as next_images
 from pipeline.commands.serve import command as serve
 from pipeline.commands.status import command as status
+from pipeline.commands.suspects import command as suspects
 from pipeline.commands.terminal import complain, set_up_logging
 from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
@@ -22,7 +23,7 @@ from pipeline.errors import RecordError
 
 # The commands, by what people want to do.
 GROUPS = {
-    "data": (data, classes, next_images),
+    "data": (data, classes, suspects, next_images),
     "training": (status, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),

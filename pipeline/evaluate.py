@@ -1,4 +1,4 @@
-"""Stage 4: data/manifest/test.csv, data/model and data/base → data/report. Measures the model, and the base next to it.
+"""Stage 4: data/manifest, data/model and data/base → data/report. Measures the model, and the base next to it.
 
 Run by `dvc repro`, or alone as `pipeline run evaluate`.
 """
@@ -6,18 +6,21 @@ Run by `dvc repro`, or alone as `pipeline run evaluate`.
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from pipeline import paths
 from pipeline.evaluation.calibration import reliability
 from pipeline.evaluation.gate import judge
-from pipeline.evaluation.inference import predict
+from pipeline.evaluation.inference import Looked, look_at, predict
 from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
 from pipeline.evaluation.report.page import write_report
+from pipeline.evaluation.review.reviewing import review
+from pipeline.evaluation.review.suspects import read_review
 from pipeline.files import write_text
-from pipeline.images.dataset import locate, read_manifest
-from pipeline.lineage.ancestors import Past, known_ancestors
+from pipeline.images.dataset import Located, locate, read_manifest
+from pipeline.lineage.ancestors import known_ancestors
 from pipeline.lineage.base import reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
@@ -32,6 +35,7 @@ CONFUSION = paths.REPORT / "confusion.csv"
 RELIABILITY = paths.REPORT / "reliability.csv"
 CLASSES = paths.REPORT / "classes.csv"
 PREDICTIONS = paths.REPORT / "predictions.csv"
+SUSPECTS = paths.REPORT / "suspects.csv"
 ANSWER = ["predicted", "confidence", "probability"]
 COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 
@@ -40,12 +44,10 @@ def evaluate(params: Params) -> Result:
     """Measure data/model, and data/base where it holds a model, on the test split; returns what there is to say."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
-    found = locate(test)
-    model = predict(paths.MODEL, found, params)
-    base, past = None, list[Past]()
-    if reason_for_none(paths.BASE) is None:
-        base = ClassChanges.read().merge_columns(predict(paths.BASE, found, params))
-        past = known_ancestors(lineage.base, paths.BASE)
+    lines = read_review(test)
+    found = locate(lines)
+    seen, model, base = _look(found, lines, params)
+    past = [] if base is None else known_ancestors(lineage.base, paths.BASE)
     predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL) or ""
     verdict = judge(predictions, params.evaluate.gate)
     measured = measure(predictions, slices, lineage, model, base)
@@ -55,10 +57,37 @@ def evaluate(params: Params) -> Result:
     facts = {"model": oid, **lineage.model_dump(), "others": _others(lineage), **verdict._asdict()}
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
     bins = reliability(right, predictions["confidence"].to_numpy(float))
+    is_known = None if base is None else (slices["generation"] < lineage.generation).to_numpy()
+    reviewed = review(lines, model, seen, is_known)
     findings = Findings(predictions, metrics, bins, Recorded.model_validate(facts), past)
     _write(findings)
-    write_report(findings, found.slots, params)
-    return Result(_sentence(metrics), len(test) * (1 if base is None else 2))
+    _write_csv(SUSPECTS, reviewed.suspects)
+    write_report(findings, reviewed, dict(zip(lines["id"], found.slots, strict=True)), params)
+    looks = sum(len(one.images) for one in seen) + (0 if base is None else len(test))
+    return Result(_sentence(metrics, reviewed.drift), looks)
+
+
+def _look(
+    found: Located, lines: pd.DataFrame, params: Params
+) -> tuple[tuple[Looked, Looked], pd.DataFrame, pd.DataFrame | None]:
+    """What the base, or the model where there is none, makes of the images to review; and each of the test images.
+
+    `found` is where the images of `lines` lie, test images first.
+    """
+    splits = lines["split"].to_numpy()
+    parts = [
+        Located([found.slots[row] for row in np.flatnonzero(splits == split)], found.stored)
+        for split in ("test", "train")
+    ]
+    if reason_for_none(paths.BASE) is not None:
+        test, new = look_at(paths.MODEL, parts, params)
+        return (test, new), test.probabilities, None
+    model, classes = predict(paths.MODEL, parts[0], params), ClassChanges.read()
+    test, new = (
+        one._replace(probabilities=classes.merge_columns(one.probabilities))
+        for one in look_at(paths.BASE, parts, params)
+    )
+    return (test, new), model, test.probabilities
 
 
 def _others(lineage: Lineage) -> tuple[str, ...]:
@@ -91,7 +120,7 @@ def _write_csv(path: Path, rows: pd.DataFrame) -> None:
     write_text(path, csv_text([list(rows), *zip(*columns, strict=True)]))
 
 
-def _sentence(metrics: Metrics) -> str:
+def _sentence(metrics: Metrics, drift: list[str]) -> str:
     accuracy, base = metrics["accuracy"], metrics["base"]
     if accuracy is None:
         return "no test images yet, so nothing is measured"
@@ -99,4 +128,4 @@ def _sentence(metrics: Metrics) -> str:
     change = "" if before is None else f" (base {percent(before)})"
     measured = f"test accuracy {percent(accuracy)}{change} on {counted(metrics['support'], 'image')}"
     refused = "" if metrics["accepted"] else f"; not accepted: {metrics['verdict']}"
-    return f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}"
+    return "; ".join([f"{measured}; macro F1 {metrics['macro_f1']:.3f}{refused}", *drift])

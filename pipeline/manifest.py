@@ -32,14 +32,15 @@ from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_class
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
-from pipeline.splits.near_duplicates import Rows
+from pipeline.splits.points import Rows
+from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.text import counted, csv_text, short
 from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
-FILES = (*MANIFESTS.values(), SLICES, LEAKS, CHANGES, MOVED, MERGED, CLASSES)
+FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLASSES)
 
 
 def manifest(params: Params) -> Result:
@@ -51,7 +52,8 @@ def manifest(params: Params) -> Result:
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
     train = labels[split == "train"]
     _check(train, params.manifest)
-    like = find_leaks(split, _rows(images["descriptor"]))
+    descriptors = _rows(images["descriptor"])
+    like = find_leaks(split, descriptors)
     images = images.drop_columns(["key", "descriptor"])
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
@@ -59,8 +61,7 @@ def manifest(params: Params) -> Result:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     _write_splits(aside, images, split, like)
-    record = read_record()
-    is_cold = selection.is_cold(params, record.get("train"))
+    is_cold = selection.is_cold(params, (record := read_record()).get("train"))
     moved = NONE if is_cold else moved_text(aside, images, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
@@ -69,6 +70,8 @@ def manifest(params: Params) -> Result:
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
+    listed = np.where(like < 0, split, LEFT_OUT)
+    _write_sources(aside / REVIEW, list_review(images, listed, descriptors, before))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
@@ -105,9 +108,7 @@ def _write_splits(folder: Path, images: pa.Table, split: npt.NDArray[np.str_], l
     """Write the manifests, and leaks.csv, into `folder`."""
     for name, file in MANIFESTS.items():
         _write(folder / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
-    leaks = list_leaks(images, split, like)
-    rows = zip(*leaks.to_pydict().values(), strict=True)
-    (folder / LEAKS).write_text(csv_text([leaks.column_names, *rows]), encoding="utf-8")
+    _write_sources(folder / LEAKS, list_leaks(images, split, like))
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:
@@ -128,6 +129,12 @@ def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
     """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_sources(path: Path, table: pa.Table) -> None:
+    """Write `table`, whose sources hold whatever files are called."""
+    rows = zip(*table.to_pydict().values(), strict=True)
+    path.write_text(csv_text([table.column_names, *rows]), encoding="utf-8")
 
 
 def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:

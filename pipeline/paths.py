@@ -17,6 +17,8 @@ REFUSED = IMAGES / "refused.csv"
 MANIFEST = DATA / "manifest"
 # The held-out images that are not used, and why.
 LEAKS = MANIFEST / "leaks.csv"
+# The images whose labels evaluate reviews.
+REVIEW = MANIFEST / "review.csv"
 BASE = DATA / "base"
 MODEL = DATA / "model"
 # The learning curves of the model, and of all before it; of the running training while there is one.

@@ -19,7 +19,7 @@ from support.terminal import Terminal
 
 from pipeline import parquet, paths
 from pipeline.errors import CheckpointError, ImagesError
-from pipeline.evaluate import CLASSES, COLUMNS, CONFUSION, PREDICTIONS, RELIABILITY, evaluate
+from pipeline.evaluate import CLASSES, COLUMNS, CONFUSION, PREDICTIONS, RELIABILITY, SUSPECTS, evaluate
 from pipeline.evaluation.metrics import FIGURES
 from pipeline.evaluation.report.page import PAGE
 from pipeline.images import index
@@ -29,6 +29,7 @@ from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Line
 from pipeline.models.checkpoint import CHECKPOINT, SPEC
 from pipeline.models.network import Spec, build
 from pipeline.params import Params, read_params
+from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 from pipeline.versioning import hashing
 
@@ -362,7 +363,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, RELIABILITY, CLASSES, PAGE, RECORDED}
+    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, RELIABILITY, CLASSES, SUSPECTS, PAGE, RECORDED}
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())
@@ -403,7 +404,8 @@ def test_image_that_is_not_there() -> None:
     store_images(test=TEST)
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    for name, rest in (("test.csv", f"cat,{'f' * 32}"), (SLICES, "1")):
+    line = f"cat,{'f' * 32}"
+    for name, rest in (("test.csv", line), (SLICES, "1"), (REVIEW, f"{line},test,f.png,,,")):
         with (paths.MANIFEST / name).open("a") as file:
             file.write(f"{'f' * 32},{rest}\n")
     with pytest.raises(ImagesError, match=f"lacks image {'f' * 32}"):

@@ -29,6 +29,7 @@ from pipeline.splits.assignment import split_of
 from pipeline.splits.changes import list_changes
 
 HEADERS = {
+    "review.csv": ["id", "label", "md5", "split", "source", "like_id", "like_label", "like_source"],
     "leaks.csv": ["id", "label", "split", "source", "like", "like_source"],
     "changes.csv": ["change", "id", "label", "before"],
     "moved.csv": ["id", "label", "source", "group", "before", "after"],

@@ -1,10 +1,11 @@
 """A trained network on the device that computes: from pixels to a probability for each class."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,17 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.errors import CheckpointError, MissingDataError
 from pipeline.images.dataset import Located, pixels_of
-from pipeline.images.pixel_source import in_batches
+from pipeline.images.pixel_source import PixelSource, in_batches
 from pipeline.images.pixels import Pixels
 from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.models.device import device
+from pipeline.models.features import look
 from pipeline.models.network import Network, Spec
 from pipeline.params import Compute, Params
 from pipeline.versioning.lock import read_record
+
+# The features of no images.
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 def require(model: Path) -> None:
@@ -41,6 +46,17 @@ def require(model: Path) -> None:
     else:
         hint = "run `dvc repro`, which trains one"
     raise MissingDataError(model, "no model there", hint)
+
+
+class Looked(NamedTuple):
+    """What a model makes of n images."""
+
+    probabilities: pd.DataFrame
+    """A row an image, a column a class."""
+    features: npt.NDArray[np.float32]
+    """The inputs of its last layer, shape (n, features)."""
+    images: PixelSource
+    """As it saw them."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,17 @@ class Trained:
         Raises:
             CheckpointError: one is not a number, so that the weights cannot be a model's.
         """
+        return self.look(images)[0]
+
+    def look(self, images: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+        """The same, and the features: shape (n, features).
+
+        Raises:
+            CheckpointError: likewise.
+        """
         with torch.inference_mode():
-            return probabilities_of(self.network(torch.from_numpy(images).to(self.where)))
+            seen = look(self.network, torch.from_numpy(images).to(self.where))
+            return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
 
 def probabilities_of(logits: Tensor) -> npt.NDArray[np.float64]:
@@ -98,14 +123,28 @@ def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:
         CheckpointError: there is no model, or it is damaged.
         ImagesError: an image was damaged.
     """
+    return look_at(model, [found], params)[0].probabilities
+
+
+def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looked]:
+    """What the model in the folder `model` makes of the images of each of `parts`.
+
+    Raises:
+        CheckpointError: there is no model, or it is damaged.
+        ImagesError: an image was damaged.
+    """
     trained = Trained.read(model, params.compute)
-    spec = trained.spec
-    images = pixels_of(found, mode=spec.mode, size=spec.size, compute=params.compute)
-    batches = in_batches(np.arange(len(images)), params.compute.batch_size)
-    bar = tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=None)
-    chunks = [trained.probabilities(batch) for batch in bar]
-    probabilities = np.concatenate(chunks) if chunks else np.empty((0, len(spec.classes)))
-    return pd.DataFrame(probabilities, columns=list(spec.classes))
+    spec, found = trained.spec, []
+    for part in parts:
+        images = pixels_of(part, mode=spec.mode, size=spec.size, compute=params.compute)
+        batches = in_batches(np.arange(len(images)), params.compute.batch_size)
+        disable = None if batches else True
+        bar = tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=disable)
+        chunks = [trained.look(batch) for batch in bar]
+        shares, features = zip(*chunks, strict=True) if chunks else ([np.empty((0, len(spec.classes)))], [_NOTHING])
+        probabilities = pd.DataFrame(np.concatenate(shares), columns=list(spec.classes))
+        found.append(Looked(probabilities, np.concatenate(features), images))
+    return found
 
 
 def fold(network: nn.Module) -> None:

@@ -25,13 +25,13 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def visible(name: str) -> str:
+def visible(name: str, longest: int = LONGEST) -> str:
     """`name`; as code points what controls, or turns letters after it round, and all of it where it would look empty.
 
     The end of a very long one is left out.
     """
     seen = any(unicodedata.category(char)[0] not in "CZM" and char not in BLANK for char in name)
-    name = name if len(name) <= LONGEST else f"{name[:LONGEST]}…"
+    name = name if len(name) <= longest else f"{name[:longest]}…"
     hidden = {char for char in name if not seen or char in TURNING or unicodedata.category(char) == "Cc"}
     return "".join(f"[U+{ord(char):04X}]" if char in hidden else char for char in name)
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.splits.near_duplicates import Positions, Rows, near_duplicates
+from pipeline.splits.near_duplicates import near_duplicates
+from pipeline.splits.points import Positions, Rows
 
 LEAKS = paths.LEAKS.name
 

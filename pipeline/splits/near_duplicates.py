@@ -11,7 +11,6 @@ for every cell in reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,35 +19,38 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.ingestion.perceptual_hash import STEPS
+from pipeline.splits.points import AXES, IMAGES, MEAN_WEIGHT, Floats, Points, Positions, Rows, blocks, squared
 
-Rows = npt.NDArray[np.int8]  # descriptors, shape (n, 64)
-Positions = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float32]
 
-# The criterion, in hundredths: of the lower contrast; of a grey level; how much the mean counts against a term.
-RELATIVE, ABSOLUTE, MEAN_WEIGHT = 7, 150, 30
-# The grid: how many coordinates it cuts, the width of a cell as a share of the contrast's octave, the lowest octave.
-AXES, WIDTH, LOWEST = 12, 0.3, 4
+# The criterion, in hundredths: of the lower contrast; of a grey level.
+RELATIVE, ABSOLUTE = 7, 150
+# The grid: the width of a cell as a share of the contrast's octave, the lowest octave.
+WIDTH, LOWEST = 0.3, 4
 # On squared distances and on contrasts in grey levels, for rounding in single precision.
 SLACK, MARGIN = 1.001, 0.01
-# Images at a time, and pairs at a time, which bounds memory; candidates to begin with, since a copy is found soon.
-IMAGES, PAIRS, FEW = 4096, 2**18, 8
+# Pairs at a time, which bounds memory; candidates to begin with, since a copy is found soon.
+PAIRS, FEW = 2**18, 8
 # A cell's hash is the sum of its coordinates times these, so its neighbour's is one addition away. Its upper 40 bits
 # are kept, and in their place below is the contrast; a table says which upper 24 occur at all.
 FACTORS = np.random.default_rng(12345).integers(0, 2**63, AXES + 1, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 BELOW, TABLED = 24, 24
 
 
-def near_duplicates(images: Rows, others: Rows) -> Positions:
-    """For each of `images` the position of a near-duplicate in `others`, or −1; shape (len(images),)."""
+def near_duplicates(images: Rows, others: Rows, kinds: tuple[Positions, Positions] | None = None) -> Positions:
+    """For each of `images` the position of a near-duplicate in `others`, or −1; shape (len(images),).
+
+    With `kinds`, numbers of both, only one of another kind counts.
+    """
     if not len(images) or not len(others):
         return np.full(len(images), -1)
-    first, code = _distinct(images)
-    first_other, _ = _distinct(others)
-    points, grid = _Points.of(images[first]), _Grid.of(others[first_other])
+    kind, other_kind = kinds or (np.zeros(len(images), np.int64), np.ones(len(others), np.int64))
+    first, code = _distinct(images, kind)
+    first_other, _ = _distinct(others, other_kind)
+    points = Points.of(images[first], kind[first])
+    grid = _Grid.of(others[first_other], other_kind[first_other])
     found = np.full(len(first), -1)
-    for block in _blocks(len(first), IMAGES):
+    for block in blocks(len(first), IMAGES):
         _search(points, grid, np.arange(block.start, block.stop), found)
     return np.where(found < 0, -1, first_other[grid.order[found]])[code]
 
@@ -60,62 +62,30 @@ def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     """
     terms, other_terms = (rows[:, 2:] * np.ldexp(1.0, rows[:, :1].astype(np.int32)) for rows in (images, others))
     means = images[:, 1].astype(np.float64) - others[:, 1]
-    distance = 100**2 * _squared(terms - other_terms) + (MEAN_WEIGHT * STEPS * means) ** 2
-    contrast = np.minimum(_squared(terms), _squared(other_terms))
+    distance = 100**2 * squared(terms - other_terms) + (MEAN_WEIGHT * STEPS * means) ** 2
+    contrast = np.minimum(squared(terms), squared(other_terms))
     near: npt.NDArray[np.bool_] = distance <= np.maximum((ABSOLUTE * STEPS) ** 2, RELATIVE**2 * contrast)
     return near
 
 
-def _distinct(rows: Rows) -> tuple[Positions, Positions]:
-    """Where each distinct row is first, and for every row which of the distinct ones it is.
+def _distinct(rows: Rows, kind: Positions) -> tuple[Positions, Positions]:
+    """Where each distinct row of a kind is first, and for every row which of the distinct ones it is.
 
     Equal descriptors are searched for once: else a thousand copies would be a million pairs.
     """
-    data = pa.py_buffer(np.ascontiguousarray(rows))
-    codes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), len(rows), [None, data]).dictionary_encode().indices
-    code = codes.to_numpy().astype(np.int64)
+    both = np.column_stack([rows, kind.astype(np.int32).view(np.int8).reshape(-1, 4)])
+    keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(both.shape[1]), len(rows), [None, pa.py_buffer(both)])
+    code = keys.dictionary_encode().indices.to_numpy().astype(np.int64)
     first = np.empty(code.max() + 1, np.int64)
     first[code[::-1]] = np.arange(len(rows))[::-1]  # The last to be written is the first.
     return first, code
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Points:
-    """Descriptors as points, in grey levels: the weighted mean, then the cosine terms."""
-
-    rows: Rows
-    first: Floats
-    """The coordinates that the grid cuts, shape (n, AXES)."""
-    second: Floats
-    """As many that follow."""
-    contrast: Floats
-
-    @classmethod
-    def of(cls, rows: Rows) -> _Points:
-        first, second = (np.empty((len(rows), AXES), np.float32) for _ in range(2))
-        contrast = np.empty(len(rows), np.float32)
-        for block in _blocks(len(rows), IMAGES):
-            coordinates = rows[block, 1:].astype(np.float32)
-            coordinates[:, 0] *= MEAN_WEIGHT / 100
-            coordinates[:, 1:] *= np.ldexp(np.float32(1 / STEPS), rows[block, :1].astype(np.int32))
-            first[block], second[block] = coordinates[:, :AXES], coordinates[:, AXES : 2 * AXES]
-            contrast[block] = np.sqrt(_squared(coordinates[:, 1:]))
-        return cls(rows=rows, first=first, second=second, contrast=contrast)
-
-    def at(self, positions: Positions) -> _Points:
-        return _Points(
-            rows=self.rows.take(positions, 0),
-            first=self.first.take(positions, 0),
-            second=self.second.take(positions, 0),
-            contrast=self.contrast.take(positions),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Grid:
     """Points, sorted by cell and contrast."""
 
-    points: _Points
+    points: Points
     order: Positions
     """Where they were before."""
     keys: Cells
@@ -123,10 +93,10 @@ class _Grid:
     """Which upper bits the keys have: spares most searches, since most cells are empty."""
 
     @classmethod
-    def of(cls, rows: Rows) -> _Grid:
-        points = _Points.of(rows)
+    def of(cls, rows: Rows, kind: Positions) -> _Grid:
+        points = Points.of(rows, kind)
         keys = np.empty(len(rows), np.uint64)
-        for block in _blocks(len(rows), IMAGES):
+        for block in blocks(len(rows), IMAGES):
             contrast = points.contrast[block]
             cells = _cells(points.first[block], _octave(contrast))[0]
             keys[block] = _keys(cells, contrast)
@@ -135,7 +105,7 @@ class _Grid:
         occupied[keys >> np.uint64(64 - TABLED)] = True
         return cls(points=points.at(order), order=order, keys=keys[order], occupied=occupied)
 
-    def look_up(self, points: _Points, image: Positions, cell: Cells) -> tuple[Positions, Positions, Positions]:
+    def look_up(self, points: Points, image: Positions, cell: Cells) -> tuple[Positions, Positions, Positions]:
         """Which images have candidates, and from where to where in the grid, for each of `cell`, one of `image`'s."""
         known = self.occupied[cell >> np.uint64(64 - TABLED)]
         image, cell = image[known], cell[known]
@@ -175,20 +145,20 @@ def _cells(first: Floats, octave: Positions) -> tuple[Cells, Floats, Floats]:
     return hashed, (scaled - corner) * width[:, None], width
 
 
-def _search(points: _Points, grid: _Grid, images: Positions, found: Positions) -> None:
+def _search(points: Points, grid: _Grid, images: Positions, found: Positions) -> None:
     """Put into `found`, for those of `points` at `images`, where in the grid a near-duplicate is."""
     image, begin, end = grid.look_up(points, *_cells_in_reach(points, images))
     take = FEW
     while len(image):
         until = np.minimum(end, begin + take)
-        for block in _blocks(len(image), max(1, PAIRS // take)):
+        for block in blocks(len(image), max(1, PAIRS // take)):
             _compare(points, grid, *_ranges(image[block], begin[block], until[block]), found)
         more = (until < end) & (found[image] < 0)
         image, begin, end = image[more], until[more], end[more]
         take *= FEW
 
 
-def _cells_in_reach(points: _Points, images: Positions) -> tuple[Positions, Cells]:
+def _cells_in_reach(points: Points, images: Positions) -> tuple[Positions, Cells]:
     """The cells that near-duplicates of `images` can lie in: an image and one of its cells in each place."""
     contrast = points.contrast[images]
     radius = _radius(contrast)
@@ -228,23 +198,15 @@ def _ranges(image: Positions, begin: Positions, end: Positions) -> tuple[Positio
     return np.repeat(image, count), np.arange(past[-1]) + np.repeat(end - past, count)
 
 
-def _compare(points: _Points, grid: _Grid, image: Positions, other: Positions, found: Positions) -> None:
+def _compare(points: Points, grid: _Grid, image: Positions, other: Positions, found: Positions) -> None:
     """Put into `found` which pairs of a point and one of the grid are near-duplicates."""
     limit = _radius(points.contrast.take(image)) ** 2 * np.float32(SLACK)
     distance: Any = np.float32(0)
     # Most pairs are told apart by their first coordinates.
     for some, others in ((points.first, grid.points.first), (points.second, grid.points.second)):
-        distance = distance + _squared(some.take(image, 0) - others.take(other, 0))
+        distance = distance + squared(some.take(image, 0) - others.take(other, 0))
         close = distance <= limit
         image, other, distance, limit = image[close], other[close], distance[close], limit[close]
     near = are_near(points.rows.take(image, 0), grid.points.rows.take(other, 0))
+    near &= points.kind.take(image) != grid.points.kind.take(other)
     found[image[near]] = other[near]
-
-
-def _squared(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The squared length of each row."""
-    return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
-
-
-def _blocks(length: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, length)) for start in range(0, length, size))

@@ -24,6 +24,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("loading.py", ["small", "photos", "jump"]),
         ("training.py", ["step", "save"]),
         ("evaluate.py", ["small", "large", "alone"]),
+        ("suspects.py", ["labels", "drift"]),
         ("team.py", ["log", "status"]),
         ("next.py", ["few", "rate"]),
     ],

@@ -251,6 +251,7 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
                 "data/manifest/test.csv": {"persist": True},
                 "data/manifest/slices.csv": {"persist": True},
                 "data/manifest/leaks.csv": {"persist": True},
+                "data/manifest/review.csv": {"persist": True},
                 "data/manifest/changes.csv": {"persist": True},
                 "data/manifest/moved.csv": {"persist": True},
                 "data/manifest/merged.csv": {"persist": True},
@@ -278,6 +279,7 @@ def test_metrics_are_kept_by_git() -> None:
     assert all(path.startswith("data/report/") and flags["persist"] for path, flags in paths_of(stage["plots"]).items())
     assert paths_of(stage["outs"]) == {
         "data/report/predictions.csv": {"persist": True},
+        "data/report/suspects.csv": {"persist": True},
         "data/report/report.html": {"persist": True},
         "data/report/lineage.json": {"cache": False, "persist": True},
     }

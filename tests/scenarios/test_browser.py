@@ -23,6 +23,7 @@ from pipeline.params import read_params
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; `apt-get install chromium` brings it")
 PHONE, DESKTOP = 390, 1440
+DRIFT = "the 600 new images are darker than the known ones (mean brightness 31 against 88)"
 # Names of which the page shows the same.
 ALIKE = [f"{'long ' * 50}{end}" for end in "ab"]
 
@@ -66,6 +67,9 @@ CASES: dict[str, Callable[[], str]] = {
     "perfect": lambda: render(made(wrong=0)),
     "empty": lambda: render(made(images=0)),
     "first": lambda: render(made(base=False)),
+    "suspects": lambda: render(
+        made(classes=ODD, suspects=60, drift=[DRIFT, f"{'wide' * 40} is 90 % of the new images"])
+    ),
 }
 Open = Callable[..., Page]
 
@@ -258,6 +262,24 @@ def test_odd_names_are_text(visit: Open) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("h2")).to_have_text("<script>alert(1)</script> recognized")
     expect(dialog.locator("figure").first).to_contain_text("<script>alert(1)</script>")
+
+
+def test_suspects(visit: Open) -> None:
+    """Pictures with label, suggestion, place and reason, all as text; how new images differ is said above them."""
+    page = visit("suspects", width=PHONE)
+    section = page.locator("#suspects")
+    expect(section).to_contain_text(
+        "The 600 new images are darker than the known ones (mean brightness 31 against 88)."
+    )
+    expect(section).to_contain_text("The first 48 of 60 images")
+    expect(section.locator("figure")).to_have_count(16)
+    section.get_by_role("button", name="Show 32 more").click()
+    expect(section.locator("figure")).to_have_count(48)
+    first, second = section.locator("figure").nth(0), section.locator("figure").nth(1)
+    expect(first).to_contain_text("<script>alert(1)</script>/0.png")
+    expect(first).to_contain_text("near-duplicate of <script>alert(1)</script> labelled")
+    expect(second).to_contain_text(re.compile(r"label.*12\.5%.*or.*75\.0%", re.DOTALL))
+    expect(visit("perfect").locator("#suspects")).to_contain_text("There are no suspects")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

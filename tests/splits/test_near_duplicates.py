@@ -11,7 +11,8 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.ingestion.perceptual_hash import STEPS, perceptual_hash
 from pipeline.splits import near_duplicates as search
-from pipeline.splits.near_duplicates import Rows, are_near, near_duplicates
+from pipeline.splits.near_duplicates import are_near, near_duplicates
+from pipeline.splits.points import Rows
 
 PHOTOS = [Image.fromarray(photo) for photo in load_sample_images().images]
 seeds = st.integers(0, 2**32 - 1)

@@ -12,6 +12,9 @@ from pipeline.evaluation.gate import judge
 from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
 from pipeline.evaluation.report import gallery
 from pipeline.evaluation.report.context import PageFacts
+from pipeline.evaluation.report.page import SUSPECTS
+from pipeline.evaluation.review.reviewing import Review
+from pipeline.evaluation.review.suspects import COLUMNS
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Recorded
 from pipeline.lineage.recorded_metrics import Metrics
@@ -45,6 +48,8 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     side: int = 28,
     columns: dict[str, Sequence[str]] | None = None,
     generation: int = 3,
+    suspects: int = 0,
+    drift: list[str] | None = None,
 ) -> PageFacts:
     """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
     test, model, before = _answers(list(classes), images, wrong, base=base)
@@ -65,6 +70,8 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         findings=Findings(predictions, metrics, bins, recorded, past),
         found=found,
         pictures=pictures,
+        review=Review(suspected(classes, suspects), drift or []),
+        suspects=dict(enumerate(data_uri(noise(row, side)) for row in range(min(suspects, SUSPECTS)))),
         refused=pd.DataFrame(
             [("a/<b>\r\u202e.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],
@@ -75,6 +82,25 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         ),
         params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},
     )
+
+
+def suspected(classes: Sequence[str], count: int) -> pd.DataFrame:
+    """What suspects.csv would hold of so many images of `classes`, whose sources are named after them."""
+    rows = [
+        {
+            "id": f"{number:032x}",
+            "source": f"{classes[number % len(classes)]}/{number}.png",
+            "split": ("test", "train", "left out")[number % 3],
+            "label": classes[number % len(classes)],
+            "suggested": classes[(number + 1) % len(classes)] if number % 3 else "",
+            "probability": 0.125 if number % 3 else np.nan,
+            "suggested_probability": 0.75 if number % 3 else np.nan,
+            "score": 1 - number / 1000,
+            "reason": "label contradicted" if number % 3 else f"near-duplicate of {classes[0]} labelled {classes[0]}",
+        }
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def measured(accuracy: float) -> Metrics:

@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline import parquet, paths
 from pipeline.images import index
 from pipeline.images.shards import ShardWriter
+from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
 SPLITS = ("train", "val", "test")
@@ -28,10 +29,10 @@ class Plain(NamedTuple):
 
 
 def store_images(**splits: Sequence[Plain]) -> None:
-    """Fill data/images and data/manifest; splits that are not given are empty."""
+    """Fill data/images and data/manifest; splits that are not given are empty. Training images are new."""
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     paths.MANIFEST.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, reviewed = [], []
     with ShardWriter(paths.IMAGES, first=0, limit=2**20) as writer:
         for split in SPLITS:
             listed, generations = [], []
@@ -50,6 +51,9 @@ def store_images(**splits: Sequence[Plain]) -> None:
                     | {**where, **size, **shows}
                 )
             _write(f"{split}.csv", [("id", "label", "md5"), *sorted(listed)])
+            reviewed += [(*line, split, f"{line[0]}.png", "", "", "") for line in listed if split != "val"]
+    header = ("id", "label", "md5", "split", "source", "like_id", "like_label", "like_source")
+    _write(REVIEW, [header, *sorted(reviewed)])
     _write(SLICES, [("id", "generation"), *sorted(generations)])
     assert len({row["id"] for row in rows}) == len(rows), "two images are the same"
     parquet.write_table(pa.Table.from_pylist(rows, index.SCHEMA), index.INDEX)

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline import paths
+from pipeline.commands.status.likeness import StoredFigures
 from pipeline.ingestion.catalogue import Catalogue, Listing, is_current, is_supported, list_archive, listed_again
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
@@ -32,6 +33,10 @@ class Inspection:
     places: list[Source]
     keys: dict[str, str]
     """What images show that were inspected, by id."""
+    figures: dict[str, tuple[str, StoredFigures]]
+    """Their labels, and what else the index would say of them, by id."""
+    labels: list[str | None]
+    """Those of all places that were never read, inspected or not."""
     found: int
     looked_at: int
     unopened: int
@@ -60,11 +65,14 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     outcomes = list(
         decode((source.place for source in unread), Job(KnownIds(known), params.ingest), workers, seconds=seconds)
     )
-    keys = {one.id: one.result.shows.key for one in outcomes if one.id and isinstance(one.result, Picture)}
+    pictures = {one.id: one.result for one in outcomes if one.id and isinstance(one.result, Picture)}
+    label_of = {one.id: source.label or "" for source, one in zip(unread, outcomes, strict=False)}
     seen = [source for source in places if source.refusal is not None or source.id in known]
     return Inspection(
         places=seen + [_after(source, outcome) for source, outcome in zip(unread, outcomes, strict=False)],
-        keys=keys,
+        keys={one: picture.shows.key for one, picture in pictures.items()},
+        figures={one: (label_of[one], StoredFigures.of(picture)) for one, picture in pictures.items()},
+        labels=[source.label for source in unread],
         found=len(unread),
         looked_at=len(outcomes),
         unopened=unopened,

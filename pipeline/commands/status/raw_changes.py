@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
+from pipeline.commands.status.likeness import unlike
 from pipeline.commands.status.sides import Sides, splits_of
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.labelling.mapping import ClassMapping
@@ -60,6 +61,8 @@ class RawChanges:
     """The ids of those of them that were for training."""
     rewrites: bool
     """Whether data/images will not be what it is."""
+    drift: list[str]
+    """How the new images differ from those that ingest has, a sentence each."""
 
     @property
     def is_partial(self) -> bool:
@@ -122,8 +125,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     seen = see(files, had, params, seconds)
     found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
-    new, gone = images.keys() - old.keys(), old.keys() - images.keys()
-    common = images.keys() & old.keys()
+    new, gone, common = images.keys() - old.keys(), old.keys() - images.keys(), images.keys() & old.keys()
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
@@ -150,6 +152,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(images) + seen.found - seen.looked_at,
+        drift=unlike(seen.labels, seen.figures, mapping),
         rewrites=bool(images != old or fresh or mended or seen.archives != set(had.contents)),
         **sides._asdict(),
     )

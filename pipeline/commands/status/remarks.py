@@ -35,7 +35,9 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
     on_succession = _on_succession(train, changes.raw, params)
     if start is None:
         return on_succession
-    on_images = [*_on_held_out(len(changes.held_out)), *_on_changed_classes(changes), *_on_classes(start, changes.raw)]
+    drift = changes.raw.drift if changes.raw else []
+    on_classes = [*_on_changed_classes(changes), *_on_classes(start, changes.raw)]
+    on_images = [*_on_held_out(len(changes.held_out)), *on_classes, *drift]
     return [*on_succession, *on_images, *_on_release(train)]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.evaluation.calibration import BINS
 from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report import charts, gallery, wording
+from pipeline.evaluation.review.reviewing import Review
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.recorded_metrics import Age, ClassFigures, Metrics, SliceFigures, slice_of, table_of
 from pipeline.pages.wording import visible
@@ -27,10 +28,13 @@ class PageFacts:
     """All that the page shows."""
 
     findings: Findings
+    review: Review
     found: gallery.GalleryRows
     """What became of the predictions."""
     pictures: dict[int, str]
     """Data URIs of images, by row of the predictions, the most wanted first."""
+    suspects: dict[int, str]
+    """Data URIs of images, by row of the suspects."""
     refused: pd.DataFrame
     """What refused.csv holds."""
     leaks: pd.DataFrame
@@ -57,6 +61,9 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "wrong_count": len(wrong),
         "flips": _listed(flips, facts.pictures),
         "flips_count": len(flips),
+        "suspects": len(facts.suspects),
+        "suspects_count": len(facts.review.suspects),
+        "drift": facts.review.drift,
         "classes": _classes(metrics["classes"], numbers),
         "slices": _slices(metrics),
         "names": names,
@@ -145,7 +152,21 @@ def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: ga
         [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)
     ]
-    return {"names": list(map(visible, names)), "images": images, "cells": cells}
+    suspects = _suspects(facts.review.suspects, facts.suspects)
+    return {"names": list(map(visible, names)), "images": images, "cells": cells, "suspects": suspects}
+
+
+def _suspects(rows: pd.DataFrame, pictures: dict[int, str]) -> list[list[str | float | None]]:
+    """What the page shows of each suspect with a picture: texts and probabilities, None where there is none."""
+    shown = rows.iloc[list(pictures)].to_dict("records")
+    return [
+        [
+            *(visible(row[name]) for name in ("source", "split", "label", "suggested", "reason")),
+            *(None if pd.isna(row[name]) else row[name] for name in ("probability", "suggested_probability")),
+            picture,
+        ]
+        for row, picture in zip(shown, pictures.values(), strict=True)
+    ]
 
 
 def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:

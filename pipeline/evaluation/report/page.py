@@ -1,6 +1,6 @@
 """data/report/report.html: what evaluate found out, as a page for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report import gallery, wording
 from pipeline.evaluation.report.context import PageFacts, view
 from pipeline.evaluation.report.thumbnails import thumbnails
+from pipeline.evaluation.review.reviewing import Review
 from pipeline.files import write_text
 from pipeline.images.pixels import Slot
 from pipeline.pages.rendering import environment
@@ -17,21 +18,25 @@ from pipeline.params import FREE, Params
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = paths.REPORT / "report.html"
+# Suspects that have a picture.
+SUSPECTS = 48
 # Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
 
 
-def write_report(findings: Findings, slots: Sequence[Slot], params: Params) -> None:
-    """Write the page that shows `findings`; `slots` are where the test images lie.
+def write_report(findings: Findings, review: Review, slots: Mapping[str, Slot], params: Params) -> None:
+    """Write the page that shows `findings` and the `review`; `slots` are where the images lie, by id.
 
     Raises:
         ImagesError: an image was damaged.
     """
-    found = gallery.find(findings.predictions)
+    found, suspects = gallery.find(findings.predictions), review.suspects["id"][:SUSPECTS]
     facts = PageFacts(
         findings=findings,
+        review=review,
         found=found,
-        pictures=thumbnails(slots, gallery.choose(found)),
+        pictures=thumbnails([slots[one] for one in findings.predictions["id"]], gallery.choose(found)),
+        suspects=thumbnails([slots[one] for one in suspects], range(len(suspects))),
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
         leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
         params=shown_params(params),

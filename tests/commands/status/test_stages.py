@@ -26,7 +26,17 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 def changes(**counts: Any) -> RawChanges:
     """Changes in data/raw."""
     return RawChanges(
-        **{**NOTHING, "classes": "", "vanished": [], "refused": {}, "images": 9, "splits": {}, "held_out": [], **counts}
+        **{
+            **NOTHING,
+            "classes": "",
+            "vanished": [],
+            "refused": {},
+            "images": 9,
+            "splits": {},
+            "held_out": [],
+            "drift": [],
+            **counts,
+        }
     )
 
 

@@ -17,6 +17,7 @@ CASES: dict[str, Callable[[], str]] = {
     "two classes": lambda: render(made()),
     "200 classes": lambda: render(made(classes=[f"class {k}" for k in range(200)], images=3000)),
     "odd names": lambda: render(made(classes=ODD, columns={"<b>": ODD})),
+    "suspects": lambda: render(made(classes=ODD, suspects=60, drift=["\u202e is 90 % of the new images"])),
     "no mistakes": lambda: render(made(wrong=0)),
     "no test images": lambda: render(made(images=0)),
     "no base": lambda: render(made(base=False)),
@@ -138,7 +139,7 @@ def test_what_only_the_base_knows_has_its_name() -> None:
 
 def test_no_name_turns_what_is_around_it() -> None:
     """Nor does it control anything: those of files, slices and classes."""
-    page = render(made(classes=ODD, columns={"\u202ecamera": ODD}))
+    page = render(made(classes=ODD, columns={"\u202ecamera": ODD}, suspects=60, drift=["\u202e is 90 %"]))
     assert not {"\u202e", "\r"} & set(page)
     text = Reader(page).text
     assert all(name in text for name in ("<b>[U+000D][U+202E].jpg", "cat/[U+202E]1.png", "[U+202E]camera"))

@@ -38,11 +38,14 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(*, base: bool = True, images: int = IMAGES) -> str:
     """Write the report on a model of generation 3, or 1 without a base; returns the page."""
-    facts = made(images=images, base=base).findings
+    made_up = made(images=images, base=base)
+    facts = made_up.findings
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
     past = known_ancestors(facts.recorded.base, paths.BASE)
     findings = facts._replace(predictions=predictions, past=past)
-    write_report(findings, locate(read_manifest("test")).slots, PARAMS)
+    test = read_manifest("test")
+    slots = dict(zip(test["id"], locate(test).slots, strict=True))
+    write_report(findings, made_up.review, slots, PARAMS)
     return PAGE.read_text(encoding="utf-8")
 
 

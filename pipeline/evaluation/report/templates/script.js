@@ -1,6 +1,6 @@
 "use strict";
 // Names and texts come into the page as text only, never as markup.
-const { names, images, cells } = JSON.parse(document.getElementById("json").textContent);
+const { names, images, cells, suspects } = JSON.parse(document.getElementById("json").textContent);
 
 function element(tag, className, ...content) {
   const made = document.createElement(tag);
@@ -43,21 +43,38 @@ function picture([id, actual, predicted, confidence, base, baseConfidence, uri])
   return element("figure", "", image, caption);
 }
 
-for (const gallery of document.querySelectorAll("[data-images]")) {
-  const places = gallery.dataset.images ? gallery.dataset.images.split(" ") : [];
+function suspect([source, split, label, suggested, reason, probability, suggestedProbability, uri]) {
+  const image = element("img");
+  image.alt = `${split} image labelled ${label}: ${reason}`;
+  image.title = source;
+  image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 64));
+  image.src = uri;
+  const caption = element("figcaption", "", answer("label", label, probability, "bad"));
+  if (suggested) caption.append(answer("or", suggested, suggestedProbability, "good"));
+  caption.append(element("div", "path", element("bdi", "", source)), element("div", "note", `${split}; ${reason}`));
+  return element("figure", "", image, caption);
+}
+
+function unfold(gallery, figures) {
   const most = Number(gallery.dataset.most);
-  const show = (some) => gallery.append(...some.map((place) => picture(images[place])));
-  show(places.slice(0, most));
-  if (places.length > most) {
-    const more = element("button", "more", `Show ${places.length - most} more`);
+  const show = (some) => gallery.append(...some.map((figure) => figure()));
+  show(figures.slice(0, most));
+  if (figures.length > most) {
+    const more = element("button", "more", `Show ${figures.length - most} more`);
     more.type = "button";
     more.addEventListener("click", () => {
-      show(places.slice(most));
+      show(figures.slice(most));
       more.remove();
     });
     gallery.after(more);
   }
 }
+
+for (const gallery of document.querySelectorAll("[data-images]")) {
+  const places = gallery.dataset.images ? gallery.dataset.images.split(" ") : [];
+  unfold(gallery, places.map((place) => () => picture(images[place])));
+}
+for (const gallery of document.querySelectorAll("[data-suspects]")) unfold(gallery, suspects.map((one) => () => suspect(one)));
 
 // A cell of the confusion matrix
 function open(cell, count) {

@@ -1,0 +1,67 @@
+"""What the images nearest to each image say of it, by the features of a network: of its label, and how far they are."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Features = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+
+# Neighbours that have a say in the label, fewer where classes are small; and those whose distance counts.
+MOST, FEWEST, NEAR = 50, 5, 10
+# Images at a time, which bounds memory.
+BLOCK = 512
+# What makes a standard deviation of the upper quartile's distance from the median, where values are normal.
+NORMAL = 0.6745
+
+
+class Neighbours(NamedTuple):
+    """What is near each image."""
+
+    shares: Floats
+    """The share of each label among its neighbours by angle, shape (n, classes)."""
+    distance: Floats
+    """The mean distance of the nearest ones, shape (n,)."""
+
+
+def neighbours(images: Features, known: Features, codes: Codes, classes: int, *, are_known: bool) -> Neighbours:
+    """The neighbours of each of `images` among `known`, whose labels are `codes` of so many `classes`.
+
+    With `are_known` the first of `images` are those that are known, in the same order: none is its own neighbour.
+    """
+    count = min(max(len(known) // (2 * max(classes, 1)), FEWEST), MOST, len(known) - 1)
+    shares, distance = np.zeros((len(images), classes)), np.full(len(images), np.nan)
+    for start in range(0, len(images) if count > 0 else 0, BLOCK):
+        rows = slice(start, start + BLOCK)
+        angle, apart = _apart(images[rows], known)
+        if are_known:
+            itself = np.arange(start, min(start + len(apart), len(known)))
+            angle[itself - start, itself] = apart[itself - start, itself] = np.inf
+        nearest = np.argpartition(angle, count - 1, axis=1)[:, :count]
+        for label in range(classes):
+            shares[rows, label] = (codes[nearest] == label).mean(1)
+        near = min(NEAR, count)
+        distance[rows] = np.sqrt(np.partition(apart, near - 1, axis=1)[:, :near]).mean(1)
+    return Neighbours(shares, distance)
+
+
+def how_far(distance: Floats, usual: Floats) -> Floats:
+    """How far images are from their neighbours, in standard deviations above what is `usual`, of logarithms.
+
+    The upper half of what is usual counts: there are often copies, which are nearer than anything else.
+    """
+    logs, usual_logs = (np.log(np.maximum(values, 1e-6)) for values in (distance, usual))
+    middle, upper = np.quantile(usual_logs, [0.5, 0.75])
+    far: Floats = (logs - middle) / max(float(upper - middle) / NORMAL, 1e-3)
+    return far
+
+
+def _apart(images: Features, known: Features) -> tuple[Features, Features]:
+    """1 − cosine, and the squared distance, of each of `images` and of `known`."""
+    lengths, known_lengths = (np.linalg.norm(rows, axis=1) for rows in (images, known))
+    products = images @ known.T
+    cosine = products / np.maximum(lengths[:, None] * known_lengths, 1e-12)
+    squared = np.maximum(lengths[:, None] ** 2 + known_lengths**2 - 2 * products, 0)
+    return 1 - cosine, squared

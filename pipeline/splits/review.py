@@ -1,0 +1,59 @@
+"""data/manifest/review.csv: the images whose labels `evaluate` reviews, with what it cannot know of them itself.
+
+Those are the test images, and the training images that no model of the chain has seen before this generation; of images
+that are left out as near-duplicates, those that resemble one of another label.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import paths
+from pipeline.lineage.seen_images import SeenImages, positions
+from pipeline.splits.near_duplicates import near_duplicates
+from pipeline.splits.points import Positions, Rows
+
+REVIEW = paths.REVIEW.name
+# What the column split says of an image that is in no manifest.
+LEFT_OUT = "left out"
+# Training images that are reviewed, the first by id, which is as good as drawn: bounds what a first generation takes.
+MOST = 50_000
+
+
+def list_review(
+    images: pa.Table, splits: npt.NDArray[np.str_], descriptors: Rows, before: SeenImages | None
+) -> pa.Table:
+    """The lines of review.csv, in the order of `images`, which are sorted by id.
+
+    `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the base has seen.
+    """
+    chosen = _reviewed(images["id"], splits, before)
+    like = other_label(chosen, images["label"].to_numpy(), descriptors)
+    kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
+    chosen, like = chosen[kept], like[kept]
+    lines, twins = images.take(chosen), images.take(pa.array(like, mask=like < 0))
+    columns = {
+        **{name: lines[name] for name in ("id", "label", "md5")},
+        "split": pa.array(splits[chosen].astype(object), pa.string()),
+        "source": lines["source"],
+        **{f"like_{name}": twins[name].fill_null("") for name in ("id", "label", "source")},
+    }
+    return pa.table(columns)
+
+
+def other_label(chosen: Positions, labels: npt.NDArray[Any], descriptors: Rows) -> Positions:
+    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),)."""
+    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return near_duplicates(descriptors[chosen], descriptors, (codes[chosen], codes))
+
+
+def _reviewed(ids: pa.ChunkedArray, splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:
+    new = np.flatnonzero(splits == "train")
+    if before is not None:
+        new = new[positions(pd.Index(ids.take(new)), before.ids) < 0]
+    return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | (splits == LEFT_OUT)))
