@@ -58,7 +58,7 @@ class Classifier(pl.LightningModule):
     """Trains `network` for one generation."""
 
     def __init__(self, network: Network, spec: Spec, params: Train, schedule: Schedule, images: Tensor) -> None:
-        """`images` says how many there are to train on of each class, shape (classes,)."""
+        """`images` says how many there are to train on of each class, weighted as they are, shape (classes,)."""
         super().__init__()
         self.network, self.spec = network, spec
         self._params, self._schedule = params, schedule
@@ -68,13 +68,20 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of `batch`."""
-        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        loss = cross_entropy(self.network(batch.images), batch.targets, weights, label_smoothing=smoothing)
-        loss = loss * batch.share
+        loss = self._loss(batch) * batch.share
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
             raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", HINT)
         return loss
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """The mean over its images, weighted by their classes; the loss of each is multiplied by its own weight."""
+        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
+        logits = self.network(batch.images)
+        if batch.weights is None:
+            return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
+        losses = cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing, reduction="none")
+        return (losses * batch.weights).sum() / weights[batch.targets].sum()
 
     def check(self) -> None:
         """Look whether what was trained is of use.
@@ -121,7 +128,8 @@ class Classifier(pl.LightningModule):
 def class_weights(images: Tensor, balance: float) -> Tensor:
     """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
 
-    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0.
+    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0. Where
+    images count more or less than once, n is the sum of that.
     """
-    weights = torch.where(images > 0, images.double().clamp(min=1) ** -balance, 0.0)
+    weights = torch.where(images > 0, images.double().clamp(min=torch.finfo().tiny) ** -balance, 0.0)
     return (weights * images.sum() / (weights * images).sum()).float()

@@ -57,7 +57,9 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
     """Whether both are the same batches, bit for bit."""
     pairs = zip(one, other, strict=False)
     return len(one) == len(other) and all(
-        torch.equal(first, second) for pair in pairs for first, second in zip(*pair, strict=True)
+        first is second or (first is not None and second is not None and torch.equal(first, second))
+        for pair in pairs
+        for first, second in zip(*pair, strict=True)
     )
 
 
