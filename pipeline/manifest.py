@@ -22,6 +22,7 @@ from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import read_dropped
 from pipeline.lineage import selection
 from pipeline.lineage.class_changes import CLASSES, ClassChanges
+from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, TrainingImages, positions, read_seen
@@ -95,9 +96,13 @@ def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
 def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
+    Nor one that is to be forgotten.
+
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
     seen = read_seen(model).ids
+    if not Forgotten.read().images.isdisjoint(seen):
+        return False
     now = positions(seen, labels.index)
     if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):
         return False

@@ -66,5 +66,7 @@ def heir(train: StageRecord) -> Heir:
     if model == last:
         return Heir(last, "")
     known, judgement = reported.known[last], read_judgements().get(last)
+    if last in reported.forgotten:
+        return Heir(model, f"generation {known.generation} is forgotten, with images that it has seen")
     word = f"refused by hand: {judgement.why}" if judgement else f"not accepted: {known.verdict}"
     return Heir(model, f"generation {known.generation} is {word}")

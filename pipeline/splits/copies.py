@@ -1,4 +1,4 @@
-"""Images in several places, of which one group, split or weight, and another, is said: the first place by name counts."""
+"""Images in several places that do not agree on their group, split or weight: the first place by name counts."""
 
 from collections.abc import Iterator
 

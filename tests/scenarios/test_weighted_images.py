@@ -32,7 +32,7 @@ def model(project: Project) -> str:
 
 def test_weights(project: Project) -> None:
     """They train another model, one that is told again; all alike train the same; 0 keeps an image from training."""
-    project.set_params(train={"balance": 0.5})
+    project.set_params(train={"balance": 0.25})
     project.add_digits(0, 80)
     project.dvc("add", "--quiet", "data/raw")
     project.repro()
