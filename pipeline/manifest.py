@@ -29,13 +29,13 @@ from pipeline.lineage.seen_images import NOTHING, SeenImages, TrainingImages, po
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign
-from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.near_duplicates import Rows
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
-from pipeline.splits.weighting import UNTRAINED, Weights, uneven, weights_of, written_weights
+from pipeline.splits.weighting import UNTRAINED, Weights, weights_of, written_weights
 from pipeline.text import counted, csv_text, short
 from pipeline.versioning.lock import read_record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -13,6 +14,12 @@ from pipeline.lineage.seen_images import EVEN, SeenImages, positions, weights_at
 CHANGES = "changes.csv"
 SCHEMA = pa.schema({name: pa.string() for name in ("change", "id", "label", "before")})
 NO_CHANGES = SCHEMA.empty_table()
+
+
+def uneven(ids: pd.Index[str], weights: npt.NDArray[np.float64]) -> pd.Series[float]:
+    """The `weights` of images that are not 1, by id, as a model knows those of its own."""
+    found: pd.Series[float] = pd.Series(weights, index=ids)[weights != 1]
+    return found
 
 
 def new_classes(before: SeenImages, labels: pd.Series[str]) -> list[str]:

@@ -8,7 +8,6 @@ import json
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,12 +37,6 @@ def weights_of(images: pa.Table) -> Weights:
             raise ImagesError(paths.LABELS, f"the weight of {source} is {cell!r}", NEEDED) from None
     weights: Weights = known[pc.index_in(images["attributes"], texts).to_numpy()]
     return weights
-
-
-def uneven(ids: "pd.Index[str]", weights: Weights) -> "pd.Series[float]":
-    """The `weights` of images that are not 1, by id, as lineage/seen_images.py compares them."""
-    found: pd.Series[float] = pd.Series(weights, index=ids)[weights != USUAL_WEIGHT]
-    return found
 
 
 def written_weights(weights: Weights) -> list[str] | None:

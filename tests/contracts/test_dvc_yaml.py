@@ -44,7 +44,7 @@ WITHOUT: dict[str, dict[str, str]] = {
     | {
         "ingestion.notices": "says what people should hear, and decides nothing",
         **dict.fromkeys(
-            ("splits.copies", "splits.given", "splits.groups", "splits.sources"),
+            ("splits.copies", "splits.given", "splits.groups", "splits.sources", "splits.weighting"),
             "says what people should hear, and decides nothing",
         ),
         "versioning.removals": "may stop the stage, and changes no byte",

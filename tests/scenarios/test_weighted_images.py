@@ -37,6 +37,7 @@ def test_weights(project: Project) -> None:
     project.dvc("add", "--quiet", "data/raw")
     project.repro()
     project.commit("even")
+    weights = (project.root / "data/model/checkpoint.ckpt").read_bytes()
     even, lists = model(project), project.snapshot("data/manifest")
     trained, held_out = sources(project, "train"), sources(project, "test")
 
@@ -62,25 +63,10 @@ def test_weights(project: Project) -> None:
     assert "up to date" in project.run(*CALL, "status").out
     assert "reproduced, bit for bit" in project.run(*CALL, "replay").out
 
-    project.set_params(manifest={"cold_after": model(project)})
-    project.repro()
-    uneven = model(project)
-    for path in (trained[0], trained[5]):
-        (project.root / "data/raw/labels.csv").unlink()
-        weigh(project, {**dict.fromkeys(trained[:3], "2.5"), trained[3]: "0", path: "2.5"})
-    project.set_params(manifest={"cold_after": uneven})
-    assert "1 relabelled" not in project.repro()
-    assert model(project) != uneven
     weigh(project, dict.fromkeys(trained, "3"))
     project.set_params(manifest={"cold_after": model(project)})
-    project.repro()
-    alike = project.root / "data/model/checkpoint.ckpt"
-    again = alike.read_bytes()
-    (project.root / "data/raw/labels.csv").unlink()
-    project.set_params(manifest={"cold_after": model(project)})
-    project.repro()
-    assert alike.read_bytes() == again
-    assert model(project) == even
+    assert "cold start" in project.repro()
+    assert (project.root / "data/model/checkpoint.ckpt").read_bytes() == weights
 
 
 def test_a_weight_that_is_none(project: Project) -> None:

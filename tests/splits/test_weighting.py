@@ -9,10 +9,10 @@ from splits.test_groups import asked
 
 from pipeline.errors import ImagesError
 from pipeline.lineage.seen_images import SeenImages
-from pipeline.splits.changes import list_changes
+from pipeline.splits.changes import list_changes, uneven
 from pipeline.splits.copies import copy_notices
 from pipeline.splits.slices import NO_GENERATIONS, slices_of
-from pipeline.splits.weighting import uneven, weights_of, written_weights
+from pipeline.splits.weighting import weights_of, written_weights
 
 
 def images(*cells: str | None) -> pa.Table:

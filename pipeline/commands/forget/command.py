@@ -77,7 +77,7 @@ def _check_known(plan: "Plan", names: dict[str, list[str]]) -> None:
     """See that an id which is given is that of an image: a slip of the pen would stand in Git for ever."""
     from pipeline.lineage.forgotten import Forgotten
 
-    if not plan.is_done or plan.traces.models:
+    if not plan.is_done or plan.remnants.models:
         return
     for name, ids in names.items():
         if not Forgotten.read().images.issuperset(ids):
@@ -101,7 +101,7 @@ def _verify(plan: "Plan") -> None:
         MissingDataError: something came while this was running.
     """
     if not plan.is_done:
-        left = [*(str(path) for path in (*plan.shards, *plan.files)), *(one.name for one in plan.traces.found)]
+        left = [*(str(path) for path in (*plan.shards, *plan.files)), *(one.name for one in plan.remnants.found)]
         where = (left or [source.name for source in plan.places])[0]
         raise MissingDataError(where, "it is still there", "run `pipeline forget` again")
 

@@ -14,8 +14,8 @@ from pipeline import paths
 from pipeline.commands import subprocesses
 from pipeline.commands.data.removal import remove
 from pipeline.commands.forget.plan import Plan
+from pipeline.commands.forget.remnants import ARCHIVE, SHARD
 from pipeline.commands.forget.stores import CACHE
-from pipeline.commands.forget.traces import ARCHIVE, SHARD
 from pipeline.commands.forget.workspace import delete
 from pipeline.errors import ImagesError, RecordError
 from pipeline.ingestion.erasure import note_erased
@@ -34,7 +34,7 @@ def check(plan: Plan) -> None:
     """
     if paths.RAW.is_dir() or not paths.RAW_DVC.exists():
         return
-    doomed = {one.oid for one in plan.traces.found}
+    doomed = {one.oid for one in plan.remnants.found}
     recorded = [read_raw_hash()]
     if "ingest" in (record := read_record()):
         recorded.append(record["ingest"].outs.get(paths.IMAGES.as_posix(), ""))
@@ -71,7 +71,7 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
         delete(path)
     # Remotes first: as long as the cache has an object, nobody needs to download it to look into it.
     for store in sorted(plan.objects.stores, key=lambda store: store.name == CACHE):
-        doomed = [one.oid for one in plan.traces.found if one.oid in store.oids]
+        doomed = [one.oid for one in plan.remnants.found if one.oid in store.oids]
         say(f"deleting from the {store.name}")
         for oid in tqdm(doomed, store.name, unit=" objects", disable=None):
             store.delete(oid)

@@ -36,7 +36,9 @@ class Store:
             MissingDataError: it cannot be read.
         """
         with self._answering():
-            return frozenset(self._odb.all()) if self._odb.fs.exists(self._odb.path) else frozenset()
+            if not self._odb.fs.exists(self._odb.path):
+                return frozenset()
+            return frozenset(self._odb.all())  # type: ignore[no-untyped-call]
 
     @property
     def folder(self) -> Path | None:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.commands.forget.traces import SHOWN, has_seen_any, lists_any
+from pipeline.commands.forget.contents import has_seen_any, lists_any
+from pipeline.commands.forget.remnants import SHOWN
 from pipeline.errors import CheckpointError
 from pipeline.images.shards import names_in
 from pipeline.lineage.seen_images import SEEN

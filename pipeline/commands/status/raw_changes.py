@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
 from pipeline.commands.status.sides import Sides, splits_of
-from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.collection import Collection, Refused
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
@@ -128,8 +128,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     images, old = _by_id(found), _by_id(had.table)
     new, gone = images.keys() - old.keys(), old.keys() - images.keys()
     common = images.keys() & old.keys()
-    weights, weighed = _weights(found), _weights(had.table)
-    reweighted = {one for one in common if weights.get(one, 1) != weighed.get(one, 1)}
+    reweighted = _reweighted(had.table, found) & common
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
@@ -137,9 +136,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     listed = {one for one in common if images[one] != old[one]}
     keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
     sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
-    # Links to folders are found by a walk through data/raw that is not worth its time here.
-    fresh = set(refused) - set(had.refused)
-    mended = {line for line in had.refused if line.reason != "link"} - set(refused)
+    fresh, mended = _refused_otherwise(had.refused, refused)
     unread = sum(old[one].source in seen.unread for one in gone)
     return RawChanges(
         new=len(new),
@@ -162,10 +159,21 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     )
 
 
+def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:
+    """The lines of refused.csv that are new, and those that will be gone."""
+    # Links to folders are found by a walk through data/raw that is not worth its time here.
+    return set(now) - set(before), {line for line in before if line.reason != "link"} - set(now)
+
+
 def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
     """The images in a table with the columns id, label, source and attributes."""
     columns = (images[name].to_pylist() for name in ("id", *_PlacedImage._fields))
     return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
+
+
+def _reweighted(before: pa.Table, now: pa.Table) -> set[str]:
+    """The images that have another weight in one of the tables than in the other."""
+    return {image_id for image_id, _ in _weights(before).items() ^ _weights(now).items()}
 
 
 def _weights(images: pa.Table) -> dict[str, float]:

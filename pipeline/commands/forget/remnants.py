@@ -3,31 +3,33 @@
 Nobody needs to know which commit recorded a directory, or whether one did: every listing in a store is read.
 """
 
-import csv
-import tarfile
-import zipfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from pipeline import parquet, paths
+from pipeline import paths
+from pipeline.commands.forget.contents import (
+    archive_holds,
+    has_seen_any,
+    holds_more,
+    is_any_archive,
+    is_checkpoint,
+    lists_any,
+    rows_of,
+    stems_in,
+)
 from pipeline.commands.forget.stores import Objects
 from pipeline.errors import CheckpointError
-from pipeline.files import md5_of_bytes
 from pipeline.images import index
-from pipeline.images.shards import END, names_in, shard_name, size_of_image
+from pipeline.images.shards import shard_name
 from pipeline.ingestion import catalogue
-from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage.forgotten import MODEL
 from pipeline.lineage.lineage import LINEAGE
-from pipeline.lineage.seen_images import SEEN, find_seen
+from pipeline.lineage.seen_images import SEEN
 from pipeline.versioning.lock import StageRecord
 
 SHARD, ARCHIVE, FILE, WEIGHTS, REPORT = "shard", "archive", "file", "weights", "report"
@@ -35,10 +37,9 @@ SHARD, ARCHIVE, FILE, WEIGHTS, REPORT = "shard", "archive", "file", "weights", "
 KEPT = (SEEN, LINEAGE, "curves.csv")
 # What `evaluate` makes of images that it shows.
 SHOWN = tuple(str(paths.REPORT / name) for name in ("report.html", "predictions.csv"))
-UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
 
-class Trace(NamedTuple):
+class Remnant(NamedTuple):
     """An object that has to go."""
 
     what: str
@@ -47,10 +48,10 @@ class Trace(NamedTuple):
     oid: str
 
 
-class Traces(NamedTuple):
+class Remnants(NamedTuple):
     """What was found."""
 
-    found: list[Trace]
+    found: list[Remnant]
     models: list[str]
     """The hashes of the models that have seen one of the images."""
     stored: frozenset[str]
@@ -64,14 +65,14 @@ class Search:
 
     def __init__(self, ids: Collection[str], objects: Objects) -> None:
         self._ids, self._objects = frozenset(ids), objects
-        self._found: dict[str, Trace] = {}
+        self._found: dict[str, Remnant] = {}
         self._models: list[str] = []
         self._stored: set[str] = set()
         self._unknown: list[str] = []
         # What some listing or record names, so that it is not looked into.
         self._named: set[str] = set()
 
-    def run(self, records: Iterable[Mapping[str, StageRecord]]) -> Traces:
+    def run(self, records: Iterable[Mapping[str, StageRecord]]) -> Remnants:
         """Look through all objects; `records` are all versions of dvc.lock."""
         listings = {oid: self._objects.listing(oid) for oid in sorted(self._objects.oids) if oid.endswith(".dir")}
         for oid in self._ids & self._objects.oids:
@@ -94,11 +95,11 @@ class Search:
         for oid in tqdm(self._orphans(), "looking into others", unit=" objects", disable=None):
             self._look_into(oid)
         models = sorted(set(self._models))
-        return Traces(sorted(self._found.values()), models, frozenset(self._stored), self._unknown)
+        return Remnants(sorted(self._found.values()), models, frozenset(self._stored), self._unknown)
 
     def _note(self, what: str, name: str, oid: str) -> None:
         if oid in self._objects.oids:
-            self._found.setdefault(oid, Trace(what, name, oid))
+            self._found.setdefault(oid, Remnant(what, name, oid))
 
     def _look_at_images(self, files: Mapping[str, str]) -> None:
         """The shards of a version of data/images, by its index; and by their names where they hold removed images."""
@@ -106,10 +107,7 @@ class Search:
         if index.INDEX.name not in files or not shards:
             return
         path = self._objects.find(files[index.INDEX.name])
-        try:
-            rows = parquet.read_table(path, index.SCHEMA, ["id", "shard", "length", "md5"]) if path else None
-        except UNREADABLE:
-            rows = None
+        rows = rows_of(path, index.SCHEMA, ["id", "shard", "length", "md5"])
         wanted = [] if rows is None else rows.filter(_among(rows["id"], self._ids)).to_pylist()
         self._stored |= {row["md5"] for row in wanted}
         for number in {row["shard"] for row in wanted}:
@@ -119,8 +117,8 @@ class Search:
             if md5 in self._found or md5 not in self._objects.oids:
                 continue
             holding = self._objects.find(md5)
-            is_suspect = holding is not None and (rows is None or _holds_more(holding, name, rows))
-            if holding is not None and is_suspect and not self._ids.isdisjoint(_stems(holding)):
+            is_suspect = holding is not None and (rows is None or holds_more(holding, name, rows))
+            if holding is not None and is_suspect and not self._ids.isdisjoint(stems_in(holding)):
                 self._note(SHARD, str(paths.IMAGES / name), md5)
 
     def _look_at_model(self, oid: str, files: Mapping[str, str]) -> None:
@@ -143,10 +141,7 @@ class Search:
     def _catalogue(self, files: Mapping[str, str]) -> tuple[set[str], set[str]]:
         """The archives that a version of data/images has listed, and those of them that hold one of the images."""
         path = self._objects.find(files[name]) if (name := catalogue.MEMBERS.name) in files else None
-        try:
-            rows = parquet.read_table(path, catalogue.SCHEMA, ["archive", "id"]) if path else None
-        except UNREADABLE:
-            rows = None
+        rows = rows_of(path, catalogue.SCHEMA, ["archive", "id"])
         if rows is None:
             return set(), set()
         holding = rows.filter(_among(rows["id"], self._ids))["archive"]
@@ -158,7 +153,7 @@ class Search:
             if md5 in self._found or not is_archive(name) or md5 not in self._objects.oids:
                 continue
             path = None if md5 in known | holding else self._objects.find(md5)
-            if md5 in holding or (path is not None and _archive_holds(path, self._ids)):
+            if md5 in holding or (path is not None and archive_holds(path, self._ids)):
                 self._note(ARCHIVE, str(paths.RAW / name), md5)
 
     def _look_at_reports(self, records: list[Mapping[str, StageRecord]]) -> None:
@@ -193,67 +188,11 @@ class Search:
             self._note(REPORT, "a report that nothing names", oid)
         elif b"predicted" in head.partition(b"\n")[0] and lists_any(path, self._ids):
             self._note(REPORT, "predictions that nothing names", oid)
-        elif _is_archive(path) and (_archive_holds(path, self._ids) or not self._ids.isdisjoint(_stems(path))):
-            self._note(ARCHIVE, "an archive that nothing names", oid)
-        elif _is_checkpoint(path):
+        elif is_checkpoint(path):
             self._note(WEIGHTS, "a checkpoint that nothing names", oid)
-
-
-def has_seen_any(path: Path, ids: Iterable[str]) -> bool:
-    """Whether the file `path`, seen.npz of a model, names one of `ids`.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    return any(find_seen(path, one) for one in ids)
-
-
-def lists_any(path: Path, ids: Collection[str]) -> bool:
-    """Whether a line of the file `path`, a CSV file whose first column is an id, is of one of `ids`."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        return any(row and row[0] in ids for row in csv.reader(file))
+        elif is_any_archive(path) and (archive_holds(path, self._ids) or not self._ids.isdisjoint(stems_in(path))):
+            self._note(ARCHIVE, "an archive that nothing names", oid)
 
 
 def _among(column: pa.ChunkedArray, ids: Collection[str]) -> pa.ChunkedArray:
     return pc.is_in(column, pa.array(sorted(ids), pa.string()))
-
-
-def _holds_more(shard: Path, name: str, rows: pa.Table) -> bool:
-    """Whether the file `shard`, called `name`, is larger than the images that `rows` have there."""
-    there = rows.filter(pc.equal(pc.cast(rows["shard"], pa.int64()), int(Path(name).stem)))
-    live = int(size_of_image(parquet.numbers(there, "length")).sum()) if there.num_rows else 0
-    return shard.stat().st_size > live + len(END)
-
-
-def _stems(path: Path) -> Iterator[str]:
-    """What the members of an archive are called, without folders and suffixes; ids, in a shard."""
-    try:
-        names = names_in(path)
-    except (tarfile.TarError, OSError, EOFError):
-        return
-    yield from (Path(name).stem for name in names)
-
-
-def _is_archive(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path) or (zipfile.is_zipfile(path) and not _is_checkpoint(path))
-    except OSError:
-        return False
-
-
-def _is_checkpoint(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/data.pkl") for name in archive.namelist())
-
-
-def _archive_holds(path: Path, ids: Collection[str]) -> bool:
-    """Whether a member of the archive `path` is one of the images; what cannot be read of it is none."""
-    with suppress(*archives.BROKEN):
-        archive = archives.open_archive(path)
-        for member in archive.members():
-            with suppress(*archives.BROKEN):
-                if md5_of_bytes(archive.read(member.position, MAX_FILE)) in ids:
-                    return True
-    return False
