@@ -82,7 +82,7 @@ class Deleted(Chain):
 
 
 @pytest.mark.parametrize("same_images", [False, True])
-def test_forgotten_models(same_images: bool) -> None:
+def test_forgotten_models(*, same_images: bool) -> None:
     """They are passed over by either rule, without being read."""
     base = select(situation(same_images=same_images), Deleted())
     assert base == Base(oid="1.dir", reason="newer ones have seen images that they must not")
