@@ -194,7 +194,7 @@ def test_kills(told: Told, tmp_path: Path) -> None:
             time.sleep(0.5)
         assert "forgotten: 2 images" in out or "nothing is left" in out, f"after {step}: {out}"
         assert left(here, remote) == [], step
-        assert not list((here.root / "data/.progress/raw").glob("*"))
+        assert not list((here.root / "data/.progress/forgetting").glob("*"))
         shutil.rmtree(here.root.parent)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pipeline.commands.forget.plan import Plan
 
 YES = "yes"
+# Not the one that other commands use: ingest, which runs meanwhile, writes a file of that name.
+FOLDER = paths.PROGRESS / "forgetting"
 
 
 def register(command: Register) -> None:
@@ -33,7 +35,7 @@ def _forget(args: argparse.Namespace) -> int:
 
     if other := running_command():
         raise RecordError(paths.LOCK, f"{other} is running", "wait until that has ended")
-    with alone() as folder:
+    with alone(FOLDER) as folder:
         names = _names(args.images)
         ids = frozenset(one for found in names.values() for one in found) | Forgotten.read().images
         if not ids:
