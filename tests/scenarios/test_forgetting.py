@@ -189,7 +189,7 @@ def test_kills(told: Told, tmp_path: Path) -> None:
         else:
             pytest.fail(f"it never came to {step!r}")
         child.wait()
-        out = ""
+        # What the killed one has started may be at work still.
         while "is running; wait" in (out := project.run(*CALL, "forget", "--yes", *names, ok=None).out):
             time.sleep(0.5)
         assert "forgotten: 2 images" in out or "nothing is left" in out, f"after {step}: {out}"

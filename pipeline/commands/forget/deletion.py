@@ -5,6 +5,7 @@ moment leaves a state that the next `pipeline forget` completes.
 """
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from pipeline.ingestion.erasure import note_erased
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.versioning.lock import read_raw_hash, read_record
 from pipeline.versioning.removals import note_removals
+from pipeline.versioning.running import running_command
 
+# Seconds between two looks at whether another command of DVC's has ended.
+PAUSE = 1.0
 AGAIN = "correct that, then run `pipeline forget` again: it completes this"
 
 
@@ -79,7 +83,13 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
 
 
 def _run(*arguments: str) -> None:
-    """Run a command of DVC's to its end; what it prints is shown."""
+    """Run a command of DVC's to its end; what it prints is shown.
+
+    One that a killed `pipeline forget` has left behind is waited for.
+    """
     sys.stdout.flush()
-    if status := subprocesses.run([*subprocesses.DVC, *arguments], cwd=Path.cwd(), env=subprocesses.environment()):
-        raise RecordError(f"dvc {' '.join(arguments)}", f"ended with status {status}, see above", AGAIN)
+    while status := subprocesses.run([*subprocesses.DVC, *arguments], cwd=Path.cwd(), env=subprocesses.environment()):
+        if running_command() is None:
+            raise RecordError(f"dvc {' '.join(arguments)}", f"ended with status {status}, see above", AGAIN)
+        while running_command() is not None:
+            time.sleep(PAUSE)
