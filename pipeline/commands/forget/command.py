@@ -50,6 +50,7 @@ def _forget(args: argparse.Namespace) -> int:
         for line in plan.lines():
             print(shown(line))
         if plan.is_done:
+            naming.NOTE.unlink(missing_ok=True)
             print("nothing is left of it")
             return 0
         if args.dry_run:
