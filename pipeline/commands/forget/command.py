@@ -1,6 +1,7 @@
 """What a deletion request asks for: `pipeline forget`."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline import paths
@@ -42,9 +43,7 @@ def _forget(args: argparse.Namespace) -> int:
             print(f"nothing to forget: {paths.FORGOTTEN} lists no image")
             return 0
 
-        def search() -> Plan:
-            return Plan.of(ids, folder)
-
+        search = partial(Plan.of, ids, folder)
         plan = search()
         _check_known(plan, names)
         for line in plan.lines():
