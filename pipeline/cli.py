@@ -10,6 +10,7 @@ from pipeline import paths
 from pipeline.commands import accept, fresh, run
 from pipeline.commands.classes import command as classes
 from pipeline.commands.data import command as data
+from pipeline.commands.forget import command as forget
 from pipeline.commands.history import command as history
 from pipeline.commands.merge import command as merge
 from pipeline.commands.next import command as next_images
@@ -23,7 +24,7 @@ from pipeline.errors import RecordError
 
 # The commands, by what people want to do.
 GROUPS = {
-    "data": (data, classes, suspects, next_images),
+    "data": (data, classes, suspects, next_images, forget),
     "training": (status, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),

@@ -22,19 +22,21 @@ from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import read_dropped
 from pipeline.lineage import selection
 from pipeline.lineage.class_changes import CLASSES, ClassChanges
+from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
-from pipeline.lineage.seen_images import NOTHING, SeenImages, positions, read_seen
+from pipeline.lineage.seen_images import NOTHING, SeenImages, TrainingImages, positions, read_seen
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign
-from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes
+from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.points import Rows
 from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
+from pipeline.splits.weighting import UNTRAINED, Weights, weights_of, written_weights
 from pipeline.text import counted, csv_text, short
 from pipeline.versioning.lock import read_record
 
@@ -48,10 +50,12 @@ def manifest(params: Params) -> Result:
     columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
     images = parquet.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
     drawn = assign(images, params)
-    split = np.array(drawn.splits, dtype=np.str_)
+    split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(images)
+    # Where images are listed; each stays on its side of the splits.
+    listed = np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
-    train = labels[split == "train"]
-    _check(train, params.manifest)
+    train = TrainingImages(labels[listed == "train"], uneven(labels.index, weights))
+    _check(train.labels, params.manifest)
     descriptors = _rows(images["descriptor"])
     like = find_leaks(split, descriptors)
     images = images.drop_columns(["key", "descriptor"])
@@ -60,22 +64,22 @@ def manifest(params: Params) -> Result:
     aside = paths.PROGRESS / "manifest"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    _write_splits(aside, images, split, like)
+    _write_splits(aside, images, listed, like, weights)
     is_cold = selection.is_cold(params, (record := read_record()).get("train"))
     moved = NONE if is_cold else moved_text(aside, images, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
-    before, classes = _before(train) if chosen.oid else (None, ClassChanges())
+    before, classes = _before(train.labels) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
-    listed = np.where(like < 0, split, LEFT_OUT)
-    _write_sources(aside / REVIEW, list_review(images, listed, descriptors, before))
-    _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, train))
+    reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
+    _write_sources(aside / REVIEW, list_review(images, reviewed, descriptors, before))
+    _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
-    placed = f"{_splits(images, split, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    placed = f"{_splits(images, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     sentence = f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}"
     if others:
         sentence += f", merged with {', '.join(map(short, others))}"
@@ -95,19 +99,29 @@ def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
 def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
+    Nor one that is to be forgotten.
+
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
     seen = read_seen(model).ids
+    if not Forgotten.read().images.isdisjoint(seen):
+        return False
     now = positions(seen, labels.index)
     if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):
         return False
     return bool((split[now[now >= 0]] == "train").all())
 
 
-def _write_splits(folder: Path, images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> None:
+def _write_splits(
+    folder: Path, images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64], weights: Weights
+) -> None:
     """Write the manifests, and leaks.csv, into `folder`."""
     for name, file in MANIFESTS.items():
-        _write(folder / file, images.select(COLUMNS).filter((split == name) & (like < 0)))
+        chosen = (split == name) & (like < 0)
+        table = images.select(COLUMNS).filter(chosen)
+        if name == "train" and (cells := written_weights(weights[chosen])) is not None:
+            table = table.append_column("weight", pa.array(cells))
+        _write(folder / file, table)
     _write_sources(folder / LEAKS, list_leaks(images, split, like))
 
 
@@ -142,8 +156,9 @@ def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.
     listed = like < 0
     counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in SPLITS)
     classes = pc.count_distinct(images["label"].filter(listed)).as_py()
-    left_out = np.count_nonzero(~listed)
+    left_out, untrained = np.count_nonzero(~listed), np.count_nonzero(split == UNTRAINED)
     told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
+    told += f", {untrained:,} of weight 0 kept from training" if untrained else ""
     return f"{counts}, {counted(classes, 'class', 'classes')}{told}"
 
 
@@ -170,9 +185,11 @@ def _moves(moved: str) -> str:
     return f", {count:,} moved to another split ({paths.MANIFEST / MOVED})" if count else ""
 
 
-def _news(before: SeenImages | None, train: "pd.Series[str]") -> str:
+def _news(before: SeenImages | None, train: TrainingImages) -> str:
     """What has changed since the base was trained."""
-    counts = (before or NOTHING).compare(train)
-    new = len(new_classes(before, train)) if before else 0
-    told = f", {counted(new, 'new class', 'new classes')}" if new else ""
+    counts = (before or NOTHING).compare(*train)
+    new = len(new_classes(before, train.labels)) if before else 0
+    other = np.count_nonzero(before.is_reweighted(*train)) if before else 0
+    told = f" ({other:,} of them have another weight)" if other else ""
+    told += f", {counted(new, 'new class', 'new classes')}" if new else ""
     return f"{counts.new:,} new to training, {counts.removed:,} removed, {counts.relabelled:,} relabelled{told}"

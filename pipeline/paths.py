@@ -29,6 +29,8 @@ ENVIRONMENT = DATA / "environment.json"
 ACCEPTED = DATA / "accepted.json"
 # The ids of images that no shard may keep once they are gone from data/raw; in Git, too.
 ERASED = DATA / "erased.csv"
+# The images that must leave nothing behind, and what was deleted for it; in Git, too.
+FORGOTTEN = DATA / "forgotten.csv"
 # What became of classes that were renamed, merged, split or dropped; in Git, too.
 CLASSES = DATA / "classes.csv"
 REPORT = DATA / "report"

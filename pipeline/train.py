@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from pipeline import paths
 from pipeline.errors import ParamError
 from pipeline.files import put_directory
-from pipeline.images.dataset import Dataset, load, read_manifest
+from pipeline.images.dataset import Dataset, load, read_manifest, uneven_weights
 from pipeline.lineage import base
 from pipeline.lineage.lineage import write_lineage
 from pipeline.lineage.seen_images import write_seen
@@ -58,7 +58,7 @@ def train(params: Params) -> Result | None:
     if base.restore():
         say(f"{paths.BASE} was not what dvc.lock records, and is again")
     manifest = read_manifest("train")
-    generation = plan(params, manifest.set_index("id")["label"])
+    generation = plan(params, manifest.set_index("id")["label"], uneven_weights(manifest))
     say(f"{generation}")
     progress = Progress(inputs_hash(params, deps_of_training()))
     validation = read_manifest("val")

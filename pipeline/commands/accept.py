@@ -82,7 +82,7 @@ def _next_base(train: "StageRecord") -> str:
     from pipeline.lineage.foretelling import heir
 
     try:
-        model, _ = heir(train)
+        model = heir(train).model
     except RecordError as error:
         return f"not known yet: {error}"
     except KeyError as unknown:

@@ -61,7 +61,7 @@ class Subprocesses:
             start = log.tell()
             # A file, not a pipe: should this process be killed, the child works on.
             child = subprocess.Popen(  # noqa: S603
-                command, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
             with self.log.open("rb") as written:
                 written.seek(start)
@@ -88,7 +88,7 @@ class Subprocesses:
             print(output.decode(errors="replace"), end="", flush=True)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the programs of this Python first, and nobody to ask for a password."""
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": programs, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}

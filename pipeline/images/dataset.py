@@ -34,15 +34,28 @@ class Dataset:
     labels: npt.NDArray[np.str_]
     """Class names, shape (n,)."""
     images: PixelSource
+    weights: npt.NDArray[np.float32] | None = None
+    """How much each counts in the loss, 1 on average, shape (n,); None where all count alike."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def read_manifest(name: str) -> pd.DataFrame:
-    """The columns id, label and md5 of the split `name`, one row an image, all text, sorted by id."""
+    """The columns id, label and md5 of the split `name`, one row an image, all text, sorted by id.
+
+    And weight, in train, where not all of them are 1.
+    """
     # Nothing is a missing value here: a class may well be called "None" or "NA".
     return pd.read_csv(paths.MANIFEST / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+def uneven_weights(manifest: pd.DataFrame) -> "pd.Series[float]":
+    """How much the images of `manifest` count in training, by id, but for those that count 1."""
+    if "weight" not in manifest:
+        return pd.Series(dtype=float, index=pd.Index([], dtype=str))
+    weights = manifest.set_index("id")["weight"].astype(float)
+    return weights[weights != 1]
 
 
 def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> Dataset:
@@ -53,7 +66,8 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> D
         ImagesError: an image of the manifest is not in them, or was damaged.
     """
     images = pixels_of(locate(manifest), mode=mode, size=size, compute=compute)
-    return Dataset(ids=manifest["id"].to_numpy(dtype=str), labels=manifest["label"].to_numpy(dtype=str), images=images)
+    ids, labels = (manifest[name].to_numpy(dtype=str) for name in ("id", "label"))
+    return Dataset(ids=ids, labels=labels, images=images, weights=_weights(manifest))
 
 
 def pixels_of(found: Located, *, mode: str, size: int, compute: Compute) -> PixelSource:
@@ -84,3 +98,11 @@ def locate(manifest: pd.DataFrame) -> Located:
     if [slot.md5 for slot in slots] != list(manifest["md5"]):
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
     return Located(slots, table["md5"].to_pylist())
+
+
+def _weights(manifest: pd.DataFrame) -> npt.NDArray[np.float32] | None:
+    if "weight" not in manifest:
+        return None
+    weights = manifest["weight"].to_numpy(dtype=np.float64)
+    # Where all are equal, training is that without weights, bit for bit.
+    return None if (weights == weights[0]).all() else np.asarray(weights / weights.mean(), np.float32)

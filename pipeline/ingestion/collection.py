@@ -18,6 +18,7 @@ from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import Refusal
+from pipeline.lineage.forgotten import Forgotten
 from pipeline.text import csv_text
 
 DISPUTED = "two labels"
@@ -65,12 +66,13 @@ class Collection(NamedTuple):
 
     @property
     def unusable(self) -> dict[str, Refusal]:
-        """The ids whose bytes are known to be no usable image."""
-        return {
+        """The ids whose bytes are known to be no usable image, or are to be forgotten."""
+        known = {
             line.id: Refusal(line.reason, line.detail)
             for line in self.refused
             if line.id and line.reason in refusals.UNUSABLE
         }
+        return known | dict.fromkeys(Forgotten.read().images, refusals.FORGOTTEN)
 
     @property
     def disputed(self) -> set[str]:

@@ -46,6 +46,10 @@ class Refusal(NamedTuple):
         return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))
 
 
+# Of an image that somebody has put back.
+FORGOTTEN = Refusal("forgotten", f"{paths.FORGOTTEN} lists it; `pipeline forget` deletes it again")
+
+
 def read_dropped(path: Path = paths.REFUSED) -> set[str]:
     """The ids of the images that refused.csv lists as of a class that was dropped: they are in data/raw still."""
     if not path.exists():

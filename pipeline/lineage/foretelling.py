@@ -53,6 +53,8 @@ class Heir(NamedTuple):
     """Its hash; None where every model is refused."""
     why: str
     """Why it is not the last one; empty where it is."""
+    is_final: bool = False
+    """Whether nobody can accept the last one any more."""
 
 
 def heir(train: StageRecord) -> Heir:
@@ -66,5 +68,7 @@ def heir(train: StageRecord) -> Heir:
     if model == last:
         return Heir(last, "")
     known, judgement = reported.known[last], read_judgements().get(last)
+    if last in reported.forgotten:
+        return Heir(model, f"generation {known.generation} is forgotten, with images that it has seen", is_final=True)
     word = f"refused by hand: {judgement.why}" if judgement else f"not accepted: {known.verdict}"
     return Heir(model, f"generation {known.generation} is {word}")

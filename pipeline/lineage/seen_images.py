@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,6 +21,18 @@ from pipeline.parquet import hexadecimal
 SEEN = "seen.npz"
 # The label of an image that an earlier generation was trained on, the last one not.
 EARLIER = np.iinfo(np.uint16).max
+# Of an image of which nothing else is said.
+USUAL_WEIGHT = 1.0
+EVEN: pd.Series[float] = pd.Series(dtype=float, index=pd.Index([], dtype=str))
+
+
+class TrainingImages(NamedTuple):
+    """What is trained on."""
+
+    labels: pd.Series[str]
+    """By id."""
+    weights: pd.Series[float]
+    """By id, but for those that are 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,38 +42,52 @@ class SeenImages:
     labels: pd.Series[str]
     """By id."""
     earlier: pd.Index[str]
+    weights: pd.Series[float] = field(default_factory=lambda: EVEN)
+    """How much images counted in the last training, by id, but for those that counted 1."""
 
     @property
     def ids(self) -> pd.Index[str]:
         """All images that the model has ever seen."""
         return self.labels.index.append(self.earlier)
 
-    def compare(self, labels: pd.Series[str]) -> ImageCounts:
-        """How `labels`, those of a new training by id, differ from the last training's."""
-        was = positions(labels.index, self.labels.index)
-        common = was >= 0
-        now = labels[common]
+    def compare(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> ImageCounts:
+        """How `labels` and `weights`, those of a new training by id, differ from the last training's.
+
+        An image that has another weight counts as relabelled.
+        """
+        common = positions(labels.index, self.labels.index) >= 0
         return ImageCounts(
             total=len(labels),
             new=int((~common).sum()),
             removed=len(self.labels) - int(common.sum()),
-            relabelled=int(self.labels.iloc[was[common]].set_axis(now.index).ne(now).sum()),
+            relabelled=int(self.is_new(labels, weights)[common].sum()),
         )
 
-    def is_new(self, labels: pd.Series[str]) -> npt.NDArray[np.bool_]:
-        """Of each of `labels`, by id, whether the last training was without it, or with another; shape (n,)."""
+    def is_new(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> npt.NDArray[np.bool_]:
+        """Of each of `labels`, by id, whether the last training was without it, or with another one; shape (n,).
+
+        Or with another weight.
+        """
         was = positions(labels.index, self.labels.index)
         new = was < 0
         new[~new] = self.labels.to_numpy()[was[~new]] != labels.to_numpy()[~new]
-        return new
+        return new | self.is_reweighted(labels, weights)
+
+    def is_reweighted(self, labels: pd.Series[str], weights: pd.Series[float]) -> npt.NDArray[np.bool_]:
+        """Of each of `labels`, by id, whether the last training was with it, and with another weight; shape (n,)."""
+        if not len(weights) and not len(self.weights):
+            return np.zeros(len(labels), np.bool_)
+        is_other: npt.NDArray[np.bool_] = weights_at(weights, labels.index) != weights_at(self.weights, labels.index)
+        is_other &= positions(labels.index, self.labels.index) >= 0
+        return is_other
 
     def renamed(self, classes: ClassChanges) -> SeenImages:
         """The same by the names that `classes` have now."""
         return replace(self, labels=classes.relabel(self.labels))
 
-    def then(self, labels: pd.Series[str]) -> SeenImages:
-        """What a model has seen that starts from this one and is trained on `labels`."""
-        return SeenImages(labels=labels, earlier=self.ids.difference(labels.index))
+    def then(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> SeenImages:
+        """What a model has seen that starts from this one and is trained on `labels` with `weights`."""
+        return SeenImages(labels=labels, earlier=self.ids.difference(labels.index), weights=weights)
 
 
 NOTHING = SeenImages(labels=pd.Series(dtype=str), earlier=pd.Index([], dtype=str))
@@ -76,16 +103,26 @@ def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]
     return where
 
 
+def weights_at(weights: pd.Series[float], ids: pd.Index[str]) -> npt.NDArray[np.float64]:
+    """What each of `ids` weighs, where `weights` has those that are not 1; shape (len(ids),)."""
+    where = positions(ids, weights.index)
+    found = np.full(len(ids), USUAL_WEIGHT)
+    found[where >= 0] = weights.to_numpy()[where[where >= 0]]
+    return found
+
+
 def read_seen(model: Path) -> SeenImages:
     """What the model in the folder `model` has seen.
 
     Raises:
         CheckpointError: it does not say.
     """
-    ids, codes, classes = _read(model / SEEN)
+    ids, codes, classes, weights = _read(model / SEEN)
     index = pd.Index(pd.array(hexadecimal(ids.tobytes(), 16), dtype=str))
     last = codes != EARLIER
-    return SeenImages(labels=pd.Series(classes[codes[last]], index=index[last], dtype=str), earlier=index[~last])
+    labels = pd.Series(classes[codes[last]], index=index[last], dtype=str)
+    uneven = pd.Series(weights, index=labels.index[: len(weights)], dtype=float)
+    return SeenImages(labels=labels, earlier=index[~last], weights=uneven[uneven != USUAL_WEIGHT])
 
 
 def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
@@ -99,7 +136,7 @@ def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
     Raises:
         CheckpointError: it cannot be read.
     """
-    ids, codes, classes = _read(path)
+    ids, codes, classes, _ = _read(path)
     mask, wanted = (
         np.frombuffer(bytes.fromhex(digits.ljust(32, "0")), ">u8") for digits in ("f" * len(prefix), prefix)
     )
@@ -107,12 +144,18 @@ def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
     return {ids[row].tobytes().hex(): None if codes[row] == EARLIER else str(classes[codes[row]]) for row in rows}
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.str_]]:
-    """The ids in the file `path`, shape (n, 16), the number of the label of each, and the labels."""
+def _read(
+    path: Path,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.str_], npt.NDArray[np.float64]]:
+    """The ids in the file `path`, shape (n, 16), the number of the label of each, and the labels.
+
+    And the weights of the images of the last training, which come first; none where all are 1.
+    """
     try:
         # Opened here, since NumPy leaves the file open where it holds no arrays.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays["ids"], arrays["labels"], arrays["classes"]
+            weights = arrays["weights"] if "weights" in arrays else np.empty(0)
+            return arrays["ids"], arrays["labels"], arrays["classes"], weights
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise CheckpointError(path, f"not readable: {type(error).__name__}", "run `dvc checkout`") from None
 
@@ -122,9 +165,11 @@ def write_seen(seen: SeenImages, model: Path) -> None:
     labels = seen.labels.sort_index()
     classes, codes = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
     ids = [*labels.index, *sorted(seen.earlier)]
+    weights: Any = {"weights": weights_at(seen.weights, labels.index)} if len(seen.weights) else {}
     np.savez(
         model / SEEN,
         ids=np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(-1, 16),
         labels=np.concatenate([codes, np.full(len(seen.earlier), EARLIER)]).astype(np.uint16),
         classes=classes,
+        **weights,
     )

@@ -7,6 +7,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pipeline import paths
@@ -26,7 +27,8 @@ from pipeline.lineage.base import (
     reason_of,
     write_none,
 )
-from pipeline.lineage.lineage import LINEAGE, read_lineage
+from pipeline.lineage.forgotten import Forgotten
+from pipeline.lineage.lineage import LINEAGE, Lineage, read_lineage
 from pipeline.params import Params
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_record
@@ -78,6 +80,11 @@ def is_cold(params: Params, train: StageRecord | None) -> bool:
 class Candidates(ABC):
     """What is known of models, by hash; asked only where it matters."""
 
+    @cached_property
+    def forgotten(self) -> frozenset[str]:
+        """Those that were deleted since they had seen an image which must be forgotten."""
+        return Forgotten.read().models
+
     def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
         """See `acceptance.refused_models`."""
         return refused_models(last, has_base=has_base)
@@ -106,6 +113,8 @@ def select(situation: Situation, candidates: Candidates) -> Base:
     started, last = situation.train.deps[BASE], situation.train.outs[MODEL]
     if situation.same_images:  # Whatever the last model has become: a judgement alone trains nothing.
         return _newest(started, frozenset(), candidates)
+    if last in candidates.forgotten:  # Nobody can judge it any more.
+        return _newest(last, frozenset(), candidates)
     return _newest(last, candidates.refused(last, has_base=reason_of(started) is None), candidates)
 
 
@@ -117,7 +126,7 @@ def _newest(recorded: str, refused: frozenset[str], candidates: Candidates) -> B
     model: str | None = recorded
     passed: set[str] = set()
     while model is not None:
-        if model not in refused and candidates.admits(model):
+        if model not in refused | candidates.forgotten and candidates.admits(model):
             return Base(oid=model, reason=f"newer ones {' or '.join(sorted(passed))}" if passed else "")
         passed.add("are not accepted" if model in refused else "have seen images that they must not")
         model = candidates.base_of(model)
@@ -136,6 +145,8 @@ def secure(params: Params) -> None:
     if train is None or is_cold(params, train):
         return
     oid = train.outs[MODEL]
+    if oid in Forgotten.read().models:
+        return
     if hashing.directory_hash(paths.MODEL) != oid:
         fetching.fetch(oid, what=MODEL, hint=HINT)
 
@@ -177,6 +188,9 @@ class Copies(Candidates):
 
     def base_of(self, model: str) -> str | None:
         """As it says itself."""
+        if model in self.forgotten:
+            lineage = fetching.fetch_member(model, LINEAGE, what=f"{LINEAGE} of {model}", hint=HINT)
+            return Lineage.model_validate_json(lineage.read_bytes()).base
         return read_lineage(self._copy(model)).base
 
     def _copy(self, model: str) -> Path:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.lineage.seen_images import SeenImages, positions
+from pipeline.lineage.seen_images import EVEN, SeenImages, positions, weights_at
 
 CHANGES = "changes.csv"
 SCHEMA = pa.schema({name: pa.string() for name in ("change", "id", "label", "before")})
 NO_CHANGES = SCHEMA.empty_table()
+
+
+def uneven(ids: pd.Index[str], weights: npt.NDArray[np.float64]) -> pd.Series[float]:
+    """The `weights` of images that are not 1, by id, as a model knows those of its own."""
+    found: pd.Series[float] = pd.Series(weights, index=ids)[weights != 1]
+    return found
 
 
 def new_classes(before: SeenImages, labels: pd.Series[str]) -> list[str]:
@@ -20,10 +27,10 @@ def new_classes(before: SeenImages, labels: pd.Series[str]) -> list[str]:
     return sorted({*labels.unique()} - {*before.labels.unique()})
 
 
-def list_changes(before: SeenImages, labels: pd.Series[str]) -> pa.Table:
+def list_changes(before: SeenImages, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> pa.Table:
     """The lines of changes.csv: how `labels`, by id, differ from those of the last training, sorted by change and id.
 
-    A removed image has the label that it had; the lines of classes have no id.
+    A removed image has the label that it had, one that is reweighted the weight; the lines of classes have no id.
     """
     was = positions(labels.index, before.labels.index)
     kept, gone = was >= 0, np.ones(len(before.labels), np.bool_)
@@ -31,12 +38,15 @@ def list_changes(before: SeenImages, labels: pd.Series[str]) -> pa.Table:
     old, now = before.labels.iloc[was[kept]], labels[kept]
     both = pd.DataFrame({"label": now, "before": old.set_axis(now.index)})
     relabelled = both[both["label"] != both["before"]].sort_index()
+    reweighted = labels[before.is_reweighted(labels, weights)].sort_index()
+    had = (f"{weight:g}" for weight in weights_at(before.weights, reweighted.index))
     vanished = sorted({*before.labels.unique()} - {*labels.unique()})
     parts = [
         _images("added", labels[~kept].sort_index()),
         _classes("new class", new_classes(before, labels)),
         _images("relabelled", relabelled["label"], relabelled["before"]),
         _images("removed", before.labels[gone].sort_index()),
+        _images("reweighted", reweighted, had),
         _classes("vanished class", vanished),
     ]
     return pa.concat_tables(parts)

@@ -1,4 +1,4 @@
-"""Images in several places, of which one group or split, and another, is said: the first place by name counts."""
+"""Images in several places that do not agree on their group, split or weight: the first place by name counts."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import pyarrow as pa
 from pipeline.params import Params
 from pipeline.splits.given import said_splits
 from pipeline.splits.groups import groups_of
+from pipeline.splits.weighting import weights_of
 from pipeline.text import counted
 
 
@@ -14,12 +15,13 @@ def copy_notices(copies: pa.Table, params: Params) -> list[str]:
     """A sentence where `copies`, places of images with the columns of `resolving.COLUMNS`, do not agree.
 
     Raises:
-        ImagesError: a cell names no split.
+        ImagesError: a cell names no split, or is no weight.
     """
     copies = copies.sort_by([("id", "ascending"), ("source", "ascending")])
-    said = {"groups": groups_of(copies, params)}
+    said = {"are in several groups": groups_of(copies, params)}
     if params.manifest.split.by in ("column", "folder"):
-        said["splits"] = said_splits(copies, by_column=params.manifest.split.by == "column")
+        said["are in several splits"] = said_splits(copies, by_column=params.manifest.split.by == "column")
+    said["have several weights"] = ["" if weight == 1 else f"{weight:g}" for weight in weights_of(copies).tolist()]
     return [notice for what, values in said.items() for notice in _disagreeing(copies, what, values)]
 
 
@@ -32,4 +34,4 @@ def _disagreeing(copies: pa.Table, what: str, values: list[str]) -> Iterator[str
     if found:
         one, other = (f"{copies['source'][at].as_py()} in {values[at]}" for at in min(found.values()))
         images = counted(len(found), "image")
-        yield f"copies of {images} are in several {what}, and the first place by name counts: {one}, {other}"
+        yield f"copies of {images} {what}, and the first place by name counts: {one}, {other}"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipeline import paths
 from pipeline.errors import ImagesError
+from pipeline.ingestion.labelling.image_weights import COLUMN as WEIGHT
 from pipeline.versioning import fetching
 from pipeline.versioning.lock import read_record
 
@@ -46,7 +47,7 @@ def slices_of(test: pd.DataFrame, recorded: "pd.Series[int]", generation: int) -
     known = test["id"].map(recorded)
     generations = known.fillna(generation).clip(upper=generation).astype(int)
     read = {text: json.loads(text) for text in set(test["attributes"]) if text}
-    columns = sorted({name for attributes in read.values() for name in attributes})
+    columns = sorted({name for attributes in read.values() for name in attributes} - {WEIGHT})
     values = {name: [read[text].get(name, "") if text else "" for text in test["attributes"]] for name in columns}
     return pd.DataFrame({"id": test["id"], "generation": generations, **values})
 

@@ -14,7 +14,7 @@ from pipeline.lineage.base import misfit, reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
-from pipeline.lineage.seen_images import NOTHING, SeenImages, read_seen
+from pipeline.lineage.seen_images import EVEN, NOTHING, SeenImages, TrainingImages, read_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
 from pipeline.models.network import Spec
 from pipeline.params import Params, Train
@@ -55,8 +55,10 @@ class Generation:
         return f"{start}, generation {lineage.generation}, {new}, {steps} ({drawn})"
 
 
-def plan(params: Params, labels: pd.Series[str]) -> Generation:
+def plan(params: Params, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> Generation:
     """The generation that trains on the images of `labels`, a class name by image id, from data/base.
+
+    `weights` says how much they count, by id, but for those that count 1.
 
     Raises:
         CheckpointError: the base is damaged, or of another network or other classes than are asked for now.
@@ -68,10 +70,12 @@ def plan(params: Params, labels: pd.Series[str]) -> Generation:
         classes=tuple(sorted(labels.unique())),
     )
     reason = reason_for_none(paths.BASE)
-    return _warm(params, labels, spec) if reason is None else _cold(params, labels, spec, reason)
+    images = TrainingImages(labels, weights)
+    return _warm(params, images, spec) if reason is None else _cold(params, images, spec, reason)
 
 
-def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Generation:
+def _cold(params: Params, training: TrainingImages, spec: Spec, reason: str) -> Generation:
+    labels = training.labels
     images = NOTHING.compare(labels)
     length = length_of(params.train, images=len(labels), changed=len(labels), warm=False)
     lineage = Lineage(
@@ -87,11 +91,12 @@ def _cold(params: Params, labels: pd.Series[str], spec: Spec, reason: str) -> Ge
     draws = _draws(params.train, labels, np.zeros(len(labels), np.bool_), length, Cursor(0, 0))
     rounds = Rounds(draws=draws, length=length, before=0)
     return Generation(
-        base=None, changes=ClassChanges(), spec=spec, lineage=lineage, seen=NOTHING.then(labels), rounds=rounds
+        base=None, changes=ClassChanges(), spec=spec, lineage=lineage, seen=NOTHING.then(*training), rounds=rounds
     )
 
 
-def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
+def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
+    labels = training.labels
     checkpoint, before, changes = read_checkpoint(paths.BASE), read_lineage(paths.BASE), ClassChanges.read()
     old, seen = spec_of(checkpoint, paths.BASE), read_seen(paths.BASE).renamed(changes)
     _check_fits(old, params)
@@ -99,7 +104,7 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     kept = changes.origins(old.classes, wanted.classes)
     lost = [name for name in old.classes if (now := changes.heirs(name)) and not {*now} & {*kept}]
     classes = (*kept, *(name for name in wanted.classes if name not in kept))
-    images = seen.compare(labels)
+    images = seen.compare(*training)
     length = length_of(params.train, images=len(labels), changed=images.changed, warm=True)
     epochs = length.draws / len(labels)
     lineage = Lineage(
@@ -115,13 +120,13 @@ def _warm(params: Params, labels: pd.Series[str], wanted: Spec) -> Generation:
     )
     # Models of earlier releases have drawn every image once an epoch.
     cursor = Cursor(*checkpoint.get(CURSOR, (checkpoint["epoch"], 0)))
-    draws = _draws(params.train, labels, seen.is_new(labels), length, cursor)
+    draws = _draws(params.train, labels, seen.is_new(*training), length, cursor)
     return Generation(
         base=checkpoint,
         changes=changes,
         spec=wanted.model_copy(update={"classes": classes}),
         lineage=lineage,
-        seen=seen.then(labels),
+        seen=seen.then(*training),
         rounds=Rounds(draws=draws, length=length, before=checkpoint["epoch"]),
     )
 

@@ -33,6 +33,8 @@ class Batch(NamedTuple):
     """How much its mean counts in the mean over all devices, 1 where all parts are equal; shape (), float32."""
     mixture: Mixture | None = None
     """What else is in the images."""
+    weights: Tensor | None = None
+    """How much each image counts, 1 on average over all of the training, shape (n,), float32; None if all alike."""
 
 
 class EvalLoader:
@@ -65,6 +67,7 @@ class TrainLoader:
     ) -> None:
         """Augments on `device`."""
         self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
+        self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
         self._params, self._rounds, self._device = params, rounds, device
         self._augment = settings_of(params.augment)
         self._round = rounds.before
@@ -72,8 +75,8 @@ class TrainLoader:
         self._start = self._position = 0
 
     def images_of_classes(self, classes: int) -> Tensor:
-        """How many images there are of each class, shape (classes,), int64."""
-        return torch.bincount(self._targets, minlength=classes)
+        """How many images there are of each class, each as often as it counts, shape (classes,)."""
+        return torch.bincount(self._targets, self._weights, minlength=classes)
 
     @property
     def sampler(self) -> "TrainLoader":
@@ -100,7 +103,9 @@ class TrainLoader:
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
             share = torch.tensor(len(chosen) * devices / len(batches[position].turns))
-            yield Batch(augmented, self._targets[torch.from_numpy(chosen)], share, mixture)
+            picked = torch.from_numpy(chosen)
+            weights = None if self._weights is None else self._weights[picked]
+            yield Batch(augmented, self._targets[picked], share, mixture, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""

@@ -58,7 +58,7 @@ class Classifier(pl.LightningModule):
     """Trains `network` for one generation."""
 
     def __init__(self, network: Network, spec: Spec, params: Train, schedule: Schedule, images: Tensor) -> None:
-        """`images` says how many there are to train on of each class, shape (classes,)."""
+        """`images` says how many there are to train on of each class, weighted as they are, shape (classes,)."""
         super().__init__()
         self.network, self.spec = network, spec
         self._params, self._schedule = params, schedule
@@ -68,24 +68,33 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of `batch`."""
-        loss = self._loss(self.network(batch.images), batch) * batch.share
+        loss = self._loss(batch) * batch.share
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
         if batch_idx % 50 == 0 and not torch.isfinite(loss):
             raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", HINT)
         return loss
 
-    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The mean over the images of `batch`; what is in them besides themselves counts as far as it is in them."""
+    def _loss(self, batch: Batch) -> Tensor:
+        """The mean over its images, weighted by their classes; the loss of each is multiplied by its own weight.
+
+        What is in an image besides itself counts as far as it is in it.
+        """
         weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        if batch.mixture is None:
+        logits = self.network(batch.images)
+        if batch.mixture is None and batch.weights is None:
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
-        loss = torch.zeros_like(logits[:, 0])
-        counted = torch.zeros_like(loss)
-        others, own = batch.targets[batch.mixture.partners], batch.mixture.own
-        for targets, share in ((batch.targets, own), (others, 1 - own)):
-            loss += share * cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
-            counted += share * weights[targets]
-        return loss.sum() / counted.sum()
+        of_images = torch.ones_like(logits[:, 0]) if batch.weights is None else batch.weights
+        parts = [(torch.arange(len(logits)), torch.ones_like(of_images))]
+        if batch.mixture:
+            partners, own = batch.mixture
+            parts = [(parts[0][0], own), (partners, 1 - own)]
+        losses, counted = [], []
+        for images, share in parts:
+            targets = batch.targets[images]
+            loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
+            losses.append((share * of_images[images] * loss).sum())
+            counted.append((share * weights[targets]).sum())
+        return torch.stack(losses).sum() / torch.stack(counted).sum()
 
     def check(self) -> None:
         """Look whether what was trained is of use.
@@ -132,7 +141,8 @@ class Classifier(pl.LightningModule):
 def class_weights(images: Tensor, balance: float) -> Tensor:
     """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
 
-    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0.
+    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0. Where
+    images count more or less than once, n is the sum of that.
     """
-    weights = torch.where(images > 0, images.double().clamp(min=1) ** -balance, 0.0)
+    weights = torch.where(images > 0, images.double().clamp(min=torch.finfo().tiny) ** -balance, 0.0)
     return (weights * images.sum() / (weights * images).sum()).float()

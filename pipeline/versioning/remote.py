@@ -39,9 +39,8 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
     wanted, name = [HashInfo("md5", oid) for oid in oids], default_remote(repo)
     if not wanted or name is None:
         return ""
-    silence = _silence(repo, name)
-    if silence:
-        return silence
+    if mute := silence(repo, name):
+        return mute
     with _overheard() as errors:
         try:
             repo.cloud.pull(wanted)
@@ -53,9 +52,9 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
 def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
     """Those of the objects `oids` that the default remote has; and why that cannot be known, if it cannot."""
     name = default_remote(repo)
-    silence = _silence(repo, name) if name else ""
-    if name is None or silence:
-        return set(), silence
+    mute = silence(repo, name) if name else ""
+    if name is None or mute:
+        return set(), mute
     try:
         odb = repo.cloud.get_remote_odb(name)
         return {oid for oid in oids if odb.exists(oid)}, ""
@@ -64,7 +63,7 @@ def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
 
 
 @lru_cache(maxsize=1)
-def _silence(repo: Repo, name: str) -> str:
+def silence(repo: Repo, name: str) -> str:
     """Why the remote gives no answer, if it gives none; asked once, since it may take long."""
     errors = []
 

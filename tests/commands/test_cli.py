@@ -22,6 +22,7 @@ from PIL import Image
 
 from pipeline import cli, paths
 from pipeline.commands.data import packing, workbench
+from pipeline.commands.data.removal import holdings
 
 Capture = pytest.CaptureFixture[str]
 
@@ -235,10 +236,14 @@ def test_labels(here: Path, capsys: Capture) -> None:
     (here / "photos/labels.csv").write_text("path,label,camera\n2.png,owl,left\n")
     capsys.readouterr()
     assert cli.main(["add", "photos"]) == 0
-    assert "without further columns of labels.csv, which 1 of them have: say those in" in capsys.readouterr().out
+    assert "with a labels.csv in it, for the further columns of 1 image" in capsys.readouterr().out
     (archive,) = paths.RAW.iterdir()
-    assert sorted(name.partition("/")[0] for name in members(archive)) == ["cat", "owl"]
+    assert sorted(name.partition("/")[0] for name in members(archive)) == ["cat", "labels.csv", "owl"]
+    assert members(archive)["labels.csv"].decode() == f"path,label,camera\nowl/{md5(png(2))}.png,owl,left\n"
     archive.unlink()
+    (paths.RAW / "labels.csv").write_text("path,label,camera\n*/owl/*.png,owl,right\n")
+    assert cli.main(["add", "photos"]) == 1
+    assert "a glob in it would hide what the labels.csv of new images of class owl" in capsys.readouterr().err
     (paths.RAW / "labels.csv").write_text("path,label\n*.png,bird\n")
     assert cli.main(["add", "photos"]) == 1
     assert "a glob in it, or in ingest.strip, would make bird of new images of class cat" in capsys.readouterr().err
@@ -505,6 +510,27 @@ def test_pack_is_deterministic(full: Path) -> None:
     shutil.copytree(full / "copy", paths.RAW, copy_function=shutil.copyfile)
     cli.main(["pack"])
     assert raw() == before
+
+
+@pytest.mark.usefixtures("here")
+def test_pack_keeps_columns() -> None:
+    """What labels.csv says of images beyond their class goes into their archive, unless it says it of that, too."""
+    put({"cat/1.png": png(1), "cat/[2].png": png(2), "dog/3.png": png(3), "dog/4.png": png(4)})
+    labels = paths.RAW / "labels.csv"
+    labels.write_text("path,label,weight,camera\ncat/1.png,cat,0.5,\ncat/[2].png,cat,2,x\n*/4.png,dog,3,\n")
+    assert cli.main(["pack"]) == 0
+    (archive,) = paths.RAW.glob("packed-*.zip")
+    assert members(archive)["labels.csv"].decode() == (
+        "path,label,camera,weight\ncat/1.png,cat,,0.5\ncat/[2].png,cat,x,2\n"
+    )
+    sources = {one.name.partition("!/")[2]: one for one in holdings()}
+    assert sorted(sources) == ["cat/1.png", "cat/[2].png", "dog/3.png", "dog/4.png"]
+    labels.write_text("path,label,weight\n*dog/4.png,dog,3\n")
+    put({"dog/4.png": png(5)})
+    (paths.RAW / "dog/labels.csv").write_text("path,label,weight\n4.png,dog,7\n")
+    assert cli.main(["pack"]) == 0
+    (new,) = set(paths.RAW.glob("packed-*.zip")) - {archive}
+    assert list(members(new)) == ["dog/4.png"]
 
 
 def test_faults_are_one_line(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

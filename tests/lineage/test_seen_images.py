@@ -160,3 +160,22 @@ def test_find(
     known: dict[str, str | None] = {**dict.fromkeys(earlier), **labels}
     start = data.draw(st.sampled_from([*sorted(known), "0" * 32]))[: data.draw(st.integers(0, 32))]
     assert find_seen(folder / SEEN, start) == {one: known[one] for one in known if one.startswith(start)}
+
+
+def test_weights(tmp_path: Path) -> None:
+    """A model knows what its images counted; another weight is a change, and the same file comes of no weights."""
+    labels = pd.Series(["cat", "dog"], index=[A, B], dtype=str)
+    plain, heavy = NOTHING.then(labels), NOTHING.then(labels, pd.Series({B: 2.5}))
+    write_seen(plain, tmp_path)
+    before = (tmp_path / SEEN).read_bytes()
+    assert read_seen(tmp_path).weights.empty
+    write_seen(heavy, tmp_path)
+    assert (tmp_path / SEEN).read_bytes() != before
+    read = read_seen(tmp_path)
+    assert read.weights.to_dict() == {B: 2.5}
+    assert read.compare(labels, read.weights).changed == 0
+    assert (read.compare(labels).relabelled, plain.compare(labels, heavy.weights).relabelled) == (1, 1)
+    assert read.is_new(labels).tolist() == [False, True]
+    assert find_seen(tmp_path / SEEN, A) == {A: "cat"}
+    write_seen(read.then(labels), tmp_path)
+    assert (tmp_path / SEEN).read_bytes() == before

@@ -66,6 +66,28 @@ def test_same_images(seen: str, oid: str | None) -> None:
     assert select(situation(same_images=True), Chain("321", seen)).oid == oid
 
 
+class Deleted(Chain):
+    """The newest two are forgotten: neither can be looked into, and nobody can judge the last one."""
+
+    forgotten = frozenset({"3.dir", "2.dir"})
+
+    def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
+        """Is not asked."""
+        raise AssertionError(last, has_base)
+
+    def admits(self, model: str) -> bool:
+        """Any other."""
+        assert model not in self.forgotten
+        return True
+
+
+@pytest.mark.parametrize("same_images", [False, True])
+def test_forgotten_models(*, same_images: bool) -> None:
+    """They are passed over by either rule, without being read."""
+    base = select(situation(same_images=same_images), Deleted())
+    assert base == Base(oid="1.dir", reason="newer ones have seen images that they must not")
+
+
 def test_no_base() -> None:
     """Because that is wanted, because nothing was trained, or because there was none before."""
     assert select(situation(is_cold=True), Chain()) == Base(oid=None, reason=WANTED)

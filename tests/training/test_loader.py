@@ -56,7 +56,7 @@ def numbers(batches: list[Batch]) -> list[int]:
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
     """All that a batch is made of."""
-    return [*batch[:3], *(batch.mixture or ())]
+    return [*batch[:3], *(batch.mixture or ()), *([] if batch.weights is None else [batch.weights])]
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:

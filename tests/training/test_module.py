@@ -153,3 +153,28 @@ def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
             weight.grad = torch.zeros_like(weight)
         optimizer.step()
         assert optimizer.param_groups[0]["scheduled_lr"] == pytest.approx(0.5 * schedule.share_of_peak(step))
+
+
+def test_loss_is_multiplied_by_weights() -> None:
+    """That of each image, whatever the others of its batch weigh; weights of 1 are as none."""
+    from pipeline.training.module import Classifier, Schedule
+
+    params = read_params(ROOT / "params.yaml").train.model_copy(update={"balance": 1.0, "label_smoothing": 0.1})
+    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
+    network = build(spec).eval()
+    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9.0, 0.5]))
+    images, targets = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.tensor([0, 1])
+
+    def loss(weights: list[float] | None) -> torch.Tensor:
+        given = None if weights is None else torch.tensor(weights)
+        return classifier.training_step(Batch(images, targets, torch.ones(()), given), 0)
+
+    torch.testing.assert_close(loss([1, 1]), loss(None))
+    torch.testing.assert_close(loss([2, 0.5]), 2 * loss([1, 0]) + 0.5 * loss([0, 1]))
+
+
+def test_classes_weigh_what_their_images_do() -> None:
+    """With `balance: 1` an image that counts twice is as two."""
+    from pipeline.training.module import class_weights
+
+    assert class_weights(torch.tensor([0.5, 1.5]), 1.0).tolist() == pytest.approx([2, 2 / 3])

@@ -9,12 +9,13 @@ from PIL import Image
 
 from pipeline import paths
 from pipeline.commands.data.found_images import FoundImage
+from pipeline.commands.data.kept_columns import label_files
 from pipeline.commands.data.reading import read_in_order
 from pipeline.commands.data.workbench import ADDED, put_zip
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.labelling.label_files import LABELS
-from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.uniform import FORMATS
 from pipeline.params import Params, read_params
@@ -64,9 +65,10 @@ def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
 
 
 def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes, in the order of label and id, one at a time."""
+    """Name and bytes, in the order of label and id, one at a time; last what is said of them beyond their class."""
     params = read_params().ingest
-    labels = Labels.read(strip=params.strip, columns=Columns(**params.columns))
+    columns, lines = Columns(**params.columns), dict[str, LabelLine]()
+    labels = Labels.read(strip=params.strip, columns=columns)
     with (folder / "spool").open("w+b") as spool:
         spooled = _spool(new, spool)
         for (label, image_id), found in sorted(new.items()):
@@ -78,11 +80,26 @@ def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[t
             if md5_of_bytes(raw) != image_id:
                 raise ImagesError(found.name, "changed while it was read", "run the command again")
             name = f"{label}/{image_id}.{_suffix(raw)}"
-            listed = labels.of(f"{ADDED}-{'0' * 12}.zip", name)
-            if listed != label:
-                what = f"a glob in it, or in ingest.strip, would make {listed} of new images of class {label}"
-                raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
+            lines[name] = LabelLine(label, found.attributes)
+            _check_globs(labels, name, lines[name])
             yield name, raw
+    yield from label_files(lines, columns)
+
+
+def _check_globs(labels: Labels, name: str, line: LabelLine) -> None:
+    """See that the `labels` of data/raw leave the new member `name` what `line` says of it.
+
+    Raises:
+        ImagesError: a glob matches it, and says something else.
+    """
+    archive = f"{ADDED}-{'0' * 12}.zip"
+    label, listed = labels.of(archive, name), labels.listed(archive, name)
+    if label != line.label:
+        what = f"a glob in it, or in ingest.strip, would make {label} of new images of class {line.label}"
+        raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
+    if listed is not None and line.attributes not in ("", listed.attributes):
+        what = f"a glob in it would hide what the labels.csv of new images of class {line.label} says further"
+        raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
 
 
 def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tuple[str, str], tuple[int, int]]:

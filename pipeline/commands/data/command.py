@@ -99,10 +99,8 @@ def _add(args: argparse.Namespace) -> int:
             return 0
         archive = add(found.new, folder)
     print(f"added {counted(len(found.new), 'image')} as {archive}; {beside}")
-    if left := sum(bool(one.attributes) for one in found.new.values()):
-        print(
-            f"without further columns of labels.csv, which {left:,} of them have: say those in {paths.RAW}/labels.csv"
-        )
+    if kept := sum(bool(one.attributes) for one in found.new.values()):
+        print(f"with a labels.csv in it, for the further columns of {counted(kept, 'image')}")
     _print_next()
     return 0
 

@@ -3,18 +3,20 @@
 import os
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
 from pipeline import paths
+from pipeline.commands.data.kept_columns import label_files
 from pipeline.commands.data.removal import loose_paths
 from pipeline.commands.data.workbench import PACKED, put_zip
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.class_names import label_of
-from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
@@ -24,6 +26,8 @@ from pipeline.params import read_params
 # An archive is read, hashed and pushed as a whole, so it should not be too large.
 MAX_BYTES = 512 * 2**20
 MAX_FILES = 10_000
+# Stands for an archive that is to be made.
+INSIDE = f"{PACKED}-{'0' * 12}.zip"
 
 
 class Loose(NamedTuple):
@@ -33,6 +37,8 @@ class Loose(NamedTuple):
     """Relative to data/raw."""
     state: tuple[int, int, int]
     """Size, time and inode: what changes when it is written to."""
+    said: LabelLine = LabelLine(None)
+    """What its archive has to say of it: nothing, where its folder and labels.csv do."""
 
     @property
     def file(self) -> Path:
@@ -46,7 +52,11 @@ def loose_images() -> list[Loose]:
     params = read_params().ingest
     labels = Labels.read(files=loose_paths(), strip=params.strip, columns=Columns(**params.columns))
     labels.settle(loose_paths())
-    found = [Loose(path, _state(paths.RAW / path)) for path in loose_paths() if _can_be_packed(path, refused, labels)]
+    found = [
+        Loose(path, _state(paths.RAW / path), _said(path, labels))
+        for path in loose_paths()
+        if _can_be_packed(path, refused, labels)
+    ]
     return sorted(one for one in found if one.state[0] <= MAX_FILE)
 
 
@@ -56,12 +66,14 @@ def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
     Returns:
         the archives, and how many images an interrupted run had packed already.
     """
-    done = set(_packed_before(images))
+    done, columns = set(_packed_before(images)), Columns(**read_params().ingest.columns)
     _unlink([one for one in images if one.path in done])
     made = []
     with tqdm(total=len(images) - len(done), desc="packing", unit=" images", disable=None) as bar:
         for batch in _batches([one for one in images if one.path not in done]):
-            made.append(put_zip(PACKED, ((one.path, one.file.read_bytes()) for one in batch), folder))
+            lines = {one.path: one.said for one in batch}
+            files = ((one.path, one.file.read_bytes()) for one in batch)
+            made.append(put_zip(PACKED, chain(files, label_files(lines, columns)), folder))
             _unlink(batch)
             bar.update(len(batch))
     return made, len(done)
@@ -76,9 +88,15 @@ def _can_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
         return False
     if not (paths.RAW / path).is_file():
         return False
-    label = label_of(path, None)
-    keeps_label = label == labels.of(path, None) == labels.of(f"{PACKED}-{'0' * 12}.zip", path)
-    return label is not None and keeps_label and path not in refused
+    label, line, inside = label_of(path, None), labels.find(path, None), labels.listed(INSIDE, path)
+    keeps_label = label == line.label == labels.of(INSIDE, path)
+    keeps_columns = inside is None or inside.attributes == line.attributes
+    return label is not None and keeps_label and keeps_columns and path not in refused
+
+
+def _said(path: str, labels: Labels) -> LabelLine:
+    """What labels.csv says of the image, where it would not say it of one in an archive."""
+    return LabelLine(None) if labels.listed(INSIDE, path) else labels.find(path, None)
 
 
 def _batches(images: list[Loose]) -> Iterator[list[Loose]]:

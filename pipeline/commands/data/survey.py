@@ -90,7 +90,9 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
         known = was and mapping.label(was)
         # What lies where ingest found it has its class from there, and may have another one now.
         known = image["label"] if source in sources else known
-        _sort_in(report, image["id"], image["label"], places[image["id"]], known)
+        first, *others = places[image["id"]]
+        same = [first._replace(attributes=image["attributes"]), *others]
+        _sort_in(report, image["id"], image["label"], same, known)
     report.refused.sort()
     report.images = classes.images + Counter(label for label, _ in report.new)
     if label is None:

@@ -23,8 +23,8 @@ DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @contextmanager
-def alone() -> Iterator[Path]:
-    """A new folder for unfinished work, for one process at a time; it is gone at the end.
+def alone(folder: Path = FOLDER) -> Iterator[Path]:
+    """A new `folder` for unfinished work, for one process at a time; it is gone at the end.
 
     Raises:
         ImagesError: another process has it.
@@ -32,12 +32,12 @@ def alone() -> Iterator[Path]:
     paths.PROGRESS.mkdir(parents=True, exist_ok=True)
     what = "another `pipeline` command is changing it"
     with locked(LOCK, taken=lambda: ImagesError(paths.RAW, what, "wait until that has ended")):
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         try:
-            yield FOLDER
+            yield folder
         finally:
-            shutil.rmtree(FOLDER, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Path:

@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from pipeline.commands.history.holders import Holders
 
 
+HEADER = (
+    "",
+    "when",
+    "who",
+    "start",
+    "images",
+    "new",
+    "removed",
+    "steps",
+    "accuracy",
+    "gate",
+    "base",
+    "model",
+    "commit",
+)
+
+
 def register(command: Register) -> None:
     """Add these commands."""
     sub = command(_log, "list the generations that Git's history records, newest first")
@@ -40,37 +57,28 @@ def register(command: Register) -> None:
 def _log(args: argparse.Namespace) -> int:
     from pipeline.commands.history.log_rows import as_json, as_row
     from pipeline.lineage.acceptance import read_judgements
+    from pipeline.lineage.forgotten import Forgotten
     from pipeline.lineage.history import drawing
 
-    judged = read_judgements()
+    judged, forgotten = read_judgements(), Forgotten.read().models
     lines = drawing(args.revision)
     trained = [line.training for line in lines if line.training is not None]
     if args.json:
-        told = [as_json(training, judged.get(training.recorded.model)) for training in trained]
+        models = [training.recorded.model for training in trained]
+        told = [
+            as_json(training, judged.get(model), is_forgotten=model in forgotten)
+            for training, model in zip(trained, models, strict=True)
+        ]
         print(json.dumps(told, indent=2, ensure_ascii=False))
     elif trained:
-        header = [
-            "",
-            "when",
-            "who",
-            "start",
-            "images",
-            "new",
-            "removed",
-            "steps",
-            "accuracy",
-            "gate",
-            "base",
-            "model",
-            "commit",
-        ]
-        rows = [header]
+        rows = [list(HEADER)]
         for drawn, training in lines:
             if training is not None:
-                cells = map(shown, as_row(training, judged.get(training.recorded.model)))
+                model = training.recorded.model
+                cells = map(shown, as_row(training, judged.get(model), is_forgotten=model in forgotten))
                 rows.append([drawn if args.graph else "", *cells])
             elif args.graph:
-                rows.append([drawn, *[""] * (len(header) - 1)])
+                rows.append([drawn, *[""] * (len(HEADER) - 1)])
         print_table(rows)
     else:
         print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
@@ -89,12 +97,14 @@ def _replay(args: argparse.Namespace) -> int:
         outcomes.append(outcome)
         if not args.json:
             print(shown(str(outcome)), flush=True)
-    reproduced = sum(outcome.reproduced for outcome in outcomes)
+    reproduced, forgotten = (sum(getattr(one, name) for one in outcomes) for name in ("reproduced", "forgotten"))
+    expected = len(outcomes) - forgotten if args.all else len(outcomes)
     if args.json:
         print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2, ensure_ascii=False))
     elif args.all:
-        print(f"{reproduced} of {len(outcomes)} generations reproduced, bit for bit")
-    return 0 if reproduced == len(outcomes) and not (args.all and shallow) else 1
+        told = f"; {forgotten:,} are forgotten" if forgotten else ""
+        print(f"{reproduced} of {expected} generations reproduced, bit for bit{told}")
+    return 0 if reproduced == expected and not (args.all and shallow) else 1
 
 
 def _trace(args: argparse.Namespace) -> int:

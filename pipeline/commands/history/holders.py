@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,7 @@ from pipeline.ingestion import catalogue
 from pipeline.ingestion.compaction import holding_removed
 from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
-from pipeline.versioning.lock import parse_record, read_record
+from pipeline.versioning.lock import StageRecord, parse_record, read_record
 from pipeline.versioning.objects import cached_path, listing
 from pipeline.versioning.repository import repository
 
@@ -109,17 +109,26 @@ def _recorded(repo: Repo, image_id: str) -> tuple[dict[str, str], int]:
 
 def _versions() -> tuple[set[str], set[str]]:
     """The hashes of data/images and data/raw in every dvc.lock of Git's history, and the present one."""
-    commits = git_text("log", "--all", "--format=%H", "--full-history", "--", str(paths.LOCK)).split()
-    records = [read_record()]
-    for commit, lock in zip(commits, contents((commit, paths.LOCK) for commit in commits), strict=True):
-        try:
-            records.append(parse_record(lock, commit) if lock else {})
-        except RecordError:  # A merge left its marks in it; nobody can correct that now.
-            continue
-    stages = [stage for record in records for stage in record.values()]
+    stages = [stage for record in every_record() for stage in record.values()]
     images = {stage.outs.get(paths.IMAGES.as_posix()) for stage in stages}
     raw = {stage.deps.get(paths.RAW.as_posix()) for stage in stages}
     return {oid for oid in images if oid}, {oid for oid in raw if oid}
+
+
+def every_record() -> Iterator[Mapping[str, StageRecord]]:
+    """Every dvc.lock of Git's history, branches that were left behind included, and the present one.
+
+    Raises:
+        RecordError: there is no Git repository, or the present one cannot be read.
+    """
+    yield read_record()
+    where = ("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.LOCK))
+    commits = git_text(*where).split()
+    for commit, lock in zip(commits, contents((commit, paths.LOCK) for commit in commits), strict=True):
+        try:
+            yield parse_record(lock, commit) if lock else {}
+        except RecordError:  # A merge left its marks in it; nobody can correct that now.
+            continue
 
 
 def _shards(table: pa.Table, image_id: str) -> set[int]:

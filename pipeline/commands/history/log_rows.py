@@ -7,7 +7,7 @@ from pipeline.lineage.history import Training
 from pipeline.text import percent
 
 
-def as_row(training: Training, judgement: Judgement | None) -> list[str]:
+def as_row(training: Training, judgement: Judgement | None, *, is_forgotten: bool = False) -> list[str]:
     """When, who, start, images, new, removed, steps, accuracy, standing, base, model and commit, for people."""
     recorded, images = training.recorded, training.recorded.images
     generation = f"{recorded.start}, generation {recorded.generation}"
@@ -18,18 +18,19 @@ def as_row(training: Training, judgement: Judgement | None) -> list[str]:
         generation,
         *counts,
         "" if training.accuracy is None else percent(training.accuracy),
-        _standing(training, judgement),
+        "forgotten" if is_forgotten else _standing(training, judgement),
         recorded.base[:8] if recorded.base else "",
         recorded.model[:8],
         training.commit[:7],
     ]
 
 
-def as_json(training: Training, judgement: Judgement | None) -> dict[str, Any]:
+def as_json(training: Training, judgement: Judgement | None, *, is_forgotten: bool = False) -> dict[str, Any]:
     """All of it, for programs."""
     return {
         **training.as_json(),
         "accepted": _accepted(training, judgement),
+        "forgotten": is_forgotten,
         "judgement": judgement.model_dump() if judgement else None,
     }
 

@@ -6,14 +6,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import paths
 from pipeline.commands import interrupts, subprocesses
-from pipeline.commands.history.checkouts import bring, checked_out, edited, recorded_in
+from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in
 from pipeline.commands.history.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
+from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_yaml
@@ -37,6 +39,8 @@ class Replayed(NamedTuple):
     """How that of now differs from that of then, or whether it is known at all."""
     trouble: str = ""
     """Why it was not trained again, or what differs besides."""
+    forgotten: bool = False
+    """Whether what it was trained from was deleted by `pipeline forget`."""
 
     def __str__(self) -> str:
         """In a line."""
@@ -86,6 +90,8 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
     """
     with interrupts.stoppable(), checked_out(training.commit) as folder:
         record = recorded_in(folder, training.name)
+        if forgotten := _forgotten(training, record):
+            return Replayed(training, trouble=f"forgotten: {forgotten}", forgotten=True)
         _check(training, record, edited(folder, record, training.name))
         bring(record, folder, training.name)
         then = _recorded_environment(record["train"], training.name)
@@ -94,6 +100,20 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
         if hashing.directory_hash(folder / paths.MODEL) == training.recorded.model:
             return Replayed(training, reproduced=True, environment=environment)
         return _differing(training, folder, environment)
+
+
+def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
+    """What `pipeline forget` deleted that would be needed; empty where that is nothing."""
+    gone = Forgotten.read()
+    if training.recorded.model in gone.models:
+        return "it has seen an image that was deleted for good"
+    listed: set[str] = set()
+    if gone.hashes:
+        with suppress(MissingDataError):  # What is missing otherwise is said when it is asked for.
+            what = f"{paths.IMAGES} of {training.name}"
+            oids = (oid for path, oid in inputs(record).items() if path == paths.IMAGES.as_posix())
+            listed = {md5 for oid in oids for md5 in fetching.fetch_listing(oid, what=what).values()}
+    return "" if gone.hashes.isdisjoint(listed) else "shards of then held an image that was deleted for good"
 
 
 def _check(training: Training, record: Mapping[str, StageRecord], changed: list[str]) -> None:

@@ -79,6 +79,7 @@ def _images(arrivals: "RawChanges") -> str:
         (arrivals.moved, "moved"),
         (arrivals.removed, "removed at most" if arrivals.unopened else "removed"),
         (arrivals.relabelled, "relabelled"),
+        (arrivals.reweighted, "reweighted"),
         (arrivals.renamed, "of renamed classes"),
         (arrivals.switched, "moved to another split"),
         (arrivals.unopened, "archives not opened, for lack of time"),

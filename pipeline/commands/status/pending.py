@@ -6,6 +6,9 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from pipeline import parquet, paths
 from pipeline.files import md5_of_bytes
 from pipeline.images import index
@@ -13,6 +16,7 @@ from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.params import Params
 from pipeline.splits.assignment import SPLITS, assign, columns_for, may_move
 from pipeline.splits.classes import changes_of_classes
+from pipeline.splits.weighting import weights_of, written_weights
 from pipeline.versioning import objects
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.repository import repository
@@ -28,6 +32,7 @@ class Pending(NamedTuple):
     new: int
     removed: int
     relabelled: int
+    """Or of another weight."""
     classes: str
     """Which classes were renamed, merged, split or dropped since then, in half a sentence."""
     total: int
@@ -54,11 +59,7 @@ def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None
     old, old_val = before.get("train"), before.get("val")
     if old is None or old_val is None or not index.INDEX.exists():
         return None
-    table = parquet.read_table(index.INDEX, index.SCHEMA, [*{*COLUMNS, *columns_for(params)}])
-    rows = zip(*(table[name].to_pylist() for name in COLUMNS), strict=True)
-    now: dict[str, Rows] = {name: {} for name in SPLITS}
-    for (image_id, *rest), split in zip(rows, assign(table, params).splits, strict=True):
-        now[split][image_id] = tuple(rest)
+    now = _now(params)
     # With the same images for training the same ones of val are left out as their near-duplicates.
     left_out = _leaks()
     val = {image_id: row for image_id, row in now["val"].items() if image_id not in left_out}
@@ -66,13 +67,34 @@ def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None
     return Pending(
         new=len(new) - len(common),
         removed=len(old) - len(common),
-        relabelled=sum(mapping.label(new[image_id][0]) != mapping.label(old[image_id][0]) for image_id in common),
+        relabelled=sum(_facts(new[image_id], mapping) != _facts(old[image_id], mapping) for image_id in common),
         classes=str(changes_of_classes(mapping, _labels(old), {*filter(None, map(mapping.label, _labels(new)))})),
         total=len(new),
         changes_training=new != old or val != old_val,
         switched=_count_switched(record.get("manifest"), now, params),
         held_out=tuple(sorted(old.keys() & (now["val"].keys() | now["test"].keys()))),
     )
+
+
+def _now(params: Params) -> dict[str, Rows]:
+    """What the manifests will list of data/images as it is, near-duplicates included."""
+    columns = {*COLUMNS, *columns_for(params), "source", "attributes"}
+    table = parquet.read_table(index.INDEX, index.SCHEMA, [*columns])
+    splits, weights = np.array(assign(table, params).splits), weights_of(table)
+    now: dict[str, Rows] = {}
+    for name in SPLITS:
+        chosen = (splits == name) & ((weights > 0) | (name != "train"))
+        cells = written_weights(weights[chosen]) if name == "train" else None
+        rows = [table[column].filter(pa.array(chosen)).to_pylist() for column in COLUMNS]
+        ids, *rest = [*rows, cells] if cells is not None else rows
+        now[name] = dict(zip(ids, zip(*rest, strict=True), strict=True))
+    return now
+
+
+def _facts(row: tuple[str, ...], mapping: ClassMapping) -> tuple[str | None, str]:
+    """What training is told of an image, besides its bytes: the class, as it is called now, and the weight."""
+    label, _, *weight = row
+    return mapping.label(label), weight[0] if weight else "1"
 
 
 def _labels(rows: Rows) -> set[str]:

@@ -10,12 +10,13 @@ import pyarrow as pa
 from pipeline.commands.status.inspection import see
 from pipeline.commands.status.likeness import unlike
 from pipeline.commands.status.sides import Sides, splits_of
-from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.collection import Collection, Refused
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.places import Source
 from pipeline.ingestion.resolving import resolve
 from pipeline.params import Params
 from pipeline.splits.classes import changes_of_classes
+from pipeline.splits.weighting import weights_of
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
@@ -37,6 +38,8 @@ class RawChanges:
     unread: int
     """Images of which there is the name alone so far, in an archive that was written anew."""
     relabelled: int
+    reweighted: int
+    """Images of the same class whose weight is another one."""
     renamed: int
     """Images whose class has another name now."""
     classes: str
@@ -72,7 +75,7 @@ class RawChanges:
     @property
     def changed_at_most(self) -> int:
         """How many images are new, gone or relabelled, if all that was not inspected is usable."""
-        return self.new + self.found - self.looked_at - self.unread + self.removed + self.relabelled
+        return self.new + self.found - self.looked_at - self.unread + self.removed + self.relabelled + self.reweighted
 
     def __str__(self) -> str:
         parts = {
@@ -80,6 +83,7 @@ class RawChanges:
             "not inspected": self.found - self.looked_at,
             "removed": self.removed,
             "relabelled": self.relabelled,
+            "reweighted": self.reweighted,
             "of renamed classes": self.renamed,
             "moved to another split": self.switched,
         }
@@ -92,8 +96,8 @@ class RawChanges:
 
     @property
     def changed(self) -> int:
-        """Images that are new, relabelled or removed for certain."""
-        return self.new + self.relabelled + (0 if self.is_partial else self.removed)
+        """Images that are new, relabelled, reweighted or removed for certain."""
+        return self.new + self.relabelled + self.reweighted + (0 if self.is_partial else self.removed)
 
     @property
     def changes_images(self) -> Likely:
@@ -126,16 +130,15 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone, common = images.keys() - old.keys(), old.keys() - images.keys(), images.keys() & old.keys()
+    reweighted = _reweighted(had.table, found) & common
     other = {one for one in common if images[one].label != old[one].label}
     relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
-    changed = new | other | (set() if seen.is_partial else gone)
+    changed = new | other | reweighted | (set() if seen.is_partial else gone)
     listed = {one for one in common if images[one] != old[one]}
     keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
     sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
-    # Links to folders are found by a walk through data/raw that is not worth its time here.
-    fresh = set(refused) - set(had.refused)
-    mended = {line for line in had.refused if line.reason != "link"} - set(refused)
+    fresh, mended = _refused_otherwise(had.refused, refused)
     unread = sum(old[one].source in seen.unread for one in gone)
     return RawChanges(
         new=len(new),
@@ -144,6 +147,7 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
+        reweighted=len(reweighted - relabelled),
         renamed=len(other - relabelled),
         classes=str(changes_of_classes(mapping, _classes(old), _classes(images))),
         vanished=[] if seen.is_partial else sorted(_named(mapping, _classes(old)) - _classes(images)),
@@ -158,10 +162,28 @@ def look(files: list[RawFile], before: Mapping[str, str], params: Params, second
     )
 
 
+def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:
+    """The lines of refused.csv that are new, and those that will be gone."""
+    # Links to folders are found by a walk through data/raw that is not worth its time here.
+    return set(now) - set(before), {line for line in before if line.reason != "link"} - set(now)
+
+
 def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
     """The images in a table with the columns id, label, source and attributes."""
     columns = (images[name].to_pylist() for name in ("id", *_PlacedImage._fields))
     return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
+
+
+def _reweighted(before: pa.Table, now: pa.Table) -> set[str]:
+    """The images that have another weight in one of the tables than in the other."""
+    return {image_id for image_id, _ in _weights(before).items() ^ _weights(now).items()}
+
+
+def _weights(images: pa.Table) -> dict[str, float]:
+    """The weights that are not 1, by id."""
+    weights = weights_of(images)
+    chosen = weights != 1
+    return dict(zip(images["id"].filter(pa.array(chosen)).to_pylist(), weights[chosen].tolist(), strict=True))
 
 
 def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:

@@ -47,10 +47,11 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
         return []
     remarks = []
     with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
-        model, why = heir(train)
+        model, why, is_final = heir(train)
         if why:
             then = f"from {short(model)}" if model else "from scratch"
-            remarks.append(f"{why}; training on other images starts {then}, unless you `pipeline accept` it")
+            unless = "" if is_final else ", unless you `pipeline accept` it"
+            remarks.append(f"{why}; training on other images starts {then}{unless}")
     if params.manifest.on_removed == "ancestor" and arrivals is not None and arrivals.removed:
         remarks.append("training starts from the newest model that has seen none of the removed images, if one has not")
     return remarks

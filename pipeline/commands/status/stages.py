@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RAW = paths.RAW.as_posix()
 # What says which images there are.
-IMAGES_BY = (RAW, paths.ERASED.as_posix(), paths.CLASSES.as_posix())
+IMAGES_BY = (RAW, paths.ERASED.as_posix(), paths.FORGOTTEN.as_posix(), paths.CLASSES.as_posix())
 NOT_YET = "it has not run yet"
 DEPS = {"modified": "{} changed", "deleted": "{} is missing", "new": "{} is new to it"}
 OUTS = {

@@ -131,12 +131,13 @@ def changed_images() -> int | None:
 
     None where they are not.
     """
-    from pipeline.images.dataset import read_manifest
+    from pipeline.images.dataset import read_manifest, uneven_weights
     from pipeline.lineage.seen_images import read_seen
 
     try:
         seen = read_seen(paths.BASE).renamed(ClassChanges.read())
-        return seen.compare(read_manifest("train").set_index("id")["label"]).changed
+        manifest = read_manifest("train")
+        return seen.compare(manifest.set_index("id")["label"], uneven_weights(manifest)).changed
     except (CheckpointError, FileNotFoundError):
         return None
 

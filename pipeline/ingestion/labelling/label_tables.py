@@ -16,6 +16,9 @@ from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import class_name, has_control
 from pipeline.ingestion.labelling.dialects import Dialect, dialect_of
+from pipeline.ingestion.labelling.image_weights import COLUMN as WEIGHT
+from pipeline.ingestion.labelling.image_weights import NEEDED as NEEDED_WEIGHT
+from pipeline.ingestion.labelling.image_weights import weight_of
 
 # What slices.csv and metrics.json call their own.
 TAKEN = ("id", "generation", "new", "old")
@@ -148,6 +151,11 @@ class LabelTable:
                 what = f"line {number} has a control character in column {name!r}"
                 raise ImagesError(self._where, what, "take it out, a line break perhaps")
         values = {name: normalize("NFC", value).strip() for name, value in cells.items() if value.strip()}
+        try:
+            weight_of(values.get(WEIGHT, ""))
+        except ValueError as error:
+            what = f"line {number} has the {WEIGHT} {str(error)!r}"
+            raise ImagesError(self._where, what, NEEDED_WEIGHT) from None
         return json.dumps(values, ensure_ascii=False, sort_keys=True) if values else ""
 
     @contextmanager

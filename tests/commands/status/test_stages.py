@@ -13,6 +13,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(
         "removed",
         "unread",
         "relabelled",
+        "reweighted",
         "renamed",
         "found",
         "looked_at",

@@ -1,0 +1,86 @@
+"""What is in a file: images by their bytes or their ids, by name or by reading all of it."""
+
+import csv
+import tarfile
+import zipfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import parquet
+from pipeline.files import md5_of_bytes
+from pipeline.images.shards import END, names_in, size_of_image
+from pipeline.ingestion.decoding import MAX_FILE
+from pipeline.ingestion.unpacking import archives
+from pipeline.lineage.seen_images import find_seen
+
+
+def has_seen_any(path: Path, ids: Iterable[str]) -> bool:
+    """Whether the file `path`, seen.npz of a model, names one of `ids`.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    return any(find_seen(path, one) for one in ids)
+
+
+def lists_any(path: Path, ids: Collection[str]) -> bool:
+    """Whether a line of the file `path`, a CSV file whose first column is an id, is of one of `ids`."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return any(row and row[0] in ids for row in csv.reader(file))
+
+
+def holds_more(shard: Path, name: str, rows: pa.Table) -> bool:
+    """Whether the file `shard`, called `name`, is larger than the images that `rows` have there."""
+    number = Path(name).stem
+    if not number.isdecimal():
+        return True
+    there = rows.filter(pc.equal(pc.cast(rows["shard"], pa.int64()), int(number)))
+    live = int(size_of_image(parquet.numbers(there, "length")).sum()) if there.num_rows else 0
+    return shard.stat().st_size > live + len(END)
+
+
+def rows_of(path: Path | None, schema: pa.Schema, columns: list[str]) -> pa.Table | None:
+    """These columns of a table of the form `schema`; None where the file `path` is no such table."""
+    try:
+        table = parquet.read_table(path, schema, columns) if path else None
+    except (OSError, ValueError, LookupError, pa.ArrowException):
+        return None
+    return table if table is not None and table.column_names == columns else None
+
+
+def stems_in(path: Path) -> Iterator[str]:
+    """What the members of an archive are called, without folders and suffixes; ids, in a shard."""
+    try:
+        names = names_in(path)
+    except (tarfile.TarError, OSError, EOFError):
+        return
+    yield from (Path(name).stem for name in names)
+
+
+def is_any_archive(path: Path) -> bool:
+    """Whether the file `path` is a tar or a zip, by its bytes."""
+    with suppress(OSError):
+        return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+    return False
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the file `path` is what PyTorch saves."""
+    with suppress(*archives.BROKEN), zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/data.pkl") for name in archive.namelist())
+    return False
+
+
+def archive_holds(path: Path, ids: Collection[str]) -> bool:
+    """Whether a member of the archive `path` is one of the images; what cannot be read of it is none."""
+    with suppress(*archives.BROKEN):
+        archive = archives.open_archive(path)
+        for member in archive.members():
+            with suppress(*archives.BROKEN):
+                if md5_of_bytes(archive.read(member.position, MAX_FILE)) in ids:
+                    return True
+    return False

@@ -1,0 +1,65 @@
+"""Which images people mean: by file, id, source or glob; also of a `pipeline forget` that was interrupted."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.commands.data.removal import DIGITS, HEX, choose
+from pipeline.commands.history.naming import beginning
+from pipeline.errors import ImagesError
+from pipeline.files import md5_of_file, write_text
+from pipeline.ingestion.places import Source
+from pipeline.lineage.history import every_model
+
+# The ids that names stood for, until all is done: what is gone from data/raw has no name any more.
+NOTE = paths.PROGRESS / "forget.json"
+
+
+def ids_of(names: Iterable[str], held: list[Source]) -> dict[str, list[str]]:
+    """The ids of the images that each of `names` stands for; `held` are the places in data/raw.
+
+    Raises:
+        ImagesError: a name stands for nothing that is known, or for what cannot be read.
+    """
+    noted = _noted()
+    return {name: noted.get(name) or sorted(_find(name, held)) for name in names}
+
+
+def note(names: Mapping[str, list[str]]) -> None:
+    """Keep what `names` stand for, for another try."""
+    write_text(NOTE, json.dumps({**_noted(), **names}))
+
+
+def _find(name: str, held: list[Source]) -> set[str]:
+    if len(name) == DIGITS and set(name) <= HEX:
+        return {name}
+    if (file := Path(name)).is_file():
+        return {md5_of_file(file)}
+    try:
+        chosen, _ = choose([name], held)
+    except ImagesError as error:
+        return {_of_the_past(name, error)}
+    unread = [one.name for one in chosen if one.id is None]
+    if unread:
+        raise ImagesError(unread[0], "cannot be read, so its id is unknown", "take it out with `pipeline remove`")
+    return {one.id for one in chosen if one.id is not None}
+
+
+def _of_the_past(name: str, unknown: ImagesError) -> str:
+    """The id of an image that is gone from data/raw, by its source."""
+    try:
+        found = beginning(name, [], every_model())
+    except ImagesError:
+        raise unknown from None
+    if len(found) != DIGITS:
+        raise ImagesError(name, "begins no id of an image in data/raw", "give all digits of the id")
+    return found
+
+
+def _noted() -> dict[str, list[str]]:
+    try:
+        noted = json.loads(NOTE.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}

@@ -1,0 +1,86 @@
+"""Everything that is to be deleted for the images to be forgotten; found, and not touched yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import paths
+from pipeline.commands.data.removal import holdings
+from pipeline.commands.forget.remnants import Remnant, Remnants, Search
+from pipeline.commands.forget.stores import CACHE, Objects, every_store
+from pipeline.commands.forget.workspace import made_of, shards_with
+from pipeline.commands.history.holders import every_record
+from pipeline.ingestion.places import Source
+from pipeline.lineage.forgotten import IMAGE, MODEL
+from pipeline.lineage.history import every_model
+from pipeline.text import counted
+
+
+class Plan(NamedTuple):
+    """What is to go, and where it is."""
+
+    ids: frozenset[str]
+    held: list[Source]
+    """All places in data/raw."""
+    places: list[Source]
+    """Those that hold one of the images."""
+    shards: list[Path]
+    """The shards in data/images that are to be written again."""
+    files: list[Path]
+    """What else goes from the project's folder."""
+    remnants: Remnants
+    objects: Objects
+
+    @classmethod
+    def of(cls, ids: Collection[str], folder: Path) -> Plan:
+        """Look everywhere for the images; what only a remote has is copied into `folder` to be read.
+
+        Raises:
+            MissingDataError: a remote gives no answer.
+        """
+        objects = Objects(every_store(), folder)
+        held = holdings() if paths.RAW.is_dir() else []
+        places = [source for source in held if source.id in ids]
+        remnants = Search(ids, objects).run(every_record())
+        return cls(frozenset(ids), held, places, shards_with(ids), made_of(ids, remnants.stored), remnants, objects)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, as far as is known."""
+        return not (self.places or self.shards or self.remnants.found or self._kept_files)
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What data/forgotten.csv is to say."""
+        found = [(one.what, one.oid[:32]) for one in self.remnants.found if one.oid not in self.ids]
+        return [*((IMAGE, one) for one in self.ids), *found, *((MODEL, one) for one in self.remnants.models)]
+
+    def stores_with(self, *kinds: str) -> list[str]:
+        """The remotes that have an object of one of `kinds`."""
+        wanted = {one.oid for one in self.remnants.found if one.what in kinds}
+        return [one.name for one in self.objects.stores if one.name != CACHE and not one.oids.isdisjoint(wanted)]
+
+    def lines(self) -> Iterator[str]:
+        """All of it, for people."""
+        yield f"forget {counted(len(self.ids), 'image')}: {', '.join(sorted(self.ids))}"
+        yield from (f"  delete   {paths.RAW}/{source.name}" for source in self.places)
+        yield from (f"  rewrite  {path}, without {'it' if len(self.ids) == 1 else 'them'}" for path in self.shards)
+        yield from (f"  delete   {path}" for path in self.files)
+        yield from (f"  delete   {self._said(one)}" for one in self.remnants.found)
+        seen = "it" if len(self.ids) == 1 else "some of them"
+        yield from (f"  unusable {name}, which has seen {seen}" for name in self._models())
+        yield from (f"  unknown  {one}" for one in self.remnants.unknown)
+
+    @property
+    def _kept_files(self) -> list[Path]:
+        """Those of `files` that are more than unfinished work, which any run may leave."""
+        return [path for path in self.files if not path.is_relative_to(paths.PROGRESS)]
+
+    def _said(self, one: Remnant) -> str:
+        return f"{one.what} {one.oid[:8]} ({one.name}) in {', '.join(self.objects.where(one.oid))}"
+
+    def _models(self) -> Iterator[str]:
+        names = {model.recorded.model: model.name for model in every_model()}
+        yield from (names.get(oid, f"the model {oid[:8]}, which no commit records") for oid in self.remnants.models)

@@ -1,0 +1,198 @@
+"""Which objects of DVC's hold an image, or were made of it: by what recorded directories say, else by looking inside.
+
+Nobody needs to know which commit recorded a directory, or whether one did: every listing in a store is read.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.commands.forget.contents import (
+    archive_holds,
+    has_seen_any,
+    holds_more,
+    is_any_archive,
+    is_checkpoint,
+    lists_any,
+    rows_of,
+    stems_in,
+)
+from pipeline.commands.forget.stores import Objects
+from pipeline.errors import CheckpointError
+from pipeline.images import index
+from pipeline.images.shards import shard_name
+from pipeline.ingestion import catalogue
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.lineage.forgotten import MODEL
+from pipeline.lineage.lineage import LINEAGE
+from pipeline.lineage.seen_images import SEEN
+from pipeline.versioning.lock import StageRecord
+
+SHARD, ARCHIVE, FILE, WEIGHTS, REPORT = "shard", "archive", "file", "weights", "report"
+# What stays of a model: which images it has seen, where it comes from, how it learned. Neither images nor weights.
+KEPT = (SEEN, LINEAGE, "curves.csv")
+# What `evaluate` makes of images that it shows.
+SHOWN = tuple(str(paths.REPORT / name) for name in ("report.html", "predictions.csv"))
+
+
+class Remnant(NamedTuple):
+    """An object that has to go."""
+
+    what: str
+    name: str
+    """What it is, or was, called."""
+    oid: str
+
+
+class Remnants(NamedTuple):
+    """What was found."""
+
+    found: list[Remnant]
+    models: list[str]
+    """The hashes of the models that have seen one of the images."""
+    stored: frozenset[str]
+    """The MD5s of the images as they were stored, as far as an index names them."""
+    unknown: list[str]
+    """Directories of which it cannot be known, and why."""
+
+
+class Search:
+    """A search for what holds the images `ids`, or was made of them."""
+
+    def __init__(self, ids: Collection[str], objects: Objects) -> None:
+        self._ids, self._objects = frozenset(ids), objects
+        self._found: dict[str, Remnant] = {}
+        self._models: list[str] = []
+        self._stored: set[str] = set()
+        self._unknown: list[str] = []
+        # What some listing or record names, so that it is not looked into.
+        self._named: set[str] = set()
+
+    def run(self, records: Iterable[Mapping[str, StageRecord]]) -> Remnants:
+        """Look through all objects; `records` are all versions of dvc.lock."""
+        listings = {oid: self._objects.listing(oid) for oid in sorted(self._objects.oids) if oid.endswith(".dir")}
+        for oid in self._ids & self._objects.oids:
+            self._note(FILE, f"{paths.RAW}: the file itself", oid)
+        archived: set[str] = set()
+        known: set[str] = set()
+        for oid, files in tqdm(listings.items(), "looking for it", unit=" directories", disable=None):
+            if files is None:
+                self._unknown.append(f"{oid}: its listing is damaged")
+                continue
+            self._named |= {*files.values()}
+            self._look_at_images(files)
+            self._look_at_model(oid, files)
+            listed, holding = self._catalogue(files)
+            known |= listed
+            archived |= holding
+        for files in listings.values():
+            self._look_at_archives(files or {}, known, archived)
+        self._look_at_reports(list(records))
+        for oid in tqdm(self._orphans(), "looking into others", unit=" objects", disable=None):
+            self._look_into(oid)
+        models = sorted(set(self._models))
+        return Remnants(sorted(self._found.values()), models, frozenset(self._stored), self._unknown)
+
+    def _note(self, what: str, name: str, oid: str) -> None:
+        if oid in self._objects.oids:
+            self._found.setdefault(oid, Remnant(what, name, oid))
+
+    def _look_at_images(self, files: Mapping[str, str]) -> None:
+        """The shards of a version of data/images, by its index; and by their names where they hold removed images."""
+        shards = {md5: name for name, md5 in files.items() if name.endswith(".tar")}
+        if index.INDEX.name not in files or not shards:
+            return
+        path = self._objects.find(files[index.INDEX.name])
+        rows = rows_of(path, index.SCHEMA, ["id", "shard", "length", "md5"])
+        wanted = [] if rows is None else rows.filter(_among(rows["id"], self._ids)).to_pylist()
+        self._stored |= {row["md5"] for row in wanted}
+        for number in {row["shard"] for row in wanted}:
+            if md5 := files.get(shard_name(number)):
+                self._note(SHARD, str(paths.IMAGES / shard_name(number)), md5)
+        for md5, name in shards.items():
+            if md5 in self._found or md5 not in self._objects.oids:
+                continue
+            holding = self._objects.find(md5)
+            is_suspect = holding is not None and (rows is None or holds_more(holding, name, rows))
+            if holding is not None and is_suspect and not self._ids.isdisjoint(stems_in(holding)):
+                self._note(SHARD, str(paths.IMAGES / name), md5)
+
+    def _look_at_model(self, oid: str, files: Mapping[str, str]) -> None:
+        if SEEN not in files or LINEAGE not in files:
+            return
+        weights = {name: md5 for name, md5 in files.items() if name not in KEPT}
+        path = self._objects.find(files[SEEN])
+        try:
+            has_seen = path is not None and has_seen_any(path, self._ids)
+        except CheckpointError:
+            path = None
+        if path is None:
+            if not self._objects.oids.isdisjoint(weights.values()):
+                self._unknown.append(f"{oid}: the model does not say what it has seen")
+        elif has_seen:
+            self._models.append(oid)
+            for name, md5 in weights.items():
+                self._note(WEIGHTS, f"{name} of {MODEL} {oid[:8]}", md5)
+
+    def _catalogue(self, files: Mapping[str, str]) -> tuple[set[str], set[str]]:
+        """The archives that a version of data/images has listed, and those of them that hold one of the images."""
+        path = self._objects.find(files[name]) if (name := catalogue.MEMBERS.name) in files else None
+        rows = rows_of(path, catalogue.SCHEMA, ["archive", "id"])
+        if rows is None:
+            return set(), set()
+        holding = rows.filter(_among(rows["id"], self._ids))["archive"]
+        return set(pc.unique(rows["archive"]).to_pylist()), set(holding.to_pylist())
+
+    def _look_at_archives(self, files: Mapping[str, str], known: set[str], holding: set[str]) -> None:
+        """Those of a version of data/raw; ingest has not seen what is not `known`, and so it is opened."""
+        for name, md5 in files.items():
+            if md5 in self._found or not is_archive(name) or md5 not in self._objects.oids:
+                continue
+            path = None if md5 in known | holding else self._objects.find(md5)
+            if md5 in holding or (path is not None and archive_holds(path, self._ids)):
+                self._note(ARCHIVE, str(paths.RAW / name), md5)
+
+    def _look_at_reports(self, records: list[Mapping[str, StageRecord]]) -> None:
+        """Those of every recorded evaluation of a test that one of the images was in."""
+        test = str(paths.MANIFEST / "test.csv")
+        for record in records:
+            for stage in record.values():
+                self._named |= {*stage.outs.values(), *stage.deps.values()}
+            evaluated = record.get("evaluate")
+            if evaluated is None or not any(evaluated.outs.get(name) in self._objects.oids for name in SHOWN):
+                continue
+            path = self._objects.find(evaluated.deps.get(test, ""))
+            if path is None or lists_any(path, self._ids):
+                for name in SHOWN:
+                    self._note(REPORT, name, evaluated.outs.get(name, ""))
+
+    def _orphans(self) -> list[str]:
+        """The objects that nothing names: of runs that were never committed, or uploads that broke off."""
+        return sorted(
+            oid
+            for oid in self._objects.oids - self._named - self._found.keys()
+            if not oid.endswith(".dir") and "." not in oid[:32]
+        )
+
+    def _look_into(self, oid: str) -> None:
+        path = self._objects.find(oid)
+        if path is None:
+            return
+        with path.open("rb") as file:
+            head = file.read(512).lstrip().lower()
+        if head.startswith((b"<!doctype html", b"<html")):
+            self._note(REPORT, "a report that nothing names", oid)
+        elif b"predicted" in head.partition(b"\n")[0] and lists_any(path, self._ids):
+            self._note(REPORT, "predictions that nothing names", oid)
+        elif is_checkpoint(path):
+            self._note(WEIGHTS, "a checkpoint that nothing names", oid)
+        elif is_any_archive(path) and (archive_holds(path, self._ids) or not self._ids.isdisjoint(stems_in(path))):
+            self._note(ARCHIVE, "an archive that nothing names", oid)
+
+
+def _among(column: pa.ChunkedArray, ids: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(sorted(ids), pa.string()))

@@ -1,0 +1,71 @@
+"""What of the project's folder holds images, or was made of them, apart from data/raw."""
+
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.commands.forget.contents import has_seen_any, lists_any
+from pipeline.commands.forget.remnants import SHOWN
+from pipeline.errors import CheckpointError
+from pipeline.images.shards import names_in
+from pipeline.lineage.seen_images import SEEN
+
+EXPORTS = paths.DATA / "export"
+# Unfinished work, which the next run begins again: decoded images, shards, checkpoints.
+UNFINISHED = tuple(paths.PROGRESS / name for name in ("train", "ingest", "compaction", "manifest", "base"))
+
+
+def shards_with(ids: Collection[str]) -> list[Path]:
+    """The shards in data/images that hold one of the images, by the names of what is in them."""
+    return [path for path in sorted(paths.IMAGES.glob("*.tar")) if not ids_in(path).isdisjoint(ids)]
+
+
+def ids_in(shard: Path) -> set[str]:
+    """The ids of all that is in the file `shard`."""
+    return {Path(name).stem for name in names_in(shard)}
+
+
+def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
+    """Files and folders that are to go, since they show one of the images or were made of it; sorted.
+
+    `stored` are the MD5s of the images as data/images had them.
+    """
+    models = [folder for folder in (paths.MODEL, paths.BASE) if _has_seen(folder, ids)]
+    found = [*models, *_reports(ids), *(path for path in UNFINISHED if path.exists())]
+    if _are_decoded({*ids, *stored}):
+        found.append(paths.DECODED)
+    if models and EXPORTS.exists():
+        found.append(EXPORTS)
+    return sorted(found)
+
+
+def delete(path: Path) -> None:
+    """Delete a file or a folder, which may be gone."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _are_decoded(stored: Collection[str]) -> bool:
+    """Whether data/.decoded has the pixels of one of the images, whose stored bytes have these MD5s."""
+    digests = [bytes.fromhex(md5) for md5 in stored]
+    return any(digest in path.read_bytes() for path in paths.DECODED.glob("*.rows") for digest in digests)
+
+
+def _has_seen(model: Path, ids: Collection[str]) -> bool:
+    """Whether the model in a folder has seen one of the images; where it does not say, it is taken to."""
+    if not any(path.name != "none" for path in model.glob("*")):
+        return False
+    try:
+        return has_seen_any(model / SEEN, ids)
+    except CheckpointError:
+        return True
+
+
+def _reports(ids: Collection[str]) -> Iterator[Path]:
+    test, predictions = paths.MANIFEST / "test.csv", paths.REPORT / "predictions.csv"
+    lists = [path for path in (test, predictions) if path.exists()]
+    if any(lists_any(path, ids) for path in lists) or not lists:
+        yield from (path for path in map(Path, SHOWN) if path.exists())

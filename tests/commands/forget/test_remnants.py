@@ -1,0 +1,156 @@
+"""What holds an image, found in DVC's cache without any record, whatever else lies there."""
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.commands.forget.remnants import Remnants, Search
+from pipeline.commands.forget.stores import Objects, every_store
+from pipeline.images import index
+from pipeline.images.shards import ShardWriter
+from pipeline.lineage.seen_images import NOTHING, SEEN, write_seen
+
+CACHE = Path(".dvc/cache/files/md5")
+IMAGE, OTHER = b"the image as it came", b"another one"
+ID, OTHER_ID = (hashlib.md5(one).hexdigest() for one in (IMAGE, OTHER))
+
+
+@pytest.fixture(autouse=True)
+def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is a repository whose cache is empty."""
+    monkeypatch.chdir(tmp_path)
+    for command in ("git init --quiet", "dvc init --quiet"):
+        subprocess.run(command.split(), check=True)
+    (tmp_path / "aside").mkdir()
+
+
+def cache(content: bytes, suffix: str = "") -> str:
+    """Put an object into the cache; returns its hash."""
+    oid = hashlib.md5(content).hexdigest() + suffix
+    (CACHE / oid[:2]).mkdir(parents=True, exist_ok=True)
+    (CACHE / oid[:2] / oid[2:]).write_bytes(content)
+    return oid
+
+
+def cache_directory(**files: str) -> str:
+    """Put the listing of a directory into it; `files` are hashes by name, in which `_` stands for a dot."""
+    listed = [{"md5": md5, "relpath": name.replace("_", ".")} for name, md5 in files.items()]
+    return cache(json.dumps(listed).encode(), ".dir")
+
+
+def zipped(**members: bytes) -> bytes:
+    """A zip archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def shard(*ids: str) -> bytes:
+    """A shard of these images, ten bytes each."""
+    with ShardWriter(Path("aside"), first=0, limit=2**20) as writer:
+        for one in ids:
+            writer.append(f"{one}.png", b"0123456789")
+    return Path("aside/000000.tar").read_bytes()
+
+
+def rows(*ids: str) -> bytes:
+    """An index that has these images in shard 0."""
+    blank = {field.name: "" for field in index.SCHEMA if field.type == pa.string()}
+    numbers = {"shard": 0, "offset": 512, "length": 10, "width": 1, "height": 1, "descriptor": bytes(64)}
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{**blank, **numbers, "id": one} for one in ids], index.SCHEMA), out)
+    return out.getvalue()
+
+
+def search() -> Remnants:
+    """What is found of the image."""
+    return Search([ID], Objects(every_store(), Path("aside"))).run([])
+
+
+def found() -> dict[str, str]:
+    """What each object that is found is, by its hash."""
+    return {one.oid: one.what for one in search().found}
+
+
+def test_nothing() -> None:
+    """Neither an empty cache nor other images are of interest."""
+    assert search() == Remnants([], [], frozenset(), [])
+    cache_directory(**{"000000_tar": cache(shard(OTHER_ID)), "index_parquet": cache(rows(OTHER_ID))})
+    cache(OTHER)
+    cache(zipped(a=OTHER))
+    cache(b"what,ever\n")
+    assert search().found == []
+
+
+def test_shards() -> None:
+    """By the index; where that does not name the image, or cannot be read, by the names of what is in the shard."""
+    oid = cache(shard(ID, OTHER_ID))
+    cache_directory(**{"000000_tar": oid, "index_parquet": cache(rows(ID, OTHER_ID))})
+    assert found() == {oid: "shard"}
+    (CACHE / oid[:2] / oid[2:]).unlink()
+    removed = cache(shard(OTHER_ID, ID))
+    cache_directory(**{"000000_tar": removed, "index_parquet": cache(rows(OTHER_ID))})
+    assert found() == {removed: "shard"}
+    damaged = cache(shard(ID))
+    cache_directory(**{"000000_tar": damaged, "index_parquet": cache(b"PAR1")})
+    cache_directory(x_tar=cache(b"no tar"), index_parquet=cache(b""))
+    assert found() == {removed: "shard", damaged: "shard"}
+
+
+def test_files_and_archives() -> None:
+    """The file itself; archives that ingest has never seen, of every kind, damaged ones as far as they go."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        info = tarfile.TarInfo("x")
+        info.size = len(IMAGE)
+        archive.addfile(info, io.BytesIO(IMAGE))
+    oids = [cache(zipped(a=OTHER, b=IMAGE)), cache(out.getvalue())]
+    cache_directory(a_png=cache(IMAGE), b_zip=oids[0], c_tgz=oids[1], d_zip=cache(b"PK\3\4"), e_zip="0" * 32)
+    assert found() == {ID: "file", oids[0]: "archive", oids[1]: "archive"}
+
+
+def test_models(tmp_path: Path) -> None:
+    """Weights go where the model, or one before it, has seen the image; what it says of itself stays."""
+    import pandas as pd
+
+    write_seen(NOTHING.then(pd.Series(["cat"], index=[ID], dtype=str)), tmp_path)
+    seen, lineage = cache((tmp_path / SEEN).read_bytes()), cache(b"{}")
+    weights, others = cache(b"weights"), cache(b"other weights")
+    model = cache_directory(checkpoint_ckpt=weights, lineage_json=lineage, seen_npz=seen)
+    write_seen(NOTHING.then(pd.Series(["cat"], index=[OTHER_ID], dtype=str)), tmp_path)
+    cache_directory(checkpoint_ckpt=others, lineage_json=lineage, seen_npz=cache((tmp_path / SEEN).read_bytes()))
+    silent = cache_directory(checkpoint_ckpt=cache(b"third"), lineage_json=lineage, seen_npz=cache(b"damaged"))
+    told = search()
+    assert ({one.oid for one in told.found}, told.models) == ({weights}, [model])
+    assert told.unknown == [f"{silent}: the model does not say what it has seen"]
+
+
+def test_what_nothing_names() -> None:
+    """Objects of runs that were never committed, and uploads that broke off, are looked into."""
+    oids = {
+        cache(b"<!DOCTYPE html><html>"): "report",
+        cache(f"id,label,predicted\n{ID},cat,dog\n".encode()): "report",
+        cache(zipped(a=IMAGE)): "archive",
+        cache(shard(ID)): "archive",
+        cache(zipped(**{"archive/data.pkl": b"x"})): "weights",
+    }
+    cache(f"id,label,predicted\n{OTHER_ID},cat,dog\n".encode())
+    cache(f"id,label,md5\n{ID},cat,{ID}\n".encode())
+    part = cache(zipped(b=IMAGE), ".x1y2")
+    assert found() == {**oids, part: "archive"}
+
+
+def test_damaged_listing() -> None:
+    """It is said, since nobody knows what it lists."""
+    oid = cache(b"[{]", ".dir")
+    assert search().unknown == [f"{oid}: its listing is damaged"]

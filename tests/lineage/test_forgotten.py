@@ -1,0 +1,40 @@
+"""data/forgotten.csv: what it lists, and what is not taken for it."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RecordError
+from pipeline.lineage.forgotten import IMAGE, MODEL, Forgotten
+
+PLACE = Path("forgotten.csv")
+A, B = "a" * 32, "b" * 32
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_rows() -> None:
+    """They are sorted, each is there once, and images and models are told apart."""
+    assert Forgotten.read(PLACE) == Forgotten()
+    Forgotten().note([(MODEL, f"{B}.dir"), (IMAGE, A), ("shard", B)], PLACE)
+    Forgotten.read(PLACE).note([(IMAGE, A)], PLACE)
+    assert PLACE.read_text() == f"what,hash\nimage,{A}\nmodel,{B}.dir\nshard,{B}\n"
+    found = Forgotten.read(PLACE)
+    assert [set(one) for one in (found.images, found.models, found.hashes)] == [{A}, {f"{B}.dir"}, {A, B, f"{B}.dir"}]
+
+
+def test_lines_of_both_sides() -> None:
+    """Git keeps all lines of a merge, the header's too."""
+    PLACE.write_text(f"what,hash\nimage,{A}\nwhat,hash\nimage,{B}\n")
+    assert Forgotten.read(PLACE).images == {A, B}
+
+
+@pytest.mark.parametrize("line", ["image", f"image,{A},x", "image,cat.png", f"<<<<<<< HEAD,{A[:5]}", f"image,{A}.tar"])
+def test_what_it_is_not(line: str) -> None:
+    """Anything else is an error, so that nothing is used that might be meant."""
+    PLACE.write_text(f"what,hash\n{line}\n")
+    with pytest.raises(RecordError, match="and not what,hash"):
+        Forgotten.read(PLACE)

@@ -1,0 +1,262 @@
+"""A deletion request: `pipeline forget`, on real dvc and git, with real kills and remotes that fail."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import Project
+from scenarios.test_erasing import CALL, files_with, odd, put, stored
+from support.servers import KINDS, Server, SharedFolder
+
+pytestmark = pytest.mark.slow
+
+
+class Told(NamedTuple):
+    """A project with three generations, and the images that it is to forget."""
+
+    root: Path
+    loose: str
+    """In a folder, since generation 2."""
+    packed: str
+    """In an archive, with another one, likewise."""
+    contents: list[bytes]
+    """Their bytes, as they came and as they are stored."""
+
+
+@pytest.fixture(scope="module")
+def made(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Such a project, without a remote. Copied, never changed."""
+    project = make_project(tmp_path_factory.mktemp("forgetting") / "project")
+    # All that is not for the test is trained on.
+    project.set_params(manifest={"split": {"val": 0.0, "test": 0.02, "by": "hash", "group": None}})
+    project.add_digits(0, 60)
+    save_here(project)
+    loose, packed = put(project, 1, 2)
+    inside = project.root / "data/raw/digit 0/odd 2.bmp"
+    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
+        archive.writestr("digit 0/odd.bmp", inside.read_bytes())
+        archive.writestr("digit 0/other.bmp", odd(3))
+    inside.unlink()
+    shutil.copy(project.root / "data/raw/digit 0/odd 1.bmp", project.root / "data/raw/digit 0/copy.bmp")
+    project.add_digits(60, 70)
+    save_here(project)
+    project.add_digits(70, 75)
+    save_here(project)
+    contents = [odd(1), odd(2), stored(project, loose), stored(project, packed)]
+    assert {loose, packed} <= set(project.ids("train"))
+    return Told(project.root, loose, packed, contents)
+
+
+def save_here(project: Project) -> None:
+    """Run all stages, and commit."""
+    if not (project.root / "data/raw.dvc").exists():
+        project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit()
+
+
+@pytest.fixture
+def told(made: Told, tmp_path: Path) -> Told:
+    """A copy of `made` to do things to."""
+    shutil.copytree(made.root, tmp_path / "project", symlinks=True)
+    return made._replace(root=tmp_path / "project")
+
+
+def share(project: Project, to: Path) -> None:
+    """Have a folder for a remote, with all generations on it, as when each is pushed once it is trained."""
+    project.dvc("remote", "add", "--default", "team", str(to))
+    project.commit("a remote")
+    shutil.copytree(project.root / ".dvc/cache/files", to / "files")
+
+
+def state(project: Project) -> dict[str, str]:
+    """Every file that counts, by its hash; locks do not."""
+    found = project.snapshot("data", "dvc.lock", ".dvc/cache")
+    return {path: md5 for path, md5 in found.items() if not path.endswith(".lock") or path == "dvc.lock"}
+
+
+def left(told: Told, *folders: Path) -> list[Path]:
+    """The files that hold the bytes of one of the images."""
+    return [path for content in told.contents for path in files_with(content, told.root, *folders)]
+
+
+def test_everything_goes(told: Told, tmp_path: Path) -> None:
+    """File, copy, archive, shards, models, pictures: here, in the cache, on the remote; what is left can be used."""
+    project, remote = Project(told.root), tmp_path / "remote"
+    share(project, remote)
+    (project.root / "data/export").mkdir()
+    (project.root / "data/export/model.onnx").write_bytes(b"weights")
+    second, third = [one["recorded"]["model"] for one in json.loads(project.run(*CALL, "log", "--json").out)][1::-1]
+    before = state(project)
+    names = ("digit 0/odd 1.bmp", told.packed)
+    dry = project.run(*CALL, "forget", "--dry-run", *names).out
+    assert state(project) == before
+    for line in (
+        "delete   data/raw/digit 0/copy.bmp",
+        "delete   data/raw/digit 0/odd 1.bmp",
+        "delete   data/raw/more.zip!/digit 0/odd.bmp",
+        "delete   data/model",
+        "delete   data/base",
+        "delete   data/export",
+        "delete   data/.decoded",
+        "(data/raw/more.zip) in cache, remote 'team'",
+        "(data/raw: the file itself) in cache, remote 'team'",
+        f"(checkpoint.ckpt of model {second[:8]}) in cache, remote 'team'",
+        f"(checkpoint.ckpt of model {third[:8]}) in cache, remote 'team'",
+        "unusable generation 2 (",
+        "unusable generation 3 (",
+    ):
+        assert line in dry
+    assert "generation 1" not in dry
+    refused = subprocess.run(
+        [sys.executable, "-m", "pipeline", "forget", *names], cwd=project.root, input=b"y\n", check=False
+    )
+    assert refused.returncode == 1
+    assert state(project) == before
+
+    out = project.run(*CALL, "forget", "--yes", *names).out
+    assert "forgotten: 2 images; no file here, in the cache and on the remotes holds it any more" in out
+    assert left(told, remote) == []
+    assert odd(3) in (project.root / "data/raw/more.zip").read_bytes()
+    for oid in (second, third):
+        files = json.loads((remote / f"files/md5/{oid[:2]}/{oid[2:]}").read_text())
+        there = {one["relpath"]: (remote / f"files/md5/{one['md5'][:2]}/{one['md5'][2:]}").exists() for one in files}
+        assert there == {"checkpoint.ckpt": False, "curves.csv": True, "lineage.json": True, "seen.npz": True}
+
+    status = project.run(*CALL, "status").out
+    assert "would stop" not in status
+    said = project.repro()
+    assert f"base {json.loads(project.read('data/model/lineage.json'))['base'][:8]}" in said
+    assert json.loads(project.read("data/model/lineage.json"))["generation"] == 2
+    project.commit("forget")
+    project.dvc("push", "--quiet")
+    assert left(told, remote) == []
+    assert "nothing is left of it" in project.run(*CALL, "forget").out
+    log = project.run(*CALL, "log").out
+    assert log.count("forgotten") == 2
+    traced = project.run(*CALL, "trace", told.loose).out
+    assert "2 of 4 generations have seen it" in traced
+    replayed = project.run(*CALL, "replay", "--all", ok=None).out
+    assert replayed.count(" not replayed: forgotten") == 2
+    assert "2 of 2 generations reproduced, bit for bit; 2 are forgotten" in replayed
+    clone = project.clone(tmp_path / "clone")
+    clone.dvc("pull", "--quiet")
+    assert "up to date" in clone.run(*CALL, "status").out
+    assert files_with(odd(1), clone.root) == []
+
+
+def test_kills(told: Told, tmp_path: Path) -> None:
+    """After a kill at any of its steps the same command completes what was begun."""
+    share(Project(told.root), tmp_path / "remote")
+    steps = (
+        "noting",
+        "taking",
+        "writing",
+        "pushing",
+        "deleting what",
+        "deleting from the remote",
+        "deleting from the cache",
+    )
+    for number, step in enumerate(steps):
+        here = told._replace(root=tmp_path / f"{number}/project")
+        shutil.copytree(told.root, here.root, symlinks=True)
+        remote = tmp_path / f"{number}/remote"
+        shutil.copytree(tmp_path / "remote", remote)
+        project = Project(here.root)
+        project.dvc("remote", "modify", "team", "url", str(remote))
+        names = ("digit 0/odd 1.bmp", told.packed)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "forget", "--yes", *names],
+            cwd=project.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith(f"forget: {step}"):
+                time.sleep(0.02 * number)
+                child.send_signal(signal.SIGKILL)
+                break
+        else:
+            pytest.fail(f"it never came to {step!r}")
+        child.wait()
+        # What the killed one has started may be at work still.
+        while "is running; wait" in (out := project.run(*CALL, "forget", "--yes", *names, ok=None).out):
+            time.sleep(0.5)
+        assert "forgotten: 2 images" in out or "nothing is left" in out, f"after {step}: {out}"
+        assert left(here, remote) == [], step
+        assert not list((here.root / "data/.progress/forgetting").glob("*"))
+        shutil.rmtree(here.root.parent)
+
+
+def test_other_clones(told: Told, tmp_path: Path) -> None:
+    """Who still has the image does not bring it back: neither by a merge, nor by hand; `pipeline forget` cleans up."""
+    project, remote = Project(told.root), tmp_path / "remote"
+    share(project, remote)
+    other = project.clone(tmp_path / "clone")
+    other.dvc("pull", "--quiet")
+    other.run(*CALL, "setup")
+    project.run(*CALL, "forget", "--yes", told.loose)
+    project.commit("forget")
+
+    other.add_digits(75, 80)
+    other.repro("ingest")
+    other.commit("goes on with it")
+    other.git("pull", "--quiet", "--no-rebase", "--no-edit")
+    assert not list((other.root / "data/raw").rglob("odd 1.bmp"))
+    put(other, 1)
+    out = other.repro("manifest")
+    assert "refused: 1 forgotten (digit 0/odd 1.bmp)" in out
+    assert told.loose not in "".join(other.read(f"data/manifest/{name}.csv") for name in ("train", "val", "test"))
+    assert json.loads(other.read("data/base/lineage.json"))["generation"] == 1
+    other.commit("merged")
+    assert files_with(odd(1), other.root)
+    assert "forgotten: 1 image" in other.run(*CALL, "forget", "--yes").out
+    assert files_with(odd(1), other.root, remote) == []
+    assert files_with(told.contents[2], other.root, remote) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_remotes(told: Told, tmp_path: Path, kind: type[Server]) -> None:
+    """One that is down stops it before anything has changed; once it is back nothing of the image is on it."""
+    project = Project(told.root)
+    (tmp_path / "server").mkdir()
+    server = kind(tmp_path / "server")
+    with server:
+        server.configure(project)
+        project.commit("a remote")
+        project.dvc("push", "--quiet")
+        server.stop()
+        before = state(project)
+        out = project.run(*CALL, "forget", "--yes", told.loose, ok=False).out
+        assert "pipeline: error: remote 'team': " in out
+        assert "make it answer, or take it out of .dvc/config" in out
+        assert state(project) == before
+        server.start()
+        project.run(*CALL, "forget", "--yes", told.loose)
+        assert "nothing is left of it" in project.run(*CALL, "forget").out
+        project.repro()
+        project.commit("forget")
+        project.dvc("push", "--quiet")
+        if isinstance(server, SharedFolder):
+            assert left(told._replace(contents=told.contents[::2]), server.folder) == []
+        with pytest.raises((FileNotFoundError, AttributeError, KeyError)):
+            server.take(told.loose)
+        assert server.take(project.lock()["train"]["outs"]["data/model"])
+
+
+def test_slips(told: Told) -> None:
+    """An id that nothing holds is an error, and so is a name; nothing is noted of them."""
+    project = Project(told.root)
+    assert "nothing holds such an image" in project.run(*CALL, "forget", "--yes", "0" * 32, ok=False).out
+    assert "nothing in it is called 'cat/1.png'" in project.run(*CALL, "forget", "--yes", "cat/1.png", ok=False).out
+    assert project.read("data/forgotten.csv") == "what,hash\n"

@@ -1,0 +1,79 @@
+"""The column `weight` of labels.csv on its way into a model, and back out of it: real dvc and git."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+pytestmark = pytest.mark.slow
+CALL = ("python", "-m", "pipeline")
+
+
+def weigh(project: Project, weights: dict[str, str], column: str = "weight") -> None:
+    """Give the digits `weights`, by their file's path below data/raw; the others stay without a line."""
+    lines = [f"{path},{path.partition('/')[0]},{weight}\n" for path, weight in weights.items()]
+    (project.root / "data/raw/labels.csv").write_text("".join([f"path,label,{column}\n", *lines]))
+
+
+def sources(project: Project, split: str) -> list[str]:
+    """Where the images of a split lie."""
+    from pipeline import parquet
+    from pipeline.images import index
+
+    rows = parquet.read_table(project.root / index.INDEX, index.SCHEMA, ["id", "source"]).to_pylist()
+    by_id = {row["id"]: row["source"] for row in rows}
+    return [by_id[one] for one in project.ids(split)]
+
+
+def model(project: Project) -> str:
+    """The hash of the model that dvc.lock records."""
+    return project.lock()["train"]["outs"]["data/model"]
+
+
+def test_weights(project: Project) -> None:
+    """They train another model, one that is told again; all alike train the same; 0 keeps an image from training."""
+    project.set_params(train={"balance": 0.25})
+    project.add_digits(0, 80)
+    project.dvc("add", "--quiet", "data/raw")
+    project.repro()
+    project.commit("even")
+    weights = (project.root / "data/model/checkpoint.ckpt").read_bytes()
+    even, lists = model(project), project.snapshot("data/manifest")
+    trained, held_out = sources(project, "train"), sources(project, "test")
+
+    weigh(project, dict.fromkeys(trained, "1"))
+    assert "up to date" not in project.run(*CALL, "status").out
+    assert "train: " not in project.repro()
+    assert (model(project), project.snapshot("data/manifest")) == (even, lists)
+
+    weigh(project, {**dict.fromkeys(trained[:3], "2.5"), trained[3]: "0", held_out[0]: "0"})
+    said = project.run(*CALL, "status").out
+    assert "5 reweighted" in said
+    assert "train, evaluate: " in said
+    out = project.repro()
+    assert "0 new to training, 1 removed, 3 relabelled (3 of them have another weight)" in out
+    assert "1 of weight 0 kept from training" in out
+    assert "train: warm start" in out
+    assert sources(project, "train") == [path for path in trained if path != trained[3]]
+    assert sources(project, "test") == held_out
+    assert project.read("data/manifest/train.csv").startswith("id,label,md5,weight\n")
+    assert project.read("data/manifest/changes.csv").count("reweighted,") == 3
+    assert project.read("data/manifest/slices.csv").startswith("id,generation\n")
+    project.commit("uneven")
+    assert "up to date" in project.run(*CALL, "status").out
+    assert "reproduced, bit for bit" in project.run(*CALL, "replay").out
+
+    weigh(project, dict.fromkeys(trained, "3"))
+    project.set_params(manifest={"cold_after": model(project)})
+    assert "cold start" in project.repro()
+    assert (project.root / "data/model/checkpoint.ckpt").read_bytes() == weights
+
+
+def test_a_weight_that_is_none(project: Project) -> None:
+    """It stops ingest before anything is decoded, and names the line."""
+    project.add_digits(0, 4)
+    weigh(project, {"digit 0/0000.png": "heavy"})
+    project.dvc("add", "--quiet", "data/raw")
+    out = project.repro("ingest", ok=False)
+    assert "data/raw/labels.csv: line 2 has the weight 'heavy'; write 0 to keep it from training, or a number" in out
+    assert not Path(project.root / "data/images/index.parquet").exists()
