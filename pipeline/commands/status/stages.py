@@ -185,5 +185,7 @@ def _follows_images(name: str, arrivals: RawChanges) -> Step:
     likely = arrivals.changes_training if name == "train" else arrivals.changes_images
     if likely == "no" and name == "manifest" and arrivals.rewrites:
         return Step(stage=name, runs="yes", why=["the same images, listed otherwise"], cause="images")
+    if likely == "no" and name == "evaluate" and arrivals.moved:
+        return Step(stage=name, runs="maybe", why=["images to review lie elsewhere"], cause="images")
     why = [] if likely == "no" else [f"{arrivals}"]
     return Step(stage=name, runs=likely, why=why, cause="images")

@@ -77,11 +77,11 @@ def test_copy(project: Project) -> None:
 
 @pytest.mark.slow
 def test_rename(project: Project) -> None:
-    """An image in another place is listed otherwise, and trains nothing."""
+    """An image in another place is listed otherwise, among those to review, too, and trains nothing."""
     first_raw(project).rename(first_raw(project).with_name("zzz.png"))
     found = told(project)
     assert (found["arrivals"]["moved"], found["arrivals"]["removed"]) == (1, 0)
-    assert runs(found, "yes", "maybe") == ["ingest", "manifest"] == stages_run(project.repro())
+    assert runs(found, "yes", "maybe") == ["ingest", "manifest", "evaluate"] == stages_run(project.repro())
 
 
 @pytest.mark.slow
