@@ -15,6 +15,7 @@ from pipeline.commands.history.checkouts import bring, checked_out, edited, reco
 from pipeline.commands.history.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
+from pipeline.models.pretrained import PUBLISHED
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_yaml
 
@@ -88,12 +89,20 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
         record = recorded_in(folder, training.name)
         _check(training, record, edited(folder, record, training.name))
         bring(record, folder, training.name)
+        _fetch_published(record["train"], training.name)
         then = _recorded_environment(record["train"], training.name)
         _train(folder, then, training.name, stdout)
         environment = _compare_environments(then, folder / paths.ENVIRONMENT)
         if hashing.directory_hash(folder / paths.MODEL) == training.recorded.model:
             return Replayed(training, reproduced=True, environment=environment)
         return _differing(training, folder, environment)
+
+
+def _fetch_published(train: StageRecord, name: str) -> None:
+    """Make sure that DVC's cache has the published weights that a model began with; training looks for them there."""
+    oid, what = train.outs[MODEL], f"{PUBLISHED} of {name}"
+    if train.params.get("train.pretrained") is True and PUBLISHED in fetching.fetch_listing(oid, what=what):
+        fetching.fetch_member(oid, PUBLISHED, what=what, hint=PUSH_ALL)
 
 
 def _check(training: Training, record: Mapping[str, StageRecord], changed: list[str]) -> None:
