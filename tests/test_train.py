@@ -379,11 +379,13 @@ def test_new_class_starts_at_its_mean_feature() -> None:
     rows = rows_of_new_classes(generation, data, 0)
     assert torch.equal(torch.get_rng_state(), state)
     network, _ = read_network(paths.BASE)
+    head = head_of(network)
+    assert isinstance(head, torch.nn.Linear)
     with torch.inference_mode():
         pixels = torch.from_numpy(data.images.pixels[data.images.rows].copy())
         seen = look(network, pixels).features
         new = torch.from_numpy(data.labels == "emu")
-        expected = imprint(head_of(network), seen[~new].mean(0), seen[new].mean(0)[None])
+        expected = imprint(head, seen[~new].mean(0), seen[new].mean(0)[None])
     assert rows.keys() == {f"network.body.8.{name}" for name in expected}
     for name, value in expected.items():
         torch.testing.assert_close(rows[f"network.body.8.{name}"], value, rtol=1e-4, atol=1e-5)

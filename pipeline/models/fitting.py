@@ -71,7 +71,7 @@ def fit_into(network: Network, spec: Spec, weights: Weights, classes: Sequence[s
 
 def as_built(weights: Weights, body: nn.Module) -> dict[str, Tensor]:
     """`weights` under the names of `body`, and of its size, as far as timm can bring them to it."""
-    own = body.state_dict().keys()
+    own = {name: value.shape for name, value in body.state_dict().items()}
 
     def hits(prefix: str) -> int:
         return sum(name.startswith(prefix) and name.removeprefix(prefix) in own for name in weights)
@@ -80,7 +80,7 @@ def as_built(weights: Weights, body: nn.Module) -> dict[str, Tensor]:
     named = {name.removeprefix(prefix): value for name, value in weights.items()}
     adapt: Callable[..., dict[str, Tensor]] | None
     adapt = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    if adapt is None:
+    if adapt is None or {name: value.shape for name, value in named.items()} == own:
         return named
     try:
         return {name: value for name, value in adapt(dict(named), body).items() if isinstance(value, Tensor)}

@@ -50,7 +50,7 @@ class Loaded(NamedTuple):
 def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Loaded | None]:  # noqa: FBT001
     """The network of `spec`, its weights drawn by PyTorch's generator or `pretrained`: published, or a path's.
 
-    Published ones are written to `folder`.
+    Published ones are written to `folder`, where a training that was interrupted finds them again.
 
     Raises:
         CheckpointError: the file is damaged, could run code, or is of another network.
@@ -61,10 +61,11 @@ def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Lo
         return network, load(network, spec, paths.WEIGHTS / pretrained)
     if not pretrained or not spec.model.startswith(TIMM):
         return build(spec), None
-    recorded, kept = _recorded(spec), folder / PUBLISHED
-    network = build(spec, pretrained=recorded is None)
-    if recorded is not None:
-        load(network, spec, recorded)
+    kept = folder / PUBLISHED
+    known = kept if kept.exists() else _recorded(spec)
+    network = build(spec, pretrained=known is None)
+    if known is not None:
+        load(network, spec, known)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     part = kept.with_suffix(f".{os.getpid()}")  # Others may train along, and write the same.
     torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": weights}, part)

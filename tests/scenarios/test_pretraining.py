@@ -87,17 +87,19 @@ def test_weights_in_git(project: Project, tmp_path: Path) -> None:
     assert "reproduced, bit for bit" in ran.out
 
 
-def test_published_weights(project: Project, tmp_path: Path) -> None:
+def test_published_weights(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are fetched once: the model keeps them, so that it is trained again without a network or another's cache."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     hub = tmp_path / "huggingface"
     publish(hub)
-    env = {"PYTHONPATH": str(TIMM), "HF_HOME": str(hub), "HF_ENDPOINT": "http://localhost:1"}
+    monkeypatch.setenv("PYTHONPATH", str(TIMM))
+    monkeypatch.setenv("HF_HOME", str(hub))
+    monkeypatch.setenv("HF_ENDPOINT", "http://localhost:1")
     project.set_params(train={"model": "timm/test_resnet", "size": 16, "pretrained": True})
     project.add_digits(0, 80)
     project.dvc("add", "--quiet", "data/raw")
-    out = project.run("dvc", "repro", **env).out
+    out = project.repro()
     assert "train: begins with the published weights of timm/test_resnet (" in out
     kept = project.root / "data/model/pretrained.pt"
     assert json.loads(project.read("data/report/lineage.json"))["weights"]["md5"] == md5_of_file(kept)
@@ -105,12 +107,12 @@ def test_published_weights(project: Project, tmp_path: Path) -> None:
     project.commit("published weights")
 
     shutil.rmtree(hub)
-    ran = project.run(*PIPELINE, "replay", **env, TMPDIR=str(tmp_path))
+    ran = project.run(*PIPELINE, "replay", TMPDIR=str(tmp_path))
     assert "reproduced, bit for bit" in ran.out
-    project.run("dvc", "repro", "--force", "--single-item", "train", **env)
+    project.repro("--force", "--single-item", "train")
     assert model(project) == first
     project.add_digits(80, 100)
-    assert f"train: warm start from {first[:8]}" in project.run("dvc", "repro", **env).out
+    assert f"train: warm start from {first[:8]}" in project.repro()
     assert not kept.exists()
 
 
