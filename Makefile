@@ -61,6 +61,7 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/manifest_million.py
 	python benchmarks/loading.py
 	python benchmarks/training.py
+	python benchmarks/new_classes.py
 	python benchmarks/evaluate.py
 	python benchmarks/suspects.py
 	python benchmarks/team.py

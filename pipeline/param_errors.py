@@ -15,6 +15,8 @@ PATTERNS = {
     "manifest.split.group": "it should be null, folder, labels, or re: and a regular expression: re:^(patient[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
+# How no path in data/weights may begin; `data` is how one from the project's folder does.
+RESERVED = ("data", "true", "false")
 # What took the place of params and values that earlier releases knew.
 SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
@@ -22,6 +24,18 @@ SUCCESSORS = {
     "train.patience": "remove it; train.passes and train.epochs say how long a training is",
     "train.start: cold": "set it to full, and run `pipeline fresh` to train from scratch once",
 }
+
+
+def as_weights(value: object) -> object:
+    """`value` of `train.pretrained`, which names a file or folder where it is neither true nor false.
+
+    Raises:
+        ValueError: it does not; DVC would look for another one.
+    """
+    names = value.split("/") if isinstance(value, str) else [""]
+    if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
+        raise ValueError("It should be true, false, or a path in data/weights, from there: resnet18.safetensors, say")
+    return value
 
 
 def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:

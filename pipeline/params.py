@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
-from pipeline.param_errors import as_param_error
+from pipeline.param_errors import as_param_error, as_weights
 from pipeline.param_types import Section, Seed, Share, Tolerance
 
 # What stands before a regular expression.
@@ -94,8 +94,8 @@ class Train(Section):
     """Share of freshly drawn weights that is added to them."""
     model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
     """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
-    pretrained: bool
-    """Whether a cold start of a timm model begins with its published weights."""
+    pretrained: Annotated[bool | str, BeforeValidator(as_weights)]
+    """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
     epochs: Annotated[int, Field(ge=1)]

@@ -33,6 +33,8 @@ ERASED = DATA / "erased.csv"
 FORGOTTEN = DATA / "forgotten.csv"
 # What became of classes that were renamed, merged, split or dropped; in Git, too.
 CLASSES = DATA / "classes.csv"
+# Weights to begin with, a file or folder each; `true` and `false` stand for the other values of `train.pretrained`.
+WEIGHTS = DATA / "weights"
 REPORT = DATA / "report"
 METRICS = REPORT / "metrics.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.

@@ -20,11 +20,12 @@ from pipeline.errors import ParamError
 from pipeline.files import put_directory
 from pipeline.images.dataset import Dataset, load, read_manifest, uneven_weights
 from pipeline.lineage import base
-from pipeline.lineage.lineage import write_lineage
+from pipeline.lineage.lineage import Weights, write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
 from pipeline.models.device import device
-from pipeline.models.network import Network, build
+from pipeline.models.network import Network
+from pipeline.models.pretrained import Loaded, begin, keep_published
 from pipeline.params import Params, Train
 from pipeline.result import Result
 from pipeline.text import counted, percent
@@ -37,7 +38,7 @@ from pipeline.training.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
-from pipeline.training.warm_start import warm_start
+from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 # How many images statistics of normalisation are estimated on, at most: with more no model got better.
 STATISTICS = 512
@@ -51,6 +52,8 @@ class FinishedRun(NamedTuple):
     curves: Curves
     begun: int
     """The step at which it began, or went on, counted over all generations."""
+    weights: Loaded | None
+    """What its network began with, where that is neither the base nor drawn."""
 
 
 def train(params: Params) -> Result | None:
@@ -78,7 +81,7 @@ def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Result | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, curves, begun = _fit(generation, training, validation, params, progress)
+    trainer, curves, begun, weights = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
@@ -90,8 +93,10 @@ def fit(
     response = respond(network_of(model, new), generation.spec)
     torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
     right = _right(trainer)
-    lineage = generation.lineage.model_copy(update={"validation": right})
+    origin = weights and Weights(source=weights.source, md5=weights.md5, fit=str(weights.fit))
+    lineage = generation.lineage.model_copy(update={"validation": right, "weights": origin})
     write_lineage(lineage, new)
+    keep_published(progress.folder, new)
     write_seen(generation.seen, new)
     write_curves(curves, new)
     put_directory(new, paths.MODEL)
@@ -110,7 +115,7 @@ def _fit(
     _quieten()
     _check_devices(params)
     spec, classes = generation.spec, list(generation.spec.classes)
-    network = _untrained(generation, params.train)
+    network, weights = _untrained(generation, params.train, progress.folder)
     schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
     curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = [
@@ -131,23 +136,25 @@ def _fit(
         classifier,
         loader,
         EvalLoader(validation, classes, batch_size=params.compute.batch_size) if len(validation) else None,
-        ckpt_path=saved or _saved_start(generation, classifier, params.train, progress.folder),
+        ckpt_path=saved or _saved_start(generation, classifier, params.train, training, trainer),
         weights_only=True,
     )
     classifier.check()
     assert trainer.global_step == generation.lineage.steps.total, "Lightning trained for another number of steps"
-    return FinishedRun(trainer, curves, begun)
+    return FinishedRun(trainer, curves, begun, weights)
 
 
-def _untrained(generation: Generation, params: Train) -> Network:
-    """The network of `generation`, its weights drawn by the seed."""
+def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Network, Loaded | None]:
+    """The network of `generation`, its weights drawn by the seed, or those that a cold start is to begin with."""
     pl.seed_everything(params.seed, verbose=False)
-    network = build(generation.spec, pretrained=params.pretrained and generation.base is None)
+    network, weights = begin(generation.spec, params.pretrained if generation.base is None else False, folder)
+    if weights is not None:
+        say(f"{weights}")
     if params.compile:
         network.compile()
     # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return network
+    return network, weights
 
 
 def _trainer(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
@@ -199,13 +206,16 @@ def _check_devices(params: Params) -> None:
         raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
 
 
-def _saved_start(generation: Generation, classifier: Classifier, params: Train, folder: Path) -> Path | None:
+def _saved_start(
+    generation: Generation, classifier: Classifier, params: Train, training: Dataset, trainer: pl.Trainer
+) -> Path | None:
     """The file with which Lightning begins a warm start."""
     if generation.base is None:
         return None
-    path = folder / "start"
+    path = Path(trainer.default_root_dir) / "start"
     if is_first_process():
-        torch.save(warm_start(generation.base, classifier, params, generation.changes), path)
+        rows = rows_of_new_classes(generation, training, params.seed, trainer.strategy.root_device)
+        torch.save(warm_start(generation.base, classifier, params, generation.changes, rows), path)
     return path
 
 

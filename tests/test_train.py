@@ -18,12 +18,14 @@ from support.stored import Plain, store_images
 from support.terminal import Terminal
 
 from pipeline import paths
-from pipeline.errors import ImagesError, ParamError, TrainingError
+from pipeline.errors import CheckpointError, ImagesError, ParamError, TrainingError
+from pipeline.files import md5_of_file
 from pipeline.images.dataset import load, read_manifest
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import LINEAGE
 from pipeline.lineage.seen_images import SEEN
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, read_network
+from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, build
 from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, read_params
@@ -317,3 +319,90 @@ def test_interrupted_program() -> None:
     assert "Traceback" not in terminal.text
     assert outside_progress() == before
     assert paths.LOCK.read_bytes() == lock
+
+
+def test_weights_of_a_file(capfd: pytest.CaptureFixture[str]) -> None:
+    """A cold start begins with them, and says so, with their MD5; the same bytes make the same model."""
+    run()
+    drawn = files(paths.MODEL)
+    paths.WEIGHTS.mkdir()
+    file = paths.WEIGHTS / "net.pt"
+    shutil.copyfile(paths.MODEL / CHECKPOINT, file)
+    capfd.readouterr()
+    run(pretrained="net.pt")
+    assert (
+        f"train: begins with data/weights/net.pt ({md5_of_file(file)[:8]}…), 60 of 60 tensors" in capfd.readouterr().out
+    )
+    once = files(paths.MODEL)
+    assert once[str(paths.MODEL / CHECKPOINT)] != drawn[str(paths.MODEL / CHECKPOINT)]
+    weights = json.loads((paths.MODEL / LINEAGE).read_text())["weights"]
+    fit = "60 of 60 tensors, rows of 2 of its classes"
+    assert weights == {"source": "data/weights/net.pt", "md5": md5_of_file(file), "fit": fit}
+    run(pretrained="net.pt")
+    assert files(paths.MODEL) == once
+    torch.save({"no": torch.ones(1)}, file)
+    with pytest.raises(CheckpointError, match="is not of small"):
+        run(pretrained="net.pt")
+    assert files(paths.MODEL) == once
+
+
+def as_base() -> None:
+    """Let the model be the base of the next training."""
+    shutil.rmtree(paths.BASE)
+    paths.MODEL.rename(paths.BASE)
+
+
+def test_weights_of_a_file_are_for_cold_starts() -> None:
+    """A warm start takes nothing from the file, and does not name it; a cold start without one does not, either."""
+    run()
+    assert "weights" not in json.loads((paths.MODEL / LINEAGE).read_text())
+    as_base()
+    models = []
+    for pretrained in (False, "none"):
+        run(pretrained=pretrained)
+        models.append(files(paths.MODEL))
+    assert models[0] == models[1]
+
+
+def test_new_class_starts_at_its_mean_feature() -> None:
+    """Its row is what its images and the base say, whatever has drawn numbers before; nothing is drawn for it."""
+    from pipeline.training.generation import plan
+    from pipeline.training.warm_start import rows_of_new_classes
+
+    run()
+    as_base()
+    store_images(train=[*TRAIN, *(Plain("emu", 100 + shade) for shade in range(4))], val=VAL)
+    manifest = read_manifest("train")
+    data = load(manifest, mode="grey", size=8, compute=read_params().compute)
+    generation = plan(params(), manifest.set_index("id")["label"])
+    state = torch.get_rng_state()
+    rows = rows_of_new_classes(generation, data, 0)
+    assert torch.equal(torch.get_rng_state(), state)
+    network, _ = read_network(paths.BASE)
+    head = head_of(network)
+    assert isinstance(head, torch.nn.Linear)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(data.images.pixels[data.images.rows].copy())
+        seen = look(network, pixels).features
+        new = torch.from_numpy(data.labels == "emu")
+        expected = imprint(head, seen[~new].mean(0), seen[new].mean(0)[None])
+    assert rows.keys() == {f"network.body.8.{name}" for name in expected}
+    for name, value in expected.items():
+        torch.testing.assert_close(rows[f"network.body.8.{name}"], value, rtol=1e-4, atol=1e-5)
+    assert rows_of_new_classes(plan(params(size=12), manifest.set_index("id")["label"]), data, 0) == {}
+    run()
+    once = files(paths.MODEL)
+    run()
+    assert files(paths.MODEL) == once
+    assert read_network(paths.MODEL)[1].classes == ("cat", "dog", "emu")
+
+
+def test_images_of_another_size() -> None:
+    """A warm start goes on with them, and says so."""
+    run()
+    as_base()
+    run(size=12)
+    assert read_network(paths.MODEL)[1].size == 12
+    lineage = json.loads((paths.MODEL / LINEAGE).read_text())
+    assert lineage["start"] == "warm"
+    assert lineage["reason"].endswith("; images are of 12 pixels, and were of 8")

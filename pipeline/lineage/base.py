@@ -66,8 +66,7 @@ def base_of_hash(oid: str) -> Base:
 
 def misfit(trained: Mapping[str, object], params: Params) -> str | None:
     """Why training with `params` cannot start from a model that was `trained` with those; None where it can."""
-    fixed = {"train.model": params.train.model, "train.size": params.train.size, "ingest.mode": params.ingest.mode}
-    for name, now in fixed.items():
+    for name, now in {"train.model": params.train.model, "ingest.mode": params.ingest.mode}.items():
         if (before := trained.get(name, now)) != now:
             return f"{name} was {before!r} when it was trained and is {now!r} now"
     return None

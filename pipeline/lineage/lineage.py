@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import paths
 from pipeline.errors import CheckpointError, RecordError
@@ -50,6 +50,17 @@ class Epochs(_Facts):
     total: Annotated[float, AfterValidator(partial(round, ndigits=3))]
 
 
+class Weights(_Facts):
+    """The weights that a model's cold start began with."""
+
+    source: str
+    """Where they came from."""
+    md5: str
+    """Of their file."""
+    fit: str
+    """What of them fitted into the network, and what did not."""
+
+
 class Lineage(_Facts):
     """Where a model comes from."""
 
@@ -67,6 +78,8 @@ class Lineage(_Facts):
     """The models of branches that were merged before this training, but for the one that it started from."""
     validation: float | None = None
     """Share of the validation images of then that the model is right on; null where there were none."""
+    weights: Weights | None = Field(default=None, exclude_if=lambda weights: weights is None)
+    """What it began with; not written where that was drawn by the seed, or is the base."""
 
 
 class Recorded(Lineage):

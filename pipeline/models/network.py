@@ -2,7 +2,10 @@
 
 import os
 import socket
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -120,15 +123,45 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):
         near = get_close_matches(name, timm.list_pretrained() if tagged else timm.list_models(), n=1, cutoff=0)[0]
         raise ParamError(PARAMS, f"train.model: timm has no model {name!r}", f"the nearest one is {TIMM}{near}")
+    create = partial(timm.create_model, name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
     try:
-        body = timm.create_model(name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
+        body = create()
+        if not _takes(body, channels, spec.size):
+            body = _at_size(create, channels, spec)
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
         what = f"train.pretrained: the weights of {name} cannot be had ({one_line(error)})"
         raise ParamError(PARAMS, what, "run it once with a network, or set train.pretrained to false") from None
-    config = body.pretrained_cfg
-    mean, std = config["mean"], config["std"]
+    mean, std = body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
     if channels == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     return Network(body, mean, std)
+
+
+def _takes(body: Any, channels: int, size: int) -> bool:
+    """Whether `body`, a model of timm's, takes images of that size as it is built; transformers may take just one."""
+    config = body.pretrained_cfg
+    if not config.get("fixed_input_size") or config["input_size"][-1] == size:
+        return True
+    was = body.training
+    try:
+        with torch.inference_mode():
+            body.eval()(torch.zeros(1, channels, size, size))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    finally:
+        body.train(was)
+    return True
+
+
+def _at_size(create: Callable[..., Any], channels: int, spec: Spec) -> Any:
+    """What `create` makes for images of the size of `spec`, where it takes no others than those that it is made for."""
+    try:
+        body = create(img_size=spec.size)
+    except (AssertionError, TypeError, ValueError):
+        body = None
+    if body is None or not _takes(body, channels, spec.size):
+        native, what = create().pretrained_cfg["input_size"][-1], f"{spec.model} takes no images of {spec.size} pixels"
+        raise ParamError(PARAMS, f"train.size: {what}", f"set it to {native}")
+    return body

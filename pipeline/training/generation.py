@@ -17,6 +17,7 @@ from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import EVEN, NOTHING, SeenImages, TrainingImages, read_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
 from pipeline.models.network import Spec
+from pipeline.models.resizing import check_size
 from pipeline.params import Params, Train
 from pipeline.text import counted, counted_epochs, short
 from pipeline.training.drawing.budget import Length, length_of
@@ -111,7 +112,7 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
         generation=before.generation + 1,
         start="warm",
         reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone"
-        f"{_told(lost)}{changes.as_news()}",
+        f"{_told(lost)}{changes.as_news()}{_resized(old.size, wanted.size)}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
         epochs=Epochs(run=epochs, total=before.epochs.total + epochs),
@@ -142,8 +143,15 @@ def _draws(
 
 def _check_fits(old: Spec, params: Params) -> None:
     where = paths.BASE / CHECKPOINT
-    if what := misfit({"train.model": old.model, "train.size": old.size, "ingest.mode": old.mode}, params):
+    if what := misfit({"train.model": old.model, "ingest.mode": old.mode}, params):
         raise CheckpointError(where, what, f"set it back, or {COLD}")
+    if old.size != params.train.size:
+        check_size(old, params.train.size)
+
+
+def _resized(before: int, now: int) -> str:
+    """That images have another size than those of the base."""
+    return "" if before == now else f"; images are of {now} pixels, and were of {before}"
 
 
 def _told(lost: list[str]) -> str:

@@ -116,15 +116,19 @@ class TrainLoader:
         self._start = self._position = state["position"]
 
 
-def sample(dataset: Dataset, *, count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+def sample(
+    dataset: Dataset, *, count: int, batch_size: int, seed: int, among: npt.NDArray[np.intp] | None = None
+) -> Iterator[Tensor]:
     """At most `count` of the images, the same ones for the same seed and ids, unchanged, on the CPU.
+
+    Only those at the positions `among` where they are given, of which there is at least one.
 
     Yields:
         batches of nearly equal size, of shape (n, channels, height, width), uint8.
     """
-    order = np.argsort(draw(keys_of(dataset.ids), seed=seed, epoch=0, purpose=Purpose.STATISTICS), kind="stable")[
-        :count
-    ]
+    chosen = np.arange(len(dataset)) if among is None else among
+    keys = keys_of(dataset.ids[chosen])
+    order = chosen[np.argsort(draw(keys, seed=seed, epoch=0, purpose=Purpose.STATISTICS), kind="stable")[:count]]
     batches = dataset.images.batches(np.array_split(order, math.ceil(len(order) / batch_size)))
     return map(torch.from_numpy, batches)
 

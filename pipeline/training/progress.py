@@ -15,7 +15,7 @@ from pipeline import paths
 from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.params import FREE, Params
 from pipeline.versioning import hashing
-from pipeline.versioning.lock import read_yaml
+from pipeline.versioning.definition import deps_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def inputs_hash(params: Params, deps: Iterable[str]) -> str:
 
 def deps_of_training() -> list[str]:
     """What dvc.yaml lists among the dependencies of `train`."""
-    return list(read_yaml(paths.PIPELINE)["stages"]["train"]["deps"])
+    return deps_of("train")
 
 
 def unfinished_step(inputs: str) -> int | None:

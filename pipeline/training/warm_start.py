@@ -6,30 +6,49 @@ schedule training goes on as if it had never stopped: from the raw weights, y = 
 2405.15682, where x are the averaged ones, which are the model, and z those of the fast sequence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline import paths
+from pipeline.images.dataset import Dataset
 from pipeline.lineage.class_changes import ClassChanges
-from pipeline.models.checkpoint import Checkpoint, grow, spec_of
+from pipeline.models.checkpoint import Checkpoint, grow, network_of, spec_of
+from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, rows_of_classes
+from pipeline.models.resizing import resize
 from pipeline.params import Train
+from pipeline.training.generation import Generation
+from pipeline.training.loader import CPU, sample
 from pipeline.training.module import Classifier
 
 Optimizer = dict[str, Any]
 
 
-def warm_start(base: Checkpoint, classifier: Classifier, params: Train, changes: ClassChanges) -> Checkpoint:
+# How many images the mean feature of a new class is taken over at most, and that of the others together.
+OF_NEW, OF_KNOWN = 32, 512
+BATCH = 64
+
+
+def warm_start(
+    base: Checkpoint,
+    classifier: Classifier,
+    params: Train,
+    changes: ClassChanges,
+    rows: Mapping[str, Tensor] | None = None,
+) -> Checkpoint:
     """`base` as the start of the generation that `classifier`, still untrained, is set up for.
 
     A class takes the rows of the head, and the optimizer's state of them, from the class of `base` that it comes of by
     `changes`, or the mean of several. Where the classifier knows more classes, the rows of the new ones, which have to
-    come last, are taken from it, with the mean of the other rows' second moments.
+    come last, are `rows`, by name of the weight, or else its own, with the mean of the other rows' second moments.
     """
-    base, fresh = _with_rows_of_now(base, classifier.spec, changes), classifier.state_dict()
+    base, drawn = _with_rows_of_now(_of_size_now(base, classifier), classifier.spec, changes), classifier.state_dict()
+    fresh = drawn | {name: torch.cat([drawn[name][: -len(new)], new]) for name, new in (rows or {}).items()}
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
     if params.start == "full":
@@ -38,10 +57,41 @@ def warm_start(base: Checkpoint, classifier: Classifier, params: Train, changes:
     if params.start == "shrink_perturb":
         learned = {name for name, _ in classifier.named_parameters()}
         weights = {
-            name: shrink_perturb(weight, fresh[name], params) if name in learned else weight
+            name: shrink_perturb(weight, drawn[name], params) if name in learned else weight
             for name, weight in weights.items()
         }
     return {**base, "state_dict": weights, "optimizer_states": [optimizer], "lr_schedulers": [], "callbacks": {}}
+
+
+def rows_of_new_classes(
+    generation: Generation, training: Dataset, seed: int, device: torch.device = CPU
+) -> dict[str, Tensor]:
+    """Rows of the head for the classes that the base of `generation` does not know, by name of the weight.
+
+    From what the base, on `device`, makes of images of `training`. None where its head is not a single linear layer,
+    where no class is new, or all are, and where the base knows another size of images.
+    """
+    assert generation.base is not None
+    base, spec, was = generation.base, generation.spec, spec_of(generation.base, paths.BASE)
+    known = len(generation.changes.origins(was.classes, spec.classes))
+    if known in (0, len(spec.classes)) or was.size != spec.size:
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        network = network_of(base, paths.BASE).to(device)
+    head = head_of(network)
+    place = next(name for name, module in network.named_modules() if module is head)
+    names = {f"{place}.{name}" for name, _ in head.named_parameters()}
+    if not isinstance(head, nn.Linear) or names != rows_of_classes(spec):
+        return {}
+
+    def mean_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
+        images = sample(training, count=count, batch_size=BATCH, seed=seed, among=np.flatnonzero(chosen))
+        return torch.cat([look(network, batch.to(device)).features for batch in images]).mean(0)
+
+    with torch.inference_mode():
+        new = torch.stack([mean_of(training.labels == name, OF_NEW) for name in spec.classes[known:]])
+        rows = imprint(head, mean_of(np.isin(training.labels, spec.classes[:known]), OF_KNOWN), new)
+    return {f"network.{place}.{name}": value.cpu().clone() for name, value in rows.items()}
 
 
 def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
@@ -50,6 +100,26 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
     Ash & Adams, arXiv 1910.08475, with the noise on the scale of the layer's own initialisation.
     """
     return params.shrink * weight + params.perturb * fresh.to(weight)
+
+
+def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:
+    """`base` with weights, and an optimizer's state, for images of the size that `classifier` is for."""
+    if spec_of(base, paths.BASE).size == classifier.spec.size:
+        return base
+    known, optimizer = base["state_dict"], base["optimizer_states"][0]
+    weights = resize(known, classifier.network, classifier.spec)
+
+    def brought(name: str, key: str, value: Tensor) -> Tensor:
+        if value.shape != known[name].shape:
+            return value
+        resized = resize({**known, name: value}, classifier.network, classifier.spec)[name]
+        return resized.clamp(min=0) if key == "exp_avg_sq" else resized  # Cubic curves undershoot.
+
+    state = dict(optimizer["state"])
+    for name, number in _numbers_by_name(optimizer).items():
+        if weights[name].shape != known[name].shape and number in state:
+            state[number] = {key: brought(name, key, value) for key, value in state[number].items()}
+    return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 
 def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Checkpoint:

@@ -1,5 +1,6 @@
 """dvc.yaml: what each stage would be recorded with, were it run now."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ def read_definition() -> dict[str, StageRecord]:
         raise RecordError(paths.PIPELINE, "not a pipeline of DVC's", checkout_hint(paths.PIPELINE)) from None
 
 
+def deps_of(stage: str) -> list[str]:
+    """The paths that dvc.yaml lists among the dependencies of `stage`, with the params of now in them."""
+    values = read_yaml(paths.PARAMS)
+    return [_filled(path, values) for path in _paths(read_yaml(paths.PIPELINE)["stages"][stage]["deps"])]
+
+
 def code_among(deps: Mapping[str, str]) -> dict[str, str]:
     """The hashes of code among those of `deps`, by path."""
     return {path: oid for path, oid in deps.items() if path.startswith(CODE)}
@@ -43,7 +50,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _stage(stage: Mapping[str, Any], values: Any) -> StageRecord:
     outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
     return StageRecord(
-        deps={path: _code_hash(path) for path in _paths(stage.get("deps", []))},
+        deps={path: _code_hash(path) for path in (_filled(path, values) for path in _paths(stage.get("deps", [])))},
         outs=dict.fromkeys(outs, ""),
         params={name: _value(values, name) for name in _names(stage.get("params", []))},
         command=str(stage.get("cmd", "")),
@@ -58,6 +65,16 @@ def _code_hash(path: str) -> str:
 def _paths(entries: list[Any]) -> Iterator[str]:
     for entry in entries:
         yield from entry if isinstance(entry, Mapping) else [entry]
+
+
+def _filled(path: str, values: Any) -> str:
+    """`path` with a param's value for each `${name}` in it, written as DVC writes it."""
+
+    def written(match: re.Match[str]) -> str:
+        value = _value(values, match[1])
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return re.sub(r"\$\{([\w.]+)\}", written, path)
 
 
 def _names(entries: list[Any]) -> Iterator[str]:

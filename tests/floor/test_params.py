@@ -50,7 +50,7 @@ def limits() -> Iterator[tuple[str, float, float | None, str]]:
 
 def choices() -> list[str]:
     """The parameters that are one of a few words, or match a pattern."""
-    return [key for key, field in fields() if field.annotation not in (int, float, bool, float | None)]
+    return [key for key, field in fields() if field.annotation not in (int, float, bool, float | None, bool | str)]
 
 
 def written(folder: Path, key: str, value: Any) -> Path:
@@ -155,6 +155,20 @@ def test_choices(tmp_path: Path, key: str, value: str) -> None:
     """A word that is not among the choices is named with them."""
     if (key, value) != ("manifest.cold_after", ""):
         assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should ")
+
+
+@pytest.mark.parametrize("value", [True, False, "net.safetensors", "other project/model"])
+def test_weights_to_begin_with(tmp_path: Path, value: object) -> None:
+    """Published ones, none, and paths in data/weights are valid."""
+    assert read_params(written(tmp_path, "train.pretrained", value)).train.pretrained == value
+
+
+@pytest.mark.parametrize("value", ["", "/net.pt", "../net.pt", "a//b", "a/./b", "a/", "data/weights/net.pt", "true", 3])
+def test_no_weights_to_begin_with(tmp_path: Path, value: object) -> None:
+    """A path that is none in data/weights, or that stands for something else, is an error that says how to write it."""
+    said = complaint(written(tmp_path, "train.pretrained", value))
+    allowed = "it should be true, false, or a path in data/weights, from there: resnet18.safetensors, say"
+    assert said == f"train.pretrained is {value!r}; {allowed}"
 
 
 @pytest.mark.parametrize("value", ["small", "timm/resnet18", "timm/hf_hub:someone/some-net"])

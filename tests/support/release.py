@@ -41,6 +41,8 @@ def write_lock(root: Path) -> None:
 def write_lock_of_other_code(root: Path) -> None:
     """Write a dvc.lock into the project `root` as a release does that differs in code and command of train alone."""
     definition = YAML(typ="safe").load(root / "dvc.yaml")["stages"]
+    for stage in definition.values():
+        stage["deps"] = [path.replace("${train.pretrained}", "false") for path in stage["deps"]]
     deps = {path: root / path for stage in definition.values() for path in stage["deps"]}
     known = {path: file.read_bytes() for path, file in deps.items() if file.is_file()}
     known["pipeline/training/module.py"] += b"# As it was.\n"

@@ -152,17 +152,26 @@ def test_classes_keep_their_order_and_new_ones_follow() -> None:
     ("section", "key", "before", "now"),
     [
         ("train", "model", "small", "timm/resnet18"),
-        ("train", "size", 8, 16),
         ("ingest", "mode", "grey", "rgb"),
     ],
 )
 def test_base_of_another_kind(section: str, key: str, before: object, now: object) -> None:
-    """A base that was trained under another network, size or colour is refused; other params may change."""
+    """A base that was trained under another network or colour is refused; other params may change."""
     said = complaint(params(section, **{key: now}))
     assert f"{section}.{key} was {before!r} when it was trained and is {now!r} now" in said
     assert said.endswith("; set it back, or run `pipeline fresh` to train from scratch")
     assert plan(params(lr=0.5, batch_size=3, precision="bf16-mixed", seed=7), BEFORE).base is not None
     assert plan(params("ingest", size=512), BEFORE).base is not None
+
+
+@pytest.mark.usefixtures("base")
+def test_another_size() -> None:
+    """A network that takes images of any size goes on with those of another one, which its lineage says."""
+    assert "pixels" not in plan(params(), BEFORE).lineage.reason
+    generation = plan(params(size=12), BEFORE)
+    assert generation.base is not None
+    assert generation.spec.size == 12
+    assert generation.lineage.reason.endswith("; images are of 12 pixels, and were of 8")
 
 
 @pytest.mark.usefixtures("base")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,11 +139,13 @@ def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def warm(base: Checkpoint, model: Classifier, *changes: tuple[str, str]) -> Checkpoint:
-    """What `warm_start` makes where these `changes` happened to classes."""
+def warm(
+    base: Checkpoint, model: Classifier, *changes: tuple[str, str], rows: dict[str, torch.Tensor] | None = None
+) -> Checkpoint:
+    """What `warm_start` makes where these `changes` happened to classes, of these `rows` of new ones."""
     from pipeline.training.warm_start import warm_start
 
-    return warm_start(base, model, model._params, ClassChanges.of(changes))
+    return warm_start(base, model, model._params, ClassChanges.of(changes), rows)
 
 
 def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
@@ -486,3 +489,65 @@ def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
     start = warm(base, model, ("cat", "dog"), ("dog", "dog"), ("dog", "pup"))
     fitted = fit(model, images(36, ("dog", "pup", "emu")), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=start)
     assert {len(fitted.checkpoint["state_dict"][name]) for name in HEAD} == {3}
+
+
+@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
+def test_given_rows_of_new_classes(averaged: Checkpoint, start: str) -> None:
+    """They take the place of drawn ones, in all sequences, with the old rows' mean second moment; nothing else does."""
+    model = classifier(GROWN, seed=1, optimizer="schedule_free", start=start, shrink=0.5, perturb=0.25)
+    rows = {name: torch.full_like(model.state_dict()[name][2:], 3.0) for name in HEAD}
+    given, drawn, fresh = warm(averaged, model, rows=rows), warm(averaged, model), model.state_dict()
+    for name, value in drawn["state_dict"].items():
+        known = value[:2] if name in HEAD else value
+        assert torch.equal(given["state_dict"][name][: len(known)] if value.dim() else given["state_dict"][name], known)
+    for name in HEAD:
+        share = 1.5 + 0.25 * fresh[name][2:] if start == "shrink_perturb" else torch.full_like(fresh[name][2:], 3.0)
+        torch.testing.assert_close(given["state_dict"][name][2:], share)
+        if start == "full":
+            state, before = moments(given)[name], moments(drawn)[name]
+            assert torch.equal(state["z"][2:], rows[name])
+            assert torch.equal(state["z"][:2], before["z"][:2])
+            assert torch.equal(state["exp_avg_sq"], before["exp_avg_sq"])
+    assert not fresh["network.body.8.weight"][2:].eq(3).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_position_embeddings_of_another_size(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are resampled with all that the optimizer knows of them, and training goes on; nothing else changes."""
+    from pipeline.training.module import Classifier, schedule_of
+
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
+    params = PARAMS.model_copy(update={"optimizer": optimizer})
+
+    def of_size(size: int) -> Classifier:
+        spec = Spec(model="timm/test_vit3", size=size, mode="grey", classes=OLD)
+        return Classifier(build(spec), spec, params, schedule_of(params, 9, warm=False), torch.ones(2))
+
+    def steps(model: Classifier, optimizer: Any) -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            size = model.spec.size
+            model.network(torch.randint(0, 256, (4, 1, size, size), dtype=torch.uint8)).logsumexp(1).sum().backward()
+            optimizer.step()
+
+    model, name = of_size(64), "network.body.pos_embed"
+    trained = model.configure_optimizers()["optimizer"]
+    for group in trained.param_groups:
+        group["param_names"] = [
+            key for key, value in model.named_parameters() if any(value is one for one in group["params"])
+        ]
+    steps(model, trained)
+    base = {"state_dict": model.state_dict(), "optimizer_states": [trained.state_dict()]}
+    after = of_size(96)
+    start = warm({**base, "spec": model.spec.model_dump(mode="json"), "epoch": 1}, after)
+    assert {value.shape for key, value in moments(start)[name].items() if value.dim()} == {(1, 37, 96)}
+    assert (moments(start)[name]["exp_avg_sq"] >= 0).all()
+    for key, state in moments(base).items():
+        if key != name:
+            assert all(torch.equal(moments(start)[key][kind], value) for kind, value in state.items())
+    after.load_state_dict(start["state_dict"])
+    optimizer_now = after.configure_optimizers()["optimizer"]
+    optimizer_now.load_state_dict(start["optimizer_states"][0])
+    steps(after, optimizer_now)
+    assert all(torch.isfinite(value).all() for value in after.state_dict().values())

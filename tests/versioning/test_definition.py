@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RecordError
-from pipeline.versioning.definition import code_among, flat, read_definition
+from pipeline.versioning.definition import code_among, deps_of, flat, read_definition
 from pipeline.versioning.lock import StageRecord
 
 PIPELINE = """\
@@ -81,3 +81,13 @@ def test_another_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(RecordError, match="no such file; run this in the project's folder"):
         read_definition()
+
+
+def test_params_in_paths() -> None:
+    """A path of dvc.yaml may hold the value of a param, which is written as DVC writes it."""
+    deps = "[data/base, 'data/weights/${train.pretrained}']"
+    Path("dvc.yaml").write_text(f"stages: {{train: {{cmd: echo, deps: {deps}}}}}")
+    for value, written in (("true", "true"), ("false", "false"), ("deep/net.pt", "deep/net.pt")):
+        Path("params.yaml").write_text(f"train: {{pretrained: {value}}}\n")
+        assert deps_of("train") == ["data/base", f"data/weights/{written}"]
+        assert list(read_definition()["train"].deps) == deps_of("train")

@@ -15,7 +15,7 @@ from pipeline import paths
 from pipeline.errors import RecordError, one_line
 from pipeline.git import git
 from pipeline.lineage.history import PUSH_ALL
-from pipeline.versioning import fetching, repository
+from pipeline.versioning import fetching, hashing, repository
 from pipeline.versioning.lock import StageRecord, read_record
 
 
@@ -85,6 +85,8 @@ def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
     """
     for path, oid in inputs(record).items():
         target, what = folder / path, f"{path} of {name}"
+        if hashing.path_hash(target) == oid:
+            continue  # Git has it.
         target.parent.mkdir(parents=True, exist_ok=True)
         if path == paths.IMAGES.as_posix():
             _link(fetching.fetch(oid, what=what, hint=PUSH_ALL), target)  # Training checks each image that it reads.

@@ -17,6 +17,7 @@ from pipeline.commands.history.comparison import Difference, changes, difference
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
+from pipeline.models.pretrained import PUBLISHED
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_yaml
 
@@ -94,6 +95,7 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
             return Replayed(training, trouble=f"forgotten: {forgotten}", forgotten=True)
         _check(training, record, edited(folder, record, training.name))
         bring(record, folder, training.name)
+        _fetch_published(record["train"], training.name)
         then = _recorded_environment(record["train"], training.name)
         _train(folder, then, training.name, stdout)
         environment = _compare_environments(then, folder / paths.ENVIRONMENT)
@@ -114,6 +116,13 @@ def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
             oids = (oid for path, oid in inputs(record).items() if path == paths.IMAGES.as_posix())
             listed = {md5 for oid in oids for md5 in fetching.fetch_listing(oid, what=what).values()}
     return "" if gone.hashes.isdisjoint(listed) else "shards of then held an image that was deleted for good"
+
+
+def _fetch_published(train: StageRecord, name: str) -> None:
+    """Make sure that DVC's cache has the published weights that a model began with; training looks for them there."""
+    oid, what = train.outs[MODEL], f"{PUBLISHED} of {name}"
+    if train.params.get("train.pretrained") is True and PUBLISHED in fetching.fetch_listing(oid, what=what):
+        fetching.fetch_member(oid, PUBLISHED, what=what, hint=PUSH_ALL)
 
 
 def _check(training: Training, record: Mapping[str, StageRecord], changed: list[str]) -> None:

@@ -63,7 +63,7 @@ def forecast(params: Params) -> Forecast:
         RecordError: it would fail at once, because a merge left its marks in dvc.lock, say.
     """
     record = read_record()
-    _check()
+    _check(params)
     raw, listing = hashing.workspace_listing(paths.RAW)
     check_followed(raw)
     before = record["ingest"].deps.get(RAW) if "ingest" in record else None
@@ -115,11 +115,15 @@ def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int
     return None if saved is None or not steps else (saved - (steps_before() if start.oid else 0), steps)
 
 
-def _check() -> None:
+def _check(params: Params) -> None:
     """See that `dvc repro` can begin."""
     if not paths.PIPELINE.exists():
         raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
     read_yaml(paths.PIPELINE)
+    begins_with = params.train.pretrained
+    weights = paths.WEIGHTS / (begins_with if isinstance(begins_with, str) else str(begins_with).lower())
+    if not weights.exists():
+        raise RecordError(weights, "no such file", "put there what train.pretrained names, or run `dvc pull`")
     check_hashable()
     if paths.RAW_DVC.exists():
         read_raw_hash()

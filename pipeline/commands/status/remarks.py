@@ -5,7 +5,7 @@ from contextlib import suppress
 from pipeline import paths
 from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.raw_changes import RawChanges
-from pipeline.commands.status.start import Start
+from pipeline.commands.status.start import Start, size_before
 from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.lineage.foretelling import heir
@@ -38,7 +38,7 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
     drift = changes.raw.drift if changes.raw else []
     on_classes = [*_on_changed_classes(changes), *_on_classes(start, changes.raw)]
     on_images = [*_on_held_out(len(changes.held_out)), *on_classes, *drift]
-    return [*on_succession, *on_images, *_on_release(train)]
+    return [*on_succession, *on_images, *_on_size(train, start, params), *_on_release(train)]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
@@ -68,6 +68,12 @@ def _on_held_out(held_out: int) -> list[str]:
 def _on_changed_classes(changes: Changes) -> list[str]:
     """What became of classes since the last training."""
     return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
+
+
+def _on_size(train: StageRecord | None, start: Start, params: Params) -> list[str]:
+    """That training from `start` goes on with images of another size."""
+    before = size_before(train.params, params) if train is not None and start.oid is not None else None
+    return [f"the model goes on at {params.train.size} pixels, and was trained at {before}"] if before else []
 
 
 def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:

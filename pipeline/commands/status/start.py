@@ -1,5 +1,6 @@
 """What the next training starts from, and what is known of it; nothing is written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pipeline.text import short
 from pipeline.training.progress import FOLDER, deps_of_training, inputs_hash, unfinished_step
 from pipeline.versioning import hashing, objects, repository
 from pipeline.versioning.lock import StageRecord
+
+SMALL = "small"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,31 @@ def start_of(
         return Start(oid=None, reason=base.reason, is_kept=is_kept)
     if train is not None and (what := misfit(train.params, params)):
         raise CheckpointError(paths.BASE, what, f"set it back, or {COLD}")
+    if train is not None:
+        _check_size(train.params, params)
     return replace(_described(base.oid), is_kept=is_kept)
+
+
+def size_before(trained: Mapping[str, object], params: Params) -> int | None:
+    """The size of the images that a model was `trained` on, if they have another one now."""
+    before = trained.get("train.size", params.train.size)
+    return before if isinstance(before, int) and before != params.train.size else None
+
+
+def _check_size(trained: Mapping[str, object], params: Params) -> None:
+    """Look whether the weights of a model that was `trained` so can be brought to the size that images have now.
+
+    Raises:
+        CheckpointError: they cannot.
+    """
+    before = size_before(trained, params)
+    if before is None or params.train.model == SMALL:  # Which takes any, and PyTorch takes seconds to import.
+        return
+    from pipeline.models.network import Spec
+    from pipeline.models.resizing import check_size
+
+    spec = Spec(model=params.train.model, size=before, mode=params.ingest.mode, classes=("", "another"))
+    check_size(spec, params.train.size)
 
 
 def step_to_go_on_at(params: Params) -> int | None:

@@ -1,12 +1,15 @@
 """What `pipeline status` says of the base."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from dvc.repo import Repo
 from lineage.test_acceptance import FIRST, NO, SECOND, lock, train
 from lineage.test_history import git
 
+from pipeline.commands.status.remarks import _on_size
 from pipeline.commands.status.start import Start, start_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage.acceptance import write_judgements
@@ -21,6 +24,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A repository of Git and DVC without a commit."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
+    Repo.init(".")
 
 
 def start(*, images_change: bool = True) -> Start:
@@ -37,7 +41,7 @@ def test_shallow_clone() -> None:
     assert found.reason.startswith("the base of aaaaaaaa… or one before it; `git fetch --unshallow`")
 
 
-@pytest.mark.parametrize(("name", "before"), [("train.model", "large"), ("train.size", 7), ("ingest.mode", "cmyk")])
+@pytest.mark.parametrize(("name", "before"), [("train.model", "large"), ("ingest.mode", "cmyk")])
 def test_another_network(name: str, before: object) -> None:
     """What `train` would refuse is an error before anything runs, unless it starts from scratch anyway."""
     train(FIRST, None, 1)
@@ -45,3 +49,28 @@ def test_another_network(name: str, before: object) -> None:
     with pytest.raises(CheckpointError, match=f"data/base: {name} was {before!r} when it was trained and is .*fresh"):
         start()
     assert start(images_change=False) == Start(oid=None, reason="dvc.lock records no training yet", is_kept=True)
+
+
+def test_another_size() -> None:
+    """The network built in takes images of any size, which is no error, and is said."""
+    train(FIRST, None, 1)
+    lock(FIRST, params={"train.size": 7})
+    assert start().oid == FIRST
+    recorded = read_record()["train"]
+    assert _on_size(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
+    assert not _on_size(recorded, start(images_change=False), PARAMS)  # From scratch.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "fits"), [("timm/test_vit3", True), ("timm/mixer_s32_224", False)])
+def test_another_size_of_timm(model: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Whether a network of timm's does is found out."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
+    train(FIRST, None, 1)
+    lock(FIRST, params={"train.size": 64})
+    params = PARAMS.model_copy(update={"train": PARAMS.train.model_copy(update={"model": model, "size": 96})})
+    if fits:
+        assert start_of(read_record(), params, manifest_runs=True, images_change=True).oid == FIRST
+    else:
+        with pytest.raises(CheckpointError, match=r"train.size is 96, and .* one size alone .*fresh"):
+            start_of(read_record(), params, manifest_runs=True, images_change=True)
