@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 from support import release
 
 from pipeline.ingestion import recipe
-from pipeline.ingestion.pictures.uniform import FORMATS
+from pipeline.ingestion.pictures.formats import FORMATS
 from pipeline.ingestion.recipe import HASHED_CODE, keeps_originals, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import make_uniform
