@@ -23,7 +23,8 @@ DEEP = "deep"
 MOST_DDS = 2048**2
 # No icon is larger; Pillow would not ask before it decodes one.
 MOST_ICO = 1024
-PSD_MODES = {0: 1, 1: 1, 2: 1, 3: 3, 4: 4, 7: 1, 8: 1, 9: 3}
+# Grey, palette, colours, CMYK, duotone; of others Pillow makes other colours than Photoshop.
+PSD_MODES = (1, 2, 3, 4, 8)
 PSD_VERSION_INFO, MOST_RESOURCES = 1057, 10_000
 TGA_DEPTHS = {1: (8,), 2: (16, 24, 32), 3: (1, 8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
@@ -122,11 +123,11 @@ def _check_sgi(raw: bytes) -> bool:
 
 
 def _check_psd(raw: bytes) -> bool:
-    """Whether it holds a merged picture of 8 bits a channel, or black and white."""
+    """Whether it holds a merged picture of 8 bits a channel."""
     if len(raw) < 34:
         raise UnusableError("truncated", f"a PSD file of {len(raw)} bytes")
     version_, bits, mode = (struct.unpack_from(">H", raw, at)[0] for at in (4, 22, 24))
-    if version_ != 1 or mode not in PSD_MODES or not (bits == 8 or (bits, mode) == (1, 0)):
+    if version_ != 1 or mode not in PSD_MODES or bits != 8:
         what = "that is large (PSB)" if version_ == 2 else f"with {bits} bits a channel, in mode {mode}"
         raise UnusableError("unsupported pixels", f"a PSD file {what}; save it with 8 bits as PNG")
     for number, (kind, content) in enumerate(_psd_resources(raw)):

@@ -52,6 +52,7 @@ OTHER_IMAGES = {
     b"#define ": "an XBM file",
     b"/* XPM */": "an XPM file",
     b"Image type:": "an IM file",
+    b"\x28\0\0\0": "a DIB file",
     b"GRIB": "a GRIB file",
     b"BUFR": "a BUFR file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
