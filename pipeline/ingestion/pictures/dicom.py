@@ -51,7 +51,10 @@ def is_dicom(raw: bytes) -> bool:
 
 
 class DicomImageFile(ImageFile.ImageFile):
-    """A DICOM file whose bytes are `fp`; `info` has patient, inverted and, once it is loaded, window."""
+    """A DICOM file whose bytes are `fp`; `info` has patient, inverted and, once it is loaded, window.
+
+    Without `info["as_shown"]` values are in the modality's units, whatever table a viewer would apply.
+    """
 
     format = "DICOM"
     format_description = "DICOM"
@@ -90,7 +93,7 @@ class DicomImageFile(ImageFile.ImageFile):
 
         pixels = pixel_array(self.data, index=0, decoding_plugin=SYNTAXES[syntax])
         if self.mode == "F":
-            values, self.info["window"] = _in_units(pixels, self.data)
+            values, self.info["window"] = _in_units(pixels, self.data, as_shown=self.info.get("as_shown", True))
             return Image.fromarray(values)
         if self.shown_as == "PALETTE COLOR":
             pixels = processing.apply_color_lut(pixels, self.data)
@@ -154,8 +157,10 @@ def _check_frame(data: Any, size: tuple[int, int]) -> None:
         raise UnusableError("broken", "the frame in it is not of the size that the header says")
 
 
-def _in_units(pixels: npt.NDArray[Any], data: Any) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
-    """Grey `pixels` in the modality's units, and which of them are black and white."""
+def _in_units(
+    pixels: npt.NDArray[Any], data: Any, *, as_shown: bool
+) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
+    """Grey `pixels` in the modality's units, and which of them are black and white; `as_shown` by a table, if any."""
     from pydicom.pixels import processing
 
     signed, bits = bool(data.PixelRepresentation), int(data.BitsStored)
@@ -168,8 +173,8 @@ def _in_units(pixels: npt.NDArray[Any], data: Any) -> tuple[npt.NDArray[np.float
         slope, intercept = float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
         values, ends = (one.astype(np.float32) * np.float32(slope) + np.float32(intercept) for one in (pixels, ends))
         window = (float(ends[0]), float(ends[1]))
-    if data.get("VOILUTSequence"):
-        values, window = processing.apply_voi(values.astype(pixels.dtype), data), _of_table(data.VOILUTSequence)
+    if as_shown and data.get("VOILUTSequence"):
+        values, window = processing.apply_voi(values.astype(np.int32), data), _of_table(data.VOILUTSequence)
     elif data.get("WindowCenter") is not None and data.get("WindowWidth") is not None:
         window = _linear(_first(data.WindowCenter), _first(data.WindowWidth), str(data.get("VOILUTFunction", "")))
     values = values.astype(np.float32, copy=False)

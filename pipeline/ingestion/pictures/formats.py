@@ -128,8 +128,8 @@ def _check_psd(raw: bytes) -> bool:
         raise UnusableError("truncated", f"a PSD file of {len(raw)} bytes")
     version_, bits, mode = (struct.unpack_from(">H", raw, at)[0] for at in (4, 22, 24))
     if version_ != 1 or mode not in PSD_MODES or bits != 8:
-        what = "that is large (PSB)" if version_ == 2 else f"with {bits} bits a channel, in mode {mode}"
-        raise UnusableError("unsupported pixels", f"a PSD file {what}; save it with 8 bits as PNG")
+        what = "large (PSB)" if version_ == 2 else f"mode {mode}, depth {bits}"
+        raise UnusableError("unsupported pixels", f"a PSD file ({what}); save it with 8 bits as PNG")
     for number, (kind, content) in enumerate(_psd_resources(raw)):
         if kind == PSD_VERSION_INFO and content[4:5] == b"\0":
             what = "without a merged picture; save it with `maximise compatibility`, or as PNG"

@@ -115,6 +115,7 @@ def _prepared(image: Image.Image, raw: bytes, form: Form) -> int:
 def _decoded(image: Image.Image, raw: bytes | None, form: Form) -> Uniform:
     """`image` as it is to be stored: as the bytes `raw`, if they conform."""
     suffix = "jpg" if image.format in JPEGS else "png"
+    image.info["as_shown"] = form.values == "dtype"
     image.load()
     bounds = bounds_of(image, form.values) if is_deep(image) else None
     remark, reader = bounds.remark if bounds else "", reader_of(image, is_deep=bounds is not None)

@@ -108,6 +108,7 @@ def test_lookup_table_of_values() -> None:
     table.add_new("LUTData", "OW", ((255 - np.arange(4096) // 16) * 257).astype(np.uint16).tobytes())
     raw = dicom(RAMP, BitsStored=12, VOILUTSequence=[table], WindowCenter=5, WindowWidth=5)
     assert np.abs(values(raw) - (255 - RAMP.astype(int) // 16)).max() <= 1
+    assert np.abs(values(raw, [0, 4095]) - RAMP / 4095 * 255).max() <= 0.51
 
 
 def test_little_of_the_range_is_said() -> None:
