@@ -47,6 +47,7 @@ def replace(project: Project, table: pa.Table) -> None:
     pq.write_table(table, project.root / INDEX)
 
 
+@pytest.mark.slow
 def test_package_that_is_installed_later(project: Project, raw: Path, tmp_path: Path) -> None:
     """A photograph of a phone is refused with the command that helps; after it, nothing else is decoded again."""
     (raw / "phone.heic").write_bytes(encoded(gradient("RGB"), "HEIF"))
@@ -66,6 +67,7 @@ def test_package_that_is_installed_later(project: Project, raw: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_package_of_another_version(project: Project, raw: Path) -> None:
     """What another version has read is read again, and nothing else."""
     (raw / "phone.heic").write_bytes(encoded(gradient("RGB"), "HEIF"))
@@ -76,9 +78,10 @@ def test_package_of_another_version(project: Project, raw: Path) -> None:
     older = ["pillow-heif 0.0.1" if name else "" for name in table["reader"].to_pylist()]
     replace(project, table.set_column(at, "reader", pa.array(older)))
     assert "2 images, 0 new, 0 removed, 0 refused; 1 decoded" in ingest(project)
-    assert index(project).equals(table)
+    assert index(project).drop_columns(["shard", "offset"]).equals(table.drop_columns(["shard", "offset"]))
 
 
+@pytest.mark.slow
 def test_format_that_an_earlier_release_did_not_read(project: Project, raw: Path) -> None:
     """It is looked at once more, since refused.csv has that release's words."""
     (raw / "game.tga").write_bytes(encoded(gradient("RGB"), "TGA"))
@@ -97,11 +100,12 @@ def test_format_that_an_earlier_release_did_not_read(project: Project, raw: Path
     assert "0 decoded" in ingest(project)
 
 
+@pytest.mark.slow
 def test_other_range(project: Project, raw: Path) -> None:
     """Only what has more than 8 bits is decoded again; `status` knows how many that are; and back again."""
     (raw / "deep.png").write_bytes(encoded(gradient("I;16").point(lambda value: value / 16), "PNG"))
     (raw / "float.tif").write_bytes(encoded(gradient("F"), "TIFF"))
-    (raw / "small.png").write_bytes(encoded(noise(1, 20, 16), "PNG"))
+    (raw / "small.png").write_bytes(encoded(noise(1, 20, 16, "L"), "PNG"))
     (raw / "large.png").write_bytes(encoded(noise(2), "PNG"))
     out = ingest(project)
     assert "3 images, 3 new, 0 removed, 1 refused" in out
@@ -115,10 +119,11 @@ def test_other_range(project: Project, raw: Path) -> None:
     assert index(project).drop_columns(["shard", "offset"]).equals(before.drop_columns(["shard", "offset"]))
 
 
+@pytest.mark.slow
 def test_other_range_in_an_old_project(project: Project, raw: Path) -> None:
     """Its index does not say which images have more than 8 bits, so what is not stored as it came is decoded again."""
     (raw / "deep.png").write_bytes(encoded(gradient("I;16"), "PNG"))
-    (raw / "small.png").write_bytes(encoded(noise(1, 20, 16), "PNG"))
+    (raw / "small.png").write_bytes(encoded(noise(1, 20, 16, "L"), "PNG"))
     (raw / "large.png").write_bytes(encoded(noise(2), "PNG"))
     ingest(project)
     table = index(project)
@@ -135,6 +140,7 @@ def test_other_range_in_an_old_project(project: Project, raw: Path) -> None:
     assert "; 1 decoded" in ingest(project)
 
 
+@pytest.mark.slow
 def test_images_of_a_patient_stay_together(project: Project, raw: Path) -> None:
     """With `manifest.split.group: patient` no patient of DICOM files is on two sides, and others are by themselves."""
     patients = {}

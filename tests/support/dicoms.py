@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 PALETTE = ("Red", "Green", "Blue")
 
@@ -16,9 +16,9 @@ def dicom(pixels: npt.NDArray[Any], *, syntax: str = ExplicitVRLittleEndian, **e
     """A file with `pixels`, shape (height, width) or (height, width, 3), and `elements` in place of what is usual."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.TransferSyntaxUID = UID(syntax)
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = SecondaryCaptureImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = UID("1.2.3")
     data.Rows, data.Columns = pixels.shape[:2]
     data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
     data.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 from PIL import Image
-from pydicom.pixels import set_pixel_data
+from pydicom.pixels.utils import set_pixel_data
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 from support.dicoms import coloured, dicom, encapsulated
 

@@ -24,7 +24,7 @@ from pipeline.params import Ingest, read_params
 PARAMS = read_params(ROOT / "params.yaml").ingest
 RAMP = np.linspace(0, 4095, 32 * 40).reshape(32, 40).round().astype(np.uint16)
 # Of computed tomography: stored from 0 on, in Hounsfield units from -1024 on.
-SCALED = {"BitsStored": 12, "RescaleSlope": 1, "RescaleIntercept": -1024}
+SCALED: dict[str, Any] = {"BitsStored": 12, "RescaleSlope": 1, "RescaleIntercept": -1024}
 
 
 def picture(raw: bytes, params: Ingest = PARAMS) -> Picture:
