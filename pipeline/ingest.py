@@ -31,7 +31,7 @@ from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Source, list_new_archives, renamed, sources
-from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
+from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
 from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
@@ -165,10 +165,7 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
     ids, made_by = now.ids, stored_recipe(now.recipe)
-    if made_by != recipe:
-        if not keeps_originals(made_by, recipe):
-            return ids, Collection(index.SCHEMA.empty_table(), {}, [])
-        now = now.originals()
+    now = still_good(now, made_by, recipe)
     recorded = read_record().get("ingest")
     if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
         # Not as DVC left it: of another commit, or damaged.
@@ -230,7 +227,7 @@ def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
     """The rows of the index: `images`, and what is stored of each, which is among `facts`."""
     rows = facts.take(pc.index_in(images["id"], facts["id"])).drop_columns("id")
     table = pa.table([*images.columns, *rows.columns], [*images.column_names, *rows.column_names])
-    return table.cast(index.SCHEMA).combine_chunks()
+    return table.cast(index.WHOLE).combine_chunks()
 
 
 def _check(after: Collection, params: Ingest, labels: Labels) -> None:

@@ -28,7 +28,7 @@ from pipeline.lineage.merged import MERGED, merged_models, to_text
 from pipeline.lineage.seen_images import NOTHING, SeenImages, TrainingImages, positions, read_seen
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
-from pipeline.splits.assignment import SPLITS, Assignment, assign
+from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
@@ -47,8 +47,8 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLA
 
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
-    columns = [*COLUMNS, "source", "attributes", "key", "descriptor"]
-    images = parquet.read_table(index.INDEX, index.SCHEMA, columns).sort_by("id")
+    columns = dict.fromkeys([*COLUMNS, "source", "attributes", "key", "descriptor", *columns_for(params)])
+    images = parquet.read_table(index.INDEX, index.WHOLE, [*columns]).sort_by("id")
     drawn = assign(images, params)
     split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(images)
     # Where images are listed; each stays on its side of the splits.

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ValidationError
 from pipeline.augment_params import BLOCK, PRESET
 from pipeline.errors import ParamError
 
-# What a value should be that is described by a pattern.
+RANGE = "ingest.range"
+# What a value should be that is described by a pattern, or is of several types.
 PATTERNS = {
+    RANGE: "it should be dtype, percentile, or what is black and what is white: [0, 4095], say",
     "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
-    "manifest.split.group": "it should be null, folder, labels, or re: and a regular expression: re:^(patient[0-9]+)_",
+    "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
 # How no path in data/weights may begin; `data` is how one from the project's folder does.
@@ -38,6 +40,22 @@ def as_weights(value: object) -> object:
     return value
 
 
+def as_encoding(name: str) -> str:
+    """`name`, if it is that of an encoding."""
+    try:
+        b"name".decode(name)
+    except (LookupError, UnicodeDecodeError, ValueError):
+        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
+    return name
+
+
+def rising(bounds: list[float]) -> list[float]:
+    """The two `bounds`, if the second is the larger one."""
+    if not bounds[0] < bounds[1]:
+        raise ValueError(PATTERNS[RANGE])
+    return bounds
+
+
 def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:
     """The first thing that is wrong in `path`, which should hold `params`, and what was meant."""
     error = min(invalid.errors(), key=lambda one: one["type"] != "extra_forbidden")
@@ -48,8 +66,9 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
-    if error["type"] == "string_pattern_mismatch":
-        return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
+    if error["type"] == "string_pattern_mismatch" or key.startswith(RANGE):
+        described = RANGE if key.startswith(RANGE) else key
+        return ParamError(path, f"{described} is {error['input']!r}", PATTERNS[described])
     if successor := SUCCESSORS.get(f"{key}: {error['input']}"):
         return ParamError(path, f"{key} is {error['input']!r}, which is gone", successor)
     if key.endswith(".[key]"):

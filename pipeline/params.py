@@ -15,19 +15,15 @@ from ruamel.yaml.error import YAMLError
 from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
-from pipeline.param_errors import as_param_error, as_weights
+from pipeline.param_errors import as_encoding, as_param_error, as_weights, rising
 from pipeline.param_types import Section, Seed, Share, Tolerance
 
 # What stands before a regular expression.
 EXPRESSION = "re:"
 
 
-def _as_encoding(name: str) -> str:
-    try:
-        b"name".decode(name)
-    except (LookupError, UnicodeDecodeError, ValueError):
-        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
-    return name
+# Which values are black and white.
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(rising)]
 
 
 class Ingest(Section):
@@ -39,11 +35,13 @@ class Ingest(Section):
     """Longest that the shorter side of a stored image may be, in pixels; larger ones are scaled down."""
     animations: Literal["first", "refuse"]
     """What becomes of animations and other files with several pages: their first one, or nothing."""
+    range: Literal["dtype", "percentile"] | Bounds
+    """Black and white of values over 8 bits: the type's or window's, the image's `percentile`, or `[low, high]`."""
     strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
     """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
     columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]
     """Columns of labels.csv that are called otherwise than `path` and `label`: `{path: image_id, label: breed}`."""
-    encoding: Annotated[str, AfterValidator(_as_encoding)]
+    encoding: Annotated[str, AfterValidator(as_encoding)]
     """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, say."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
@@ -62,8 +60,8 @@ class Split(Section):
     """Share of the images that only `evaluate` sees."""
     by: Literal["hash", "column", "folder", "time"]
     """What says the split: a `hash`, a `column` of labels.csv, a `folder` named so, or `time`: the newest are test."""
-    group: Annotated[str | None, Field(pattern=rf"^(folder|labels|{EXPRESSION}.+)$")]
-    """Images that stay in one split: those of a `folder`, of a value in `labels`, or of a match `re:…`; null: none."""
+    group: Annotated[str | None, Field(pattern=rf"^(folder|labels|patient|{EXPRESSION}.+)$")]
+    """Images in one split: those of a `folder`, a value in `labels`, a DICOM `patient`, a match `re:…`; null: none."""
 
 
 class Manifest(Section):

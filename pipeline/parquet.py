@@ -25,7 +25,7 @@ ROWS = 2**13
 Strings = pa.lib.StringBuilder
 
 
-def strings(values: Iterable[str]) -> pa.StringArray:
+def strings(values: Iterable[str | None]) -> pa.StringArray:
     """`values` as a column, without pandas; they are taken one by one."""
     column = Strings()
     for value in values:

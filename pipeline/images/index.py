@@ -4,6 +4,7 @@ It is written last, so what it names is there.
 """
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import paths
 from pipeline.files import md5_of_file
@@ -30,6 +31,30 @@ SCHEMA = pa.schema(
         "descriptor": pa.binary(64),  # the same, finely
     }
 )
+
+# Columns that are written only where they say something. A null is what a release before them wrote.
+FURTHER = pa.schema(
+    {
+        "reader": pa.string(),  # what the stored bytes depend on besides the recipe: see pictures/formats.py
+        "patient": pa.string(),  # that a DICOM file is of, as a hash; empty for other images
+    }
+)
+WHOLE = pa.schema([*SCHEMA, *FURTHER])
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """The index `table` with all columns of `FURTHER`."""
+    for field in FURTHER:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table
+
+
+def shortened(table: pa.Table) -> pa.Table:
+    """The index `table` without the columns of `FURTHER` that say nothing: as releases before them wrote it."""
+    reader, patient = (table[name] for name in FURTHER.names)
+    says = {"reader": reader.null_count < len(table), "patient": bool(pc.any(pc.greater(patient, "")).as_py())}
+    return table.drop_columns([name for name in FURTHER.names if not says[name]])
 
 
 def restore(*, hint: str) -> None:

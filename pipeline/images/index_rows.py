@@ -9,7 +9,9 @@ import pyarrow as pa
 from pipeline import parquet
 from pipeline.images import index
 
-FACTS = pa.schema([field for field in index.SCHEMA if field.name not in ("label", "source", "attributes")])
+_PACKED = [field for field in index.SCHEMA if field.name not in ("label", "source", "attributes")]
+FACTS = pa.schema([*_PACKED, *index.FURTHER])
+NO_MORE = dict.fromkeys(index.FURTHER.names, "")
 _ROW = np.dtype(
     [
         ("id", "V16"),
@@ -32,6 +34,8 @@ class IndexRows(Mapping[str, dict[str, Any]]):
         # One long buffer, which goes back to the system as a whole, unlike many small objects.
         self._rows = bytearray()
         self._places: dict[str, int] = {}
+        # Of `index.FURTHER`, which few images have, what is not empty.
+        self._further: dict[str, dict[str, str | None]] = {}
 
     def add(self, fact: dict[str, Any]) -> None:
         """Remember the `fact` of an image, which has the columns of `FACTS`."""
@@ -39,13 +43,22 @@ class IndexRows(Mapping[str, dict[str, Any]]):
         row = np.array(tuple(values), _ROW).tobytes()
         place = self._places.setdefault(fact["id"], len(self._places)) * _ROW.itemsize
         self._rows[place : place + _ROW.itemsize] = row
+        self._further.pop(fact["id"], None)
+        if further := {name: fact[name] for name in index.FURTHER.names if fact[name] != ""}:
+            self._further[fact["id"]] = further
 
     def __getitem__(self, image_id: str) -> dict[str, Any]:
         place = self._places[image_id]
         row = np.frombuffer(self._rows, _ROW, 1, place * _ROW.itemsize)[0].copy()
         texts = {name: row[name].tobytes().hex() for name in ("id", "md5", "key")}
         numbers = {name: int(row[name]) for name in ("shard", "offset", "length", "width", "height")}
-        return {**texts, **numbers, "descriptor": row["descriptor"].tobytes()}
+        return {
+            **texts,
+            **numbers,
+            "descriptor": row["descriptor"].tobytes(),
+            **NO_MORE,
+            **self._further.get(image_id, {}),
+        }
 
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._places
@@ -59,15 +72,21 @@ class IndexRows(Mapping[str, dict[str, Any]]):
     def drain(self) -> pa.Table:
         """All of them, a row each; none is left here."""
         rows = np.frombuffer(self._rows, _ROW)
-        self._rows, self._places = bytearray(), {}
+        more = [self._column(name) for name in index.FURTHER.names]
+        self._rows, self._places, self._further = bytearray(), {}, {}
         columns = []
-        for field in FACTS:
+        for field in _PACKED:
             data = np.ascontiguousarray(rows[field.name])
             if field.type == pa.string():
                 columns.append(parquet.hexadecimal(data.tobytes(), data.dtype.itemsize))
             else:
                 columns.append(pa.Array.from_buffers(field.type, len(rows), [None, pa.py_buffer(data.tobytes())]))
-        return pa.Table.from_arrays(columns, schema=FACTS)
+        return pa.Table.from_arrays([*columns, *more], schema=FACTS)
+
+    def _column(self, name: str) -> pa.Array:
+        if not self._further:
+            return pa.repeat("", len(self))
+        return parquet.strings(self._further.get(image_id, {}).get(name, "") for image_id in self)
 
 
 def _packed(value: str | bytes | int) -> bytes | int:

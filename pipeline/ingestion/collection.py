@@ -17,6 +17,7 @@ from pipeline.images.shards import shard_name
 from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.pictures.formats import DEEP, is_by_another
 from pipeline.ingestion.refusals import Refusal
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.text import csv_text
@@ -42,7 +43,7 @@ class Collection(NamedTuple):
     """What data/images says."""
 
     table: pa.Table
-    """The usable images, of `index.SCHEMA`, by id."""
+    """The usable images, of `index.SCHEMA` and `index.FURTHER`, by id."""
     contents: Catalogue
     """What the archives held."""
     refused: list[Refused]
@@ -52,7 +53,8 @@ class Collection(NamedTuple):
     def read(cls, columns: list[str] | None = None) -> Self:
         """What data/images says now, with these `columns` of the index or all; nothing where it is missing."""
         table = parquet.read_table(index.INDEX, index.SCHEMA, columns)
-        return cls(table, read_catalogue(), _read_refused())
+        whole = columns is None or "reader" in columns
+        return cls(index.completed(table) if whole else table, read_catalogue(), _read_refused())
 
     @property
     def recipe(self) -> str:
@@ -66,11 +68,12 @@ class Collection(NamedTuple):
 
     @property
     def unusable(self) -> dict[str, Refusal]:
-        """The ids whose bytes are known to be no usable image, or are to be forgotten."""
+        """The ids whose bytes are known to be no usable image, as far as that still holds, or are to be forgotten."""
+        said = ((line.id, Refusal(line.reason, line.detail)) for line in self.refused if line.id)
         known = {
-            line.id: Refusal(line.reason, line.detail)
-            for line in self.refused
-            if line.id and line.reason in refusals.UNUSABLE
+            image_id: refusal
+            for image_id, refusal in said
+            if refusal.reason in refusals.UNUSABLE and not refusal.is_outdated
         }
         return known | dict.fromkeys(Forgotten.read().images, refusals.FORGOTTEN)
 
@@ -89,11 +92,25 @@ class Collection(NamedTuple):
         refused = [line for line in self.refused if line.reason not in refusals.UNUSABLE]
         return self._replace(table=self.table.filter(pc.equal(self.table["id"], self.table["md5"])), refused=refused)
 
+    def without_deep(self) -> Self:
+        """What of it another `ingest.range` does not change; of what no release said otherwise, the originals."""
+        reader = self.table["reader"]
+        stored_as_came = pc.equal(self.table["id"], self.table["md5"])
+        is_flat = pc.coalesce(pc.invert(pc.match_substring(reader, DEEP)), stored_as_came)
+        refused = [line for line in self.refused if line.reason not in ("unsupported pixels", "too large")]
+        return self._replace(table=self.table.filter(is_flat), refused=refused)
+
+    def by_these_readers(self) -> Self:
+        """What of it the packages that are installed would make the same; what none could make again stays, too."""
+        readers = pc.unique(self.table["reader"]).to_pylist()
+        others = parquet.strings(reader for reader in readers if reader and is_by_another(reader))
+        return self._replace(table=self.table.filter(pc.invert(pc.is_in(self.table["reader"], others))))
+
     def publish(self, recipe: str, listing: Listing = PLAIN) -> None:
         """Write it all next to the shards, the index last; then remove the shards that it does not name."""
         parquet.write_table(catalogue_table(self.contents, listing), MEMBERS)
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
-        parquet.write_table(self.table.replace_schema_metadata({"recipe": recipe}), index.INDEX)
+        parquet.write_table(index.shortened(self.table).replace_schema_metadata({"recipe": recipe}), index.INDEX)
         named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}
         for path in paths.IMAGES.glob("*.tar"):
             if path.name not in named:

@@ -13,6 +13,7 @@ from typing import Any, Self, TextIO
 
 from pipeline import paths
 from pipeline.files import md5_of_bytes
+from pipeline.images import index
 from pipeline.images.index_rows import IndexRows
 from pipeline.images.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
 from pipeline.ingestion.refusals import Refusal
@@ -44,7 +45,9 @@ class Journal:
         self._first = after + 1
         for entry in self._confirmed():
             if "reason" in entry:
-                self.refused[entry["id"]] = Refusal(entry["reason"], entry["detail"])
+                refusal = Refusal(entry["reason"], entry["detail"])
+                if not refusal.is_outdated:
+                    self.refused[entry["id"]] = refusal
             else:
                 self.facts.add(self._fact(entry))
         self._seal()
@@ -69,6 +72,8 @@ class Journal:
             "md5": result.md5,
             "key": result.shows.key,
             "descriptor": result.shows.descriptor.hex(),
+            "reader": result.reader,
+            "patient": result.patient,
         }
         self._write(entry)
         self.facts.add(self._fact(entry))
@@ -94,7 +99,13 @@ class Journal:
 
     def _fact(self, entry: dict[str, Any]) -> dict[str, Any]:
         """What the index will say of the image of a journal's `entry`."""
-        return {**entry, "shard": self._first + entry["shard"], "descriptor": bytes.fromhex(entry["descriptor"])}
+        unknown = dict.fromkeys(index.FURTHER.names)  # In a journal of an earlier release.
+        return {
+            **unknown,
+            **entry,
+            "shard": self._first + entry["shard"],
+            "descriptor": bytes.fromhex(entry["descriptor"]),
+        }
 
     def _seal(self) -> None:
         """Cut what was half written from the shards that a kill left open, and end them as tar files end."""

@@ -26,7 +26,7 @@ from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
-MOST = 5
+MOST, FEW = 5, 3
 # What shows the refused files.
 LOOK = f"`pipeline check {paths.RAW} --html check.html`"
 # Each name that is compared takes a tenth of a millisecond.
@@ -106,8 +106,13 @@ def garbled_notices(classes: Iterable[str]) -> list[str]:
 
 
 def picture_notices(remarks: Mapping[str, str]) -> list[str]:
-    """What is to be said of single images, by their sources."""
-    return _first(f"{source}: {said}" for source, said in remarks.items())
+    """How many images use little of the range of their values; `remarks` say what of it, by their sources."""
+    if not remarks:
+        return []
+    few = "; ".join(f"{source}: {said}" for source, said in [*remarks.items()][:FEW])
+    images = "1 image uses" if len(remarks) == 1 else f"{len(remarks):,} images use"
+    what = f"{images} less than a tenth of the range of values ({few}{'; …' if len(remarks) > FEW else ''})"
+    return [f"{what}; set ingest.range to percentile in {paths.PARAMS} to stretch it, or the image is nearly plain"]
 
 
 def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:

@@ -3,6 +3,7 @@
 import PIL
 
 from pipeline.images import index
+from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.standardising import VERSION
 from pipeline.params import Ingest
 from pipeline.versioning.lock import StageRecord, read_record
@@ -19,7 +20,22 @@ HASHED_LENGTH, HASHED_MEANS = 32, (1, "13.0.0")
 
 def recipe_of(params: Ingest) -> str:
     """Names what decides on the bytes of the stored images; fit for the name of a folder."""
-    return _name(VERSION, PIL.__version__, params.mode, params.size, params.animations)
+    name = _name(VERSION, PIL.__version__, params.mode, params.size, params.animations)
+    if params.range == "dtype":
+        return name  # As before there was another range.
+    return f"{name}-{params.range if isinstance(params.range, str) else '_'.join(map(str, params.range))}"
+
+
+def still_good(had: Collection, stored: str, recipe: str) -> Collection:
+    """What of `had`, which was made by the recipe `stored`, is as `recipe` and what is installed would make it now."""
+    had = had.by_these_readers()
+    if stored == recipe:
+        return had
+    if keeps_originals(stored, recipe):
+        return had.originals()
+    if _without_range(stored) == _without_range(recipe):
+        return had.without_deep()
+    return Collection(index.WHOLE.empty_table(), {}, [])
 
 
 def keeps_originals(stored: str, recipe: str) -> bool:
@@ -30,6 +46,10 @@ def keeps_originals(stored: str, recipe: str) -> bool:
     """
     (before, _, how), (now, _, how_now) = stored.partition("-"), recipe.partition("-")
     return (before, now) == ("1", "2") and how == how_now
+
+
+def _without_range(recipe: str) -> str:
+    return "-".join(recipe.split("-")[:6])
 
 
 def stored_recipe(recipe: str) -> str:

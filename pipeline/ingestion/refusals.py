@@ -1,6 +1,9 @@
 """Why a file cannot be used: the reasons that refused.csv lists."""
 
 import csv
+import re
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +23,13 @@ UNUSABLE = {
     "absurd dimensions",
     "too large",
 }
+# What names a package that is not installed.
+MISSING = re.compile(r"`pip install ([\w-]+)`")
+# What releases said that did not read formats of today; of a TGA file without a mark they knew nothing.
+UNREAD = ("HEIC", "TGA", "ICO", "DDS", "Photoshop (PSD)", "DICOM")
+EARLIER = {("not an image", "no known format")} | {
+    ("unsupported format", f"{kind}; convert it to PNG or JPEG") for kind in UNREAD
+}
 # Why images are left out whose class was dropped.
 DROPPED = "dropped class"
 
@@ -35,6 +45,14 @@ class Refusal(NamedTuple):
         """Whether it speaks of the place at that moment, not of the bytes, so that the next run looks again."""
         return self.reason in ("vanished", "unreadable", "changed")
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the same bytes may be read now: by this release, or by a package that has been installed since."""
+        if self.reason != "unsupported format":
+            return self in EARLIER
+        missing = MISSING.search(self.detail)
+        return self in EARLIER or (missing is not None and _is_installed(missing[1]))
+
     @staticmethod
     def is_of_place(error: Exception) -> bool:
         """Whether `error` speaks of the disk or the machine, and not of the bytes in a file."""
@@ -48,6 +66,11 @@ class Refusal(NamedTuple):
 
 # Of an image that somebody has put back.
 FORGOTTEN = Refusal("forgotten", f"{paths.FORGOTTEN} lists it; `pipeline forget` deletes it again")
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    return find_spec(package.replace("-", "_")) is not None
 
 
 def read_dropped(path: Path = paths.REFUSED) -> set[str]:

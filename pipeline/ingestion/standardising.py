@@ -11,7 +11,8 @@ from PIL import UnidentifiedImageError
 from pipeline.errors import one_line
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
-from pipeline.ingestion.pictures.uniform import NO_GATE, UnusableError, uniform
+from pipeline.ingestion.pictures.uniform import NO_GATE, Form, uniform
+from pipeline.ingestion.pictures.unusable import UnusableError
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking.kinds import UNPACK, image_kind_of, kind_of
 from pipeline.params import Ingest
@@ -32,7 +33,11 @@ class Picture(NamedTuple):
     height: int
     shows: PerceptualHash
     remark: str = ""
-    """What people should know of it, empty where there is nothing."""
+    """Which of its values are used, where they take little of the range; else empty."""
+    reader: str = ""
+    """What its bytes depend on besides the recipe, see `formats.reader_of`."""
+    patient: str = ""
+    """The patient that a DICOM file is of, as a hash; else empty."""
 
 
 def make_uniform(
@@ -45,10 +50,9 @@ def make_uniform(
     if not raw:
         return Refusal("empty", "0 bytes")
     try:
-        data, suffix, width, height, shown, remark = uniform(
-            raw, mode=params.mode, size=params.size, animations=params.animations, one_at_a_time=one_at_a_time
-        )
-        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown), remark)
+        form = Form(params.mode, params.size, params.animations, params.range)
+        data, suffix, width, height, shown, *more = uniform(raw, form, one_at_a_time=one_at_a_time)
+        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown), *more)
     except UnusableError as error:
         return Refusal(*error.args)
     except UnidentifiedImageError:
@@ -66,5 +70,5 @@ def _unknown(raw: bytes) -> Refusal:
         return Refusal("unsupported archive", f"{archive}; {UNPACK}")
     kind = image_kind_of(raw)
     if kind is None:
-        return Refusal("not an image", "no known format")
-    return Refusal("unsupported format", f"{kind}; convert it to PNG or JPEG")
+        return Refusal("not an image", "in no format that is known")
+    return Refusal("unsupported format", f"{kind}; not read here, convert it to PNG or JPEG")

@@ -17,7 +17,7 @@ REASON = "ambiguous class"
 # What images are called: a README beside the folders says nothing of them.
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
-    *(".ppm", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".tif", ".tiff", ".webp", ".dcm", ".dds", ".heic", ".heif", ".hif", ".pcx", ".psd", ".sgi", ".tga"),
 )
 SHOWN = 3
 

@@ -12,7 +12,7 @@ from pipeline.files import md5_of_bytes
 from pipeline.params import Manifest, Params
 from pipeline.splits.dates import dates_of, newest
 from pipeline.splits.given import given_splits
-from pipeline.splits.groups import groups_of
+from pipeline.splits.groups import PATIENT, groups_of
 from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
@@ -45,7 +45,9 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 def columns_for(params: Params) -> list[str]:
     """The columns of the index that decide where images belong."""
     split = params.manifest.split
-    return ["key"] if split.group is None and split.by == "hash" else ["key", "label", "source", "attributes"]
+    if split.group is None and split.by == "hash":
+        return ["key"]
+    return ["key", "label", "source", "attributes", *([PATIENT] if split.group == PATIENT else [])]
 
 
 def assign(images: pa.Table, params: Params) -> Assignment:

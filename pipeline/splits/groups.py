@@ -12,16 +12,19 @@ from pipeline.ingestion.labelling.strips import Strips
 from pipeline.params import EXPRESSION, Params
 from pipeline.splits.sources import seen_through, values_of
 
-COLUMN = "group"
+COLUMN, PATIENT = "group", "patient"
 
 
 def groups_of(images: pa.Table, params: Params) -> list[str]:
-    """The group of each of `images`, which has the columns source and attributes; empty where it has none."""
+    """The group of each of `images`, which has the columns of `columns_for`; empty where it has none."""
     rule = params.manifest.split.group
+    none = [""] * len(images)
     if rule is None:
-        return [""] * len(images)
+        return none
     if rule == "labels":
         return values_of(images, COLUMN)
+    if rule == PATIENT:  # Where no image is of a DICOM file there is no such column.
+        return [name or "" for name in images[PATIENT].to_pylist()] if PATIENT in images.column_names else none
     folders = map(seen_through, images["source"].to_pylist())
     if rule == "folder":
         strips = Strips(params.ingest.strip)

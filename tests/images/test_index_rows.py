@@ -26,6 +26,8 @@ facts = st.fixed_dictionaries(
         "md5": hexadecimal(16),
         "key": hexadecimal(8),
         "descriptor": st.binary(min_size=64, max_size=64),
+        "reader": st.sampled_from(["", "deep", "pydicom 3.0.2", None]),
+        "patient": st.sampled_from(["", "0123456789abcdef"]),
     }
 )
 

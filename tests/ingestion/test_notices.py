@@ -8,6 +8,7 @@ from pipeline.ingestion.notices import (
     class_notices,
     garbled_notices,
     name_notices,
+    picture_notices,
     reason_notices,
     refusal_notices,
 )
@@ -38,6 +39,18 @@ def test_unclear_archives_are_counted() -> None:
     assert refusal_notices(refused) == ["3 images refused: why a"]
     many = [Refused("x", "", REASON, f"why {number}") for number in range(MOST + 2)]
     assert refusal_notices(many)[-1] == "… and 2 more like that"
+
+
+def test_images_of_little_range_are_counted() -> None:
+    """All of them in one line, with a few examples."""
+    assert picture_notices({}) == []
+    (one,) = picture_notices({"a.png": "0…9 of 0…255"})
+    assert one.startswith(
+        "1 image uses less than a tenth of the range of values (a.png: 0…9 of 0…255); set ingest.range"
+    )
+    (many,) = picture_notices({f"{number}.png": "0…9 of 0…255" for number in range(2000)})
+    assert many.startswith("2,000 images use less")
+    assert many.count(".png: ") == 3
 
 
 def test_reasons_are_counted() -> None:

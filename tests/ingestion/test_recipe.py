@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 from support import release
 
 from pipeline.ingestion import recipe
-from pipeline.ingestion.pictures.uniform import FORMATS
+from pipeline.ingestion.pictures.formats import FORMATS
 from pipeline.ingestion.recipe import HASHED_CODE, keeps_originals, recipe_of, todays_name
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import make_uniform
@@ -131,9 +131,12 @@ def test_every_format_is_in_the_table() -> None:
     assert set(MODES) == set(FORMATS)
 
 
-@pytest.mark.parametrize(("name", "value"), [("mode", "grey"), ("size", 25), ("animations", "refuse")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mode", "grey"), ("size", 25), ("animations", "refuse"), ("range", "percentile"), ("range", [0.0, 1.0])],
+)
 def test_recipe_names_what_decides_on_the_bytes(name: str, value: object) -> None:
-    """Another colour mode, size or rule for animations is another recipe; what decides on no byte is not."""
+    """Another colour mode, size or rule for animations or range is another recipe; what decides on no byte is not."""
     params = PARAMS["rgb"]
     assert recipe_of(params.model_copy(update={name: value})) != recipe_of(params)
     assert recipe_of(params.model_copy(update={"shard_size": 1, "max_refused": 0.1})) == recipe_of(params)

@@ -466,24 +466,22 @@ def test_unusable_files(raw: bytes, reason: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "kind"),
     [
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
-        (encoded(SMALL, "TGA"), "TGA"),
-        (encoded(SMALL, "ICO"), "ICO"),
-        (encoded(SMALL.convert("RGBA"), "DDS"), "DDS"),
-        (encoded(SMALL, "ICNS"), "ICNS"),
-        (encoded(SMALL, "PDF"), "PDF"),
-        (encoded(SMALL, "EPS"), "PostScript"),
-        (b"8BPS\0\1" + bytes(20), "Photoshop (PSD)"),
-        (b"\xff\x0a" + bytes(20), "JPEG XL"),
-        (bytes(128) + b"DICM" + bytes(9), "DICOM"),
-        (b"<?xml version='1.0'?>\n<svg/>", "SVG"),
-        (b"\0\0\0\x18ftypisom" + bytes(40), "MP4"),
+        (b"\xff" * 18 + encoded(SMALL, "TGA")[18:], "a TGA file"),
+        (encoded(SMALL, "ICNS"), "an ICNS file"),
+        (encoded(SMALL, "PDF"), "a PDF file"),
+        (encoded(SMALL, "EPS"), "a PostScript file (EPS)"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(30), "a PostScript file (EPS)"),
+        (encoded(SMALL, "QOI"), "a QOI file"),
+        (encoded(SMALL, "DIB"), "a DIB file"),
+        (b"\xff\x0a" + bytes(20), "a JPEG XL file"),
+        (b"<?xml version='1.0'?>\n<svg/>", "an SVG file"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), "an MP4 file"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_formats_are_named(raw: bytes, kind: str) -> None:
     """A format that is not read is no puzzle: what it is, and what to do."""
-    assert refused(raw) == Refusal("unsupported format", f"{kind}; convert it to PNG or JPEG")
+    assert refused(raw) == Refusal("unsupported format", f"{kind}; not read here, convert it to PNG or JPEG")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
@@ -503,9 +501,9 @@ def test_profiles_are_applied_beside_transparency(kind: str, params: Ingest) -> 
 @pytest.mark.parametrize(
     ("mode", "scale", "said"),
     [
-        ("F", 1 / 255, "floating-point pixels, in 0…1; save it with 8 or 16 bits"),
-        ("I", 1, "32-bit pixels, in 0…255; save it with 8 or 16 bits"),
-        ("I", 2**23, "32-bit pixels, in 0…2,139,095,040; save it with 8 or 16 bits"),
+        ("F", 1 / 255, "floating-point pixels, in 0…1; set ingest.range, or save it with 8 or 16 bits"),
+        ("I", 1, "32-bit pixels, in 0…255; set ingest.range, or save it with 8 or 16 bits"),
+        ("I", 2**23, "32-bit pixels, in 0…2,139,095,040; set ingest.range, or save it with 8 or 16 bits"),
     ],
 )
 def test_pixels_of_unknown_range_are_refused(mode: str, scale: float, said: str) -> None:
@@ -518,9 +516,7 @@ def test_pixels_of_unknown_range_are_refused(mode: str, scale: float, said: str)
 def test_narrow_range_is_said() -> None:
     """12 bits in 16 are stored as they are, nearly black, which is said; a full range needs no word."""
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-    assert uniform(encoded(Image.fromarray(values), "PNG")).remark == (
-        "its values reach to 4095 of 65535 only, so it is nearly black"
-    )
+    assert uniform(encoded(Image.fromarray(values), "PNG")).remark == "0…4,095 of 0…65,535"
     assert uniform(encoded(Image.fromarray(values * 16), "PNG")).remark == ""
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.params import Params, read_params
-from pipeline.splits.assignment import assign, split_of
+from pipeline.splits.assignment import assign, columns_for, split_of
 from pipeline.splits.groups import groups_of
 from pipeline.splits.leaks import find_leaks
 from pipeline.splits.near_duplicates import are_near
@@ -114,6 +114,16 @@ def test_no_groups_are_the_splits_of_before() -> None:
     for rule in (None, "folder", "labels", PATIENT):
         assert assign(table(images), asked(rule)).splits == expected
     assert set(expected) == {"train", "val", "test"}
+
+
+def test_patients() -> None:
+    """A patient's images are a group; images without one, and an index without the column, have none."""
+    images = table([Placed("cat/1.dcm"), Placed("cat/2.dcm"), Placed("cat/3.png")])
+    with_patients = images.append_column("patient", pa.array(["a1", "a1", None]))
+    assert groups_of(with_patients, asked("patient")) == ["a1", "a1", ""]
+    assert groups_of(images, asked("patient")) == ["", "", ""]
+    assert "patient" in columns_for(asked("patient"))
+    assert "patient" not in columns_for(asked("labels"))
 
 
 def test_groups_of_a_name_are_one_however_they_are_said() -> None:

@@ -167,7 +167,7 @@ def test_loss_is_multiplied_by_weights() -> None:
 
     def loss(weights: list[float] | None) -> torch.Tensor:
         given = None if weights is None else torch.tensor(weights)
-        return classifier.training_step(Batch(images, targets, torch.ones(()), given), 0)
+        return classifier.training_step(Batch(images, targets, torch.ones(()), weights=given), 0)
 
     torch.testing.assert_close(loss([1, 1]), loss(None))
     torch.testing.assert_close(loss([2, 0.5]), 2 * loss([1, 0]) + 0.5 * loss([0, 1]))

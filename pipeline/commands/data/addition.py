@@ -1,11 +1,8 @@
 """Putting images into data/raw: one new archive of their raw bytes, so that ids stay and any number stays fast."""
 
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
-
-from PIL import Image
 
 from pipeline import paths
 from pipeline.commands.data.found_images import FoundImage
@@ -17,11 +14,11 @@ from pipeline.files import md5_of_bytes
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.pictures.uniform import FORMATS
+from pipeline.ingestion.pictures.formats import opened
 from pipeline.params import Params, read_params
 
 # Suffixes that are not simply the format's name.
-SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif", "HEIF": "heic", "DICOM": "dcm"}
 
 
 def check_outside(tops: Iterable[Path]) -> None:
@@ -47,7 +44,7 @@ def check_split(params: Params) -> None:
         ImagesError: folders or names decide on them.
     """
     split = params.manifest.split
-    if split.group not in (None, "labels") or split.by in ("folder", "time"):
+    if split.group not in (None, "labels", "patient") or split.by in ("folder", "time"):
         name, value = ("by", split.by) if split.by in ("folder", "time") else ("group", split.group)
         what = f"manifest.split.{name} is {value}, and `pipeline add` keeps neither folders nor names"
         raise ImagesError(paths.PARAMS, what, f"copy the folders, or an archive of them, into {paths.RAW}")
@@ -110,7 +107,6 @@ def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tupl
 
 def _suffix(raw: bytes) -> str:
     """By the bytes, not by the file's name: else the same image in two files would make two archives."""
-    Image.init()
-    with Image.open(BytesIO(raw), formats=FORMATS) as image:
+    with opened(raw) as image:
         kind = image.format or ""
     return SUFFIXES.get(kind, kind.lower())

@@ -2,11 +2,8 @@
 
 import warnings
 from contextlib import AbstractContextManager
-from io import BytesIO
 
-from PIL import Image
-
-from pipeline.ingestion.pictures.uniform import FORMATS
+from pipeline.ingestion.pictures.formats import opened
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.params import Ingest
@@ -17,5 +14,5 @@ def measured(raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManage
     made = make_uniform(raw, params, one_at_a_time=one_at_a_time)
     if isinstance(made, Refusal):
         return made
-    with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(raw), formats=FORMATS) as image:
+    with warnings.catch_warnings(action="ignore"), opened(raw) as image:
         return made._replace(data=b"", width=image.width, height=image.height)

@@ -33,6 +33,7 @@ def _examples() -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
     yield "transparent grey.png", clear.convert("LA"), {}
     yield "transparent palette.png", plain.quantize(16), {"transparency": 3}
     yield "16 bits.png", Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), {}
+    yield "12 bits in 16.png", Image.fromarray(np.asarray(grey).astype(np.uint16) * 16), {}
     yield "1 bit.png", grey.convert("1"), {}
     yield "CMYK.jpg", plain.convert("CMYK"), {}
     yield "turned.jpg", plain, {"exif": exif}

@@ -109,6 +109,7 @@ def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[
         "colour": "grey" if spec.mode == "grey" else "sRGB, in the order red, green, blue",
         "size": spec.size,
         "steps": [
+            f"make 8 bits of more, with black and white by {ingest.range}",
             "turn upright as EXIF says, convert to that colour, put on white what is transparent",
             f"if the shorter side is longer than {ingest.size}, scale it to that, bicubic",
             f"scale to fill a square of {spec.size} pixels and keep the middle, bilinear: ImageOps.fit of Pillow",

@@ -40,7 +40,8 @@ def recorded_ingest(params: Params, *, mode: str) -> Ingest:
         RecordError: dvc.lock records what cannot be.
     """
     record = read_record().get("ingest")
-    recorded = record.params.get("ingest", {}) if record else {}
+    # A release without that param made images so.
+    recorded = {"range": "dtype", **record.params.get("ingest", {})} if record else {}
     current = params.ingest.model_dump()
     try:
         return Ingest.model_validate(

@@ -17,11 +17,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import ExportError
 from pipeline.images.pixels import Pixels, to_pixels
-from pipeline.ingestion.pictures import memory, uniform
+from pipeline.ingestion.pictures import colours, dicom, formats, memory, uniform, unusable, values
 from pipeline.params import Ingest
 
 SCRIPT = "preprocess.py"
 TEMPLATES = Path(__file__).parent / "templates"
+# Each imports only those before it.
+PARTS = (unusable, memory, values, colours, dicom, formats, uniform)
 # Every script says this of itself.
 ORIGIN = "`pipeline export` wrote this"
 
@@ -36,8 +38,9 @@ def script_of(ingest: Ingest, *, size: int) -> str:
     )
     return environment.get_template(f"{SCRIPT}.jinja").render(
         origin=ORIGIN,
-        parts=[_body(memory), _body(uniform), inspect.getsource(to_pixels).rstrip()],
+        parts=[*map(_body, PARTS), inspect.getsource(to_pixels).rstrip()],
         ingest=ingest,
+        values=repr(ingest.range),
         size=size,
         channels=1 if ingest.mode == "grey" else 3,
         versions=f"Pillow {PIL.__version__} and numpy {np.__version__}",
@@ -72,6 +75,7 @@ def run_script(script: Path, files: Sequence[Path], result: Path) -> Pixels:
 def _body(module: ModuleType) -> str:
     """The source of `module` below its imports."""
     source = inspect.getsource(module)
-    imports = (node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom))
-    last = max(node.end_lineno or 0 for node in imports)
+    docstring, *rest = ast.parse(source).body
+    imports = (node for node in rest if isinstance(node, ast.Import | ast.ImportFrom))
+    last = max(node.end_lineno or 0 for node in (docstring, *imports))
     return "\n".join(source.splitlines()[last:]).strip()

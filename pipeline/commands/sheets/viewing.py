@@ -10,8 +10,9 @@ from PIL import Image, ImageFile
 from tqdm import tqdm
 
 from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
+from pipeline.ingestion.pictures.formats import opened
 from pipeline.ingestion.pictures.memory import MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
-from pipeline.ingestion.pictures.uniform import FORMATS, JPEGS
+from pipeline.ingestion.pictures.uniform import JPEGS
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.pages.pictures import SIDE, bounded, data_uri
@@ -54,7 +55,7 @@ def _mended(raw: bytes) -> bytes | None:
     """A small PNG file of what Pillow still shows of `raw`; None where that is nothing, or takes much memory."""
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(raw), formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), opened(raw) as image:
             coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
             if bytes_of_pixels(image) + coefficients + len(raw) > MUCH_MEMORY:
                 return None

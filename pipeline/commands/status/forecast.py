@@ -137,15 +137,12 @@ def _check(params: Params) -> None:
 
 def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
     """How many images ingest, once it runs, decodes again, because code or params make other ones."""
-    from pipeline.ingestion.recipe import keeps_originals, recipe_of, stored_recipe
+    from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
 
     if "ingest" not in record or not index.INDEX.exists():
         return 0
-    had = Collection.read(["id", "md5"])
-    stored, recipe = stored_recipe(had.recipe), recipe_of(params.ingest)
-    if stored == recipe:
-        return 0
-    return len(had.ids) - (len(had.originals().ids) if keeps_originals(stored, recipe) else 0)
+    had = Collection.read(["id", "md5", "reader"])
+    return len(had.ids) - len(still_good(had, stored_recipe(had.recipe), recipe_of(params.ingest)).ids)
 
 
 def _amounts(changes: Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:

@@ -1,1 +1,1 @@
-"""One image, by Pillow alone: what decoding it takes of memory, and how it is made uniform; exported with models."""
+"""One image by Pillow, or a reader of HEIC or DICOM: what its file says, made uniform; exported with models."""

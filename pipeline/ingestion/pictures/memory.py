@@ -7,7 +7,7 @@ MAX_MEMORY = 512 * 2**20
 # What takes more than this is decoded while nothing else is that does.
 MUCH_MEMORY = 128 * 2**20
 # Bytes a pixel that a decoder takes besides the image that it makes.
-DECODERS = {"AVIF": 6, "JPEG2000": 16, "TIFF": 4, "WEBP": 9}
+DECODERS = {"AVIF": 6, "DDS": 8, "DICOM": 20, "HEIF": 8, "JPEG2000": 16, "PSD": 4, "SGI": 4, "TIFF": 4, "WEBP": 9}
 # Pillow has four bytes a pixel for these at most, and copies images of other modes, and what has transparency.
 PLAIN = {"1", "L", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "F"}
 

@@ -1,30 +1,32 @@
 """One image made uniform: orientation applied, colours in sRGB or grey, no transparency, the shorter side bounded.
 
 Bytes that are so already are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses
-nothing. `pipeline export` copies this module and memory.py next to the model, so they import Pillow and numpy alone.
+nothing. `pipeline export` copies this package next to the model, so it imports Pillow and numpy alone, and what reads
+HEIC and DICOM only where it meets such a file.
 """
 
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import NamedTuple
 
-import numpy as np
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin
 
+from pipeline.ingestion.pictures.colours import coloured
+from pipeline.ingestion.pictures.formats import is_several, opened, reader_of, visible
 from pipeline.ingestion.pictures.memory import MAX_MEMORY, MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
+from pipeline.ingestion.pictures.unusable import UnusableError
+from pipeline.ingestion.pictures.values import SIXTEEN_BITS, STRETCHING, Bounds, as_grey, bounds_of, is_deep, on_white
 
 NO_GATE = nullcontext()
 JPEGS = ("JPEG", "MPO")
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 # No uncompressed image is larger; what is has something else appended, and is re-encoded.
 MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
 # What an image shows is judged at this length of the shorter side, whatever size it is stored at.
 MIDDLE = 512
 MAX_ASPECT = 100
 JPEG_QUALITY = 95
-# Grey of 16 bits that reaches no further is likely to be of 12 bits, and shown nearly black.
-NARROW = 4096
 # What turns an image upright, by its orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on odd other tags.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,11 +41,17 @@ UPRIGHT = {
 Image.MAX_IMAGE_PIXELS = None
 
 
-class UnusableError(ValueError):
-    """An image that is refused: the reason, one of a few phrases, and what else is known."""
+class Form(NamedTuple):
+    """What images are made: `ingest` says it."""
 
-    def __str__(self) -> str:
-        return ": ".join(self.args)
+    mode: str
+    """rgb or grey."""
+    size: int
+    """Longest that the shorter side may be, in pixels."""
+    animations: str
+    """Whether of several frames or pages the "first" is taken."""
+    values: str | Sequence[float]
+    """Which values of more than 8 bits are black and white, see `bounds_of`."""
 
 
 class Uniform(NamedTuple):
@@ -57,16 +65,17 @@ class Uniform(NamedTuple):
     shown: Image.Image
     """What it shows, at a size that does not depend on the one that it is stored at."""
     remark: str
-    """What people should know of it, empty where there is nothing."""
+    """Which of its values are used, where they take little of the range; else empty."""
+    reader: str
+    """What its bytes depend on besides Pillow, see `reader_of`."""
+    patient: str
+    """The patient that a DICOM file is of, as a hash; else empty."""
 
 
-def uniform(
-    raw: bytes, *, mode: str, size: int, animations: str, one_at_a_time: AbstractContextManager[object] = NO_GATE
-) -> Uniform:
-    """The image in the bytes `raw`, in the colours `mode`, with a shorter side of at most `size` pixels.
+def uniform(raw: bytes, form: Form, *, one_at_a_time: AbstractContextManager[object] = NO_GATE) -> Uniform:
+    """The image in the bytes `raw` in this `form`.
 
-    `animations` says whether of several frames or pages the "first" is taken. `one_at_a_time` is entered while an image
-    is decoded that takes more than `MUCH_MEMORY`.
+    `one_at_a_time` is entered while an image is decoded that takes more than `MUCH_MEMORY`.
 
     Raises:
         UnusableError: it is refused for what its header says.
@@ -75,44 +84,50 @@ def uniform(
     with warnings.catch_warnings():
         # Odd metadata is no reason to refuse pixels that decode.
         warnings.simplefilter("ignore")
-        Image.init()  # Until then Pillow knows but the commonest formats.
-        image = Image.open(BytesIO(raw), formats=FORMATS)
-        if _is_animated(image) and animations == "refuse":
+        image = opened(raw)
+        if is_several(image) and form.animations == "refuse":
             raise UnusableError("animation", "more than one frame or page")
         shorter, longer = sorted(image.size)
         if longer > MAX_ASPECT * shorter:
             raise UnusableError("absurd dimensions", f"{image.width} × {image.height}")
-        conforms, middle = _conforms(image, mode, size), max(MIDDLE, size)
-        with one_at_a_time if _prepared(image, raw, mode, middle) > MUCH_MEMORY else NO_GATE:
-            return _decoded(image, raw if conforms else None, mode, size)
+        conforms = _conforms(image, form.mode, form.size)
+        with one_at_a_time if _prepared(image, raw, form) > MUCH_MEMORY else NO_GATE:
+            return _decoded(image, raw if conforms else None, form)
 
 
-def _prepared(image: Image.Image, raw: bytes, mode: str, middle: int) -> int:
-    """What decoding `image` takes, in bytes; a JPEG will be decoded scaled, but not below the size `middle`."""
-    shorter = min(image.size)
-    coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
+def _prepared(image: Image.Image, raw: bytes, form: Form) -> int:
+    """What decoding `image` takes, in bytes; a JPEG will be decoded scaled, but not too far for what it shows."""
+    shorter, middle = min(image.size), max(MIDDLE, form.size)
+    further = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
     if image.format in JPEGS:
         # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
-        image.draft(_drafted(image, mode), (2 * middle * image.width // shorter, 2 * middle * image.height // shorter))
-    memory = bytes_of_pixels(image) + coefficients + len(raw)
+        sides = (2 * middle * image.width // shorter, 2 * middle * image.height // shorter)
+        image.draft(_drafted(image, form.mode), sides)
+    if is_deep(image) and form.values != "dtype":
+        further += STRETCHING * image.width * image.height
+    memory = bytes_of_pixels(image) + further + len(raw)
     if memory > MAX_MEMORY:
         what = f"{image.width} × {image.height} pixels would take {memory >> 20} MiB to decode"
         raise UnusableError("too large", what)
     return memory
 
 
-def _decoded(image: Image.Image, raw: bytes | None, mode: str, size: int) -> Uniform:
+def _decoded(image: Image.Image, raw: bytes | None, form: Form) -> Uniform:
     """`image` as it is to be stored: as the bytes `raw`, if they conform."""
     suffix = "jpg" if image.format in JPEGS else "png"
+    image.info["as_shown"] = form.values == "dtype"
     image.load()
-    remark = _check_values(image)
+    bounds = bounds_of(image, form.values) if is_deep(image) else None
+    remark, reader = bounds.remark if bounds else "", reader_of(image, is_deep=bounds is not None)
+    said = (remark, reader, image.info.get("patient", ""))
     # Made small first, so that the rest costs little even where the file holds a poster.
-    orientation, middle = _orientation(image), max(MIDDLE, size)
-    shown = _coloured(_upright(_scaled(_continuous(image, middle), middle), orientation), mode)
+    orientation, middle = _orientation(image), max(MIDDLE, form.size)
+    shown = _scaled(_continuous(visible(image), middle, bounds), middle)
+    shown = coloured(_upright(shown, orientation), form.mode)
     most = MAX_BYTES_PER_PIXEL * image.width * image.height + MAX_EXTRA
     if raw is not None and orientation not in UPRIGHT and len(raw) <= most:
-        return Uniform(raw, suffix, *image.size, shown, remark)
-    stored = _scaled(shown, size)
+        return Uniform(raw, suffix, *image.size, shown, *said)
+    stored = _scaled(shown, form.size)
     # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
     stored.info = {}
     out = BytesIO()
@@ -120,33 +135,13 @@ def _decoded(image: Image.Image, raw: bytes | None, mode: str, size: int) -> Uni
         stored.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=_subsampling(image))
     else:
         (stored.convert("RGB") if stored.mode == "YCbCr" else stored).save(out, "PNG")
-    return Uniform(out.getvalue(), suffix, *stored.size, shown, remark)
-
-
-def _check_values(image: Image.Image) -> str:
-    """What is to be said of the range of its values; refuses those of which it is not known what is black and white."""
-    if image.mode != "F" and not image.mode.startswith("I"):
-        return ""
-    low, high = (image if image.mode == "F" else image.convert("I")).getextrema()
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    # Of 32 bits is what TIFF has so; in other formats Pillow says it of 16.
-    is_long = image.mode == "I" and image.format == "TIFF" and not (low >= 0 and 2**8 <= high < 2**16)
-    if image.mode == "F" or is_long:
-        found = f"32-bit pixels, in {low:,}…{high:,}" if is_long else f"floating-point pixels, in {low:g}…{high:g}"
-        raise UnusableError("unsupported pixels", f"{found}; save it with 8 or 16 bits")
-    return f"its values reach to {high} of 65535 only, so it is nearly black" if high < NARROW else ""
+    return Uniform(out.getvalue(), suffix, *stored.size, shown, *said)
 
 
 def _subsampling(image: Image.Image) -> int:
     """How to write chroma, as Pillow counts: as fine as luminance where the JPEG `image` has it so, else by default."""
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     return 0 if JpegImagePlugin.get_sampling(image) == 0 else -1
-
-
-def _is_animated(image: Image.Image) -> bool:
-    """Whether it has several frames or pages; a camera's JPEG with others appended (MPO) is one picture."""
-    return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
 
 
 def _drafted(image: Image.Image, mode: str) -> str | None:
@@ -162,32 +157,26 @@ def _conforms(image: Image.Image, mode: str, size: int) -> bool:
         image.format in ("JPEG", "PNG")
         and image.mode in (("RGB", "L") if mode == "rgb" else ("L",))
         and min(image.size) <= size
-        and not _is_animated(image)
+        and not is_several(image)
         and not image.has_transparency_data
         and "icc_profile" not in image.info
     )
 
 
-def _continuous(image: Image.Image, size: int) -> Image.Image:
-    """`image` in a mode in which its values can be averaged: no palette, not two colours, not 16 bits.
+def _continuous(image: Image.Image, size: int, bounds: Bounds | None) -> Image.Image:
+    """`image` in a mode in which its values can be averaged: no palette, not two colours, not more than 8 bits.
 
-    What has 16 bits is scaled to `size` already, since it takes so much memory.
+    What has more, and black and white at `bounds`, is scaled to `size` already, since it takes so much memory.
     """
-    if image.mode.startswith("I"):
+    if bounds is not None and image.mode != "F" and bounds[:2] == SIXTEEN_BITS:
         # Pillow's own conversion would clip 16 bits to 8.
-        image = _scaled(_on_white(image).convert("I"), size).point(lambda value: value / 256).convert("L")
+        image = _scaled(on_white(image).convert("I"), size).point(lambda value: value / 256).convert("L")
+    elif bounds is not None:
+        # Pillow's own rounds down.
+        image = _scaled(as_grey(image, bounds), size).point(lambda value: value * 1 + 0.5).convert("L")
     if image.has_transparency_data and image.mode != "RGBA":
         return image.convert("RGBA")
     return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """An `image` of 16 bits in which the value that stands for transparency is white."""
-    if not isinstance(value := image.info.get("transparency"), int):
-        return image
-    pixels = np.array(image)
-    pixels[pixels == value] = 65535
-    return Image.fromarray(pixels)
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:
@@ -200,36 +189,6 @@ def _orientation(image: Image.Image) -> object:
         return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 (metadata that cannot be read is as good as none)
         return None
-
-
-def _coloured(image: Image.Image, mode: str) -> Image.Image:
-    """`image` in sRGB or grey, on white where it is transparent."""
-    if image.mode == "RGBA":
-        on_white, profile = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image), image.info
-        if "icc_profile" in profile:
-            # In sRGB first: white is to be white.
-            opaque = _in_srgb(image.convert("RGB"))
-            on_white = Image.composite(opaque, Image.new("RGB", image.size, "white"), image.getchannel("A"))
-        image = on_white
-    else:
-        image = _in_srgb(image)
-    if image.mode == "L" or (mode == "rgb" and image.mode in ("RGB", "YCbCr")):
-        return image  # Converting it would copy it.
-    return image.convert("RGB" if mode == "rgb" else "L")
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """`image` with its colour profile applied; one that cannot be read is taken for sRGB, as viewers do."""
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode == "L":
-        return image
-    if image.mode not in ("RGB", "CMYK"):
-        image = image.convert("RGB")
-    try:
-        source, target = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
 
 
 def _scaled(image: Image.Image, size: int) -> Image.Image:

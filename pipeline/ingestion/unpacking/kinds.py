@@ -21,32 +21,49 @@ def kind_of(start: bytes) -> str | None:
     return next((kind for magic, kind in OTHER_ARCHIVES.items() if start.startswith(magic)), None)
 
 
+# Some are of formats that are read, and are here for what is damaged in their first bytes.
 OTHER_IMAGES = {
-    b"\0\0\1\0": "ICO",
-    b"\0\0\2\0": "CUR",
-    b"DDS ": "DDS",
-    b"8BPS": "Photoshop (PSD)",
-    b"icns": "ICNS",
-    b"\x76\x2f\x31\x01": "OpenEXR",
-    b"#?RADIANCE": "Radiance HDR",
-    b"\xff\x0a": "JPEG XL",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"SIMPLE  =": "FITS",
-    b"gimp xcf": "GIMP (XCF)",
-    b"FORM": "IFF",
-    b"qoif": "QOI",
-    b"%PDF": "PDF",
-    b"%!PS": "PostScript",
-    b"\xd7\xcd\xc6\x9a": "WMF",
+    b"\0\0\1\0": "an ICO file",
+    b"\0\0\2\0": "a CUR file",
+    b"DDS ": "a DDS file",
+    b"8BPS": "a Photoshop file (PSD)",
+    b"icns": "an ICNS file",
+    b"\x76\x2f\x31\x01": "an OpenEXR file",
+    b"#?RADIANCE": "a Radiance HDR file",
+    b"\xff\x0a": "a JPEG XL file",
+    b"\0\0\0\x0cJXL ": "a JPEG XL file",
+    b"SIMPLE  =": "a FITS file",
+    b"gimp xcf": "a GIMP file (XCF)",
+    b"FORM": "an IFF file",
+    b"qoif": "a QOI file",
+    b"%PDF": "a PDF file",
+    b"%!PS": "a PostScript file (EPS)",
+    b"\xc5\xd0\xd3\xc6": "a PostScript file (EPS)",
+    b"\xd7\xcd\xc6\x9a": "a WMF file",
+    b"BLP1": "a BLP file",
+    b"BLP2": "a BLP file",
+    b"DanM": "an MSP file",
+    b"LinS": "an MSP file",
+    b"\xb1\x68\xde\x3a": "a DCX file",
+    b"FTC\0": "an FTEX file",
+    b"FTU\0": "an FTEX file",
+    b"\x59\xa6\x6a\x95": "a Sun raster file",
+    b"\x80\xe8\0\0": "a PIXAR file",
+    b"#define ": "an XBM file",
+    b"/* XPM */": "an XPM file",
+    b"Image type:": "an IM file",
+    b"\x28\0\0\0": "a DIB file",
+    b"GRIB": "a GRIB file",
+    b"BUFR": "a BUFR file",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
 }
 # What stands after the length and `ftyp` of files in ISO's base media format.
 BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
-    **dict.fromkeys((b"isom", b"iso2", b"mp41", b"mp42", b"M4V ", b"avc1"), "MP4"),
-    **dict.fromkeys((b"qt  ",), "QuickTime"),
-    **dict.fromkeys((b"crx ",), "Canon raw (CR3)"),
+    **dict.fromkeys((b"isom", b"iso2", b"mp41", b"mp42", b"M4V ", b"avc1"), "an MP4 file"),
+    **dict.fromkeys((b"qt  ",), "a QuickTime file"),
+    **dict.fromkeys((b"crx ",), "a raw file of Canon (CR3)"),
 }
-TGA_FOOTER, DICOM = b"TRUEVISION-XFILE.\0", (128, b"DICM")
+TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
 
 def image_kind_of(raw: bytes) -> str | None:
@@ -54,10 +71,7 @@ def image_kind_of(raw: bytes) -> str | None:
     if raw[4:8] == b"ftyp":
         return BRANDS.get(raw[8:12])
     if raw.endswith(TGA_FOOTER):
-        return "TGA"
-    offset, mark = DICOM
-    if raw[offset : offset + len(mark)] == mark:
-        return "DICOM"
+        return "a TGA file"
     if b"<svg" in raw[:1024]:
-        return "SVG"
+        return "an SVG file"
     return next((kind for magic, kind in OTHER_IMAGES.items() if raw.startswith(magic)), None)

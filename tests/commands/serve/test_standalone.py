@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.dicoms import dicom
 from support.drawn import save_drawn, set_params
+from support.formats import encoded, gradient
 from support.kinds import put_kinds
 from support.stored import Plain, store_images
 
@@ -54,6 +56,27 @@ def test_pixels_are_those_of_training(here: Path, mode: str) -> None:
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, wanted)
     assert len(np.unique(made, axis=0)) == len(spots)
+
+
+@pytest.mark.parametrize("how", ["percentile", [20, 4000.5]])
+def test_range_and_formats_are_those_of_training(here: Path, how: object) -> None:
+    """So do files of formats that other packages read, and values of more than 8 bits, by the range of ingest."""
+    set_params(ingest={"range": how, "size": 40})
+    deep = gradient("I;16").point(lambda value: value / 16)
+    files = {
+        "deep.png": encoded(deep, "PNG"),
+        "floats.tif": encoded(gradient("F"), "TIFF"),
+        "medical.dcm": dicom(np.asarray(gradient("I;16")) // 20, BitsStored=12),
+        "phone.heic": encoded(gradient("RGB"), "HEIF"),
+        "game.tga": encoded(gradient("RGBA"), "TGA"),
+    }
+    for name, raw in files.items():
+        (here / name).write_bytes(raw)
+    spots = [spot for name in files for spot in find(here / name)]
+    ingest = recorded_ingest(read_params(), mode="rgb")
+    (here / SCRIPT).write_text(script_of(ingest, size=28), encoding="utf-8")
+    made = run_script(here / SCRIPT, [Path(name) for name in files], here / "images.npy")
+    np.testing.assert_array_equal(made, np.stack([view.seen for view in views(spots, ingest, size=28, workers=1)]))
 
 
 def test_it_stands_alone(here: Path) -> None:
