@@ -80,13 +80,16 @@ def manifest(params: Params) -> Result:
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
     placed = f"{_splits(images, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
-    sentence = f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}"
-    if others:
-        sentence += f", merged with {', '.join(map(short, others))}"
+    _put_all(aside)
+    merged = f", merged with {', '.join(map(short, others))}" if others else ""
+    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(images))
+
+
+def _put_all(folder: Path) -> None:
+    """Put what is in `folder` in the place of data/manifest's files."""
     for file in FILES:
-        put(aside / file, paths.MANIFEST / file)
-    shutil.rmtree(aside)
-    return Result(sentence, len(images))
+        put(folder / file, paths.MANIFEST / file)
+    shutil.rmtree(folder)
 
 
 def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
