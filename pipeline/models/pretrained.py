@@ -103,7 +103,7 @@ def _recorded(spec: Spec) -> Path | None:
     """The published weights that dvc.lock records its model to have begun with, if that is such a one, and at hand."""
     train = read_record().get("train")
     asked = {"train.model": spec.model, "train.pretrained": True, "ingest.mode": spec.mode}
-    if train is None or asked.items() - train.params.items():
+    if train is None or any(train.params.get(name) != value for name, value in asked.items()):
         return None
     what = f"{PUBLISHED} of the recorded model"
     try:
