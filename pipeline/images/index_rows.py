@@ -85,7 +85,7 @@ class IndexRows(Mapping[str, dict[str, Any]]):
 
     def _column(self, name: str) -> pa.Array:
         if not self._further:
-            return pa.repeat("", len(self))
+            return parquet.strings([""] * len(self))  # `pa.repeat` imports pandas.
         return parquet.strings(self._further.get(image_id, {}).get(name, "") for image_id in self)
 
 

@@ -125,7 +125,7 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
     ]
     assert "refused 5:\n  2 two labels\n" in out
     for name, reason, detail in (
-        ("dog/text.png", "not an image", "no known format"),
+        ("dog/text.png", "not an image", "in no format that is known"),
         ("loose.png", "no class folder", "put it into a folder named after its class"),
         ("cat/both.png", "two labels", "the same image is in cat, dog"),
         ("dog/.DS_Store", "system file", "left by an operating system"),

@@ -9,7 +9,6 @@ import cloudpickle
 import numpy as np
 import pytest
 from conftest import ROOT, save_png
-from loky import ProcessPoolExecutor
 
 from pipeline.ingestion import decoding, standardising
 from pipeline.ingestion.decoding import BATCH, MAX_RESULTS, Job, KnownIds, Place, decode
@@ -79,30 +78,19 @@ def test_vanished_file_is_refused(raw: Path) -> None:
     assert raw.exists()
 
 
-def _deadly_set_up(job: Job) -> None:
+def _deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
     """Stands for a decoder with a fault in its native code."""
-    decode_uniform = standardising.make_uniform
-
-    def deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
-        if raw == b"deadly":
-            os.abort()
-        return decode_uniform(raw, params)
-
-    decoding._set_up(job)
-    vars(decoding)["make_uniform"] = deadly  # In the process of the pool alone.
+    if raw == b"deadly":
+        os.abort()
+    return standardising.make_uniform(raw, params)
 
 
-def _deadly_pool(workers: int, job: Job) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, initializer=_deadly_set_up, initargs=(job,))
-
-
-def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_that_kills_its_decoder_is_refused_alone(raw: Path) -> None:
     """The others of its batch, and all after it, are decoded all the same."""
     places = numbered(raw, BATCH + 4)
     (raw / "007.png").write_bytes(b"deadly")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(decoding, "_pool", _deadly_pool)
-    outcomes = list(decode(places, Job(KnownIds([]), PARAMS), workers=2))
+    outcomes = list(decode(places, Job(KnownIds([]), PARAMS, make=_deadly), workers=2))
     assert [outcome.place for outcome in outcomes] == places
     refused = [outcome for outcome in outcomes if isinstance(outcome.result, Refusal)]
     assert refused == [

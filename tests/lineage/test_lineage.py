@@ -71,7 +71,7 @@ def test_whole_epochs_of_earlier_releases(tmp_path: Path) -> None:
     assert Epochs(run=1 / 3, total=2 / 3).model_dump() == {"run": 0.333, "total": 0.667}
 
 
-LATER = {"merged", "validation"}
+LATER = {"merged", "validation", "weights"}
 
 
 def test_lineage_from_before_some_facts_were_told(tmp_path: Path) -> None:

@@ -118,22 +118,26 @@ def test_more_images_warm_start_from_the_recorded_checkpoint(trained: Project, t
 
 
 def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
-    """What adds no image trains no model: a copy, a new mtime, another name, the same images in an archive."""
+    """What adds no image trains no model: a copy, a new mtime, another name, the same images in an archive.
+
+    `evaluate` runs where images lie elsewhere now, since suspects.csv says where.
+    """
     raw, lock = first.root / "data/raw", first.lock()
     files = sorted(raw.rglob("*.png"))
     shutil.copy(files[0], files[0].with_name("copy.png"))
     os.utime(files[1])
     files[2].rename(files[2].with_name("renamed.png"))
-    assert not {"train", "evaluate"} & set(stages_run(first.repro()))
+    assert "train" not in stages_run(first.repro())
     with zipfile.ZipFile(raw / "rest.zip", "w") as archive:
         for file in files[3:60]:
             archive.write(file, file.relative_to(raw))
             file.unlink()
     out = first.repro()
-    assert not {"train", "evaluate"} & set(stages_run(out))
+    assert "train" not in stages_run(out)
     assert "0 new, 0 removed" in out
     assert first.lock()["train"] == lock["train"]
-    assert first.lock()["manifest"]["outs"] == lock["manifest"]["outs"]
+    before, after = (one["manifest"]["outs"] for one in (lock, first.lock()))
+    assert {path for path in before if after[path] != before[path]} == {"data/manifest/review.csv"}
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_both_sides_are_shown(here: Path, capsys: Capture) -> None:
     assert "20 new · 1 copy · 12 shown · shorter side 30 px" in used
     assert used.count("<img") == contact_sheet.OF_CLASS
     assert 'alt="photos/cat/01.png, of class cat"' in used
-    for said in ("two labels", "truncated", "no class folder", "not an image", "30 files · no known format"):
+    for said in ("two labels", "truncated", "no class folder", "not an image", "30 files · in no format that is known"):
         assert said in refused
     assert refused.count("<img") == 4  # Both of the two labels, what is cut, and what is loose.
     assert "… and 18 more; pipeline check --csv FILE lists all." in refused

@@ -83,8 +83,7 @@ def test_file_says_all_about_itself(here: Path) -> None:
     assert facts["treering"] == version("treering")
     preprocessing = json.loads(facts["preprocessing"])
     assert preprocessing["size"] == 28
-    assert "scale it to that" in preprocessing["steps"][1]
-    assert "longer than 256" in preprocessing["steps"][1]
+    assert any("longer than 256, scale it to that" in step for step in preprocessing["steps"])
     assert [(one.domain, one.version) for one in proto.opset_import] == [("", export.OPSET)]
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     data = FILE.read_bytes()
