@@ -35,6 +35,8 @@ def weights_of(images: pa.Table) -> Weights:
         except ValueError:
             source = images["source"][pc.index(images["attributes"], text).as_py()].as_py()
             raise ImagesError(paths.LABELS, f"the weight of {source} is {cell!r}", NEEDED) from None
+    if (known == USUAL_WEIGHT).all():  # Most projects; reading columns of text as arrays imports pandas.
+        return np.full(len(images), USUAL_WEIGHT)
     weights: Weights = known[pc.index_in(images["attributes"], texts).to_numpy()]
     return weights
 
