@@ -47,7 +47,7 @@ ANCHORS: dict[str, tuple[int, dict[str, Any]]] = {
     "the first model, with a schedule": (0, SCHEDULE),
     "the first model": (0, {}),
 }
-WARM = {"passes", "min_steps", "start", "shrink", "perturb", "warm_epochs", "warm_lr", "warm_mean"}
+WARM = {"passes", "min_steps", "warm_epochs", "warm_lr", "warm_mean"}
 COLUMNS = ["data", "generations", "row", "seed", "steps", "accuracy"]
 
 

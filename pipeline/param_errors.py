@@ -24,7 +24,10 @@ SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
     **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
     "train.patience": "remove it; train.passes and train.epochs say how long a training is",
-    "train.start: cold": "set it to full, and run `pipeline fresh` to train from scratch once",
+    **dict.fromkeys(
+        ("train.start", "train.shrink", "train.perturb"),
+        "remove it; a warm start takes all that the base has, and `pipeline fresh` asks for a cold one",
+    ),
 }
 
 
@@ -69,8 +72,6 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     if error["type"] == "string_pattern_mismatch" or key.startswith(RANGE):
         described = RANGE if key.startswith(RANGE) else key
         return ParamError(path, f"{described} is {error['input']!r}", PATTERNS[described])
-    if successor := SUCCESSORS.get(f"{key}: {error['input']}"):
-        return ParamError(path, f"{key} is {error['input']!r}, which is gone", successor)
     if key.endswith(".[key]"):
         allowed = error["msg"].partition(" should ")[2]
         return ParamError(path, f"{key.removesuffix('.[key]')} is not a parameter", f"it should {allowed}")

@@ -84,12 +84,6 @@ FREE = {"save_every"}
 class Train(Section):
     """How a generation is trained."""
 
-    start: Literal["full", "weights", "shrink_perturb"]
-    """What a base gives: all that it has (`full`), `weights` alone, or shrunk ones (`shrink_perturb`)."""
-    shrink: Annotated[float, Field(gt=0, le=1)]
-    """Factor on the base's weights, for `start: shrink_perturb`."""
-    perturb: Share
-    """Share of freshly drawn weights that is added to them."""
     model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
     """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
     pretrained: Annotated[bool | str, BeforeValidator(as_weights)]

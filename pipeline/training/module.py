@@ -43,15 +43,15 @@ def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
     """The schedule of a generation of so many steps."""
     rise = min(round(params.warmup * steps), steps - 1)
     if params.optimizer == "schedule_free":
-        return Schedule(steps, params.lr, 0 if warm and params.start == "full" else rise, stays=True)
+        return Schedule(steps, params.lr, 0 if warm else rise, stays=True)
     if not warm:
         return Schedule(steps, params.lr, rise)
     return Schedule(steps, params.warm_lr * params.lr, rise, stays=becomes_mean(params))
 
 
 def becomes_mean(params: Train) -> bool:
-    """Whether a warm start becomes the mean of its weights; a mean with shrunk and perturbed ones is of no use."""
-    return params.optimizer == "adamw" and params.warm_mean and params.start in ("full", "weights")
+    """Whether a warm start becomes the mean of its weights."""
+    return params.optimizer == "adamw" and params.warm_mean
 
 
 class Classifier(pl.LightningModule):

@@ -1,6 +1,6 @@
 """A warm start: from the base checkpoint to one that Lightning goes on from, for a generation of its own.
 
-The counters of rounds and steps carry over, and the weights; how, and whether the optimizer's state does, is a policy.
+The counters of rounds and steps carry over, the weights, and the optimizer's state.
 The optimizer's hyperparameters are always the new generation's. AdamW's learning-rate schedule restarts; without a
 schedule training goes on as if it had never stopped: from the raw weights, y = lerp(x, z, 1 − β₁) in the terms of arXiv
 2405.15682, where x are the averaged ones, which are the model, and z those of the fast sequence.
@@ -51,15 +51,8 @@ def warm_start(
     fresh = drawn | {name: torch.cat([drawn[name][: -len(new)], new]) for name, new in (rows or {}).items()}
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
     optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
-    if params.start == "full":
-        go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
-        go_on(base["optimizer_states"][0], optimizer, weights)
-    if params.start == "shrink_perturb":
-        learned = {name for name, _ in classifier.named_parameters()}
-        weights = {
-            name: shrink_perturb(weight, drawn[name], params) if name in learned else weight
-            for name, weight in weights.items()
-        }
+    go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
+    go_on(base["optimizer_states"][0], optimizer, weights)
     return {**base, "state_dict": weights, "optimizer_states": [optimizer], "lr_schedulers": [], "callbacks": {}}
 
 
@@ -92,14 +85,6 @@ def rows_of_new_classes(
         new = torch.stack([mean_of(training.labels == name, OF_NEW) for name in spec.classes[known:]])
         rows = imprint(head, mean_of(np.isin(training.labels, spec.classes[:known]), OF_KNOWN), new)
     return {f"network.{place}.{name}": value.cpu().clone() for name, value in rows.items()}
-
-
-def shrink_perturb(weight: Tensor, fresh: Tensor, params: Train) -> Tensor:
-    """`weight` scaled down, and mixed with a freshly drawn one of the same shape.
-
-    Ash & Adams, arXiv 1910.08475, with the noise on the scale of the layer's own initialisation.
-    """
-    return params.shrink * weight + params.perturb * fresh.to(weight)
 
 
 def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:

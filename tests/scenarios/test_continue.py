@@ -143,13 +143,12 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 
 @pytest.mark.usefixtures("_grown")
-@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
 @pytest.mark.parametrize(
     "more", [{}, {"optimizer": "adamw", "warm_mean": True}, {"optimizer": "adamw", "warm_mean": False}]
 )
-def test_warm_start(monkeypatch: pytest.MonkeyPatch, start: str, more: dict[str, Any]) -> None:
-    """Whatever is taken from the base, and of whatever the model is made."""
-    here = params(**{"start": start, "warm_epochs": 2, **more})
+def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
+    """Of whatever the model is made."""
+    here = params(**{"warm_epochs": 2, **more})
     run(here)
     once = model()
     assert interrupted(monkeypatch, here, [4, 6], signal.SIGINT) == once

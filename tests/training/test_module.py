@@ -100,30 +100,28 @@ def test_schedules_worked_by_hand() -> None:
     from pipeline.training.module import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
-    params = params.model_copy(update={"start": "full", "lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
+    params = params.model_copy(update={"lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
     params = params.model_copy(update={"optimizer": "adamw"})
     cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
     assert (cold.peak, warm.peak) == (0.5, 0.25)
     falling, staying = [1 / 2, 1, 1, 2 / 3, 1 / 3, 0], [1 / 2, 1, 1, 1, 1, 1]
     assert [cold.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
     assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(staying)
-    for changes in ({"warm_mean": False}, {"start": "shrink_perturb"}):
-        warm = schedule_of(params.model_copy(update=changes), 5, warm=True)
-        assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
+    warm = schedule_of(params.model_copy(update={"warm_mean": False}), 5, warm=True)
+    assert [warm.share_of_peak(step) for step in range(6)] == pytest.approx(falling)
 
 
-@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
-def test_without_a_schedule_the_rate_rises_once(start: str) -> None:
-    """Where the optimizer begins: at a cold start, and a warm one that takes over weights alone; it never falls."""
+def test_without_a_schedule_the_rate_rises_once() -> None:
+    """Where the optimizer begins, at a cold start; it never falls."""
     from pipeline.training.module import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
-    params = params.model_copy(update={"optimizer": "schedule_free", "start": start, "lr": 0.5, "warmup": 0.4})
+    params = params.model_copy(update={"optimizer": "schedule_free", "lr": 0.5, "warmup": 0.4})
     cold, warm = (schedule_of(params, 5, warm=warm) for warm in (False, True))
     assert (cold.peak, warm.peak) == (0.5, 0.5)
     rising = [1 / 2, 1, 1, 1, 1, 1]
     assert [cold.share_of_peak(step) for step in range(6)] == pytest.approx(rising)
-    assert [warm.share_of_peak(step) for step in range(6)] == ([1.0] * 6 if start == "full" else pytest.approx(rising))
+    assert [warm.share_of_peak(step) for step in range(6)] == [1.0] * 6
 
 
 @given(st.integers(1, 50), st.floats(0, 0.999), st.booleans(), st.sampled_from(["schedule_free", "adamw"]))

@@ -160,26 +160,6 @@ def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
             assert torch.equal(moments(start)[name][key], value), (name, key)
 
 
-def test_weights_alone(base: Checkpoint) -> None:
-    """The policy `weights` has every weight and statistic of the base, and an optimizer that knows nothing yet."""
-    start = warm(base, classifier(seed=1, start="weights"))
-    assert all(torch.equal(start["state_dict"][name], value) for name, value in base["state_dict"].items())
-    assert not start["optimizer_states"][0]["state"]
-    assert (start["epoch"], start["global_step"]) == (base["epoch"], base["global_step"])
-
-
-def test_shrunk_and_perturbed(base: Checkpoint) -> None:
-    """What is learned is mixed with fresh weights, what is counted over images stays; the optimizer knows nothing."""
-    model = classifier(seed=1, start="shrink_perturb", shrink=0.25, perturb=0.5)
-    fresh, learned = model.state_dict(), {name for name, _ in model.named_parameters()}
-    start = warm(base, model)
-    assert 0 < len(learned) < len(fresh)
-    for name, value in start["state_dict"].items():
-        before = base["state_dict"][name]
-        torch.testing.assert_close(value, 0.25 * before + 0.5 * fresh[name] if name in learned else before)
-    assert not start["optimizer_states"][0]["state"]
-
-
 def test_base_was_trained(base: Checkpoint) -> None:
     """The base of these tests is no untrained network, and its schedule has ended."""
     fresh = classifier().state_dict()
@@ -230,7 +210,7 @@ def test_lost_classes_are_left_out(base: Checkpoint) -> None:
 def test_as_many_classes_as_filters() -> None:
     """Rows of classes are known by the network, not by their number: the first layer has 32 rows, too."""
     names = tuple(f"{number:02}" for number in range(32))
-    before, after = classifier(names), classifier((*names[1:], "32"), seed=1, start="weights")
+    before, after = classifier(names), classifier((*names[1:], "32"), seed=1)
     base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json"), "optimizer_states": [{}]}
     start = warm({**base, "optimizer_states": [before.configure_optimizers()["optimizer"].state_dict()]}, after)
     for name, value in start["state_dict"].items():
@@ -469,7 +449,7 @@ def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which weights have rows of classes the network says: with two heads, as some of timm's have, both are merged."""
     from pipeline.training import warm_start
 
-    before, after = classifier(), classifier(("pet",), seed=1, start="weights")
+    before, after = classifier(), classifier(("pet",), seed=1)
     for model in (before, after):
         head = torch.nn.Linear(4, len(model.spec.classes))
         model.network.add_module("second", head)
@@ -491,23 +471,20 @@ def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
     assert {len(fitted.checkpoint["state_dict"][name]) for name in HEAD} == {3}
 
 
-@pytest.mark.parametrize("start", ["full", "weights", "shrink_perturb"])
-def test_given_rows_of_new_classes(averaged: Checkpoint, start: str) -> None:
+def test_given_rows_of_new_classes(averaged: Checkpoint) -> None:
     """They take the place of drawn ones, in all sequences, with the old rows' mean second moment; nothing else does."""
-    model = classifier(GROWN, seed=1, optimizer="schedule_free", start=start, shrink=0.5, perturb=0.25)
+    model = classifier(GROWN, seed=1, optimizer="schedule_free")
     rows = {name: torch.full_like(model.state_dict()[name][2:], 3.0) for name in HEAD}
     given, drawn, fresh = warm(averaged, model, rows=rows), warm(averaged, model), model.state_dict()
     for name, value in drawn["state_dict"].items():
         known = value[:2] if name in HEAD else value
         assert torch.equal(given["state_dict"][name][: len(known)] if value.dim() else given["state_dict"][name], known)
     for name in HEAD:
-        share = 1.5 + 0.25 * fresh[name][2:] if start == "shrink_perturb" else torch.full_like(fresh[name][2:], 3.0)
-        torch.testing.assert_close(given["state_dict"][name][2:], share)
-        if start == "full":
-            state, before = moments(given)[name], moments(drawn)[name]
-            assert torch.equal(state["z"][2:], rows[name])
-            assert torch.equal(state["z"][:2], before["z"][:2])
-            assert torch.equal(state["exp_avg_sq"], before["exp_avg_sq"])
+        torch.testing.assert_close(given["state_dict"][name][2:], torch.full_like(fresh[name][2:], 3.0))
+        state, before = moments(given)[name], moments(drawn)[name]
+        assert torch.equal(state["z"][2:], rows[name])
+        assert torch.equal(state["z"][:2], before["z"][:2])
+        assert torch.equal(state["exp_avg_sq"], before["exp_avg_sq"])
     assert not fresh["network.body.8.weight"][2:].eq(3).any()
 
 
