@@ -325,6 +325,7 @@ def test_accepted_by_hand_it_is_the_next_base(forgetful: Project, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_model_that_was_not_evaluated(forgetful: Project, tmp_path: Path) -> None:
     """Where evaluate failed, the next run says how to have the model judged, and that works."""
     _, second = models(forgetful)

@@ -198,6 +198,7 @@ def test_kills(told: Told, tmp_path: Path) -> None:
         shutil.rmtree(here.root.parent)
 
 
+@pytest.mark.nightly
 def test_other_clones(told: Told, tmp_path: Path) -> None:
     """Who still has the image does not bring it back: neither by a merge, nor by hand; `pipeline forget` cleans up."""
     project, remote = Project(told.root), tmp_path / "remote"
@@ -225,6 +226,7 @@ def test_other_clones(told: Told, tmp_path: Path) -> None:
     assert files_with(told.contents[2], other.root, remote) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
 def test_remotes(told: Told, tmp_path: Path, kind: type[Server]) -> None:
     """One that is down stops it before anything has changed; once it is back nothing of the image is on it."""

@@ -341,6 +341,7 @@ def test_damaged_shards_are_mended(first: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_cold_start_is_asked_for_once(second: Project) -> None:
     """`pipeline fresh` makes the next training a cold start, and no other; taken back before, it changes nothing."""
     before, params = second.lock(), second.read("params.yaml")
@@ -366,6 +367,7 @@ def test_a_cold_start_is_asked_for_once(second: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
     """A network that was edited is not trained on from weights of another function, nor measured with them."""
     code = first.root / "pipeline/models/network.py"

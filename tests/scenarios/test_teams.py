@@ -419,7 +419,8 @@ def change_at_random(project: Project, lots: random.Random, fresh: range) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(3))
 def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed: int) -> None:
     """Whatever both sides did to images of their own, both orders of merging give all of it, and training is warm."""
     team, lots = copy(start, tmp_path / "team"), random.Random(seed)

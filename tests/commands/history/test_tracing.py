@@ -321,6 +321,7 @@ def test_shallow(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_removed_image_is_trained_away(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
     """With `on_removed: ancestor` the next generation starts from the newest that has not seen what was removed."""
     project = make_project(tmp_path / "project")
