@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from conftest import Project
@@ -173,22 +173,17 @@ def test_kills(told: Told, tmp_path: Path) -> None:
         project = Project(here.root)
         project.dvc("remote", "modify", "team", "url", str(remote))
         names = ("digit 0/odd 1.bmp", told.packed)
-        child = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "forget", "--yes", *names],
-            cwd=project.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert child.stdout is not None
-        for line in child.stdout:
-            if line.startswith(f"forget: {step}"):
-                time.sleep(0.02 * number)
-                child.send_signal(signal.SIGKILL)
-                break
-        else:
-            pytest.fail(f"it never came to {step!r}")
-        child.wait()
+        call = [sys.executable, "-m", "pipeline", "forget", "--yes", *names]
+        streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(call, cwd=project.root, **streams) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                if line.startswith(f"forget: {step}"):
+                    time.sleep(0.02 * number)
+                    child.send_signal(signal.SIGKILL)
+                    break
+            else:
+                pytest.fail(f"it never came to {step!r}")
         # What the killed one has started may be at work still.
         while "is running; wait" in (out := project.run(*CALL, "forget", "--yes", *names, ok=None).out):
             time.sleep(0.5)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline import parquet, paths
 from pipeline.files import md5_of_bytes
@@ -85,7 +84,8 @@ def _now(params: Params) -> dict[str, Rows]:
     for name in SPLITS:
         chosen = (splits == name) & ((weights > 0) | (name != "train"))
         cells = written_weights(weights[chosen]) if name == "train" else None
-        rows = [table[column].filter(pa.array(chosen)).to_pylist() for column in COLUMNS]
+        places = parquet.integers(np.flatnonzero(chosen))
+        rows = [table[column].take(places).to_pylist() for column in COLUMNS]
         ids, *rest = [*rows, cells] if cells is not None else rows
         now[name] = dict(zip(ids, zip(*rest, strict=True), strict=True))
     return now

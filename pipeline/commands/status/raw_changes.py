@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.commands.status.inspection import see
@@ -183,7 +184,10 @@ def _weights(images: pa.Table) -> dict[str, float]:
     """The weights that are not 1, by id."""
     weights = weights_of(images)
     chosen = weights != 1
-    return dict(zip(images["id"].filter(pa.array(chosen)).to_pylist(), weights[chosen].tolist(), strict=True))
+    if not chosen.any():
+        return {}
+    ids = images["id"].to_pylist()
+    return {ids[at]: float(weights[at]) for at in np.flatnonzero(chosen)}
 
 
 def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:

@@ -21,7 +21,8 @@ from pipeline.commands.history.replay import newest, package_in, recorded_comman
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.lineage.history import trainings
 
-AUGMENTATION = "pipeline/training/augmentation/augment.py"
+AUGMENTATIONS = "pipeline/training/augmentation"
+AUGMENTATION = f"{AUGMENTATIONS}/augment.py"
 REPLAY = ("python", "-m", "pipeline", "replay")
 MODEL, ENVIRONMENT = "data/model", "data/environment.json"
 
@@ -152,7 +153,7 @@ def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> Non
     copied.git("reset", "--quiet", "--soft", "HEAD~2")
     copied.commit("generation 2, edited")
     (said,) = run(copied, temporary=temporary, ok=False).out.splitlines()
-    assert f"another params.yaml (train.lr), {AUGMENTATION} than dvc.lock says" in said
+    assert f"another params.yaml (train.lr), {AUGMENTATIONS} than dvc.lock says" in said
     ran = run(copied, "HEAD", "--json", temporary=temporary, ok=False)
     assert ran.out.splitlines() == [said]
 
