@@ -143,10 +143,12 @@ def test_params_and_code(project: Project) -> None:
 @pytest.mark.slow
 def test_what_train_refuses(project: Project) -> None:
     """A warm start of another network is said to stop, as it then does; without new images there is no warm start."""
-    project.set_params(train={"model": "timm/test_resnet"})
+    project.set_params(train={"model": "timm/resnet18"})
     assert "base    none, as for the model before" in status(project)
     project.add_digits(60, 100)
-    what = "train.model was 'small' when it was trained and is 'timm/test_resnet' now; set it back, or run `pipeline fresh`"
+    what = (
+        "train.model was 'small' when it was trained and is 'timm/resnet18' now; set it back, or run `pipeline fresh`"
+    )
     assert f"`dvc repro` would stop: data/base: {what}" in status(project)
     assert what in project.repro(ok=False)
 
