@@ -45,7 +45,7 @@ def trained(data: Dataset, **changes: Any) -> tuple[float, int]:
 
     paths.BASE.mkdir(parents=True, exist_ok=True)
     (paths.BASE / NONE).write_text(FIRST + "\n")
-    params = params_of(28, 0, changes)
+    params = params_of((1, 1, 28, 28), 0, changes)
     nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=PixelSource.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     started = time.perf_counter()
