@@ -27,6 +27,9 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.images.pixels import to_pixels
 from pipeline.params import Train, read_params
+from pipeline.training.drawing.budget import length_of
+from pipeline.training.drawing.randomness import keys_of
+from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
 from pipeline.training.loader import TrainLoader
 
 # Peers lie apart from the rest, since torchvision makes every import of lightning slower.
@@ -52,8 +55,11 @@ def dataset(pixels: Any, labels: list[str]) -> Dataset:
 
 
 def train_loader(data: Dataset) -> TrainLoader:
-    """As the stage has it."""
-    return TrainLoader(data, sorted(set(data.labels)), PARAMS, np.ones(len(data), np.bool_))
+    """As the stage has it at a cold start."""
+    length = length_of(PARAMS, images=len(data), changed=len(data), warm=False)
+    keys, none = keys_of(data.ids), np.empty(0, np.intp)
+    draws = Draws(keys=keys, arrived=none, count=length.draws, start=Cursor(0, 0), seed=PARAMS.seed)
+    return TrainLoader(data, sorted(set(data.labels)), PARAMS, Rounds(draws=draws, length=length, before=0))
 
 
 def forever(loader: Any) -> Batches:
