@@ -35,8 +35,12 @@ from pipeline.versioning.lock import StageRecord
 SHARD, ARCHIVE, FILE, WEIGHTS, REPORT = "shard", "archive", "file", "weights", "report"
 # What stays of a model: which images it has seen, where it comes from, how it learned. Neither images nor weights.
 KEPT = (SEEN, LINEAGE, "curves.csv")
-# What `evaluate` makes of images that it shows.
-SHOWN = tuple(str(paths.REPORT / name) for name in ("report.html", "predictions.csv"))
+# What `evaluate` makes of images that it shows; and what lists them: test images, and those whose label is in doubt.
+SUSPECTS = str(paths.REPORT / "suspects.csv")
+SHOWN = (*(str(paths.REPORT / name) for name in ("report.html", "predictions.csv")), SUSPECTS)
+LISTS = (str(paths.MANIFEST / "test.csv"), SUSPECTS)
+# Columns of what it writes of each image: predictions.csv and suspects.csv.
+MADE = {b"predicted", b"suggested"}
 
 
 class Remnant(NamedTuple):
@@ -157,16 +161,16 @@ class Search:
                 self._note(ARCHIVE, str(paths.RAW / name), md5)
 
     def _look_at_reports(self, records: list[Mapping[str, StageRecord]]) -> None:
-        """Those of every recorded evaluation of a test that one of the images was in."""
-        test = str(paths.MANIFEST / "test.csv")
+        """Those of every recorded evaluation that one of the images is listed in, or of which nobody can tell."""
         for record in records:
             for stage in record.values():
                 self._named |= {*stage.outs.values(), *stage.deps.values()}
             evaluated = record.get("evaluate")
             if evaluated is None or not any(evaluated.outs.get(name) in self._objects.oids for name in SHOWN):
                 continue
-            path = self._objects.find(evaluated.deps.get(test, ""))
-            if path is None or lists_any(path, self._ids):
+            known = {**evaluated.deps, **evaluated.outs}
+            lists = [self._objects.find(known[name]) for name in LISTS if name in known]
+            if not lists or any(path is None or lists_any(path, self._ids) for path in lists):
                 for name in SHOWN:
                     self._note(REPORT, name, evaluated.outs.get(name, ""))
 
@@ -186,8 +190,8 @@ class Search:
             head = file.read(512).lstrip().lower()
         if head.startswith((b"<!doctype html", b"<html")):
             self._note(REPORT, "a report that nothing names", oid)
-        elif b"predicted" in head.partition(b"\n")[0] and lists_any(path, self._ids):
-            self._note(REPORT, "predictions that nothing names", oid)
+        elif not MADE.isdisjoint(head.partition(b"\n")[0].split(b",")) and lists_any(path, self._ids):
+            self._note(REPORT, "a list of a report that nothing names", oid)
         elif is_checkpoint(path):
             self._note(WEIGHTS, "a checkpoint that nothing names", oid)
         elif is_any_archive(path) and (archive_holds(path, self._ids) or not self._ids.isdisjoint(stems_in(path))):

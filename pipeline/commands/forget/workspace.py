@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.commands.forget.contents import has_seen_any, lists_any
-from pipeline.commands.forget.remnants import SHOWN
+from pipeline.commands.forget.remnants import LISTS, SHOWN
+from pipeline.commands.next.batch import BATCH
 from pipeline.errors import CheckpointError
+from pipeline.files import md5_of_file
 from pipeline.images.shards import names_in
 from pipeline.lineage.seen_images import SEEN
 
@@ -32,7 +34,8 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
     `stored` are the MD5s of the images as data/images had them.
     """
     models = [folder for folder in (paths.MODEL, paths.BASE) if _has_seen(folder, ids)]
-    found = [*models, *_reports(ids), *(path for path in UNFINISHED if path.exists())]
+    chosen = (path for path in paths.DATA.glob(f"{BATCH}*/*") if path.is_file() and md5_of_file(path) in ids)
+    found = [*models, *_reports(ids), *chosen, *(path for path in UNFINISHED if path.exists())]
     if _are_decoded({*ids, *stored}):
         found.append(paths.DECODED)
     if models and EXPORTS.exists():
@@ -65,7 +68,6 @@ def _has_seen(model: Path, ids: Collection[str]) -> bool:
 
 
 def _reports(ids: Collection[str]) -> Iterator[Path]:
-    test, predictions = paths.MANIFEST / "test.csv", paths.REPORT / "predictions.csv"
-    lists = [path for path in (test, predictions) if path.exists()]
+    lists = [path for path in map(Path, {*LISTS, *SHOWN}) if path.suffix == ".csv" and path.exists()]
     if any(lists_any(path, ids) for path in lists) or not lists:
         yield from (path for path in map(Path, SHOWN) if path.exists())

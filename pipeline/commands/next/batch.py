@@ -19,6 +19,8 @@ from pipeline.ingestion.scan import Spot
 from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.text import csv_text
 
+# How the name of a folder begins that nobody has chosen.
+BATCH = "next-"
 # Letters of a file's own name.
 LONGEST = 60
 
@@ -39,7 +41,7 @@ class Proposal(NamedTuple):
 
 def folder_for(ids: Sequence[str]) -> Path:
     """Where a batch of the images `ids` lies if nothing else is asked for: another place for another batch."""
-    return paths.DATA / f"next-{md5_of_bytes(''.join(sorted(ids)).encode())[:12]}"
+    return paths.DATA / f"{BATCH}{md5_of_bytes(''.join(sorted(ids)).encode())[:12]}"
 
 
 def check_free(folder: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.commands.forget.stores import Objects, every_store
 from pipeline.images import index
 from pipeline.images.shards import ShardWriter
 from pipeline.lineage.seen_images import NOTHING, SEEN, write_seen
+from pipeline.versioning.lock import StageRecord
 
 CACHE = Path(".dvc/cache/files/md5")
 IMAGE, OTHER = b"the image as it came", b"another one"
@@ -72,9 +73,9 @@ def rows(*ids: str) -> bytes:
     return out.getvalue()
 
 
-def search() -> Remnants:
+def search(*records: dict[str, StageRecord]) -> Remnants:
     """What is found of the image."""
-    return Search([ID], Objects(every_store(), Path("aside"))).run([])
+    return Search([ID], Objects(every_store(), Path("aside"))).run(records)
 
 
 def found() -> dict[str, str]:
@@ -135,11 +136,32 @@ def test_models(tmp_path: Path) -> None:
     assert told.unknown == [f"{silent}: the model does not say what it has seen"]
 
 
+@pytest.mark.parametrize(
+    ("tested", "suspected", "goes"),
+    [
+        (ID, OTHER_ID, True),
+        (OTHER_ID, ID, True),
+        (OTHER_ID, OTHER_ID, False),
+        (ID, None, True),
+        (OTHER_ID, None, False),
+    ],
+)
+def test_reports(tested: str, suspected: str | None, goes: bool) -> None:  # noqa: FBT001
+    """A page shows test images, and training images whose label is in doubt; earlier releases had no such list."""
+    outs = {"data/report/report.html": cache(b"<html>"), "data/report/predictions.csv": cache(b"id,predicted\n")}
+    if suspected:
+        outs["data/report/suspects.csv"] = cache(f"id,suggested\n{suspected},cat\n".encode())
+    deps = {"data/manifest/test.csv": cache(f"id,label\n{tested},cat\n".encode())}
+    gone = {one.oid for one in search({"evaluate": StageRecord(deps, outs)}).found}
+    assert gone == ({*outs.values()} if goes else set())
+
+
 def test_what_nothing_names() -> None:
     """Objects of runs that were never committed, and uploads that broke off, are looked into."""
     oids = {
         cache(b"<!DOCTYPE html><html>"): "report",
         cache(f"id,label,predicted\n{ID},cat,dog\n".encode()): "report",
+        cache(f"id,source,split,label,suggested\n{ID},a,train,cat,dog\n".encode()): "report",
         cache(zipped(a=IMAGE)): "archive",
         cache(shard(ID)): "archive",
         cache(zipped(**{"archive/data.pkl": b"x"})): "weights",

@@ -1,0 +1,36 @@
+"""What of the project's folder is to go with an image."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.forget.workspace import made_of
+
+IMAGE = b"the image as it came"
+ID = hashlib.md5(IMAGE).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "listing", ["data/manifest/test.csv", "data/report/predictions.csv", "data/report/suspects.csv"]
+)
+def test_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
+    """The page goes where one of the lists of what it shows has the image, and with it what was said of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("data/manifest/test.csv", "data/report/predictions.csv", "data/report/suspects.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("id\nother\n")
+    Path("data/report/report.html").write_text("<html>")
+    assert made_of([ID], []) == []
+    Path(listing).write_text(f"id\n{ID}\n")
+    assert {path.name for path in made_of([ID], [])} == {"report.html", "predictions.csv", "suspects.csv"}
+
+
+def test_copies_for_labelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `pipeline next` has copied goes, whatever it is called; other files of the batch stay."""
+    monkeypatch.chdir(tmp_path)
+    batch = Path("data/next-0123")
+    batch.mkdir(parents=True)
+    (batch / "0001-a.png").write_bytes(IMAGE)
+    (batch / "0002-b.png").write_bytes(b"another one")
+    assert made_of([ID], []) == [batch / "0001-a.png"]
