@@ -17,8 +17,6 @@ PATTERNS = {
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
-# How no path in data/weights may begin; `data` is how one from the project's folder does.
-RESERVED = ("data", "true", "false")
 # What took the place of params and values that earlier releases knew.
 SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
@@ -29,34 +27,6 @@ SUCCESSORS = {
         "remove it; a warm start takes all that the base has, and `pipeline fresh` asks for a cold one",
     ),
 }
-
-
-def as_weights(value: object) -> object:
-    """`value` of `train.pretrained`, which names a file or folder where it is neither true nor false.
-
-    Raises:
-        ValueError: it does not; DVC would look for another one.
-    """
-    names = value.split("/") if isinstance(value, str) else [""]
-    if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
-        raise ValueError("It should be true, false, or a path in data/weights, from there: resnet18.safetensors, say")
-    return value
-
-
-def as_encoding(name: str) -> str:
-    """`name`, if it is that of an encoding."""
-    try:
-        b"name".decode(name)
-    except (LookupError, UnicodeDecodeError, ValueError):
-        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
-    return name
-
-
-def rising(bounds: list[float]) -> list[float]:
-    """The two `bounds`, if the second is the larger one."""
-    if not bounds[0] < bounds[1]:
-        raise ValueError(PATTERNS[RANGE])
-    return bounds
 
 
 def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:

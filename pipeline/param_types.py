@@ -10,15 +10,48 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-def _as_range(pair: list[float]) -> list[float]:
+# How no path in data/weights may begin; `data` is how one from the project's folder does.
+RESERVED = ("data", "true", "false")
+
+
+def as_weights(value: object) -> object:
+    """`value` of `train.pretrained`, which names a file or folder where it is neither true nor false.
+
+    Raises:
+        ValueError: it does not; DVC would look for another one.
+    """
+    names = value.split("/") if isinstance(value, str) else [""]
+    if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
+        raise ValueError("It should be true, false, or a path in data/weights, from there: resnet18.safetensors, say")
+    return value
+
+
+def as_encoding(name: str) -> str:
+    """`name`, if it is that of an encoding."""
+    try:
+        b"name".decode(name)
+    except (LookupError, UnicodeDecodeError, ValueError):
+        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
+    return name
+
+
+def _rising(pair: list[float]) -> list[float]:
     if pair[0] > pair[1]:
         raise ValueError("It should have the smaller number first")
     return pair
 
 
-_Pair = (Field(min_length=2, max_length=2), AfterValidator(_as_range))
-Range = Annotated[list[Annotated[float, Field(gt=0)]], *_Pair]
-Fractions = Annotated[list[Annotated[float, Field(gt=0, le=1)]], *_Pair]
+def _apart(pair: list[float]) -> list[float]:
+    if pair[0] == pair[1]:
+        raise ValueError("It should be two different numbers")
+    return pair
+
+
+_PAIR = (Field(min_length=2, max_length=2), AfterValidator(_rising))
+Range = Annotated[list[Annotated[float, Field(gt=0)]], *_PAIR]
+Fractions = Annotated[list[Annotated[float, Field(gt=0, le=1)]], *_PAIR]
+# Which values are black and white.
+Bounds = Annotated[list[float], *_PAIR, AfterValidator(_apart)]
 
 
 class Section(BaseModel):

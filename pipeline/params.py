@@ -15,15 +15,11 @@ from ruamel.yaml.error import YAMLError
 from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
-from pipeline.param_errors import as_encoding, as_param_error, as_weights, rising
-from pipeline.param_types import Section, Seed, Share, Tolerance
+from pipeline.param_errors import as_param_error
+from pipeline.param_types import Bounds, Section, Seed, Share, Tolerance, as_encoding, as_weights
 
 # What stands before a regular expression.
 EXPRESSION = "re:"
-
-
-# Which values are black and white.
-Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(rising)]
 
 
 class Ingest(Section):

@@ -53,6 +53,17 @@ def save(project: Project, *stage: str) -> str:
     return out
 
 
+def put_loose_and_packed(project: Project) -> list[str]:
+    """Put an odd image into data/raw, and another one into an archive there, beside a third; returns their ids."""
+    ids = put(project, 1, 2)
+    inside = project.root / "data/raw/digit 0/odd 2.bmp"
+    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
+        archive.writestr("digit 0/odd.bmp", inside.read_bytes())
+        archive.writestr("digit 0/other.bmp", odd(3))
+    inside.unlink()
+    return ids
+
+
 def stored(project: Project, image_id: str) -> bytes:
     """What data/images holds of an image."""
     rows = parquet.read_table(project.root / index.INDEX, index.SCHEMA).to_pylist()
@@ -165,12 +176,7 @@ def test_documented_commands_erase_it_everywhere(project: Project, remote: Path)
     project.set_params(manifest={"on_removed": "ancestor"})
     project.add_digits(0, 100)
     save(project)
-    loose, packed = put(project, 1, 2)
-    inside = project.root / "data/raw/digit 0/odd 2.bmp"
-    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
-        archive.writestr("digit 0/odd.bmp", inside.read_bytes())
-        archive.writestr("digit 0/other.bmp", odd(3))
-    inside.unlink()
+    loose, packed = put_loose_and_packed(project)
     project.add_digits(100, 120)
     save(project)
     everything = [odd(1), odd(2), stored(project, loose), stored(project, packed)]

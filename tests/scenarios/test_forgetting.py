@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from conftest import Project
-from scenarios.test_erasing import CALL, files_with, odd, put, stored
+from scenarios.test_erasing import CALL, files_with, odd, put, put_loose_and_packed, stored
 from support.servers import KINDS, Server, SharedFolder
 
 pytestmark = pytest.mark.slow
@@ -39,12 +38,7 @@ def made(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempP
     project.set_params(manifest={"split": {"val": 0.0, "test": 0.02, "by": "hash", "group": None}})
     project.add_digits(0, 60)
     save_here(project)
-    loose, packed = put(project, 1, 2)
-    inside = project.root / "data/raw/digit 0/odd 2.bmp"
-    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
-        archive.writestr("digit 0/odd.bmp", inside.read_bytes())
-        archive.writestr("digit 0/other.bmp", odd(3))
-    inside.unlink()
+    loose, packed = put_loose_and_packed(project)
     shutil.copy(project.root / "data/raw/digit 0/odd 1.bmp", project.root / "data/raw/digit 0/copy.bmp")
     project.add_digits(60, 70)
     save_here(project)

@@ -1,7 +1,7 @@
 """What images weigh in the loss, and what stops a training that has gone wrong."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,6 +14,9 @@ from pipeline.models.network import Spec, build
 from pipeline.params import read_params
 from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.loader import Batch
+
+if TYPE_CHECKING:
+    from pipeline.training.module import Classifier
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
@@ -46,15 +49,20 @@ def test_images_weigh_one_on_average(images: list[int], balance: float) -> None:
     assert sum(n * weight for n, weight in zip(images, weights, strict=True)) == pytest.approx(sum(images), rel=1e-5)
 
 
-def test_loss_weighs_rare_classes_more() -> None:
-    """The loss of a batch is the weighted mean that class_weights asks for."""
+def balanced() -> "Classifier":
+    """Of nine cats and a dog, which weigh as much together."""
     from pipeline.training.module import Classifier, Schedule
 
     params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
-    network = build(spec).eval()
-    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+    return Classifier(build(spec).eval(), spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+
+
+def test_loss_weighs_rare_classes_more() -> None:
+    """The loss of a batch is the weighted mean that class_weights asks for."""
+    classifier = balanced()
+    network = classifier.network
     images = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
     loss = classifier.training_step(Batch(images, torch.tensor([0, 1]), torch.ones(())), 0)
     cat, dog = -network(images).log_softmax(1).diagonal()
@@ -63,13 +71,8 @@ def test_loss_weighs_rare_classes_more() -> None:
 
 def test_mixed_images_count_as_what_is_in_them() -> None:
     """Of an image that is three quarters cat and a quarter dog, each part counts so, times what its class weighs."""
-    from pipeline.training.module import Classifier, Schedule
-
-    params = read_params(ROOT / "params.yaml").train
-    params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
-    spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
-    network = build(spec).eval()
-    classifier = Classifier(network, spec, params, Schedule(1, 0.1, 0), torch.tensor([9, 1]))
+    classifier = balanced()
+    network = classifier.network
     images, targets = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.tensor([0, 1])
     mixture = Mixture(partners=torch.tensor([1, 0]), own=torch.tensor([0.75, 1.0]))
     (cat, other), (_, dog) = -network(images).log_softmax(1)

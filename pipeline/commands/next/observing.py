@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from tqdm import tqdm
 
 from pipeline.commands.serve.preprocessing import recorded_ingest, views
-from pipeline.evaluation.inference import Trained, probabilities_of
+from pipeline.evaluation.inference import Trained
 from pipeline.images.pixels import Pixels
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot, find
-from pipeline.models.features import look
 from pipeline.params import Params
 
 Array = npt.NDArray[np.floating]
@@ -63,9 +61,9 @@ def observe(tops: Iterable[Path], trained: Trained, params: Params, known: set[s
                 first[image_id] = spot
                 fresh.append(pixels)
         if fresh:
-            made = _look(trained, np.stack(fresh))
-            features.append(made[0])
-            probabilities.append(made[1])
+            shares, seen_in = trained.look(np.stack(fresh))
+            features.append(seen_in)
+            probabilities.append(shares)
     ids, order = sorted(first), np.argsort(list(first))
     return Unlabelled(
         spots=[first[image_id] for image_id in ids],
@@ -76,12 +74,6 @@ def observe(tops: Iterable[Path], trained: Trained, params: Params, known: set[s
         copies=looked_at - unusable - len(first),
         unusable=unusable,
     )
-
-
-def _look(trained: Trained, images: Pixels) -> tuple[Array, Array]:
-    with torch.inference_mode():
-        seen = look(trained.network, torch.from_numpy(images).to(trained.where))
-        return seen.features.cpu().numpy(), probabilities_of(seen.logits)
 
 
 def _joined(batches: Sequence[Array], order: npt.NDArray[np.intp]) -> Array:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
 
-import numpy as np
 from PIL import Image, ImageFile
 from tqdm import tqdm
 
@@ -13,6 +12,7 @@ from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.pictures.formats import opened
 from pipeline.ingestion.pictures.memory import MUCH_MEMORY, bytes_of_coefficients, bytes_of_pixels
 from pipeline.ingestion.pictures.uniform import JPEGS
+from pipeline.ingestion.pictures.values import as_grey, bounds_of, is_deep
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.pages.pictures import SIDE, bounded, data_uri
@@ -59,23 +59,13 @@ def _mended(raw: bytes) -> bytes | None:
             coefficients = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
             if bytes_of_pixels(image) + coefficients + len(raw) > MUCH_MEMORY:
                 return None
-            shown, out = image.convert("F" if _is_deep(image) else "RGB"), BytesIO()
+            shown, out = image.convert("F" if is_deep(image) else "RGB"), BytesIO()
             shown.thumbnail((SIDE, SIDE))
-            (_stretched(shown) if shown.mode == "F" else shown).save(out, "PNG")
+            if shown.mode == "F":
+                shown = as_grey(shown, bounds_of(shown, "percentile")).convert("L")
+            shown.save(out, "PNG")
             return out.getvalue()
     except Exception:  # noqa: BLE001 (Pillow's decoders raise nearly anything on damaged bytes)
         return None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _is_deep(image: Image.Image) -> bool:
-    """Whether its values have more than 8 bits, or are floats."""
-    return image.mode == "F" or image.mode.startswith("I")
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    """`image` in grey, its smallest value black and its largest white."""
-    values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
-    low, high = values.min(), values.max()
-    return Image.fromarray(((values - low) * (255 / (high - low or 1))).astype(np.uint8))

@@ -11,7 +11,7 @@ def augment(images: Tensor, params: Augment, dice: Dice) -> Tensor:
     """`images` of shape (n, channels, height, width), uint8, changed as `params` say, on their device."""
     if not len(images):
         return images
-    images = mirror(shift(images, params.shift, dice), params, dice)
+    images = mirror(shift(images, params.shift, dice) if params.shift else images, params, dice)
     return _on_floats(images, params, dice) if _needs_floats(params) else images
 
 

@@ -152,7 +152,7 @@ def test_reports(tested: str, suspected: str | None, goes: bool) -> None:  # noq
     if suspected:
         outs["data/report/suspects.csv"] = cache(f"id,suggested\n{suspected},cat\n".encode())
     deps = {"data/manifest/test.csv": cache(f"id,label\n{tested},cat\n".encode())}
-    gone = {one.oid for one in search({"evaluate": StageRecord(deps, outs)}).found}
+    gone = {one.oid for one in search({"evaluate": StageRecord(deps=deps, outs=outs)}).found}
     assert gone == ({*outs.values()} if goes else set())
 
 

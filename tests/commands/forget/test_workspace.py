@@ -9,15 +9,14 @@ from pipeline.commands.forget.workspace import made_of
 
 IMAGE = b"the image as it came"
 ID = hashlib.md5(IMAGE).hexdigest()
+LISTS = ("data/manifest/test.csv", "data/report/predictions.csv", "data/report/suspects.csv")
 
 
-@pytest.mark.parametrize(
-    "listing", ["data/manifest/test.csv", "data/report/predictions.csv", "data/report/suspects.csv"]
-)
+@pytest.mark.parametrize("listing", LISTS)
 def test_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
     """The page goes where one of the lists of what it shows has the image, and with it what was said of it."""
     monkeypatch.chdir(tmp_path)
-    for name in ("data/manifest/test.csv", "data/report/predictions.csv", "data/report/suspects.csv"):
+    for name in LISTS:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("id\nother\n")
     Path("data/report/report.html").write_text("<html>")

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from conftest import ROOT
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from support.damage import changed, cut
 from support.dicoms import dicom, encapsulated
 from support.formats import encoded, gradient, others
 
@@ -201,21 +201,16 @@ BASES = [raw for kind, _, raw in others() if kind == "DICOM"]
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(BASES).flatmap(lambda base: st.tuples(st.just(base), st.integers(0, len(base)))))
-def test_any_truncation(cut: tuple[bytes, int]) -> None:
+@given(cut(BASES))
+def test_any_truncation(raw: bytes) -> None:
     """A file cut anywhere is a picture or a refusal, and raises nothing."""
-    base, end = cut
-    made = make_uniform(base[:end], PARAMS)
+    made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), st.sampled_from(BASES))
-def test_any_damage(data: st.DataObject, base: bytes) -> None:
+@given(changed(BASES, 128, 700))
+def test_any_damage(raw: bytes) -> None:
     """So is one with some bytes changed."""
-    damaged = bytearray(base)
-    position = st.integers(128, 700) | st.integers(0, len(base) - 1)
-    for place, value in data.draw(st.lists(st.tuples(position, st.integers(0, 255)), min_size=1, max_size=5)):
-        damaged[min(place, len(base) - 1)] = value
-    made = make_uniform(bytes(damaged), PARAMS)
+    made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE

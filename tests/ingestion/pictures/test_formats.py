@@ -11,8 +11,8 @@ import pillow_heif
 import pytest
 from conftest import ROOT
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import ExifTags, Image
+from support.damage import changed, cut
 from support.formats import encoded, gradient, others, photoshop, written_by_pillow
 
 from pipeline.ingestion.pictures.formats import is_by_another
@@ -216,21 +216,16 @@ BASES = [raw for _, _, raw in FILES]
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(BASES).flatmap(lambda base: st.tuples(st.just(base), st.integers(0, len(base)))))
-def test_any_truncation(cut: tuple[bytes, int]) -> None:
+@given(cut(BASES))
+def test_any_truncation(raw: bytes) -> None:
     """A file cut anywhere is a picture or a refusal, and raises nothing."""
-    base, end = cut
-    made = make_uniform(base[:end], PARAMS)
+    made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), st.sampled_from(BASES))
-def test_any_damage(data: st.DataObject, base: bytes) -> None:
+@given(changed(BASES, 0, 200))
+def test_any_damage(raw: bytes) -> None:
     """So is one with some bytes changed."""
-    damaged = bytearray(base)
-    position = st.integers(0, min(200, len(base) - 1)) | st.integers(0, len(base) - 1)
-    for place, value in data.draw(st.lists(st.tuples(position, st.integers(0, 255)), min_size=1, max_size=5)):
-        damaged[place] = value
-    made = make_uniform(bytes(damaged), PARAMS)
+    made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE
