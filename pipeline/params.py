@@ -114,6 +114,8 @@ class Train(Section):
     """Share of the target spread over all classes."""
     augment: Augmentation
     """Random changes to training images: `none`, `light`, `strong`, or some of docs/augmentation.md."""
+    views: Annotated[int, Field(ge=1)]
+    """Random views of each image that a frozen backbone looks at, where `augment` changes images."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Number format of the computation."""
     save_every: Annotated[float, Field(gt=0)]
@@ -161,6 +163,8 @@ class Compute(Section):
     """Processes that decode images; 0 stands for one a core."""
     decoded: Annotated[int, Field(ge=0)]
     """Most that decoded images may take on disk, in MiB; further ones are decoded whenever they are needed."""
+    features: Annotated[int, Field(ge=0)]
+    """Most that features of a frozen backbone may take on disk, in MiB; further ones are computed when needed."""
     batch_size: Annotated[int, Field(ge=1)]
     """Images in one step where nothing is learned."""
 

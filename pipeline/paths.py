@@ -41,3 +41,5 @@ METRICS = REPORT / "metrics.json"
 PROGRESS = DATA / ".progress"
 # Images as the network sees them, so that they are decoded once. Can be removed at any time.
 DECODED = DATA / ".decoded"
+# Features of images, which a frozen backbone makes of them. Can be removed at any time.
+FEATURES = DATA / ".features"

@@ -38,6 +38,7 @@ from pipeline.training.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier, becomes_mean, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
+from pipeline.training.sources import sources_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 # How many images statistics of normalisation are estimated on, at most: with more no model got better.
@@ -126,7 +127,8 @@ def _fit(
     ]
     rounds = generation.rounds
     trainer = _trainer(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
-    loader = TrainLoader(training, classes, params.train, rounds, trainer.strategy.root_device)
+    drawn, measured = sources_of(network, spec, (training, validation), params, trainer.strategy.root_device)
+    loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
     begun = generation.steps_before if saved is None else progress.step_of(saved)
@@ -135,7 +137,9 @@ def _fit(
     trainer.fit(
         classifier,
         loader,
-        EvalLoader(validation, classes, batch_size=params.compute.batch_size) if len(validation) else None,
+        EvalLoader(validation, classes, batch_size=params.compute.batch_size, source=measured)
+        if len(validation)
+        else None,
         ckpt_path=saved or _saved_start(generation, classifier, params.train, training, trainer),
         weights_only=True,
     )

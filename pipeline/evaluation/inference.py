@@ -1,7 +1,7 @@
 """A trained network on the device that computes: from pixels to a probability for each class."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +17,20 @@ from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.errors import CheckpointError, MissingDataError
+from pipeline.features.backbone import Backbone, Features, has_features
+from pipeline.features.source import FeatureSource
 from pipeline.images.dataset import Located, pixels_of
 from pipeline.images.pixel_source import PixelSource, in_batches
 from pipeline.images.pixels import Pixels
 from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.models.device import device
-from pipeline.models.features import look
+from pipeline.models.features import head_of, look
+from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
 from pipeline.params import Compute, Params
 from pipeline.versioning.lock import read_record
+
+Shares = npt.NDArray[np.float64]
 
 # The features of no images.
 _NOTHING = np.empty((0, 0), np.float32)
@@ -53,7 +58,7 @@ class Looked(NamedTuple):
 
     probabilities: pd.DataFrame
     """A row an image, a column a class."""
-    features: npt.NDArray[np.float32]
+    features: Features
     """The inputs of its last layer, shape (n, features)."""
     images: PixelSource
     """As it saw them."""
@@ -61,14 +66,14 @@ class Looked(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, folded."""
+    """A trained network."""
 
     network: Network
     spec: Spec
     where: torch.device
 
     @classmethod
-    def read(cls, model: Path, compute: Compute) -> Self:
+    def read(cls, model: Path, compute: Compute, *, folded: bool = True) -> Self:
         """The network in the folder `model`, on the device that `compute` names.
 
         Raises:
@@ -76,7 +81,8 @@ class Trained:
         """
         network, spec = read_network(model)
         where = device(compute)
-        fold(network)
+        if folded:
+            fold(network)
         network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
         # Some versions of PyTorch refuse to be deterministic on a GPU without it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -84,7 +90,7 @@ class Trained:
         torch.set_deterministic_debug_mode("error")
         return cls(network, spec, where)
 
-    def probabilities(self, images: Pixels) -> npt.NDArray[np.float64]:
+    def probabilities(self, images: Pixels) -> Shares:
         """The probability of each class: images of shape (n, channels, size, size) to shape (n, classes).
 
         Raises:
@@ -92,7 +98,7 @@ class Trained:
         """
         return self.look(images)[0]
 
-    def look(self, images: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    def look(self, images: Pixels) -> tuple[Shares, Features]:
         """The same, and the features: shape (n, features).
 
         Raises:
@@ -102,15 +108,25 @@ class Trained:
             seen = look(self.network, torch.from_numpy(images).to(self.where))
             return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
+    def decide(self, features: Features) -> tuple[Shares, Features]:
+        """The same of `features` of images, shape (n, features), which it gives back.
 
-def probabilities_of(logits: Tensor) -> npt.NDArray[np.float64]:
+        Raises:
+            CheckpointError: likewise.
+        """
+        with torch.inference_mode():
+            logits = head_of(self.network)(torch.from_numpy(features).to(self.where))
+            return probabilities_of(logits.float()), features
+
+
+def probabilities_of(logits: Tensor) -> Shares:
     """The probability of each class, of the same shape as `logits`: (n, classes).
 
     Raises:
         CheckpointError: one is not a number, so that the weights cannot be a model's.
     """
     # In double precision the rows sum to 1 as exactly as scikit-learn wants.
-    shares: npt.NDArray[np.float64] = logits.double().softmax(1).cpu().numpy()
+    shares: Shares = logits.double().softmax(1).cpu().numpy()
     if not np.isfinite(shares).all():
         raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
     return shares
@@ -133,16 +149,26 @@ def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looke
         CheckpointError: there is no model, or it is damaged.
         ImagesError: an image was damaged.
     """
-    trained = Trained.read(model, params.compute)
-    spec, found = trained.spec, []
+    is_kept = params.train.freeze == BACKBONE
+    trained = Trained.read(model, params.compute, folded=not is_kept)
+    # Of one batch size, and so not folded: the same bits as those that the head was trained on.
+    backbone = Backbone(trained.network, trained.spec) if is_kept and has_features(trained.network) else None
+    found = []
     for part in parts:
-        images = pixels_of(part, mode=spec.mode, size=spec.size, compute=params.compute)
+        images = pixels_of(part, mode=trained.spec.mode, size=trained.spec.size, compute=params.compute)
         batches = in_batches(np.arange(len(images)), params.compute.batch_size)
-        disable = None if batches else True
-        bar = tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=disable)
-        chunks = [trained.look(batch) for batch in bar]
-        shares, features = zip(*chunks, strict=True) if chunks else ([np.empty((0, len(spec.classes)))], [_NOTHING])
-        probabilities = pd.DataFrame(np.concatenate(shares), columns=list(spec.classes))
+        chunks: Iterator[tuple[Shares, Features]]
+        if backbone is None:
+            chunks = map(trained.look, images.batches(batches))
+        else:
+            source = FeatureSource(images, backbone, limit=params.compute.features * 2**20)
+            asked = ((batch, np.zeros(len(batch), np.intp)) for batch in batches)
+            chunks = map(trained.decide, source.batches(asked))
+        bar = tqdm(chunks, f"predicting with {model}", len(batches), disable=None if batches else True)
+        shares, features = (
+            zip(*bar, strict=True) if batches else ([np.empty((0, len(trained.spec.classes)))], [_NOTHING])
+        )
+        probabilities = pd.DataFrame(np.concatenate(shares), columns=list(trained.spec.classes))
         found.append(Looked(probabilities, np.concatenate(features), images))
     return found
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.images.decoded_cache import DecodedCache, Digests, Rows, digests
+from pipeline.images.array_cache import ArrayCache, Digests, Kind, Rows, digests
 from pipeline.images.ordered import in_order
 from pipeline.images.pixels import PixelReader, Pixels, Slot
 
@@ -76,7 +76,7 @@ def open_pixels(
     Raises:
         ImagesError: an image is damaged.
     """
-    cache, wanted = DecodedCache(reader, limit=limit), _digests(slots)
+    cache, wanted = decoded(reader, limit=limit), _digests(slots)
     rows, pixels = cache.find(wanted)
     if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
         return PixelSource(pixels, rows, slots, reader)
@@ -90,12 +90,17 @@ def open_pixels(
     return PixelSource(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
 
 
+def decoded(reader: PixelReader, *, limit: int) -> ArrayCache:
+    """The images in data/.decoded that `reader` has read; `limit` is in bytes."""
+    return ArrayCache(paths.DECODED, reader.recipe, Kind("pixels", reader.shape, np.uint8), limit=limit)
+
+
 def in_batches(positions: Positions, size: int) -> list[Positions]:
     """`positions` in their order, `size` at a time; none where there are none."""
     return np.array_split(positions, range(size, len(positions), size)) if len(positions) else []
 
 
-def _fill(cache: DecodedCache, slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], workers: int) -> None:
+def _fill(cache: ArrayCache, slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], workers: int) -> None:
     wanted = _digests(slots)
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():

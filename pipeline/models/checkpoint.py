@@ -96,11 +96,15 @@ def respond(network: Network, spec: Spec) -> Tensor:
 
     Whether code computes the function that weights were trained for shows in this, and in nothing that can be read.
     """
-    noise, channels = torch.Generator().manual_seed(0), 1 if spec.mode == "grey" else 3
-    images = torch.randint(0, 256, (PROBES, channels, spec.size, spec.size), dtype=torch.uint8, generator=noise)
     with torch.inference_mode():
-        response: Tensor = network(images)
+        response: Tensor = network(noise(spec, PROBES))
     return response.clone()
+
+
+def noise(spec: Spec, count: int) -> Tensor:
+    """Images of noise for the network of `spec`, always the same: shape (count, channels, size, size), uint8."""
+    generator, channels = torch.Generator().manual_seed(0), 1 if spec.mode == "grey" else 3
+    return torch.randint(0, 256, (count, channels, spec.size, spec.size), dtype=torch.uint8, generator=generator)
 
 
 def _agree(response: Tensor, recorded: Tensor) -> bool:

@@ -12,21 +12,17 @@ from torch import Tensor, distributed
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.params import Train
-from pipeline.training.augmentation.augment import augment
-from pipeline.training.augmentation.dice import Dice
-from pipeline.training.augmentation.mixing import Mixture, mix
-from pipeline.training.augmentation.presets import settings_of
+from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
-
-CPU = torch.device("cpu")
+from pipeline.training.sources import AugmentedImages, PlainImages, Source
 
 
 class Batch(NamedTuple):
     """Images and their classes; where several devices train, one device's part of them."""
 
     images: Tensor
-    """Shape (n, channels, height, width), uint8."""
+    """Shape (n, channels, height, width), uint8; or their features, shape (n, features), float32."""
     targets: Tensor
     """Positions in the list of classes, shape (n,), int64."""
     share: Tensor
@@ -40,8 +36,9 @@ class Batch(NamedTuple):
 class EvalLoader:
     """All images in the order of their ids, unchanged."""
 
-    def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int) -> None:
-        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
+    def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int, source: Source | None = None) -> None:
+        """`source` says what each image is, if not itself."""
+        self._source, self._targets = source or PlainImages(dataset), targets_of(dataset.labels, classes)
         self._batch_size = batch_size
 
     def __len__(self) -> int:
@@ -50,12 +47,13 @@ class EvalLoader:
     def __iter__(self) -> Iterator[Batch]:
         rank, devices = _rank()
         here = [batch[rank::devices] for batch in in_batches(np.arange(len(self._targets)), self._batch_size)]
-        for chosen, images in zip(here, self._images.batches(here), strict=True):
-            yield Batch(torch.from_numpy(images), self._targets[torch.from_numpy(chosen)], torch.ones(()))
+        drawn = (Drawn(chosen, np.zeros(len(chosen), np.uint64)) for chosen in here)
+        for chosen, inputs in zip(here, self._source.batches(drawn), strict=True):
+            yield Batch(inputs.values, self._targets[torch.from_numpy(chosen)], torch.ones(()))
 
 
 class TrainLoader:
-    """What is drawn, round after round, augmented.
+    """What is drawn, round after round.
 
     Lightning asks it for its position (`state_dict`), gives it back, and tells the round, which it calls epoch and
     counts since the cold start, to its `sampler`. Position and order are those of all devices together, so that a run
@@ -63,13 +61,13 @@ class TrainLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, device: torch.device = CPU
+        self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: Source | None = None
     ) -> None:
-        """Augments on `device`."""
-        self._images, self._targets = dataset.images, targets_of(dataset.labels, classes)
+        """`source` says what is drawn of an image, if not the image, augmented on the CPU."""
+        self._source = source or AugmentedImages(dataset, params)
+        self._targets = targets_of(dataset.labels, classes)
         self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
-        self._params, self._rounds, self._device = params, rounds, device
-        self._augment = settings_of(params.augment)
+        self._rounds = rounds
         self._round = rounds.before
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
@@ -91,21 +89,17 @@ class TrainLoader:
         return self._rounds.length.steps_per_round
 
     def __iter__(self) -> Iterator[Batch]:
-        (rank, devices), keys = _rank(), self._rounds.draws.keys
+        rank, devices = _rank()
         batches = self._rounds.batches(self._round)
         first, self._start = self._start, 0
         here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in batches[first:]]
-        loaded = self._images.batches([chosen for chosen, _ in here])
-        for position, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True), first):
-            moved = torch.from_numpy(images).to(self._device, non_blocking=True)
-            dice = Dice(keys[chosen], self._params.seed, turns, self._device)
-            augmented, mixture = mix(augment(moved, self._augment, dice), self._augment, dice)
+        for position, (drawn, inputs) in enumerate(zip(here, self._source.batches(here), strict=True), first):
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
-            share = torch.tensor(len(chosen) * devices / len(batches[position].turns))
-            picked = torch.from_numpy(chosen)
+            share = torch.tensor(len(drawn.turns) * devices / len(batches[position].turns))
+            picked = torch.from_numpy(drawn.positions)
             weights = None if self._weights is None else self._weights[picked]
-            yield Batch(augmented, self._targets[picked], share, mixture, weights)
+            yield Batch(inputs.values, self._targets[picked], share, inputs.mixture, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""

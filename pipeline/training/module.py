@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 
 from pipeline.errors import TrainingError
 from pipeline.models.checkpoint import SPEC
+from pipeline.models.features import head_of
 from pipeline.models.network import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
@@ -80,7 +81,7 @@ class Classifier(pl.LightningModule):
         What is in an image besides itself counts as far as it is in it.
         """
         weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        logits = self.network(batch.images)
+        logits = self._logits(batch)
         if batch.mixture is None and batch.weights is None:
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
         of_images = torch.ones_like(logits[:, 0]) if batch.weights is None else batch.weights
@@ -96,6 +97,14 @@ class Classifier(pl.LightningModule):
             counted.append((share * weights[targets]).sum())
         return torch.stack(losses).sum() / torch.stack(counted).sum()
 
+    def _logits(self, batch: Batch) -> Tensor:
+        """Of the images, or by the head alone of their features: shape (n, classes), float32."""
+        if batch.images.ndim > 2:
+            logits: Tensor = self.network(batch.images)
+            return logits
+        of_features: Tensor = head_of(self.network)(batch.images)
+        return of_features.float()
+
     def check(self) -> None:
         """Look whether what was trained is of use.
 
@@ -110,7 +119,7 @@ class Classifier(pl.LightningModule):
         """Log the share of images that is classified right, and the loss, over all batches."""
         if not len(batch.targets):
             return  # This device's part of a small batch.
-        logits = self.network(batch.images)
+        logits = self._logits(batch)
         self._right.update((logits.argmax(1) == batch.targets).float())
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)

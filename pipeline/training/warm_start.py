@@ -23,8 +23,9 @@ from pipeline.models.network import Spec, rows_of_classes
 from pipeline.models.resizing import resize
 from pipeline.params import Train
 from pipeline.training.generation import Generation
-from pipeline.training.loader import CPU, sample
+from pipeline.training.loader import sample
 from pipeline.training.module import Classifier
+from pipeline.training.sources import CPU
 
 Optimizer = dict[str, Any]
 

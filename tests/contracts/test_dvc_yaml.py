@@ -54,7 +54,7 @@ WITHOUT: dict[str, dict[str, str]] = {
     },
     "manifest": {},
     "train": {
-        "images.decoded_cache": "hands over pixels, checked by their checksum",
+        "images.array_cache": "hands over arrays, checked by their checksum",
         "images.index": "finds stored bytes, which are checked by their MD5",
         "images.pixel_source": "hands over pixels in the order that it is asked for",
         "images.shards": "reads stored bytes, which are checked by their MD5",
@@ -73,8 +73,8 @@ WITHOUT: dict[str, dict[str, str]] = {
 }
 # Where all of a folder decides, or the stage takes but seconds.
 FOLDERS = {
-    "train": ("models", "training/augmentation", "training/drawing"),
-    "evaluate": ("evaluation", "images", "lineage", "models", "pages"),
+    "train": ("features", "models", "training/augmentation", "training/drawing"),
+    "evaluate": ("evaluation", "features", "images", "lineage", "models", "pages"),
 }
 # What modules read besides code.
 READS = {

@@ -25,9 +25,10 @@ BELOW: dict[str, set[str]] = {
     "images": {"versioning"},
     "models": {"versioning"},
     "lineage": {"versioning"},
+    "features": {"images", "models"},
     "ingestion": {"versioning", "images", "lineage"},
-    "training": {"versioning", "images", "lineage", "models"},
-    "evaluation": {"versioning", "pages", "images", "lineage", "models"},
+    "training": {"versioning", "images", "lineage", "models", "features"},
+    "evaluation": {"versioning", "pages", "images", "lineage", "models", "features"},
     "splits": {"versioning", "ingestion", "lineage"},
     "commands": {"versioning", "pages", "images", "lineage", "models", "ingestion", "training", "evaluation", "splits"},
 }

@@ -267,7 +267,7 @@ def test_kills(once: Files) -> None:
 def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files, room: int) -> None:
     """Whatever there was no room for is decoded in other processes, before an interruption and after it."""
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", 1)
-    monkeypatch.setattr("pipeline.images.decoded_cache.DecodedCache.room", lambda self: room - self._count())
+    monkeypatch.setattr("pipeline.images.array_cache.ArrayCache.room", lambda self: room - self._count())
     assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
 
 

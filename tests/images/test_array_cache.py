@@ -14,10 +14,10 @@ from support.stored import Plain, store_images
 
 from pipeline import paths
 from pipeline.errors import ImagesError
+from pipeline.images.array_cache import ArrayCache, digests
 from pipeline.images.dataset import load, read_manifest
-from pipeline.images.decoded_cache import DecodedCache, digests
 from pipeline.images.ordered import in_order
-from pipeline.images.pixel_source import PixelSource
+from pipeline.images.pixel_source import PixelSource, decoded
 from pipeline.images.pixels import PixelReader, Pixels
 from pipeline.params import Compute, read_params
 
@@ -44,16 +44,16 @@ def pixels(*numbers: int) -> Pixels:
     return np.stack([np.random.default_rng(number).integers(0, 256, READER.shape, np.uint8) for number in numbers])
 
 
-def filled(*numbers: int, limit: int = 100) -> DecodedCache:
+def filled(*numbers: int, limit: int = 100) -> ArrayCache:
     """A cache that these have been added to."""
-    cache = DecodedCache(READER, limit=limit * IMAGE)
+    cache = decoded(READER, limit=limit * IMAGE)
     with cache.alone():
         if numbers:
             cache.add(digests([md5(number) for number in numbers]), pixels(*numbers))
     return cache
 
 
-def held(cache: DecodedCache, upto: int = 30) -> set[int]:
+def held(cache: ArrayCache, upto: int = 30) -> set[int]:
     """The numbers of the images that are found, which must be theirs."""
     rows, images = cache.find(digests([md5(number) for number in range(upto)]))
     found = {number for number, row in enumerate(rows) if row >= 0}
@@ -131,19 +131,19 @@ def test_lower_limit() -> None:
 def test_other_reader() -> None:
     """Images of another size are no one's business, and go when there is need."""
     filled(1, 2)
-    other = DecodedCache(PixelReader("rgb", 4), limit=1000)
+    other = decoded(PixelReader("rgb", 4), limit=1000)
     assert (other.find(digests([md5(1)]))[0] < 0).all()
     other.tidy(digests([]))
     assert files() == []
 
 
-def stack(decoded: int = 1, *, room: int | None = None, manifest: pd.DataFrame | None = None) -> PixelSource:
+def stack(room_for: int = 1, *, room: int | None = None, manifest: pd.DataFrame | None = None) -> PixelSource:
     """The stored images, with a limit of so many MiB, or images."""
-    compute: Compute = COMPUTE.model_copy(update={"decoded": decoded, "workers": 2})
+    compute: Compute = COMPUTE.model_copy(update={"decoded": room_for, "workers": 2})
     if room is not None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(DecodedCache, "room", lambda self: room - self._count())
-            return stack(decoded, manifest=manifest)
+            patch.setattr(ArrayCache, "room", lambda self: room - self._count())
+            return stack(room_for, manifest=manifest)
     chosen = read_manifest("train") if manifest is None else manifest
     return load(chosen, mode="grey", size=8, compute=compute).images
 

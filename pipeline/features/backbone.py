@@ -1,0 +1,79 @@
+"""A frozen backbone: all of a network but its head."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pipeline.files import md5_of_bytes
+from pipeline.models.checkpoint import noise
+from pipeline.models.features import head_of, look
+from pipeline.models.network import Network, Spec
+
+Features = npt.NDArray[np.float32]
+
+# Batches are of this size alone: what a network makes of an image depends, in the last bits, on how many are computed
+# together, and not on which.
+BATCH = 32
+
+
+def has_features(network: Network) -> bool:
+    """Whether the head of `network` is a linear layer, which takes one vector of features an image."""
+    return isinstance(head_of(network), nn.Linear)
+
+
+class Backbone:
+    """The backbone of `network`, whose head must be a linear layer: with the weights of the time when it is asked."""
+
+    def __init__(self, network: Network, spec: Spec) -> None:
+        self._network, self._spec = network, spec
+        head = head_of(network)
+        assert isinstance(head, nn.Linear)
+        self.width: int = head.in_features
+        self._head = next(name for name, module in network.named_modules() if module is head)
+
+    def __call__(self, images: Tensor) -> Features:
+        """The features of `images` (n, channels, height, width), uint8: shape (n, width).
+
+        They are the same bits in whatever company an image comes.
+        """
+        where = self._network.get_buffer("mean").device
+        found = np.empty((len(images), self.width), np.float32)
+        with _predicting(self._network), torch.inference_mode():
+            for start in range(0, len(images), BATCH):
+                part = images[start : start + BATCH].to(where)
+                whole = torch.cat([part, part[:1].expand(BATCH - len(part), -1, -1, -1)])
+                found[start : start + BATCH] = look(self._network, whole).features[: len(part)].cpu().numpy()
+        return found
+
+    @cached_property
+    def name(self) -> str:
+        """A hash in hexadecimal, the same for backbones of the same weights that make the same of images, bit for bit.
+
+        Taken when it is first asked for.
+        """
+        weights = {
+            name: value.cpu().contiguous().numpy().tobytes()
+            for name, value in self._network.state_dict().items()
+            if not name.startswith(f"{self._head}.")
+        }
+        hashes = [f"{name} {md5_of_bytes(weights[name])}" for name in sorted(weights)]
+        # Code, PyTorch's version and the processor decide on the bits, too.
+        made = self(noise(self._spec, BATCH)).tobytes()
+        return md5_of_bytes("\n".join([*hashes, md5_of_bytes(made)]).encode())
+
+
+@contextmanager
+def _predicting(network: Network) -> Iterator[None]:
+    """`network` as it is in prediction; each of its layers is as before afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

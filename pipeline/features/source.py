@@ -1,0 +1,128 @@
+"""Features of images, view by view: read from data/.features, or computed, and kept there as far as there is room.
+
+A view is what augmentation makes of an image for one number. Its features are a function of the backbone, the stored
+image and that number, whichever training asks for them.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat, tee
+
+import numpy as np
+from torch import Tensor, from_numpy
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.features.backbone import BATCH, Backbone, Features
+from pipeline.files import md5_of_bytes
+from pipeline.images.array_cache import ArrayCache, Digests, Kind, Rows, digests
+from pipeline.images.pixel_source import PixelSource, Positions, in_batches
+from pipeline.images.pixels import Pixels
+
+logger = logging.getLogger(__name__)
+
+# Of images, uint8, their positions in the source, and the numbers of the views: the images to look at.
+Change = Callable[[Tensor, Positions, Positions], Tensor]
+# Images that are read together.
+CHUNK = 8 * BATCH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """How images are changed before the backbone sees them."""
+
+    count: int
+    """How many views there are of each image."""
+    recipe: str
+    """Names what decides on them, besides the image and the number of the view."""
+    ids: Sequence[str]
+    """Of the images, in their order."""
+    change: Change
+
+    def md5s(self, stored: Sequence[str]) -> list[str]:
+        """What names each view of each image, image by image; `stored` are the MD5s of the images' stored bytes."""
+        return [
+            md5_of_bytes(f"{md5} {image_id} {self.recipe} {view}".encode())
+            for md5, image_id in zip(stored, self.ids, strict=True)
+            for view in range(self.count)
+        ]
+
+
+class FeatureSource:
+    """Features of images, those of all views computed at once as far as there is room for them."""
+
+    def __init__(
+        self,
+        images: PixelSource,
+        backbone: Backbone,
+        views: Views | None = None,
+        *,
+        limit: int,
+        alive: Iterable[str] | None = None,
+    ) -> None:
+        """Without `views`, of the images as they are. What is kept takes at most `limit` bytes.
+
+        Where room is short, only these stay and those of the images, as they are, whose stored bytes have the MD5s
+        `alive`; without `alive` nothing goes.
+
+        Raises:
+            ImagesError: an image is damaged.
+        """
+        self._images, self._backbone, self._views = images, backbone, views
+        self._count = 1 if views is None else views.count
+        stored = [slot.md5 for slot in images.slots]
+        named = stored if views is None else views.md5s(stored)
+        # The row of each view in what is kept, −1 where it must be computed.
+        self._rows, self._kept = np.full(len(images) * self._count, -1), np.empty((0, backbone.width), np.float32)
+        if not named:
+            return  # Images that lie in memory have no name.
+        wanted = digests(named)
+        recipe = md5_of_bytes(f"{backbone.name} {images.reader and images.reader.recipe}".encode())
+        cache = ArrayCache(paths.FEATURES, recipe, Kind("features", (backbone.width,), np.float32), limit=limit)
+        self._rows, self._kept = cache.find(wanted)
+        if (self._rows >= 0).all():
+            return
+        try:
+            with cache.alone():
+                self._fill(cache, wanted, None if alive is None else digests([*named, *alive]))
+        except OSError as error:
+            logger.warning("%s: %s; features are computed whenever they are needed", paths.FEATURES, error.strerror)
+        self._rows, self._kept = cache.find(wanted)
+
+    def batches(self, batches: Iterable[tuple[Positions, Positions]]) -> Iterator[Features]:
+        """Features of the images at the positions of each batch, in the views of these numbers: shape (n, width).
+
+        Raises:
+            ImagesError: an image is damaged.
+        """
+        here, ahead = tee(batches)
+        missing = (positions[self._rows_of(positions, numbers) < 0] for positions, numbers in ahead)
+        is_whole = (self._rows >= 0).all()
+        read = repeat(None) if is_whole else self._images.batches(missing)
+        for (positions, numbers), pixels in zip(here, read, strict=not is_whole):
+            rows = self._rows_of(positions, numbers)
+            found = np.empty((len(rows), self._backbone.width), np.float32)
+            found[rows >= 0] = self._kept[rows[rows >= 0]]
+            if pixels is not None and len(pixels):
+                found[rows < 0] = self._compute(pixels, positions[rows < 0], numbers[rows < 0])
+            yield found
+
+    def _rows_of(self, positions: Positions, numbers: Positions) -> Rows:
+        return self._rows[positions * self._count + numbers]
+
+    def _fill(self, cache: ArrayCache, wanted: Digests, alive: Digests | None) -> None:
+        missing = np.flatnonzero(cache.find(wanted)[0] < 0)  # Another process may have been here.
+        if alive is not None and (len(missing) > cache.room() or cache.is_empty()):
+            cache.tidy(alive)
+        chunks = in_batches(missing[: max(0, cache.room())], CHUNK)
+        total = sum(map(len, chunks))
+        with tqdm(total=total, desc="features", unit=" images", disable=None if total else True) as bar:
+            read = self._images.batches(chunk // self._count for chunk in chunks)
+            for chunk, pixels in zip(chunks, read, strict=True):
+                cache.add(wanted[chunk], self._compute(pixels, *divmod(chunk, self._count)))
+                bar.update(len(chunk))
+
+    def _compute(self, pixels: Pixels, positions: Positions, numbers: Positions) -> Features:
+        images = from_numpy(pixels)
+        return self._backbone(images if self._views is None else self._views.change(images, positions, numbers))

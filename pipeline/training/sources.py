@@ -1,0 +1,139 @@
+"""What a network is trained on: images, augmented, or the features that its frozen backbone makes of them."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import tee
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import ParamError
+from pipeline.features.backbone import Backbone, has_features
+from pipeline.features.source import FeatureSource, Views
+from pipeline.images.dataset import Dataset
+from pipeline.images.pixel_source import Positions
+from pipeline.models.layers import BACKBONE
+from pipeline.models.network import Network, Spec
+from pipeline.params import Params, Train
+from pipeline.paths import PARAMS
+from pipeline.training.augmentation.augment import augment
+from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.mixing import Mixture, mix
+from pipeline.training.augmentation.presets import settings_of
+from pipeline.training.drawing.randomness import keys_of
+from pipeline.training.drawing.sampling import Drawn
+
+CPU = torch.device("cpu")
+
+
+class Inputs(NamedTuple):
+    """What a network is given of a batch."""
+
+    values: Tensor
+    """Images of shape (n, channels, height, width), uint8, or features of shape (n, width), float32."""
+    mixture: Mixture | None = None
+    """What else is in them."""
+
+
+class Source(Protocol):
+    """Where the images of a split come from."""
+
+    def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
+        """What each batch of drawn images is, in that order."""
+
+
+class PlainImages:
+    """Images as they are."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._images = dataset.images
+
+    def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
+        """What each batch of drawn images is, in that order."""
+        return (Inputs(torch.from_numpy(images)) for images in self._images.batches(chosen for chosen, _ in drawn))
+
+
+class AugmentedImages:
+    """Images, each changed at random in its own way, whole batches at once."""
+
+    def __init__(self, dataset: Dataset, params: Train, device: torch.device = CPU) -> None:
+        """They are changed on `device`."""
+        self._images, self._keys = dataset.images, keys_of(dataset.ids)
+        self._seed, self._settings, self._device = params.seed, settings_of(params.augment), device
+
+    def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
+        """What each batch of drawn images is, in that order."""
+        here, ahead = tee(drawn)
+        loaded = self._images.batches(chosen for chosen, _ in ahead)
+        for (chosen, turns), images in zip(here, loaded, strict=True):
+            moved = torch.from_numpy(images).to(self._device, non_blocking=True)
+            dice = Dice(self._keys[chosen], self._seed, turns, self._device)
+            yield Inputs(*mix(augment(moved, self._settings, dice), self._settings, dice))
+
+
+class KeptFeatures:
+    """Features of images, or of a few views of each, computed when they are first asked for."""
+
+    def __init__(
+        self, dataset: Dataset, backbone: Backbone, views: Views | None, *, limit: int, alive: Dataset | None = None
+    ) -> None:
+        """What is kept takes at most `limit` bytes; where room is short, that of the images of `alive` stays, too."""
+        self._dataset, self._backbone, self._views, self._limit = dataset, backbone, views, limit
+        self._alive = None if alive is None else [slot.md5 for slot in alive.images.slots]
+
+    def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
+        """What each batch of drawn images is, in that order."""
+        count = 1 if self._views is None else self._views.count
+        asked = ((chosen, (turns % np.uint64(count)).astype(np.intp)) for chosen, turns in drawn)
+        return (Inputs(torch.from_numpy(features)) for features in self._source.batches(asked))
+
+    @cached_property
+    def _source(self) -> FeatureSource:
+        # Not before it is needed, since the network has its weights no earlier.
+        images = self._dataset.images
+        return FeatureSource(images, self._backbone, self._views, limit=self._limit, alive=self._alive)
+
+
+class Sources(NamedTuple):
+    """Where the images of both splits that a training looks at come from."""
+
+    training: Source
+    validation: Source
+
+
+def sources_of(
+    network: Network, spec: Spec, splits: tuple[Dataset, Dataset], params: Params, where: torch.device
+) -> Sources:
+    """For the training and the validation images, `splits`, of a training of `network` on the device `where`.
+
+    Raises:
+        ParamError: images are to be mixed, and the features of single ones kept.
+    """
+    training, validation = splits
+    if params.train.freeze != BACKBONE or not has_features(network):
+        return Sources(AugmentedImages(training, params.train, where), PlainImages(validation))
+    settings = settings_of(params.train.augment)
+    if settings.mixup or settings.cutmix:
+        what = "train.freeze is backbone, so features of single images are kept, and train.augment mixes images"
+        raise ParamError(PARAMS, what, "set mixup and cutmix to 0, or augment to light or none")
+    backbone, limit = Backbone(network, spec), params.compute.features * 2**20
+    views = views_of(training, params.train)
+    return Sources(
+        KeptFeatures(training, backbone, views, limit=limit, alive=validation),
+        KeptFeatures(validation, backbone, None, limit=limit),
+    )
+
+
+def views_of(dataset: Dataset, params: Train) -> Views | None:
+    """The views of the images of `dataset` that `params` ask for; None where augmentation changes nothing."""
+    settings, keys = settings_of(params.augment), keys_of(dataset.ids)
+    recipe = settings.model_dump_json(exclude_defaults=True)
+    if recipe == "{}":
+        return None
+
+    def change(images: Tensor, positions: Positions, numbers: Positions) -> Tensor:
+        return augment(images, settings, Dice(keys[positions], params.seed, numbers.astype(np.uint64), CPU))
+
+    return Views(count=params.views, recipe=f"{recipe} {params.seed}", ids=list(dataset.ids), change=change)

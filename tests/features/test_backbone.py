@@ -1,0 +1,83 @@
+"""A frozen backbone: features are a function of an image alone, and a name is that of one such function."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.features.backbone import BATCH, Backbone, has_features
+from pipeline.models.features import head_of, look
+from pipeline.models.network import Network, Spec, build
+
+SPEC = Spec(model="small", size=16, mode="rgb", classes=("a", "b"))
+IMAGES = torch.randint(0, 256, (3 * BATCH, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def network_of(seed: int = 0, spec: Spec = SPEC) -> Network:
+    """A network whose weights are drawn by `seed`."""
+    torch.manual_seed(seed)
+    return build(spec)
+
+
+BACKBONE = Backbone(network_of(), SPEC)
+ALL = BACKBONE(IMAGES)
+
+
+@given(st.lists(st.integers(0, len(IMAGES) - 1), max_size=2 * BATCH))
+@settings(max_examples=25, deadline=None)
+def test_company_changes_no_bit(chosen: list[int]) -> None:
+    """An image's features are the same ones in any batch, at any place, however many others are asked for."""
+    assert np.array_equal(BACKBONE(IMAGES[chosen]), ALL[chosen])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("test_vit", 160), ("mobilenetv3_small_050", 64)])
+def test_timm(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is for networks of timm."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
+    spec = SPEC.model_copy(update={"model": f"timm/{name}", "size": size})
+    backbone = Backbone(network_of(spec=spec), spec)
+    images = torch.randint(0, 256, (BATCH + 9, 3, size, size), dtype=torch.uint8)
+    order = torch.randperm(len(images))
+    assert np.array_equal(backbone(images)[order], backbone(images[order]))
+
+
+def test_they_are_those_of_prediction() -> None:
+    """Within rounding; every layer is as before afterwards."""
+    network = network_of().train()
+    network.body[0].eval()  # type: ignore[index]
+    found = Backbone(network, SPEC)(IMAGES)
+    assert network.training
+    assert not network.body[0].training  # type: ignore[index]
+    with torch.inference_mode():
+        assert np.allclose(look(network.eval(), IMAGES).features, found, atol=1e-5)
+
+
+def test_a_name_is_of_the_backbone_alone() -> None:
+    """Other weights, code, or sizes of images are another backbone; another head, or more classes, are not."""
+    name = BACKBONE.name
+    assert Backbone(network_of(), SPEC).name == name
+    assert Backbone(network_of(1), SPEC).name != name
+    larger = SPEC.model_copy(update={"size": 20})
+    assert Backbone(network_of(spec=larger), larger).name != name
+    changed = network_of()
+    with torch.no_grad():
+        for weight in head_of(changed).parameters():
+            weight.add_(1)
+    assert Backbone(changed, SPEC).name == name
+    grown = SPEC.model_copy(update={"classes": ("a", "b", "c")})
+    assert Backbone(network_of(spec=grown), grown).name == name
+    other = network_of()
+    other.body[2] = torch.nn.LeakyReLU()  # type: ignore[operator]
+    assert Backbone(other, SPEC).name != name
+
+
+def test_a_head_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution at the end takes features at many places, which are not kept."""
+    assert has_features(network_of())
+    monkeypatch.setattr("pipeline.features.backbone.head_of", lambda _: torch.nn.Conv2d(3, 2, 1))
+    assert not has_features(network_of())
