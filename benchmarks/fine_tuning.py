@@ -1,15 +1,14 @@
 """Fine-tuning at 224 pixels, on colour pictures of npm's emoji-datasource-google: `benchmarks/fine_tuning.py [NAME…]`.
 
-Names: resnet18, vit. Real projects: a first `dvc repro` on 18 classes, one on 10 % more images, one on two more classes;
-from scratch, all of the network from weights of a file, and its head alone. No published weights are at hand: those of
-the file were trained here, at 64 pixels, on the pictures of the other 79 classes and on Fashion-MNIST in random colours,
-both of which the projects never see. The accuracy is that on test images, a quarter of all.
+Names: resnet18, vit. Real projects: a first `dvc repro` on 18 classes, one on 10 % more images, one on two more
+classes; from scratch, all of the network from weights of a file, and its head alone. No published weights are at hand:
+those of the file were trained here, at 64 pixels, on the pictures of the other 79 classes and on Fashion-MNIST in
+random colours; the projects never see either. The accuracy is that on test images, a quarter of all.
 """
 
 import io
 import json
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -104,7 +103,9 @@ def grow(made: Path, name: str, files: Files) -> tuple[float, float, int]:
 
 def other_weights(folder: Path, model: str, rate: float, scale: Scale) -> Path:
     """A model of other data."""
-    made = project(folder / "other", {"model": model, "size": 64, "epochs": scale.rounds(20), "lr": rate, "augment": "light"})
+    made = project(
+        folder / "other", {"model": model, "size": 64, "epochs": scale.rounds(20), "lr": rate, "augment": "light"}
+    )
     others = dict(list(pictures().items())[CLASSES:])
     grow(made, "other", [*files_of(others, 0, 1), *coloured_fashion(scale.count(3000))])
     return made / "data/model/checkpoint.ckpt"
@@ -137,7 +138,9 @@ def tune(network: str, folder: Path, scale: Scale) -> Rows:
             ("two more classes", files_of(new, 0, share)),
         ):
             seconds, accuracy, support = grow(made, what.replace(" ", "-"), files)
-            yield Row(f"{model}, {way.name}: {what} ({len(files):,})", f"{seconds:.0f} s, {accuracy:.1f} % of {support:,}")
+            yield Row(
+                f"{model}, {way.name}: {what} ({len(files):,})", f"{seconds:.0f} s, {accuracy:.1f} % of {support:,}"
+            )
 
 
 if __name__ == "__main__":

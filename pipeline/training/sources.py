@@ -37,7 +37,7 @@ class Inputs(NamedTuple):
     """What else is in them."""
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """Where the images of a split come from."""
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
@@ -99,8 +99,8 @@ class KeptFeatures:
 class Sources(NamedTuple):
     """Where the images of both splits that a training looks at come from."""
 
-    training: Source
-    validation: Source
+    training: InputSource
+    validation: InputSource
 
 
 def sources_of(

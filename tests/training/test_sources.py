@@ -20,7 +20,7 @@ from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import ARRIVAL, Drawn
-from pipeline.training.sources import CPU, AugmentedImages, KeptFeatures, PlainImages, Source, sources_of
+from pipeline.training.sources import CPU, AugmentedImages, KeptFeatures, PlainImages, InputSource, sources_of
 
 SPEC = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
 SHIFTED = Augment(shift=0.4, flip=True)
@@ -53,7 +53,7 @@ def network(seed: int = 0) -> Network:
     return build(SPEC)
 
 
-def sources(here: Params, seed: int = 0) -> tuple[Source, Source]:
+def sources(here: Params, seed: int = 0) -> tuple[InputSource, InputSource]:
     """Those of a training."""
     return sources_of(network(seed), SPEC, (dataset(), dataset("val")), here, CPU)
 
@@ -111,5 +111,5 @@ def test_nothing_is_looked_at_before_the_weights_are_there() -> None:
 @pytest.mark.parametrize("augment", ["strong", Augment(mixup=0.2), Augment(cutmix=1.0)])
 def test_mixed_images_have_no_features_of_their_own(augment: Any) -> None:
     """One line says what to do."""
-    with pytest.raises(ParamError, match="train.freeze is backbone, .* set mixup and cutmix to 0"):
+    with pytest.raises(ParamError, match=r"train.freeze is backbone, .* set mixup and cutmix to 0"):
         sources(params(augment=augment))
