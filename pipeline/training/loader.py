@@ -15,7 +15,7 @@ from pipeline.params import Train
 from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
-from pipeline.training.sources import AugmentedImages, PlainImages, InputSource
+from pipeline.training.sources import AugmentedImages, InputSource, PlainImages
 
 
 class Batch(NamedTuple):
