@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
 from pipeline.params import read_params
 from pipeline.training import loader
+from pipeline.training.batches import Batch
 from pipeline.training.curves import read_curves
-from pipeline.training.loader import Batch, EvalLoader, TrainLoader
+from pipeline.training.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
 
 pytestmark = pytest.mark.xdist_group("lightning")
@@ -45,10 +47,22 @@ def images(count: int) -> Dataset:
 
 def of_devices(monkeypatch: pytest.MonkeyPatch, batches: Iterable[Batch], devices: int) -> list[list[Batch]]:
     """What each of so many devices gets of `batches`."""
-    parts = []
-    for rank in range(devices):
-        monkeypatch.setattr(loader, "_rank", lambda rank=rank: (rank, devices))
-        parts.append(list(batches))
+    counted: list[list[torch.Tensor]] = []
+    for total in (False, True):
+        parts = []
+        for rank in range(devices):
+            sums = [sum(of_step) for of_step in zip(*counted, strict=True)] if total else []
+            own: list[torch.Tensor] = []
+
+            def over_devices(value: torch.Tensor, sums: list[Any] = sums, own: list[torch.Tensor] = own) -> Any:
+                own.append(value.clone())
+                return sums[len(own) - 1] if sums else value
+
+            monkeypatch.setattr(loader, "_rank", lambda rank=rank: (rank, devices))
+            monkeypatch.setattr(loader, "_over_devices", over_devices)
+            parts.append(list(batches))
+            if not total:
+                counted.append(own)
     return parts
 
 
