@@ -88,6 +88,8 @@ class Train(Section):
     """Height and width that the network sees, in pixels."""
     freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
     """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
+    head_epochs: Annotated[float, Field(ge=0)]
+    """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
@@ -100,16 +102,24 @@ class Train(Section):
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=4)]
     """Most images in one step; the steps of a training are of nearly equal size."""
+    accumulate: Annotated[int, Field(ge=1)]
+    """Parts in which a step is computed, one after the other, so that a large one needs the memory of a small one."""
     optimizer: Literal["schedule_free", "adamw"]
     """AdamW without a schedule, whose averaged weights are the model; or `adamw`, whose learning rate falls to zero."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
+    head_lr: Annotated[float, Field(gt=0)]
+    """Factor on the learning rate of the head."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    """Factor from the learning rate of each group of layers to that of the group before it; 1: all have the same."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
     """Factor on `lr` at a warm start, for `optimizer: adamw`."""
     warmup: Share
     """Share of the steps in which the learning rate rises to its peak, where the optimizer begins."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
+    clip_norm: Annotated[float | None, Field(gt=0)]
+    """Greatest norm of all gradients of a step together, to which longer ones are cut; null: none is."""
     warm_mean: bool
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
     label_smoothing: Share
@@ -207,6 +217,9 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     if split.val + split.test >= 1:
         what = f"manifest.split: val {split.val} + test {split.test} leave nothing to train on"
         raise ParamError(path, what, "their sum must be below 1")
+    if params.train.head_epochs >= params.train.epochs:
+        what = f"train.head_epochs {params.train.head_epochs:g} leave nothing of train.epochs {params.train.epochs}"
+        raise ParamError(path, what, "make it less; `freeze: backbone` trains the head alone all the time")
     _check_expression(path, split.group or "")
     return params
 

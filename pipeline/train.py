@@ -3,6 +3,7 @@
 Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base and params give the same bytes.
 """
 
+import math
 import shutil
 import sys
 from functools import partial
@@ -26,7 +27,7 @@ from pipeline.models.pretrained import Loaded, begin, keep_published
 from pipeline.params import Params, Train
 from pipeline.result import Result
 from pipeline.text import counted, percent
-from pipeline.training.callbacks import AveragedWeights, MeanWeights, SaveProgress, finished
+from pipeline.training.callbacks import AveragedWeights, HeadFirst, MeanWeights, SaveProgress, finished
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
 from pipeline.training.environment import write_environment
@@ -118,6 +119,7 @@ def _fit(
     schedule = _schedule(generation, params.train)
     curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = [
+        *_head_first(network, schedule),
         *_averaging(generation, network, training, params.train),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
         SaveProgress(progress, every=params.train.save_every),
@@ -175,10 +177,20 @@ def _display(steps: int, *, before: int) -> pl.Callback:
     return StepBar(steps, before=before) if sys.stderr.isatty() else LogLines(steps, before=before, say=say)
 
 
+def _head_first(network: Network, schedule: Schedule) -> list[pl.Callback]:
+    """What lets the head of `network` train alone at first, if it is to."""
+    if not schedule.alone:
+        return []
+    say(f"the head trains alone for {counted(schedule.alone, 'step')}")
+    frozen = [name for name, weight in network.named_parameters() if not weight.requires_grad]
+    return [HeadFirst(network, frozen=frozen, steps=schedule.alone)]
+
+
 def _averaging(generation: Generation, network: Network, training: Dataset, params: Train) -> list[pl.Callback]:
     """What makes the model of several steps' weights, if anything is to."""
     if params.optimizer == "schedule_free":
-        shown = partial(sample, training, count=STATISTICS, batch_size=params.batch_size, seed=params.seed)
+        size = math.ceil(params.batch_size / params.accumulate)
+        shown = partial(sample, training, count=STATISTICS, batch_size=size, seed=params.seed)
         return [AveragedWeights(network, shown)]
     if generation.base and becomes_mean(params):
         return [MeanWeights(first=generation.steps_before + _schedule(generation, params).rise)]

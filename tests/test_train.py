@@ -29,7 +29,7 @@ from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, build
 from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, read_params
-from pipeline.training.curves import CURVE_NAMES, CURVES
+from pipeline.training.curves import CURVE_NAMES, CURVES, read_curves
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
@@ -453,3 +453,97 @@ def test_more_groups_than_there_are() -> None:
     with pytest.raises(ParamError, match=r"train\.freeze is 5, but the network has 5 groups of layers"):
         run(freeze=5)
     assert outside_progress() == before
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+@pytest.mark.parametrize("more", [{}, {"freeze": 2}])
+def test_head_first(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], optimizer: str, more: dict[str, Any]
+) -> None:
+    """The rest stays as it began, with its statistics, and then trains; the optimizer has counted so."""
+    from pipeline.training.module import Classifier
+
+    step, seen = Classifier.training_step, []
+
+    def watching(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
+        seen.append({name: value.clone() for name, value in self.network.state_dict().items()})
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", watching)
+    run(optimizer=optimizer, epochs=4, head_epochs=2.0, **more)
+    steps = len(seen)
+    alone = steps // 2
+    assert f"train: the head trains alone for {alone} steps\n" in capfd.readouterr().out
+    name, statistics, head = "body.5.convolutions.0.weight", "body.5.convolutions.1.running_mean", "body.8.weight"
+    for key in (name, statistics):
+        assert [torch.equal(state[key], seen[0][key]) for state in seen] == [number <= alone for number in range(steps)]
+    assert not torch.equal(seen[1][head], seen[0][head])
+    first = "body.1.running_mean"
+    assert torch.equal(seen[-1][first], seen[0][first]) == ("freeze" in more)
+    checkpoint = read_checkpoint(paths.MODEL)
+    state = checkpoint["optimizer_states"][0]
+    for group in state["param_groups"]:
+        for key, number in zip(group["param_names"], group["params"], strict=True):
+            count = group["k"] if optimizer == "schedule_free" else int(state["state"][number]["step"])
+            assert count == (steps if key.startswith("network.body.8.") else steps - alone), key
+    as_base()
+    run(optimizer=optimizer, epochs=4, head_epochs=2.0)
+    assert "head" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"balance": 1.0, "augment": "strong"}, {"optimizer": "adamw", "clip_norm": 0.5}, {"batch_size": 64}]
+)
+def test_step_in_parts(more: dict[str, Any]) -> None:
+    """Where no image disturbs another, the model is that of whole steps, but for rounding; so are its curves."""
+    store_images(train=[*TRAIN, *(Plain("cat", 50 + shade) for shade in range(15))], val=VAL)
+    models, curves = [], []
+    for parts in (1, 4):
+        run(**{"freeze": "backbone", "batch_size": 16, "epochs": 4, "accumulate": parts, **more})
+        models.append(read_network(paths.MODEL)[0].state_dict())
+        curves.append(read_curves(paths.MODEL).points)
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-5)
+    assert not torch.equal(models[0]["body.8.weight"], models[1]["body.8.weight"])
+    for name, points in curves[0].items():
+        assert [step for step, _ in curves[1][name]] == [step for step, _ in points]
+        assert [value for _, value in curves[1][name]] == pytest.approx([value for _, value in points], rel=1e-3)
+
+
+def test_fewer_images_than_parts() -> None:
+    """The step is computed in as many as have two images each."""
+    store_images(train=TRAIN[4:9], val=VAL)
+    models = []
+    for parts in (1, 16):
+        run(freeze="backbone", batch_size=64, accumulate=parts)
+        models.append(read_network(paths.MODEL)[0].state_dict()["body.8.weight"])
+    torch.testing.assert_close(*models, rtol=1e-4, atol=1e-6)
+    assert not torch.equal(*models)
+
+
+def test_normalisation_in_parts() -> None:
+    """It trains, too: each part has its own statistics, so the model is another one."""
+    run(batch_size=8, accumulate=2)
+    assert json.loads((paths.MODEL / LINEAGE).read_text())["steps"] == {"run": 4, "total": 4}
+
+
+def test_too_few_images_for_each_part() -> None:
+    """The error says what to change."""
+    with pytest.raises(ParamError) as raised:
+        run(batch_size=15, accumulate=4)
+    assert "train.batch_size 15 is too small to be shared out in train.accumulate 4 parts" in str(raised.value)
+    assert str(raised.value).endswith("; make it 16 or more, or lower train.accumulate")
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_long_gradients_are_cut(parts: int) -> None:
+    """All of a step's together, to the norm that is asked for; its second moments tell after one step."""
+
+    def norm(limit: float | None) -> float:
+        run(batch_size=12, epochs=1, accumulate=parts, clip_norm=limit, warmup=0.0)
+        state = read_checkpoint(paths.MODEL)["optimizer_states"][0]["state"]
+        return math.sqrt(sum(float(one["exp_avg_sq"].sum()) for one in state.values()) / 0.001)
+
+    free = norm(None)
+    assert norm(free / 3) == pytest.approx(free / 3, rel=1e-3)
+    assert norm(free * 3) == free

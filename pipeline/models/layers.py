@@ -28,10 +28,37 @@ def groups_of(network: Network) -> list[list[str]]:
     return [[f"body.{name}" for name in groups[number]] for number in sorted(groups)]
 
 
+def factors_of(network: Network, decay: float, head: float) -> dict[str, float]:
+    """The factors on the learning rate of the weights of `network`, by name.
+
+    That of each group is `decay` times that of the next one, which ends at 1 (Bao et al., arXiv 2106.08254, and timm's
+    `param_groups_layer_decay`); the weights of the head have `head` besides.
+    """
+    groups, of_head = groups_of(network), head_weights(network)
+    return {
+        name: decay ** (len(groups) - 1 - number) * (head if name in of_head else 1.0)
+        for number, group in enumerate(groups)
+        for name in group
+    }
+
+
 def head_weights(network: Network) -> frozenset[str]:
     """The names of the weights of the head of `network`."""
     ours = {id(weight) for head in heads_of(network) for weight in head.parameters()}
     return frozenset(name for name, weight in network.named_parameters() if id(weight) in ours)
+
+
+def backbone_weights(network: Network, param: str) -> frozenset[str]:
+    """The names of all other weights of `network`.
+
+    Raises:
+        ParamError: it has no head of its own, so `param` asks for what cannot be.
+    """
+    head = head_weights(network)
+    if not head:
+        what = f"{param}: the network has no head of its own"
+        raise ParamError(PARAMS, what, f"freeze some of its {counted(len(groups_of(network)), 'group')} of layers")
+    return frozenset(name for name, _ in network.named_parameters()) - head
 
 
 def frozen_weights(network: Network, freeze: str | int) -> frozenset[str]:
@@ -42,17 +69,13 @@ def frozen_weights(network: Network, freeze: str | int) -> frozenset[str]:
     """
     if freeze == NONE:
         return frozenset()
+    if freeze == BACKBONE:
+        return backbone_weights(network, "train.freeze is backbone")
     groups = groups_of(network)
-    if isinstance(freeze, int):
-        if freeze >= len(groups):
-            what = f"train.freeze is {freeze}, but the network has {counted(len(groups), 'group')} of layers"
-            raise ParamError(PARAMS, what, "set it to a smaller number, to backbone or to none")
-        return frozenset(name for group in groups[:freeze] for name in group)
-    head = head_weights(network)
-    if not head:
-        what = "train.freeze is backbone, but the network has no head of its own"
-        raise ParamError(PARAMS, what, f"freeze some of its {counted(len(groups), 'group')} of layers")
-    return frozenset(name for name, _ in network.named_parameters()) - head
+    if int(freeze) >= len(groups):
+        what = f"train.freeze is {freeze}, but the network has {counted(len(groups), 'group')} of layers"
+        raise ParamError(PARAMS, what, "set it to a smaller number, to backbone or to none")
+    return frozenset(name for group in groups[: int(freeze)] for name in group)
 
 
 def freeze_layers(network: Network, freeze: str | int) -> str:

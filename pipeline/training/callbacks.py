@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
@@ -13,11 +13,13 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from pipeline.models.checkpoint import Checkpoint, canonical
+from pipeline.models.layers import backbone_weights, hold
 from pipeline.models.network import Network
 from pipeline.models.normalisation import estimate_statistics, normalised
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
 from pipeline.training.drawing.sampling import CURSOR, Cursor
+from pipeline.training.optimizers import begin_later
 from pipeline.training.progress import Progress
 from pipeline.training.rng_state import generator_states, set_generators
 
@@ -67,14 +69,18 @@ class SaveProgress(pl.Callback):
     ) -> None:
         """Save if it is time to."""
         del pl_module, outputs, batch
-        if batch_idx + 1 == trainer.num_training_batches:
-            if self._asked is not None and trainer.num_training_batches == 1:
+        step, part = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
+        if part:
+            return  # In the middle of a step.
+        steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+        if step == steps:
+            if self._asked is not None and steps == 1:
                 raise KeyboardInterrupt  # No epoch has a step to save at; there is little to do again.
             return
         is_asked = self._asked is not None
         is_due = time.monotonic() - self._last > self._every
         if trainer.world_size > 1:
-            if batch_idx % AGREE_EVERY:
+            if (step - 1) % AGREE_EVERY:
                 return
             is_asked, is_due = (
                 trainer.strategy.reduce_boolean_decision(decision, all=False) for decision in (is_asked, is_due)
@@ -106,6 +112,32 @@ class SaveProgress(pl.Callback):
             signal.default_int_handler(number, frame)  # Asked twice: at once.
         self._asked = signal.Signals(number)
         print("train: saving at the next step, then stopping", file=sys.stderr, flush=True)
+
+
+class HeadFirst(pl.Callback):
+    """Trains the head alone in the first steps, and then all that is not frozen.
+
+    What is to be done follows from the step, so it is the same after an interruption.
+    """
+
+    def __init__(self, network: Network, *, frozen: Collection[str], steps: int) -> None:
+        """`frozen` are the weights of `network` that stay as they are after so many `steps`, too, by name."""
+        self._network, self._frozen, self._steps = network, frozenset(frozen), steps
+        self._backbone = backbone_weights(network, "train.head_epochs")
+        self._is_alone: bool | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Freeze all but the head, or let it train."""
+        del pl_module, batch, batch_idx
+        is_alone = trainer.global_step < self._steps
+        if is_alone != self._is_alone:
+            hold(self._network, self._frozen | self._backbone if is_alone else self._frozen)
+            self._is_alone = is_alone
+        if trainer.global_step == self._steps:
+            weights = dict(self._network.named_parameters())
+            begin_later(trainer.optimizers[0], [weights[name] for name in self._backbone - self._frozen])
 
 
 class AveragedWeights(pl.Callback):

@@ -45,8 +45,10 @@ class RecordCurves(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the loss, and look at the sum if it is time to."""
-        del pl_module, batch, batch_idx
-        self._sum += outputs["loss"]
+        del pl_module, batch
+        self._sum += outputs["loss"]  # Of a part of a step its share of the step's.
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
         self._count += 1
         if (trainer.global_step - self._before) % self._every == 0:
             self._take(trainer)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,25 +12,10 @@ from torch import Tensor, distributed
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.params import Train
-from pipeline.training.augmentation.mixing import Mixture
+from pipeline.training.batches import Batch, Other, class_weights, counted, in_parts
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
-from pipeline.training.sources import AugmentedImages, InputSource, PlainImages
-
-
-class Batch(NamedTuple):
-    """Images and their classes; where several devices train, one device's part of them."""
-
-    images: Tensor
-    """Shape (n, channels, height, width), uint8; or their features, shape (n, features), float32."""
-    targets: Tensor
-    """Positions in the list of classes, shape (n,), int64."""
-    share: Tensor
-    """How much its mean counts in the mean over all devices, 1 where all parts are equal; shape (), float32."""
-    mixture: Mixture | None = None
-    """What else is in the images."""
-    weights: Tensor | None = None
-    """How much each image counts, 1 on average over all of the training, shape (n,), float32; None if all alike."""
+from pipeline.training.sources import AugmentedImages, Inputs, InputSource, PlainImages
 
 
 class EvalLoader:
@@ -69,7 +54,8 @@ class TrainLoader:
         self._source = source or AugmentedImages(dataset, params)
         self._targets = targets_of(dataset.labels, classes)
         self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
-        self._rounds = rounds
+        self._params, self._rounds = params, rounds
+        self._class_weights = class_weights(self.images_of_classes(len(classes)), params.balance)
         self._round = rounds.before
         # The batch with which the next iteration begins, and how many are done of this one.
         self._start = self._position = 0
@@ -88,7 +74,7 @@ class TrainLoader:
         self._round = epoch
 
     def __len__(self) -> int:
-        return self._rounds.length.steps_per_round
+        return self._rounds.length.steps_per_round * self._params.accumulate
 
     def __iter__(self) -> Iterator[Batch]:
         rank, devices = _rank()
@@ -96,12 +82,32 @@ class TrainLoader:
         first, self._start = self._start, 0
         here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in batches[first:]]
         for position, (drawn, inputs) in enumerate(zip(here, self._source.batches(here), strict=True), first):
+            parts = self._shared_out(self._batch(torch.from_numpy(drawn.positions), inputs), devices)
+            yield from parts[:-1]
             # Now, since Lightning counts batches and never asks for the one after the last.
-            self._position = (position + 1) % len(self)
-            share = torch.tensor(len(drawn.turns) * devices / len(batches[position].turns))
-            picked = torch.from_numpy(drawn.positions)
-            weights = None if self._weights is None else self._weights[picked]
-            yield Batch(inputs.values, self._targets[picked], share, inputs.mixture, weights)
+            self._position = (position + 1) % self._rounds.length.steps_per_round
+            yield parts[-1]
+
+    def _batch(self, chosen: Tensor, inputs: Inputs) -> Batch:
+        """The images of a step, those that are `chosen`, shape (n,), as they became."""
+        values, mixture = inputs
+        targets = self._targets[chosen].to(values.device, non_blocking=True)
+        weights = None if self._weights is None else self._weights[chosen].to(values.device, non_blocking=True)
+        if mixture is None:
+            return Batch(values, targets, torch.ones(()), weights=weights)
+        partners, own = mixture
+        of_others = None if weights is None else weights[partners]
+        return Batch(values, targets, torch.ones(()), Other(targets[partners], own, of_others), weights)
+
+    def _shared_out(self, batch: Batch, devices: int) -> list[Batch]:
+        """The parts in which `batch`, this device's part of a step, is computed, each with its share."""
+        parts = in_parts(batch, self._params.accumulate)
+        if len(parts) * devices == 1:
+            return parts
+        weights = self._class_weights.to(batch.targets.device)
+        sums = torch.stack([counted(part, weights) for part in parts])
+        whole = _over_devices(sums.sum())
+        return [part._replace(share=one * len(sums) * devices / whole) for part, one in zip(parts, sums, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""
@@ -134,6 +140,13 @@ def _rank() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def _over_devices(value: Tensor) -> Tensor:
+    """The sum of `value` over all devices."""
+    if _rank()[1] > 1:
+        distributed.all_reduce(value)
+    return value
 
 
 def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:

@@ -60,10 +60,10 @@ class StepBar(pl.Callback):
             done = trainer.global_step - self._before
             self._bar = tqdm(desc="training", total=self._steps, initial=done, unit=" steps")
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """One step more."""
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """One step more, unless this was but a part of one."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(trainer.global_step - self._before - self._bar.n)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what was measured."""

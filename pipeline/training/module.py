@@ -14,8 +14,8 @@ from pipeline.models.features import head_of
 from pipeline.models.network import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
+from pipeline.training.batches import Batch, class_weights
 from pipeline.training.curves import ACCURACY, LOSS
-from pipeline.training.loader import Batch
 from pipeline.training.optimizers import Schedule, optimizer_of
 
 HINT = f"lower train.lr in {PARAMS}; the model is as it was"
@@ -34,12 +34,20 @@ class Classifier(pl.LightningModule):
         self.register_buffer("class_weights", class_weights(images, params.balance), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of `batch`."""
+        """The loss of `batch`, which may be a part of a step."""
+        if not len(batch.images):
+            return self._nothing()
         loss = self._loss(batch) * batch.share
+        step, _ = divmod(batch_idx, self._params.accumulate)
         # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
-        if batch_idx % 50 == 0 and not torch.isfinite(loss):
-            raise TrainingError(f"epoch {self.current_epoch}, batch {batch_idx}", f"the loss is {loss.item()}", HINT)
+        if step % 50 == 0 and not torch.isfinite(loss):
+            raise TrainingError(f"epoch {self.current_epoch}, batch {step}", f"the loss is {loss.item()}", HINT)
         return loss
+
+    def _nothing(self) -> Tensor:
+        """The loss of no images, in which all is that trains, as several devices want it."""
+        trained = [weight.sum() for weight in self.network.parameters() if weight.requires_grad]
+        return torch.stack(trained).sum() * 0
 
     def _loss(self, batch: Batch) -> Tensor:
         """The mean over its images, weighted by their classes; the loss of each is multiplied by its own weight.
@@ -48,20 +56,19 @@ class Classifier(pl.LightningModule):
         """
         weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
         logits = self._logits(batch)
-        if batch.mixture is None and batch.weights is None:
+        if batch.other is None and batch.weights is None:
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
-        of_images = torch.ones_like(logits[:, 0]) if batch.weights is None else batch.weights
-        parts = [(torch.arange(len(logits)), torch.ones_like(of_images))]
-        if batch.mixture:
-            partners, own = batch.mixture
-            parts = [(parts[0][0], own), (partners, 1 - own)]
-        losses, counted = [], []
-        for images, share in parts:
-            targets = batch.targets[images]
+        ones = torch.ones_like(logits[:, 0])
+        parts = [(batch.targets, ones, batch.weights)]
+        if batch.other:
+            targets, own, of_others = batch.other
+            parts = [(batch.targets, own, batch.weights), (targets, 1 - own, of_others)]
+        losses, sums = [], []
+        for targets, share, of_images in parts:
             loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
-            losses.append((share * of_images[images] * loss).sum())
-            counted.append((share * weights[targets]).sum())
-        return torch.stack(losses).sum() / torch.stack(counted).sum()
+            losses.append((share * (ones if of_images is None else of_images) * loss).sum())
+            sums.append((share * weights[targets]).sum())
+        return torch.stack(losses).sum() / torch.stack(sums).sum()
 
     def _logits(self, batch: Batch) -> Tensor:
         """Of the images, or by the head alone of their features: shape (n, classes), float32."""
@@ -92,18 +99,8 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
-        return optimizer_of(self.named_parameters(), self._params, self._schedule)
+        return optimizer_of(self.network, self._params, self._schedule)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""
         checkpoint[SPEC] = self.spec.model_dump(mode="json")
-
-
-def class_weights(images: Tensor, balance: float) -> Tensor:
-    """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
-
-    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0. Where
-    images count more or less than once, n is the sum of that.
-    """
-    weights = torch.where(images > 0, images.double().clamp(min=torch.finfo().tiny) ** -balance, 0.0)
-    return (weights * images.sum() / (weights * images).sum()).float()

@@ -1,13 +1,16 @@
 """The optimizer of a generation and its learning rates, and how far the base had come with each weight."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from schedulefree import AdamWScheduleFree
+from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from pipeline.models.layers import BACKBONE, factors_of, head_weights
+from pipeline.models.network import Network
 from pipeline.params import Train
 
 OptimizerState = dict[str, Any]
@@ -36,7 +39,11 @@ class Schedule(NamedTuple):
     stays: bool = False
     """Whether it stays at the peak instead."""
     known: Histories | None = None
-    """Of the weights that the base has trained, by name; others have a rise of their own. None at a cold start."""
+    """Of the weights that the base has trained, by name; None at a cold start."""
+    alone: int = 0
+    """Steps at the beginning in which the head trains alone."""
+    later_rise: int = 0
+    """Steps until the peak of what begins when others go on: after `alone`, or where the base has not trained it."""
 
     def share_of_peak(self, step: int) -> float:
         """The learning rate at `step`, counted from 0."""
@@ -44,15 +51,28 @@ class Schedule(NamedTuple):
             return (step + 1) / self.rise
         return 1.0 if self.stays else max(0.0, (self.steps - step) / (self.steps - self.rise))
 
+    def later_share_of_peak(self, step: int) -> float:
+        """That of what begins after `alone`."""
+        later = Schedule(self.steps - self.alone, self.peak, self.later_rise, self.stays)
+        return later.share_of_peak(step - self.alone) if step >= self.alone else 0.0
+
 
 def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
     """The schedule of a generation of so many steps."""
     rise = _rise(params, steps)
-    if params.optimizer == "schedule_free":
-        return Schedule(steps, params.lr, 0 if warm else rise, stays=True)
-    if not warm:
-        return Schedule(steps, params.lr, rise)
-    return Schedule(steps, params.warm_lr * params.lr, rise, stays=becomes_mean(params))
+    if params.optimizer == "schedule_free" and warm:
+        return Schedule(steps, params.lr, 0, stays=True, later_rise=rise)
+    if warm:
+        return Schedule(steps, params.warm_lr * params.lr, rise, stays=becomes_mean(params))
+    alone = 0 if params.freeze == BACKBONE else min(round(params.head_epochs / params.epochs * steps), steps - 1)
+    return Schedule(
+        steps,
+        params.lr,
+        _rise(params, alone or steps),
+        stays=params.optimizer == "schedule_free",
+        alone=alone,
+        later_rise=_rise(params, steps - alone),
+    )
 
 
 def _rise(params: Train, steps: int) -> int:
@@ -77,36 +97,65 @@ def histories(optimizer: OptimizerState) -> dict[str, History]:
     return found
 
 
-def optimizer_of(named: Iterable[tuple[str, Parameter]], params: Train, schedule: Schedule) -> Any:
-    """The optimizer of the weights that are `named`, with a schedule if it has one, as Lightning takes both."""
-    known = schedule.known or {}
-    groups = _groups([pair for pair in named if pair[1].requires_grad], params, known)
+class Kind(NamedTuple):
+    """What weights that are trained alike have in common."""
+
+    factor: float
+    """On the learning rate."""
+    begins_later: bool
+    history: History | None
+    """None where the optimizer counts for each weight."""
+
+
+def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
+    """The optimizer of what trains of `network`, with a schedule if it has one, as Lightning takes both."""
+    kinds, groups = [], []
+    for kind, pairs in _by_kind(network, params, schedule).items():
+        # What is as it always is goes without saying: the bytes of a checkpoint depend on it.
+        of_kind = {} if kind.factor == 1 else {"lr": kind.factor * schedule.peak}
+        if kind.begins_later and params.optimizer == "schedule_free":
+            of_kind["warmup_steps"] = schedule.later_rise
+        # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
+        for of_matrices, decay in ((True, params.weight_decay), (False, 0.0)):
+            if chosen := [pair for pair in pairs if (pair[1].ndim >= 2) == of_matrices]:
+                groups.append({"params": chosen, "weight_decay": decay, **of_kind})
+                kinds.append(kind)
     if params.optimizer == "adamw":
         adamw = AdamW(groups, lr=schedule.peak)
-        return {
-            "optimizer": adamw,
-            "lr_scheduler": {"scheduler": LambdaLR(adamw, schedule.share_of_peak), "interval": "step"},
-        }
-    for group in groups:
-        if known and group["params"][0][0] not in known:
-            group["warmup_steps"] = _rise(params, schedule.steps)
+        shares: list[Callable[[int], float]] = [
+            schedule.later_share_of_peak if kind.begins_later else schedule.share_of_peak for kind in kinds
+        ]
+        return {"optimizer": adamw, "lr_scheduler": {"scheduler": LambdaLR(adamw, shares), "interval": "step"}}
     # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
     optimizer.train()
     return {"optimizer": optimizer}
 
 
-def _groups(named: list[tuple[str, Parameter]], params: Train, known: Histories) -> list[dict[str, Any]]:
-    """The groups of weights that are trained alike."""
-    alike: dict[Any, list[tuple[str, Parameter]]] = {}
-    for name, weight in named:
-        # The average counts steps by group, AdamW by weight.
-        history = known.get(name) if params.optimizer == "schedule_free" else None
-        alike.setdefault(history, []).append((name, weight))
-    groups = []
-    for pairs in alike.values():
-        # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
-        for of_matrices, decay in ((True, params.weight_decay), (False, 0.0)):
-            chosen = [pair for pair in pairs if (pair[1].ndim >= 2) == of_matrices]
-            groups += [{"params": chosen, "weight_decay": decay}] if chosen else []
-    return groups
+def _by_kind(network: Network, params: Train, schedule: Schedule) -> dict[Kind, list[tuple[str, Parameter]]]:
+    """What trains of `network`, by name; the names are those of Lightning's module."""
+    are_alike = params.layer_decay == params.head_lr == 1
+    factors = {} if are_alike else factors_of(network, params.layer_decay, params.head_lr)
+    of_head, known = head_weights(network), schedule.known or {}
+    # AdamW counts the steps of each weight by itself.
+    counts = params.optimizer == "schedule_free"
+    kinds: dict[Kind, list[tuple[str, Parameter]]] = {}
+    for place, weight in network.named_parameters():
+        if weight.requires_grad:
+            name = f"network.{place}"
+            is_new = counts and bool(known) and name not in known
+            later = place not in of_head if schedule.alone else is_new
+            kind = Kind(factors.get(place, 1.0), later, known.get(name) if counts else None)
+            kinds.setdefault(kind, []).append((name, weight))
+    return kinds
+
+
+def begin_later(optimizer: Any, later: Collection[Tensor]) -> None:
+    """Let the groups of the weights `later` count their steps from now on, where the optimizer counts by group.
+
+    Its correction of a second moment that begins at 0, and the weights of the average, are by these counts.
+    """
+    places = {id(weight) for weight in later}
+    for group in optimizer.param_groups:
+        if "weight_sum" in group and id(group["params"][0]) in places:
+            group |= {key: optimizer.defaults[key] for key in ("k", "weight_sum", "lr_max")}

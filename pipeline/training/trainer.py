@@ -10,6 +10,7 @@ from pipeline import paths
 from pipeline.errors import ParamError
 from pipeline.models.device import device
 from pipeline.params import Params
+from pipeline.training.callbacks import HeadFirst
 
 
 def prepare(params: Params) -> None:
@@ -24,14 +25,18 @@ def prepare(params: Params) -> None:
 
 def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
     """Lightning's trainer, up to so many `rounds` since the cold start; what it writes goes to `folder`."""
+    thaws = any(isinstance(callback, HeadFirst) for callback in callbacks)
     return pl.Trainer(
         accelerator=params.compute.accelerator,
         devices=params.compute.devices,
         num_nodes=params.compute.nodes,
-        strategy=params.compute.strategy,
+        # DDP would wait for gradients of all that will train.
+        strategy="ddp_find_unused_parameters_true" if thaws and devices_of(params) > 1 else params.compute.strategy,
         sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
         precision=params.train.precision,
         deterministic=params.train.deterministic,
+        gradient_clip_val=params.train.clip_norm,
+        accumulate_grad_batches=params.train.accumulate,
         max_epochs=rounds,
         default_root_dir=folder,
         callbacks=callbacks,
@@ -49,10 +54,17 @@ def _check_devices(params: Params) -> None:
         what = "train.precision is '16-mixed', which CPUs cannot compute"  # Lightning would take bf16, silently.
         raise ParamError(paths.PARAMS, what, "set it to bf16-mixed or 32-true, or train on a GPU")
     # Batches may be half as large as they may be.
-    devices = params.compute.devices * params.compute.nodes
-    if devices > 1 and params.train.batch_size < 4 * devices:
-        what = f"train.batch_size {params.train.batch_size} is too small to be shared out among {devices} devices"
-        raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
+    devices, parts, size = devices_of(params), params.train.accumulate, params.train.batch_size
+    if size < 4 * devices * parts:
+        places = [f"among {devices} devices"] * (devices > 1) + [f"in train.accumulate {parts} parts"] * (parts > 1)
+        lower = ["compute.devices"] * (devices > 1) + ["train.accumulate"] * (parts > 1)
+        what = f"train.batch_size {size} is too small to be shared out {' and '.join(places)}"
+        raise ParamError(paths.PARAMS, what, f"make it {4 * devices * parts} or more, or lower {' or '.join(lower)}")
+
+
+def devices_of(params: Params) -> int:
+    """How many devices train together."""
+    return params.compute.devices * params.compute.nodes
 
 
 def _quieten() -> None:

@@ -6,6 +6,7 @@ itself, and tests/scenarios/test_upgrade.py trains with both.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.files import md5_of_bytes
 from pipeline.versioning.definition import code_among, flat
@@ -25,6 +26,16 @@ NEUTRAL = {
     "data/manifest/classes.csv": "was,now\n",
     "data/weights/false": "drawn by the seed\n",
     "data/weights/true": "published for the model\n",
+}
+
+# Likewise the params that it has by now, and the values at which they change no weight.
+NEUTRAL_PARAMS = {
+    "train.accumulate": 1,
+    "train.clip_norm": None,
+    "train.freeze": "none",
+    "train.head_epochs": 0.0,
+    "train.head_lr": 1.0,
+    "train.layer_decay": 1.0,
 }
 
 
@@ -51,10 +62,15 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
         return "the code here is that of no release; it has changes of your own, say"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
-    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys()
+    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys() - NEUTRAL_PARAMS.keys()
     if other := sorted(added | (_surroundings(recorded) - _surroundings(now))):
         return f"this release has more or less for it to read or write ({', '.join(other)})"
     return None
+
+
+def with_neutral_params(recorded: StageRecord) -> StageRecord:
+    """`recorded`, with the params that changed nothing when there were none of them."""
+    return replace(recorded, params={**NEUTRAL_PARAMS, **recorded.params})
 
 
 def _surroundings(stage: StageRecord) -> set[str]:

@@ -1,5 +1,6 @@
 """params.yaml: what is valid is read, and everything else is one line that says what to do."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,28 @@ def test_numbers_are_finite(tmp_path: Path, key: str, value: float) -> None:
     """Neither infinity nor what is no number is accepted anywhere."""
     said = complaint(written(tmp_path, key, value))
     assert said.startswith(f"{key} is {value!r}; it should ")
+
+
+def test_recipe_of_the_documentation(tmp_path: Path) -> None:
+    """The block of docs/fine-tuning.md is valid, and names every param of its page."""
+    page = (ROOT / "docs/fine-tuning.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    values, content = YAML(typ="safe").load(block)["train"], YAML(typ="safe").load(TEXT)
+    content["train"].update(values)
+    YAML().dump(content, tmp_path / "params.yaml")
+    assert read_params(tmp_path / "params.yaml").train.layer_decay == values["layer_decay"]
+    titles = re.findall(r"^## .*$", page, flags=re.MULTILINE)
+    assert {name for title in titles for name in re.findall(r"`train\.(\w+)`", title)} <= values.keys()
+
+
+def test_head_alone_all_the_time(tmp_path: Path) -> None:
+    """Nothing would be left for all to train, and there is another param for it."""
+    said = complaint(written(tmp_path, "train.head_epochs", 12.0))
+    assert said == (
+        "train.head_epochs 12 leave nothing of train.epochs 12; "
+        "make it less; `freeze: backbone` trains the head alone all the time"
+    )
+    assert read_params(written(tmp_path, "train.head_epochs", 11.5)).train.head_epochs == 11.5
 
 
 @pytest.mark.parametrize("key", [key for key, _ in fields()])

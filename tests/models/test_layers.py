@@ -127,7 +127,7 @@ def test_nothing_left_to_train(freeze: int) -> None:
 def test_network_without_a_head() -> None:
     """Not even its last layer has weights: an error that says what can be frozen."""
     network = Network(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), (0.5,), (0.25,))
-    with pytest.raises(ParamError, match=r"train\.freeze is backbone, but the network has no head of its own; freeze"):
+    with pytest.raises(ParamError, match=r"train\.freeze is backbone: the network has no head of its own"):
         freeze_layers(network, "backbone")
 
 

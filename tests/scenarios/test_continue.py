@@ -131,6 +131,20 @@ WAYS: dict[str, dict[str, Any]] = {
     "balance": {"balance": 0.5},
     "half precision": {"precision": "bf16-mixed"},
     "features": {"freeze": "backbone", "views": 2},
+    "clipped": {"clip_norm": 0.1},
+    "frozen": {"freeze": 2, "layer_decay": 0.5, "head_lr": 3.0},
+    "head first": {"head_epochs": 1.4},
+    "head first with adamw": {"head_epochs": 1.4, "optimizer": "adamw", "freeze": 1},
+    # 17 images in batches of 8 are 3 steps an epoch, of two parts each.
+    "in parts": {"batch_size": 8, "accumulate": 2, "balance": 0.5, "augment": "strong"},
+    "all at once": {
+        "batch_size": 8,
+        "accumulate": 2,
+        "head_epochs": 1.4,
+        "freeze": 1,
+        "layer_decay": 0.5,
+        "clip_norm": 0.1,
+    },
 }
 
 
@@ -140,7 +154,18 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     here = params(**WAYS[way])
     run(here)
     once = model()
-    assert interrupted(monkeypatch, here, [1, 5, 8], signal.SIGTERM) == once
+    steps = [1, 5, 8] if here.train.accumulate == 1 else [1, 5, 12]  # Of parts: always in the middle of a step, too.
+    assert interrupted(monkeypatch, here, steps, signal.SIGTERM) == once
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+@pytest.mark.parametrize("step", [6, 7, 8, 9])
+def test_around_the_step_from_which_all_train(monkeypatch: pytest.MonkeyPatch, step: int, optimizer: str) -> None:
+    """The head trains alone for 7 steps: the last of them, the one before, the first that is for all, the next one."""
+    here = params(head_epochs=1.4, optimizer=optimizer)
+    run(here)
+    once = model()
+    assert interrupted(monkeypatch, here, [step], signal.SIGTERM) == once
 
 
 @pytest.mark.usefixtures("_grown")
@@ -151,6 +176,8 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
         {"optimizer": "adamw", "warm_mean": True},
         {"optimizer": "adamw", "warm_mean": False},
         {"freeze": "backbone", "augment": "none"},
+        {"freeze": 3, "layer_decay": 0.5, "batch_size": 8, "accumulate": 2, "min_steps": 4},
+        {"optimizer": "adamw", "freeze": 3, "batch_size": 8, "accumulate": 2, "warm_epochs": 3},
     ],
 )
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
@@ -251,9 +278,12 @@ def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -
 
 
 @pytest.mark.slow
-def test_kills(once: Files) -> None:
+@pytest.mark.parametrize("way", ["plain", "all at once"])
+def test_kills(way: str) -> None:
     """Killed at any moment, as power fails, until it gets through: the same bytes."""
-    params(save_every=1e-9)
+    run(params(**WAYS[way]))
+    once = model()
+    params(save_every=1e-9, **WAYS[way])
     chance, kills = random.Random(0), 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     script = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"

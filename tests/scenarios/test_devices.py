@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
+from training.test_batches import of_devices
 from training.test_loader import cold
 
 from pipeline import paths
@@ -24,9 +25,8 @@ from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
 from pipeline.params import read_params
-from pipeline.training import loader
 from pipeline.training.curves import read_curves
-from pipeline.training.loader import Batch, EvalLoader, TrainLoader
+from pipeline.training.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
 
 pytestmark = pytest.mark.xdist_group("lightning")
@@ -43,18 +43,9 @@ def images(count: int) -> Dataset:
     )
 
 
-def of_devices(monkeypatch: pytest.MonkeyPatch, batches: Iterable[Batch], devices: int) -> list[list[Batch]]:
-    """What each of so many devices gets of `batches`."""
-    parts = []
-    for rank in range(devices):
-        monkeypatch.setattr(loader, "_rank", lambda rank=rank: (rank, devices))
-        parts.append(list(batches))
-    return parts
-
-
 @pytest.mark.parametrize("devices", [2, 3])
 @pytest.mark.parametrize("count", [8, 37])
-def test_order_of_images_is_that_of_one_device(monkeypatch: pytest.MonkeyPatch, devices: int, count: int) -> None:
+def test_order_of_images_is_that_of_one_device(devices: int, count: int) -> None:
     """Step by step the devices together have the images of one device, augmented alike, and weigh them alike."""
     data, classes = images(count), [str(number) for number in range(count)]
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8})
@@ -62,8 +53,8 @@ def test_order_of_images_is_that_of_one_device(monkeypatch: pytest.MonkeyPatch, 
         TrainLoader(data, classes, params, cold(data, params)),
         EvalLoader(data, classes, batch_size=8),
     ):
-        (alone,) = of_devices(monkeypatch, batches, 1)
-        parts = of_devices(monkeypatch, batches, devices)
+        (alone,) = of_devices(batches, 1)
+        parts = of_devices(batches, devices)
         assert {len(part) for part in parts} == {len(alone)}
         for step, whole in enumerate(alone):
             for rank, part in enumerate(parts):
@@ -86,8 +77,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(devices: int, **train: object) -> subprocess.Popen[str]:
-    """Begin to train on so many devices, in a process group of its own."""
+def start(devices: int, *, script: str | None = None, **train: object) -> subprocess.Popen[str]:
+    """Begin to train on so many devices, in a process group of its own; a `script` may do it."""
     yaml = YAML()
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
@@ -96,7 +87,7 @@ def start(devices: int, **train: object) -> subprocess.Popen[str]:
     content["compute"].update({"devices": devices})
     yaml.dump(content, paths.PARAMS)
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "run", "train"],
+        [sys.executable, *((script,) if script else ("-m", "pipeline", "run", "train"))],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -144,3 +135,68 @@ def test_too_few_images_for_each_device() -> None:
     with start(2, batch_size=7) as both:
         out = both.communicate()[0]
     assert "train.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more" in out
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_two_devices_learn_what_one_does(parts: int) -> None:
+    """Though one of them has more of the rare class, and no image disturbs another: the same, but for rounding."""
+    store_images(train=[*TRAIN, *(Plain("emu", 100 + shade) for shade in range(4))], val=VAL)
+    models = []
+    for devices in (1, 2):
+        train: dict[str, Any] = {
+            "batch_size": 16,
+            "accumulate": parts,
+            "freeze": "backbone",
+            "balance": 1.0,
+            "augment": "none",
+        }
+        with start(devices, **train) as process:
+            out = process.communicate()[0]
+        assert process.returncode == 0, out
+        models.append(read_network(paths.MODEL)[0].state_dict())
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-5)
+
+
+# Each process says which weights it has at the end; statistics of normalisation are each one's own on CPUs.
+SCRIPT = """
+import hashlib, sys
+from pathlib import Path
+from typing import Any
+from pipeline.cli import main
+from pipeline.training.module import Classifier
+
+def on_train_end(self):
+    weights = b"".join(value.detach().numpy().tobytes() for value in self.network.parameters())
+    Path(f"rank{self.global_rank}").write_text(hashlib.md5(weights).hexdigest())
+
+Classifier.on_train_end = on_train_end
+sys.exit(main(["run", "train"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {
+            "head_epochs": 1.0,
+            "freeze": 1,
+            "layer_decay": 0.5,
+            "clip_norm": 1.0,
+            "batch_size": 16,
+            "accumulate": 2,
+            "balance": 1.0,
+            "augment": "strong",
+        },
+        pytest.param({"head_epochs": 1.5, "optimizer": "adamw"}, marks=pytest.mark.slow),
+    ],
+)
+def test_two_devices_stay_together(project: Path, train: dict[str, Any]) -> None:
+    """Both have the same weights at the end, though layers began to train midway: gradients of all were shared."""
+    (project / "script.py").write_text(SCRIPT)
+    with start(2, script="script.py", **train) as both:
+        out = both.communicate()[0]
+    assert both.returncode == 0, out
+    first, second = ((project / f"rank{rank}").read_text() for rank in range(2))
+    assert first == second

@@ -16,10 +16,11 @@ from pipeline.augment_params import Augment
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.params import Train, read_params
+from pipeline.training.batches import Batch
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
-from pipeline.training.loader import Batch, EvalLoader, TrainLoader, sample, targets_of
+from pipeline.training.loader import EvalLoader, TrainLoader, sample, targets_of
 
 PARAMS = read_params(ROOT / "params.yaml").train
 
@@ -56,7 +57,7 @@ def numbers(batches: list[Batch]) -> list[int]:
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
     """All that a batch is made of."""
-    return [*batch[:3], *(batch.mixture or ()), *([] if batch.weights is None else [batch.weights])]
+    return [value for value in (*batch[:3], batch.weights, *(batch.other or ())) if isinstance(value, torch.Tensor)]
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:

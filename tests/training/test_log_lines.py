@@ -50,6 +50,8 @@ def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) 
     trainer: Any = SimpleNamespace(global_step=first, is_global_zero=True, callback_metrics={})
     bar.on_train_start(trainer, trainer)
     for _ in range(first, 54):
+        bar.on_train_batch_end(trainer, None, None, None)  # A part of a step.
+        trainer.global_step += 1
         bar.on_train_batch_end(trainer, None, None, None)
         bar.on_validation_end(trainer, trainer)
         trainer.callback_metrics = {ACCURACY: 0.875}

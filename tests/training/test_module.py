@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import TrainingError
 from pipeline.models.network import Spec, build
 from pipeline.params import read_params
-from pipeline.training.augmentation.mixing import Mixture
-from pipeline.training.loader import Batch
+from pipeline.training.batches import Batch, Other
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
@@ -27,7 +26,7 @@ pytestmark = [
 
 def class_weights(images: list[int], balance: float) -> list[float]:
     """As a list."""
-    from pipeline.training.module import class_weights
+    from pipeline.training.batches import class_weights
 
     weights: list[float] = class_weights(torch.tensor(images), balance).tolist()
     return weights
@@ -75,12 +74,12 @@ def test_mixed_images_count_as_what_is_in_them() -> None:
     classifier = balanced()
     network = classifier.network
     images, targets = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.tensor([0, 1])
-    mixture = Mixture(partners=torch.tensor([1, 0]), own=torch.tensor([0.75, 1.0]))
+    mixed = Other(targets=torch.tensor([1, 0]), own=torch.tensor([0.75, 1.0]))
     (cat, other), (_, dog) = -network(images).log_softmax(1)
-    loss = classifier.training_step(Batch(images, targets, torch.ones(()), mixture), 0)
+    loss = classifier.training_step(Batch(images, targets, torch.ones(()), mixed), 0)
     torch.testing.assert_close(loss, (0.75 * 5 / 9 * cat + 0.25 * 5 * other + 5 * dog) / (0.75 * 5 / 9 + 0.25 * 5 + 5))
     plain = classifier.training_step(Batch(images, targets, torch.ones(())), 0)
-    pure = mixture._replace(own=torch.ones(2))
+    pure = mixed._replace(own=torch.ones(2))
     torch.testing.assert_close(classifier.training_step(Batch(images, targets, torch.ones(()), pure), 0), plain)
 
 
@@ -180,6 +179,6 @@ def test_loss_is_multiplied_by_weights() -> None:
 
 def test_classes_weigh_what_their_images_do() -> None:
     """With `balance: 1` an image that counts twice is as two."""
-    from pipeline.training.module import class_weights
+    from pipeline.training.batches import class_weights
 
     assert class_weights(torch.tensor([0.5, 1.5]), 1.0).tolist() == pytest.approx([2, 2 / 3])

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
+from pipeline.params import read_params
 from pipeline.versioning import weights
 from pipeline.versioning.lock import StageRecord
-from pipeline.versioning.weights import code_hash, is_outdated, why_retrain
+from pipeline.versioning.weights import NEUTRAL_PARAMS, code_hash, is_outdated, why_retrain, with_neutral_params
 
 OLD = StageRecord(
     deps={"data/base": "1", "pipeline/a.py": "2", "pipeline/b.py": "3"},
@@ -56,6 +58,21 @@ def test_what_changes_nothing_until_it_says_something() -> None:
     assert why_retrain(OLD, more) is None
     assert "data/other.csv" in str(why_retrain(OLD, replace(NEW, deps={**NEW.deps, "data/other.csv": ""})))
     assert "data/manifest/classes.csv" in str(why_retrain(more, replace(OLD, command=NEW.command)))
+
+
+def test_params_that_change_nothing_at_first() -> None:
+    """A newer release may have more of them: the model stands for one that was trained with such a value."""
+    more = replace(NEW, params={**NEW.params, "train.freeze": "backbone"})
+    assert why_retrain(OLD, more) is None
+    assert with_neutral_params(OLD).params == {**OLD.params, **NEUTRAL_PARAMS}
+    assert with_neutral_params(more).params["train.freeze"] == "backbone"
+    assert "train.freeze" in str(why_retrain(more, replace(OLD, command=NEW.command, deps=NEW.deps)))
+
+
+def test_values_are_those_of_a_new_project() -> None:
+    """So whoever merges params.yaml trains as before."""
+    train = read_params(ROOT / "params.yaml").train
+    assert {name: getattr(train, name.removeprefix("train.")) for name in NEUTRAL_PARAMS} == NEUTRAL_PARAMS
 
 
 def test_what_is_recorded_so_is_not_outdated() -> None:
