@@ -136,7 +136,7 @@ def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looke
     trained = Trained.read(model, params.compute)
     spec, found = trained.spec, []
     for part in parts:
-        images = pixels_of(part, mode=spec.mode, size=spec.size, compute=params.compute)
+        images = pixels_of(part, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
         batches = in_batches(np.arange(len(images)), params.compute.batch_size)
         disable = None if batches else True
         bar = tqdm(images.batches(batches), f"predicting with {model}", len(batches), disable=disable)

@@ -99,7 +99,7 @@ class TrainLoader:
         for position, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True), first):
             moved = torch.from_numpy(images).to(self._device, non_blocking=True)
             dice = Dice(keys[chosen], self._params.seed, turns, self._device)
-            augmented, mixture = mix(augment(moved, self._augment, dice), self._augment, dice)
+            augmented, mixture = mix(augment(moved, self._augment, dice, self._params.size), self._augment, dice)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
             share = torch.tensor(len(chosen) * devices / len(batches[position].turns))

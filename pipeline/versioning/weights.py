@@ -6,6 +6,8 @@ itself, and tests/scenarios/test_upgrade.py trains with both.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from pipeline.files import md5_of_bytes
 from pipeline.versioning.definition import code_among, flat
@@ -17,6 +19,7 @@ VERSIONS = {
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,
+    "ff6cbaa9f5c1d40c87c1be0460a9f6cb": 3,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
@@ -26,6 +29,8 @@ NEUTRAL = {
     "data/weights/false": "drawn by the seed\n",
     "data/weights/true": "published for the model\n",
 }
+# Likewise params, with the values at which training does what it did without them.
+NEUTRAL_PARAMS: dict[str, Any] = {"train.crop_pct": 1.0, "train.framing": "fill"}
 
 
 def code_hash(deps: Mapping[str, str]) -> str:
@@ -51,10 +56,16 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
         return "the code here is that of no release; it has changes of your own, say"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
-    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys()
+    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys() - NEUTRAL_PARAMS.keys()
     if other := sorted(added | (_surroundings(recorded) - _surroundings(now))):
         return f"this release has more or less for it to read or write ({', '.join(other)})"
     return None
+
+
+def with_neutral_params(recorded: StageRecord, now: StageRecord) -> StageRecord:
+    """What is `recorded`, with what it stands for of the params that it lacks and `now` has."""
+    neutral = {name: value for name, value in NEUTRAL_PARAMS.items() if name in now.params}
+    return replace(recorded, params={**neutral, **recorded.params})
 
 
 def _surroundings(stage: StageRecord) -> set[str]:

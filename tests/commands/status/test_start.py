@@ -9,7 +9,7 @@ from dvc.repo import Repo
 from lineage.test_acceptance import FIRST, NO, SECOND, lock, train
 from lineage.test_history import git
 
-from pipeline.commands.status.remarks import _on_size
+from pipeline.commands.status.remarks import _on_seeing
 from pipeline.commands.status.start import Start, start_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage.acceptance import write_judgements
@@ -57,8 +57,8 @@ def test_another_size() -> None:
     lock(FIRST, params={"train.size": 7})
     assert start().oid == FIRST
     recorded = read_record()["train"]
-    assert _on_size(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
-    assert not _on_size(recorded, start(images_change=False), PARAMS)  # From scratch.
+    assert _on_seeing(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
+    assert not _on_seeing(recorded, start(images_change=False), PARAMS)  # From scratch.
 
 
 @pytest.mark.slow
