@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
@@ -158,9 +159,16 @@ def _known_to_timm(model: str) -> tuple[Any, str]:
     return timm, name
 
 
+def _stay_offline() -> None:
+    """Let Hugging Face's library take weights that are in its cache, and else say at once that they are not there."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if library := sys.modules.get("huggingface_hub.constants"):  # It has read that already: `crop_pct_of` imports timm.
+        library.__dict__["HF_HUB_OFFLINE"] = True
+
+
 def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     if pretrained and _is_offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # Weights that are in its cache will do; else it says so at once.
+        _stay_offline()
     timm, name = _known_to_timm(spec.model)
     create = partial(timm.create_model, name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
     try:

@@ -40,7 +40,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     spec = Spec(model="small", size=8, mode="grey", classes=CLASSES)
     state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
     paths.MODEL.mkdir(parents=True)
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, paths.MODEL / CHECKPOINT)
+    torch.save({SPEC: spec.as_kept(), "state_dict": state}, paths.MODEL / CHECKPOINT)
     store_images(test=IMAGES)
     yield
     torch.use_deterministic_algorithms(mode=False)

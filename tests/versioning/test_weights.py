@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.versioning import weights
 from pipeline.versioning.lock import StageRecord
-from pipeline.versioning.weights import code_hash, is_outdated, why_retrain
+from pipeline.versioning.weights import code_hash, is_outdated, why_retrain, with_neutral_params
 
 OLD = StageRecord(
     deps={"data/base": "1", "pipeline/a.py": "2", "pipeline/b.py": "3"},
@@ -56,6 +56,16 @@ def test_what_changes_nothing_until_it_says_something() -> None:
     assert why_retrain(OLD, more) is None
     assert "data/other.csv" in str(why_retrain(OLD, replace(NEW, deps={**NEW.deps, "data/other.csv": ""})))
     assert "data/manifest/classes.csv" in str(why_retrain(more, replace(OLD, command=NEW.command)))
+
+
+def test_params_that_change_nothing_until_they_are_set() -> None:
+    """A newer release may have a param more: the model stands for one with it as it is at first, and is recorded so."""
+    more = replace(NEW, params={**NEW.params, "train.framing": "squash", "train.crop_pct": 1.0})
+    assert why_retrain(OLD, more) is None
+    known = with_neutral_params(OLD, more)
+    assert known == replace(OLD, params={**OLD.params, "train.framing": "fill", "train.crop_pct": 1.0})
+    assert with_neutral_params(more, more) == more
+    assert with_neutral_params(OLD, NEW) == OLD
 
 
 def test_what_is_recorded_so_is_not_outdated() -> None:
