@@ -130,6 +130,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw"},
     "balance": {"balance": 0.5},
     "half precision": {"precision": "bf16-mixed"},
+    "crops of larger images": {"framing": "squash", "crop_pct": 0.5, "augment": "strong"},
 }
 
 
@@ -144,7 +145,13 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 @pytest.mark.usefixtures("_grown")
 @pytest.mark.parametrize(
-    "more", [{}, {"optimizer": "adamw", "warm_mean": True}, {"optimizer": "adamw", "warm_mean": False}]
+    "more",
+    [
+        {},
+        {"optimizer": "adamw", "warm_mean": True},
+        {"optimizer": "adamw", "warm_mean": False},
+        {"framing": "squash", "crop_pct": 0.8, "augment": "light"},
+    ],
 )
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
     """Of whatever the model is made."""

@@ -62,7 +62,7 @@ def test_another_size() -> None:
 
 
 def test_other_framing() -> None:
-    """A model that is to see images otherwise than in its training goes on, which is said; a release may not know it."""
+    """A model that sees images otherwise than in its training goes on, which is said; earlier releases only fill."""
     train(FIRST, None, 1)
     lock(FIRST)
     recorded = read_record()["train"]
