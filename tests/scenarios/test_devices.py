@@ -130,9 +130,10 @@ def test_two_devices_and_then_one() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_two_devices_make_one_model() -> None:
+@pytest.mark.parametrize("changes", [{}, {"framing": "squash", "crop_pct": 0.5, "augment": "light"}])
+def test_two_devices_make_one_model(changes: dict[str, Any]) -> None:
     """It is whole, has the steps that one device takes, and what is said is said once."""
-    with start(2) as both:
+    with start(2, **changes) as both:
         out = both.communicate()[0]
     assert both.returncode == 0, out
     lines = [line for line in out.splitlines() if line.startswith("train:")]

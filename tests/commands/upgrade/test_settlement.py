@@ -17,7 +17,7 @@ from pipeline.images import pixels
 from pipeline.params import read_params
 from pipeline.versioning.definition import code_among, read_definition
 from pipeline.versioning.lock import read_record
-from pipeline.versioning.weights import NEUTRAL
+from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 
 
 @pytest.fixture
@@ -44,6 +44,19 @@ def test_settled_record(recorded: Project) -> None:
     assert "data/base" in said
     assert "pipeline/" not in said
     assert "command" not in said
+
+
+def test_params_that_are_new(recorded: Project) -> None:
+    """What an earlier release had no param for is recorded with the value that does as it did, and set, it trains."""
+    release.forget_params(recorded.root, NEUTRAL_PARAMS)
+    before = read_record()["train"].params
+    assert before.keys().isdisjoint(NEUTRAL_PARAMS)
+    recorded.set_params(train={"framing": "squash"})
+    settle("train")
+    assert read_record()["train"].params == {**before, **NEUTRAL_PARAMS}
+    said = recorded.dvc("status", "train").out
+    assert "train.framing" in said
+    assert "train.crop_pct" not in said
 
 
 def test_changed_params_still_count(recorded: Project) -> None:
