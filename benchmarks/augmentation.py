@@ -1,9 +1,11 @@
 """What augmentation costs and brings: `python benchmarks/augmentation.py [NAME…]`.
 
 Names: cost (each change, in a training step's time, in turns with the step), against (torchvision's own transforms,
-image by image, in the same run).
+image by image, in the same run), brings (the accuracy that presets, and crops from larger images, reach on emoji),
+downscaling (how far crops from larger images are from Pillow's, which filters).
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,17 +14,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accuracy import accuracy, params_of, train_next
+from PIL import Image, ImageOps
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import ROOT
+from sklearn.datasets import load_sample_images
+from study_data import emoji
 
 from pipeline.augment_params import Augment
+from pipeline.models.checkpoint import read_network
 from pipeline.models.network import Spec, build
 from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
+from pipeline.training.augmentation.geometry import Motion, fineness, moved
 from pipeline.training.augmentation.mixing import mix
 from pipeline.training.augmentation.presets import PRESETS
 
 BATCH = 64
+# Of `brings`.
+EPOCHS = 12
 CHANGES = {
     "shift": Augment(shift=0.04),
     "crop, mirror (`light`)": PRESETS["light"],
@@ -105,7 +115,46 @@ def against(_: Path, scale: Scale) -> Rows:
         yield Row(f"crop, mirror, colour of {BATCH} images of {size} × {size}, torchvision's time", spread(ratios, "×"))
 
 
-BENCHMARKS: dict[str, Benchmark] = {"cost": cost, "against": against}
+def brings(folder: Path, scale: Scale) -> Rows:
+    """Accuracy on 600 emoji after a cold start on the others: presets, and images decoded larger than the 32 pixels."""
+    seen, seeds = 32, range(scale.rounds(2))
+    data = {source: emoji(source, Image.Resampling.BILINEAR) for source in (seen, 40, 64)}
+    for preset in PRESETS:
+        for source, images in data.items():
+            if preset == "none" and source != seen:
+                continue  # It crops nothing, so the rest would never be seen.
+            reached = []
+            for seed in seeds:
+                changes = {"size": seen, "crop_pct": seen / source, "augment": preset, "epochs": scale.rounds(EPOCHS)}
+                params = params_of(images.train.images.pixels.shape, seed, changes)
+                os.chdir(folder)
+                known = images.until(200 if scale.quick else images.last)
+                network, spec = read_network(train_next(known, params, None))
+                assert spec.source == source
+                reached.append(accuracy(network, spec.classes, images.test))
+            yield Row(f"{preset}, of {source} × {source}", spread(reached, "%", 1))
+
+
+def downscaling(_: Path, scale: Scale) -> Rows:
+    """The whole of a photograph shown at 224 pixels: mean difference to Pillow's, in levels of 0 to 255."""
+    size = 224 if not scale.quick else 32
+    for share in (0.95, 0.875, 2 / 3, 0.5, 0.25):
+        source, apart = round(size / share), []
+        for photograph in load_sample_images().images:
+            larger = ImageOps.fit(Image.fromarray(photograph), (source, source), Image.Resampling.BILINEAR)
+            wanted, images = (_planes(one) for one in (larger.resize((size, size), Image.Resampling.BILINEAR), larger))
+            still = torch.full((1, 2), (source - 1) / 2)
+            motion = Motion(still, torch.full((1, 2), size / source), torch.zeros(1), torch.zeros(1, 2))
+            shown = moved(images, motion, size, finer=fineness(images.shape, size))
+            apart.append(float((shown - wanted).abs().mean()))
+        yield Row(f"crop_pct {share:.3g}: {source} to {size} pixels", spread(apart, "levels"))
+
+
+def _planes(picture: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(picture).transpose(2, 0, 1)[None].astype(np.float32))
+
+
+BENCHMARKS: dict[str, Benchmark] = {"cost": cost, "against": against, "brings": brings, "downscaling": downscaling}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -86,7 +86,7 @@ def make_model(folder: Path, size: int, generation: int) -> None:
     spec = Spec(model="small", size=size, mode="grey", classes=CLASSES)
     folder.mkdir(parents=True)
     state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
+    torch.save({SPEC: spec.as_kept(), "state_dict": state}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=0, new=0, removed=0, relabelled=0), Budget(run=0, total=0)
     facts = {
         "start": "warm",

@@ -58,15 +58,15 @@ def digits() -> Data:
     return Data(train, test, 550, round(550 * GROWTH))
 
 
-def emoji() -> Data:
-    """The 3,781 pictures of npm's emoji-datasource-google, in colour, scaled to 32 × 32, of nine categories."""
+def emoji(side: int = 32, how: Image.Resampling = Image.Resampling.BOX) -> Data:
+    """The 3,781 pictures of npm's emoji-datasource-google, in colour, scaled to `side` × `side`, of nine categories."""
     files = [
         (one["image"], emoji["category"])
         for emoji in json.loads((EMOJI / "emoji.json").read_text())
         for one in (emoji, *emoji.get("skin_variations", {}).values())
         if emoji["category"] != "Component" and (EMOJI / "img/google/64" / one["image"]).exists()
     ]
-    pixels = np.stack([_emoji(EMOJI / "img/google/64" / name) for name, _ in files]).transpose(0, 3, 1, 2)
+    pixels = np.stack([_emoji(EMOJI / "img/google/64" / name, side, how) for name, _ in files]).transpose(0, 3, 1, 2)
     order = np.random.default_rng(0).permutation(len(pixels))
     images, labels = np.ascontiguousarray(pixels[order]), np.array([category for _, category in files])[order]
     train, test = _dataset(images[:-600], labels[:-600]), _dataset(images[-600:], labels[-600:])
@@ -161,12 +161,12 @@ def _fashion(part: str) -> tuple[Pixels, npt.NDArray[np.uint8]]:
     return pixels.reshape(-1, 1, 28, 28), labels
 
 
-def _emoji(path: Path) -> Pixels:
-    """On white, shape (32, 32, 3)."""
+def _emoji(path: Path, side: int, how: Image.Resampling) -> Pixels:
+    """On white, shape (side, side, 3)."""
     with Image.open(path) as image:
         shown = Image.new("RGBA", image.size, "white")
         shown.alpha_composite(image.convert("RGBA"))
-        return np.asarray(shown.convert("RGB").resize((32, 32), Image.Resampling.BOX))
+        return np.asarray(shown.convert("RGB").resize((side, side), how))
 
 
 def _dataset(pixels: Pixels, labels: npt.NDArray[Any]) -> Dataset:

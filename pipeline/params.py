@@ -90,6 +90,10 @@ class Train(Section):
     """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
     head_epochs: Annotated[float, Field(ge=0)]
     """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
+    framing: Literal["fill", "squash"]
+    """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
+    crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
+    """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]

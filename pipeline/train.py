@@ -69,7 +69,8 @@ def train(params: Params) -> Result | None:
     known = validation["label"].isin(generation.spec.classes)  # A new class may have no training image yet.
     spec = generation.spec
     training, measured_on = (
-        load(one, mode=spec.mode, size=spec.size, compute=params.compute) for one in (manifest, validation[known])
+        load(one, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
+        for one in (manifest, validation[known])
     )
     try:
         return fit(generation, training, measured_on, params, progress)

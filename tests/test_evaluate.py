@@ -74,7 +74,7 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
     weights["body.8.weight"][:, 0] = (logs[1] - logs[0]) / 2
     folder.mkdir(parents=True, exist_ok=True)
     state = {f"network.{name}": value for name, value in weights.items()}
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, folder / CHECKPOINT)
+    torch.save({SPEC: spec.as_kept(), "state_dict": state}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=9, new=1, removed=2, relabelled=3), Budget(run=5, total=10)
     origin = {"generation": 2, "start": "warm", "reason": "", "base": "b.dir", "validation": 0.875}
     write_lineage(

@@ -153,7 +153,7 @@ def test_statistics_are_those_of_training_images() -> None:
     run()
     network, _ = read_network(paths.MODEL)
     expected = {name: value.clone() for name, value in network.state_dict().items()}
-    data = load(read_manifest("train"), mode="grey", size=8, compute=read_params().compute)
+    data = load(read_manifest("train"), mode="grey", size=8, framing="fill", compute=read_params().compute)
     estimate_statistics(network, sample(data, count=STATISTICS, batch_size=4, seed=read_params().train.seed))
     assert all(torch.equal(expected[name], value) for name, value in network.state_dict().items())
 
@@ -374,7 +374,7 @@ def test_new_class_starts_at_its_mean_feature() -> None:
     as_base()
     store_images(train=[*TRAIN, *(Plain("emu", 100 + shade) for shade in range(4))], val=VAL)
     manifest = read_manifest("train")
-    data = load(manifest, mode="grey", size=8, compute=read_params().compute)
+    data = load(manifest, mode="grey", size=8, framing="fill", compute=read_params().compute)
     generation = plan(params(), manifest.set_index("id")["label"])
     state = torch.get_rng_state()
     rows = rows_of_new_classes(generation, data, 0)

@@ -151,11 +151,12 @@ def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looke
     """
     is_kept = params.train.freeze == BACKBONE
     trained = Trained.read(model, params.compute, folded=not is_kept)
+    spec = trained.spec
     # Of one batch size, and so not folded: the same bits as those that the head was trained on.
-    backbone = Backbone(trained.network, trained.spec) if is_kept and has_features(trained.network) else None
+    backbone = Backbone(trained.network, spec) if is_kept and has_features(trained.network) else None
     found = []
     for part in parts:
-        images = pixels_of(part, mode=trained.spec.mode, size=trained.spec.size, compute=params.compute)
+        images = pixels_of(part, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
         batches = in_batches(np.arange(len(images)), params.compute.batch_size)
         chunks: Iterator[tuple[Shares, Features]]
         if backbone is None:
@@ -165,10 +166,8 @@ def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looke
             asked = ((batch, np.zeros(len(batch), np.intp)) for batch in batches)
             chunks = map(trained.decide, source.batches(asked))
         bar = tqdm(chunks, f"predicting with {model}", len(batches), disable=None if batches else True)
-        shares, features = (
-            zip(*bar, strict=True) if batches else ([np.empty((0, len(trained.spec.classes)))], [_NOTHING])
-        )
-        probabilities = pd.DataFrame(np.concatenate(shares), columns=list(trained.spec.classes))
+        shares, features = zip(*bar, strict=True) if batches else ([np.empty((0, len(spec.classes)))], [_NOTHING])
+        probabilities = pd.DataFrame(np.concatenate(shares), columns=list(spec.classes))
         found.append(Looked(probabilities, np.concatenate(features), images))
     return found
 

@@ -58,26 +58,26 @@ def uneven_weights(manifest: pd.DataFrame) -> "pd.Series[float]":
     return weights[weights != 1]
 
 
-def load(manifest: pd.DataFrame, *, mode: str, size: int, compute: Compute) -> Dataset:
-    """The images of `manifest`, `size` pixels high and wide, in colour or grey as `mode` says.
+def load(manifest: pd.DataFrame, *, mode: str, size: int, framing: str, compute: Compute) -> Dataset:
+    """The images of `manifest`, `size` pixels high and wide by `framing`, in colour or grey as `mode` says.
 
     Raises:
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them, or was damaged.
     """
-    images = pixels_of(locate(manifest), mode=mode, size=size, compute=compute)
+    images = pixels_of(locate(manifest), mode=mode, size=size, framing=framing, compute=compute)
     ids, labels = (manifest[name].to_numpy(dtype=str) for name in ("id", "label"))
     return Dataset(ids=ids, labels=labels, images=images, weights=_weights(manifest))
 
 
-def pixels_of(found: Located, *, mode: str, size: int, compute: Compute) -> PixelSource:
+def pixels_of(found: Located, *, mode: str, size: int, framing: str, compute: Compute) -> PixelSource:
     """The same of images that were located before.
 
     Raises:
         ImagesError: one was damaged.
     """
-    limit = compute.decoded * 2**20
-    return open_pixels(found.slots, PixelReader(mode, size), found.stored, limit=limit, workers=compute.processes)
+    reader, limit = PixelReader(mode, size, framing), compute.decoded * 2**20
+    return open_pixels(found.slots, reader, found.stored, limit=limit, workers=compute.processes)
 
 
 def locate(manifest: pd.DataFrame) -> Located:

@@ -17,7 +17,7 @@ from pipeline.files import md5_of_bytes
 from pipeline.images.shards import ShardReader, shard_name
 
 Pixels = npt.NDArray[np.uint8]
-# To be raised whenever `to_pixels` makes other pixels: decoded images are kept under it.
+# To be raised whenever other pixels are made: decoded images are kept under it.
 VERSION = 1
 
 
@@ -32,10 +32,11 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class PixelReader:
-    """Reads images of one colour mode and size."""
+    """Reads images of one colour mode and size, framed in one way."""
 
     mode: str
     size: int
+    framing: str = "fill"
     # Absolute, since processes that outlive a task may be elsewhere.
     folder: Path = field(default_factory=paths.IMAGES.absolute)
 
@@ -47,7 +48,8 @@ class PixelReader:
     @property
     def recipe(self) -> str:
         """Names what decides on the pixels: the version of the code, Pillow's, and the parameters."""
-        return f"{VERSION}-pillow-{PIL.__version__}-{self.mode}-{self.size}"
+        framed = "" if self.framing == "fill" else f"-{self.framing}"  # Earlier releases knew no other.
+        return f"{VERSION}-pillow-{PIL.__version__}-{self.mode}-{self.size}{framed}"
 
     def __call__(self, slots: Sequence[Slot]) -> Pixels:
         """The images at `slots`: shape (len(slots), channels, size, size).
@@ -55,8 +57,9 @@ class PixelReader:
         Raises:
             ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
         """
+        framed = FRAMINGS[self.framing]
         with ShardReader(self.folder) as reader:
-            images = [to_pixels(open_image(reader, slot), mode=self.mode, size=self.size) for slot in slots]
+            images = [framed(open_image(reader, slot), mode=self.mode, size=self.size) for slot in slots]
         # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
         return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
 
@@ -82,3 +85,13 @@ def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
     """`image` as the network sees it: scaled to fill a square, the middle kept; shape (channels, size, size)."""
     fitted = ImageOps.fit(image.convert("L" if mode == "grey" else "RGB"), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(size, size, -1).transpose(2, 0, 1)
+
+
+def to_squashed_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
+    """`image` as the network sees it: all of it, width and height scaled alone; shape (channels, size, size)."""
+    squashed = image.convert("L" if mode == "grey" else "RGB").resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(squashed).reshape(size, size, -1).transpose(2, 0, 1)
+
+
+# What makes a square of an image, by `train.framing`.
+FRAMINGS = {"fill": to_pixels, "squash": to_squashed_pixels}

@@ -2,10 +2,11 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from pipeline.errors import ParamError, one_line
+from pipeline.models.framing import middle, source_of
 from pipeline.paths import PARAMS
 
 TIMM = "timm/"
@@ -28,24 +30,41 @@ class Spec(BaseModel):
     model: str
     """The param `train.model`."""
     size: int
-    """Height and width of its images, in pixels."""
+    """Height and width of what it looks at, in pixels."""
     mode: str
     """Colour of its images, the param `ingest.mode`."""
     classes: tuple[str, ...]
     """Names in the order of its outputs."""
+    framing: Literal["fill", "squash"] = "fill"
+    """How images become squares, the param `train.framing`."""
+    crop_pct: float = 1.0
+    """Share of the square's side that it looks at, the middle; the number that `train.crop_pct` stands for."""
+
+    @property
+    def source(self) -> int:
+        """Height and width of its images, of which it looks at the middle, in pixels."""
+        return source_of(self.size, self.crop_pct)
+
+    def as_kept(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, in JSON's types: nothing of framing where that is as it always was."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class Network(nn.Module):
     """From pixels to one logit a class; the same in training, evaluation and export."""
 
-    def __init__(self, body: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, body: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], size: int | None = None
+    ) -> None:
+        """Looks at the middle `size` × `size` pixels of larger images; None: at all of them."""
         super().__init__()
-        self.body = body
+        self.body, self._size = body, size
         self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images of shape (n, channels, size, size), uint8, to logits of shape (n, classes), float32."""
+        """Images of shape (n, channels, height, width), uint8, to logits of shape (n, classes), float32."""
+        images = images if self._size is None else middle(images, self._size)
         # Not `contiguous`, which takes a single channel for last wherever it is, and leaves the slower layout.
         scaled = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last).copy_(images)
         logits: Tensor = self.body(scaled.sub_(self.get_buffer("mean")).div_(self.get_buffer("std")))
@@ -67,7 +86,7 @@ def build(spec: Spec, *, pretrained: bool = False) -> Network:
     channels = 1 if spec.mode == "grey" else 3
     if spec.model.startswith(TIMM):
         return _from_timm(spec, channels, pretrained=pretrained)
-    return Network(small(channels, len(spec.classes)), (0.5,) * channels, (0.25,) * channels)
+    return Network(small(channels, len(spec.classes)), (0.5,) * channels, (0.25,) * channels, spec.size)
 
 
 def small(channels: int, classes: int) -> nn.Module:
@@ -110,19 +129,47 @@ def _is_offline() -> bool:
         return True
 
 
-def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
-    if pretrained and _is_offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # Weights that are in its cache will do; else it says so at once.
+def crop_pct_of(model: str, crop_pct: float | Literal["model"]) -> float:
+    """The number that `train.crop_pct` stands for: `model` is what timm measured the weights with, 1 for `small`.
+
+    Raises:
+        ParamError: there is no such model, or no timm.
+    """
+    if crop_pct != "model":
+        return float(crop_pct)
+    if not model.startswith(TIMM):
+        return 1.0
+    timm, name = _known_to_timm(model)
+    config = timm.get_pretrained_cfg(name)
+    return float(config.crop_pct) if config else 1.0
+
+
+def _known_to_timm(model: str) -> tuple[Any, str]:
+    """timm, and its name of `model`."""
     try:
         import timm
     except ModuleNotFoundError:
         hint = "run `pip install timm`, or choose `small`"
-        raise ParamError(PARAMS, f"train.model is {spec.model!r}, but timm is not installed", hint) from None
-    name = spec.model.removeprefix(TIMM)
+        raise ParamError(PARAMS, f"train.model is {model!r}, but timm is not installed", hint) from None
+    name = model.removeprefix(TIMM)
     tagged = "." in name  # An architecture, or one with the name of its published weights.
     if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):
         near = get_close_matches(name, timm.list_pretrained() if tagged else timm.list_models(), n=1, cutoff=0)[0]
         raise ParamError(PARAMS, f"train.model: timm has no model {name!r}", f"the nearest one is {TIMM}{near}")
+    return timm, name
+
+
+def _stay_offline() -> None:
+    """Let Hugging Face's library take weights that are in its cache, and else say at once that they are not there."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if library := sys.modules.get("huggingface_hub.constants"):  # It has read that already: `crop_pct_of` imports timm.
+        library.__dict__["HF_HUB_OFFLINE"] = True
+
+
+def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
+    if pretrained and _is_offline():
+        _stay_offline()
+    timm, name = _known_to_timm(spec.model)
     create = partial(timm.create_model, name, pretrained=pretrained, num_classes=len(spec.classes), in_chans=channels)
     try:
         body = create()
@@ -136,7 +183,7 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     mean, std = body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
     if channels == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-    return Network(body, mean, std)
+    return Network(body, mean, std, spec.size)
 
 
 def _takes(body: Any, channels: int, size: int) -> bool:

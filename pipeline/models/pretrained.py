@@ -68,7 +68,7 @@ def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Lo
         load(network, spec, known)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     part = kept.with_suffix(f".{os.getpid()}")  # Others may train along, and write the same.
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": weights}, part)
+    torch.save({SPEC: spec.as_kept(), "state_dict": weights}, part)
     part.replace(kept)
     tensors = len(network.body.state_dict())
     return network, Loaded(f"the published weights of {spec.model}", md5_of_file(kept), Fit(tensors, tensors, 0))

@@ -16,7 +16,7 @@ from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import EVEN, NOTHING, SeenImages, TrainingImages, read_seen
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
-from pipeline.models.network import Spec
+from pipeline.models.network import Spec, crop_pct_of
 from pipeline.models.resizing import check_size
 from pipeline.params import Params, Train
 from pipeline.text import counted, counted_epochs, short
@@ -69,6 +69,8 @@ def plan(params: Params, labels: pd.Series[str], weights: pd.Series[float] = EVE
         size=params.train.size,
         mode=params.ingest.mode,
         classes=tuple(sorted(labels.unique())),
+        framing=params.train.framing,
+        crop_pct=crop_pct_of(params.train.model, params.train.crop_pct),
     )
     reason = reason_for_none(paths.BASE)
     images = TrainingImages(labels, weights)
@@ -112,7 +114,7 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
         generation=before.generation + 1,
         start="warm",
         reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone"
-        f"{_told(lost)}{changes.as_news()}{_resized(old.size, wanted.size)}",
+        f"{_told(lost)}{changes.as_news()}{_seen_otherwise(old, wanted)}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
         epochs=Epochs(run=epochs, total=before.epochs.total + epochs),
@@ -149,9 +151,12 @@ def _check_fits(old: Spec, params: Params) -> None:
         check_size(old, params.train.size)
 
 
-def _resized(before: int, now: int) -> str:
-    """That images have another size than those of the base."""
-    return "" if before == now else f"; images are of {now} pixels, and were of {before}"
+def _seen_otherwise(before: Spec, now: Spec) -> str:
+    """That images have another size than those of the base, or are framed otherwise."""
+    size = "" if before.size == now.size else f"; images are of {now.size} pixels, and were of {before.size}"
+    framing = "" if before.framing == now.framing else f"; framing is {now.framing}, and was {before.framing}"
+    cropped = "" if before.crop_pct == now.crop_pct else f"; crop_pct is {now.crop_pct:g}, and was {before.crop_pct:g}"
+    return size + framing + cropped
 
 
 def _told(lost: list[str]) -> str:

@@ -103,4 +103,4 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""
-        checkpoint[SPEC] = self.spec.model_dump(mode="json")
+        checkpoint[SPEC] = self.spec.as_kept()

@@ -61,7 +61,8 @@ class AugmentedImages:
     def __init__(self, dataset: Dataset, params: Train, device: torch.device = CPU) -> None:
         """They are changed on `device`."""
         self._images, self._keys = dataset.images, keys_of(dataset.ids)
-        self._seed, self._settings, self._device = params.seed, settings_of(params.augment), device
+        self._seed, self._size, self._settings = params.seed, params.size, settings_of(params.augment)
+        self._device = device
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
@@ -70,7 +71,7 @@ class AugmentedImages:
         for (chosen, turns), images in zip(here, loaded, strict=True):
             moved = torch.from_numpy(images).to(self._device, non_blocking=True)
             dice = Dice(self._keys[chosen], self._seed, turns, self._device)
-            yield Inputs(*mix(augment(moved, self._settings, dice), self._settings, dice))
+            yield Inputs(*mix(augment(moved, self._settings, dice, self._size), self._settings, dice))
 
 
 class KeptFeatures:
@@ -134,6 +135,7 @@ def views_of(dataset: Dataset, params: Train) -> Views | None:
         return None
 
     def change(images: Tensor, positions: Positions, numbers: Positions) -> Tensor:
-        return augment(images, settings, Dice(keys[positions], params.seed, numbers.astype(np.uint64), CPU))
+        dice = Dice(keys[positions], params.seed, numbers.astype(np.uint64), CPU)
+        return augment(images, settings, dice, params.size)
 
     return Views(count=params.views, recipe=f"{recipe} {params.seed}", ids=list(dataset.ids), change=change)

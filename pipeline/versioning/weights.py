@@ -7,6 +7,7 @@ itself, and tests/scenarios/test_upgrade.py trains with both.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from pipeline.files import md5_of_bytes
 from pipeline.versioning.definition import code_among, flat
@@ -18,6 +19,7 @@ VERSIONS = {
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,
+    "8c72670c6d90b593472a96f883f626ad": 3,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
@@ -27,15 +29,17 @@ NEUTRAL = {
     "data/weights/false": "drawn by the seed\n",
     "data/weights/true": "published for the model\n",
 }
-
 # Likewise the params that it has by now, and the values at which they change no weight.
-NEUTRAL_PARAMS = {
+NEUTRAL_PARAMS: dict[str, Any] = {
     "train.accumulate": 1,
     "train.clip_norm": None,
+    "train.crop_pct": 1.0,
+    "train.framing": "fill",
     "train.freeze": "none",
     "train.head_epochs": 0.0,
     "train.head_lr": 1.0,
     "train.layer_decay": 1.0,
+    "train.views": 4,
 }
 
 
@@ -68,9 +72,10 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
     return None
 
 
-def with_neutral_params(recorded: StageRecord) -> StageRecord:
-    """`recorded`, with the params that changed nothing when there were none of them."""
-    return replace(recorded, params={**NEUTRAL_PARAMS, **recorded.params})
+def with_neutral_params(recorded: StageRecord, now: StageRecord) -> StageRecord:
+    """What is `recorded`, with what it stands for of the params that it lacks and `now` has."""
+    neutral = {name: value for name, value in NEUTRAL_PARAMS.items() if name in now.params}
+    return replace(recorded, params={**neutral, **recorded.params})
 
 
 def _surroundings(stage: StageRecord) -> set[str]:

@@ -199,7 +199,7 @@ def read_images() -> None:
     """Read a few stored images, as training and evaluation do."""
     store_images(train=[Plain("cat", 0), Plain("dog", 255)])
     compute = read_params(ROOT / "params.yaml").compute
-    assert len(load(read_manifest("train"), mode="grey", size=8, compute=compute)) == 2
+    assert len(load(read_manifest("train"), mode="grey", size=8, framing="fill", compute=compute)) == 2
 
 
 def test_progress_of_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

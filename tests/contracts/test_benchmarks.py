@@ -28,6 +28,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("suspects.py", ["labels", "drift"]),
         ("team.py", ["log", "status"]),
         ("next.py", ["few", "rate"]),
+        ("augmentation.py", ["brings", "downscaling"]),
     ],
 )
 def test_quick_form(script: str, names: list[str]) -> None:

@@ -40,7 +40,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     spec = Spec(model="small", size=8, mode="grey", classes=CLASSES)
     state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
     paths.MODEL.mkdir(parents=True)
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, paths.MODEL / CHECKPOINT)
+    torch.save({SPEC: spec.as_kept(), "state_dict": state}, paths.MODEL / CHECKPOINT)
     store_images(test=IMAGES)
     yield
     torch.use_deterministic_algorithms(mode=False)
@@ -58,7 +58,9 @@ def test_rows_are_images_and_columns_classes() -> None:
 def test_it_is_what_the_network_says() -> None:
     """Of the pixels that it was trained on, without what training does beside."""
     network, spec = read_network(paths.MODEL)
-    images = load(read_manifest("test"), mode=spec.mode, size=spec.size, compute=params().compute).images
+    images = load(
+        read_manifest("test"), mode=spec.mode, size=spec.size, framing="fill", compute=params().compute
+    ).images
     with torch.inference_mode():
         expected = network(torch.from_numpy(np.array(images.pixels[images.rows]))).softmax(1).numpy()
     np.testing.assert_allclose(predict(paths.MODEL, locate(read_manifest("test")), params()), expected, atol=1e-6)

@@ -51,7 +51,7 @@ class Counting(Backbone):
 
 def dataset(split: str = "train") -> Dataset:
     """The images of a split."""
-    return load(read_manifest(split), mode="grey", size=8, compute=COMPUTE)
+    return load(read_manifest(split), mode="grey", size=8, framing="fill", compute=COMPUTE)
 
 
 def darker(images: Tensor, positions: Positions, numbers: Positions) -> Tensor:

@@ -246,6 +246,19 @@ def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
     assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
 
 
+@pytest.mark.parametrize("value", [1, 1.0, 0.25, 0.875, "model"])
+def test_crop_pct(tmp_path: Path, value: object) -> None:
+    """A share, or `model`."""
+    assert read_params(written(tmp_path, "train.crop_pct", value)).train.crop_pct == value
+
+
+@pytest.mark.parametrize("value", [0, 0.2, 1.5, float("nan"), "models", True, None])
+def test_wrong_crop_pct(tmp_path: Path, value: object) -> None:
+    """Anything else is named with what is allowed; so little of an image that nothing is seen of it, too."""
+    said = complaint(written(tmp_path, "train.crop_pct", value))
+    assert said == f"train.crop_pct is {value!r}; it should be model, or a number from 0.25 to 1: 0.875, say"
+
+
 @pytest.mark.parametrize("key", sorted(SUCCESSORS))
 def test_parameters_of_earlier_releases(tmp_path: Path, key: str) -> None:
     """What is gone names its successor, which there is, be it a command."""

@@ -145,7 +145,7 @@ def stack(room_for: int = 1, *, room: int | None = None, manifest: pd.DataFrame 
             patch.setattr(ArrayCache, "room", lambda self: room - self._count())
             return stack(room_for, manifest=manifest)
     chosen = read_manifest("train") if manifest is None else manifest
-    return load(chosen, mode="grey", size=8, compute=compute).images
+    return load(chosen, mode="grey", size=8, framing="fill", compute=compute).images
 
 
 def shades(one: PixelSource, *batches: list[int]) -> list[list[int]]:
@@ -180,8 +180,8 @@ def test_modes(mode: str) -> None:
     manifest, positions = read_manifest("train"), [np.arange(20)]
     shape = PixelReader(mode, 8).shape
     first, again, never = (
-        next(load(manifest, mode=mode, size=8, compute=COMPUTE.model_copy(update=limit)).images.batches(positions))
-        for limit in ({}, {}, {"decoded": 0})
+        next(load(manifest, mode=mode, size=8, framing="fill", compute=compute).images.batches(positions))
+        for compute in (COMPUTE, COMPUTE, COMPUTE.model_copy(update={"decoded": 0}))
     )
     assert first.shape == (20, *shape)
     assert np.array_equal(first, again)

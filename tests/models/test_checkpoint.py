@@ -26,7 +26,7 @@ from pipeline.models.network import Spec, build
 
 SPEC_HERE = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
 CONTENT = {
-    SPEC: SPEC_HERE.model_dump(mode="json"),
+    SPEC: SPEC_HERE.as_kept(),
     "state_dict": {"a": torch.arange(40.0), "b": torch.ones(3, 2, dtype=torch.bfloat16)},
     "epoch": 3,
 }

@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT
 
 from pipeline.errors import ParamError
-from pipeline.models.network import Network, Spec, build
+from pipeline.models.network import Network, Spec, build, crop_pct_of
 
 TIMM = ROOT / ".venv" / "timm"
 
@@ -104,12 +104,47 @@ def test_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "train.model is 'timm/resnet18', but timm is not installed; run `pip install timm`" in said
 
 
+@pytest.mark.parametrize("size", [8, 9])
+def test_larger_images_are_seen_in_the_middle(size: int) -> None:
+    """Whoever hands over the whole image gets what the network makes of its middle."""
+    seen = spec(size=size, mode="rgb").model_copy(update={"framing": "squash", "crop_pct": 0.5})
+    assert seen.source == 2 * size
+    network = build(seen).eval()
+    images = torch.randint(0, 256, (2, 3, seen.source, seen.source), dtype=torch.uint8)
+    first = size // 2
+    cut = images[:, :, first : first + size, first : first + size]
+    with torch.inference_mode():
+        assert torch.equal(network(images), network(cut))
+        other = images.clone()
+        other[:, :, :first], other[:, :, first + size :] = 0, 255
+        assert torch.equal(network(other), network(cut))
+
+
+def test_what_checkpoints_keep_of_the_framing() -> None:
+    """Nothing where it is as it always was, so their bytes are those of before; and what they lack is that."""
+    plain, other = spec(), spec().model_copy(update={"framing": "squash", "crop_pct": 0.875})
+    assert list(plain.as_kept()) == ["model", "size", "mode", "classes"]
+    assert other.as_kept() == {**plain.as_kept(), "framing": "squash", "crop_pct": 0.875}
+    for one in (plain, other):
+        assert Spec.model_validate(one.as_kept()) == one
+
+
+def test_crop_pct() -> None:
+    """A number is that; `small` has been measured with nothing cut off."""
+    assert crop_pct_of("small", 0.5) == crop_pct_of("timm/any", 0.5) == 0.5
+    assert crop_pct_of("small", "model") == 1
+
+
 SCRIPT = """
 import json, torch
 from pipeline.errors import ParamError
-from pipeline.models.network import Spec, build
+from pipeline.models.network import Spec, build, crop_pct_of
 
-found = {}
+found = {"crop_pct": [crop_pct_of("timm/" + name, "model") for name in ("test_resnet", "resnet18.a1_in1k", "resnet18")]}
+try:
+    crop_pct_of("timm/resnet81", "model")
+except ParamError as error:
+    found["crop_pct of none"] = str(error)
 try:
     build(Spec(model="timm/resnet18.a1_in1k", size=40, mode="rgb", classes=("a", "b")), pretrained=True)
 except ParamError as error:
@@ -163,6 +198,13 @@ def test_unknown_timm_models(timm: dict[str, Any], name: str) -> None:
     assert f"train.model: timm has no model {name!r}; the nearest one is timm/" in said
     if name == "resnet81":
         assert said.endswith("timm/resnet18")
+
+
+@pytest.mark.xdist_group("timm")
+def test_crop_pct_of_timm_models(timm: dict[str, Any]) -> None:
+    """It is the one with which timm has measured the weights; a name that it does not know is an error here, too."""
+    assert timm["crop_pct"] == [0.95, 0.95, 0.95]
+    assert timm["crop_pct of none"].endswith("timm has no model 'resnet81'; the nearest one is timm/resnet18")
 
 
 @pytest.mark.xdist_group("timm")

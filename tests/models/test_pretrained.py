@@ -50,7 +50,7 @@ def weights(of: Spec, seed: int = 1) -> dict[str, Tensor]:
 def checkpoint(of: Spec, seed: int = 1) -> dict[str, Any]:
     """What is saved of a model of ours."""
     return {
-        SPEC: of.model_dump(mode="json"),
+        SPEC: of.as_kept(),
         "state_dict": {f"network.body.{name}": value for name, value in weights(of, seed).items()},
     }
 

@@ -145,6 +145,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "layer_decay": 0.5,
         "clip_norm": 0.1,
     },
+    "crops of larger images": {"framing": "squash", "crop_pct": 0.5, "augment": "strong"},
 }
 
 
@@ -178,6 +179,7 @@ def test_around_the_step_from_which_all_train(monkeypatch: pytest.MonkeyPatch, s
         {"freeze": "backbone", "augment": "none"},
         {"freeze": 3, "layer_decay": 0.5, "batch_size": 8, "accumulate": 2, "min_steps": 4},
         {"optimizer": "adamw", "freeze": 3, "batch_size": 8, "accumulate": 2, "warm_epochs": 3},
+        {"framing": "squash", "crop_pct": 0.8, "augment": "light"},
     ],
 )
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:

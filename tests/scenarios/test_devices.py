@@ -19,6 +19,7 @@ from training.test_batches import of_devices
 from training.test_loader import cold
 
 from pipeline import paths
+from pipeline.augment_params import Augment
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.base import FIRST, NONE
@@ -34,21 +35,23 @@ TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade
 VAL = [Plain("cat", 20), Plain("dog", 220), Plain("dog", 221)]
 
 
-def images(count: int) -> Dataset:
+def images(count: int, side: int = 4) -> Dataset:
     """So many images, each of a class of its own."""
     return Dataset(
         ids=np.array([f"{number:032x}" for number in range(count)]),
         labels=np.array([str(number) for number in range(count)]),
-        images=PixelSource.of(np.random.default_rng(0).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8)),
+        images=PixelSource.of(np.random.default_rng(0).integers(0, 256, (count, 1, side, side), dtype=np.uint8)),
     )
 
 
 @pytest.mark.parametrize("devices", [2, 3])
 @pytest.mark.parametrize("count", [8, 37])
-def test_order_of_images_is_that_of_one_device(devices: int, count: int) -> None:
+@pytest.mark.parametrize("changes", [{"size": 4}, {"size": 8, "crop_pct": 0.5, "augment": Augment(crop=[0.3, 1])}])
+def test_order_of_images_is_that_of_one_device(devices: int, count: int, changes: dict[str, Any]) -> None:
     """Step by step the devices together have the images of one device, augmented alike, and weigh them alike."""
-    data, classes = images(count), [str(number) for number in range(count)]
-    params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8})
+    data = images(count, round(changes["size"] / changes.get("crop_pct", 1)))
+    classes = [str(number) for number in range(count)]
+    params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8, **changes})
     for batches in (
         TrainLoader(data, classes, params, cold(data, params)),
         EvalLoader(data, classes, batch_size=8),
@@ -115,9 +118,10 @@ def test_two_devices_and_then_one() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_two_devices_make_one_model() -> None:
+@pytest.mark.parametrize("changes", [{}, {"framing": "squash", "crop_pct": 0.5, "augment": "light"}])
+def test_two_devices_make_one_model(changes: dict[str, Any]) -> None:
     """It is whole, has the steps that one device takes, and what is said is said once."""
-    with start(2) as both:
+    with start(2, **changes) as both:
         out = both.communicate()[0]
     assert both.returncode == 0, out
     lines = [line for line in out.splitlines() if line.startswith("train:")]

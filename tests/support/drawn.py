@@ -29,7 +29,7 @@ def save_drawn(
     state["body.8.weight"] *= 8
     folder.mkdir(parents=True, exist_ok=True)
     weights = {f"network.{name}": value for name, value in state.items()}
-    torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": weights}, folder / CHECKPOINT)
+    torch.save({SPEC: spec.as_kept(), "state_dict": weights}, folder / CHECKPOINT)
     counts, budget = ImageCounts(total=2, new=2, removed=0, relabelled=0), Budget(run=5, total=10)
     lineage = Lineage(
         generation=2 if base else 1,

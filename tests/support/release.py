@@ -6,6 +6,7 @@
 
 import hashlib
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def write_lock_of_other_code(root: Path) -> None:
     known["pipeline/training/module.py"] += b"# As it was.\n"
     definition["train"]["cmd"] = "python -m pipeline.train"
     _write_lock(root, definition, known, YAML(typ="safe").load(root / "params.yaml"))
+
+
+def forget_params(root: Path, names: Iterable[str]) -> None:
+    """Let the dvc.lock of the project `root` be that of a release without the params `names`."""
+    yaml, path = YAML(), root / "dvc.lock"
+    content = yaml.load(path)
+    for stage in content["stages"].values():
+        for name in names:
+            stage["params"]["params.yaml"].pop(name, None)
+    yaml.dump(content, path)
 
 
 def _write_lock(root: Path, definition: dict[str, Any], known: dict[str, bytes], values: Any) -> None:

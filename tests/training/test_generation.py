@@ -57,7 +57,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def base() -> Path:
     """A data/base that is the fourth model of its chain, was trained on `BEFORE` last, and on image 20 earlier."""
     weights = {f"network.{name}": weight for name, weight in build(OLD).state_dict().items()}
-    torch.save({SPEC: OLD.model_dump(mode="json"), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
+    torch.save({SPEC: OLD.as_kept(), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
     counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
     budgets = {"epochs": Epochs(run=2, total=11), "steps": Budget(run=6, total=33)}
     facts = {"generation": 4, "start": "warm", "reason": "", "base": "0" * 32 + ".dir", "images": counts, **budgets}
@@ -172,6 +172,17 @@ def test_another_size() -> None:
     assert generation.base is not None
     assert generation.spec.size == 12
     assert generation.lineage.reason.endswith("; images are of 12 pixels, and were of 8")
+
+
+@pytest.mark.usefixtures("base")
+def test_other_framing() -> None:
+    """So may the framing change, which the lineage says; the checkpoint has the number that `model` stands for."""
+    assert "framing" not in plan(params(), BEFORE).lineage.reason
+    squashed = plan(params(framing="squash", crop_pct=0.875), BEFORE)
+    assert squashed.base is not None
+    assert (squashed.spec.framing, squashed.spec.crop_pct, squashed.spec.source) == ("squash", 0.875, 9)
+    assert squashed.lineage.reason.endswith("; framing is squash, and was fill; crop_pct is 0.875, and was 1")
+    assert plan(params(crop_pct="model"), BEFORE).spec == plan(params(), BEFORE).spec
 
 
 @pytest.mark.usefixtures("base")

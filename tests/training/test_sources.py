@@ -44,7 +44,7 @@ def params(**train: Any) -> Params:
 
 def dataset(split: str = "train") -> Dataset:
     """The images of a split."""
-    return load(read_manifest(split), mode="grey", size=8, compute=params().compute)
+    return load(read_manifest(split), mode="grey", size=8, framing="fill", compute=params().compute)
 
 
 def network(seed: int = 0) -> Network:

@@ -213,7 +213,7 @@ def test_as_many_classes_as_filters() -> None:
     """Rows of classes are known by the network, not by their number: the first layer has 32 rows, too."""
     names = tuple(f"{number:02}" for number in range(32))
     before, after = classifier(names), classifier((*names[1:], "32"), seed=1)
-    base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json"), "optimizer_states": [{}]}
+    base = {"state_dict": before.state_dict(), "spec": before.spec.as_kept(), "optimizer_states": [{}]}
     start = warm({**base, "optimizer_states": [before.configure_optimizers()["optimizer"].state_dict()]}, after)
     for name, value in start["state_dict"].items():
         assert (
@@ -543,7 +543,7 @@ def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for model in (before, after):
         head = torch.nn.Linear(4, len(model.spec.classes))
         model.network.add_module("second", head)
-    base = {"state_dict": before.state_dict(), "spec": before.spec.model_dump(mode="json")}
+    base = {"state_dict": before.state_dict(), "spec": before.spec.as_kept()}
     states = [before.configure_optimizers()["optimizer"].state_dict()]
     heads = HEAD | {"network.second.weight", "network.second.bias"}
     names = frozenset(name.removeprefix("network.") for name in heads)
@@ -608,7 +608,7 @@ def test_position_embeddings_of_another_size(optimizer: str, monkeypatch: pytest
     steps(model, trained)
     base = {"state_dict": model.state_dict(), "optimizer_states": [trained.state_dict()]}
     after = of_size(96)
-    start = warm({**base, "spec": model.spec.model_dump(mode="json"), "epoch": 1}, after)
+    start = warm({**base, "spec": model.spec.as_kept(), "epoch": 1}, after)
     assert {value.shape for key, value in moments(start)[name].items() if value.dim()} == {(1, 37, 96)}
     assert (moments(start)[name]["exp_avg_sq"] >= 0).all()
     for key, state in moments(base).items():

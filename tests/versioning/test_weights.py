@@ -60,13 +60,14 @@ def test_what_changes_nothing_until_it_says_something() -> None:
     assert "data/manifest/classes.csv" in str(why_retrain(more, replace(OLD, command=NEW.command)))
 
 
-def test_params_that_change_nothing_at_first() -> None:
-    """A newer release may have more of them: the model stands for one that was trained with such a value."""
-    more = replace(NEW, params={**NEW.params, "train.freeze": "backbone"})
+def test_params_that_change_nothing_until_they_are_set() -> None:
+    """A newer release may have a param more: the model stands for one with it as it is at first, and is recorded so."""
+    more = replace(NEW, params={**NEW.params, "train.framing": "squash", "train.crop_pct": 1.0})
     assert why_retrain(OLD, more) is None
-    assert with_neutral_params(OLD).params == {**OLD.params, **NEUTRAL_PARAMS}
-    assert with_neutral_params(more).params["train.freeze"] == "backbone"
-    assert "train.freeze" in str(why_retrain(more, replace(OLD, command=NEW.command, deps=NEW.deps)))
+    known = with_neutral_params(OLD, more)
+    assert known == replace(OLD, params={**OLD.params, "train.framing": "fill", "train.crop_pct": 1.0})
+    assert with_neutral_params(more, more) == more
+    assert with_neutral_params(OLD, NEW) == OLD
 
 
 def test_values_are_those_of_a_new_project() -> None:

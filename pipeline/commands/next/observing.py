@@ -47,7 +47,7 @@ def observe(tops: Iterable[Path], trained: Trained, params: Params, known: set[s
     """
     spots = [spot for top in tops for spot in find(top)]
     ingest = recorded_ingest(params, mode=trained.spec.mode)
-    seen = views(spots, ingest, size=trained.spec.size, workers=params.compute.workers, known=known)
+    seen = views(spots, ingest, trained.spec, workers=params.compute.workers, known=known)
     bar = iter(tqdm(seen, "looking", len(spots), unit=" images", disable=None, leave=False))
     first: dict[str, Spot] = {}
     features, probabilities, looked_at, unusable = [], [], 0, 0

@@ -15,6 +15,7 @@ from pipeline.errors import ExportError
 from pipeline.images.pixels import Pixels
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import find
+from pipeline.models.network import Spec
 from pipeline.params import Ingest
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_images(session: "InferenceSession", target: Path, network: nn.Module, 
     return largest
 
 
-def check_files(session: "InferenceSession", script: Path, network: nn.Module, ingest: Ingest, *, size: int) -> None:
+def check_files(session: "InferenceSession", script: Path, network: nn.Module, ingest: Ingest, spec: Spec) -> None:
     """See that a file of each kind gets, by way of `script`, what `pipeline predict` says of it.
 
     Raises:
@@ -55,7 +56,8 @@ def check_files(session: "InferenceSession", script: Path, network: nn.Module, i
     with TemporaryDirectory() as folder:
         files = save_examples(Path(folder))
         made = run_script(script, files, Path(folder, "images.npy"))
-        seen = list(views([spot for file in files for spot in find(file)], ingest, size=size, workers=1))
+        spots = [spot for file in files for spot in find(file)]
+        seen = list(views(spots, ingest, spec, workers=1))
     for file, given, (_, wanted, _) in zip(files, made, seen, strict=True):
         assert not isinstance(wanted, Refusal), wanted
         difference = _difference(session, given[None], network, np.stack([wanted]))

@@ -42,6 +42,11 @@ PACKAGE = "treering"
 OPSET = 20
 CHECKED = 64
 SPLITS = ("test", "val", "train")
+# How an image becomes a square, in words.
+FRAMED = {
+    "fill": "scale to fill a square of {size} pixels and keep the middle, bilinear: ImageOps.fit of Pillow",
+    "squash": "scale width and height to {size} pixels each, whatever they were, bilinear: resize of Pillow",
+}
 
 
 class Exported(NamedTuple):
@@ -68,9 +73,9 @@ class _WithProbabilities(nn.Module):
 def export(model: Path, target: Path, params: Params) -> Exported:
     """Write the model in the folder `model` to the ONNX file `target`, and preprocess.py; neither if anything fails.
 
-    The ONNX file takes `images`, uint8 of shape (any number, channels, size, size), and gives `logits` and
-    `probabilities`, float32 of shape (the same number, classes). The same model and versions of the packages give the
-    same bytes.
+    The ONNX file takes `images`, uint8 of shape (any number, channels, source, source), and gives `logits` and
+    `probabilities`, float32 of shape (the same number, classes); what the network does not see is cut off in it. The
+    same model and versions of the packages give the same bytes.
 
     Raises:
         ExportError: a package is missing, the files do not do what is done here, there is nothing to check that on, or
@@ -91,10 +96,10 @@ def export(model: Path, target: Path, params: Params) -> Exported:
     with TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
         aside, script_aside = (Path(folder, path.name) for path in (target, script))
         aside.write_bytes(proto.SerializeToString(deterministic=True))
-        script_aside.write_text(standalone.script_of(ingest, size=spec.size), encoding="utf-8")
+        script_aside.write_text(standalone.script_of(ingest, spec), encoding="utf-8")
         session = open_session(aside)
         difference = check_images(session, target, whole, images)
-        check_files(session, script_aside, whole, ingest, size=spec.size)
+        check_files(session, script_aside, whole, ingest, spec)
         put(script_aside, script)
         put(aside, target)
     return Exported(target.stat().st_size, len(images), difference)
@@ -107,14 +112,15 @@ def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[
         "layout": "NCHW",
         "dtype": "uint8",
         "colour": "grey" if spec.mode == "grey" else "sRGB, in the order red, green, blue",
-        "size": spec.size,
+        "size": spec.source,
         "steps": [
             f"make 8 bits of more, with black and white by {ingest.range}",
             "turn upright as EXIF says, convert to that colour, put on white what is transparent",
             f"if the shorter side is longer than {ingest.size}, scale it to that, bicubic",
-            f"scale to fill a square of {spec.size} pixels and keep the middle, bilinear: ImageOps.fit of Pillow",
+            FRAMED[spec.framing].format(size=spec.source),
         ],
-        # In the graph already.
+        # Both are in the graph already.
+        "center_crop": spec.size,
         "normalisation": {name: [value.item() for value in network.get_buffer(name)] for name in ("mean", "std")},
     }
     return {
@@ -152,13 +158,13 @@ def _images(spec: Spec, params: Params) -> Pixels:
         raise ExportError(paths.MANIFEST, "no manifests, so no images to check the file on", hint) from None
     if not len(manifest):
         raise ExportError(paths.MANIFEST, "no images to check the file on", "run `dvc repro`")
-    images = load(manifest, mode=spec.mode, size=spec.size, compute=params.compute).images
+    images = load(manifest, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute).images
     (batch,) = images.batches([np.arange(len(images))])
     return batch
 
 
 def _proto(network: nn.Module, spec: Spec) -> "ModelProto":
-    example = torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.size, spec.size), dtype=torch.uint8)
+    example = torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.source, spec.source), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns of packages that nothing here needs.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of what its authors are about to change.

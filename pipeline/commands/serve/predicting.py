@@ -38,7 +38,7 @@ def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int
     """
     spec = trained.spec
     ingest = recorded_ingest(params, mode=spec.mode)
-    seen = views(spots, ingest, size=spec.size, workers=params.compute.workers)
+    seen = views(spots, ingest, spec, workers=params.compute.workers)
     bar = iter(tqdm(seen, "predicting", len(spots), unit=" images", disable=None, leave=False))
     while batch := list(islice(bar, params.compute.batch_size)):
         yield from _answer(batch, trained, top)

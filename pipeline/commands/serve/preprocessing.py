@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,13 +11,16 @@ from pydantic import ValidationError
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.images.pixels import PixelReader, Pixels, to_pixels
+from pipeline.images.pixels import FRAMINGS, PixelReader, Pixels
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot
 from pipeline.ingestion.standardising import Picture
 from pipeline.params import Ingest, Params
 from pipeline.versioning.lock import checkout_hint, read_record
+
+if TYPE_CHECKING:
+    from pipeline.models.network import Spec  # Which imports PyTorch, and each process that decodes would.
 
 
 class View(NamedTuple):
@@ -52,17 +55,17 @@ def recorded_ingest(params: Params, *, mode: str) -> Ingest:
 
 
 def views(
-    spots: Sequence[Spot], ingest: Ingest, *, size: int, workers: int, known: Iterable[str] = ()
+    spots: Sequence[Spot], ingest: Ingest, spec: "Spec", *, workers: int, known: Iterable[str] = ()
 ) -> Iterator[View]:
-    """Each of `spots` as a network sees it whose images are `size` pixels high and wide, in their order.
+    """Each of `spots` as the network of `spec` takes it, in their order.
 
     Images whose ids are `known` are left out. They are read and decoded in `workers` other processes, only so far
     ahead of who asks that memory stays bounded.
     """
-    finish = partial(_with_pixels, mode=ingest.mode, size=size)
+    finish = partial(_with_pixels, mode=ingest.mode, size=spec.source, framing=spec.framing)
     readable = (spot.place for spot in spots if spot.refusal is None)
     outcomes = decode(readable, Job(KnownIds(known), ingest, finish), workers)
-    shape = PixelReader(ingest.mode, size).shape
+    shape = PixelReader(ingest.mode, spec.source).shape
     for spot in spots:
         _, image_id, result = Outcome(spot.place, None, spot.refusal) if spot.refusal else next(outcomes)
         if result is not None:
@@ -70,7 +73,7 @@ def views(
             yield View(spot, seen, image_id)
 
 
-def _with_pixels(picture: Picture, *, mode: str, size: int) -> Picture:
+def _with_pixels(picture: Picture, *, mode: str, size: int, framing: str) -> Picture:
     """`picture` with its pixels in the place of its bytes."""
-    pixels = to_pixels(Image.open(BytesIO(picture.data)), mode=mode, size=size)
+    pixels = FRAMINGS[framing](Image.open(BytesIO(picture.data)), mode=mode, size=size)
     return picture._replace(data=pixels.tobytes())

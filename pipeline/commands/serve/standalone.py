@@ -16,8 +16,9 @@ import PIL
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import ExportError
-from pipeline.images.pixels import Pixels, to_pixels
+from pipeline.images.pixels import FRAMINGS, Pixels
 from pipeline.ingestion.pictures import colours, dicom, formats, memory, uniform, unusable, values
+from pipeline.models.network import Spec
 from pipeline.params import Ingest
 
 SCRIPT = "preprocess.py"
@@ -28,8 +29,8 @@ PARTS = (unusable, memory, values, colours, dicom, formats, uniform)
 ORIGIN = "`pipeline export` wrote this"
 
 
-def script_of(ingest: Ingest, *, size: int) -> str:
-    """The script for a network that sees images of `size` pixels, of those that are stored as `ingest` says."""
+def script_of(ingest: Ingest, spec: Spec) -> str:
+    """The script for the network of `spec`, whose images are stored as `ingest` says."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (it is Python, not HTML)
@@ -38,10 +39,11 @@ def script_of(ingest: Ingest, *, size: int) -> str:
     )
     return environment.get_template(f"{SCRIPT}.jinja").render(
         origin=ORIGIN,
-        parts=[*map(_body, PARTS), inspect.getsource(to_pixels).rstrip()],
+        parts=[*map(_body, PARTS), inspect.getsource(FRAMINGS[spec.framing]).rstrip()],
         ingest=ingest,
         values=repr(ingest.range),
-        size=size,
+        size=spec.source,
+        framed=FRAMINGS[spec.framing].__name__,
         channels=1 if ingest.mode == "grey" else 3,
         versions=f"Pillow {PIL.__version__} and numpy {np.__version__}",
     )

@@ -10,12 +10,13 @@ from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.lineage.foretelling import heir
 from pipeline.lineage.selection import is_cold
+from pipeline.models.framing import source_of
 from pipeline.params import Params
 from pipeline.text import counted, short
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.running import running_command
-from pipeline.versioning.weights import is_outdated, why_retrain
+from pipeline.versioning.weights import NEUTRAL_PARAMS, is_outdated, why_retrain
 
 
 def on_project(*, can_look: bool, changed: bool) -> list[str]:
@@ -38,7 +39,7 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
     drift = changes.raw.drift if changes.raw else []
     on_classes = [*_on_changed_classes(changes), *_on_classes(start, changes.raw)]
     on_images = [*_on_held_out(len(changes.held_out)), *on_classes, *drift]
-    return [*on_succession, *on_images, *_on_size(train, start, params), *_on_release(train)]
+    return [*on_succession, *on_images, *_on_seeing(train, start, params), *_on_release(train)]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
@@ -70,10 +71,21 @@ def _on_changed_classes(changes: Changes) -> list[str]:
     return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
 
 
-def _on_size(train: StageRecord | None, start: Start, params: Params) -> list[str]:
-    """That training from `start` goes on with images of another size."""
-    before = size_before(train.params, params) if train is not None and start.oid is not None else None
-    return [f"the model goes on at {params.train.size} pixels, and was trained at {before}"] if before else []
+def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[str]:
+    """That training from `start` goes on with images of another size or framing, and that they are enlarged."""
+    remarks = []
+    if train is not None and start.oid is not None:
+        if before := size_before(train.params, params):
+            remarks.append(f"the model goes on at {params.train.size} pixels, and was trained at {before}")
+        for name, neutral in NEUTRAL_PARAMS.items():
+            then, now = train.params.get(name, neutral), getattr(params.train, name.removeprefix("train."))
+            if then != now:
+                remarks.append(f"the model goes on with {name} {now}, and was trained with {then}")
+    share, stored = params.train.crop_pct, params.ingest.size
+    if share != "model" and share < 1 and (source := source_of(params.train.size, share)) > stored:
+        larger = f"images of {stored} pixels (ingest.size) are enlarged to {source} (train.size / train.crop_pct)"
+        remarks.append(f"{larger}: crops show no more detail, unless ingest.size is {source} or more")
+    return remarks
 
 
 def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:

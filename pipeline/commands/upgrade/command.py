@@ -32,8 +32,6 @@ def _upgrade(args: argparse.Namespace) -> int:
     from pipeline.versioning.weights import is_outdated, why_retrain, with_neutral_params
 
     params, record, now = read_params(), read_record(), read_definition()
-    if train := record.get("train"):
-        record = {**record, "train": with_neutral_params(train)}
     changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record}
     if not any(changes.values()):
         print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
@@ -41,6 +39,8 @@ def _upgrade(args: argparse.Namespace) -> int:
     train = record.get("train")
     is_due = train is not None and is_outdated(train, now["train"])
     why = why_retrain(train, now["train"]) if train and is_due else None
+    if train and is_due and why is None:
+        changes["train"] = StageChange.between(with_neutral_params(train, now["train"]), now["train"])
     for name, text in _outcomes(changes, again=decoded_again(record, params), why=why):
         print(shown(f"{name:10}{text}"))
     if not args.dry_run:

@@ -21,7 +21,7 @@ from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 def settle(name: str) -> None:
     """Let dvc.lock record the stage `name` with the command of dvc.yaml, and with the code as it is now.
 
-    What it reads besides, and did not when it ran, is recorded with the content or value that changes nothing.
+    What it reads besides, and did not when it ran, is recorded with the content that changes nothing; so are params.
 
     Raises:
         RecordError: another DVC command is changing things.
@@ -42,9 +42,8 @@ def settle(name: str) -> None:
                     content = NEUTRAL[dep.def_path].encode()
                     dep.hash_info, dep.meta = HashInfo("md5", md5_of_bytes(content)), Meta(size=len(content))
                 elif isinstance(dep, ParamsDependency):
-                    known = dep.hash_info.value or {}
-                    neutral = {key: value for key, value in NEUTRAL_PARAMS.items() if key in dep.params}
-                    dep.hash_info = HashInfo(dep.PARAM_PARAMS, {**neutral, **known})  # type: ignore[arg-type]
+                    missing = {param: value for param, value in NEUTRAL_PARAMS.items() if param in dep.params}
+                    dep.fill_values({**missing, **dep.hash_info.value})
             stage.dump(update_pipeline=False)
     except LockError:
         raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None

@@ -3,16 +3,21 @@
 from torch import Tensor
 
 from pipeline.augment_params import Augment
+from pipeline.models.framing import middle
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.augmentation.shifting import mirror, shift
 
 
-def augment(images: Tensor, params: Augment, dice: Dice) -> Tensor:
-    """`images` of shape (n, channels, height, width), uint8, changed as `params` say, on their device."""
+def augment(images: Tensor, params: Augment, dice: Dice, size: int | None = None) -> Tensor:
+    """`images` of shape (n, channels, height, width), uint8, changed as `params` say, on their device.
+
+    Of larger ones what a network sees that looks at `size` × `size` pixels: crops of all of the image, or its middle.
+    """
+    size = size or max(images.shape[2:])
     if not len(images):
-        return images
+        return middle(images, size)
     images = mirror(shift(images, params.shift, dice) if params.shift else images, params, dice)
-    return _on_floats(images, params, dice) if _needs_floats(params) else images
+    return _on_floats(images, params, dice, size) if _needs_floats(params) else middle(images, size)
 
 
 def _needs_floats(params: Augment) -> bool:
@@ -22,15 +27,17 @@ def _needs_floats(params: Augment) -> bool:
     return params != whole.model_copy(update=mixing)
 
 
-def _on_floats(images: Tensor, params: Augment, dice: Dice) -> Tensor:
+def _on_floats(images: Tensor, params: Augment, dice: Dice, size: int) -> Tensor:
     # Here, since importing kornia takes a fifth of a second, and most projects of small images need none of it.
     from pipeline.training.augmentation import colour, geometry, policies
 
     operations = policies.draw(params.policy, dice) if params.policy != "none" else []
-    values = images.float() / 255
-    if params.crop or params.rotate or operations:
-        motion = geometry.drawn(images.shape, params, dice)
-        values = geometry.moved(values, policies.move(motion, operations, (images.shape[2], images.shape[3])))
+    moves = params.crop or params.rotate or operations
+    values = (images if moves else middle(images, size)).float() / 255
+    if moves:
+        motion = geometry.drawn(images.shape, params, dice, size)
+        motion = policies.move(motion, operations, (images.shape[2], images.shape[3]))
+        values = geometry.moved(values, motion, size, finer=geometry.fineness(images.shape, size) if params.crop else 1)
     values = colour.jittered(policies.change_values(values, operations), params, dice)
     if params.blur:
         values = colour.blurred(values, params.blur, dice)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,18 @@ def test_figures_of_another_model(model: Path, metrics: dict[str, Any] | None, o
     text = card(facts(), "model.onnx")
     assert said in text
     assert "accuracy" not in text
+    assert model.exists()
+
+
+def test_how_images_are_framed(model: Path) -> None:
+    """What becomes of an image that is no square, and how much of the square the network looks at."""
+    text = card(facts(), "model.onnx")
+    assert "For images of 8 × 8 pixels in colour.\n" in text
+    assert "of more than 256 pixels to that, and then the middle square to 8 × 8 pixels.\n" in text
+    otherwise = facts().spec.model_copy(update={"framing": "squash", "crop_pct": 0.5})
+    text = card(replace(facts(), spec=otherwise), "model.onnx")
+    assert "For images of 16 × 16 pixels in colour,\nof which it looks at the middle 8 × 8.\n" in text
+    assert "and then all of it to 16 × 16 pixels, width and height alone.\n" in text
     assert model.exists()
 
 

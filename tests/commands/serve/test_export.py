@@ -166,7 +166,7 @@ model = Path("data/model")
 save_drawn(model)
 spec = Spec(model="timm/test_resnet", size=40, mode="rgb", classes=("cat", "dog", "emu"))
 state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
-torch.save({SPEC: spec.model_dump(mode="json"), "state_dict": state}, model / CHECKPOINT)
+torch.save({SPEC: spec.as_kept(), "state_dict": state}, model / CHECKPOINT)
 sys.exit(main(["export"]))
 """
 

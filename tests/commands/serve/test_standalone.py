@@ -21,10 +21,12 @@ from pipeline.commands.serve.standalone import SCRIPT, run_script, script_of
 from pipeline.errors import ExportError
 from pipeline.ingestion.pictures import uniform
 from pipeline.ingestion.scan import find
+from pipeline.models.network import Spec
 from pipeline.params import read_params
 
 Capture = pytest.CaptureFixture[str]
 FOLDER = paths.DATA / "export"
+SPEC = Spec(model="small", size=28, mode="rgb", classes=("a", "b"))
 
 
 @pytest.fixture
@@ -43,17 +45,21 @@ def trained(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("mode", ["rgb", "grey"])
-def test_pixels_are_those_of_training(here: Path, mode: str) -> None:
+SQUASHED = SPEC.model_copy(update={"framing": "squash", "crop_pct": 0.875})
+
+
+@pytest.mark.parametrize(("mode", "spec"), [("rgb", SPEC), ("grey", SPEC), ("rgb", SQUASHED), ("grey", SQUASHED)])
+def test_pixels_are_those_of_training(here: Path, mode: str, spec: Spec) -> None:
     """Every kind of file gives, bit for bit, the pixels that ingest and the reading of stored images give."""
     set_params(ingest={"mode": mode, "size": 40})
     put_kinds(here / "kinds")
     spots = list(find(here / "kinds"))
     ingest = recorded_ingest(read_params(), mode=mode)
-    (here / SCRIPT).write_text(script_of(ingest, size=28), encoding="utf-8")
+    (here / SCRIPT).write_text(script_of(ingest, spec), encoding="utf-8")
     made = run_script(here / SCRIPT, [Path(spot.place.path) for spot in spots], here / "images.npy")
-    wanted = np.stack([view.seen for view in views(spots, ingest, size=28, workers=1)])
+    wanted = np.stack([view.seen for view in views(spots, ingest, spec, workers=1)])
     assert made.dtype == np.uint8
+    assert made.shape[2:] == (spec.source, spec.source)
     np.testing.assert_array_equal(made, wanted)
     assert len(np.unique(made, axis=0)) == len(spots)
 
@@ -74,14 +80,14 @@ def test_range_and_formats_are_those_of_training(here: Path, how: object) -> Non
         (here / name).write_bytes(raw)
     spots = [spot for name in files for spot in find(here / name)]
     ingest = recorded_ingest(read_params(), mode="rgb")
-    (here / SCRIPT).write_text(script_of(ingest, size=28), encoding="utf-8")
+    (here / SCRIPT).write_text(script_of(ingest, SPEC), encoding="utf-8")
     made = run_script(here / SCRIPT, [Path(name) for name in files], here / "images.npy")
-    np.testing.assert_array_equal(made, np.stack([view.seen for view in views(spots, ingest, size=28, workers=1)]))
+    np.testing.assert_array_equal(made, np.stack([view.seen for view in views(spots, ingest, SPEC, workers=1)]))
 
 
 def test_it_stands_alone(here: Path) -> None:
     """It imports nothing but Pillow, numpy and Python's own, and lacks nothing that it uses."""
-    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), size=28), encoding="utf-8")
+    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
     show = "import sys; before = {*sys.modules}; import preprocess; print(*{*sys.modules} - before)"
     ran = subprocess.run([sys.executable, "-c", show], cwd=here, check=True, capture_output=True, text=True)
     loaded = {name.split(".")[0] for name in ran.stdout.split()}
@@ -92,7 +98,7 @@ def test_it_stands_alone(here: Path) -> None:
 def test_what_training_refuses_it_refuses(here: Path) -> None:
     """An animation is no image here either, and the error says why."""
     Image.new("L", (9, 9)).save("a.gif", save_all=True, append_images=[Image.new("L", (9, 9), 9)])
-    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), size=28), encoding="utf-8")
+    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
     with pytest.raises(ExportError, match="UnusableError: animation: more than one frame or page"):
         run_script(here / SCRIPT, [Path("a.gif")], here / "images.npy")
 

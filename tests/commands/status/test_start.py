@@ -9,11 +9,11 @@ from dvc.repo import Repo
 from lineage.test_acceptance import FIRST, NO, SECOND, lock, train
 from lineage.test_history import git
 
-from pipeline.commands.status.remarks import _on_size
+from pipeline.commands.status.remarks import _on_seeing
 from pipeline.commands.status.start import Start, start_of
 from pipeline.errors import CheckpointError
 from pipeline.lineage.acceptance import write_judgements
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 from pipeline.versioning.lock import read_record
 
 PARAMS = read_params(ROOT / "params.yaml")
@@ -57,8 +57,38 @@ def test_another_size() -> None:
     lock(FIRST, params={"train.size": 7})
     assert start().oid == FIRST
     recorded = read_record()["train"]
-    assert _on_size(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
-    assert not _on_size(recorded, start(images_change=False), PARAMS)  # From scratch.
+    assert _on_seeing(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
+    assert not _on_seeing(recorded, start(images_change=False), PARAMS)  # From scratch.
+
+
+def test_other_framing() -> None:
+    """A model that sees images otherwise than in its training goes on, which is said; earlier releases only fill."""
+    train(FIRST, None, 1)
+    lock(FIRST)
+    recorded = read_record()["train"]
+    assert "train.framing" not in recorded.params
+    assert _on_seeing(recorded, start(), PARAMS) == []
+    otherwise = with_train(framing="squash", crop_pct=0.875)
+    assert _on_seeing(recorded, start(), otherwise) == [
+        "the model goes on with train.crop_pct 0.875, and was trained with 1.0",
+        "the model goes on with train.framing squash, and was trained with fill",
+    ]
+
+
+def test_images_that_are_enlarged() -> None:
+    """Crops of images that are stored smaller than they are decoded show nothing more, which is said."""
+    assert _on_seeing(None, start(), with_train(size=224, crop_pct=0.875)) == []
+    assert _on_seeing(None, start(), with_train(size=224, crop_pct=1.0)) == []
+    (said,) = _on_seeing(None, start(), with_train(size=230, crop_pct=0.875))
+    assert said.startswith(
+        "images of 256 pixels (ingest.size) are enlarged to 263 (train.size / train.crop_pct): crops"
+    )
+    assert said.endswith("show no more detail, unless ingest.size is 263 or more")
+
+
+def with_train(**changes: object) -> Params:
+    """The params, but for `changes` to the section `train`."""
+    return PARAMS.model_copy(update={"train": PARAMS.train.model_copy(update=changes)})
 
 
 @pytest.mark.slow

@@ -47,6 +47,19 @@ def test_settled_record(recorded: Project) -> None:
     assert "command" not in said
 
 
+def test_params_that_are_new(recorded: Project) -> None:
+    """What an earlier release had no param for is recorded with the value that does as it did, and set, it trains."""
+    release.forget_params(recorded.root, NEUTRAL_PARAMS)
+    before = read_record()["train"].params
+    assert before.keys().isdisjoint(NEUTRAL_PARAMS)
+    recorded.set_params(train={"framing": "squash"})
+    settle("train")
+    assert read_record()["train"].params == {**before, **NEUTRAL_PARAMS}
+    said = recorded.dvc("status", "train").out
+    assert "train.framing" in said
+    assert "train.crop_pct" not in said
+
+
 def test_changed_params_still_count(recorded: Project) -> None:
     """A param that was changed since the recorded run still trains."""
     recorded.set_params(train={"lr": 0.125})

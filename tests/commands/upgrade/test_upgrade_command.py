@@ -38,6 +38,17 @@ def test_same_weights(capsys: Capture) -> None:
     assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"
 
 
+def test_new_params(recorded: Project, capsys: Capture) -> None:
+    """Params that are new at the values of before train nothing; one that is set already does, and is given."""
+    release.forget_params(recorded.root, weights.NEUTRAL_PARAMS)
+    told = upgrade(capsys, "--dry-run")["train"]
+    assert told.endswith("command: does not run: this release trains the same weights, so the model stays")
+    recorded.set_params(train={"framing": "squash"})
+    told = upgrade(capsys)["train"]
+    assert told.endswith("command, train.framing changed from fill to squash: runs again, for its params alone")
+    assert upgrade(capsys)["train"].startswith("train.framing changed from fill to squash: runs again")
+
+
 @pytest.mark.usefixtures("recorded")
 def test_dry_run(capsys: Capture) -> None:
     """The same is said, and nothing is written."""
