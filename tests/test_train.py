@@ -499,7 +499,7 @@ def test_step_in_parts(more: dict[str, Any]) -> None:
     store_images(train=[*TRAIN, *(Plain("cat", 50 + shade) for shade in range(15))], val=VAL)
     models, curves = [], []
     for parts in (1, 4):
-        run(**{"freeze": "backbone", "batch_size": 16, "epochs": 4, "accumulate": parts, **more})
+        run(**{"freeze": 4, "batch_size": 16, "epochs": 4, "accumulate": parts, **more})
         models.append(read_network(paths.MODEL)[0].state_dict())
         curves.append(read_curves(paths.MODEL).points)
     for name, value in models[0].items():
@@ -515,7 +515,7 @@ def test_fewer_images_than_parts() -> None:
     store_images(train=TRAIN[4:9], val=VAL)
     models = []
     for parts in (1, 16):
-        run(freeze="backbone", batch_size=64, accumulate=parts)
+        run(freeze=4, batch_size=64, accumulate=parts)
         models.append(read_network(paths.MODEL)[0].state_dict()["body.8.weight"])
     torch.testing.assert_close(*models, rtol=1e-4, atol=1e-6)
     assert not torch.equal(*models)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.features.backbone import BATCH, Backbone, Features
 from pipeline.files import md5_of_bytes
-from pipeline.images.array_cache import ArrayCache, Digests, Kind, Rows, digests
+from pipeline.images.array_cache import ArrayCache, ArrayType, Digests, Rows, digests
 from pipeline.images.pixel_source import PixelSource, Positions, in_batches
 from pipeline.images.pixels import Pixels
 
@@ -79,7 +79,7 @@ class FeatureSource:
             return  # Images that lie in memory have no name.
         wanted = digests(named)
         recipe = md5_of_bytes(f"{backbone.name} {images.reader and images.reader.recipe}".encode())
-        cache = ArrayCache(paths.FEATURES, recipe, Kind("features", (backbone.width,), np.float32), limit=limit)
+        cache = ArrayCache(paths.FEATURES, recipe, ArrayType("features", (backbone.width,), np.float32), limit=limit)
         self._rows, self._kept = cache.find(wanted)
         if (self._rows >= 0).all():
             return

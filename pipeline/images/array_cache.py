@@ -26,7 +26,7 @@ DEAD = 0.25
 COPIED = 1024
 
 
-class Kind(NamedTuple):
+class ArrayType(NamedTuple):
     """What all arrays of a cache are."""
 
     name: str
@@ -43,7 +43,7 @@ def digests(md5s: Sequence[str]) -> Digests:
 class ArrayCache:
     """The arrays in `folder` that are made by one recipe; what others have made there goes when room is short."""
 
-    def __init__(self, folder: Path, recipe: str, kind: Kind, *, limit: int) -> None:
+    def __init__(self, folder: Path, recipe: str, kind: ArrayType, *, limit: int) -> None:
         """`limit` is in bytes."""
         self._folder, (ending, self._shape, dtype) = folder, kind
         self._dtype = np.dtype(dtype)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.images.array_cache import ArrayCache, Digests, Kind, Rows, digests
+from pipeline.images.array_cache import ArrayCache, ArrayType, Digests, Rows, digests
 from pipeline.images.ordered import in_order
 from pipeline.images.pixels import PixelReader, Pixels, Slot
 
@@ -92,7 +92,7 @@ def open_pixels(
 
 def decoded(reader: PixelReader, *, limit: int) -> ArrayCache:
     """The images in data/.decoded that `reader` has read; `limit` is in bytes."""
-    return ArrayCache(paths.DECODED, reader.recipe, Kind("pixels", reader.shape, np.uint8), limit=limit)
+    return ArrayCache(paths.DECODED, reader.recipe, ArrayType("pixels", reader.shape, np.uint8), limit=limit)
 
 
 def in_batches(positions: Positions, size: int) -> list[Positions]:
