@@ -86,10 +86,6 @@ class Train(Section):
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
-    framing: Literal["fill", "squash"]
-    """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
-    crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
-    """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
@@ -114,6 +110,10 @@ class Train(Section):
     """Decoupled weight decay of AdamW."""
     warm_mean: bool
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
+    framing: Literal["fill", "squash"]
+    """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
+    crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
+    """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augmentation
