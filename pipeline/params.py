@@ -86,14 +86,6 @@ class Train(Section):
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
-    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
-    """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
-    head_epochs: Annotated[float, Field(ge=0)]
-    """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
-    framing: Literal["fill", "squash"]
-    """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
-    crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
-    """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
@@ -126,6 +118,14 @@ class Train(Section):
     """Greatest norm of all gradients of a step together, to which longer ones are cut; null: none is."""
     warm_mean: bool
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
+    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
+    """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
+    head_epochs: Annotated[float, Field(ge=0)]
+    """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
+    framing: Literal["fill", "squash"]
+    """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
+    crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
+    """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augmentation
