@@ -86,10 +86,6 @@ class Train(Section):
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
-    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
-    """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
-    head_epochs: Annotated[float, Field(ge=0)]
-    """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
@@ -102,26 +98,30 @@ class Train(Section):
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=4)]
     """Most images in one step; the steps of a training are of nearly equal size."""
-    accumulate: Annotated[int, Field(ge=1)]
-    """Parts in which a step is computed, one after the other, so that a large one needs the memory of a small one."""
     optimizer: Literal["schedule_free", "adamw"]
     """AdamW without a schedule, whose averaged weights are the model; or `adamw`, whose learning rate falls to zero."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
-    head_lr: Annotated[float, Field(gt=0)]
-    """Factor on the learning rate of the head."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    """Factor from the learning rate of each group of layers to that of the group before it; 1: all have the same."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
     """Factor on `lr` at a warm start, for `optimizer: adamw`."""
     warmup: Share
     """Share of the steps in which the learning rate rises to its peak, where the optimizer begins."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
-    clip_norm: Annotated[float | None, Field(gt=0)]
-    """Greatest norm of all gradients of a step together, to which longer ones are cut; null: none is."""
     warm_mean: bool
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
+    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
+    """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
+    head_epochs: Annotated[float, Field(ge=0)]
+    """Of the `epochs` of a cold start so many, or a fraction of one, in which the head trains alone."""
+    head_lr: Annotated[float, Field(gt=0)]
+    """Factor on the learning rate of the head."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    """Factor from the learning rate of each group of layers to that of the group before it; 1: all have the same."""
+    clip_norm: Annotated[float | None, Field(gt=0)]
+    """Greatest norm of all gradients of a step together, to which longer ones are cut; null: none is."""
+    accumulate: Annotated[int, Field(ge=1)]
+    """Parts in which a step is computed, one after the other, so that a large one needs the memory of a small one."""
     label_smoothing: Share
     """Share of the target spread over all classes."""
     augment: Augmentation
