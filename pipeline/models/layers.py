@@ -118,11 +118,14 @@ def resting(network: Network) -> set[nn.Module]:
 
 
 def _by_children(body: nn.Module) -> list[list[str]]:
+    """Those of a network that does not say its own; weights of no child, embeddings of positions say, come first."""
+    first = [f"body.{name}" for name, _ in body.named_parameters(recurse=False)]
     groups: list[list[str]] = []
     for place, child in body.named_children():
         weights = dict(child.named_parameters(prefix=f"body.{place}"))
         if groups and all(weight.ndim < 2 for weight in weights.values()):
             groups[-1].extend(weights)
         elif weights:
-            groups.append([*weights])
+            groups.append([*first, *weights])
+            first = []
     return groups

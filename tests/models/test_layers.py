@@ -52,6 +52,14 @@ def test_groups_of_small() -> None:
     assert head_weights(network) == set(groups[-1])
 
 
+def test_weights_of_no_layer() -> None:
+    """Those of the network itself are in the first group."""
+    network = Network(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)), (0.5,), (0.25,))
+    network.body.register_parameter("place", nn.Parameter(torch.zeros(2)))
+    first = ["body.place", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"]
+    assert groups_of(network) == [first, ["body.2.weight", "body.2.bias"]]
+
+
 def test_nothing_is_frozen() -> None:
     """Then nothing is said, and nothing changed."""
     network = small()

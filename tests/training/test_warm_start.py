@@ -482,6 +482,31 @@ def test_histories_stay_apart(tmp_path: Path) -> None:
     assert len({(group["k"], group["weight_decay"]) for group in state["param_groups"]}) == len(state["param_groups"])
 
 
+def test_rates_by_layer_carry_over(tmp_path: Path) -> None:
+    """Each group has this generation's rate, and the counters of the base, whatever its rate was there."""
+    from pipeline.training.optimizers import histories, schedule_of
+
+    decayed = fit(classifier(optimizer="schedule_free", layer_decay=0.5, steps=6), images(24), tmp_path, epochs=EPOCHS)
+    before = decayed.checkpoint
+    known = histories(before["optimizer_states"][0])
+    peaks = {name: history.peak for name, history in known.items()}
+    assert peaks["network.body.8.weight"] == 2 * peaks["network.body.5.shortcut.1.weight"] == 0.01
+    for decay in (0.5, 1.0, 0.25):
+        model = classifier(seed=1, optimizer="schedule_free", layer_decay=decay)
+        model._schedule = schedule_of(model._params.model_copy(update={"lr": 0.01}), 9, warm=True)
+        model._schedule = model._schedule._replace(known=known)
+        start = warm(before, model)
+        groups = {
+            name: group for group in start["optimizer_states"][0]["param_groups"] for name in group["param_names"]
+        }
+        for name, group in groups.items():
+            assert (group["k"], group["lr_max"], group["weight_sum"]) == known[name], name
+        assert groups["network.body.5.shortcut.1.weight"]["lr"] == 0.01 * decay
+        assert groups["network.body.8.bias"]["lr"] == 0.01
+        assert all(torch.equal(one["z"], moments(before)[name]["z"]) for name, one in moments(start).items())
+        fit(model, images(24), tmp_path, epochs=EPOCHS + 1, start=start)
+
+
 CHANGED = [("cat", "tom"), ("dog", "tom")], [("cat", "tom")], [("dog", "dog"), ("dog", "pup")], [("cat", "")]
 ROWS = [
     (("tom",), [[0, 1]]),
