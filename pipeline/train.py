@@ -23,8 +23,10 @@ from pipeline.lineage import base
 from pipeline.lineage.lineage import Weights, write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
-from pipeline.models.device import device
+from pipeline.models.compiling import compile_network
+from pipeline.models.device import arrange, device
 from pipeline.models.network import Network
+from pipeline.models.precision import precision_on
 from pipeline.models.pretrained import Loaded, begin, keep_published
 from pipeline.params import Params, Train
 from pipeline.result import Result
@@ -90,7 +92,7 @@ def fit(
     new = progress.folder / "model"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    model = finished(torch.load(last, weights_only=True), generation.rounds.draws.end)
+    model = finished(torch.load(last, map_location="cpu", weights_only=True), generation.rounds.draws.end)
     response = respond(network_of(model, new), generation.spec)
     torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
     right = _right(trainer)
@@ -102,7 +104,7 @@ def fit(
     write_curves(curves, new)
     put_directory(new, paths.MODEL)
     show_curves(curves, paths.CURVES)
-    write_environment(params.compute)
+    write_environment(params)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
     said = f"{counted(lineage.steps.run, 'step')} ({lineage.steps.total:,} in total), {measured}"
@@ -127,7 +129,9 @@ def _fit(
     ]
     rounds = generation.rounds
     trainer = _trainer(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
-    drawn, measured = sources_of(network, spec, (training, validation), params, trainer.strategy.root_device)
+    where = trainer.strategy.root_device
+    arrange(network, where)
+    drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
@@ -155,7 +159,7 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     if weights is not None:
         say(f"{weights}")
     if params.compile:
-        network.compile()
+        compile_network(network, deterministic=params.deterministic)
     # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return network, weights
@@ -169,7 +173,7 @@ def _trainer(params: Params, callbacks: list[pl.Callback], *, rounds: int, folde
         num_nodes=params.compute.nodes,
         strategy=params.compute.strategy,
         sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
-        precision=params.train.precision,
+        precision=precision_on(device(params.compute), params.train.precision),
         deterministic=params.train.deterministic,
         max_epochs=rounds,
         default_root_dir=folder,
@@ -200,9 +204,7 @@ def _averaging(generation: Generation, network: Network, training: Dataset, para
 
 def _check_devices(params: Params) -> None:
     """Look whether the devices can compute so, and have enough images in each step."""
-    if params.train.precision == "16-mixed" and device(params.compute).type == "cpu":
-        what = "train.precision is '16-mixed', which CPUs cannot compute"  # Lightning would take bf16, silently.
-        raise ParamError(paths.PARAMS, what, "set it to bf16-mixed or 32-true, or train on a GPU")
+    precision_on(device(params.compute), params.train.precision)
     # Batches may be half as large as they may be.
     devices = params.compute.devices * params.compute.nodes
     if devices > 1 and params.train.batch_size < 4 * devices:

@@ -11,6 +11,7 @@ from torch import Tensor, distributed
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
+from pipeline.models.prefetching import ahead
 from pipeline.params import Train
 from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
@@ -37,7 +38,7 @@ class EvalLoader:
     """All images in the order of their ids, unchanged."""
 
     def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int, source: Source | None = None) -> None:
-        """`source` says what each image is, if not itself."""
+        """`source` says what each image is, if not itself, and on which device, if not the CPU."""
         self._source, self._targets = source or PlainImages(dataset), targets_of(dataset.labels, classes)
         self._batch_size = batch_size
 
@@ -45,11 +46,15 @@ class EvalLoader:
         return math.ceil(len(self._targets) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return ahead(self._batches(), self._source.where)
+
+    def _batches(self) -> Iterator[Batch]:
         rank, devices = _rank()
         here = [batch[rank::devices] for batch in in_batches(np.arange(len(self._targets)), self._batch_size)]
         drawn = (Drawn(chosen, np.zeros(len(chosen), np.uint64)) for chosen in here)
         for chosen, inputs in zip(here, self._source.batches(drawn), strict=True):
-            yield Batch(inputs.values, self._targets[torch.from_numpy(chosen)], torch.ones(()))
+            targets = self._targets[torch.from_numpy(chosen)]
+            yield Batch(inputs.values, targets, torch.ones((), device=self._source.where))
 
 
 class TrainLoader:
@@ -63,7 +68,7 @@ class TrainLoader:
     def __init__(
         self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: Source | None = None
     ) -> None:
-        """`source` says what is drawn of an image, if not the image, augmented on the CPU."""
+        """`source` says what is drawn of an image, and for which device, if not the image, augmented on the CPU."""
         self._source = source or AugmentedImages(dataset, params)
         self._targets = targets_of(dataset.labels, classes)
         self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
@@ -89,14 +94,19 @@ class TrainLoader:
         return self._rounds.length.steps_per_round
 
     def __iter__(self) -> Iterator[Batch]:
-        rank, devices = _rank()
-        batches = self._rounds.batches(self._round)
         first, self._start = self._start, 0
-        here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in batches[first:]]
-        for position, (drawn, inputs) in enumerate(zip(here, self._source.batches(here), strict=True), first):
+        for position, batch in enumerate(ahead(self._batches(first), self._source.where), first):
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
-            share = torch.tensor(len(drawn.turns) * devices / len(batches[position].turns))
+            yield batch
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        rank, devices = _rank()
+        whole = self._rounds.batches(self._round)[first:]
+        here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in whole]
+        for of_all, drawn, inputs in zip(whole, here, self._source.batches(here), strict=True):
+            # Made there: a number that is copied to a GPU makes the CPU wait for it.
+            share = torch.full((), len(drawn.turns) * devices / len(of_all.turns), device=self._source.where)
             picked = torch.from_numpy(drawn.positions)
             weights = None if self._weights is None else self._weights[picked]
             yield Batch(inputs.values, self._targets[picked], share, inputs.mixture, weights)

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 
 from pipeline.errors import TrainingError
 from pipeline.models.checkpoint import SPEC
+from pipeline.models.device import take_in
 from pipeline.models.features import head_of
 from pipeline.models.network import Network, Spec
 from pipeline.params import Train
@@ -85,7 +86,7 @@ class Classifier(pl.LightningModule):
         if batch.mixture is None and batch.weights is None:
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
         of_images = torch.ones_like(logits[:, 0]) if batch.weights is None else batch.weights
-        parts = [(torch.arange(len(logits)), torch.ones_like(of_images))]
+        parts = [(torch.arange(len(logits), device=logits.device), torch.ones_like(of_images))]
         if batch.mixture:
             partners, own = batch.mixture
             parts = [(parts[0][0], own), (partners, 1 - own)]
@@ -134,12 +135,15 @@ class Classifier(pl.LightningModule):
         ]
         groups = [group for group in groups if group["params"]]
         if self._params.optimizer == "adamw":
-            adamw = AdamW(groups, lr=self._schedule.peak)
+            # One kernel for all weights; None, since False would be another file.
+            adamw = AdamW(groups, lr=self._schedule.peak, fused=True if self.device.type == "cuda" else None)
+            take_in(adamw)
             schedule = LambdaLR(adamw, self._schedule.share_of_peak)
             return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
         optimizer = AdamWScheduleFree(groups, lr=self._schedule.peak, warmup_steps=self._schedule.rise)
         optimizer.train()
+        take_in(optimizer)
         return {"optimizer": optimizer}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

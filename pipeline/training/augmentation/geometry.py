@@ -8,6 +8,7 @@ from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 from torch import Tensor
 
 from pipeline.augment_params import Augment
+from pipeline.models.device import there
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.drawing.randomness import Purpose
 
@@ -31,7 +32,7 @@ def drawn(shape: torch.Size, params: Augment, dice: Dice) -> Motion:
     The area of a crop is even in `params.crop`, and the logarithm of its ratio of sides, relative to the image's, in
     that of `params.crop_ratio` (Szegedy et al., arXiv 1409.4842); what would be longer than the image is cut.
     """
-    sides = torch.tensor(shape[:1:-1], device=dice.device)
+    sides = there(torch.tensor(shape[:1:-1]), dice.device)
     shown, ratio = (params.crop, params.crop_ratio) if params.crop else ([1.0, 1.0], [1.0, 1.0])
     areas = dice.between(Purpose.CROP_AREA, *shown)
     ratios = dice.between(Purpose.CROP_RATIO, *map(math.log, ratio)).exp()
@@ -48,7 +49,7 @@ def drawn(shape: torch.Size, params: Augment, dice: Dice) -> Motion:
 def moved(images: Tensor, motion: Motion) -> Tensor:
     """`images` of shape (n, channels, height, width), floating-point, after `motion`; edges are repeated outwards."""
     height, width = images.shape[2:]
-    to = torch.tensor([width - 1, height - 1], device=images.device) / 2 - motion.middle
+    to = there(torch.tensor([width - 1, height - 1]), images.device) / 2 - motion.middle
     # In double precision a matrix does not depend on how many are made at once.
     middle, scale, angle, to = (one.double() for one in (motion.middle, motion.scale, motion.angle, to))
     shear = motion.shear.double().atan()

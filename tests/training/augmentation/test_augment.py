@@ -193,7 +193,10 @@ def test_operations_are_those_of_pillow(name: str, signed: float) -> None:
     """TrivialAugment's operations give what Pillow's of the same name give, up to rounding."""
     image = (noise(1, height=16, width=16).float() * 0.6 + 30).round() / 255
     drawn = Operations(
-        torch.tensor([OPERATIONS.index(name)]), torch.tensor([abs(signed)]), torch.tensor([math.copysign(1, signed)])
+        torch.tensor([OPERATIONS.index(name)]),
+        torch.tensor([abs(signed)]),
+        torch.tensor([math.copysign(1, signed)]),
+        [torch.arange(int(operation == name)) for operation in OPERATIONS],
     )
     after = change_values(image, [drawn])[0].numpy()
     assert np.abs(after - as_array(PILLOW[name](as_picture(image[0]), signed))).max() < 2.5 / 255
