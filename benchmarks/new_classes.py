@@ -26,7 +26,8 @@ from pipeline.params import Params
 from pipeline.training.callbacks import AveragedWeights
 from pipeline.training.generation import plan
 from pipeline.training.loader import TrainLoader, sample
-from pipeline.training.module import Classifier, schedule_of
+from pipeline.training.module import Classifier
+from pipeline.training.optimizers import schedule_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 NEW = ("class 3", "class 8")

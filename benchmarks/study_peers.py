@@ -24,7 +24,8 @@ from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
 from pipeline.training.loader import Batch, TrainLoader, sample
-from pipeline.training.module import Classifier, Schedule
+from pipeline.training.module import Classifier
+from pipeline.training.optimizers import Schedule
 
 BRANCH = 0.2
 PEERS = ("moving average", "decayed branch")

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ValidationError
 from pipeline.augment_params import BLOCK, PRESET
 from pipeline.errors import ParamError
 
-RANGE = "ingest.range"
+RANGE, FREEZE = "ingest.range", "train.freeze"
 # What a value should be that is described by a pattern, or is of several types.
 PATTERNS = {
     RANGE: "it should be dtype, percentile, or what is black and what is white: [0, 4095], say",
+    FREEZE: "it should be none, backbone, or a number of groups of layers: 3, say",
     "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
@@ -39,8 +40,9 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
-    if error["type"] == "string_pattern_mismatch" or key.startswith(RANGE):
-        described = RANGE if key.startswith(RANGE) else key
+    several = next((name for name in (RANGE, FREEZE) if key.startswith(name)), None)
+    if error["type"] == "string_pattern_mismatch" or several:
+        described = several or key
         return ParamError(path, f"{described} is {error['input']!r}", PATTERNS[described])
     if key.endswith(".[key]"):
         allowed = error["msg"].partition(" should ")[2]

@@ -86,6 +86,8 @@ class Train(Section):
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
     """Height and width that the network sees, in pixels."""
+    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)]
+    """What stays as it is: `none`, `backbone` for all but the head, or so many groups of layers from the input on."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]

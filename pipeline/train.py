@@ -3,10 +3,8 @@
 Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base and params give the same bytes.
 """
 
-import logging
 import shutil
 import sys
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +14,6 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pipeline import paths
-from pipeline.errors import ParamError
 from pipeline.files import put_directory
 from pipeline.images.dataset import Dataset, load, read_manifest, uneven_weights
 from pipeline.lineage import base
@@ -24,9 +21,9 @@ from pipeline.lineage.lineage import Weights, write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
 from pipeline.models.compiling import compile_network
-from pipeline.models.device import arrange, device
+from pipeline.models.device import arrange
+from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network
-from pipeline.models.precision import precision_on
 from pipeline.models.pretrained import Loaded, begin, keep_published
 from pipeline.params import Params, Train
 from pipeline.result import Result
@@ -38,9 +35,11 @@ from pipeline.training.environment import write_environment
 from pipeline.training.generation import Generation, plan
 from pipeline.training.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.log_lines import LogLines, StepBar
-from pipeline.training.module import Classifier, becomes_mean, schedule_of
+from pipeline.training.module import Classifier
+from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.sources import sources_of
+from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 # How many images statistics of normalisation are estimated on, at most: with more no model got better.
@@ -115,11 +114,10 @@ def _fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> FinishedRun:
     """Train `generation`."""
-    _quieten()
-    _check_devices(params)
+    prepare(params)
     spec, classes = generation.spec, list(generation.spec.classes)
     network, weights = _untrained(generation, params.train, progress.folder)
-    schedule = schedule_of(params.train, generation.lineage.steps.run, warm=generation.base is not None)
+    schedule = _schedule(generation, params.train)
     curves = read_curves(paths.BASE) if generation.base else Curves()
     callbacks: list[pl.Callback] = [
         *_averaging(generation, network, training, params.train),
@@ -128,7 +126,7 @@ def _fit(
         _display(schedule.steps, before=generation.steps_before),
     ]
     rounds = generation.rounds
-    trainer = _trainer(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
+    trainer = trainer_of(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
     where = trainer.strategy.root_device
     arrange(network, where)
     drawn, measured = sources_of(network, spec, (training, validation), params, where)
@@ -158,6 +156,9 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     network, weights = begin(generation.spec, params.pretrained if generation.base is None else False, folder)
     if weights is not None:
         say(f"{weights}")
+    if frozen := freeze_layers(network, params.freeze):
+        is_drawn = generation.base is None and weights is None
+        say(f"{frozen}{', the rest is as train.seed has drawn it' if is_drawn else ''}")
     if params.compile:
         compile_network(network, deterministic=params.deterministic)
     # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
@@ -165,25 +166,12 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     return network, weights
 
 
-def _trainer(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
-    """Lightning's trainer, up to so many `rounds` since the cold start; what it writes goes to `folder`."""
-    return pl.Trainer(
-        accelerator=params.compute.accelerator,
-        devices=params.compute.devices,
-        num_nodes=params.compute.nodes,
-        strategy=params.compute.strategy,
-        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
-        precision=precision_on(device(params.compute), params.train.precision),
-        deterministic=params.train.deterministic,
-        max_epochs=rounds,
-        default_root_dir=folder,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-    )
+def _schedule(generation: Generation, params: Train) -> Schedule:
+    """The learning rates of `generation`."""
+    steps, base = generation.lineage.steps.run, generation.base
+    if base is None:
+        return schedule_of(params, steps, warm=False)
+    return schedule_of(params, steps, warm=True)._replace(known=histories(base["optimizer_states"][0]))
 
 
 def _display(steps: int, *, before: int) -> pl.Callback:
@@ -197,19 +185,8 @@ def _averaging(generation: Generation, network: Network, training: Dataset, para
         shown = partial(sample, training, count=STATISTICS, batch_size=params.batch_size, seed=params.seed)
         return [AveragedWeights(network, shown)]
     if generation.base and becomes_mean(params):
-        schedule = schedule_of(params, generation.lineage.steps.run, warm=True)
-        return [MeanWeights(first=generation.steps_before + schedule.rise)]
+        return [MeanWeights(first=generation.steps_before + _schedule(generation, params).rise)]
     return []
-
-
-def _check_devices(params: Params) -> None:
-    """Look whether the devices can compute so, and have enough images in each step."""
-    precision_on(device(params.compute), params.train.precision)
-    # Batches may be half as large as they may be.
-    devices = params.compute.devices * params.compute.nodes
-    if devices > 1 and params.train.batch_size < 4 * devices:
-        what = f"train.batch_size {params.train.batch_size} is too small to be shared out among {devices} devices"
-        raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
 
 
 def _saved_start(
@@ -240,11 +217,3 @@ def say(what: str) -> None:
     """Tell it to the person at the terminal, once where several processes train."""
     if is_first_process():
         print(f"train: {what}", flush=True)
-
-
-def _quieten() -> None:
-    """Keep Lightning's remarks about itself and its surroundings from people who asked for none."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # It deprecates its own way of calling torch, and knows of no loader but torch's.
-    warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -217,7 +217,8 @@ def test_validation_class_without_training_images() -> None:
 @pytest.mark.parametrize("name", ["body.0.weight", "body.8.bias", "body.1.running_var"])
 def test_check_names_what_is_not_finite(name: str, value: float) -> None:
     """One number that is not finite, be it a statistic of the normalisation, is found and named."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
     classifier = Classifier(build(spec), spec, params().train, Schedule(steps=1, peak=0.1, rise=0), torch.ones(2))
@@ -406,3 +407,49 @@ def test_images_of_another_size() -> None:
     lineage = json.loads((paths.MODEL / LINEAGE).read_text())
     assert lineage["start"] == "warm"
     assert lineage["reason"].endswith("; images are of 12 pixels, and were of 8")
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said", "kept"),
+    [
+        (2, "2 of 5 groups of layers frozen", ("body.0.", "body.1.", "body.3.")),
+        ("backbone", "the head alone trains", ("body.0.", "body.1.", "body.3.", "body.4.", "body.5.")),
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_frozen_layers(
+    capfd: pytest.CaptureFixture[str], freeze: str | int, said: str, kept: tuple[str, ...], optimizer: str
+) -> None:
+    """Their weights and statistics are the base's bit for bit, in the model too, which says what it trained."""
+    run()
+    as_base()
+    before = read_network(paths.BASE)[0].state_dict()
+    capfd.readouterr()
+    run(freeze=freeze, optimizer=optimizer)
+    assert f"train: {said}\n" in capfd.readouterr().out
+    for name, value in read_network(paths.MODEL)[0].state_dict().items():
+        is_count = name.endswith("batches_tracked")  # It may be that of the base by chance.
+        assert torch.equal(value, before[name]) == name.startswith(kept) or is_count, name
+
+
+def test_layers_frozen_as_they_were_drawn(capfd: pytest.CaptureFixture[str]) -> None:
+    """Which is seldom meant, so it is said; with weights of a file it is not."""
+    run()
+    paths.WEIGHTS.mkdir()
+    shutil.copyfile(paths.MODEL / CHECKPOINT, paths.WEIGHTS / "net.pt")
+    before = read_network(paths.MODEL)[0].state_dict()
+    capfd.readouterr()
+    run(freeze="backbone")
+    assert "train: the head alone trains, the rest is as train.seed has drawn it\n" in capfd.readouterr().out
+    run(freeze="backbone", pretrained="net.pt")
+    assert "train: the head alone trains\n" in capfd.readouterr().out
+    for name, value in read_network(paths.MODEL)[0].state_dict().items():
+        assert torch.equal(value, before[name]) != name.startswith("body.8."), name
+
+
+def test_more_groups_than_there_are() -> None:
+    """Nothing is trained, and the error says how many there are."""
+    before = put_model()
+    with pytest.raises(ParamError, match=r"train\.freeze is 5, but the network has 5 groups of layers"):
+        run(freeze=5)
+    assert outside_progress() == before

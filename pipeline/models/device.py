@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from pipeline.errors import ParamError
 from pipeline.params import Compute
@@ -31,27 +30,6 @@ def there(value: Tensor, where: torch.device) -> Tensor:
         return value.to(where)
     # From memory that may be paged out, CUDA copies only once the GPU has done all that it was told before.
     return value.pin_memory().to(where, non_blocking=True)
-
-
-def take_in(optimizer: Optimizer) -> None:
-    """Let `optimizer`, whose weights lie where they are to be trained, take in the state that another device left.
-
-    Loading gives it the layout, the counters of steps and the choice of kernels of where it was saved.
-    """
-    fused = optimizer.param_groups[0].get("fused")
-
-    def adapt(loaded: Optimizer) -> None:
-        for group in loaded.param_groups:
-            if "fused" in group:
-                group["fused"] = fused
-        for weight, state in loaded.state.items():
-            for name, value in state.items():
-                if name == "step":  # On the CPU where it is read there: PyTorch's issue 74424.
-                    state[name] = value.to(weight.device if fused else "cpu")
-                elif value.shape == weight.shape and value.stride() != weight.stride():
-                    state[name] = torch.empty_like(weight).copy_(value)
-
-    optimizer.register_load_state_dict_post_hook(adapt)
 
 
 def arrange(network: nn.Module, where: torch.device) -> None:

@@ -17,12 +17,19 @@ class Seen(NamedTuple):
     """Shape (n, classes), float32."""
 
 
-def head_of(network: Network) -> nn.Module:
-    """The last layer of `network`, whose inputs are the features: timm names it, that of `small` comes last."""
+def heads_of(network: Network) -> tuple[nn.Module, ...]:
+    """The last layers of `network`: several where it was made for distillation, the first for the true labels.
+
+    timm names them, that of `small` comes last.
+    """
     named = getattr(network.body, "get_classifier", None)
-    head = named() if callable(named) else list(network.body.children())[-1]
-    if isinstance(head, tuple):  # Of a network that was distilled; the first is for the true labels.
-        head = head[0]
+    heads = named() if callable(named) else list(network.body.children())[-1]
+    return heads if isinstance(heads, tuple) else (heads,)
+
+
+def head_of(network: Network) -> nn.Module:
+    """The last layer of `network`, whose inputs are the features."""
+    head = heads_of(network)[0]
     assert isinstance(head, nn.Module)
     return head
 

@@ -26,4 +26,4 @@ def precision_on(where: torch.device, wanted: Precision) -> Format:
 
 def _has_bf16() -> bool:
     """Whether the GPU computes in bfloat16 itself, and does not do as if."""
-    return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

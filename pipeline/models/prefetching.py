@@ -24,7 +24,8 @@ def ahead(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
     if where.type != "cuda":
         yield from (_moved(batch, where) for batch in batches)
         return
-    aside, waiting, end = torch.cuda.Stream(where, priority=FIRST), iter(batches), object()
+    aside = torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call]
+    waiting, end = iter(batches), object()
     aside.wait_stream(torch.cuda.current_stream(where))  # Which may have to make what batches are made of.
     while True:
         with torch.cuda.stream(aside):

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline import paths
 from pipeline.models.checkpoint import Checkpoint
 from pipeline.training.curves import ACCURACY, LOSS, RATE, TRAINING_LOSS, Curves, show_curves
-from pipeline.training.module import Schedule
+from pipeline.training.optimizers import Schedule
 
 STATE = "curves"
 # Reading a number from an accelerator makes it wait. A short training has so many points at least.

@@ -1,59 +1,24 @@
-"""What Lightning trains: a network with its loss, optimizer and learning-rate schedule."""
+"""What Lightning trains: a network with its loss."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from schedulefree import AdamWScheduleFree
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from pipeline.errors import TrainingError
 from pipeline.models.checkpoint import SPEC
-from pipeline.models.device import take_in
 from pipeline.models.features import head_of
 from pipeline.models.network import Network, Spec
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.loader import Batch
+from pipeline.training.optimizers import Schedule, optimizer_of
 
 HINT = f"lower train.lr in {PARAMS}; the model is as it was"
-
-
-class Schedule(NamedTuple):
-    """The learning rate of one generation: it rises to its peak, and stays there or falls to zero; both linearly."""
-
-    steps: int
-    peak: float
-    rise: int
-    """Steps until the peak."""
-    stays: bool = False
-    """Whether it stays at the peak instead."""
-
-    def share_of_peak(self, step: int) -> float:
-        """The learning rate at `step`, counted from 0."""
-        if step < self.rise:
-            return (step + 1) / self.rise
-        return 1.0 if self.stays else max(0.0, (self.steps - step) / (self.steps - self.rise))
-
-
-def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
-    """The schedule of a generation of so many steps."""
-    rise = min(round(params.warmup * steps), steps - 1)
-    if params.optimizer == "schedule_free":
-        return Schedule(steps, params.lr, 0 if warm else rise, stays=True)
-    if not warm:
-        return Schedule(steps, params.lr, rise)
-    return Schedule(steps, params.warm_lr * params.lr, rise, stays=becomes_mean(params))
-
-
-def becomes_mean(params: Train) -> bool:
-    """Whether a warm start becomes the mean of its weights."""
-    return params.optimizer == "adamw" and params.warm_mean
 
 
 class Classifier(pl.LightningModule):
@@ -127,24 +92,7 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
-        named = [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
-        # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
-        groups = [
-            {"params": [pair for pair in named if pair[1].ndim >= 2], "weight_decay": self._params.weight_decay},
-            {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        if self._params.optimizer == "adamw":
-            # One kernel for all weights; None, since False would be another file.
-            adamw = AdamW(groups, lr=self._schedule.peak, fused=True if self.device.type == "cuda" else None)
-            take_in(adamw)
-            schedule = LambdaLR(adamw, self._schedule.share_of_peak)
-            return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-        # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
-        optimizer = AdamWScheduleFree(groups, lr=self._schedule.peak, warmup_steps=self._schedule.rise)
-        optimizer.train()
-        take_in(optimizer)
-        return {"optimizer": optimizer}
+        return optimizer_of(self.named_parameters(), self._params, self._schedule)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what network the checkpoint is of."""

@@ -26,10 +26,8 @@ from pipeline.params import Train
 from pipeline.training.generation import Generation
 from pipeline.training.loader import sample
 from pipeline.training.module import Classifier
+from pipeline.training.optimizers import OptimizerState, histories
 from pipeline.training.sources import CPU
-
-Optimizer = dict[str, Any]
-
 
 # How many images the mean feature of a new class is taken over at most, and that of the others together.
 OF_NEW, OF_KNOWN = 32, 512
@@ -132,33 +130,35 @@ def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Che
     return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 
-def _go_on_with_moments(base: Optimizer, optimizer: Optimizer, weights: dict[str, Tensor]) -> None:
+def _go_on_with_moments(base: OptimizerState, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
     """Give AdamW's `optimizer` the moments of `base`; without a schedule there are no first ones, which begin at 0."""
-    steps = torch.tensor(float(base["param_groups"][0].get("k", 0)))
+    known = histories(base)
     for name, number, state in _states(base, optimizer):
         zeros = torch.zeros_like(weights[name])
         optimizer["state"][number] = {
-            "step": state.get("step", steps),
+            "step": state.get("step", torch.tensor(float(known[name].steps))),
             "exp_avg": grow(state.get("exp_avg", zeros), zeros),
             "exp_avg_sq": _second_moment(state, zeros),
         }
 
 
-def _go_on_averaging(base: Optimizer, optimizer: Optimizer, weights: dict[str, Tensor]) -> None:
+def _go_on_averaging(base: OptimizerState, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
     """Give `optimizer` the state of `base`, and `weights`, which are averages, back their raw values.
 
-    Where `base` is AdamW's, its weights stand for the average of as many steps as it has behind it.
+    Where `base` is AdamW's, its weights stand for the average of as many steps as it has behind it. What `base` did not
+    train begins at step 0: as the optimizer's correction of its second moment, which is 0 then, wants it.
     """
-    beta, steps = optimizer["param_groups"][0]["betas"][0], 0
+    beta, known = optimizer["param_groups"][0]["betas"][0], histories(base)
     for name, number, state in _states(base, optimizer):
         z = grow(state.get("z", weights[name]), weights[name]).clone()
         optimizer["state"][number] = {"z": z, "exp_avg_sq": _second_moment(state, z)}
         weights[name] = weights[name].lerp(z, 1 - beta)
-        steps = int(state.get("step", 0))
-    before = base["param_groups"][0]
     for group in optimizer["param_groups"]:
-        group["k"], group["lr_max"] = before.get("k", steps), before.get("lr_max", group["lr"])
-        group["weight_sum"] = before.get("weight_sum", steps * group["lr"] ** group["weight_lr_power"])
+        (history,) = {known.get(name) for name in group["param_names"]}
+        if history is not None:
+            steps, peak, weight = history
+            group["k"], group["lr_max"] = steps, group["lr"] if peak is None else peak
+            group["weight_sum"] = steps * group["lr"] ** group["weight_lr_power"] if weight is None else weight
 
 
 def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
@@ -167,12 +167,12 @@ def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
     return grow(known, known.mean(0).expand_as(like)) if known.dim() else known
 
 
-def _states(base: Optimizer, optimizer: Optimizer) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Of each parameter that had a gradient its name, its number in `optimizer` and its state in `base`."""
+def _states(base: OptimizerState, optimizer: OptimizerState) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Of each parameter that had a gradient in `base` its name, its number in `optimizer` and its state in `base`."""
     numbers = _numbers_by_name(base)
     for name, number in _numbers_by_name(optimizer).items():
-        if numbers[name] in base["state"]:
-            yield name, number, base["state"][numbers[name]]
+        if state := base["state"].get(numbers.get(name)):
+            yield name, number, state
 
 
 def _numbers_by_name(optimizer: dict[str, Any]) -> dict[str, int]:

@@ -241,6 +241,9 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
+        ("train.freeze", "head", "none, backbone, or a number of groups of layers"),
+        ("train.freeze", 0, "none, backbone, or a number of groups of layers"),
+        ("train.freeze", True, "none, backbone, or a number of groups of layers"),
         ("train.model", "resnet18", "small, or timm/ and the name of a model of timm's"),
         ("train.batch_size", 0, "so that every step has the two images that batch normalisation needs"),
     ],

@@ -323,7 +323,7 @@ def test_example_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.append(names["MeanLoss"]())
         return pl.Trainer(callbacks=[kept[-1], *callbacks], **options)
 
-    monkeypatch.setattr("pipeline.train.pl", SimpleNamespace(**{**vars(pl), "Trainer": trainer}))
+    monkeypatch.setattr("pipeline.training.trainer.pl", SimpleNamespace(**{**vars(pl), "Trainer": trainer}))
     run(params())
     shutil.rmtree(paths.MODEL)
     expected = kept[-1].total

@@ -42,7 +42,8 @@ class Spy:
 
 def trained() -> tuple[Classifier, Any]:
     """A classifier after three steps without a schedule, and the trainer that a callback is given."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     params = read_params(ROOT / "params.yaml").train
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))

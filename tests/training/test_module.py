@@ -51,7 +51,8 @@ def test_images_weigh_one_on_average(images: list[int], balance: float) -> None:
 
 def balanced() -> "Classifier":
     """Of nine cats and a dog, which weigh as much together."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"balance": 1.0, "label_smoothing": 0.0})
@@ -86,7 +87,8 @@ def test_mixed_images_count_as_what_is_in_them() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_weights_that_are_not_finite(bad: float) -> None:
     """They never become a model."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     params: Any = read_params(ROOT / "params.yaml").train
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
@@ -100,7 +102,7 @@ def test_weights_that_are_not_finite(bad: float) -> None:
 
 def test_schedules_worked_by_hand() -> None:
     """AdamW's rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
-    from pipeline.training.module import schedule_of
+    from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"lr": 0.5, "warmup": 0.4, "warm_lr": 0.5, "warm_mean": True})
@@ -116,7 +118,7 @@ def test_schedules_worked_by_hand() -> None:
 
 def test_without_a_schedule_the_rate_rises_once() -> None:
     """Where the optimizer begins, at a cold start; it never falls."""
-    from pipeline.training.module import schedule_of
+    from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
     params = params.model_copy(update={"optimizer": "schedule_free", "lr": 0.5, "warmup": 0.4})
@@ -130,7 +132,7 @@ def test_without_a_schedule_the_rate_rises_once() -> None:
 @given(st.integers(1, 50), st.floats(0, 0.999), st.booleans(), st.sampled_from(["schedule_free", "adamw"]))
 def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool, optimizer: str) -> None:  # noqa: FBT001
     """However short a generation is, and they can be asked for what is after its last step."""
-    from pipeline.training.module import schedule_of
+    from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
     schedule = schedule_of(params.model_copy(update={"warmup": warmup, "optimizer": optimizer}), steps, warm=warm)
@@ -142,7 +144,8 @@ def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool, optim
 
 def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
     """The schedule is the optimizer's own, at every step."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"optimizer": "schedule_free"})
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
@@ -158,7 +161,8 @@ def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
 
 def test_loss_is_multiplied_by_weights() -> None:
     """That of each image, whatever the others of its batch weigh; weights of 1 are as none."""
-    from pipeline.training.module import Classifier, Schedule
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import Schedule
 
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"balance": 1.0, "label_smoothing": 0.1})
     spec = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))

@@ -57,7 +57,8 @@ def classifier(
     classes: tuple[str, ...] = OLD, *, seed: int = 0, peak: float = 0.01, steps: int = 15, **params: Any
 ) -> Classifier:
     """An untrained classifier whose weights are drawn under `seed`."""
-    from pipeline.training.module import Classifier, schedule_of
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import schedule_of
 
     spec = Spec(model="small", size=8, mode="grey", classes=classes)
     with torch.random.fork_rng():
@@ -136,6 +137,7 @@ def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
         name: state["state"][number]
         for group in state["param_groups"]
         for name, number in zip(group["param_names"], group["params"], strict=True)
+        if state["state"].get(number)
     }
 
 
@@ -392,6 +394,94 @@ def test_either_base_trains_on(base: Checkpoint, averaged: Checkpoint, tmp_path:
             assert all(torch.isfinite(value).all() for value in state.values())
 
 
+FROZEN = {"network.body.0.weight", "network.body.1.weight", "network.body.1.bias"}
+
+
+def freezing(optimizer: str, freeze: str | int, **more: Any) -> Classifier:
+    """A classifier with frozen layers."""
+    from pipeline.models.layers import freeze_layers
+
+    model = classifier(seed=1, optimizer=optimizer, freeze=freeze, **more)
+    freeze_layers(model.network, freeze)
+    return model
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_layers_that_are_frozen_from_now_on(
+    base: Checkpoint, averaged: Checkpoint, tmp_path: Path, optimizer: str
+) -> None:
+    """They stay what the model of the base has, bit for bit, whichever optimizer it had; the rest goes on as ever."""
+    for before in (base, averaged):
+        model = freezing(optimizer, 1, steps=3)
+        start, free = warm(before, model), warm(before, classifier(seed=1, optimizer=optimizer))
+        assert moments(start).keys() == moments(free).keys() - FROZEN
+        for name, value in start["state_dict"].items():
+            like = before if name in FROZEN else free
+            assert torch.equal(value, like["state_dict"][name]), name
+        for name, state in moments(start).items():
+            assert all(torch.equal(moments(free)[name][key], value) for key, value in state.items())
+        after = fit(model, images(24), tmp_path, epochs=EPOCHS + 1, start=start).checkpoint["state_dict"]
+        statistics = {f"network.body.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+        for name in FROZEN | statistics:
+            assert torch.equal(after[name], before["state_dict"][name]), name
+        assert not torch.equal(after["network.body.8.weight"], start["state_dict"]["network.body.8.weight"])
+
+
+@pytest.fixture(scope="module", params=["schedule_free", "adamw"])
+def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The checkpoint of a finished generation in which the first group of layers was frozen."""
+    model = freezing(request.param, 1, steps=6)
+    return fit(model, images(24), tmp_path_factory.mktemp("half"), epochs=EPOCHS).checkpoint
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_layers_that_are_frozen_no_more(half: Checkpoint, tmp_path: Path, optimizer: str) -> None:
+    """They begin at step 0, and their first steps are as long as those of a cold start; all others go on."""
+    model = classifier(seed=1, optimizer=optimizer, steps=9, warmup=0.5)
+    from pipeline.training.optimizers import histories, schedule_of
+
+    known = histories(half["optimizer_states"][0])
+    assert not FROZEN & known.keys()
+    model._schedule = schedule_of(model._params, 9, warm=True)._replace(known=known)
+    start = warm(half, model)
+    assert all(torch.equal(start["state_dict"][name], half["state_dict"][name]) for name in FROZEN)
+    assert moments(start).keys() == moments(half).keys()
+    fitted = fit(model, images(24), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=start).checkpoint
+    for name, state in moments(fitted).items():
+        steps = 9 if name in FROZEN else EPOCHS * 3 + 9
+        if optimizer == "adamw":
+            assert state["step"] == steps, name
+            continue
+        (group,) = [one for one in fitted["optimizer_states"][0]["param_groups"] if name in one["param_names"]]
+        assert group["k"] == steps, name
+        assert group["warmup_steps"] == (4 if name in FROZEN else 0), name
+        assert group["weight_sum"] > 0
+    # AdamW's steps are about as long as the learning rate, and so is the sum of nine at most nine times that.
+    for name in FROZEN:
+        moved = (fitted["state_dict"][name] - half["state_dict"][name]).abs().max()
+        assert 0 < moved < 9 * 0.01, name
+
+
+def test_histories_stay_apart(tmp_path: Path) -> None:
+    """Two generations later, weights that began to train at different times still have counters of their own."""
+    from pipeline.training.optimizers import histories, schedule_of
+
+    def generation(number: int, freeze: str | int, start: Checkpoint | None) -> Checkpoint:
+        model = freezing("schedule_free", freeze, steps=3)
+        if start is not None:
+            known = histories(start["optimizer_states"][0])
+            model._schedule = schedule_of(model._params, 3, warm=True)._replace(known=known)
+            start = warm(start, model)
+        return fit(model, images(24), tmp_path, epochs=number, start=start).checkpoint
+
+    first = generation(1, 2, None)
+    third = generation(3, "none", generation(2, 1, first))
+    (state,) = third["optimizer_states"]
+    counted = {name: group["k"] for group in state["param_groups"] for name in group["param_names"]}
+    assert [counted[f"network.body.{place}"] for place in ("0.weight", "3.shortcut.1.weight", "8.weight")] == [3, 6, 9]
+    assert len({(group["k"], group["weight_decay"]) for group in state["param_groups"]}) == len(state["param_groups"])
+
+
 CHANGED = [("cat", "tom"), ("dog", "tom")], [("cat", "tom")], [("dog", "dog"), ("dog", "pup")], [("cat", "")]
 ROWS = [
     (("tom",), [[0, 1]]),
@@ -492,7 +582,8 @@ def test_given_rows_of_new_classes(averaged: Checkpoint) -> None:
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_position_embeddings_of_another_size(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are resampled with all that the optimizer knows of them, and training goes on; nothing else changes."""
-    from pipeline.training.module import Classifier, schedule_of
+    from pipeline.training.module import Classifier
+    from pipeline.training.optimizers import schedule_of
 
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     params = PARAMS.model_copy(update={"optimizer": optimizer})

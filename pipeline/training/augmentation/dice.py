@@ -42,7 +42,7 @@ class Dice:
         """
         numbers = np.floor(count * self._uniform(purpose)).astype(np.int64)
         order, sizes = np.argsort(numbers, kind="stable"), np.bincount(numbers, minlength=count)
-        return self._there(numbers, torch.int64), self._there(order, torch.int64).split(sizes.tolist())
+        return self._there(numbers, torch.int64), torch.split(self._there(order, torch.int64), sizes.tolist())
 
     def chosen(self, purpose: int, share: float) -> Tensor:
         """Which images are among that share of all, shape (n,), bool."""

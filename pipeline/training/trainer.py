@@ -1,0 +1,62 @@
+"""Lightning's trainer, set up, and what it demands of the devices."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+from pipeline import paths
+from pipeline.errors import ParamError
+from pipeline.models.device import device
+from pipeline.models.precision import precision_on
+from pipeline.params import Params
+
+
+def prepare(params: Params) -> None:
+    """Look whether training can be as `params` say, and let Lightning say what people asked for, and no more.
+
+    Raises:
+        ParamError: the devices cannot compute so, or would have too few images in a step.
+    """
+    _check_devices(params)
+    _quieten()
+
+
+def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
+    """Lightning's trainer, up to so many `rounds` since the cold start; what it writes goes to `folder`."""
+    return pl.Trainer(
+        accelerator=params.compute.accelerator,
+        devices=params.compute.devices,
+        num_nodes=params.compute.nodes,
+        strategy=params.compute.strategy,
+        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
+        precision=precision_on(device(params.compute), params.train.precision),
+        deterministic=params.train.deterministic,
+        max_epochs=rounds,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _check_devices(params: Params) -> None:
+    """Look whether the devices can compute so, and have enough images in each step."""
+    precision_on(device(params.compute), params.train.precision)
+    # Batches may be half as large as they may be.
+    devices = params.compute.devices * params.compute.nodes
+    if devices > 1 and params.train.batch_size < 4 * devices:
+        what = f"train.batch_size {params.train.batch_size} is too small to be shared out among {devices} devices"
+        raise ParamError(paths.PARAMS, what, f"make it {4 * devices} or more, or lower compute.devices")
+
+
+def _quieten() -> None:
+    """Keep Lightning's remarks about itself and its surroundings from people who asked for none."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # It deprecates its own way of calling torch, and knows of no loader but torch's.
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
