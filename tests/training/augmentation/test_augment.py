@@ -221,3 +221,11 @@ def test_every_operation_is_drawn_and_does_something() -> None:
     first, second = draw("rand", dice())
     assert not torch.equal(first.which, second.which)
     assert torch.allclose(torch.cat([first.strengths, second.strengths]), torch.tensor(0.3))
+
+
+def test_groups_are_the_images_that_have_a_number() -> None:
+    """Told apart on the CPU, they are those that a look at the numbers themselves finds."""
+    drawn, places = dice().groups(7, 5)
+    assert torch.equal(drawn, dice().below(7, 5))
+    assert len(places) == 5
+    assert all(torch.equal(place, torch.nonzero(drawn == number)[:, 0]) for number, place in enumerate(places))
