@@ -1,6 +1,7 @@
 """Batches on their way to the device that trains, while the step before still computes."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -24,8 +25,7 @@ def ahead(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
     if where.type != "cuda":
         yield from (_moved(batch, where) for batch in batches)
         return
-    aside = torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call]
-    waiting, end = iter(batches), object()
+    aside, waiting, end = _aside(where), iter(batches), object()
     aside.wait_stream(torch.cuda.current_stream(where))  # Which may have to make what batches are made of.
     while True:
         with torch.cuda.stream(aside):
@@ -38,6 +38,12 @@ def ahead(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
         for tensor in _tensors(batch):
             tensor.record_stream(here)  # Or its memory might be given away before it was read.
         yield batch
+
+
+@cache
+def _aside(where: torch.device) -> torch.cuda.Stream:
+    """A stream, always the same one: memory that was used in one stream is free for that one alone."""
+    return torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _moved(batch: Any, where: torch.device) -> Any:
