@@ -79,7 +79,7 @@ def kind_of(stage: str, params: Params) -> str:
     if stage == "ingest":
         facts: dict[str, object] = params.ingest.model_dump(include={"mode", "size"})
     elif stage in ("train", "evaluate"):
-        of_model = params.train.model_dump(include={"model", "size", "batch_size", "precision", "compile"})
+        of_model = params.train.model_dump(include={"model", "size", "freeze", "batch_size", "precision", "compile"})
         facts = {**of_model, **params.compute.model_dump(include={"accelerator", "devices", "nodes"})}
     else:
         facts = {}

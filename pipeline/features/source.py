@@ -109,7 +109,8 @@ class FeatureSource:
             yield found
 
     def _rows_of(self, positions: Positions, numbers: Positions) -> Rows:
-        return self._rows[positions * self._count + numbers]
+        rows: Rows = self._rows[positions * self._count + numbers]
+        return rows
 
     def _fill(self, cache: ArrayCache, wanted: Digests, alive: Digests | None) -> None:
         missing = np.flatnonzero(cache.find(wanted)[0] < 0)  # Another process may have been here.

@@ -16,7 +16,7 @@ from pipeline.params import Train
 from pipeline.training.augmentation.mixing import Mixture
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
-from pipeline.training.sources import AugmentedImages, PlainImages, Source
+from pipeline.training.sources import AugmentedImages, InputSource, PlainImages
 
 
 class Batch(NamedTuple):
@@ -37,7 +37,9 @@ class Batch(NamedTuple):
 class EvalLoader:
     """All images in the order of their ids, unchanged."""
 
-    def __init__(self, dataset: Dataset, classes: list[str], *, batch_size: int, source: Source | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, classes: list[str], *, batch_size: int, source: InputSource | None = None
+    ) -> None:
         """`source` says what each image is, if not itself, and on which device, if not the CPU."""
         self._source, self._targets = source or PlainImages(dataset), targets_of(dataset.labels, classes)
         self._batch_size = batch_size
@@ -66,7 +68,7 @@ class TrainLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: Source | None = None
+        self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: InputSource | None = None
     ) -> None:
         """`source` says what is drawn of an image, and for which device, if not the image, augmented on the CPU."""
         self._source = source or AugmentedImages(dataset, params)

@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
     """What else is in them."""
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """Where the images of a split come from."""
 
     @property
@@ -109,8 +109,8 @@ class KeptFeatures:
 class Sources(NamedTuple):
     """Where the images of both splits that a training looks at come from."""
 
-    training: Source
-    validation: Source
+    training: InputSource
+    validation: InputSource
 
 
 def sources_of(

@@ -130,6 +130,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw"},
     "balance": {"balance": 0.5},
     "half precision": {"precision": "bf16-mixed"},
+    "features": {"freeze": "backbone", "views": 2},
 }
 
 
@@ -144,7 +145,13 @@ def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 @pytest.mark.usefixtures("_grown")
 @pytest.mark.parametrize(
-    "more", [{}, {"optimizer": "adamw", "warm_mean": True}, {"optimizer": "adamw", "warm_mean": False}]
+    "more",
+    [
+        {},
+        {"optimizer": "adamw", "warm_mean": True},
+        {"optimizer": "adamw", "warm_mean": False},
+        {"freeze": "backbone", "augment": "none"},
+    ],
 )
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
     """Of whatever the model is made."""
@@ -269,6 +276,19 @@ def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", 1)
     monkeypatch.setattr("pipeline.images.array_cache.ArrayCache.room", lambda self: room - self._count())
     assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_features_computed_when_needed(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """With room on disk for some or none of the features the model is the same, also where others were kept before."""
+    here = params(freeze="backbone", views=2)
+    run(here)
+    once = model()
+    monkeypatch.setattr("pipeline.images.array_cache.ArrayCache.room", lambda self: 5 * room - self._count())
+    shutil.rmtree(paths.FEATURES)
+    run(here)
+    assert model() == once
+    assert interrupted(monkeypatch, here, [1, 5, 8], signal.SIGTERM) == once
 
 
 def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
