@@ -26,7 +26,7 @@ def device(compute: Compute) -> torch.device:
 
 def there(value: Tensor, where: torch.device) -> Tensor:
     """`value` on the device `where`, in the same layout."""
-    if where.type != "cuda" or value.device.type != "cpu":
+    if where.type != "cuda" or value.device.type != "cpu" or not value.numel():
         return value.to(where)
     # From memory that may be paged out, CUDA copies only once the GPU has done all that it was told before.
     return value.pin_memory().to(where, non_blocking=True)

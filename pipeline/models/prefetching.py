@@ -43,7 +43,7 @@ def ahead(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
 @cache
 def _aside(where: torch.device) -> torch.cuda.Stream:
     """A stream, always the same one: memory that was used in one stream is free for that one alone."""
-    return torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call, no-any-return]
+    return torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call]
 
 
 def _moved(batch: Any, where: torch.device) -> Any:

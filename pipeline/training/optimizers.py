@@ -83,9 +83,10 @@ def optimizer_of(named: Iterable[tuple[str, Parameter]], params: Train, schedule
     known = schedule.known or {}
     groups = _groups([pair for pair in named if pair[1].requires_grad], params, known)
     if params.optimizer == "adamw":
-        # One kernel for all weights of a GPU. Else None, as PyTorch has it: `False` would be written as another file.
+        # One kernel for all weights of a GPU; scaled gradients it would scale back itself, too late to clip them.
+        # Elsewhere None, as PyTorch has it: `False` would be written as another file.
         on_gpu = any(weight.is_cuda for group in groups for _, weight in group["params"])
-        adamw = AdamW(groups, lr=schedule.peak, fused=on_gpu or None)
+        adamw = AdamW(groups, lr=schedule.peak, fused=(on_gpu and params.precision != "16-mixed") or None)
         _take_in(adamw)
         return {
             "optimizer": adamw,

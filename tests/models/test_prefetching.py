@@ -1,6 +1,7 @@
 """Batches come to the device that trains as they are, one when it is asked for; a GPU never makes the CPU wait."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_all_of_a_batch_is_moved() -> None:
     (batch,) = ahead(batches(1), NOWHERE)
     assert isinstance(batch, Batch)
     assert isinstance(batch.mixture, Mixture)
-    assert {part.device.type for part in (*batch[:3], *batch.mixture)} == {"meta"}  # type: ignore[union-attr]
+    assert {part.device.type for part in (*batch[:3], *batch.mixture)} == {"meta"}
     assert [images.device for images in ahead([torch.ones(2), torch.ones(1)], NOWHERE)] == [NOWHERE, NOWHERE]
 
 
@@ -94,7 +95,8 @@ def test_no_step_waits_for_the_gpu() -> None:
     loader = TrainLoader(data, list(classes), params, cold(data, params), AugmentedImages(data, params, gpu))
     try:
         for number, batch in enumerate(loader):
-            classifier.training_step(batch, number).backward()
+            loss: Any = classifier.training_step(batch, number)
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             torch.cuda.set_sync_debug_mode("error")  # From the second step on; the first one sets things up.

@@ -32,7 +32,8 @@ def trained(network: Network, optimizer: Any, steps: int) -> None:
 def begun(optimizer: str, layout: torch.memory_format) -> tuple[Network, Any]:
     """A network whose filters lie so, and its optimizer."""
     torch.manual_seed(0)
-    network = build(SPEC).to(memory_format=layout)
+    network = build(SPEC)
+    network.to(memory_format=layout)
     return network, optimizer_of(network.named_parameters(), params(optimizer), Schedule(8, 0.01, 2))["optimizer"]
 
 
@@ -71,7 +72,7 @@ def test_kernels_are_those_of_the_device() -> None:
     assert {values["step"].device.type for values in ours.state.values()} == {"cpu"}
     trained(network, ours, 1)
     if torch.cuda.is_available():
-        on_gpu = build(SPEC).to("cuda", memory_format=torch.channels_last)
+        on_gpu = build(SPEC).to("cuda")
         theirs = optimizer_of(on_gpu.named_parameters(), params("adamw"), Schedule(8, 0.01, 2))["optimizer"]
         theirs.load_state_dict(ours.state_dict())
         assert {group["fused"] for group in theirs.param_groups} == {True}
