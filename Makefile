@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: setup repro demo check lint format test test-slow test-nightly bench requirements clean
+.PHONY: setup repro demo check lint format test test-slow test-nightly bench bench-gpu requirements clean
 
 setup: .venv/ready  ## a virtual environment in .venv, with pinned requirements
 
@@ -71,6 +71,9 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	  python benchmarks/accuracy.py $$growth --first-seed 10 --csv docs/accuracy.csv; \
 	done
 	python benchmarks/plot.py docs/accuracy.csv docs/accuracy.svg
+
+bench-gpu: .venv/dev-ready  ## the same on a machine with a GPU, in ten minutes
+	python benchmarks/gpu.py
 
 requirements: .venv/ready  ## pin the dependencies again
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group build -o requirements.txt

@@ -1,6 +1,6 @@
 """Types that params are made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -8,6 +8,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# As Lightning names them.
+Format = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto"] | Format
 
 
 # How no path in data/weights may begin; `data` is how one from the project's folder does.

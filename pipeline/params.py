@@ -16,7 +16,7 @@ from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
 from pipeline.param_errors import as_param_error
-from pipeline.param_types import Bounds, Section, Seed, Share, Tolerance, as_encoding, as_weights
+from pipeline.param_types import Bounds, Precision, Section, Seed, Share, Tolerance, as_encoding, as_weights
 
 # What stands before a regular expression.
 EXPRESSION = "re:"
@@ -132,8 +132,8 @@ class Train(Section):
     """Share of the target spread over all classes."""
     augment: Augmentation
     """Random changes to training images: `none`, `light`, `strong`, or some of docs/augmentation.md."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    """Number format of the computation."""
+    precision: Precision
+    """Number format of the computation; `auto` is `bf16-mixed` on a GPU that has it, and else `32-true`."""
     save_every: Annotated[float, Field(gt=0)]
     """Seconds between savings of the unfinished training; changing it retrains nothing."""
     compile: bool

@@ -43,3 +43,5 @@ PROGRESS = DATA / ".progress"
 DECODED = DATA / ".decoded"
 # Features of images, which a frozen backbone makes of them. Can be removed at any time.
 FEATURES = DATA / ".features"
+# What torch.compile has made. Can be removed at any time.
+COMPILED = DATA / ".compiled"

@@ -21,6 +21,8 @@ from pipeline.lineage import base
 from pipeline.lineage.lineage import Weights, write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
+from pipeline.models.compiling import compile_network
+from pipeline.models.device import arrange
 from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network
 from pipeline.models.pretrained import Loaded, begin, keep_published
@@ -91,7 +93,7 @@ def fit(
     new = progress.folder / "model"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    model = finished(torch.load(last, weights_only=True), generation.rounds.draws.end)
+    model = finished(torch.load(last, map_location="cpu", weights_only=True), generation.rounds.draws.end)
     response = respond(network_of(model, new), generation.spec)
     torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
     right = _right(trainer)
@@ -103,7 +105,7 @@ def fit(
     write_curves(curves, new)
     put_directory(new, paths.MODEL)
     show_curves(curves, paths.CURVES)
-    write_environment(params.compute)
+    write_environment(params)
     shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
     said = f"{counted(lineage.steps.run, 'step')} ({lineage.steps.total:,} in total), {measured}"
@@ -128,7 +130,9 @@ def _fit(
     ]
     rounds = generation.rounds
     trainer = trainer_of(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
-    drawn, measured = sources_of(network, spec, (training, validation), params, trainer.strategy.root_device)
+    where = trainer.strategy.root_device
+    arrange(network, where)
+    drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = progress.newest()
@@ -159,7 +163,7 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
         is_drawn = generation.base is None and weights is None
         say(f"{frozen}{', the rest is as train.seed has drawn it' if is_drawn else ''}")
     if params.compile:
-        network.compile()
+        compile_network(network, deterministic=params.deterministic)
     # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return network, weights

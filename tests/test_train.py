@@ -174,6 +174,17 @@ def test_compiled_network() -> None:
     assert torch.cosine_similarity(plain, compiled, dim=0) > 0.95
 
 
+def test_auto_is_single_precision_on_a_cpu() -> None:
+    """The same model, bit for bit, and environment.json says what it was."""
+    made = []
+    for precision in ("auto", "32-true"):
+        run(precision=precision)
+        assert json.loads(paths.ENVIRONMENT.read_text())["precision"] == "32-true"
+        made.append(files(paths.MODEL))
+        shutil.rmtree(paths.MODEL)
+    assert made[0] == made[1]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
 def test_number_format_that_is_not_there() -> None:
     """Half precision on a CPU is an error; Lightning would train in another format, in silence."""

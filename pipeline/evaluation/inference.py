@@ -23,7 +23,7 @@ from pipeline.images.dataset import Located, pixels_of
 from pipeline.images.pixel_source import PixelSource, in_batches
 from pipeline.images.pixels import Pixels
 from pipeline.models.checkpoint import CHECKPOINT, read_network
-from pipeline.models.device import device
+from pipeline.models.device import device, there
 from pipeline.models.features import head_of, look
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
@@ -105,7 +105,7 @@ class Trained:
             CheckpointError: likewise.
         """
         with torch.inference_mode():
-            seen = look(self.network, torch.from_numpy(images).to(self.where))
+            seen = look(self.network, there(torch.from_numpy(images), self.where))
             return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
     def decide(self, features: Features) -> tuple[Shares, Features]:
@@ -115,7 +115,7 @@ class Trained:
             CheckpointError: likewise.
         """
         with torch.inference_mode():
-            logits = head_of(self.network)(torch.from_numpy(features).to(self.where))
+            logits = head_of(self.network)(there(torch.from_numpy(features), self.where))
             return probabilities_of(logits.float()), features
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.files import md5_of_bytes
 from pipeline.models.checkpoint import noise
+from pipeline.models.device import there
 from pipeline.models.features import head_of, look
 from pipeline.models.network import Network, Spec
 
@@ -36,16 +37,20 @@ class Backbone:
         self.width: int = head.in_features
         self._head = next(name for name, module in network.named_modules() if module is head)
 
+    @property
+    def where(self) -> torch.device:
+        """The device that it computes on."""
+        return self._network.get_buffer("mean").device
+
     def __call__(self, images: Tensor) -> Features:
         """The features of `images` (n, channels, height, width), uint8: shape (n, width).
 
         They are the same bits in whatever company an image comes.
         """
-        where = self._network.get_buffer("mean").device
         found = np.empty((len(images), self.width), np.float32)
         with _predicting(self._network), torch.inference_mode():
             for start in range(0, len(images), BATCH):
-                part = images[start : start + BATCH].to(where)
+                part = there(images[start : start + BATCH], self.where)
                 whole = torch.cat([part, part[:1].expand(BATCH - len(part), -1, -1, -1)])
                 found[start : start + BATCH] = look(self._network, whole).features[: len(part)].cpu().numpy()
         return found

@@ -120,7 +120,8 @@ def canonical(value: Any) -> Any:
     """`value`, of the types that a checkpoint is made of, so that equal ones are written as equal bytes.
 
     Pickle writes one object once and two equal ones twice, so bytes tell of two strings whether they were one, which a
-    training that was interrupted and loaded in between changes.
+    training that was interrupted and loaded in between changes. It writes the layout of a tensor, too, which is another
+    one where a GPU has trained.
     """
     if isinstance(value, dict):
         return {canonical(key): canonical(item) for key, item in value.items()}
@@ -128,4 +129,4 @@ def canonical(value: Any) -> Any:
         return type(value)(canonical(item) for item in value)
     if isinstance(value, str):
         return sys.intern(value)
-    return value.clone() if isinstance(value, Tensor) else value
+    return value.clone(memory_format=torch.contiguous_format) if isinstance(value, Tensor) else value

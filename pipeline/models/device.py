@@ -1,6 +1,7 @@
-"""What computes."""
+"""What computes, and how tensors and networks come there."""
 
 import torch
+from torch import Tensor, nn
 
 from pipeline.errors import ParamError
 from pipeline.params import Compute
@@ -21,3 +22,17 @@ def device(compute: Compute) -> torch.device:
         what = f"compute.accelerator is {compute.accelerator!r}, and PyTorch finds none here"
         raise ParamError(PARAMS, what, "set it to auto or cpu, which retrains nothing")
     return torch.device(kind)
+
+
+def there(value: Tensor, where: torch.device) -> Tensor:
+    """`value` on the device `where`, in the same layout."""
+    if where.type != "cuda" or value.device.type != "cpu" or not value.numel():
+        return value.to(where)
+    # From memory that may be paged out, CUDA copies only once the GPU has done all that it was told before.
+    return value.pin_memory().to(where, non_blocking=True)
+
+
+def arrange(network: nn.Module, where: torch.device) -> None:
+    """Lay the filters of `network` out as the device `where` convolves them fastest, which changes no number."""
+    if where.type == "cuda":
+        network.to(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from pipeline.models.checkpoint import Checkpoint, canonical
 from pipeline.models.layers import backbone_weights, hold
 from pipeline.models.network import Network
 from pipeline.models.normalisation import estimate_statistics, normalised
+from pipeline.models.prefetching import ahead
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
 from pipeline.training.drawing.sampling import CURSOR, Cursor
@@ -172,7 +173,7 @@ class AveragedWeights(pl.Callback):
         optimizer.eval()
         if normalised(self._network):
             with trainer.precision_plugin.forward_context():
-                estimate_statistics(self._network, (images.to(pl_module.device) for images in self._sample()))
+                estimate_statistics(self._network, ahead(self._sample(), pl_module.device))
 
 
 class MeanWeights(WeightAveraging):

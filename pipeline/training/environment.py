@@ -12,15 +12,16 @@ import torch
 from pipeline import paths
 from pipeline.files import write_text
 from pipeline.models.device import device
-from pipeline.params import Compute
+from pipeline.models.precision import precision_on
+from pipeline.params import Params
 
 PACKAGES = ("lightning", "numpy", "pillow", "schedulefree")
 Environment = dict[str, str | int]
 
 
-def environment(compute: Compute) -> Environment:
-    """What is running now: versions, the kind of processor, and how many work together."""
-    kind = device(compute)
+def environment(params: Params) -> Environment:
+    """What is running now: versions, the kind of processor, its number format, and how many work together."""
+    kind, compute = device(params.compute), params.compute
     accelerator = torch.cuda.get_device_name() if kind.type == "cuda" else kind.type
     return {
         "python": platform.python_version(),
@@ -31,9 +32,10 @@ def environment(compute: Compute) -> Environment:
         "threads": torch.get_num_threads(),
         "accelerator": accelerator,
         "devices": compute.devices * compute.nodes,
+        "precision": precision_on(kind, params.train.precision),
     }
 
 
-def write_environment(compute: Compute) -> None:
+def write_environment(params: Params) -> None:
     """Write data/environment.json."""
-    write_text(paths.ENVIRONMENT, json.dumps(environment(compute), indent=2) + "\n")
+    write_text(paths.ENVIRONMENT, json.dumps(environment(params), indent=2) + "\n")

@@ -11,6 +11,8 @@ from torch import Tensor, distributed
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
+from pipeline.models.device import there
+from pipeline.models.prefetching import ahead
 from pipeline.params import Train
 from pipeline.training.batches import Batch, Other, class_weights, counted, in_parts
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
@@ -24,7 +26,7 @@ class EvalLoader:
     def __init__(
         self, dataset: Dataset, classes: list[str], *, batch_size: int, source: InputSource | None = None
     ) -> None:
-        """`source` says what each image is, if not itself."""
+        """`source` says what each image is, if not itself, and on which device, if not the CPU."""
         self._source, self._targets = source or PlainImages(dataset), targets_of(dataset.labels, classes)
         self._batch_size = batch_size
 
@@ -32,11 +34,15 @@ class EvalLoader:
         return math.ceil(len(self._targets) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return ahead(self._batches(), self._source.where)
+
+    def _batches(self) -> Iterator[Batch]:
         rank, devices = _rank()
         here = [batch[rank::devices] for batch in in_batches(np.arange(len(self._targets)), self._batch_size)]
         drawn = (Drawn(chosen, np.zeros(len(chosen), np.uint64)) for chosen in here)
         for chosen, inputs in zip(here, self._source.batches(drawn), strict=True):
-            yield Batch(inputs.values, self._targets[torch.from_numpy(chosen)], torch.ones(()))
+            targets = self._targets[torch.from_numpy(chosen)]
+            yield Batch(inputs.values, targets, torch.ones((), device=self._source.where))
 
 
 class TrainLoader:
@@ -50,7 +56,7 @@ class TrainLoader:
     def __init__(
         self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: InputSource | None = None
     ) -> None:
-        """`source` says what is drawn of an image, if not the image, augmented on the CPU."""
+        """`source` says what is drawn of an image, and for which device, if not the image, augmented on the CPU."""
         self._source = source or AugmentedImages(dataset, params)
         self._targets = targets_of(dataset.labels, classes)
         self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
@@ -77,37 +83,46 @@ class TrainLoader:
         return self._rounds.length.steps_per_round * self._params.accumulate
 
     def __iter__(self) -> Iterator[Batch]:
-        rank, devices = _rank()
-        batches = self._rounds.batches(self._round)
         first, self._start = self._start, 0
-        here = [Drawn(chosen[rank::devices], turns[rank::devices]) for chosen, turns in batches[first:]]
-        for position, (drawn, inputs) in enumerate(zip(here, self._source.batches(here), strict=True), first):
-            parts = self._shared_out(self._batch(torch.from_numpy(drawn.positions), inputs), devices)
+        for position, parts in enumerate(ahead(self._steps(first), self._source.where), first):
             yield from parts[:-1]
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % self._rounds.length.steps_per_round
             yield parts[-1]
 
+    def _steps(self, first: int) -> Iterator[tuple[Batch, ...]]:
+        """The parts of each step of the round, from the `first` one on."""
+        rank, devices = _rank()
+        here = [
+            Drawn(chosen[rank::devices], turns[rank::devices])
+            for chosen, turns in self._rounds.batches(self._round)[first:]
+        ]
+        for drawn, inputs in zip(here, self._source.batches(here), strict=True):
+            yield self._shared_out(self._batch(torch.from_numpy(drawn.positions), inputs), devices)
+
     def _batch(self, chosen: Tensor, inputs: Inputs) -> Batch:
         """The images of a step, those that are `chosen`, shape (n,), as they became."""
-        values, mixture = inputs
-        targets = self._targets[chosen].to(values.device, non_blocking=True)
-        weights = None if self._weights is None else self._weights[chosen].to(values.device, non_blocking=True)
+        (values, mixture), where = inputs, self._source.where
+        targets = there(self._targets[chosen], where)
+        weights = None if self._weights is None else there(self._weights[chosen], where)
+        whole = torch.ones((), device=where)  # Made there: a number that is copied to a GPU makes the CPU wait for it.
         if mixture is None:
-            return Batch(values, targets, torch.ones(()), weights=weights)
+            return Batch(values, targets, whole, weights=weights)
         partners, own = mixture
         of_others = None if weights is None else weights[partners]
-        return Batch(values, targets, torch.ones(()), Other(targets[partners], own, of_others), weights)
+        return Batch(values, targets, whole, Other(targets[partners], own, of_others), weights)
 
-    def _shared_out(self, batch: Batch, devices: int) -> list[Batch]:
+    def _shared_out(self, batch: Batch, devices: int) -> tuple[Batch, ...]:
         """The parts in which `batch`, this device's part of a step, is computed, each with its share."""
         parts = in_parts(batch, self._params.accumulate)
         if len(parts) * devices == 1:
-            return parts
-        weights = self._class_weights.to(batch.targets.device)
+            return (batch,)
+        weights = there(self._class_weights, self._source.where)
         sums = torch.stack([counted(part, weights) for part in parts])
         whole = _over_devices(sums.sum())
-        return [part._replace(share=one * len(sums) * devices / whole) for part, one in zip(parts, sums, strict=True)]
+        return tuple(
+            part._replace(share=one * len(sums) * devices / whole) for part, one in zip(parts, sums, strict=True)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from schedulefree import AdamWScheduleFree
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.models.layers import BACKBONE, factors_of, head_weights
@@ -121,7 +122,11 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
                 groups.append({"params": chosen, "weight_decay": decay, **of_kind})
                 kinds.append(kind)
     if params.optimizer == "adamw":
-        adamw = AdamW(groups, lr=schedule.peak)
+        # One kernel for all weights of a GPU; scaled gradients it would scale back itself, too late to clip them.
+        # Elsewhere None, as PyTorch has it: `False` would be written as another file.
+        on_gpu = any(weight.is_cuda for weight in network.parameters())
+        adamw = AdamW(groups, lr=schedule.peak, fused=(on_gpu and params.precision != "16-mixed") or None)
+        _take_in(adamw)
         shares: list[Callable[[int], float]] = [
             schedule.later_share_of_peak if kind.begins_later else schedule.share_of_peak for kind in kinds
         ]
@@ -129,6 +134,7 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
     # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
     optimizer.train()
+    _take_in(optimizer)
     return {"optimizer": optimizer}
 
 
@@ -159,3 +165,24 @@ def begin_later(optimizer: Any, later: Collection[Tensor]) -> None:
     for group in optimizer.param_groups:
         if "weight_sum" in group and id(group["params"][0]) in places:
             group |= {key: optimizer.defaults[key] for key in ("k", "weight_sum", "lr_max")}
+
+
+def _take_in(optimizer: Optimizer) -> None:
+    """Let `optimizer`, whose weights lie where they are trained, take in the state that another device left.
+
+    Loading alone gives it the layout and the choice of kernels of where that was saved.
+    """
+    fused = optimizer.param_groups[0].get("fused")
+
+    def adapt(loaded: Optimizer) -> None:
+        for group in loaded.param_groups:
+            if "fused" in group:
+                group["fused"] = fused
+        for weight, state in loaded.state.items():
+            for name, value in state.items():
+                if name == "step":  # On the CPU where it is read there: PyTorch's issue 74424.
+                    state[name] = value.to(weight.device if fused else "cpu")
+                elif value.shape == weight.shape and value.stride() != weight.stride():
+                    state[name] = torch.empty_like(weight).copy_(value)
+
+    optimizer.register_load_state_dict_post_hook(adapt)

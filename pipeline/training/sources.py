@@ -14,6 +14,7 @@ from pipeline.features.backbone import Backbone, has_features
 from pipeline.features.source import FeatureSource, Views
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import Positions
+from pipeline.models.device import there
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
 from pipeline.params import Params, Train
@@ -40,6 +41,10 @@ class Inputs(NamedTuple):
 class InputSource(Protocol):
     """Where the images of a split come from."""
 
+    @property
+    def where(self) -> torch.device:
+        """The device that is to have them; they need not lie there yet."""
+
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
 
@@ -47,8 +52,8 @@ class InputSource(Protocol):
 class PlainImages:
     """Images as they are."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._images = dataset.images
+    def __init__(self, dataset: Dataset, where: torch.device = CPU) -> None:
+        self._images, self.where = dataset.images, where
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
@@ -58,20 +63,20 @@ class PlainImages:
 class AugmentedImages:
     """Images, each changed at random in its own way, whole batches at once."""
 
-    def __init__(self, dataset: Dataset, params: Train, device: torch.device = CPU) -> None:
-        """They are changed on `device`."""
+    def __init__(self, dataset: Dataset, params: Train, where: torch.device = CPU) -> None:
+        """They are changed on the device `where`."""
         self._images, self._keys = dataset.images, keys_of(dataset.ids)
         self._seed, self._size, self._settings = params.seed, params.size, settings_of(params.augment)
-        self._device = device
+        self.where = where
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
         here, ahead = tee(drawn)
         loaded = self._images.batches(chosen for chosen, _ in ahead)
         for (chosen, turns), images in zip(here, loaded, strict=True):
-            moved = torch.from_numpy(images).to(self._device, non_blocking=True)
-            dice = Dice(self._keys[chosen], self._seed, turns, self._device)
-            yield Inputs(*mix(augment(moved, self._settings, dice, self._size), self._settings, dice))
+            shown = there(torch.from_numpy(images), self.where)
+            dice = Dice(self._keys[chosen], self._seed, turns, self.where)
+            yield Inputs(*mix(augment(shown, self._settings, dice, self._size), self._settings, dice))
 
 
 class KeptFeatures:
@@ -89,6 +94,11 @@ class KeptFeatures:
         count = 1 if self._views is None else self._views.count
         asked = ((chosen, (turns % np.uint64(count)).astype(np.intp)) for chosen, turns in drawn)
         return (Inputs(torch.from_numpy(features)) for features in self._source.batches(asked))
+
+    @property
+    def where(self) -> torch.device:
+        """The device that is to have them."""
+        return self._backbone.where
 
     @cached_property
     def _source(self) -> FeatureSource:
@@ -114,7 +124,7 @@ def sources_of(
     """
     training, validation = splits
     if params.train.freeze != BACKBONE or not has_features(network):
-        return Sources(AugmentedImages(training, params.train, where), PlainImages(validation))
+        return Sources(AugmentedImages(training, params.train, where), PlainImages(validation, where))
     settings = settings_of(params.train.augment)
     if settings.mixup or settings.cutmix:
         what = "train.freeze is backbone, so features of single images are kept, and train.augment mixes images"

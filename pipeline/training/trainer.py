@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from pipeline import paths
 from pipeline.errors import ParamError
 from pipeline.models.device import device
+from pipeline.models.precision import precision_on
 from pipeline.params import Params
 from pipeline.training.callbacks import HeadFirst
 
@@ -33,7 +34,7 @@ def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, fol
         # DDP would wait for gradients of all that will train.
         strategy="ddp_find_unused_parameters_true" if thaws and devices_of(params) > 1 else params.compute.strategy,
         sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
-        precision=params.train.precision,
+        precision=precision_on(device(params.compute), params.train.precision),
         deterministic=params.train.deterministic,
         gradient_clip_val=params.train.clip_norm,
         accumulate_grad_batches=params.train.accumulate,
@@ -50,9 +51,7 @@ def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, fol
 
 def _check_devices(params: Params) -> None:
     """Look whether the devices can compute so, and have enough images in each step."""
-    if params.train.precision == "16-mixed" and device(params.compute).type == "cpu":
-        what = "train.precision is '16-mixed', which CPUs cannot compute"  # Lightning would take bf16, silently.
-        raise ParamError(paths.PARAMS, what, "set it to bf16-mixed or 32-true, or train on a GPU")
+    precision_on(device(params.compute), params.train.precision)
     # Batches may be half as large as they may be.
     devices, parts, size = devices_of(params), params.train.accumulate, params.train.batch_size
     if size < 4 * devices * parts:

@@ -20,6 +20,7 @@ from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import Checkpoint, grow, network_of, spec_of
 from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, rows_of_classes
+from pipeline.models.prefetching import ahead
 from pipeline.models.resizing import resize
 from pipeline.params import Train
 from pipeline.training.generation import Generation
@@ -78,7 +79,7 @@ def rows_of_new_classes(
 
     def mean_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
         images = sample(training, count=count, batch_size=BATCH, seed=seed, among=np.flatnonzero(chosen))
-        return torch.cat([look(network, batch.to(device)).features for batch in images]).mean(0)
+        return torch.cat([look(network, batch).features for batch in ahead(images, device)]).mean(0)
 
     with torch.inference_mode():
         new = torch.stack([mean_of(training.labels == name, OF_NEW) for name in spec.classes[known:]])

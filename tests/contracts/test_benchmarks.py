@@ -23,6 +23,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("ingest.py", ["rate", "memory", "loose", "archives", "idle"]),
         ("loading.py", ["small", "photos", "jump"]),
         ("training.py", ["step", "save"]),
+        ("gpu.py", ["speed", "ways", "folding", "same", "timm"]),
         ("new_classes.py", ["classes"]),
         ("evaluate.py", ["small", "large", "alone"]),
         ("suspects.py", ["labels", "drift"]),

@@ -16,6 +16,7 @@ from pipeline.models.checkpoint import (
     CHECKPOINT,
     RESPONSE,
     SPEC,
+    canonical,
     grow,
     read_checkpoint,
     read_network,
@@ -246,3 +247,13 @@ def test_weights_of_another_network(model: Path, weights: Any) -> None:
     torch.save(content, model / CHECKPOINT)
     with pytest.raises(CheckpointError, match="does not hold the weights of small as the code builds it now; undo"):
         read_network(model)
+
+
+def test_layout_of_tensors_changes_no_byte(tmp_path: Path) -> None:
+    """A GPU trains filters of another layout in memory; what is written has always the same."""
+    filters = torch.arange(4 * 3 * 2 * 2.0).reshape(4, 3, 2, 2)
+    written = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.save(canonical({"weight": filters.contiguous(memory_format=layout)}), tmp_path / "checkpoint")
+        written.append((tmp_path / "checkpoint").read_bytes())
+    assert written[0] == written[1]

@@ -6,21 +6,22 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT
 
 from pipeline import paths
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 from pipeline.training.environment import environment, write_environment
 
 
 def test_says_what_decides_on_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions, processor and threads are in it; host, paths and time are not, so that it is the same each time."""
-    compute = read_params(ROOT / "params.yaml").compute.model_copy(update={"accelerator": "cpu"})
+    params = on_cpu()
     monkeypatch.chdir(tmp_path)
-    write_environment(compute)
+    write_environment(params)
     first = paths.ENVIRONMENT.read_bytes()
     said = json.loads(first)
     assert said["torch"] == torch.__version__
@@ -30,9 +31,24 @@ def test_says_what_decides_on_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert platform.node() not in first.decode()
     assert str(tmp_path) not in first.decode()
     paths.ENVIRONMENT.unlink()
-    write_environment(compute)
+    write_environment(params)
     assert paths.ENVIRONMENT.read_bytes() == first
-    assert environment(compute.model_copy(update={"devices": 2}))["devices"] == 2
+    assert said["precision"] == "32-true"
+    assert environment(on_cpu(devices=2))["devices"] == 2
+
+
+def on_cpu(**compute: Any) -> Params:
+    """The params of a training on the CPU."""
+    params = read_params(ROOT / "params.yaml")
+    return params.model_copy(update={"compute": params.compute.model_copy(update={"accelerator": "cpu", **compute})})
+
+
+def test_says_which_number_format_auto_was() -> None:
+    """Of a model of `auto` too, one can tell what it was computed in."""
+    params = on_cpu()
+    for asked, used in (("auto", "32-true"), ("bf16-mixed", "bf16-mixed")):
+        train = params.train.model_copy(update={"precision": asked})
+        assert environment(params.model_copy(update={"train": train}))["precision"] == used
 
 
 STEPS = """

@@ -489,7 +489,7 @@ def test_rates_by_layer_carry_over(tmp_path: Path) -> None:
     decayed = fit(classifier(optimizer="schedule_free", layer_decay=0.5, steps=6), images(24), tmp_path, epochs=EPOCHS)
     before = decayed.checkpoint
     known = histories(before["optimizer_states"][0])
-    peaks = {name: history.peak for name, history in known.items()}
+    peaks = {name: history.peak or 0 for name, history in known.items()}
     assert peaks["network.body.8.weight"] == 2 * peaks["network.body.5.shortcut.1.weight"] == 0.01
     for decay in (0.5, 1.0, 0.25):
         model = classifier(seed=1, optimizer="schedule_free", layer_decay=decay)

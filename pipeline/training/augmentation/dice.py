@@ -7,6 +7,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
+from pipeline.models.device import there
 from pipeline.training.drawing.randomness import UInt64s, uniform
 
 
@@ -34,6 +35,15 @@ class Dice:
         """A whole number in [0, count) for each image, shape (n,), int64."""
         return self._there(np.floor(count * self._uniform(purpose)), torch.int64)
 
+    def groups(self, purpose: int, count: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same, and for each number in [0, count) the images that have it, their positions in order, int64.
+
+        They are told apart on the CPU: a GPU that tells them apart makes the CPU wait for it.
+        """
+        numbers = np.floor(count * self._uniform(purpose)).astype(np.int64)
+        order, sizes = np.argsort(numbers, kind="stable"), np.bincount(numbers, minlength=count)
+        return self._there(numbers, torch.int64), torch.split(self._there(order, torch.int64), sizes.tolist())
+
     def chosen(self, purpose: int, share: float) -> Tensor:
         """Which images are among that share of all, shape (n,), bool."""
         return self._there(self._uniform(purpose) < share, torch.bool)
@@ -48,4 +58,4 @@ class Dice:
     def _there(
         self, numbers: np.ndarray[tuple[int], np.dtype[np.generic]], dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        return torch.from_numpy(numbers).to(self.device, dtype)
+        return there(torch.from_numpy(numbers).to(dtype), self.device)

@@ -39,6 +39,8 @@ class Operations(NamedTuple):
     """From 0 to 1, shape (n,)."""
     signs: Tensor
     """1 or −1, shape (n,)."""
+    places: Sequence[Tensor] = ()
+    """The images to which each of `OPERATIONS` is done, their positions in order."""
 
     @property
     def signed(self) -> Tensor:
@@ -49,14 +51,13 @@ class Operations(NamedTuple):
 def draw(policy: str, dice: Dice) -> list[Operations]:
     """What `policy` does to each image, one operation after the other."""
     count, strength = POLICIES[policy]
-    return [
-        Operations(
-            dice.below(Purpose.OPERATION + number, len(OPERATIONS)),
-            dice.between(Purpose.MAGNITUDE + number, strength or 0.0, strength or 1.0),
-            torch.where(dice.chosen(Purpose.SIGN + number, 0.5), 1.0, -1.0),
-        )
-        for number in range(count)
-    ]
+    drawn = []
+    for number in range(count):
+        which, places = dice.groups(Purpose.OPERATION + number, len(OPERATIONS))
+        strengths = dice.between(Purpose.MAGNITUDE + number, strength or 0.0, strength or 1.0)
+        signs = torch.where(dice.chosen(Purpose.SIGN + number, 0.5), 1.0, -1.0)
+        drawn.append(Operations(which, strengths, signs, places))
+    return drawn
 
 
 def _autocontrast(images: Tensor, _: Operations) -> Tensor:
@@ -109,8 +110,8 @@ def change_values(images: Tensor, operations: Sequence[Operations]) -> Tensor:
     """`images`, in 0…1, after what `operations` change of their values."""
     for drawn in operations:
         for name, change in VALUES.items():
-            here = torch.nonzero(drawn.which == OPERATIONS.index(name))[:, 0]
+            here = drawn.places[OPERATIONS.index(name)]
             if len(here):
-                some = Operations(*(part[here] for part in drawn))
+                some = Operations(drawn.which[here], drawn.strengths[here], drawn.signs[here])
                 images = images.index_copy(0, here, change(images[here], some).clamp(0, 1))
     return images

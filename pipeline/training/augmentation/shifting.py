@@ -16,7 +16,7 @@ def shift(images: Tensor, share: float, dice: Dice) -> Tensor:
         return (dice.below(purpose, 2 * most + 1) - most)[:, None, None]
 
     most = round(share * width)
-    left, right = (images[..., [column]].expand(-1, -1, -1, most) for column in (0, width - 1))
+    left, right = (images[..., edge].expand(-1, -1, -1, most) for edge in (slice(1), slice(width - 1, width)))
     padded = torch.cat([left, images, right], 3)
     # Each line of the result is a piece of the padded images, found by where it begins in them.
     lines = torch.arange(height, device=images.device)

@@ -314,7 +314,7 @@ def test_before_environments_were_recorded(copied: Project, temporary: Path) -> 
         content["stages"]["train"]["outs"] = [out for out in outs if ENVIRONMENT not in str(out)]
         yaml.dump(content, copied.root / name)
     path = copied.root / "pipeline/train.py"
-    path.write_text(path.read_text().replace("write_environment(params.compute)\n", "pass\n"))
+    path.write_text(path.read_text().replace("write_environment(params)\n", "pass\n"))
     copied.repro("--force", "train")
     copied.git("reset", "--quiet", "--soft", "HEAD~2")
     copied.commit("generation 2, of an older pipeline")

@@ -193,7 +193,10 @@ def test_operations_are_those_of_pillow(name: str, signed: float) -> None:
     """TrivialAugment's operations give what Pillow's of the same name give, up to rounding."""
     image = (noise(1, height=16, width=16).float() * 0.6 + 30).round() / 255
     drawn = Operations(
-        torch.tensor([OPERATIONS.index(name)]), torch.tensor([abs(signed)]), torch.tensor([math.copysign(1, signed)])
+        torch.tensor([OPERATIONS.index(name)]),
+        torch.tensor([abs(signed)]),
+        torch.tensor([math.copysign(1, signed)]),
+        [torch.arange(int(operation == name)) for operation in OPERATIONS],
     )
     after = change_values(image, [drawn])[0].numpy()
     assert np.abs(after - as_array(PILLOW[name](as_picture(image[0]), signed))).max() < 2.5 / 255
@@ -218,3 +221,11 @@ def test_every_operation_is_drawn_and_does_something() -> None:
     first, second = draw("rand", dice())
     assert not torch.equal(first.which, second.which)
     assert torch.allclose(torch.cat([first.strengths, second.strengths]), torch.tensor(0.3))
+
+
+def test_groups_are_the_images_that_have_a_number() -> None:
+    """Told apart on the CPU, they are those that a look at the numbers themselves finds."""
+    drawn, places = dice().groups(7, 5)
+    assert torch.equal(drawn, dice().below(7, 5))
+    assert len(places) == 5
+    assert all(torch.equal(place, torch.nonzero(drawn == number)[:, 0]) for number, place in enumerate(places))
