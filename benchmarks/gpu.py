@@ -39,12 +39,12 @@ from pipeline.models.network import Spec, build
 from pipeline.models.precision import precision_on
 from pipeline.params import Params, read_params
 from pipeline.train import fit
+from pipeline.training.feeding.loader import Batch, TrainLoader
+from pipeline.training.feeding.sources import AugmentedImages
 from pipeline.training.generation import plan
-from pipeline.training.loader import Batch, TrainLoader
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule
 from pipeline.training.progress import Progress
-from pipeline.training.sources import AugmentedImages
 
 # Apart from the rest, since torchvision makes every import of lightning slower.
 sys.path.append(str(ROOT / ".venv/timm"))

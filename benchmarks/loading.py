@@ -30,7 +30,7 @@ from pipeline.params import Train, read_params
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
-from pipeline.training.loader import TrainLoader
+from pipeline.training.feeding.loader import TrainLoader
 
 # Peers lie apart from the rest, since torchvision makes every import of lightning slower.
 sys.path += [str(ROOT / ".venv/timm"), str(ROOT / ".venv/bench")]

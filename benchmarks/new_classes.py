@@ -24,8 +24,8 @@ from pipeline.images.pixel_source import PixelSource
 from pipeline.models.network import Network
 from pipeline.params import Params
 from pipeline.training.callbacks import AveragedWeights
+from pipeline.training.feeding.loader import TrainLoader, sample
 from pipeline.training.generation import plan
-from pipeline.training.loader import TrainLoader, sample
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import schedule_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start

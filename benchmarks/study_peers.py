@@ -20,11 +20,11 @@ from pipeline.images.dataset import Dataset
 from pipeline.models.network import Network, Spec, build
 from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, Train
-from pipeline.training.batches import Batch
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
-from pipeline.training.loader import TrainLoader, sample
+from pipeline.training.feeding.batches import Batch
+from pipeline.training.feeding.loader import TrainLoader, sample
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule
 

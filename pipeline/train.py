@@ -33,13 +33,13 @@ from pipeline.training.callbacks import AveragedWeights, HeadFirst, MeanWeights,
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
 from pipeline.training.environment import write_environment
+from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample
+from pipeline.training.feeding.sources import sources_of
 from pipeline.training.generation import Generation, plan
-from pipeline.training.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
-from pipeline.training.sources import sources_of
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 

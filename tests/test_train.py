@@ -148,7 +148,7 @@ def test_model_is_the_average() -> None:
 def test_statistics_are_those_of_training_images() -> None:
     """Estimated anew from the model's weights, seed and ids, they are the model's, bit for bit."""
     from pipeline.train import STATISTICS
-    from pipeline.training.loader import sample
+    from pipeline.training.feeding.loader import sample
 
     run()
     network, _ = read_network(paths.MODEL)

@@ -16,10 +16,10 @@ from pipeline.models.checkpoint import Checkpoint, canonical
 from pipeline.models.layers import backbone_weights, hold
 from pipeline.models.network import Network
 from pipeline.models.normalisation import estimate_statistics, normalised
-from pipeline.models.prefetching import ahead
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
 from pipeline.training.drawing.sampling import CURSOR, Cursor
+from pipeline.training.feeding.prefetching import ahead
 from pipeline.training.optimizers import begin_later
 from pipeline.training.progress import Progress
 from pipeline.training.rng_state import generator_states, set_generators

@@ -20,14 +20,14 @@ from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import Checkpoint, grow, network_of, spec_of
 from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, rows_of_classes
-from pipeline.models.prefetching import ahead
 from pipeline.models.resizing import resize
 from pipeline.params import Train
+from pipeline.training.feeding.loader import sample
+from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.sources import CPU
 from pipeline.training.generation import Generation
-from pipeline.training.loader import sample
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import OptimizerState, histories
-from pipeline.training.sources import CPU
 
 # How many images the mean feature of a new class is taken over at most, and that of the others together.
 OF_NEW, OF_KNOWN = 32, 512

@@ -73,7 +73,7 @@ WITHOUT: dict[str, dict[str, str]] = {
 }
 # Where all of a folder decides, or the stage takes but seconds.
 FOLDERS = {
-    "train": ("features", "models", "training/augmentation", "training/drawing"),
+    "train": ("features", "models", "training/augmentation", "training/drawing", "training/feeding"),
     "evaluate": ("evaluation", "features", "images", "lineage", "models", "pages"),
 }
 # What modules read besides code.

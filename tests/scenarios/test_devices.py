@@ -15,8 +15,8 @@ import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
-from training.test_batches import of_devices
-from training.test_loader import cold
+from training.feeding.test_batches import of_devices
+from training.feeding.test_loader import cold
 
 from pipeline import paths
 from pipeline.augment_params import Augment
@@ -27,7 +27,7 @@ from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
 from pipeline.params import read_params
 from pipeline.training.curves import read_curves
-from pipeline.training.loader import EvalLoader, TrainLoader
+from pipeline.training.feeding.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
 
 pytestmark = pytest.mark.xdist_group("lightning")

@@ -15,8 +15,8 @@ from torch import nn
 
 from pipeline.models.network import Spec, build
 from pipeline.params import read_params
-from pipeline.training.batches import Batch
 from pipeline.training.drawing.sampling import Cursor
+from pipeline.training.feeding.batches import Batch
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import TrainingError
 from pipeline.models.network import Spec, build
 from pipeline.params import read_params
-from pipeline.training.batches import Batch, Other
+from pipeline.training.feeding.batches import Batch, Other
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
@@ -26,7 +26,7 @@ pytestmark = [
 
 def class_weights(images: list[int], balance: float) -> list[float]:
     """As a list."""
-    from pipeline.training.batches import class_weights
+    from pipeline.training.feeding.batches import class_weights
 
     weights: list[float] = class_weights(torch.tensor(images), balance).tolist()
     return weights
@@ -179,6 +179,6 @@ def test_loss_is_multiplied_by_weights() -> None:
 
 def test_classes_weigh_what_their_images_do() -> None:
     """With `balance: 1` an image that counts twice is as two."""
-    from pipeline.training.batches import class_weights
+    from pipeline.training.feeding.batches import class_weights
 
     assert class_weights(torch.tensor([0.5, 1.5]), 1.0).tolist() == pytest.approx([2, 2 / 3])

@@ -34,7 +34,7 @@ def begun(optimizer: str, layout: torch.memory_format) -> tuple[Network, Any]:
     torch.manual_seed(0)
     network = build(SPEC)
     network.to(memory_format=layout)
-    return network, optimizer_of(network.named_parameters(), params(optimizer), Schedule(8, 0.01, 2))["optimizer"]
+    return network, optimizer_of(network, params(optimizer), Schedule(8, 0.01, 2))["optimizer"]
 
 
 @pytest.mark.parametrize("optimizer", WAYS)
@@ -73,7 +73,7 @@ def test_kernels_are_those_of_the_device() -> None:
     trained(network, ours, 1)
     if torch.cuda.is_available():
         on_gpu = build(SPEC).to("cuda")
-        theirs = optimizer_of(on_gpu.named_parameters(), params("adamw"), Schedule(8, 0.01, 2))["optimizer"]
+        theirs = optimizer_of(on_gpu, params("adamw"), Schedule(8, 0.01, 2))["optimizer"]
         theirs.load_state_dict(ours.state_dict())
         assert {group["fused"] for group in theirs.param_groups} == {True}
         assert {values["step"].device.type for values in theirs.state.values()} == {"cuda"}

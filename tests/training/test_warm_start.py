@@ -84,7 +84,7 @@ def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: C
     """Train `model` up to so many epochs in all, from `start`, as the stage does."""
     import lightning.pytorch as pl
 
-    from pipeline.training.loader import TrainLoader
+    from pipeline.training.feeding.loader import TrainLoader
 
     fitted = Fitted({})
 

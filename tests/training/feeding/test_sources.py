@@ -20,7 +20,7 @@ from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import ARRIVAL, Drawn
-from pipeline.training.sources import CPU, AugmentedImages, InputSource, KeptFeatures, PlainImages, sources_of
+from pipeline.training.feeding.sources import CPU, AugmentedImages, InputSource, KeptFeatures, PlainImages, sources_of
 
 SPEC = Spec(model="small", size=8, mode="grey", classes=("cat", "dog"))
 SHIFTED = Augment(shift=0.4, flip=True)

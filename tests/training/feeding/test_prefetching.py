@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
-from training.test_loader import cold, dataset
+from training.feeding.test_loader import cold, dataset
 
-from pipeline.models.prefetching import ahead
 from pipeline.params import Train, read_params
 from pipeline.training.augmentation.presets import PRESETS
-from pipeline.training.batches import Batch, Other
-from pipeline.training.loader import EvalLoader, TrainLoader
-from pipeline.training.sources import AugmentedImages, PlainImages
+from pipeline.training.feeding.batches import Batch, Other
+from pipeline.training.feeding.loader import EvalLoader, TrainLoader
+from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.sources import AugmentedImages, PlainImages
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -11,16 +11,16 @@ import torch
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training.test_loader import cold
+from training.feeding.test_loader import cold
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Spec, build
 from pipeline.params import read_params
-from pipeline.training import loader
-from pipeline.training.batches import Batch, in_parts
-from pipeline.training.loader import TrainLoader
+from pipeline.training.feeding import loader
+from pipeline.training.feeding.batches import Batch, in_parts
+from pipeline.training.feeding.loader import TrainLoader
 
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier

@@ -12,12 +12,12 @@ from torch import Tensor, distributed
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.models.device import there
-from pipeline.models.prefetching import ahead
 from pipeline.params import Train
-from pipeline.training.batches import Batch, Other, class_weights, counted, in_parts
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
-from pipeline.training.sources import AugmentedImages, Inputs, InputSource, PlainImages
+from pipeline.training.feeding.batches import Batch, Other, class_weights, counted, in_parts
+from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.sources import AugmentedImages, Inputs, InputSource, PlainImages
 
 
 class EvalLoader:

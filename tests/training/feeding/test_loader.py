@@ -16,11 +16,11 @@ from pipeline.augment_params import Augment
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.params import Train, read_params
-from pipeline.training.batches import Batch
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
-from pipeline.training.loader import EvalLoader, TrainLoader, sample, targets_of
+from pipeline.training.feeding.batches import Batch
+from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample, targets_of
 
 PARAMS = read_params(ROOT / "params.yaml").train
 
