@@ -1,5 +1,6 @@
 """Types that params are made of."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -8,6 +9,13 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# A function of the project's own: package.module:function.
+OWN = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+
+
+def is_own(value: object) -> bool:
+    """Whether `value` of a param names a function of the project's own."""
+    return isinstance(value, str) and re.fullmatch(OWN, value) is not None
 
 
 # How no path in data/weights may begin; `data` is how one from the project's folder does.

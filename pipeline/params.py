@@ -16,7 +16,7 @@ from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
 from pipeline.param_errors import as_param_error
-from pipeline.param_types import Bounds, Section, Seed, Share, Tolerance, as_encoding, as_weights
+from pipeline.param_types import OWN, Bounds, Section, Seed, Share, Tolerance, as_encoding, as_weights, is_own
 
 # What stands before a regular expression.
 EXPRESSION = "re:"
@@ -80,8 +80,8 @@ FREE = {"save_every"}
 class Train(Section):
     """How a generation is trained."""
 
-    model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
-    """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
+    model: Annotated[str, Field(pattern=rf"^(small|timm/.+|{OWN})$")]
+    """`small`, the network built in, `timm/NAME` (needs the extra `timm`), or your own: `my_project.nets:build`."""
     pretrained: Annotated[bool | str, BeforeValidator(as_weights)]
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
@@ -89,7 +89,7 @@ class Train(Section):
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
-    """Passes over the training images of a warm start with `optimizer: adamw`, which knows no `passes`."""
+    """Passes over the training images of a warm start with a schedule (`adamw` or your own), which has no `passes`."""
     passes: Annotated[float, Field(ge=1)]
     """Images that a warm start draws for each that is new, relabelled or gone: new ones once, the rest from all."""
     min_steps: Annotated[int, Field(ge=1)]
@@ -98,22 +98,24 @@ class Train(Section):
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=4)]
     """Most images in one step; the steps of a training are of nearly equal size."""
-    optimizer: Literal["schedule_free", "adamw"]
-    """AdamW without a schedule, whose averaged weights are the model; or `adamw`, whose learning rate falls to zero."""
+    optimizer: Annotated[str, Field(pattern=rf"^(schedule_free|adamw|{OWN})$")]
+    """AdamW without a schedule, its averaged weights are the model; `adamw`, whose rate falls to zero; or your own."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
-    """Factor on `lr` at a warm start, for `optimizer: adamw`."""
+    """Factor on `lr` at a warm start, for `optimizer: adamw` or your own."""
     warmup: Share
     """Share of the steps in which the learning rate rises to its peak, where the optimizer begins."""
     weight_decay: Annotated[float, Field(ge=0)]
     """Decoupled weight decay of AdamW."""
     warm_mean: bool
     """Whether an `adamw` warm start keeps the learning rate at its peak, and becomes the mean of its weights."""
+    loss: Annotated[str, Field(pattern=rf"^(cross_entropy|{OWN})$")]
+    """`cross_entropy`, or your own, which gives the loss of each image: `my_project.losses:focal`."""
     label_smoothing: Share
-    """Share of the target spread over all classes."""
+    """Share of the target spread over all classes, for `loss: cross_entropy`."""
     augment: Augmentation
-    """Random changes to training images: `none`, `light`, `strong`, or some of docs/augmentation.md."""
+    """Random changes to training images: `none`, `light`, `strong`, some of docs/augmentation.md, or your own."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Number format of the computation."""
     save_every: Annotated[float, Field(gt=0)]
@@ -124,6 +126,12 @@ class Train(Section):
     """Whether only algorithms that give the same bits every time may run."""
     seed: Seed
     """Another seed draws other weights, orders and augmentations."""
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The params that name code of the project's own, `package.module:function`, by name."""
+        values = {name: getattr(self, name) for name in ("model", "optimizer", "loss", "augment")}
+        return {f"train.{name}": value for name, value in values.items() if is_own(value)}
 
 
 class Gate(Section):

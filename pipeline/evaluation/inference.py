@@ -24,6 +24,7 @@ from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.models.device import device
 from pipeline.models.features import look
 from pipeline.models.network import Network, Spec
+from pipeline.param_types import is_own
 from pipeline.params import Compute, Params
 from pipeline.versioning.lock import read_record
 
@@ -68,15 +69,16 @@ class Trained:
     where: torch.device
 
     @classmethod
-    def read(cls, model: Path, compute: Compute) -> Self:
-        """The network in the folder `model`, on the device that `compute` names.
+    def read(cls, model: Path, compute: Compute, *, edited: bool = False) -> Self:
+        """The network in the folder `model`, on the device that `compute` names; `edited` as for `network_of`.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
-        network, spec = read_network(model)
+        network, spec = read_network(model, edited=edited)
         where = device(compute)
-        fold(network)
+        if not is_own(spec.model):  # Whose code may use a layer of a sequence by itself.
+            fold(network)
         network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
         # Some versions of PyTorch refuse to be deterministic on a GPU without it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -126,14 +128,14 @@ def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:
     return look_at(model, [found], params)[0].probabilities
 
 
-def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looked]:
-    """What the model in the folder `model` makes of the images of each of `parts`.
+def look_at(model: Path, parts: Sequence[Located], params: Params, *, edited: bool = False) -> list[Looked]:
+    """What the model in the folder `model` makes of the images of each of `parts`; `edited` as for `network_of`.
 
     Raises:
         CheckpointError: there is no model, or it is damaged.
         ImagesError: an image was damaged.
     """
-    trained = Trained.read(model, params.compute)
+    trained = Trained.read(model, params.compute, edited=edited)
     spec, found = trained.spec, []
     for part in parts:
         images = pixels_of(part, mode=spec.mode, size=spec.size, compute=params.compute)

@@ -17,9 +17,15 @@ class Seen(NamedTuple):
     """Shape (n, classes), float32."""
 
 
-def head_of(network: Network) -> nn.Module:
-    """The last layer of `network`, whose inputs are the features: timm names it, that of `small` comes last."""
+def head_of(network: Network) -> nn.Module | None:
+    """The last layer of `network`, whose inputs are the features: timm names it, that of `small` comes last.
+
+    In a network of the project's own it is the last `nn.Linear` with an output for each class; None without any.
+    """
     named = getattr(network.body, "get_classifier", None)
+    if not callable(named) and network.classes is not None:
+        layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        return next((layer for layer in reversed(layers) if layer.out_features == network.classes), None)
     head = named() if callable(named) else list(network.body.children())[-1]
     if isinstance(head, tuple):  # Of a network that was distilled; the first is for the true labels.
         head = head[0]
@@ -30,14 +36,21 @@ def head_of(network: Network) -> nn.Module:
 def look(network: Network, images: Tensor) -> Seen:
     """Features and logits of `images` (n, channels, size, size), uint8, by one pass through `network`.
 
-    Heads that are convolutions have an input at every place of an image; the mean over the places is taken.
+    Heads that are convolutions have an input at every place of an image; the mean over the places is taken. Without a
+    head that is found, and called with a row of features for each image, the logits stand for the features.
     """
     inputs: list[Tensor] = []
-    handle = head_of(network).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    head = head_of(network)
+    if head is None:
+        logits = network(images)
+        return Seen(logits, logits)
+    handle = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
         logits = network(images)
     finally:
         handle.remove()
+    if network.classes is not None and (not inputs or inputs[-1].ndim != 2 or len(inputs[-1]) != len(images)):
+        return Seen(logits, logits)
     features = inputs[-1].float()
     return Seen(features if features.ndim == 2 else features.flatten(2).mean(2), logits)
 

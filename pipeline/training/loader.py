@@ -11,10 +11,12 @@ from torch import Tensor, distributed
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
+from pipeline.param_types import is_own
 from pipeline.params import Train
 from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.augmentation.mixing import Mixture, mix
+from pipeline.training.augmentation.own_changes import change
 from pipeline.training.augmentation.presets import settings_of
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
@@ -99,13 +101,19 @@ class TrainLoader:
         for position, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True), first):
             moved = torch.from_numpy(images).to(self._device, non_blocking=True)
             dice = Dice(keys[chosen], self._params.seed, turns, self._device)
-            augmented, mixture = mix(augment(moved, self._augment, dice), self._augment, dice)
+            augmented, mixture = self._change(moved, dice, is_first=position == first)
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % len(self)
             share = torch.tensor(len(chosen) * devices / len(batches[position].turns))
             picked = torch.from_numpy(chosen)
             weights = None if self._weights is None else self._weights[picked]
             yield Batch(augmented, self._targets[picked], share, mixture, weights)
+
+    def _change(self, images: Tensor, dice: Dice, *, is_first: bool) -> tuple[Tensor, Mixture | None]:
+        own = self._params.augment
+        if isinstance(own, str) and is_own(own):
+            return change(own, images, dice, is_first=is_first), None
+        return mix(augment(images, self._augment, dice), self._augment, dice)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the round are done; 0 when all are."""

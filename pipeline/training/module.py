@@ -7,17 +7,20 @@ import torch
 from schedulefree import AdamWScheduleFree
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
-from pipeline.errors import TrainingError
+from pipeline.errors import ParamError, TrainingError
 from pipeline.models.checkpoint import SPEC
+from pipeline.models.imported import explained
 from pipeline.models.network import Network, Spec
+from pipeline.param_types import is_own
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.loader import Batch
+from pipeline.training.own_code import KIND, kind_of, losses_of, optimizer_of
 
 HINT = f"lower train.lr in {PARAMS}; the model is as it was"
 
@@ -79,22 +82,37 @@ class Classifier(pl.LightningModule):
 
         What is in an image besides itself counts as far as it is in it.
         """
-        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        logits = self.network(batch.images)
-        if batch.mixture is None and batch.weights is None:
+        weights, smoothing, own = self.get_buffer("class_weights"), self._params.label_smoothing, self._params.loss
+        logits = self._logits(batch.images)
+        if batch.mixture is None and batch.weights is None and not is_own(own):
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
         of_images = torch.ones_like(logits[:, 0]) if batch.weights is None else batch.weights
         parts = [(torch.arange(len(logits)), torch.ones_like(of_images))]
         if batch.mixture:
-            partners, own = batch.mixture
-            parts = [(parts[0][0], own), (partners, 1 - own)]
+            partners, kept = batch.mixture
+            parts = [(parts[0][0], kept), (partners, 1 - kept)]
         losses, counted = [], []
         for images, share in parts:
             targets = batch.targets[images]
-            loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
+            if is_own(own):
+                loss = weights[targets] * losses_of(own, logits, targets)
+            else:
+                loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
             losses.append((share * of_images[images] * loss).sum())
             counted.append((share * weights[targets]).sum())
         return torch.stack(losses).sum() / torch.stack(counted).sum()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Of shape (n, classes); a network of the project's own is held to it."""
+        name = self.spec.model
+        if not is_own(name):
+            return self.network(images)  # type: ignore[no-any-return]
+        with explained(name):
+            logits: Tensor = self.network(images)
+        if logits.shape != (len(images), len(self.spec.classes)):
+            what = f"for {len(images)} images it gives {tuple(logits.shape)}, and not a logit for each class"
+            raise ParamError(name, what, "let its last layer have `classes` outputs, whatever the images")
+        return logits
 
     def check(self) -> None:
         """Look whether what was trained is of use.
@@ -110,7 +128,7 @@ class Classifier(pl.LightningModule):
         """Log the share of images that is classified right, and the loss, over all batches."""
         if not len(batch.targets):
             return  # This device's part of a small batch.
-        logits = self.network(batch.images)
+        logits = self._logits(batch.images)
         self._right.update((logits.argmax(1) == batch.targets).float())
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
@@ -124,18 +142,26 @@ class Classifier(pl.LightningModule):
             {"params": [pair for pair in named if pair[1].ndim < 2], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        if self._params.optimizer == "adamw":
-            adamw = AdamW(groups, lr=self._schedule.peak)
-            schedule = LambdaLR(adamw, self._schedule.share_of_peak)
-            return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        if self._params.optimizer != "schedule_free":
+            scheduled = self._scheduled(groups)
+            schedule = LambdaLR(scheduled, self._schedule.share_of_peak)
+            return {"optimizer": scheduled, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
         optimizer = AdamWScheduleFree(groups, lr=self._schedule.peak, warmup_steps=self._schedule.rise)
         optimizer.train()
         return {"optimizer": optimizer}
 
+    def _scheduled(self, groups: list[dict[str, Any]]) -> Optimizer:
+        name, rate = self._params.optimizer, self._schedule.peak
+        if is_own(name):
+            return optimizer_of(name, groups, lr=rate, weight_decay=self._params.weight_decay)
+        return AdamW(groups, lr=rate)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what network the checkpoint is of."""
+        """Add what network the checkpoint is of, and which optimizer where that is the project's own."""
         checkpoint[SPEC] = self.spec.model_dump(mode="json")
+        if is_own(self._params.optimizer):
+            checkpoint[KIND] = kind_of(self._params.optimizer, self.trainer.optimizers[0])
 
 
 def class_weights(images: Tensor, balance: float) -> Tensor:

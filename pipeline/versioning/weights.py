@@ -6,6 +6,7 @@ itself, and tests/scenarios/test_upgrade.py trains with both.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.files import md5_of_bytes
 from pipeline.versioning.definition import code_among, flat
@@ -27,11 +28,20 @@ NEUTRAL = {
     "data/weights/true": "published for the model\n",
 }
 
+# Params that training reads by now, with the values that change no weight.
+NEUTRAL_PARAMS = {"train.loss": "cross_entropy"}
+
 
 def code_hash(deps: Mapping[str, str]) -> str:
     """Of the code among `deps`, hashes by path: what `md5sum PATH… | md5sum` prints of the paths in order."""
     lines = [f"{md5}  {path}\n" for path, md5 in sorted(code_among(deps).items())]
     return md5_of_bytes("".join(lines).encode())
+
+
+def with_neutral_params(recorded: StageRecord, now: StageRecord) -> StageRecord:
+    """What is `recorded`, with the params that training reads `now` and that changed nothing before it did."""
+    new = {name: value for name, value in NEUTRAL_PARAMS.items() if name in now.params}
+    return replace(recorded, params={**new, **recorded.params})
 
 
 def is_outdated(recorded: StageRecord, now: StageRecord) -> bool:
@@ -51,7 +61,7 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
         return "the code here is that of no release; it has changes of your own, say"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
-    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys()
+    added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys() - NEUTRAL_PARAMS.keys()
     if other := sorted(added | (_surroundings(recorded) - _surroundings(now))):
         return f"this release has more or less for it to read or write ({', '.join(other)})"
     return None

@@ -15,7 +15,7 @@ from pipeline.images import pixels
 from pipeline.params import Params
 from pipeline.versioning import repository
 from pipeline.versioning.definition import CODE
-from pipeline.versioning.weights import NEUTRAL
+from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 
 
 def settle(name: str) -> None:
@@ -26,6 +26,7 @@ def settle(name: str) -> None:
     Raises:
         RecordError: another DVC command is changing things.
     """
+    from dvc.dependency.param import ParamsDependency
     from dvc.lock import LockError
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
@@ -40,6 +41,9 @@ def settle(name: str) -> None:
                 elif dep.def_path in NEUTRAL and not dep.hash_info:
                     content = NEUTRAL[dep.def_path].encode()
                     dep.hash_info, dep.meta = HashInfo("md5", md5_of_bytes(content)), Meta(size=len(content))
+                elif isinstance(dep, ParamsDependency):
+                    new = {param: value for param, value in NEUTRAL_PARAMS.items() if param in dep.params}
+                    dep.fill_values({**new, **(dep.hash_info.value or {})})
             stage.dump(update_pipeline=False)
     except LockError:
         raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None
