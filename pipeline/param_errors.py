@@ -17,7 +17,7 @@ PATTERNS = {
     "my_project.nets:build",
     "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
     "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
-    "train.augment": "it should be none, light, strong, changes such as {flip: true}, or your own: my_project.turn:turn",
+    "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }

@@ -96,7 +96,7 @@ def check_in_step(params: Params) -> None:
 
 
 def _and_more(files: int) -> str:
-    return f", and {counted(files, 'file')} more" if files else ""
+    return f", and {counted(files, 'more file')}" if files else ""
 
 
 def _with_lines(text: str, stage: str, files: Iterable[str]) -> str:

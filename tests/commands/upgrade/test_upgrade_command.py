@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import Project
+from ruamel.yaml import YAML
 from support import release
 
 from pipeline import cli, paths
@@ -36,6 +37,28 @@ def test_same_weights(capsys: Capture) -> None:
     assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
     assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
     assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"
+
+
+def test_new_params_that_change_nothing(recorded: Project, capsys: Capture) -> None:
+    """A record of before there was such a param gets its neutral value; what it says now still counts."""
+    yaml = YAML()
+    lock = yaml.load(paths.LOCK)
+    for name in weights.NEUTRAL_PARAMS:
+        del lock["stages"]["train"]["params"]["params.yaml"][name]
+    yaml.dump(lock, paths.LOCK)
+    assert upgrade(capsys)["train"].endswith("does not run: this release trains the same weights, so the model stays")
+    assert weights.NEUTRAL_PARAMS.items() <= read_record()["train"].params.items()
+    assert "train." not in recorded.dvc("status", "train").out
+    recorded.set_params(train={"loss": "mine.losses:focal"})
+    assert "train.loss" in recorded.dvc("status", "train").out
+
+
+def test_own_code_is_listed_again(recorded: Project, capsys: Capture) -> None:
+    """Where a merge took the release's dvc.yaml, the project's own code is put in again."""
+    (recorded.root / "mine.py").write_text("def build(): ...\n")
+    recorded.set_params(train={"model": "mine:build"})
+    assert upgrade(capsys)["dvc.yaml"] == "now lists mine.py, which train.model uses"
+    assert "mine.py" in read_definition()["train"].deps
 
 
 @pytest.mark.usefixtures("recorded")
