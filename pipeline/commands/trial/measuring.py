@@ -81,8 +81,6 @@ def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectatio
 
 def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator[Row]:
     """Augmenting and a step; the first batch, which sets things up, does not count."""
-    from lightning.fabric.utilities import move_data_to_device
-
     from pipeline.training.generation import plan
     from pipeline.training.loader import TrainLoader
     from pipeline.training.module import Classifier, schedule_of
@@ -97,7 +95,7 @@ def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator
     types = {"bf16": torch.bfloat16, "16": torch.float16}
 
     def step(batch: Any) -> Tensor:
-        moved = move_data_to_device(batch, where)
+        moved = _moved(batch, where)
         with torch.autocast(where.type, types.get(kind), enabled=kind in types):
             loss = classifier.training_step(moved, 1)
         optimizer.zero_grad()
@@ -114,6 +112,13 @@ def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator
 
     yield _timed("augment", augmented(), len)
     yield _timed("step", map(step, kept), len)
+
+
+def _moved(value: Any, where: torch.device) -> Any:
+    """A batch, or a part of one, on the device that computes."""
+    if isinstance(value, tuple):
+        return type(value)(*(_moved(part, where) for part in value))
+    return value.to(where) if isinstance(value, Tensor) else value
 
 
 def _evaluation(params: Params, dataset: Dataset, where: torch.device) -> Row:
