@@ -102,6 +102,9 @@ class Trained:
         """
         with torch.inference_mode():
             seen = look(self.network, torch.from_numpy(images).to(self.where))
+            if seen.logits.shape != (wanted := (len(images), len(self.spec.classes))):
+                what = f"{self.spec.model} gives {tuple(seen.logits.shape)} for them, and not logits of shape {wanted}"
+                raise CheckpointError(f"{len(images)} images", what, "let each image have logits of its own")
             return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
 

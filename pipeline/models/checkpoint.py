@@ -23,7 +23,7 @@ PROBES = 4
 # Above this, relative to the response, another function answered; processors differ by a hundred-thousandth.
 OTHER_FUNCTION = 1e-2
 
-AT_HAND = "run `dvc repro` to train by the code of now, or check out the commit that has the code of then"
+EDITED_HINT = "run `dvc repro` to train by the code of now, or check out the commit that has the code of then"
 HINT = f"undo what changed it (pipeline/models/network.py, or timm's version), run `dvc checkout`, or {COLD}"
 OWN_HINT = f"undo that edit, or {COLD}"
 
@@ -95,7 +95,7 @@ def network_of(checkpoint: Checkpoint, where: Path, *, edited: bool = False) -> 
     if (is_own(spec.model) and edited) or not is_other_function(network.eval(), checkpoint, spec):
         return network.eval()
     what = f"was trained as another function than {spec.model} is in the code now"
-    raise CheckpointError(where / CHECKPOINT, what, AT_HAND if is_own(spec.model) else HINT)
+    raise CheckpointError(where / CHECKPOINT, what, EDITED_HINT if is_own(spec.model) else HINT)
 
 
 def is_other_function(network: Network, checkpoint: Checkpoint, spec: Spec) -> bool:

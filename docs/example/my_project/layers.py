@@ -14,4 +14,5 @@ class Gated(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Shape (n, before, side, side) to (n, after, side / 2, side / 2)."""
         seen: Tensor = self.convolution(images).relu()
-        return seen * self.gate(seen)
+        share: Tensor = self.gate(seen)
+        return seen * share

@@ -27,8 +27,8 @@ def on_project(params: Params, *, can_look: bool, changed: bool) -> list[str]:
     """
     remarks = []
     if look_at_listing(params):
-        what = f"the files of your own code that {paths.PIPELINE} lists are not those that params use now"
-        remarks.append(f"{what}; run `pipeline setup`, or `dvc repro` will correct that and stop")
+        files = f"the files of your own code that {paths.PIPELINE} lists are not those that params use now"
+        remarks.append(f"{files}; run `pipeline setup`, or `dvc repro` will correct that and stop")
     if other := running_command():
         remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
     if what := unfinished():
