@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from pipeline.param_types import Fraction, Fractions, Range, Section
+from pipeline.param_types import OWN, Fraction, Fractions, Range, Section
 
 # How the two kinds of its values are called where one is wrong; no name of a key has brackets.
 PRESET, BLOCK = "(preset)", "(block)"
@@ -52,6 +52,6 @@ def _kind_of_augment(value: object) -> str:
 
 
 Augmentation = Annotated[
-    Annotated[Literal["none", "light", "strong"], Tag(PRESET)] | Annotated[Augment, Tag(BLOCK)],
+    Annotated[str, Field(pattern=rf"^(none|light|strong|{OWN})$"), Tag(PRESET)] | Annotated[Augment, Tag(BLOCK)],
     Discriminator(_kind_of_augment),
 ]

@@ -18,6 +18,7 @@ from pipeline.commands.serve import command as serve
 from pipeline.commands.status import command as status
 from pipeline.commands.suspects import command as suspects
 from pipeline.commands.terminal import complain, set_up_logging
+from pipeline.commands.trial import command as trial
 from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
 from pipeline.errors import RecordError
@@ -25,7 +26,7 @@ from pipeline.errors import RecordError
 # The commands, by what people want to do.
 GROUPS = {
     "data": (data, classes, suspects, next_images, forget),
-    "training": (status, watch, fresh, upgrade, run),
+    "training": (status, trial, watch, fresh, upgrade, run),
     "models": (history, accept, serve),
     "team": (merge,),
 }

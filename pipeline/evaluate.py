@@ -23,7 +23,7 @@ from pipeline.images.dataset import Located, locate, read_manifest
 from pipeline.lineage.ancestors import known_ancestors
 from pipeline.lineage.base import reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
-from pipeline.lineage.lineage import RECORDED, Lineage, Recorded, read_lineage, read_recorded
+from pipeline.lineage.lineage import EDITED, RECORDED, Lineage, Recorded, read_lineage, read_recorded
 from pipeline.lineage.recorded_metrics import Metrics
 from pipeline.params import Params
 from pipeline.result import Result
@@ -36,6 +36,7 @@ RELIABILITY = paths.REPORT / "reliability.csv"
 CLASSES = paths.REPORT / "classes.csv"
 PREDICTIONS = paths.REPORT / "predictions.csv"
 SUSPECTS = paths.REPORT / "suspects.csv"
+BY_CODE_OF_NOW = "the base was measured by the code of now, and not by that which it was trained with"
 ANSWER = ["predicted", "confidence", "probability"]
 COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 
@@ -64,7 +65,8 @@ def evaluate(params: Params) -> Result:
     _write_csv(SUSPECTS, reviewed.suspects)
     write_report(findings, reviewed, dict(zip(lines["id"], found.slots, strict=True)), params)
     looks = sum(len(one.images) for one in seen) + (0 if base is None else len(test))
-    return Result(_sentence(metrics, reviewed.drift), looks)
+    notes = [BY_CODE_OF_NOW] if EDITED in lineage.reason else []
+    return Result("; ".join([_sentence(metrics, reviewed.drift), *notes]), looks)
 
 
 def _look(
@@ -85,7 +87,7 @@ def _look(
     model, classes = predict(paths.MODEL, parts[0], params), ClassChanges.read()
     test, new = (
         one._replace(probabilities=classes.merge_columns(one.probabilities))
-        for one in look_at(paths.BASE, parts, params)
+        for one in look_at(paths.BASE, parts, params, edited=True)
     )
     return (test, new), model, test.probabilities
 

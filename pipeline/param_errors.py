@@ -16,7 +16,11 @@ PATTERNS = {
     "ingest.range": "it should be dtype, percentile, or what is black and what is white: [0, 4095], say",
     "train.crop_pct": "it should be model, or a number from 0.25 to 1: 0.875, say",
     "train.freeze": "it should be none, backbone, or a number of groups of layers: 3, say",
-    "train.model": "it should be small, or timm/ and the name of a model of timm's: timm/resnet18, say",
+    "train.model": "it should be small, timm/ and the name of a model of timm's (timm/resnet18, say), or your own: "
+    "my_project.nets:build",
+    "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
+    "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
+    "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
@@ -53,7 +57,7 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     if key == "train.batch_size" and error["type"] == "greater_than_equal":
         allowed += ", so that every step has the two images that batch normalisation needs"
     if key == "train.augment" and error["type"] == "model_type":
-        allowed = "be none, light, strong or changes such as {flip: true}"
+        return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
     return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
 
 

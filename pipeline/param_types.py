@@ -1,5 +1,6 @@
 """Types that params are made of."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -11,6 +12,13 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 # As Lightning names them.
 Format = Literal["32-true", "bf16-mixed", "16-mixed"]
 Precision = Literal["auto"] | Format
+# A function of the project's own: package.module:function.
+OWN = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+
+
+def is_own(value: object) -> bool:
+    """Whether `value` of a param names a function of the project's own."""
+    return isinstance(value, str) and re.fullmatch(OWN, value) is not None
 
 
 # How no path in data/weights may begin; `data` is how one from the project's folder does.

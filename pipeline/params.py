@@ -16,7 +16,18 @@ from pipeline import paths
 from pipeline.augment_params import Augmentation
 from pipeline.errors import ParamError, one_line
 from pipeline.param_errors import as_param_error
-from pipeline.param_types import Bounds, Precision, Section, Seed, Share, Tolerance, as_encoding, as_weights
+from pipeline.param_types import (
+    OWN,
+    Bounds,
+    Precision,
+    Section,
+    Seed,
+    Share,
+    Tolerance,
+    as_encoding,
+    as_weights,
+    is_own,
+)
 
 # What stands before a regular expression.
 EXPRESSION = "re:"
@@ -80,8 +91,8 @@ FREE = {"save_every"}
 class Train(Section):
     """How a generation is trained."""
 
-    model: Annotated[str, Field(pattern=r"^(small|timm/.+)$")]
-    """`small`, the convolutional network built in, or `timm/NAME` (needs the extra `timm`)."""
+    model: Annotated[str, Field(pattern=rf"^(small|timm/.+|{OWN})$")]
+    """`small`, the network built in, `timm/NAME` (needs the extra `timm`), or your own: `my_project.nets:build`."""
     pretrained: Annotated[bool | str, BeforeValidator(as_weights)]
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
@@ -89,7 +100,7 @@ class Train(Section):
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]
-    """Passes over the training images of a warm start with `optimizer: adamw`, which knows no `passes`."""
+    """Passes over the training images of a warm start with a schedule (`adamw` or your own), which has no `passes`."""
     passes: Annotated[float, Field(ge=1)]
     """Images that a warm start draws for each that is new, relabelled or gone: new ones once, the rest from all."""
     min_steps: Annotated[int, Field(ge=1)]
@@ -98,12 +109,12 @@ class Train(Section):
     """How far rare classes weigh more in the loss: 0 not at all, 1 so that all classes weigh the same."""
     batch_size: Annotated[int, Field(ge=4)]
     """Most images in one step; the steps of a training are of nearly equal size."""
-    optimizer: Literal["schedule_free", "adamw"]
-    """AdamW without a schedule, whose averaged weights are the model; or `adamw`, whose learning rate falls to zero."""
+    optimizer: Annotated[str, Field(pattern=rf"^(schedule_free|adamw|{OWN})$")]
+    """AdamW without a schedule, its averaged weights are the model; `adamw`, whose rate falls to zero; or your own."""
     lr: Annotated[float, Field(gt=0)]
     """Peak of the learning rate."""
     warm_lr: Annotated[float, Field(gt=0, le=1)]
-    """Factor on `lr` at a warm start, for `optimizer: adamw`."""
+    """Factor on `lr` at a warm start, for `optimizer: adamw` or your own."""
     warmup: Share
     """Share of the steps in which the learning rate rises to its peak, where the optimizer begins."""
     weight_decay: Annotated[float, Field(ge=0)]
@@ -128,10 +139,12 @@ class Train(Section):
     """How an image becomes a square: scaled to `fill` it, which cuts off what is beyond, or `squash`ed, all of it."""
     crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
     """Share of the square's side that the network sees, the middle; random crops show all. `model`: as timm has it."""
+    loss: Annotated[str, Field(pattern=rf"^(cross_entropy|{OWN})$")]
+    """`cross_entropy`, or your own, which gives the loss of each image: `my_project.losses:focal`."""
     label_smoothing: Share
-    """Share of the target spread over all classes."""
+    """Share of the target spread over all classes, for `loss: cross_entropy`."""
     augment: Augmentation
-    """Random changes to training images: `none`, `light`, `strong`, or some of docs/augmentation.md."""
+    """Random changes to training images: `none`, `light`, `strong`, some of docs/augmentation.md, or your own."""
     precision: Precision
     """Number format of the computation; `auto` is `bf16-mixed` on a GPU that has it, and else `32-true`."""
     save_every: Annotated[float, Field(gt=0)]
@@ -142,6 +155,12 @@ class Train(Section):
     """Whether only algorithms that give the same bits every time may run."""
     seed: Seed
     """Another seed draws other weights, orders and augmentations."""
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The params that name code of the project's own, `package.module:function`, by name."""
+        values = {name: getattr(self, name) for name in ("model", "optimizer", "loss", "augment")}
+        return {f"train.{name}": value for name, value in values.items() if is_own(value)}
 
 
 class Gate(Section):

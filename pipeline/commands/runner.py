@@ -18,6 +18,7 @@ from pipeline.versioning import outputs
 from pipeline.versioning.git_guard import check_followed, committed_hash
 from pipeline.versioning.git_guard import note as note_followed
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.own_code.listing import check_in_step
 from pipeline.versioning.raw_files import absent_files
 
 
@@ -29,6 +30,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
     """
     try:
         params = read_params()
+        check_in_step(params)
         before, began = started_for(), time.monotonic()
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.

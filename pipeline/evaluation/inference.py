@@ -27,6 +27,7 @@ from pipeline.models.device import device, there
 from pipeline.models.features import head_of, look
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
+from pipeline.param_types import is_own
 from pipeline.params import Compute, Params
 from pipeline.versioning.lock import read_record
 
@@ -73,15 +74,15 @@ class Trained:
     where: torch.device
 
     @classmethod
-    def read(cls, model: Path, compute: Compute, *, folded: bool = True) -> Self:
-        """The network in the folder `model`, on the device that `compute` names.
+    def read(cls, model: Path, compute: Compute, *, folded: bool = True, edited: bool = False) -> Self:
+        """The network in the folder `model`, on the device that `compute` names; `edited` as for `network_of`.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
-        network, spec = read_network(model)
+        network, spec = read_network(model, edited=edited)
         where = device(compute)
-        if folded:
+        if folded and not is_own(spec.model):  # Whose code may use a layer of a sequence by itself.
             fold(network)
         network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
         # Some versions of PyTorch refuse to be deterministic on a GPU without it.
@@ -106,6 +107,9 @@ class Trained:
         """
         with torch.inference_mode():
             seen = look(self.network, there(torch.from_numpy(images), self.where))
+            if seen.logits.shape != (wanted := (len(images), len(self.spec.classes))):
+                what = f"{self.spec.model} gives {tuple(seen.logits.shape)} for them, and not logits of shape {wanted}"
+                raise CheckpointError(f"{len(images)} images", what, "let each image have logits of its own")
             return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
     def decide(self, features: Features) -> tuple[Shares, Features]:
@@ -115,7 +119,9 @@ class Trained:
             CheckpointError: likewise.
         """
         with torch.inference_mode():
-            logits = head_of(self.network)(there(torch.from_numpy(features), self.where))
+            head = head_of(self.network)
+            assert head is not None, "features are those of a head"
+            logits = head(there(torch.from_numpy(features), self.where))
             return probabilities_of(logits.float()), features
 
 
@@ -142,15 +148,15 @@ def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:
     return look_at(model, [found], params)[0].probabilities
 
 
-def look_at(model: Path, parts: Sequence[Located], params: Params) -> list[Looked]:
-    """What the model in the folder `model` makes of the images of each of `parts`.
+def look_at(model: Path, parts: Sequence[Located], params: Params, *, edited: bool = False) -> list[Looked]:
+    """What the model in the folder `model` makes of the images of each of `parts`; `edited` as for `network_of`.
 
     Raises:
         CheckpointError: there is no model, or it is damaged.
         ImagesError: an image was damaged.
     """
     is_kept = params.train.freeze == BACKBONE
-    trained = Trained.read(model, params.compute, folded=not is_kept)
+    trained = Trained.read(model, params.compute, folded=not is_kept, edited=edited)
     spec = trained.spec
     # Of one batch size, and so not folded: the same bits as those that the head was trained on.
     backbone = Backbone(trained.network, spec) if is_kept and has_features(trained.network) else None

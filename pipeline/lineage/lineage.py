@@ -17,6 +17,9 @@ LINEAGE = "lineage.json"
 # What Git holds of it.
 RECORDED = paths.REPORT / LINEAGE
 
+# Ends the reason of a warm start whose base was trained by other code of the project's own.
+EDITED = "; the network's code was edited"
+
 
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.errors import COLD, CheckpointError
 from pipeline.models.network import Network, Spec, build
+from pipeline.param_types import is_own
 
 CHECKPOINT = "checkpoint.ckpt"
 # The keys under which a checkpoint says what network it is of, and what that makes of a few images of noise.
@@ -22,7 +23,9 @@ PROBES = 4
 # Above this, relative to the response, another function answered; processors differ by a hundred-thousandth.
 OTHER_FUNCTION = 1e-2
 
+EDITED_HINT = "run `dvc repro` to train by the code of now, or check out the commit that has the code of then"
 HINT = f"undo what changed it (pipeline/models/network.py, or timm's version), run `dvc checkout`, or {COLD}"
+OWN_HINT = f"undo that edit, or {COLD}"
 
 Checkpoint = dict[str, Any]
 
@@ -60,18 +63,20 @@ def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
         raise CheckpointError(where / CHECKPOINT, "does not say what network it is of", COLD) from None
 
 
-def read_network(model: Path) -> tuple[Network, Spec]:
-    """The trained network in the folder `model`, ready to predict.
+def read_network(model: Path, *, edited: bool = False) -> tuple[Network, Spec]:
+    """The trained network in the folder `model`, ready to predict; `edited` as for `network_of`.
 
     Raises:
         CheckpointError: it is damaged, or its weights are of another network than it says.
     """
     checkpoint = read_checkpoint(model)
-    return network_of(checkpoint, model), spec_of(checkpoint, model)
+    return network_of(checkpoint, model, edited=edited), spec_of(checkpoint, model)
 
 
-def network_of(checkpoint: Checkpoint, where: Path) -> Network:
+def network_of(checkpoint: Checkpoint, where: Path, *, edited: bool = False) -> Network:
     """The trained network of `checkpoint`, read from the folder `where`, ready to predict.
+
+    Where it is built by the project's own code, and `edited`, that may compute something else by now.
 
     Raises:
         CheckpointError: its weights are of another network than the code builds now, by their shapes or by what it
@@ -84,11 +89,34 @@ def network_of(checkpoint: Checkpoint, where: Path) -> Network:
         network.load_state_dict(weights)
     except (KeyError, AttributeError, TypeError, RuntimeError):
         what = f"does not hold the weights of {spec.model} as the code builds it now"
+        if is_own(spec.model):
+            raise CheckpointError(where / CHECKPOINT, f"{what}{_misfit(network, checkpoint)}", OWN_HINT) from None
         raise CheckpointError(where / CHECKPOINT, what, HINT) from None
-    if RESPONSE in checkpoint and not _agree(respond(network.eval(), spec), checkpoint[RESPONSE]):
-        what = f"was trained as another function than {spec.model} is in the code now"
-        raise CheckpointError(where / CHECKPOINT, what, HINT)
-    return network.eval()
+    if (is_own(spec.model) and edited) or not is_other_function(network.eval(), checkpoint, spec):
+        return network.eval()
+    what = f"was trained as another function than {spec.model} is in the code now"
+    raise CheckpointError(where / CHECKPOINT, what, EDITED_HINT if is_own(spec.model) else HINT)
+
+
+def is_other_function(network: Network, checkpoint: Checkpoint, spec: Spec) -> bool:
+    """Whether `network`, with the weights of `checkpoint`, answers otherwise than it did when it had been trained."""
+    return RESPONSE in checkpoint and not _agree(respond(network, spec), checkpoint[RESPONSE])
+
+
+def _misfit(network: Network, checkpoint: Checkpoint) -> str:
+    """Which weight of `network` is another one than in `checkpoint`, in half a sentence."""
+    given, own = checkpoint.get("state_dict"), network.state_dict()
+    if not isinstance(given, dict):
+        return ""
+    held = {name.removeprefix("network."): value for name, value in given.items()}
+    for name in [*own, *held]:
+        before, now = (
+            f"has the shape {tuple(weights[name].shape)}" if name in weights else "is not there"
+            for weights in (held, own)
+        )
+        if before != now:
+            return f": {name.removeprefix('body.')} {before} in it, and {now} in the code"
+    return ""
 
 
 def respond(network: Network, spec: Spec) -> Tensor:

@@ -20,16 +20,22 @@ class Seen(NamedTuple):
 def heads_of(network: Network) -> tuple[nn.Module, ...]:
     """The last layers of `network`: several where it was made for distillation, the first for the true labels.
 
-    timm names them, that of `small` comes last.
+    timm names them, that of `small` comes last. In a network of the project's own it is the last `nn.Linear` with an
+    output for each class, if there is one.
     """
     named = getattr(network.body, "get_classifier", None)
+    if not callable(named) and network.classes is not None:
+        layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        return tuple([layer for layer in layers if layer.out_features == network.classes][-1:])
     heads = named() if callable(named) else list(network.body.children())[-1]
     return heads if isinstance(heads, tuple) else (heads,)
 
 
-def head_of(network: Network) -> nn.Module:
-    """The last layer of `network`, whose inputs are the features."""
-    head = heads_of(network)[0]
+def head_of(network: Network) -> nn.Module | None:
+    """The last layer of `network`, whose inputs are the features; None where it is not known."""
+    head = next(iter(heads_of(network)), None)
+    if head is None:
+        return None
     assert isinstance(head, nn.Module)
     return head
 
@@ -37,14 +43,21 @@ def head_of(network: Network) -> nn.Module:
 def look(network: Network, images: Tensor) -> Seen:
     """Features and logits of `images` (n, channels, size, size), uint8, by one pass through `network`.
 
-    Heads that are convolutions have an input at every place of an image; the mean over the places is taken.
+    Heads that are convolutions have an input at every place of an image; the mean over the places is taken. Without a
+    head that is found, and called with a row of features for each image, the logits stand for the features.
     """
     inputs: list[Tensor] = []
-    handle = head_of(network).register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    head = head_of(network)
+    if head is None:
+        logits = network(images)
+        return Seen(logits, logits)
+    handle = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
         logits = network(images)
     finally:
         handle.remove()
+    if network.classes is not None and (not inputs or inputs[-1].ndim != 2 or len(inputs[-1]) != len(images)):
+        return Seen(logits, logits)
     features = inputs[-1].float()
     return Seen(features if features.ndim == 2 else features.flatten(2).mean(2), logits)
 

@@ -1,4 +1,4 @@
-"""The networks: a small convolutional one built in, and any of timm's."""
+"""The networks: a small convolutional one built in, any of timm's, and those of a project's own code."""
 
 import os
 import socket
@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from pipeline.errors import ParamError, one_line
+from pipeline.models import imported
 from pipeline.models.framing import middle, source_of
+from pipeline.param_types import is_own
 from pipeline.paths import PARAMS
 
 TIMM = "timm/"
@@ -54,30 +56,48 @@ class Network(nn.Module):
     """From pixels to one logit a class; the same in training, evaluation and export."""
 
     def __init__(
-        self, body: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], size: int | None = None
+        self,
+        body: nn.Module,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        size: int | None = None,
+        classes: int | None = None,
     ) -> None:
-        """Looks at the middle `size` × `size` pixels of larger images; None: at all of them."""
+        """Looks at the middle `size` × `size` pixels of larger images; None: at all of them.
+
+        `classes` says how many logits `body` gives, where its head can be found by that alone.
+        """
         super().__init__()
-        self.body, self._size = body, size
+        self.body, self._size, self.classes = body, size, classes
         self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images of shape (n, channels, height, width), uint8, to logits of shape (n, classes), float32."""
+        logits: Tensor = self.body(self.scaled(images))
+        return logits.float()
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """What the network itself is given of `images`: their middle, normalised, float32."""
         images = images if self._size is None else middle(images, self._size)
         # Not `contiguous`, which takes a single channel for last wherever it is, and leaves the slower layout.
         scaled = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last).copy_(images)
-        logits: Tensor = self.body(scaled.sub_(self.get_buffer("mean")).div_(self.get_buffer("std")))
-        return logits.float()
+        return scaled.sub_(self.get_buffer("mean")).div_(self.get_buffer("std"))
 
 
 def rows_of_classes(spec: Spec) -> frozenset[str]:
-    """The names of the weights of the network of `spec` that hold a row for each of its classes."""
+    """The names of the weights of the network of `spec` that hold a row for each of its classes.
+
+    Raises:
+        ParamError: it is the project's own, and others of its weights depend on the classes, too.
+    """
     with torch.random.fork_rng(devices=[]):
         one, other = (
             build(spec.model_copy(update={"classes": classes})).state_dict()
             for classes in (spec.classes, (*spec.classes, ""))
         )
+    if is_own(spec.model):
+        imported.check_rows(spec.model, one, other, len(spec.classes))
     return frozenset(name for name, weight in one.items() if weight.shape != other[name].shape)
 
 
@@ -86,6 +106,8 @@ def build(spec: Spec, *, pretrained: bool = False) -> Network:
     channels = 1 if spec.mode == "grey" else 3
     if spec.model.startswith(TIMM):
         return _from_timm(spec, channels, pretrained=pretrained)
+    if is_own(spec.model):
+        return _own(spec, channels)
     return Network(small(channels, len(spec.classes)), (0.5,) * channels, (0.25,) * channels, spec.size)
 
 
@@ -95,6 +117,15 @@ def small(channels: int, classes: int) -> nn.Module:
     stages = [_Residual(before, after) for before, after in zip(WIDTHS[:1] + WIDTHS[:-1], WIDTHS, strict=True)]
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], classes)]
     return nn.Sequential(*stem, *stages, *head)
+
+
+def _own(spec: Spec, channels: int) -> Network:
+    """The network that a function of the project's own builds."""
+    body = imported.build_body(spec.model, channels=channels, classes=len(spec.classes), size=spec.size)
+    network = Network(body, (0.5,) * channels, (0.25,) * channels, spec.size, len(spec.classes))
+    images = torch.arange(2 * channels * spec.size**2).remainder(251).reshape(2, channels, spec.size, spec.size)
+    imported.check_outputs(spec.model, body, network.scaled(images), len(spec.classes))
+    return network
 
 
 class _Residual(nn.Module):

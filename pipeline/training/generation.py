@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,13 @@ from pipeline import paths
 from pipeline.errors import COLD, CheckpointError
 from pipeline.lineage.base import misfit, reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
-from pipeline.lineage.lineage import Budget, Epochs, Lineage, read_lineage
+from pipeline.lineage.lineage import EDITED, Budget, Epochs, Lineage, read_lineage
 from pipeline.lineage.merged import read_merged
 from pipeline.lineage.seen_images import EVEN, NOTHING, SeenImages, TrainingImages, read_seen
-from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, network_of, read_checkpoint, spec_of
-from pipeline.models.network import Spec, crop_pct_of
+from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, is_other_function, network_of, read_checkpoint, spec_of
+from pipeline.models.network import Spec, crop_pct_of, rows_of_classes
 from pipeline.models.resizing import check_size
+from pipeline.param_types import is_own
 from pipeline.params import Params, Train
 from pipeline.text import counted, counted_epochs, short
 from pipeline.training.drawing.budget import Length, length_of
@@ -56,6 +58,18 @@ class Generation:
         return f"{start}, generation {lineage.generation}, {new}, {steps} ({drawn})"
 
 
+def wanted_spec(params: Params, classes: Sequence[str]) -> Spec:
+    """The network for `classes` that `params` ask for."""
+    return Spec(
+        model=params.train.model,
+        size=params.train.size,
+        mode=params.ingest.mode,
+        classes=tuple(classes),
+        framing=params.train.framing,
+        crop_pct=crop_pct_of(params.train.model, params.train.crop_pct),
+    )
+
+
 def plan(params: Params, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> Generation:
     """The generation that trains on the images of `labels`, a class name by image id, from data/base.
 
@@ -63,15 +77,11 @@ def plan(params: Params, labels: pd.Series[str], weights: pd.Series[float] = EVE
 
     Raises:
         CheckpointError: the base is damaged, or of another network or other classes than are asked for now.
+        ParamError: the network is of the project's own code, and that does not work.
     """
-    spec = Spec(
-        model=params.train.model,
-        size=params.train.size,
-        mode=params.ingest.mode,
-        classes=tuple(sorted(labels.unique())),
-        framing=params.train.framing,
-        crop_pct=crop_pct_of(params.train.model, params.train.crop_pct),
-    )
+    spec = wanted_spec(params, sorted(labels.unique()))
+    if is_own(spec.model):
+        rows_of_classes(spec)  # Now, and not when the first class comes.
     reason = reason_for_none(paths.BASE)
     images = TrainingImages(labels, weights)
     return _warm(params, images, spec) if reason is None else _cold(params, images, spec, reason)
@@ -103,7 +113,8 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
     checkpoint, before, changes = read_checkpoint(paths.BASE), read_lineage(paths.BASE), ClassChanges.read()
     old, seen = spec_of(checkpoint, paths.BASE), read_seen(paths.BASE).renamed(changes)
     _check_fits(old, params)
-    network_of(checkpoint, paths.BASE)
+    network = network_of(checkpoint, paths.BASE, edited=True)
+    is_edited = is_own(old.model) and is_other_function(network, checkpoint, old)
     kept = changes.origins(old.classes, wanted.classes)
     lost = [name for name in old.classes if (now := changes.heirs(name)) and not {*now} & {*kept}]
     classes = (*kept, *(name for name in wanted.classes if name not in kept))
@@ -114,7 +125,7 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
         generation=before.generation + 1,
         start="warm",
         reason=f"{images.new} of {images.total} training images are new, {images.removed} are gone"
-        f"{_told(lost)}{changes.as_news()}{_seen_otherwise(old, wanted)}",
+        f"{_told(lost)}{changes.as_news()}{_seen_otherwise(old, wanted)}{EDITED if is_edited else ''}",
         base=hashing.directory_hash(paths.BASE),
         images=images,
         epochs=Epochs(run=epochs, total=before.epochs.total + epochs),

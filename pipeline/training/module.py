@@ -8,15 +8,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
-from pipeline.errors import TrainingError
+from pipeline.errors import ParamError, TrainingError
 from pipeline.models.checkpoint import SPEC
 from pipeline.models.features import head_of
+from pipeline.models.imported import explained
 from pipeline.models.network import Network, Spec
+from pipeline.param_types import is_own
 from pipeline.params import Train
 from pipeline.paths import PARAMS
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.feeding.batches import Batch, class_weights
 from pipeline.training.optimizers import Schedule, optimizer_of
+from pipeline.training.own_code import KIND, kind_of, losses_of
 
 HINT = f"lower train.lr in {PARAMS}; the model is as it was"
 
@@ -54,29 +57,44 @@ class Classifier(pl.LightningModule):
 
         What is in an image besides itself counts as far as it is in it.
         """
-        weights, smoothing = self.get_buffer("class_weights"), self._params.label_smoothing
-        logits = self._logits(batch)
-        if batch.other is None and batch.weights is None:
+        weights, smoothing, own = self.get_buffer("class_weights"), self._params.label_smoothing, self._params.loss
+        logits = self._logits(batch.images)
+        if batch.other is None and batch.weights is None and not is_own(own):
             return cross_entropy(logits, batch.targets, weights, label_smoothing=smoothing)
         ones = torch.ones_like(logits[:, 0])
         parts = [(batch.targets, ones, batch.weights)]
         if batch.other:
-            targets, own, of_others = batch.other
-            parts = [(batch.targets, own, batch.weights), (targets, 1 - own, of_others)]
+            targets, kept, of_others = batch.other
+            parts = [(batch.targets, kept, batch.weights), (targets, 1 - kept, of_others)]
         losses, sums = [], []
         for targets, share, of_images in parts:
-            loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
+            if is_own(own):
+                loss = weights[targets] * losses_of(own, logits, targets)
+            else:
+                loss = cross_entropy(logits, targets, weights, reduction="none", label_smoothing=smoothing)
             losses.append((share * (ones if of_images is None else of_images) * loss).sum())
             sums.append((share * weights[targets]).sum())
         return torch.stack(losses).sum() / torch.stack(sums).sum()
 
-    def _logits(self, batch: Batch) -> Tensor:
-        """Of the images, or by the head alone of their features: shape (n, classes), float32."""
-        if batch.images.ndim > 2:
-            logits: Tensor = self.network(batch.images)
-            return logits
-        of_features: Tensor = head_of(self.network)(batch.images)
-        return of_features.float()
+    def _logits(self, images: Tensor) -> Tensor:
+        """Of `images`, or by the head alone of their features: shape (n, classes), float32.
+
+        A network of the project's own is held to that shape.
+        """
+        name = self.spec.model
+        if images.ndim == 2:
+            head = head_of(self.network)
+            assert head is not None, "features are those of a head"
+            of_features: Tensor = head(images)
+            return of_features.float()
+        if not is_own(name):
+            return self.network(images)  # type: ignore[no-any-return]
+        with explained(name):
+            logits: Tensor = self.network(images)
+        if logits.shape != (len(images), len(self.spec.classes)):
+            what = f"for {len(images)} images it gives {tuple(logits.shape)}, and not a logit for each class"
+            raise ParamError(name, what, "let its last layer have `classes` outputs, whatever the images")
+        return logits
 
     def check(self) -> None:
         """Look whether what was trained is of use.
@@ -92,7 +110,7 @@ class Classifier(pl.LightningModule):
         """Log the share of images that is classified right, and the loss, over all batches."""
         if not len(batch.targets):
             return  # This device's part of a small batch.
-        logits = self._logits(batch)
+        logits = self._logits(batch.images)
         self._right.update((logits.argmax(1) == batch.targets).float())
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
@@ -102,5 +120,7 @@ class Classifier(pl.LightningModule):
         return optimizer_of(self.network, self._params, self._schedule)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what network the checkpoint is of."""
+        """Add what network the checkpoint is of, and which optimizer where that is the project's own."""
         checkpoint[SPEC] = self.spec.as_kept()
+        if is_own(self._params.optimizer):
+            checkpoint[KIND] = kind_of(self._params.optimizer, self.trainer.optimizers[0])

@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.models.layers import BACKBONE, factors_of, head_weights
 from pipeline.models.network import Network
+from pipeline.param_types import is_own
 from pipeline.params import Train
+from pipeline.training.own_code import own_optimizer
 
 OptimizerState = dict[str, Any]
 
@@ -121,21 +123,30 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
             if chosen := [pair for pair in pairs if (pair[1].ndim >= 2) == of_matrices]:
                 groups.append({"params": chosen, "weight_decay": decay, **of_kind})
                 kinds.append(kind)
-    if params.optimizer == "adamw":
-        # One kernel for all weights of a GPU; scaled gradients it would scale back itself, too late to clip them.
-        # Elsewhere None, as PyTorch has it: `False` would be written as another file.
-        on_gpu = any(weight.is_cuda for weight in network.parameters())
-        adamw = AdamW(groups, lr=schedule.peak, fused=(on_gpu and params.precision != "16-mixed") or None)
-        _take_in(adamw)
+    if params.optimizer != "schedule_free":
         shares: list[Callable[[int], float]] = [
             schedule.later_share_of_peak if kind.begins_later else schedule.share_of_peak for kind in kinds
         ]
-        return {"optimizer": adamw, "lr_scheduler": {"scheduler": LambdaLR(adamw, shares), "interval": "step"}}
+        scheduled = _scheduled(network, groups, params, schedule.peak)
+        rates: Any = shares if len(scheduled.param_groups) == len(shares) else schedule.share_of_peak
+        return {"optimizer": scheduled, "lr_scheduler": {"scheduler": LambdaLR(scheduled, rates), "interval": "step"}}
     # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
     optimizer.train()
     _take_in(optimizer)
     return {"optimizer": optimizer}
+
+
+def _scheduled(network: Network, groups: list[dict[str, Any]], params: Train, peak: float) -> Optimizer:
+    """AdamW, or what the project's own function makes."""
+    if is_own(params.optimizer):
+        return own_optimizer(params.optimizer, groups, lr=peak, weight_decay=params.weight_decay)
+    # One kernel for all weights of a GPU; scaled gradients it would scale back itself, too late to clip them.
+    # Elsewhere None, as PyTorch has it: `False` would be written as another file.
+    on_gpu = any(weight.is_cuda for weight in network.parameters())
+    adamw = AdamW(groups, lr=peak, fused=(on_gpu and params.precision != "16-mixed") or None)
+    _take_in(adamw)
+    return adamw
 
 
 def _by_kind(network: Network, params: Train, schedule: Schedule) -> dict[Kind, list[tuple[str, Parameter]]]:

@@ -21,6 +21,7 @@ from pipeline.models.checkpoint import Checkpoint, grow, network_of, spec_of
 from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, rows_of_classes
 from pipeline.models.resizing import resize
+from pipeline.param_types import is_own
 from pipeline.params import Train
 from pipeline.training.feeding.loader import sample
 from pipeline.training.feeding.prefetching import ahead
@@ -28,6 +29,7 @@ from pipeline.training.feeding.sources import CPU
 from pipeline.training.generation import Generation
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import OptimizerState, histories
+from pipeline.training.own_code import KIND, kind_of
 
 # How many images the mean feature of a new class is taken over at most, and that of the others together.
 OF_NEW, OF_KNOWN = 32, 512
@@ -46,13 +48,19 @@ def warm_start(
     A class takes the rows of the head, and the optimizer's state of them, from the class of `base` that it comes of by
     `changes`, or the mean of several. Where the classifier knows more classes, the rows of the new ones, which have to
     come last, are `rows`, by name of the weight, or else its own, with the mean of the other rows' second moments.
+    An optimizer of the project's own goes on with its own state, and begins with none where another one made that.
     """
     base, drawn = _with_rows_of_now(_of_size_now(base, classifier), classifier.spec, changes), classifier.state_dict()
     fresh = drawn | {name: torch.cat([drawn[name][: -len(new)], new]) for name, new in (rows or {}).items()}
     weights = {name: grow(base["state_dict"][name], like) for name, like in fresh.items()}
-    optimizer = classifier.configure_optimizers()["optimizer"].state_dict()
-    go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
-    go_on(base["optimizer_states"][0], optimizer, weights)
+    made = classifier.configure_optimizers()["optimizer"]
+    optimizer = made.state_dict()
+    if not is_own(params.optimizer) and KIND not in base:
+        go_on = _go_on_averaging if params.optimizer == "schedule_free" else _go_on_with_moments
+        go_on(base["optimizer_states"][0], optimizer, weights)
+    elif base.get(KIND) == kind_of(params.optimizer, made):
+        _go_on_as_it_was(base, optimizer, weights)
+    base = {name: value for name, value in base.items() if name != KIND}
     return {**base, "state_dict": weights, "optimizer_states": [optimizer], "lr_schedulers": [], "callbacks": {}}
 
 
@@ -70,11 +78,13 @@ def rows_of_new_classes(
     if known in (0, len(spec.classes)) or was.size != spec.size:
         return {}
     with torch.random.fork_rng(devices=[]):
-        network = network_of(base, paths.BASE).to(device)
+        network = network_of(base, paths.BASE, edited=True).to(device)
     head = head_of(network)
+    if not isinstance(head, nn.Linear):
+        return {}
     place = next(name for name, module in network.named_modules() if module is head)
     names = {f"{place}.{name}" for name, _ in head.named_parameters()}
-    if not isinstance(head, nn.Linear) or names != rows_of_classes(spec):
+    if names != rows_of_classes(spec):
         return {}
 
     def mean_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
@@ -95,7 +105,7 @@ def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:
     weights = resize(known, classifier.network, classifier.spec)
 
     def brought(name: str, key: str, value: Tensor) -> Tensor:
-        if value.shape != known[name].shape:
+        if not _is_like(value, known[name]):
             return value
         resized = resize({**known, name: value}, classifier.network, classifier.spec)[name]
         return resized.clamp(min=0) if key == "exp_avg_sq" else resized  # Cubic curves undershoot.
@@ -126,7 +136,10 @@ def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Che
     state = dict(optimizer["state"])
     for name, number in _numbers_by_name(optimizer).items():
         if name in heads and number in state:
-            state[number] = {key: rows(value) if value.dim() else value for key, value in state[number].items()}
+            like = base["state_dict"][name]
+            state[number] = {
+                key: rows(value) if _is_like(value, like) else value for key, value in state[number].items()
+            }
     return {**base, "state_dict": weights, "optimizer_states": [{**optimizer, "state": state}]}
 
 
@@ -159,6 +172,32 @@ def _go_on_averaging(base: OptimizerState, optimizer: OptimizerState, weights: d
             steps, peak, weight = history
             group["k"], group["lr_max"] = steps, group["lr"] if peak is None else peak
             group["weight_sum"] = steps * group["lr"] ** group["weight_lr_power"] if weight is None else weight
+
+
+def _go_on_as_it_was(base: Checkpoint, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
+    """Give an `optimizer` of the project's own its state in `base`: new rows have the mean of the others.
+
+    A state of other shapes than the weight's cannot grow with it, and begins anew.
+    """
+    for name, number, state in _states(base["optimizer_states"][0], optimizer):
+        was, now = base["state_dict"][name], weights[name]
+        if was.shape == now.shape or all(_is_like(value, was) or not _is_array(value) for value in state.values()):
+            optimizer["state"][number] = {key: _grown(value, was, now) for key, value in state.items()}
+
+
+def _grown(value: Any, was: Tensor, now: Tensor) -> Any:
+    if was.shape == now.shape or not _is_like(value, was):
+        return value
+    return grow(value, value.double().mean(0).to(value.dtype).expand_as(now))
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() > 0
+
+
+def _is_like(value: object, weight: Tensor) -> bool:
+    """Whether `value` has a number for each of those of `weight`."""
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape == weight.shape
 
 
 def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ VERSIONS = {
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,
+    "2f3a6d2e5ee2c6211b57a138d8f3b475": 3,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
@@ -38,6 +39,7 @@ NEUTRAL_PARAMS: dict[str, Any] = {
     "train.head_epochs": 0.0,
     "train.head_lr": 1.0,
     "train.layer_decay": 1.0,
+    "train.loss": "cross_entropy",
     "train.views": 4,
 }
 

@@ -61,6 +61,19 @@ def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
+def test_own_code_is_listed_before_anything_runs(capsys: Capture) -> None:
+    """No stage runs while dvc.yaml, which DVC has read, lacks files of the project's own code; then it does."""
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    Path("mine.py").write_text("def build(): ...\n")
+    yaml = YAML()
+    content = yaml.load(paths.PARAMS)
+    content["train"]["model"] = "mine:build"
+    yaml.dump(content, paths.PARAMS)
+    said = "train: error: dvc.yaml: now lists mine.py, which train.model uses; run `dvc repro` again\n"
+    assert ends(lambda _: Result("3 images", 3), capsys) == (1, "", said)
+    assert ends(lambda _: Result("3 images", 3), capsys) == (0, "train: 3 images\n", "")
+
+
 def test_success_is_a_sentence(capsys: Capture) -> None:
     """A stage that succeeds is given the params, says what it did, notes how long it took, and returns."""
     given = []

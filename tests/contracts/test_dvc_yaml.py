@@ -15,6 +15,7 @@ from support.imports import closure, path_of
 from pipeline.evaluation.report.page import shown_params
 from pipeline.param_types import Section
 from pipeline.params import FREE, Params, Train, read_params
+from pipeline.versioning.own_code.listing import look_at_listing
 
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
@@ -36,6 +37,8 @@ CARRIERS = {
     "versioning.lock": "reads what DVC wrote",
     "versioning.objects": "finds objects by their hash",
     "versioning.outputs": "puts back what dvc.lock records",
+    "versioning.own_code.closure": "finds files that are deps themselves, once params name them",
+    "versioning.own_code.imports": "likewise",
     "versioning.remote": "brings objects, checked by their hash",
     "versioning.repository": "opens DVC's repository",
 }
@@ -113,6 +116,12 @@ def test_nothing_is_left_out_that_is_not_imported(stage: str) -> None:
     """The lists above name only what the stage imports."""
     assert set(WITHOUT[stage]) <= closure(stage)
     assert set(CARRIERS) <= set().union(*map(closure, STAGE_NAMES))
+
+
+def test_own_code_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of code that params name are deps of the stages that run it, and no others."""
+    monkeypatch.chdir(ROOT)
+    assert not look_at_listing(read_params())
 
 
 def test_few_reasons_to_train() -> None:

@@ -66,7 +66,9 @@ def test_a_name_is_of_the_backbone_alone() -> None:
     assert Backbone(network_of(spec=larger), larger).name != name
     changed = network_of()
     with torch.no_grad():
-        for weight in head_of(changed).parameters():
+        head = head_of(changed)
+        assert head is not None
+        for weight in head.parameters():
             weight.add_(1)
     assert Backbone(changed, SPEC).name == name
     grown = SPEC.model_copy(update={"classes": ("a", "b", "c")})

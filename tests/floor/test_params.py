@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline.augment_params import Augment
 from pipeline.errors import ParamError
-from pipeline.param_errors import SUCCESSORS
+from pipeline.param_errors import PATTERNS, SUCCESSORS
 from pipeline.param_types import Section
 from pipeline.params import Params, read_params
 
@@ -194,17 +194,26 @@ def test_no_weights_to_begin_with(tmp_path: Path, value: object) -> None:
     assert said == f"train.pretrained is {value!r}; {allowed}"
 
 
-@pytest.mark.parametrize("value", ["small", "timm/resnet18", "timm/hf_hub:someone/some-net"])
+@pytest.mark.parametrize("value", ["small", "timm/resnet18", "timm/hf_hub:someone/some-net", "mine.nets:build"])
 def test_models(tmp_path: Path, value: str) -> None:
-    """The small network and any name of timm's are valid."""
-    assert read_params(written(tmp_path, "train.model", value)).train.model == value
+    """The small network, any name of timm's and any import path are valid; the last alone is code of one's own."""
+    train = read_params(written(tmp_path, "train.model", value)).train
+    assert train.model == value
+    assert train.own == ({"train.model": value} if value == "mine.nets:build" else {})
+
+
+@pytest.mark.parametrize("key", ["train.model", "train.optimizer", "train.loss", "train.augment"])
+@pytest.mark.parametrize("value", ["mine.nets", "mine/nets.py:build", "mine.nets:build()", "mine-nets:build", ":build"])
+def test_no_import_paths(tmp_path: Path, key: str, value: str) -> None:
+    """What is no path of a function says how to write one."""
+    assert complaint(written(tmp_path, key, value)) == f"{key} is {value!r}; {PATTERNS[key]}"
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("medium", "train.augment is 'medium'; it should be 'none', 'light' or 'strong'"),
-        (3, "train.augment is 3; it should be none, light, strong or changes such as {flip: true}"),
+        ("medium", f"train.augment is 'medium'; {PATTERNS['train.augment']}"),
+        (3, f"train.augment is 3; {PATTERNS['train.augment']}"),
         ({"rotation": 3}, "train.augment.rotation is not a parameter; the nearest one is rotate"),
         ({"crop": [0.9, 0.2]}, "train.augment.crop is [0.9, 0.2]; it should have the smaller number first"),
         ({"crop": [0.2]}, "train.augment.crop is [0.2]; it should have at least 2 items after validation, not 1"),
@@ -280,7 +289,7 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
         ("train.freeze", "head", "none, backbone, or a number of groups of layers"),
         ("train.freeze", 0, "none, backbone, or a number of groups of layers"),
         ("train.freeze", True, "none, backbone, or a number of groups of layers"),
-        ("train.model", "resnet18", "small, or timm/ and the name of a model of timm's"),
+        ("train.model", "resnet18", "small, timm/ and the name of a model of timm's"),
         ("train.batch_size", 0, "so that every step has the two images that batch normalisation needs"),
     ],
 )

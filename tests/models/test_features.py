@@ -21,7 +21,9 @@ def test_the_head_makes_the_logits_of_the_features(mode: str) -> None:
     with torch.inference_mode():
         seen = look(network, images)
         assert torch.equal(seen.logits, network(images))
-        assert torch.allclose(head_of(network)(seen.features), seen.logits, atol=1e-6)
+        head = head_of(network)
+        assert head is not None
+        assert torch.allclose(head(seen.features), seen.logits, atol=1e-6)
     assert seen.features.shape == (5, 128)
 
 

@@ -24,7 +24,7 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import read_lineage
-from pipeline.models.checkpoint import read_network
+from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.params import read_params
 from pipeline.training.curves import read_curves
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader
@@ -131,6 +131,24 @@ def test_two_devices_make_one_model(changes: dict[str, Any]) -> None:
     assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
     assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]
     assert not FOLDER.exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_two_devices_run_own_code() -> None:
+    """Network, augmentation, loss and optimizer of the project's own make one model, the same one each time."""
+    shutil.copytree(ROOT / "docs/example/my_project", "my_project")
+    names = {"model": "nets:build", "augment": "changes:turn", "loss": "losses:focal", "optimizer": "optimizers:build"}
+    own = {name: f"my_project.{path}" for name, path in names.items()}
+    with start(2, **own) as both:
+        assert "now lists my_project/changes.py" in both.communicate()[0]
+    models = []
+    for _ in range(2):
+        with start(2, **own) as both:
+            out = both.communicate()[0]
+        assert both.returncode == 0, out
+        assert "train: 15 steps (15 in total)" in out
+        models.append((paths.MODEL / CHECKPOINT).read_bytes())
+    assert models[0] == models[1]
 
 
 @pytest.mark.usefixtures("project")

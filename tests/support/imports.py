@@ -7,6 +7,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+from pipeline.versioning.own_code.imports import imported_names
+
 
 def _name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT / "pipeline").with_suffix("").parts)
@@ -33,26 +35,10 @@ def tree(module: str) -> ast.Module:
     return ast.parse((ROOT / path_of(module)).read_text(encoding="utf-8"))
 
 
-def run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run, be it late: all but what is for type checkers only."""
-    yield node
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        children: list[ast.AST] = list(node.orelse)
-    else:
-        children = list(ast.iter_child_nodes(node))
-    for child in children:
-        yield from run_time(child)
-
-
 def names(module: str) -> Iterator[str]:
     """The full names of what `module` imports, inside functions too."""
-    for node in run_time(tree(module)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively"
-            assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    assert not [node for node in ast.walk(tree(module)) if isinstance(node, ast.ImportFrom) and node.level], module
+    return imported_names(tree(module), package_of(module))
 
 
 @cache

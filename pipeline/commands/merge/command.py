@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(command: Register) -> None:
     """Add these commands."""
-    command(_setup, "set up Git to merge the pipeline's files and to keep data/raw in sync")
+    command(_setup, "set up Git to merge the pipeline's files and to keep data/raw in sync; list own code in dvc.yaml")
     sub = command(_resolve, "resolve the conflicts of a merge in the pipeline's files")
     _whose(sub, "where both sides changed a file of data/raw, {} is right (as Git calls them)")
     sub = command(_sync, "bring data/raw in sync with data/raw.dvc after a pull, merge or checkout")
@@ -41,9 +41,13 @@ def _setup(args: argparse.Namespace) -> int:
     del args
     from pipeline.commands.merge.hooks import set_up
     from pipeline.commands.merge.sync import begin
+    from pipeline.params import read_params
+    from pipeline.versioning.own_code.listing import bring_in_step
 
     left = set_up()
     begin()
+    if listing := bring_in_step(read_params()):
+        print(f"{paths.PIPELINE} now {listing}")
     print("set up: Git merges the pipeline's files, and keeps data/raw in sync with data/raw.dvc")
     for name in left:
         print(f"but the hook {name} is your own: let it call `pipeline sync`, too", file=sys.stderr)

@@ -21,7 +21,7 @@ from pipeline import paths
 from pipeline.commands.serve import standalone
 from pipeline.commands.serve.checking import INPUT, OUTPUTS, check_files, check_images, open_session
 from pipeline.commands.serve.preprocessing import recorded_ingest
-from pipeline.errors import ExportError
+from pipeline.errors import ExportError, one_line
 from pipeline.evaluation.inference import require
 from pipeline.files import put
 from pipeline.images.dataset import load, read_manifest
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 PACKAGE = "treering"
 OPSET = 20
+# Characters of what PyTorch says that are shown.
+LONGEST = 200
 CHECKED = 64
 SPLITS = ("test", "val", "train")
 # How an image becomes a square, in words.
@@ -60,12 +62,15 @@ class Exported(NamedTuple):
     """The largest between its outputs and the model's: of probabilities absolute, of logits beyond 1 relative."""
 
 
-class _WithProbabilities(nn.Module):
+class WithProbabilities(nn.Module):
+    """Gives logits, and probabilities."""
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images of shape (n, channels, size, size), uint8, to both, each of shape (n, classes), float32."""
         logits = self.network(images)
         return logits, logits.softmax(1)
 
@@ -84,11 +89,11 @@ def export(model: Path, target: Path, params: Params) -> Exported:
         CheckpointError: the model is damaged.
     """
     require(model)
-    _check_packages()
+    check_packages()
     network, spec = read_network(model)
     images = _images(spec, params)
-    whole = _WithProbabilities(network).eval()
-    proto = _proto(whole, spec)
+    whole = WithProbabilities(network).eval()
+    proto = proto_of(whole, spec)
     _describe(proto, facts_of(model, spec, network, params))
     target.parent.mkdir(parents=True, exist_ok=True)
     script, ingest = target.with_name(standalone.SCRIPT), recorded_ingest(params, mode=spec.mode)
@@ -140,7 +145,12 @@ def _version() -> str:
         return ""
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """See that what exporting needs is installed.
+
+    Raises:
+        ExportError: it is not.
+    """
     for name in NEEDED:
         try:
             import_module(name)
@@ -163,21 +173,31 @@ def _images(spec: Spec, params: Params) -> Pixels:
     return batch
 
 
-def _proto(network: nn.Module, spec: Spec) -> "ModelProto":
+def proto_of(network: nn.Module, spec: Spec) -> "ModelProto":
+    """What the ONNX file of `network`, which is that of `spec`, holds.
+
+    Raises:
+        ExportError: PyTorch cannot export it.
+    """
     example = torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.source, spec.source), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns of packages that nothing here needs.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of what its authors are about to change.
-        program = torch.onnx.export(
-            network,
-            (example,),
-            input_names=[INPUT],
-            output_names=OUTPUTS,
-            opset_version=OPSET,
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=[INPUT],
+                output_names=OUTPUTS,
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            cause = one_line(error.__cause__ or error)[:LONGEST]
+            hint = "write its forward without branches on the values of tensors, and for any number of images"
+            raise ExportError(spec.model, f"PyTorch cannot export it ({cause})", hint) from error
     assert program is not None
     return program.model_proto
 

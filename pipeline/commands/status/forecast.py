@@ -92,7 +92,7 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=on_project(can_look=can_look, changed=changed)
+        remarks=on_project(params, can_look=can_look, changed=changed)
         + on_training(record.get("train"), start, changes, params),
     )
 

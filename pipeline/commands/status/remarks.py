@@ -15,13 +15,21 @@ from pipeline.params import Params
 from pipeline.text import counted, short
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.lock import StageRecord
+from pipeline.versioning.own_code.listing import look_at_listing
 from pipeline.versioning.running import running_command
 from pipeline.versioning.weights import NEUTRAL_PARAMS, is_outdated, why_retrain
 
 
-def on_project(*, can_look: bool, changed: bool) -> list[str]:
-    """What is going on here, and what cannot be found out."""
+def on_project(params: Params, *, can_look: bool, changed: bool) -> list[str]:
+    """What is going on here, and what cannot be found out.
+
+    Raises:
+        ParamError: code of the project's own, which a param names, is not there, or not Python.
+    """
     remarks = []
+    if look_at_listing(params):
+        files = f"the files of your own code that {paths.PIPELINE} lists are not those that params use now"
+        remarks.append(f"{files}; run `pipeline setup`, or `dvc repro` will correct that and stop")
     if other := running_command():
         remarks.append(f"{other} is running; this is what another one would do after it, as far as is known now")
     if what := unfinished():

@@ -29,9 +29,15 @@ def _upgrade(args: argparse.Namespace) -> int:
     from pipeline.params import read_params
     from pipeline.versioning.definition import read_definition
     from pipeline.versioning.lock import read_record
+    from pipeline.versioning.own_code.listing import bring_in_step
     from pipeline.versioning.weights import is_outdated, why_retrain, with_neutral_params
 
-    params, record, now = read_params(), read_record(), read_definition()
+    params, record = read_params(), read_record()
+    if not args.dry_run and (listing := bring_in_step(params)):  # A merge may have lost them, or brought a release.
+        print(f"{paths.PIPELINE} now {listing}")
+    now = read_definition()
+    if "train" in record:
+        record = {**record, "train": with_neutral_params(record["train"], now["train"])}
     changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record}
     if not any(changes.values()):
         print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")

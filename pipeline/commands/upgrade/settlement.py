@@ -42,8 +42,8 @@ def settle(name: str) -> None:
                     content = NEUTRAL[dep.def_path].encode()
                     dep.hash_info, dep.meta = HashInfo("md5", md5_of_bytes(content)), Meta(size=len(content))
                 elif isinstance(dep, ParamsDependency):
-                    missing = {param: value for param, value in NEUTRAL_PARAMS.items() if param in dep.params}
-                    dep.fill_values({**missing, **dep.hash_info.value})
+                    new = {param: value for param, value in NEUTRAL_PARAMS.items() if param in dep.params}
+                    dep.fill_values({**new, **(dep.hash_info.value or {})})
             stage.dump(update_pipeline=False)
     except LockError:
         raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None

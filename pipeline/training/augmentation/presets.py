@@ -1,6 +1,7 @@
 """What the names of `train.augment` stand for."""
 
 from pipeline.augment_params import Augment
+from pipeline.param_types import is_own
 
 PRESETS = {
     "none": Augment(),
@@ -12,5 +13,7 @@ PRESETS = {
 
 
 def settings_of(augment: Augment | str) -> Augment:
-    """What the param `train.augment` asks for."""
-    return PRESETS[augment] if isinstance(augment, str) else augment
+    """What the param `train.augment` asks for; nothing besides where a function of the project's own does it."""
+    if isinstance(augment, Augment):
+        return augment
+    return PRESETS["none" if is_own(augment) else augment]

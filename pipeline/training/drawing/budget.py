@@ -36,7 +36,7 @@ def length_of(params: Train, *, images: int, changed: int, warm: bool) -> Length
     most = params.epochs * images
     if not warm:
         draws = most
-    elif params.optimizer == "adamw":
+    elif params.optimizer != "schedule_free":
         draws = params.warm_epochs * images
     else:
         # Whole batches, so that many small generations together cost no more than a large one.

@@ -17,11 +17,13 @@ from pipeline.images.pixel_source import Positions
 from pipeline.models.device import there
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
+from pipeline.param_types import is_own
 from pipeline.params import Params, Train
 from pipeline.paths import PARAMS
 from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.augmentation.mixing import Mixture, mix
+from pipeline.training.augmentation.own_changes import change
 from pipeline.training.augmentation.presets import settings_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Drawn
@@ -67,16 +69,20 @@ class AugmentedImages:
         """They are changed on the device `where`."""
         self._images, self._keys = dataset.images, keys_of(dataset.ids)
         self._seed, self._size, self._settings = params.seed, params.size, settings_of(params.augment)
+        self._own = params.augment if isinstance(params.augment, str) and is_own(params.augment) else None
         self.where = where
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
         here, ahead = tee(drawn)
         loaded = self._images.batches(chosen for chosen, _ in ahead)
-        for (chosen, turns), images in zip(here, loaded, strict=True):
+        for number, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True)):
             shown = there(torch.from_numpy(images), self.where)
             dice = Dice(self._keys[chosen], self._seed, turns, self.where)
-            yield Inputs(*mix(augment(shown, self._settings, dice, self._size), self._settings, dice))
+            if self._own:
+                yield Inputs(change(self._own, shown, dice, is_first=number == 0))
+            else:
+                yield Inputs(*mix(augment(shown, self._settings, dice, self._size), self._settings, dice))
 
 
 class KeptFeatures:
@@ -123,7 +129,8 @@ def sources_of(
         ParamError: images are to be mixed, and the features of single ones kept.
     """
     training, validation = splits
-    if params.train.freeze != BACKBONE or not has_features(network):
+    # What code of the project's own makes of an image is not known by a name.
+    if params.train.freeze != BACKBONE or not has_features(network) or is_own(params.train.augment):
         return Sources(AugmentedImages(training, params.train, where), PlainImages(validation, where))
     settings = settings_of(params.train.augment)
     if settings.mixup or settings.cutmix:

@@ -49,6 +49,14 @@ def test_new_params(recorded: Project, capsys: Capture) -> None:
     assert upgrade(capsys)["train"].startswith("train.framing changed from fill to squash: runs again")
 
 
+def test_own_code_is_listed_again(recorded: Project, capsys: Capture) -> None:
+    """Where a merge took the release's dvc.yaml, the project's own code is put in again."""
+    (recorded.root / "mine.py").write_text("def build(): ...\n")
+    recorded.set_params(train={"model": "mine:build"})
+    assert upgrade(capsys)["dvc.yaml"] == "now lists mine.py, which train.model uses"
+    assert "mine.py" in read_definition()["train"].deps
+
+
 @pytest.mark.usefixtures("recorded")
 def test_dry_run(capsys: Capture) -> None:
     """The same is said, and nothing is written."""

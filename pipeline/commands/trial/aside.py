@@ -1,0 +1,36 @@
+"""A temporary folder to train in, with all of the project at hand but its data."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import paths
+from pipeline.lineage.base import FIRST, write_none
+from pipeline.models.imported import function_of
+from pipeline.params import Params
+
+
+@contextmanager
+def aside(params: Params) -> Iterator[None]:
+    """Make a temporary folder the working directory; it is gone at the end. What is printed meanwhile is not shown.
+
+    Raises:
+        ParamError: code of the project's own, which `params` name, cannot be imported.
+    """
+    for name in params.train.own.values():
+        function_of(name)  # Of the project itself, and for good.
+    here = Path.cwd()
+    with TemporaryDirectory(prefix="treering-try-") as temporary:
+        for path in here.iterdir():
+            if not path.name.startswith(".") and path.name != paths.DATA.name:
+                (Path(temporary) / path.name).symlink_to(path)
+        os.chdir(temporary)
+        try:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                write_none(paths.BASE, FIRST)
+                yield
+        finally:
+            os.chdir(here)

@@ -1,0 +1,40 @@
+"""Random changes to training images by a function of the project's own, which `train.augment` names."""
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import ParamError
+from pipeline.models.imported import call
+from pipeline.training.augmentation.dice import Dice
+
+SIGNATURE = "def {}(images: Tensor, dice: Dice) -> Tensor"
+
+
+def change(name: str, images: Tensor, dice: Dice, *, is_first: bool) -> Tensor:
+    """What the function `name` makes of `images`, shape (n, channels, height, width), uint8; as many of the same kind.
+
+    The first batch is made twice, since only numbers of `dice` survive an interruption.
+
+    Raises:
+        ParamError: it fails, makes something else, or not the same twice.
+    """
+    if not len(images):
+        return images
+    changed = _made(name, images, dice)
+    if is_first and not torch.equal(changed, _made(name, images, dice)):
+        what = "it changes the same images otherwise each time"
+        raise ParamError(name, what, "take all random numbers from `dice`, and keep no state")
+    return changed
+
+
+def _made(name: str, images: Tensor, dice: Dice) -> Tensor:
+    made = call(name, SIGNATURE, images.clone(), dice)
+    if not isinstance(made, Tensor):
+        raise ParamError(name, f"it returns something of type {type(made).__name__}", "return the changed images")
+    for fact in ("shape", "dtype", "device"):
+        before, now = getattr(images, fact), getattr(made, fact)
+        if before != now:
+            shown = [tuple(one) if fact == "shape" else one for one in (before, now)]
+            what = f"it was given images of {fact} {shown[0]}, and returns {shown[1]}"
+            raise ParamError(name, what, f"return images of the same {fact}")
+    return made

@@ -1,0 +1,120 @@
+"""dvc.yaml lists the files of a project's own code among the deps of the stages that run it, each line with a mark.
+
+Lines are put in and taken out, and all others stay as they are, byte for byte, so that Git merges a newer release.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import paths
+from pipeline.errors import RecordError
+from pipeline.files import write_text
+from pipeline.params import Params
+from pipeline.text import counted
+from pipeline.versioning.lock import checkout_hint, read_yaml
+from pipeline.versioning.own_code.closure import closure
+
+MARK = "# Own code: `pipeline setup` keeps this line."
+# What the stages that run such code run of it.
+STAGES = {"train": ("train.model", "train.optimizer", "train.loss", "train.augment"), "evaluate": ("train.model",)}
+Files = dict[str, list[str]]
+
+
+class CodeListing(NamedTuple):
+    """How dvc.yaml lists the project's own code."""
+
+    text: str
+    """Of dvc.yaml as it should be."""
+    added: dict[str, str]
+    """The params that use each file that it does not list yet."""
+    removed: list[str]
+    """Files that it lists, and no param uses."""
+
+    def __bool__(self) -> bool:
+        """Whether it has to be changed."""
+        return bool(self.added or self.removed)
+
+    def __str__(self) -> str:
+        said = []
+        if self.added:
+            path = min(self.added, key=lambda path: (path.endswith("__init__.py"), path))
+            said.append(f"lists {path}, which {self.added[path]} uses{_and_more(len(self.added) - 1)}")
+        if self.removed:
+            said.append(f"does not list {self.removed[-1]}, which nothing uses{_and_more(len(self.removed) - 1)}")
+        return " and ".join(said)
+
+
+def look_at_listing(params: Params) -> CodeListing:
+    """What dvc.yaml has to list for `params`, and what it does.
+
+    Raises:
+        ParamError: a file of the code is not there, or not Python.
+        RecordError: dvc.yaml is another than those of Treering.
+    """
+    text = paths.PIPELINE.read_text(encoding="utf-8") if paths.PIPELINE.exists() else ""
+    own = params.train.own
+    if not own and MARK not in text:
+        return CodeListing(text, {}, [])
+    files = {name: closure(value) for name, value in own.items()}
+    kept = "".join(line for line in text.splitlines(keepends=True) if MARK not in line)
+    wanted = {
+        stage: sorted({path for name in names for path in files.get(name, [])}) for stage, names in STAGES.items()
+    }
+    before, by_hand = _listed(paths.PIPELINE), _listed(kept)
+    for stage, listed in wanted.items():
+        kept = _with_lines(kept, stage, [path for path in listed if path not in by_hand[stage]])
+    users = {path: name for name, listed in reversed(files.items()) for path in listed}
+    added = {path: users[path] for stage in STAGES for path in wanted[stage] if path not in before[stage]}
+    gone = (path for stage in STAGES for path in before[stage] if path not in {*wanted[stage], *by_hand[stage]})
+    return CodeListing(kept, added, list(dict.fromkeys(gone)))
+
+
+def bring_in_step(params: Params) -> CodeListing:
+    """Let dvc.yaml list the files that the code of the project's own is made of, and no others; returns what changed.
+
+    Raises:
+        ParamError: a file of the code is not there, or not Python.
+        RecordError: dvc.yaml is another than those of Treering.
+    """
+    listing = look_at_listing(params)
+    if listing:
+        write_text(paths.PIPELINE, listing.text)
+    return listing
+
+
+def check_in_step(params: Params) -> None:
+    """The same, where DVC has read dvc.yaml already: it has to read it again.
+
+    Raises:
+        RecordError: something had to be changed.
+        ParamError: a file of the code is not there, or not Python.
+    """
+    if listing := bring_in_step(params):
+        raise RecordError(paths.PIPELINE, f"now {listing}", "run `dvc repro` again")
+
+
+def _and_more(files: int) -> str:
+    return f", and {counted(files, 'more file')}" if files else ""
+
+
+def _with_lines(text: str, stage: str, files: Iterable[str]) -> str:
+    """`text` with `files` among the deps of `stage`, before the release's code."""
+    place = re.search(rf"^  {stage}:\n(?:(?!^  \S).*\n)*?(?P<indent> +)- (?=pipeline/)", text, flags=re.MULTILINE)
+    if place is None:
+        what = f"the stage {stage} lists no code of the release among its deps"
+        raise RecordError(paths.PIPELINE, what, f"run `git checkout {paths.PIPELINE}`")
+    at, indent = place.start("indent"), place["indent"]
+    return text[:at] + "".join(f"{indent}- {path}  {MARK}\n" for path in files) + text[at:]
+
+
+def _listed(version: Path | str) -> Files:
+    """The deps of each stage in the file, or the content, `version` of dvc.yaml."""
+    try:
+        stages = read_yaml(version)["stages"]
+        return {name: [str(dep) for dep in stages[name]["deps"]] for name in STAGES}
+    except FileNotFoundError:
+        raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder") from None
+    except (LookupError, TypeError):
+        raise RecordError(paths.PIPELINE, "not a pipeline of DVC's", checkout_hint(paths.PIPELINE)) from None

@@ -1,0 +1,170 @@
+"""The promises that `pipeline try --contract` tries, and code that breaks each of them."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from ruamel.yaml import YAML
+from support.own import NET, write_package
+
+from pipeline import paths
+from pipeline.commands.trial.aside import aside
+from pipeline.errors import ParamError
+from pipeline.params import Params, read_params
+
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+HIDDEN, TWICE = "no hidden randomness, no hidden state", "trains to the same bytes twice"
+CONTINUED, GROWN = "interrupted and continued, the same bytes", "goes on with a class more"
+EXPORTED, BUILDS = "exports to ONNX, and agrees", "builds: a logit for each class, and a row"
+LAYER = """
+import random
+import time
+import numpy as np
+import torch
+from torch import nn
+
+calls = 0
+
+
+class Blur(nn.Module):
+    def forward(self, images):
+        global calls
+        calls += 1
+        if self.training:
+            return {}
+        return images
+
+
+def build(*, channels, classes, size):
+    return nn.Sequential(nn.Conv2d(channels, 4, 3, 2), Blur(), nn.Flatten(), nn.LazyLinear(classes))
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A project without data as working directory; what Lightning changes is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+def params(**train: Any) -> Params:
+    """Tiny params, also in params.yaml."""
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for section, values in TINY.items():
+        content[section].update(values)
+    content["train"].update(train)
+    yaml.dump(content, paths.PARAMS)
+    return read_params()
+
+
+def troubles(last: str, **train: Any) -> dict[str, str]:
+    """What is said of each promise up to the one before `last`."""
+    from pipeline.commands.trial.contract import checks
+
+    chosen = params(**train)
+    with aside(chosen):
+        return {one.promise: one.trouble for one in takewhile(lambda one: one.promise != last, checks(chosen))}
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
+    """All of them, the export too; nothing is left in the project."""
+    found = troubles("", optimizer=optimizer)
+    assert list(found) == [BUILDS, HIDDEN, TWICE, CONTINUED, GROWN, EXPORTED]
+    assert set(found.values()) == {""}
+    assert sorted(path.name for path in Path().iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "harmless", ["images + torch.rand_like(images)", "images * random.random()", "images * np.random.rand()"]
+)
+def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch, harmless: str) -> None:
+    """Random numbers of PyTorch, Python and NumPy go on after an interruption; a lazy layer is as good as any."""
+    write_package(monkeypatch, nets=LAYER.format(harmless))
+    assert set(troubles(EXPORTED, model="mine.nets:build").values()) == {""}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "images * np.random.default_rng().random()",
+        "images * (time.perf_counter_ns() % 1000)",
+        "images + calls",
+        "images + random.SystemRandom().random()",
+    ],
+)
+def test_what_is_hidden_is_named_by_its_layer(monkeypatch: pytest.MonkeyPatch, hostile: str) -> None:
+    """Randomness of its own, and state that no checkpoint has, which two trainings from the start would not show."""
+    write_package(monkeypatch, nets=LAYER.format(hostile))
+    found = troubles(GROWN, model="mine.nets:build")
+    assert found.pop(HIDDEN) == "1 (Blur) gives the same images other outputs"
+    assert found[CONTINUED] or found[TWICE]
+
+
+def test_network_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said once, and nothing is tried after it."""
+    write_package(monkeypatch, nets=NET.replace("4", "4 * classes"))
+    (trouble,) = troubles("", model="mine.nets:build").values()
+    assert trouble.startswith("mine.nets:build: body.1.bias has the shape (12,) for 3 classes, and (16,) for one more")
+
+
+def test_output_that_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While training alone, as networks with a second head do; both shapes are named."""
+    write_package(monkeypatch, nets=LAYER.format("images[:1]"))
+    found = troubles(CONTINUED, model="mine.nets:build")
+    what = "mine.nets:build: for 8 images it gives (1, 3), and not a logit for each class"
+    assert found[TWICE].startswith(what)
+
+
+def test_optimizer_with_state_that_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows when a training goes on."""
+    text = """
+import torch
+
+class Slower(torch.optim.SGD):
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        for group in self.param_groups:
+            group["lr"] /= self.steps
+        return super().step(closure)
+
+def build(groups, *, lr, weight_decay):
+    return Slower(groups, lr=lr)
+"""
+    write_package(monkeypatch, optimizers=text)
+    found = troubles(GROWN, optimizer="mine.optimizers:build")
+    assert found.pop(CONTINUED).endswith(" becomes another")
+    assert set(found.values()) == {""}
+
+
+def test_network_that_cannot_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is an error in one line that says what to write."""
+    branch = "import torch\n" + LAYER.replace("return images\n", "return images if images.sum() > 0 else images * 2\n")
+    write_package(monkeypatch, nets=branch.format("images"))
+    found = troubles("", model="mine.nets:build")
+    assert found.pop(EXPORTED).startswith("mine.nets:build: PyTorch cannot export it (")
+    assert set(found.values()) == {""}
+
+
+def test_code_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops before anything is tried, and the working directory is as it was."""
+    write_package(monkeypatch, nets="import nowhere\n")
+    before = Path.cwd()
+    with pytest.raises(ParamError, match=r"mine/nets.py:1: ModuleNotFoundError"):
+        troubles("", model="mine.nets:build")
+    assert Path.cwd() == before

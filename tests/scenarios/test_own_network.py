@@ -1,0 +1,132 @@
+"""A project with code of its own, as docs/own-code.md shows it: it trains, is edited, and goes again."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project, stages_run
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.slow
+PIPELINE = ("python", "-m", "pipeline")
+PAGE = (ROOT / "docs" / "own-code.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two generations by code of the project's own. Copied, never changed."""
+    project = make_project(tmp_path_factory.mktemp("own") / "project")
+    shutil.copytree(ROOT / "docs/example/my_project", project.root / "my_project")
+    project.add_digits(0, 120)
+    project.dvc("add", "--quiet", "data/raw")
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    project.set_params(**YAML(typ="safe").load(block))
+    assert "run `pipeline setup`, or `dvc repro` will correct that and stop" in project.run(*PIPELINE, "status").out
+    said = "ingest: error: dvc.yaml: now lists my_project/changes.py, which train.augment uses, and 5 more files"
+    assert f"{said}; run `dvc repro` again" in project.repro(ok=False)
+    assert "train: cold start" in project.repro()
+    project.commit("120 images")
+    project.add_digits(120, 160)
+    out = project.repro()
+    assert "train: warm start" in out
+    assert "measured by the code of now" not in out
+    project.commit("160 images")
+    return project
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A copy of it."""
+    shutil.copytree(trained.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+def edit(project: Project, name: str, before: str, after: str) -> None:
+    """Edit a file of the project's own code."""
+    path = project.root / "my_project" / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def reason(project: Project) -> str:
+    """Why the model is what it is."""
+    found: str = json.loads(project.read("data/model/lineage.json"))["reason"]
+    return found
+
+
+def test_promises_hold(project: Project) -> None:
+    """The example keeps all of them; each generation is trained again, bit for bit; nothing is left to do."""
+    out = project.run(*PIPELINE, "try", "--contract").out
+    assert out.count("\nholds ") == 6
+    assert "my_project.nets:build at 8 pixels" in out
+    assert stages_run(project.repro()) == []
+    assert "2 of 2 generations reproduced, bit for bit" in project.run(*PIPELINE, "replay", "--all").out
+    assert project.git("status", "--porcelain") == ""
+    assert not list((project.root / "my_project").glob("__pycache__"))
+
+
+def test_an_edit_trains_warm(project: Project) -> None:
+    """From the base of the last model, with the reason; what is unchanged is not what another file decides."""
+    base = project.lock()["train"]["deps"]["data/base"]
+    image = next((project.root / "data/raw").rglob("*.png"))
+    edit(project, "layers.py", ".relu()", ".tanh()")
+    assert "my_project/layers.py changed" in project.run(*PIPELINE, "status").out
+    said = "was trained as another function than my_project.nets:build is in the code now; run `dvc repro`"
+    assert said in project.run(*PIPELINE, "predict", str(image), ok=False).out
+    out = project.repro()
+    assert stages_run(out) == ["train", "evaluate"]
+    assert f"train: warm start from {base[:8]}" in out
+    assert "the base was measured by the code of now, and not by that which it was trained with" in out
+    assert reason(project).endswith("; the network's code was edited")
+    project.run(*PIPELINE, "predict", str(image))
+    edit(project, "losses.py", "** 2", "** 3")
+    assert stages_run(project.repro("train")) == ["train"]
+    edit(project, "__init__.py", "A project's", "The project's")
+    assert "train" in stages_run(project.repro())
+
+
+def test_another_shape_is_an_error(project: Project) -> None:
+    """It names the weight, and nothing is lost; `pipeline fresh` is the way on."""
+    before = project.snapshot("data/model", "data/report")
+    edit(project, "nets.py", "Gated(32, 64)", "Gated(32, 48)")
+    edit(project, "nets.py", "nn.Linear(64", "nn.Linear(48")
+    out = project.repro(ok=False)
+    assert "0.convolution.weight" not in out
+    assert (
+        "1.convolution.weight has the shape (64, 32, 3, 3) in it, and has the shape (48, 32, 3, 3) in the code" in out
+    )
+    assert "undo that edit, or run `pipeline fresh` to train from scratch" in out
+    assert project.snapshot("data/model", "data/report") == before
+    project.run(*PIPELINE, "fresh")
+    assert "train: cold start" in project.repro()
+
+
+def test_back_to_the_network_that_is_built_in(project: Project) -> None:
+    """dvc.yaml is as it came with the release; the code can be deleted."""
+    names = ("model", "augment", "loss", "optimizer")
+    usual = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
+    project.set_params(train={name: usual[name] for name in names})
+    shutil.rmtree(project.root / "my_project")
+    out = project.run(*PIPELINE, "setup").out
+    assert "dvc.yaml now does not list my_project/" in out
+    assert project.read("dvc.yaml") == (ROOT / "dvc.yaml").read_text()
+    assert "train.model was 'my_project.nets:build' when it was trained and is 'small' now" in project.repro(ok=False)
+    project.run(*PIPELINE, "fresh")
+    assert "train: cold start" in project.repro()
+
+
+def test_a_helper_that_is_new(project: Project) -> None:
+    """An import more is seen by itself: the run lists it and stops, and the next one trains."""
+    (project.root / "my_project/parts.py").write_text("RATE = 0.2\n")
+    edit(project, "nets.py", "from torch import nn", "from torch import nn\n\nfrom my_project.parts import RATE")
+    edit(project, "nets.py", "Dropout(0.1)", "Dropout(RATE)")
+    said = "train: error: dvc.yaml: now lists my_project/parts.py, which train.model uses; run `dvc repro` again"
+    assert said in project.repro(ok=False)
+    assert stages_run(project.repro())[0] == "train"
+    assert "network's code was edited" not in reason(project)
+    edit(project, "parts.py", "0.2", "0.3")
+    assert stages_run(project.repro())[0] == "train"
