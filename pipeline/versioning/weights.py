@@ -17,6 +17,7 @@ VERSIONS = {
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,
+    "03c57f20f15779ca75060b9539ab2b41": 3,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
