@@ -26,7 +26,8 @@ from scratch import ROOT, loose, photographs
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.images.pixels import to_pixels
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pipeline.images.dataset import Dataset
 from pipeline.models.network import Network, Spec, build
 from pipeline.models.normalisation import estimate_statistics
-from pipeline.params import Params, Train
+from pipeline.params import Params
+from pipeline.train_params import Train
 from pipeline.training.drawing.budget import length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds

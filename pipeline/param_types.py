@@ -11,7 +11,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # As Lightning names them.
 Format = Literal["32-true", "bf16-mixed", "16-mixed"]
-Precision = Literal["auto"] | Format
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 # A function of the project's own: package.module:function.
 OWN = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 

@@ -26,9 +26,10 @@ from pipeline.models.device import arrange
 from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network
 from pipeline.models.pretrained import Loaded, begin, keep_published
-from pipeline.params import Params, Train
+from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.text import counted, percent
+from pipeline.train_params import Train
 from pipeline.training.callbacks import AveragedWeights, HeadFirst, MeanWeights, SaveProgress, finished
 from pipeline.training.curve_recording import RecordCurves
 from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves

@@ -20,8 +20,9 @@ from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, is_other_function
 from pipeline.models.network import Spec, crop_pct_of, rows_of_classes
 from pipeline.models.resizing import check_size
 from pipeline.param_types import is_own
-from pipeline.params import Params, Train
+from pipeline.params import Params
 from pipeline.text import counted, counted_epochs, short
+from pipeline.train_params import Train
 from pipeline.training.drawing.budget import Length, length_of
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import CURSOR, Cursor, Draws, Rounds

@@ -14,8 +14,8 @@ from pipeline.models.features import head_of
 from pipeline.models.imported import explained
 from pipeline.models.network import Network, Spec
 from pipeline.param_types import is_own
-from pipeline.params import Train
 from pipeline.paths import PARAMS
+from pipeline.train_params import Train
 from pipeline.training.curves import ACCURACY, LOSS
 from pipeline.training.feeding.batches import Batch, class_weights
 from pipeline.training.optimizers import Schedule, optimizer_of

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from pipeline.models.layers import BACKBONE, factors_of, head_weights
 from pipeline.models.network import Network
 from pipeline.param_types import is_own
-from pipeline.params import Train
+from pipeline.train_params import Train
 from pipeline.training.own_code import own_optimizer
 
 OptimizerState = dict[str, Any]

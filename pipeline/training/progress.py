@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.files import md5_of_bytes, md5_of_file
-from pipeline.params import FREE, Params
+from pipeline.params import Params
+from pipeline.train_params import FREE
 from pipeline.versioning import hashing
 from pipeline.versioning.definition import deps_of
 

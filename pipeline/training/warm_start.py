@@ -22,7 +22,7 @@ from pipeline.models.features import head_of, imprint, look
 from pipeline.models.network import Spec, rows_of_classes
 from pipeline.models.resizing import resize
 from pipeline.param_types import is_own
-from pipeline.params import Train
+from pipeline.train_params import Train
 from pipeline.training.feeding.loader import sample
 from pipeline.training.feeding.prefetching import ahead
 from pipeline.training.feeding.sources import CPU

@@ -14,7 +14,8 @@ from support.imports import closure, path_of
 
 from pipeline.evaluation.report.page import shown_params
 from pipeline.param_types import Section
-from pipeline.params import FREE, Params, Train, read_params
+from pipeline.params import Params, read_params
+from pipeline.train_params import FREE, Train
 from pipeline.versioning.own_code.listing import look_at_listing
 
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -28,6 +29,7 @@ CARRIERS = {
     "locking": "lets one process in at a time",
     "param_errors": "messages",
     "param_types": "types of those values",
+    "train_params": "types of those values",
     "params": "reads values that dvc.lock records one by one",
     "paths": "places that dvc.yaml names itself",
     "result": "what the runner prints",

@@ -14,7 +14,7 @@ from conftest import ROOT
 from support.imports import MODULES, PACKAGES, STAGES, closure, names, ours, package_of, tree
 
 FLOOR = {
-    *("params", "param_types", "param_errors", "augment_params"),
+    *("params", "param_types", "param_errors", "augment_params", "train_params"),
     *("paths", "errors", "files", "parquet", "text", "git", "locking", "result", "signals"),
 }
 TOP = {"cli", "__main__"}

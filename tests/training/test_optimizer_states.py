@@ -8,7 +8,8 @@ import torch
 from conftest import ROOT
 
 from pipeline.models.network import Network, Spec, build
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.optimizers import Schedule, optimizer_of
 
 SPEC = Spec(model="small", size=8, mode="grey", classes=("a", "b"))

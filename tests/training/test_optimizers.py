@@ -12,7 +12,8 @@ from conftest import ROOT
 
 from pipeline.models.layers import backbone_weights, factors_of, freeze_layers, groups_of, hold
 from pipeline.models.network import Network, Spec, build
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.optimizers import History, begin_later, histories, optimizer_of, schedule_of
 
 TIMM = ROOT / ".venv" / "timm"

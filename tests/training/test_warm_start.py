@@ -21,7 +21,8 @@ from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from pipeline.models.network import Spec, build
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.drawing.budget import Length
 from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds

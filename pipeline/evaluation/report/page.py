@@ -14,7 +14,8 @@ from pipeline.evaluation.review.reviewing import Review
 from pipeline.files import write_text
 from pipeline.images.pixels import Slot
 from pipeline.pages.rendering import environment
-from pipeline.params import FREE, Params
+from pipeline.params import Params
+from pipeline.train_params import FREE
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = paths.REPORT / "report.html"

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from pipeline.params import Train
+from pipeline.train_params import Train
 
 
 class Length(NamedTuple):

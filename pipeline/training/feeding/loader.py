@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.models.device import there
-from pipeline.params import Train
+from pipeline.train_params import Train
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
 from pipeline.training.feeding.batches import Batch, Other, class_weights, counted, in_parts

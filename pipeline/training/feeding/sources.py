@@ -18,8 +18,9 @@ from pipeline.models.device import there
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
 from pipeline.param_types import is_own
-from pipeline.params import Params, Train
+from pipeline.params import Params
 from pipeline.paths import PARAMS
+from pipeline.train_params import Train
 from pipeline.training.augmentation.augment import augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.augmentation.mixing import Mixture, mix

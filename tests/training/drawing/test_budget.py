@@ -7,7 +7,8 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.drawing.budget import Length, length_of
 
 PARAMS = read_params(ROOT / "params.yaml").train

@@ -8,7 +8,8 @@ import torch
 from conftest import ROOT
 from training.feeding.test_loader import cold, dataset
 
-from pipeline.params import Train, read_params
+from pipeline.params import read_params
+from pipeline.train_params import Train
 from pipeline.training.augmentation.presets import PRESETS
 from pipeline.training.feeding.batches import Batch, Other
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader
