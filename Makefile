@@ -65,7 +65,11 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/evaluate.py
 	python benchmarks/suspects.py
 	python benchmarks/team.py
+	python benchmarks/augmentation.py
 	npm install --silent --no-save --prefix .venv emoji-datasource-google@16
+	python benchmarks/augmentation.py brings
+	python benchmarks/next.py
+	python benchmarks/fine_tuning.py
 	# Goes on with what docs/accuracy.csv lacks.
 	for growth in "digits emoji fashion --generations 1 3 10 96 --passes 11 22" "fashion-classes fashion-bright fashion-rotated --generations 5" "fashion-one --generations 50" "fashion-long --generations 300 --seeds 1"; do \
 	  python benchmarks/accuracy.py $$growth --first-seed 10 --csv docs/accuracy.csv; \

@@ -174,17 +174,18 @@ def tune(network: str, folder: Path, scale: Scale) -> Rows:
 
 def features(folder: Path, scale: Scale) -> Rows:
     """One per cent of new images, all of the network and its head alone."""
-    count, more = scale.count(60_000) * 99 // 100, scale.count(60_000) // 100
+    count, more = scale.count(60_000) * 98 // 100, scale.count(60_000) // 100
     made = new_project(folder / "project")
-    set_params(made, {"ingest": {"mode": "grey"}, "train": {"epochs": 1}, "compute": {"accelerator": "cpu"}})
-    yield Row(f"`small`, {count:,} images, a first epoch", str(grow(made, "first", fashion_files(0, count))))
-    start = shutil.copytree(made, folder / "head", symlinks=True)
-    grown = grow(made, "more", fashion_files(count, count + more))
-    yield Row(f"all of it, {more:,} images more", str(grown))
-    set_params(start, {"train": {"freeze": "backbone", "augment": "none"}})
-    yield Row("the head alone, from then on: features of all", str(train(start)))
-    grown = grow(start, "more", fashion_files(count, count + more))
-    yield Row(f"the head alone, {more:,} images more", str(grown))
+    set_params(made, {"ingest": {"mode": "grey"}, "train": {"epochs": 2}, "compute": {"accelerator": "cpu"}})
+    yield Row(f"`small`, {count:,} images", str(grow(made, "first", fashion_files(0, count))))
+    head = shutil.copytree(made, folder / "head", symlinks=True)
+    set_params(head, {"train": {"freeze": "backbone", "augment": "none"}})
+    for what, where in (("all of it", made), ("the head alone", head)):
+        for number in (1, 2):
+            first = count + (number - 1) * more
+            grown = grow(where, f"more-{number}", fashion_files(first, first + more))
+            of_all = ", and the features of all" if where == head and number == 1 else ""
+            yield Row(f"{what}, {more:,} images more{of_all}", str(grown))
 
 
 if __name__ == "__main__":

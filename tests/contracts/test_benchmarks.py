@@ -30,6 +30,7 @@ def run(script: str, *arguments: str) -> list[str]:
         ("team.py", ["log", "status"]),
         ("next.py", ["few", "rate"]),
         ("augmentation.py", ["brings", "downscaling"]),
+        ("fine_tuning.py", ["features", "vit"]),
     ],
 )
 def test_quick_form(script: str, names: list[str]) -> None:
@@ -50,9 +51,9 @@ def test_study_of_accuracy(tmp_path: Path) -> None:
     study = ("accuracy.py", "digits", "--quick", "--seeds", "1", "--csv", str(table), "--generations", "3")
     run(*study)
     lines = table.read_text().splitlines()
-    names = {row.split(" | ")[0] for row in run(*study, "--also", "start=weights", "--peers")}
+    names = {row.split(" | ")[0] for row in run(*study, "--also", "batch_size=32", "--peers")}
     anchors = {"from scratch", "from scratch, with a schedule", "the first model", "the first model, with a schedule"}
-    chains = {"passes 11", "start=weights", "moving average", "decayed branch"}
+    chains = {"passes 11", "batch_size=32", "moving average", "decayed branch"}
     assert names == {f"| digits: {row}" for row in anchors} | {f"| digits: 3 generations, {row}" for row in chains}
     assert table.read_text().splitlines()[: len(lines)] == lines
     assert len(table.read_text().splitlines()) == 1 + len(anchors) + len(chains)
