@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from pipeline import paths
+from pipeline.errors import ParamError
 from pipeline.files import put_directory
 from pipeline.images.dataset import Dataset, load, read_manifest, uneven_weights
 from pipeline.lineage import base
@@ -161,8 +162,10 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     if weights is not None:
         say(f"{weights}")
     if frozen := freeze_layers(network, params.freeze):
-        is_drawn = generation.base is None and weights is None
-        say(f"{frozen}{', the rest is as train.seed has drawn it' if is_drawn else ''}")
+        if generation.base is None and weights is None:
+            what = f"train.freeze is {params.freeze}, and training begins from scratch: nothing has been learned yet"
+            raise ParamError(paths.PARAMS, what, "set it to none until images come to a model, or set train.pretrained")
+        say(frozen)
     if params.compile:
         compile_network(network, deterministic=params.deterministic)
     # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.

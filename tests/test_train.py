@@ -16,6 +16,7 @@ from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
 from support.terminal import Terminal
+from support.weights_file import with_weights
 
 from pipeline import paths
 from pipeline.errors import CheckpointError, ImagesError, ParamError, TrainingError
@@ -49,7 +50,7 @@ def params(**train: Any) -> Params:
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
-    content["train"].update({"batch_size": 4, **train})
+    content["train"].update({"batch_size": 4, **with_weights(train)})
     yaml.dump(content, paths.PARAMS)
     return read_params()
 
@@ -443,15 +444,21 @@ def test_frozen_layers(
         assert torch.equal(value, before[name]) == name.startswith(kept) or is_count, name
 
 
-def test_layers_frozen_as_they_were_drawn(capfd: pytest.CaptureFixture[str]) -> None:
-    """Which is seldom meant, so it is said; with weights of a file it is not."""
+def test_nothing_is_frozen_that_was_never_trained(capfd: pytest.CaptureFixture[str]) -> None:
+    """The error says what to do; with weights of a file, they stay as they are."""
     run()
     paths.WEIGHTS.mkdir()
     shutil.copyfile(paths.MODEL / CHECKPOINT, paths.WEIGHTS / "net.pt")
+    model = files(paths.MODEL)
+    for freeze in ("backbone", 2):
+        with pytest.raises(ParamError) as raised:
+            run(freeze=freeze, pretrained=False)
+        assert str(raised.value) == (
+            f"params.yaml: train.freeze is {freeze}, and training begins from scratch: nothing has been learned yet; "
+            "set it to none until images come to a model, or set train.pretrained"
+        )
+    assert files(paths.MODEL) == model
     before = read_network(paths.MODEL)[0].state_dict()
-    capfd.readouterr()
-    run(freeze="backbone")
-    assert "train: the head alone trains, the rest is as train.seed has drawn it\n" in capfd.readouterr().out
     run(freeze="backbone", pretrained="net.pt")
     assert "train: the head alone trains\n" in capfd.readouterr().out
     for name, value in read_network(paths.MODEL)[0].state_dict().items():
@@ -460,6 +467,7 @@ def test_layers_frozen_as_they_were_drawn(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_more_groups_than_there_are() -> None:
     """Nothing is trained, and the error says how many there are."""
+    with_weights({"freeze": 5})
     before = put_model()
     with pytest.raises(ParamError, match=r"train\.freeze is 5, but the network has 5 groups of layers"):
         run(freeze=5)

@@ -21,6 +21,7 @@ import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
+from support.weights_file import with_weights
 
 from pipeline import paths
 from pipeline.lineage.base import FIRST, NONE
@@ -46,7 +47,7 @@ def params(**train: Any) -> Params:
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
-    content["train"].update({"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **train})
+    content["train"].update({"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **with_weights(train)})
     yaml.dump(content, paths.PARAMS)
     return read_params()
 

@@ -15,6 +15,7 @@ import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
+from support.weights_file import with_weights
 from training.feeding.test_batches import of_devices
 from training.feeding.test_loader import cold
 
@@ -86,7 +87,7 @@ def start(devices: int, *, script: str | None = None, **train: object) -> subpro
     content = yaml.load(ROOT / "params.yaml")
     for section, values in TINY.items():
         content[section].update(values)
-    content["train"].update({"batch_size": 8, "epochs": 3, **train})
+    content["train"].update({"batch_size": 8, "epochs": 3, **with_weights(train)})
     content["compute"].update({"devices": devices})
     yaml.dump(content, paths.PARAMS)
     return subprocess.Popen(
