@@ -92,7 +92,7 @@ def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
     "train",
     [
         {"freeze": "backbone", "augment": "light", "crop_pct": 0.8},
-        {"accumulate": 4, "head_epochs": 2.0, "head_lr": 3.0, "layer_decay": 0.8, "clip_norm": 1.0},
+        {"accumulate": 4, "head_epochs": 1.0, "head_lr": 3.0, "layer_decay": 0.8, "clip_norm": 1.0},
     ],
 )
 def test_so_they_are_whatever_trains(train: dict[str, Any]) -> None:
