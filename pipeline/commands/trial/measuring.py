@@ -101,7 +101,9 @@ def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator
     from pipeline.training.feeding.loader import TrainLoader
     from pipeline.training.feeding.sources import KeptFeatures, sources_of
     from pipeline.training.module import Classifier
+    from pipeline.training.trainer import prepare
 
+    prepare(params)
     generation = plan(params, pd.Series(dataset.labels, index=pd.Index(dataset.ids)))
     spec, train = generation.spec, params.train
     network = build(spec)
