@@ -155,7 +155,7 @@ def _rates(
     Raises:
         ParamError: the project's own function has put weights together whose rates differ.
     """
-    rates = []
+    rates: list[Callable[[int], float]] = []
     for group in optimizer.param_groups:
         found = {(kinds[name].factor, kinds[name].begins_later) for name in group["param_names"]}
         if len(found) > 1:

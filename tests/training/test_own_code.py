@@ -127,11 +127,11 @@ def build(groups, *, lr, weight_decay):
 """
 ONE = REGROUPED.format(groups='groups = [{"params": [pair for group in groups for pair in group["params"]]}]')
 MANY = REGROUPED.format(groups='groups = [{**group, "params": [pair]} for group in groups for pair in group["params"]]')
-RATES = {"optimizer": OPTIMIZER, "head_lr": 3.0, "head_epochs": 3.0, "epochs": 12, "warmup": 0.5}
+RATES: dict[str, Any] = {"optimizer": OPTIMIZER, "head_lr": 3.0, "head_epochs": 3.0, "epochs": 12, "warmup": 0.5}
 
 
 def test_groups_of_its_own_have_the_rates_of_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many it makes of those that it gets: the head's rate is three times that of the rest, which begins later."""
+    """However many it makes of those that it gets: the head's is three times the rest's, which begins later."""
     write_package(monkeypatch, optimizers=MANY)
     made: Any = classifier(**RATES, steps=16).configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
@@ -150,7 +150,8 @@ def test_groups_of_its_own_have_the_rates_of_their_weights(monkeypatch: pytest.M
 def test_weights_of_different_rates_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line says which params ask for them; without these it is as good as any."""
     write_package(monkeypatch, optimizers=ONE)
-    for one in ({"head_lr": 3.0}, {"layer_decay": 0.5}, {"head_epochs": 3.0}):
+    asked: list[dict[str, Any]] = [{"head_lr": 3.0}, {"layer_decay": 0.5}, {"head_epochs": 3.0}]
+    for one in asked:
         with pytest.raises(ParamError, match=r"mine.optimizers:build: it puts weights .* do without train.head_lr, "):
             classifier(optimizer=OPTIMIZER, **one).configure_optimizers()
     made: Any = classifier(optimizer=OPTIMIZER).configure_optimizers()
