@@ -159,7 +159,7 @@ def look_at(model: Path, parts: Sequence[Located], params: Params, *, edited: bo
     trained = Trained.read(model, params.compute, folded=not is_kept, edited=edited)
     spec = trained.spec
     # Of one batch size, and so not folded: the same bits as those that the head was trained on.
-    backbone = Backbone(trained.network, spec) if is_kept and has_features(trained.network) else None
+    backbone = Backbone(trained.network, spec) if is_kept and has_features(trained.network, spec) else None
     found = []
     for part in parts:
         images = pixels_of(part, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pipeline.features.code import code_of_network
 from pipeline.files import md5_of_bytes
 from pipeline.models.checkpoint import noise
 from pipeline.models.device import there
@@ -22,13 +23,35 @@ Features = npt.NDArray[np.float32]
 BATCH = 32
 
 
-def has_features(network: Network) -> bool:
-    """Whether the head of `network` is a linear layer, which takes one vector of features an image."""
-    return isinstance(head_of(network), nn.Linear)
+def has_features(network: Network, spec: Spec) -> bool:
+    """Whether the logits of `network`, which is that of `spec`, are what its head makes of one vector an image.
+
+    The head is a linear layer then, and what it gives is what the network gives: nothing scales it, adds a second
+    head's, or takes the mean over places, and it is called as a layer. Another output in its place shows that.
+    """
+    head = head_of(network)
+    if not isinstance(head, nn.Linear):
+        return False
+    images = noise(spec, 2).to(network.get_buffer("mean").device)
+    # Far from 0, as a limit on logits would show.
+    other = torch.linspace(-1e4, 1e4, len(images) * head.out_features).reshape(len(images), -1).to(images.device)
+    inputs: list[Tensor] = []
+
+    def replaced(_: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
+        inputs.append(given[0])
+        return other.expand_as(made) if made.shape == other.shape else made
+
+    handle = head.register_forward_hook(replaced)
+    try:
+        with _predicting(network), torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            logits = network.forward(images)  # Compiled code would keep the hook.
+    finally:
+        handle.remove()
+    return len(inputs) == 1 and inputs[0].shape == (len(images), head.in_features) and torch.equal(logits, other)
 
 
 class Backbone:
-    """The backbone of `network`, whose head must be a linear layer: with the weights of the time when it is asked."""
+    """The backbone of `network`, which must have features: with the weights of the time when it is asked."""
 
     def __init__(self, network: Network, spec: Spec) -> None:
         self._network, self._spec = network, spec
@@ -57,9 +80,12 @@ class Backbone:
 
     @cached_property
     def name(self) -> str:
-        """A hash in hexadecimal, the same for backbones of the same weights that make the same of images, bit for bit.
+        """A hash in hexadecimal, the same for backbones of the same weights and code that make the same of images.
 
         Taken when it is first asked for.
+
+        Raises:
+            ParamError: a file of the project's own code is not there, or not Python.
         """
         weights = {
             name: value.cpu().contiguous().numpy().tobytes()
@@ -67,9 +93,10 @@ class Backbone:
             if not name.startswith(f"{self._head}.")
         }
         hashes = [f"{name} {md5_of_bytes(weights[name])}" for name in sorted(weights)]
-        # Code, PyTorch's version and the processor decide on the bits, too.
+        # The device and the processor decide on the bits, too.
         made = self(noise(self._spec, BATCH)).tobytes()
-        return md5_of_bytes("\n".join([*hashes, md5_of_bytes(made)]).encode())
+        facts = [*hashes, md5_of_bytes(made), code_of_network(self._spec.model), f"{self._spec.size}"]
+        return md5_of_bytes("\n".join(facts).encode())
 
 
 @contextmanager

@@ -68,15 +68,16 @@ class FeatureSource:
 
         Raises:
             ImagesError: an image is damaged.
+            ParamError: a file of the project's own code is not there, or not Python.
         """
         self._images, self._backbone, self._views = images, backbone, views
         self._count = 1 if views is None else views.count
-        stored = [slot.md5 for slot in images.slots]
-        named = stored if views is None else views.md5s(stored)
+        stored = [slot.md5 for slot in images.slots]  # Images that lie in memory have no name.
+        named = stored if views is None or not stored else views.md5s(stored)
         # The row of each view in what is kept, −1 where it must be computed.
         self._rows, self._kept = np.full(len(images) * self._count, -1), np.empty((0, backbone.width), np.float32)
         if not named:
-            return  # Images that lie in memory have no name.
+            return
         wanted = digests(named)
         recipe = md5_of_bytes(f"{backbone.name} {images.reader and images.reader.recipe}".encode())
         cache = ArrayCache(paths.FEATURES, recipe, ArrayType("features", (backbone.width,), np.float32), limit=limit)

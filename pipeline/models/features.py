@@ -21,12 +21,11 @@ def heads_of(network: Network) -> tuple[nn.Module, ...]:
     """The last layers of `network`: several where it was made for distillation, the first for the true labels.
 
     timm names them, that of `small` comes last. In a network of the project's own it is the last `nn.Linear` with an
-    output for each class, if there is one.
+    output for each class, and one more with a class more, if there is one.
     """
     named = getattr(network.body, "get_classifier", None)
-    if not callable(named) and network.classes is not None:
-        layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-        return tuple([layer for layer in layers if layer.out_features == network.classes][-1:])
+    if not callable(named) and network.own_head is not None:
+        return (network.body.get_submodule(network.own_head),) if network.own_head else ()
     heads = named() if callable(named) else list(network.body.children())[-1]
     return heads if isinstance(heads, tuple) else (heads,)
 
@@ -56,7 +55,7 @@ def look(network: Network, images: Tensor) -> Seen:
         logits = network(images)
     finally:
         handle.remove()
-    if network.classes is not None and (not inputs or inputs[-1].ndim != 2 or len(inputs[-1]) != len(images)):
+    if network.own_head is not None and (not inputs or inputs[-1].ndim != 2 or len(inputs[-1]) != len(images)):
         return Seen(logits, logits)
     features = inputs[-1].float()
     return Seen(features if features.ndim == 2 else features.flatten(2).mean(2), logits)

@@ -101,6 +101,25 @@ def build_body(name: str, *, channels: int, classes: int, size: int) -> nn.Modul
     return body
 
 
+def head_name(name: str, body: nn.Module, *, channels: int, classes: int, size: int) -> str:
+    """The name of the last linear layer of `body`, which `name` built, that has an output for each class.
+
+    With a class more it must have one more: another layer may have as many outputs as there are classes just now. Empty
+    where there is no such layer.
+    """
+    if not (layers := _linear_layers(body, classes)):
+        return ""
+    with torch.random.fork_rng(devices=[]):
+        grown = _linear_layers(build_body(name, channels=channels, classes=classes + 1, size=size), classes + 1)
+    return next((layer for layer in reversed(layers) if layer in grown), "")
+
+
+def _linear_layers(body: nn.Module, outputs: int) -> list[str]:
+    """The names of those with so many outputs, in order."""
+    modules = body.named_modules()
+    return [name for name, one in modules if isinstance(one, nn.Linear) and one.out_features == outputs]
+
+
 def check_outputs(name: str, body: nn.Module, images: Tensor, classes: int) -> None:
     """See that `body`, which `name` built, gives each of `images` a logit a class, and the same ones again.
 

@@ -61,14 +61,14 @@ class Network(nn.Module):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         size: int | None = None,
-        classes: int | None = None,
+        own_head: str | None = None,
     ) -> None:
         """Looks at the middle `size` × `size` pixels of larger images; None: at all of them.
 
-        `classes` says how many logits `body` gives, where its head can be found by that alone.
+        Where `body` is the project's own, `own_head` names its last layer, empty if that is not known.
         """
         super().__init__()
-        self.body, self._size, self.classes = body, size, classes
+        self.body, self._size, self.own_head = body, size, own_head
         self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, persistent=False)
 
@@ -122,7 +122,8 @@ def small(channels: int, classes: int) -> nn.Module:
 def _own(spec: Spec, channels: int) -> Network:
     """The network that a function of the project's own builds."""
     body = imported.build_body(spec.model, channels=channels, classes=len(spec.classes), size=spec.size)
-    network = Network(body, (0.5,) * channels, (0.25,) * channels, spec.size, len(spec.classes))
+    head = imported.head_name(spec.model, body, channels=channels, classes=len(spec.classes), size=spec.size)
+    network = Network(body, (0.5,) * channels, (0.25,) * channels, spec.size, head)
     images = torch.arange(2 * channels * spec.size**2).remainder(251).reshape(2, channels, spec.size, spec.size)
     imported.check_outputs(spec.model, body, network.scaled(images), len(spec.classes))
     return network

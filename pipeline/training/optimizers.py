@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from pipeline.errors import ParamError
 from pipeline.models.layers import BACKBONE, factors_of, head_weights
 from pipeline.models.network import Network
 from pipeline.param_types import is_own
@@ -112,8 +113,8 @@ class Kind(NamedTuple):
 
 def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
     """The optimizer of what trains of `network`, with a schedule if it has one, as Lightning takes both."""
-    kinds, groups = [], []
-    for kind, pairs in _by_kind(network, params, schedule).items():
+    by_kind, groups = _by_kind(network, params, schedule), []
+    for kind, pairs in by_kind.items():
         # What is as it always is goes without saying: the bytes of a checkpoint depend on it.
         of_kind = {} if kind.factor == 1 else {"lr": kind.factor * schedule.peak}
         if kind.begins_later and params.optimizer == "schedule_free":
@@ -122,13 +123,10 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
         for of_matrices, decay in ((True, params.weight_decay), (False, 0.0)):
             if chosen := [pair for pair in pairs if (pair[1].ndim >= 2) == of_matrices]:
                 groups.append({"params": chosen, "weight_decay": decay, **of_kind})
-                kinds.append(kind)
     if params.optimizer != "schedule_free":
-        shares: list[Callable[[int], float]] = [
-            schedule.later_share_of_peak if kind.begins_later else schedule.share_of_peak for kind in kinds
-        ]
         scheduled = _scheduled(network, groups, params, schedule.peak)
-        rates: Any = shares if len(scheduled.param_groups) == len(shares) else schedule.share_of_peak
+        kinds = {name: kind for kind, pairs in by_kind.items() for name, _ in pairs}
+        rates = _rates(scheduled, kinds, params, schedule)
         return {"optimizer": scheduled, "lr_scheduler": {"scheduler": LambdaLR(scheduled, rates), "interval": "step"}}
     # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
@@ -147,6 +145,26 @@ def _scheduled(network: Network, groups: list[dict[str, Any]], params: Train, pe
     adamw = AdamW(groups, lr=peak, fused=(on_gpu and params.precision != "16-mixed") or None)
     _take_in(adamw)
     return adamw
+
+
+def _rates(
+    optimizer: Optimizer, kinds: Mapping[str, Kind], params: Train, schedule: Schedule
+) -> list[Callable[[int], float]]:
+    """What the learning rate of each group of `optimizer` is multiplied by at a step; `kinds` of weights by name.
+
+    Raises:
+        ParamError: the project's own function has put weights together whose rates differ.
+    """
+    rates: list[Callable[[int], float]] = []
+    for group in optimizer.param_groups:
+        found = {(kinds[name].factor, kinds[name].begins_later) for name in group["param_names"]}
+        if len(found) > 1:
+            what = "it puts weights into one group whose learning rates differ"
+            asked = "train.head_lr, train.layer_decay or train.head_epochs"
+            raise ParamError(params.optimizer, what, f"keep the groups apart, as they are given, or do without {asked}")
+        begins_later = any(later for _, later in found)
+        rates.append(schedule.later_share_of_peak if begins_later else schedule.share_of_peak)
+    return rates
 
 
 def _by_kind(network: Network, params: Train, schedule: Schedule) -> dict[Kind, list[tuple[str, Parameter]]]:

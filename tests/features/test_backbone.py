@@ -1,6 +1,7 @@
 """A frozen backbone: features are a function of an image alone, and a name is that of one such function."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from pipeline.features.backbone import BATCH, Backbone, has_features
 from pipeline.models.features import head_of, look
@@ -78,8 +80,62 @@ def test_a_name_is_of_the_backbone_alone() -> None:
     assert Backbone(other, SPEC).name != name
 
 
-def test_a_head_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+class Headed(nn.Module):
+    """A network that makes of its head's logits what `last` makes of them."""
+
+    def __init__(self, last: Callable[["Headed", Tensor], Tensor], head: nn.Module | None = None) -> None:
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 8, 3, stride=2), head or nn.Linear(8, 2)
+        self.other, self.last = nn.Linear(8, 2), last
+        nn.init.zeros_(self.other.weight), nn.init.zeros_(self.other.bias)
+
+    def get_classifier(self) -> nn.Module:
+        """As timm's have it."""
+        return self.head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """To logits."""
+        return self.last(self, self.convolution(images).relu())
+
+
+def mean(maps: Tensor) -> Tensor:
+    """Over the places."""
+    return maps.mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("last", "are_kept"),
+    [
+        (lambda body, maps: body.head(mean(maps)), True),
+        (lambda body, maps: nn.functional.dropout(body.head(mean(maps)), 0.5, body.training), True),
+        (lambda body, maps: body.head(mean(maps)) * 0.5, False),
+        (lambda body, maps: body.head(mean(maps)).clamp(-20, 20), False),
+        (lambda body, maps: body.head(mean(maps)) + body.other(mean(maps)) + 1, False),
+        (lambda body, maps: nn.functional.linear(mean(maps), body.head.weight, body.head.bias), False),
+        (lambda body, maps: body.head(maps.flatten(2).transpose(1, 2)).mean(1), False),
+        (lambda body, maps: body.head(body.head(mean(maps)).repeat(1, 4)), False),
+    ],
+)
+def test_features_are_all_that_logits_come_of(last: Callable[[Headed, Tensor], Tensor], *, are_kept: bool) -> None:
+    """Where something comes after the head, or it is not called as a layer, none are kept; nothing is left behind."""
+    network = Network(Headed(last), (0.5,) * 3, (0.25,) * 3, 16)
+    with torch.no_grad():
+        before = network(IMAGES[:2])
+    assert has_features(network, SPEC) == are_kept
+    with torch.no_grad():
+        assert network.training
+        assert torch.equal(network(IMAGES[:2]), before) or are_kept  # Dropout draws other numbers.
+
+
+def test_a_head_of_another_kind() -> None:
     """A convolution at the end takes features at many places, which are not kept."""
-    assert has_features(network_of())
-    monkeypatch.setattr("pipeline.features.backbone.head_of", lambda _: torch.nn.Conv2d(3, 2, 1))
-    assert not has_features(network_of())
+    assert has_features(network_of(), SPEC)
+    body = Headed(lambda body, maps: mean(body.head(maps)), nn.Conv2d(8, 2, 1))
+    assert not has_features(Network(body, (0.5,) * 3, (0.25,) * 3, 16), SPEC)
+
+
+def test_compiled_networks_keep_nothing_of_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is put to the network itself, and not to what a compiler makes of it."""
+    network = network_of()
+    monkeypatch.setattr(network, "_compiled_call_impl", lambda *_: pytest.fail("that is the compiled one"))
+    assert has_features(network, SPEC)

@@ -13,6 +13,7 @@ from pipeline.errors import CheckpointError, ParamError
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, SPEC, network_of, read_network, respond
 from pipeline.models.features import head_of, look
 from pipeline.models.imported import function_of
+from pipeline.models.layers import head_weights
 from pipeline.models.network import Network, Spec, build, rows_of_classes
 
 NAME = "mine.nets:build"
@@ -204,7 +205,41 @@ def test_features_are_what_the_head_gets(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seen.features.shape == (4, 4)
     assert torch.allclose(head(seen.features), seen.logits)
     last = "nn.Unflatten(1, (4, 1, 1)), nn.Conv2d(4, classes, 1), nn.Flatten())"
-    network = built(monkeypatch, NET.replace("nn.Linear(4, classes))", last)).eval()
-    assert head_of(network) is None
+    network = built(monkeypatch, NET.replace("nn.Linear(4, classes))", last).replace("4", "3")).eval()
+    assert head_of(network) is None  # Though the layer before it has as many outputs as there are classes.
     seen = look(network, images)
     assert torch.equal(seen.features, seen.logits)
+
+
+HEADS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.head = nn.Linear(3, classes)
+        self.hidden = nn.Linear(channels * 64, 3)
+
+    def forward(self, images):
+        return self.head(self.hidden(images.reshape(len(images), -1)).relu())
+
+
+def build(*, channels, classes, size):
+    return Net(channels, classes)
+"""
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_the_head_is_what_grows_with_the_classes(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
+    """Also where another layer, which comes later in the source, happens to have as many outputs."""
+    write_package(monkeypatch, nets=HEADS)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    function_of(NAME)(channels=1, classes=classes, size=8)
+    after = torch.get_rng_state()
+    torch.set_rng_state(before)
+    network = build(spec(classes))
+    assert torch.equal(torch.get_rng_state(), after)
+    assert head_of(network) is network.body.head
+    assert head_weights(network) == {"body.head.weight", "body.head.bias"}

@@ -130,3 +130,36 @@ def test_a_helper_that_is_new(project: Project) -> None:
     assert "network's code was edited" not in reason(project)
     edit(project, "parts.py", "0.2", "0.3")
     assert stages_run(project.repro())[0] == "train"
+
+
+def test_an_edit_makes_other_features(project: Project) -> None:
+    """A limit in the backbone is another one, or images are turned otherwise: none are those of the code of before."""
+    edit(project, "layers.py", "return seen * share", "return (seen * share).clamp(max=1000.0)")
+    project.set_params(train={"freeze": "backbone", "augment": {"shift": 0.2, "flip": False}})
+    project.repro(ok=False)
+    assert "the head alone trains" in project.repro()
+    edit(project, "layers.py", "1000.0", "0.1")
+    shifting = project.root / "pipeline/training/augmentation/shifting.py"
+    shifting.write_text(shifting.read_text().replace("2 * most + 1) - most", "2 * most + 1) + 1 - most"))
+    assert stages_run(project.repro())[0] == "train"
+    made = project.snapshot("data/model", "data/report")
+    shutil.rmtree(project.root / "data/.features")
+    assert stages_run(project.repro("-f", "-s", "train", "evaluate")) == ["train", "evaluate"]
+    assert project.snapshot("data/model", "data/report") == made
+
+
+def test_a_head_whose_outputs_are_not_the_logits(project: Project) -> None:
+    """Trains through the backbone, and is measured as it predicts; nothing is kept."""
+    edit(project, "nets.py", "nn.Linear(64, classes),", "nn.Linear(64, classes),\n        Halved(),")
+    edit(project, "nets.py", "import Gated", "import Gated, Halved")
+    halved = (
+        "\n\nclass Halved(nn.Module):\n    def forward(self, logits: Tensor) -> Tensor:\n        return logits / 2\n"
+    )
+    layers = project.root / "my_project/layers.py"
+    layers.write_text(layers.read_text() + halved)
+    project.set_params(train={"freeze": "backbone", "augment": "none"})
+    project.repro(ok=False)
+    assert stages_run(project.repro()) == ["train", "evaluate"]
+    assert not (project.root / "data/.features").exists()
+    source = next((project.root / "data/raw").rglob("*.png"))
+    project.run(*PIPELINE, "predict", str(source))

@@ -117,6 +117,47 @@ def test_weights_decay_by_group() -> None:
     assert made["lr_scheduler"]["interval"] == "step"
 
 
+REGROUPED = """
+import torch
+
+
+def build(groups, *, lr, weight_decay):
+    {groups}
+    return torch.optim.SGD(groups, lr=lr)
+"""
+ONE = REGROUPED.format(groups='groups = [{"params": [pair for group in groups for pair in group["params"]]}]')
+MANY = REGROUPED.format(groups='groups = [{**group, "params": [pair]} for group in groups for pair in group["params"]]')
+RATES: dict[str, Any] = {"optimizer": OPTIMIZER, "head_lr": 3.0, "head_epochs": 3.0, "epochs": 12, "warmup": 0.5}
+
+
+def test_groups_of_its_own_have_the_rates_of_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many it makes of those that it gets: the head's is three times the rest's, which begins later."""
+    write_package(monkeypatch, optimizers=MANY)
+    made: Any = classifier(**RATES, steps=16).configure_optimizers()
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    for _ in range(5):
+        rates = {name: group["lr"] for group in optimizer.param_groups for name in group["param_names"]}
+        is_first = schedule.last_epoch == 0
+        optimizer.step()
+        schedule.step()
+        if is_first:
+            assert {name for name, rate in rates.items() if rate} == {"network.body.8.weight", "network.body.8.bias"}
+    head, rest = rates.pop("network.body.8.weight"), rates.pop("network.body.0.weight")
+    assert head == pytest.approx(0.03 * (16 - 4) / (16 - 2))
+    assert rest == pytest.approx(0.01 / 6)
+
+
+def test_weights_of_different_rates_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says which params ask for them; without these it is as good as any."""
+    write_package(monkeypatch, optimizers=ONE)
+    asked: list[dict[str, Any]] = [{"head_lr": 3.0}, {"layer_decay": 0.5}, {"head_epochs": 3.0}]
+    for one in asked:
+        with pytest.raises(ParamError, match=r"mine.optimizers:build: it puts weights .* do without train.head_lr, "):
+            classifier(optimizer=OPTIMIZER, **one).configure_optimizers()
+    made: Any = classifier(optimizer=OPTIMIZER).configure_optimizers()
+    assert len(made["optimizer"].param_groups) == 1
+
+
 def grown_from(base: Checkpoint, **params: Any) -> tuple[Checkpoint, Checkpoint]:
     """The start of a generation with a class more, and what comes of it."""
     from pipeline.training.warm_start import warm_start

@@ -22,8 +22,9 @@ from pipeline.params import Params
 from pipeline.training.generation import plan, wanted_spec
 from pipeline.training.progress import Progress
 
-# Of the drawn images: how many there are, in how large steps, and of how many classes before one comes.
-IMAGES, BATCH, CLASSES = 32, 8, 3
+# Of the drawn images: in how large steps they are drawn, at least, how many steps there are of them, and of how many
+# classes they are before one comes.
+BATCH, STEPS, CLASSES = 8, 4, 3
 LONGEST = 300
 
 
@@ -56,7 +57,8 @@ class _Ending(Progress):
 def checks(params: Params) -> Iterator[Check]:
     """Try each promise, in the working directory, whose data/ is written to; a network that cannot be built ends it."""
     train = params.train.model_copy(
-        update={"epochs": 1, "warm_epochs": 1, "batch_size": BATCH, "passes": 1.0, "min_steps": 2}
+        update={"epochs": 1, "warm_epochs": 1, "batch_size": max(BATCH, 4 * params.train.accumulate)}
+        | {"passes": 1.0, "min_steps": 2, "head_epochs": min(params.train.head_epochs, 0.5)}
         | {"pretrained": False, "compile": False}
     )
     compute = params.compute.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
@@ -139,7 +141,7 @@ def _spec(params: Params) -> Spec:
 
 def _train(params: Params, progress: Progress, *, classes: int = CLASSES) -> None:
     """Train data/model from data/base."""
-    dataset = drawn(params, IMAGES, classes=classes)
+    dataset = drawn(params, STEPS * params.train.batch_size, classes=classes)
     generation = plan(params, pd.Series(dataset.labels, index=pd.Index(dataset.ids)))
     import_module("pipeline.train").fit(generation, dataset, _first(dataset, BATCH), params, progress)
 

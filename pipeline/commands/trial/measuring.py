@@ -16,7 +16,7 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
 from pipeline.models.device import device
 from pipeline.models.features import look
-from pipeline.models.layers import BACKBONE, freeze_layers
+from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network, build
 from pipeline.models.precision import precision_on
 from pipeline.params import Params
@@ -26,6 +26,8 @@ from pipeline.training.optimizers import schedule_of
 
 # How many new images a generation is foretold for, and how many in all where there are none yet.
 NEW, ALL = 100, 1000
+# What becomes of images before a step.
+AUGMENT, FEATURES = "augment", "features"
 
 
 class Row(NamedTuple):
@@ -52,7 +54,7 @@ class Expectation(NamedTuple):
 
 
 def measure(params: Params, samples: Samples) -> Iterator[Row]:
-    """Each stage by itself: decoding, where the images are the project's, augmenting, a step, evaluating."""
+    """Each stage by itself: decoding the project's images, augmenting, or making features, a step, evaluating."""
     if samples.total:
         batches = in_batches(np.arange(len(samples.dataset)), params.train.batch_size)
         yield _timed("decode", samples.dataset.images.batches(batches), len)
@@ -73,16 +75,20 @@ def memory_peak(where: torch.device) -> tuple[int, str]:
 
 def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectation]:
     """What the next generation takes, and one from scratch, by what was measured."""
+    from pipeline.training.feeding.sources import views_of
+
     taken = {row.stage: row for row in rows}
     total = samples.total or ALL
     warm = length_of(params.train, images=total + NEW, changed=NEW, warm=True).steps
     cold = length_of(params.train, images=total, changed=total, warm=False).steps
 
     def seconds(steps: int, looked_at: int) -> float:
-        if params.train.freeze != BACKBONE:
-            return steps * (taken["augment"].seconds + taken["step"].seconds)
-        # Features are computed once for each view.
-        return steps * taken["step"].seconds + looked_at * params.train.views / taken["augment"].rate
+        parts = steps * params.train.accumulate
+        if FEATURES not in taken:
+            return parts * (taken[AUGMENT].seconds + taken["step"].seconds)
+        # They are computed once for each view.
+        views = views_of(samples.dataset, params.train)
+        return parts * taken["step"].seconds + looked_at * (views.count if views else 1) / taken[FEATURES].rate
 
     return [
         Expectation(f"a generation of {NEW} new images", warm, seconds(warm, NEW)),
@@ -91,11 +97,13 @@ def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectatio
 
 
 def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator[Row]:
-    """Augmenting and a step; the first batch, which sets things up, does not count."""
+    """Augmenting and a step, or a part of one; the first step, which sets things up, does not count."""
     from pipeline.training.feeding.loader import TrainLoader
-    from pipeline.training.feeding.sources import sources_of
+    from pipeline.training.feeding.sources import KeptFeatures, sources_of
     from pipeline.training.module import Classifier
+    from pipeline.training.trainer import prepare
 
+    prepare(params)
     generation = plan(params, pd.Series(dataset.labels, index=pd.Index(dataset.ids)))
     spec, train = generation.spec, params.train
     network = build(spec)
@@ -120,12 +128,13 @@ def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator
     kept: list[Any] = []
 
     def augmented() -> Iterator[Tensor]:
-        for batch in islice(loader, BATCHES):
+        for batch in islice(loader, BATCHES * train.accumulate):
             kept.append(batch)
             yield batch.targets
 
-    yield _timed("augment", augmented(), len)
-    yield _timed("step", map(step, kept), len)
+    made = FEATURES if isinstance(source, KeptFeatures) else AUGMENT
+    yield _timed(made, augmented(), len, first=train.accumulate)
+    yield _timed("step", map(step, kept), len, first=train.accumulate)
 
 
 def _moved(value: Any, where: torch.device) -> Any:
@@ -143,8 +152,8 @@ def _evaluation(params: Params, dataset: Dataset, where: torch.device) -> Row:
         return _timed("evaluate", (look(network, torch.from_numpy(one).to(where)).logits for one in batches), len)
 
 
-def _timed(stage: str, batches: Iterator[Any], size: Callable[[Any], int]) -> Row:
-    """What each of `batches` takes on average, the first one apart where there are more."""
+def _timed(stage: str, batches: Iterator[Any], size: Callable[[Any], int], *, first: int = 1) -> Row:
+    """What each of `batches` takes on average, the `first` ones apart where there are more."""
     times, sizes, before = [], [], time.perf_counter()
     for batch in batches:
         if torch.cuda.is_available():
@@ -153,5 +162,5 @@ def _timed(stage: str, batches: Iterator[Any], size: Callable[[Any], int]) -> Ro
         times.append(now - before)
         sizes.append(size(batch))
         before = time.perf_counter()
-    kept = slice(1 if len(times) > 1 else 0, None)
+    kept = slice(first if len(times) > first else 0, None)
     return Row(stage, sum(times[kept]) / len(times[kept]), round(sum(sizes[kept]) / len(sizes[kept])))

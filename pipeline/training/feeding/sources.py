@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.errors import ParamError
 from pipeline.features.backbone import Backbone, has_features
+from pipeline.features.code import code_of_views
 from pipeline.features.source import FeatureSource, Views
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import Positions
@@ -131,7 +132,7 @@ def sources_of(
     """
     training, validation = splits
     # What code of the project's own makes of an image is not known by a name.
-    if params.train.freeze != BACKBONE or not has_features(network) or is_own(params.train.augment):
+    if params.train.freeze != BACKBONE or is_own(params.train.augment) or not has_features(network, spec):
         return Sources(AugmentedImages(training, params.train, where), PlainImages(validation, where))
     settings = settings_of(params.train.augment)
     if settings.mixup or settings.cutmix:
@@ -156,4 +157,5 @@ def views_of(dataset: Dataset, params: Train) -> Views | None:
         dice = Dice(keys[positions], params.seed, numbers.astype(np.uint64), CPU)
         return augment(images, settings, dice, params.size)
 
-    return Views(count=params.views, recipe=f"{recipe} {params.seed}", ids=list(dataset.ids), change=change)
+    named = f"{recipe} {params.seed} {code_of_views()}"
+    return Views(count=params.views, recipe=named, ids=list(dataset.ids), change=change)

@@ -14,7 +14,7 @@ from pipeline.files import write_text
 from pipeline.params import Params
 from pipeline.text import counted
 from pipeline.versioning.lock import checkout_hint, read_yaml
-from pipeline.versioning.own_code.closure import closure
+from pipeline.versioning.own_code.closure import RELEASE, closure
 
 MARK = "# Own code: `pipeline setup` keeps this line."
 # What the stages that run such code run of it.
@@ -93,6 +93,17 @@ def check_in_step(params: Params) -> None:
     """
     if listing := bring_in_step(params):
         raise RecordError(paths.PIPELINE, f"now {listing}", "run `dvc repro` again")
+
+
+def listed_by_hand() -> list[str]:
+    """What people have put among the deps of `train`, since their code reads it, besides the files that have a mark."""
+    if not paths.PIPELINE.exists():
+        return []
+    text = paths.PIPELINE.read_text(encoding="utf-8")
+    kept = "".join(line for line in text.splitlines(keepends=True) if MARK not in line)
+    ours = (f"{RELEASE}/", *(f"{folder}/" for folder in (paths.MANIFEST, paths.WEIGHTS)))
+    listed = _listed(kept)["train"]
+    return [path for path in listed if not path.startswith(ours) and path != paths.BASE.as_posix()]
 
 
 def _and_more(files: int) -> str:

@@ -89,6 +89,18 @@ def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "train",
+    [
+        {"freeze": "backbone", "augment": "light", "crop_pct": 0.8},
+        {"accumulate": 4, "head_epochs": 1.0, "head_lr": 3.0, "layer_decay": 0.8, "clip_norm": 1.0},
+    ],
+)
+def test_so_they_are_whatever_trains(train: dict[str, Any]) -> None:
+    """A head on features of several views; parts of steps, of which there are as many images as they need."""
+    assert set(troubles(EXPORTED, **train).values()) == {""}
+
+
+@pytest.mark.parametrize(
     "harmless", ["images + torch.rand_like(images)", "images * random.random()", "images * np.random.rand()"]
 )
 def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch, harmless: str) -> None:

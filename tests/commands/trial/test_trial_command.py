@@ -69,6 +69,27 @@ def test_with_images_of_the_project(capsys: Capture) -> None:
     assert files() == before
 
 
+@pytest.mark.parametrize("augment", ["none", "light"])
+def test_with_a_frozen_backbone(capsys: Capture, augment: str) -> None:
+    """Its features are made once for each view, and not at each step; nothing of them is kept."""
+    params(freeze="backbone", augment=augment)
+    before = files()
+    assert cli.main(["try"]) == 0
+    assert stages(capsys.readouterr().out) == ["features", "step", "evaluate"]
+    assert files() == before
+
+
+def test_steps_in_parts_take_all_of_them() -> None:
+    """What is measured is a part; a step of four takes four times as long, and features are of each view."""
+    here, rows = params(accumulate=4), [Row("augment", 1.0, 4), Row("step", 2.0, 4)]
+    warm, cold = expect(here, samples_of(here), rows)
+    assert (warm.seconds, cold.seconds) == (12.0 * warm.steps, 12.0 * cold.steps)
+    for augment, views in (("none", 1), ("light", 4)):
+        frozen = params(accumulate=4, freeze="backbone", augment=augment)
+        warm, _ = expect(frozen, samples_of(frozen), [Row("features", 1.0, 4), Row("step", 2.0, 4)])
+        assert warm.seconds == 8.0 * warm.steps + 100 * views / 4
+
+
 def test_own_code_is_tried(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the contract there is a line for each promise; where one fails, so does the command."""
     write_package(monkeypatch, nets=NET)
