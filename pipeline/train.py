@@ -77,15 +77,13 @@ def train(params: Params) -> Result | None:
         load(one, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
         for one in (manifest, validation[known])
     )
-    # Processes that train with the first one find here what it has fetched.
-    with handed_over(params.compute.progress, progress, say) if is_first_process() else nullcontext():
-        try:
+    try:
+        # Processes that train together with the first one find here what it has fetched.
+        with handed_over(params.compute.progress, progress, say) if is_first_process() else nullcontext():
             return fit(generation, training, measured_on, params, progress)
-        except BaseException:
-            shutil.rmtree(
-                paths.CURVES, ignore_errors=True
-            )  # Of a model that never came; DVC's cache has the last one's.
-            raise
+    except BaseException:
+        shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a model that never came; DVC's cache has the last one's.
+        raise
 
 
 def fit(

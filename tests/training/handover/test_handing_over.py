@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,8 +224,7 @@ def test_second_signal_ends_at_once() -> None:
         patch.setattr(handing_over, "PATIENCE", 0.1)
         first.begin()
     save(progress, 1)
-    kill: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-    timer = threading.Timer(1.0, kill)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     began = time.monotonic()
     timer.start()
     with pytest.raises(KeyboardInterrupt):

@@ -102,7 +102,7 @@ def test_disk_that_is_not_mounted(project: Project, tmp_path: Path) -> None:
     server = SharedFolder(tmp_path)
     server.configure(project)
     for where in ("remote", f"{tmp_path}/nowhere"):
-        with pytest.raises(FileNotFoundError, match="no such folder .*; make it, or mount it"):
+        with pytest.raises(FileNotFoundError, match=r"no such folder .*; make it, or mount it"):
             open_folder(where, "train").prepare()
     assert not (tmp_path / "remote").exists()
 
@@ -112,7 +112,10 @@ def test_disk_that_is_not_mounted(project: Project, tmp_path: Path) -> None:
     [
         ("remote", "compute.progress is remote, but there is no default remote; run `dvc remote add -d NAME URL`"),
         ("remote://team/x", "compute.progress is remote://team/x, which DVC cannot open: .*team"),
-        ("nosuch://host/x", "compute.progress is nosuch://host/x, which DVC cannot open: .*; correct it, or make it off"),
+        (
+            "nosuch://host/x",
+            "compute.progress is nosuch://host/x, which DVC cannot open: .*; correct it, or make it off",
+        ),
     ],
 )
 def test_places_that_there_are_not(project: Project, where: str, said: str) -> None:
