@@ -15,7 +15,7 @@ from typing import NoReturn
 from pipeline.errors import TrainingError, one_line
 from pipeline.signals import handled
 from pipeline.training.handover.background import Newest, within
-from pipeline.training.handover.lease import FRESH, Holder, Lease
+from pipeline.training.handover.lease import FRESH, Lease, Runner
 from pipeline.training.handover.remote_folder import PART, RemoteFolder, open_folder
 from pipeline.training.progress import KEPT, SUFFIX, Progress, is_whole, step_of
 
@@ -105,16 +105,16 @@ class Handover:
         self._uploads.rests_within(PATIENCE)
         self._last("is not deleted", self._folder.remove)
 
-    def _claim(self) -> tuple[Holder, str] | None:
+    def _claim(self) -> tuple[Runner, str] | None:
         self._folder.prepare()
         return self._lease.claim()
 
-    def _refusal(self, holder: Holder, lease: str) -> TrainingError:
+    def _refusal(self, runner: Runner, lease: str) -> TrainingError:
         self._last("keeps a lease", self._lease.give_up)
         then = (
             f"in {FRESH:.0f} seconds if that machine is gone, or delete {self._folder.url(lease)} to take over at once"
         )
-        return TrainingError(self._folder, f"{holder} goes on with this training", f"end that, or try again {then}")
+        return TrainingError(self._folder, f"{runner} goes on with this training", f"end that, or try again {then}")
 
     def _fetch(self) -> None:
         """Fetch the newest whole state, if it is further than what is here."""

@@ -29,7 +29,7 @@ RENEWAL = 50.0
 DRIFT = 60.0
 
 
-class Holder(BaseModel):
+class Runner(BaseModel):
     """What a process says of itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,7 +44,7 @@ class Holder(BaseModel):
     """Since when it has the lease, by the clock of the store; None of one that has just come."""
 
     @classmethod
-    def here(cls, since: float | None = None) -> "Holder":
+    def here(cls, since: float | None = None) -> "Runner":
         """This process."""
         host, process = socket.gethostname(), os.getpid()
         started = psutil.Process().create_time()
@@ -61,7 +61,7 @@ class Holder(BaseModel):
         try:
             process = psutil.Process(self.process)
             is_other = abs(process.create_time() - self.started) > DRIFT
-            return is_other or process.status() == psutil.STATUS_ZOMBIE
+            return bool(is_other or process.status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return True
 
@@ -77,7 +77,7 @@ class Lease:
         self.is_lost = False
         """Whether another process goes on with the training."""
 
-    def claim(self) -> tuple[Holder, str] | None:
+    def claim(self) -> tuple[Runner, str] | None:
         """Write it, again perhaps; returns who goes on with the training instead and the name of that lease, if any.
 
         Of several the one that has been there longest does. How old a lease is says the store's clock alone: that of
@@ -85,16 +85,16 @@ class Lease:
         """
         if self._since is not None and self.name not in self._folder.times():
             self._since = None  # Taken for dead, while this machine slept, say.
-        self._folder.write(self.name, Holder.here(self._since).model_dump_json().encode())
+        self._folder.write(self.name, Runner.here(self._since).model_dump_json().encode())
         times = {name: time for name, time in self._folder.times().items() if name.startswith(PREFIX)}
         now = times.pop(self.name, time.time())
         mine = (now if self._since is None else self._since, self.name)
         for name, written in times.items():
-            holder = self._read(name)
-            if now - written > FRESH or holder.is_dead:
+            runner = self._read(name)
+            if now - written > FRESH or runner.is_dead:
                 self._folder.delete(name)
-            elif (written if holder.since is None else holder.since, name) < mine:
-                return holder, name
+            elif (written if runner.since is None else runner.since, name) < mine:
+                return runner, name
         self._since, _ = mine
         return None
 
@@ -121,11 +121,11 @@ class Lease:
                 with suppress(Exception):  # It was given up while it was written.
                     self._folder.delete(self.name)
 
-    def _read(self, name: str) -> Holder:
+    def _read(self, name: str) -> Runner:
         try:
-            return Holder.model_validate_json(self._folder.read(name))
+            return Runner.model_validate_json(self._folder.read(name))
         except (ValidationError, FileNotFoundError):
-            return Holder()
+            return Runner()
 
 
 def _machine() -> str:

@@ -65,7 +65,12 @@ def test_newest_alone_is_worked_on() -> None:
 def test_what_has_not_begun_can_be_dropped() -> None:
     """What is under way ends."""
     go, done = Event(), []
-    newest = Newest(lambda path: (go.wait(), done.append(path.name)))
+
+    def work(path: Path) -> None:
+        go.wait()
+        done.append(path.name)
+
+    newest = Newest(work)
     newest.give(Path("1"))
     while newest._next is not None:
         time.sleep(0.01)

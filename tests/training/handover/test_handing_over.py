@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from dvc_objects.fs.local import LocalFileSystem
+from dvc_objects.fs.local import localfs
 from support.servers import SharedFolder
 
 from pipeline.errors import TrainingError
 from pipeline.training.handover import handing_over
 from pipeline.training.handover.handing_over import Handover
-from pipeline.training.handover.lease import Holder
+from pipeline.training.handover.lease import Runner
 from pipeline.training.handover.remote_folder import RemoteFolder
 from pipeline.training.progress import Progress, step_of
 
@@ -38,7 +38,7 @@ def handover(machine: str, folder: RemoteFolder | None = None) -> tuple[Handover
     progress = Progress("a")
     os.chdir(here)
     progress.folder = here / machine / progress.folder
-    folder = folder or RemoteFolder(LocalFileSystem(), str(here / SERVER / "remote"), "progress", "train", "a")
+    folder = folder or RemoteFolder(localfs, str(here / SERVER / "remote"), "progress", "train", "a")
     return Handover(folder, progress, said.append), progress, said
 
 
@@ -147,7 +147,7 @@ def test_second_runner_stops() -> None:
     with pytest.raises(TrainingError) as caught:
         second.begin()
     (lease,) = there("lease-*")
-    assert str(caught.value).startswith(f"{Path.cwd()}/server/remote/progress/train/a: {Holder.here()} goes on with")
+    assert str(caught.value).startswith(f"{Path.cwd()}/server/remote/progress/train/a: {Runner.here()} goes on with")
     assert f"delete {Path.cwd()}/server/remote/progress/train/a/{lease} to take over at once" in str(caught.value)
     first.leave()
     assert not there("lease-*")
@@ -198,7 +198,7 @@ class Mute(RemoteFolder):
 
 def mute() -> RemoteFolder:
     """One of that kind."""
-    return Mute(LocalFileSystem(), str(SERVER / "remote"), "a")
+    return Mute(localfs, str(SERVER / "remote"), "a")
 
 
 def test_remote_that_never_answers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,21 +7,21 @@ import time
 from pathlib import Path
 
 import pytest
-from dvc_objects.fs.local import LocalFileSystem
+from dvc_objects.fs.local import localfs
 
-from pipeline.training.handover.lease import FRESH, Holder, Lease
+from pipeline.training.handover.lease import FRESH, Lease, Runner
 from pipeline.training.handover.remote_folder import RemoteFolder
 
-AWAY = Holder.here().model_copy(update={"host": "away", "machine": "another"})
+AWAY = Runner.here().model_copy(update={"host": "away", "machine": "another"})
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RemoteFolder:
     """An empty folder."""
-    return RemoteFolder(LocalFileSystem(), str(tmp_path))
+    return RemoteFolder(localfs, str(tmp_path))
 
 
-def write(folder: RemoteFolder, holder: Holder, *, age: float = 0, name: str = "lease-0") -> None:
+def write(folder: RemoteFolder, holder: Runner, *, age: float = 0, name: str = "lease-0") -> None:
     """Write the lease of another process, so many seconds ago."""
     folder.write(name, holder.model_dump_json().encode())
     path = folder.url(name)
@@ -36,7 +36,7 @@ def test_first_has_it_and_renews_it(folder: RemoteFolder) -> None:
         other = second.claim()
         assert other is not None
         assert other[1] == first.name
-        assert str(other[0]) == str(Holder.here())
+        assert str(other[0]) == str(Runner.here())
     first.give_up()
     assert second.claim() is None
     assert list(folder.times()) == [second.name]
@@ -65,12 +65,12 @@ def test_clocks_that_differ(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatc
 def test_lease_of_a_killed_process_here(folder: RemoteFolder) -> None:
     """It need not be waited for, and nobody else's process of the same number stands for it."""
     script = (
-        "from pipeline.training.handover.lease import Holder; "
-        "print(Holder.here().model_dump_json(), flush=True); import time; time.sleep(600)"
+        "from pipeline.training.handover.lease import Runner; "
+        "print(Runner.here().model_dump_json(), flush=True); import time; time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        holder = Holder.model_validate_json(process.stdout.readline())
+        holder = Runner.model_validate_json(process.stdout.readline())
         lease = Lease(folder)
         write(folder, holder, age=1)
         assert lease.claim() == (holder, "lease-0")
@@ -89,7 +89,7 @@ def test_lease_that_cannot_be_read(folder: RemoteFolder) -> None:
     folder.write("lease-0", b'{"host": "aw')
     os.utime(folder.url("lease-0"), (time.time() - 1,) * 2)
     lease = Lease(folder)
-    assert lease.claim() == (Holder(), "lease-0")
+    assert lease.claim() == (Runner(), "lease-0")
     os.utime(folder.url("lease-0"), (time.time() - 2 * FRESH,) * 2)
     assert lease.claim() is None
 

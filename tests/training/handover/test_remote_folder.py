@@ -89,9 +89,9 @@ def test_half_an_upload_has_another_name(project: Project, tmp_path: Path) -> No
             seen.append(name)
             return super()._at(name)
 
-    from dvc_objects.fs.local import LocalFileSystem
+    from dvc_objects.fs.local import localfs
 
-    folder = Watching(LocalFileSystem(), str(tmp_path))
+    folder = Watching(localfs, str(tmp_path))
     folder.put(Path("file"), "one")
     assert seen == ["one" + PART, "one"]
     assert (tmp_path / "one").read_text() == "data"
