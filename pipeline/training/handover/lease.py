@@ -42,13 +42,15 @@ class Runner(BaseModel):
     """When the process began, by the clock of its machine."""
     since: float | None = None
     """Since when it has the lease, by the clock of the store; None of one that has just come."""
+    written: float = 0.0
+    """When it last said so, by the clock of its machine, for stores that have none."""
 
     @classmethod
     def here(cls, since: float | None = None) -> "Runner":
         """This process."""
         host, process = socket.gethostname(), os.getpid()
         started = psutil.Process().create_time()
-        return cls(host=host, machine=_machine(), process=process, started=started, since=since)
+        return cls(host=host, machine=_machine(), process=process, started=started, since=since, written=time.time())
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.process}"
@@ -86,14 +88,15 @@ class Lease:
         if self._since is not None and self.name not in self._folder.times():
             self._since = None  # Taken for dead, while this machine slept, say.
         self._folder.write(self.name, Runner.here(self._since).model_dump_json().encode())
-        times = {name: time for name, time in self._folder.times().items() if name.startswith(PREFIX)}
-        now = times.pop(self.name, time.time())
-        mine = (now if self._since is None else self._since, self.name)
-        for name, written in times.items():
+        times = {name: when for name, when in self._folder.times().items() if name.startswith(PREFIX)}
+        now = _known(times.pop(self.name, None), time.time())
+        mine = (_known(self._since, now), self.name)
+        for name, when in times.items():
             runner = self._read(name)
+            written = _known(when, runner.written)
             if now - written > FRESH or runner.is_dead:
                 self._folder.delete(name)
-            elif (written if runner.since is None else runner.since, name) < mine:
+            elif (_known(runner.since, written), name) < mine:
                 return runner, name
         self._since, _ = mine
         return None
@@ -126,6 +129,10 @@ class Lease:
             return Runner.model_validate_json(self._folder.read(name))
         except (ValidationError, FileNotFoundError):
             return Runner()
+
+
+def _known(time_: float | None, otherwise: float) -> float:
+    return otherwise if time_ is None else time_
 
 
 def _machine() -> str:

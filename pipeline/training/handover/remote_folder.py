@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -53,8 +52,8 @@ class RemoteFolder:
             raise FileNotFoundError(f"no such folder {self._root}; make it, or mount it")
         self._fs.makedirs(self._path, exist_ok=True)
 
-    def times(self) -> dict[str, float]:
-        """When each file was last changed, by name, in seconds, by the clock of the store; by ours if it has none."""
+    def times(self) -> dict[str, float | None]:
+        """When each file was last changed, by name, in seconds, by the clock of the store; None if it has none."""
         self._fs.fs.invalidate_cache()
         try:
             entries = self._fs.ls(self._path, detail=True)
@@ -144,6 +143,6 @@ def _options(config: Mapping[str, Any], url: str) -> dict[str, Any]:
     return {"url": url}
 
 
-def _time_of(entry: Mapping[str, Any]) -> float:
-    time_ = next((entry[key] for key in TIMES if entry.get(key) is not None), time.time())
-    return time_.timestamp() if isinstance(time_, datetime) else float(time_)
+def _time_of(entry: Mapping[str, Any]) -> float | None:
+    found = next((entry[key] for key in TIMES if isinstance(entry.get(key), datetime | float | int)), None)
+    return found.timestamp() if isinstance(found, datetime) else found

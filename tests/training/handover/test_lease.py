@@ -62,6 +62,24 @@ def test_clocks_that_differ(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatc
     assert Lease(folder).claim() == (AWAY, "lease-0")
 
 
+def test_store_without_a_clock(tmp_path: Path) -> None:
+    """What runners say themselves counts then."""
+
+    class Timeless(RemoteFolder):
+        def times(self) -> dict[str, float | None]:
+            return dict.fromkeys(super().times())
+
+    folder = Timeless(localfs, str(tmp_path))
+    now = time.time()
+    write(folder, AWAY.model_copy(update={"written": now - FRESH / 2}))
+    lease = Lease(folder)
+    other = lease.claim()
+    assert other is not None
+    assert other[1] == "lease-0"
+    write(folder, AWAY.model_copy(update={"written": now - FRESH * 2}))
+    assert lease.claim() is None
+
+
 def test_lease_of_a_killed_process_here(folder: RemoteFolder) -> None:
     """It need not be waited for, and nobody else's process of the same number stands for it."""
     script = (
@@ -113,7 +131,7 @@ def test_lease_is_kept_in_the_background(folder: RemoteFolder, monkeypatch: pyte
     lease.claim()
     lease.keep()
     os.utime(folder.url(lease.name), (0, 0))
-    wait_until(lambda: folder.times().get(lease.name, 0) > 0)
+    wait_until(lambda: (folder.times().get(lease.name) or 0) > 0)
     assert not lease.is_lost
     write(folder, AWAY.model_copy(update={"since": 1.0}))
     wait_until(lambda: lease.is_lost)
