@@ -248,6 +248,32 @@ def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> N
     assert model(second) == model(alone)
 
 
+@pytest.mark.slow
+def test_clone_goes_on(make_project: Callable[[Path], Project], tmp_path: Path, folder: SharedFolder) -> None:
+    """`dvc repro` in a CI job that runs out of time, and in the next job's fresh clone."""
+    first = make_project(tmp_path / "first")
+    first.add_digits(0, 120)
+    first.set_params(train={"epochs": 40, "save_every": 0.01}, compute={"progress": "remote"})
+    folder.configure(first)
+    first.dvc("add", "--quiet", "data/raw")
+    first.commit()
+    first.dvc("push", "--quiet")
+    limit = ["timeout", "--signal=INT", "--kill-after=100", "300", "dvc", "repro"]
+    with subprocess.Popen(limit, cwd=first.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as job:
+        wait_for(job, lambda: kept(folder))
+        job.send_signal(signal.SIGINT)
+        assert "train: interrupted; nothing is lost" in job.communicate()[0]
+    newest = kept(folder)[-1].name
+    clone = first.clone(tmp_path / "clone")
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    assert f"train: continuing at step {int(newest[:10]):,} of " in clone.repro()
+    assert not kept(folder, "*")
+    model = clone.lock()["train"]["outs"]
+    clone.set_params(compute={"progress": "off"})
+    assert "continuing" not in clone.repro("--force", "--single-item", "train")
+    assert clone.lock()["train"]["outs"]["data/model"] == model["data/model"]
+
+
 # The second process sees another disk.
 SCRIPT = """
 import os, sys
