@@ -21,6 +21,7 @@ PATTERNS = {
     "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
     "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
     "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
+    "compute.progress": "it should be off, remote, or a folder or URL: /mnt/progress or s3://bucket/progress, say",
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }

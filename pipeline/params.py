@@ -119,6 +119,8 @@ class Compute(Section):
     """Most that features of a frozen backbone may take on disk, in MiB; further ones are computed when needed."""
     batch_size: Annotated[int, Field(ge=1)]
     """Images in one step where nothing is learned."""
+    progress: Annotated[str, Field(pattern=r"^(off|remote|.*/.+)$")]
+    """Where unfinished training is kept besides: `off`, the default `remote`, or a folder or URL that DVC can open."""
 
     @property
     def processes(self) -> int:

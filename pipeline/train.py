@@ -6,6 +6,7 @@ Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base a
 import math
 import shutil
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,7 @@ from pipeline.training.environment import write_environment
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.feeding.sources import sources_of
 from pipeline.training.generation import Generation, plan
+from pipeline.training.handover.handing_over import handed_over
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
@@ -77,7 +79,9 @@ def train(params: Params) -> Result | None:
         for one in (manifest, validation[known])
     )
     try:
-        return fit(generation, training, measured_on, params, progress)
+        # Processes that train together with the first one find here what it has fetched.
+        with handed_over(params.compute.progress, progress, say) if is_first_process() else nullcontext():
+            return fit(generation, training, measured_on, params, progress)
     except BaseException:
         shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a model that never came; DVC's cache has the last one's.
         raise

@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from pipeline.errors import TrainingError
 from pipeline.models.checkpoint import Checkpoint, canonical
 from pipeline.models.layers import backbone_weights, hold
 from pipeline.models.network import Network
@@ -46,8 +47,16 @@ class SaveProgress(pl.Callback):
         self._states: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen to signals from now on."""
-        del trainer, pl_module
+        """Listen to signals from now on.
+
+        Raises:
+            TrainingError: not all processes that train together go on from the same step.
+        """
+        del pl_module
+        strategy, step = trainer.strategy, trainer.global_step
+        if not strategy.reduce_boolean_decision(strategy.broadcast(step) == step):
+            what = f"a process goes on from step {step:,}, and another one from a different step"
+            raise TrainingError(self._progress.folder, what, "run `dvc repro` again")
         self._last = time.monotonic()
         self._listening.enter_context(handled(SIGNALS, self._ask))
 

@@ -44,12 +44,18 @@ def unfinished_step(inputs: str) -> int | None:
 
     Nothing is written, and the saved state is not checked: that is done before it is gone on with.
     """
-    steps = [_step_of(path) for path in (FOLDER / inputs).glob(f"*{SUFFIX}")]
+    steps = [step_of(path.name) for path in (FOLDER / inputs).glob(f"*{SUFFIX}")]
     return max(steps, default=None)
 
 
-def _step_of(saved: Path) -> int:
-    return int(saved.name.partition("-")[0])
+def step_of(name: str) -> int:
+    """How many steps were done in the saved state whose file has this name."""
+    return int(name.partition("-")[0])
+
+
+def is_whole(saved: Path, name: str | None = None) -> bool:
+    """Whether the bytes of the file `saved` are those that its name says, or `name`."""
+    return (name or saved.name).removesuffix(SUFFIX).endswith(md5_of_file(saved))
 
 
 class Progress:
@@ -57,7 +63,9 @@ class Progress:
 
     def __init__(self, inputs: str) -> None:
         """Open, or begin, the folder of the training whose inputs have the hash `inputs`; others' are removed."""
-        self.folder = FOLDER / inputs
+        self.inputs, self.folder = inputs, FOLDER / inputs
+        self.on_saved: Callable[[Path], object] | None = None
+        """What is called with each state that was saved."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for other in FOLDER.iterdir():
             if other != self.folder:
@@ -69,14 +77,16 @@ class Progress:
         write(part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        part.replace(self.folder / f"{step:010d}-{md5_of_file(part)}{SUFFIX}")
+        saved = part.replace(self.folder / f"{step:010d}-{md5_of_file(part)}{SUFFIX}")
         for old in self._newest_first()[KEPT:]:
             old.unlink()
+        if self.on_saved is not None:
+            self.on_saved(saved)
 
     def newest(self) -> Path | None:
         """The newest state that is undamaged, None where there is none."""
         for path in self._newest_first():
-            if path.stem.endswith(md5_of_file(path)):
+            if is_whole(path):
                 return path
             logger.warning("%s is damaged, continuing from the one before it", path)
             path.unlink()
@@ -84,7 +94,7 @@ class Progress:
 
     def step_of(self, saved: Path) -> int:
         """How many steps were done in the state `saved`."""
-        return _step_of(saved)
+        return step_of(saved.name)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True)

@@ -69,6 +69,15 @@ WITHOUT: dict[str, dict[str, str]] = {
         "parquet": "reads the index",
         "text": "plain CSV of numbers needs no quoting",
         "training.environment": "says what it was trained with; another output",
+        **dict.fromkeys(
+            (
+                "training.handover.background",
+                "training.handover.handing_over",
+                "training.handover.lease",
+                "training.handover.remote_folder",
+            ),
+            "what is continued elsewhere gives the same bytes: tests/scenarios/test_handover.py",
+        ),
         "training.log_lines": "prints how far training is",
         "training.progress": "what is continued gives the same bytes: tests/scenarios/test_continue.py",
         "training.rng_state": "likewise",

@@ -88,6 +88,8 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     share(project, remote)
     (project.root / "data/export").mkdir()
     (project.root / "data/export/model.onnx").write_bytes(b"weights")
+    (remote / "progress/train/a").mkdir(parents=True)
+    (remote / "progress/train/a/0000000001-b.ckpt").write_bytes(b"weights")
     second, third = [one["recorded"]["model"] for one in json.loads(project.run(*CALL, "log", "--json").out)][1::-1]
     before = state(project)
     names = ("digit 0/odd 1.bmp", told.packed)
@@ -101,6 +103,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
         "delete   data/base",
         "delete   data/export",
         "delete   data/.decoded",
+        f"delete   unfinished training in {remote}/progress/train",
         "(data/raw/more.zip) in cache, remote 'team'",
         "(data/raw: the file itself) in cache, remote 'team'",
         f"(checkpoint.ckpt of model {second[:8]}) in cache, remote 'team'",
@@ -119,6 +122,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     out = project.run(*CALL, "forget", "--yes", *names).out
     assert "forgotten: 2 images; no file here, in the cache and on the remotes holds it any more" in out
     assert left(told, remote) == []
+    assert not list(remote.rglob("*.ckpt"))
     assert odd(3) in (project.root / "data/raw/more.zip").read_bytes()
     for oid in (second, third):
         files = json.loads((remote / f"files/md5/{oid[:2]}/{oid[2:]}").read_text())

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from pipeline import paths
 from pipeline.commands import subprocesses
 from pipeline.commands.data.removal import remove
+from pipeline.commands.forget import elsewhere
 from pipeline.commands.forget.plan import Plan
 from pipeline.commands.forget.remnants import ARCHIVE, SHARD
 from pipeline.commands.forget.stores import CACHE
@@ -73,6 +74,8 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
     say("deleting what was made of it")
     for path in plan.files:
         delete(path)
+    for unfinished in plan.elsewhere:
+        elsewhere.remove(unfinished)
     # Remotes first: as long as the cache has an object, nobody needs to download it to look into it.
     for store in sorted(plan.objects.stores, key=lambda store: store.name == CACHE):
         doomed = [one.oid for one in plan.remnants.found if one.oid in store.oids]

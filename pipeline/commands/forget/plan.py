@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.commands.data.removal import holdings
+from pipeline.commands.forget.elsewhere import kept_elsewhere
 from pipeline.commands.forget.remnants import Remnant, Remnants, Search
 from pipeline.commands.forget.stores import CACHE, Objects, every_store
 from pipeline.commands.forget.workspace import made_of, shards_with
@@ -16,6 +17,7 @@ from pipeline.ingestion.places import Source
 from pipeline.lineage.forgotten import IMAGE, MODEL
 from pipeline.lineage.history import every_model
 from pipeline.text import counted
+from pipeline.training.handover.remote_folder import RemoteFolder
 
 
 class Plan(NamedTuple):
@@ -30,6 +32,8 @@ class Plan(NamedTuple):
     """The shards in data/images that are to be written again."""
     files: list[Path]
     """What else goes from the project's folder."""
+    elsewhere: list[RemoteFolder]
+    """Where unfinished training is kept besides."""
     remnants: Remnants
     objects: Objects
 
@@ -44,7 +48,8 @@ class Plan(NamedTuple):
         held = holdings() if paths.RAW.is_dir() else []
         places = [source for source in held if source.id in ids]
         remnants = Search(ids, objects).run(every_record())
-        return cls(frozenset(ids), held, places, shards_with(ids), made_of(ids, remnants.stored), remnants, objects)
+        files = made_of(ids, remnants.stored)
+        return cls(frozenset(ids), held, places, shards_with(ids), files, kept_elsewhere(), remnants, objects)
 
     @property
     def is_done(self) -> bool:
@@ -68,6 +73,7 @@ class Plan(NamedTuple):
         yield from (f"  delete   {paths.RAW}/{source.name}" for source in self.places)
         yield from (f"  rewrite  {path}, without {'it' if len(self.ids) == 1 else 'them'}" for path in self.shards)
         yield from (f"  delete   {path}" for path in self.files)
+        yield from (f"  delete   unfinished training in {folder}" for folder in self.elsewhere)
         yield from (f"  delete   {self._said(one)}" for one in self.remnants.found)
         seen = "it" if len(self.ids) == 1 else "some of them"
         yield from (f"  unusable {name}, which has seen {seen}" for name in self._models())

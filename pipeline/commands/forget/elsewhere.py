@@ -1,0 +1,46 @@
+"""Unfinished training that is kept on remotes, so that other machines go on with it: it has seen images, too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.commands.forget.stores import GONE
+from pipeline.errors import MissingDataError, one_line
+from pipeline.params import read_params
+from pipeline.training.handover.handing_over import OFF, TRAININGS
+from pipeline.training.handover.remote_folder import PLACE, REMOTE, RemoteFolder, open_folder
+from pipeline.versioning.repository import repository
+
+
+def kept_elsewhere() -> list[RemoteFolder]:
+    """The folders of it that there are: on every remote that is set up here, and where `compute.progress` says.
+
+    Raises:
+        MissingDataError: one of them gives no answer.
+    """
+    chosen = read_params().compute.progress
+    places = [f"remote://{name}/{PLACE}" for name in sorted(repository().config["remote"])]
+    folders = [open_folder(where, TRAININGS) for where in [*places, *({chosen} - {OFF, REMOTE})]]
+    found = []
+    for folder in folders:
+        with _answering(folder):
+            if folder.exists():
+                found.append(folder)
+    return found
+
+
+def remove(folder: RemoteFolder) -> None:
+    """Delete `folder`, which may be gone.
+
+    Raises:
+        MissingDataError: it cannot be deleted.
+    """
+    with _answering(folder):
+        folder.remove()
+
+
+@contextmanager
+def _answering(folder: RemoteFolder) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise MissingDataError(folder, one_line(error), GONE) from error

@@ -1,0 +1,148 @@
+"""A folder that other machines reach, too: on a remote of DVC's, or at a URL that DVC can open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeline import paths
+from pipeline.errors import ParamError, one_line
+from pipeline.versioning.remote import default_remote
+from pipeline.versioning.repository import repository
+
+if TYPE_CHECKING:
+    from dvc_objects.fs.base import FileSystem
+
+# The value of `compute.progress` that stands for the default remote; its folder lies there beside `files`, where the
+# objects are, so that `dvc gc --cloud` neither counts nor deletes what is in it.
+REMOTE = "remote"
+PLACE = "progress"
+# How the name of a file ends that is being written.
+PART = ".part"
+# What different stores call the time of a file's last change.
+TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
+
+
+class RemoteFolder:
+    """Files by name, put there whole. Every method may raise what the store's own library raises."""
+
+    def __init__(self, fs: FileSystem, root: str, *parts: str) -> None:
+        """The folder lies so many `parts` below `root`, which itself is never made on a disk."""
+        self._fs, self._root, self._path = fs, root, fs.join(root, *parts)
+
+    def __str__(self) -> str:
+        return self.url()
+
+    def url(self, *names: str) -> str:
+        """How people name the folder, or a file in it."""
+        path = self._fs.join(self._path, *names)
+        return path if self._is_on_disk else self._fs.unstrip_protocol(path)
+
+    def prepare(self) -> None:
+        """See that files can be put there.
+
+        Raises:
+            FileNotFoundError: a disk is not mounted.
+        """
+        if self._is_on_disk and not Path(self._root).is_dir():
+            raise FileNotFoundError(f"no such folder {self._root}; make it, or mount it")
+        self._fs.makedirs(self._path, exist_ok=True)
+
+    def times(self) -> dict[str, float | None]:
+        """When each file was last changed, by name, in seconds, by the clock of the store; None if it has none."""
+        self._fs.fs.invalidate_cache()
+        try:
+            entries = self._fs.ls(self._path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {self._fs.name(one["name"]): _time_of(one) for one in entries if one.get("type") != "directory"}
+
+    def exists(self) -> bool:
+        """Whether it is there."""
+        self._fs.fs.invalidate_cache()
+        return bool(self._fs.exists(self._path))
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy `file` there; a kill leaves no half of it under `name`."""
+        from dvc_objects.fs.base import ObjectFileSystem
+
+        if isinstance(self._fs, ObjectFileSystem):  # Where an object is whole, or is not.
+            self._fs.put_file(str(file), self._at(name))
+            return
+        aside = self._at(name + PART)
+        self._fs.put_file(str(file), aside)
+        self._fs.mv(aside, self._at(name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file."""
+        self._fs.pipe_file(self._at(name), content)
+
+    def read(self, name: str) -> bytes:
+        """The content of a small file."""
+        return bytes(self._fs.cat_file(self._at(name)))
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file from there into the file `target`."""
+        self._fs.get_file(self._at(name), str(target))
+
+    def delete(self, name: str) -> None:
+        """Delete a file, which may be gone."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._at(name))
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it; it may be gone."""
+        if self.exists():
+            self._fs.rm(self._path, recursive=True)
+
+    def _at(self, name: str) -> str:
+        return str(self._fs.join(self._path, name))
+
+    @property
+    def _is_on_disk(self) -> bool:
+        return self._fs.protocol == "local"
+
+
+def open_folder(where: str, *parts: str) -> RemoteFolder:
+    """The folder so many `parts` below the one that `compute.progress` says; nothing is asked of it yet.
+
+    Raises:
+        ParamError: no such place can be opened here.
+    """
+    from dvc.fs import get_cloud_fs
+
+    config, name = repository().config, default_remote(repository())
+    if where == REMOTE and name is None:
+        what, hint = "but there is no default remote", "run `dvc remote add -d NAME URL`, or make it off"
+        raise ParamError(paths.PARAMS, f"compute.progress is {REMOTE}, {what}", hint)
+    try:
+        kind, settings, root = get_cloud_fs(config, **({"name": name} if where == REMOTE else _options(config, where)))
+        return RemoteFolder(kind(**settings), root, *([PLACE] if where == REMOTE else []), *parts)
+    except Exception as error:  # Every kind of remote has errors of its own.
+        what = f"compute.progress is {where}, which DVC cannot open: {one_line(error)}"
+        raise ParamError(paths.PARAMS, what, "correct it, or make it off") from error
+
+
+def _options(config: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """What DVC opens `url` with: the options of a remote on the same host, or in the same bucket, if there is one."""
+    from dvc.fs import get_fs_config
+
+    url = url.removeprefix("file://")
+    place = urlsplit(url)[:2]
+    if place[0] in ("", "remote"):
+        return {"url": url}
+    default = config["core"].get("remote")
+    for name in sorted(config["remote"], key=lambda name: (name != default, name)):
+        options = dict(get_fs_config(config, name=name))
+        if urlsplit(options["url"])[:2] == place:
+            return {**options, "url": url}
+    return {"url": url}
+
+
+def _time_of(entry: Mapping[str, Any]) -> float | None:
+    found = next((entry[key] for key in TIMES if isinstance(entry.get(key), datetime | float | int)), None)
+    return found.timestamp() if isinstance(found, datetime) else found

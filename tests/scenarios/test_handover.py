@@ -1,0 +1,300 @@
+"""A machine goes, and another one finishes its training: the same bytes, whatever kept the progress in between."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, TINY, Project
+from ruamel.yaml import YAML
+from support.servers import KINDS, Server, SharedFolder
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.lineage.base import FIRST, NONE
+from pipeline.params import read_params
+from pipeline.training.progress import FOLDER
+
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+
+TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
+VAL = [Plain("cat", 20), Plain("dog", 220)]
+COMMAND = [sys.executable, "-m", "pipeline", "run", "train"]
+Files = dict[str, bytes]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Project]]:
+    """Makes a machine: a folder with the same images and params, and nothing else in common."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+    def make(name: str, *, devices: int = 1, **train: Any) -> Project:
+        project = Project(tmp_path / name)
+        project.root.mkdir()
+        with monkeypatch.context() as patch:
+            patch.chdir(project.root)
+            shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+            store_images(train=TRAIN, val=VAL)
+            paths.BASE.mkdir()
+            (paths.BASE / NONE).write_text(FIRST + "\n")
+        yaml = YAML()
+        content = yaml.load(ROOT / "params.yaml")
+        for section, values in TINY.items():
+            content[section].update(values)
+        content["train"].update({"batch_size": 8, "epochs": 40, "save_every": 0.01, **train})
+        content["compute"].update({"devices": devices, "progress": "remote"})
+        yaml.dump(content, project.root / paths.PARAMS)
+        project.git("init", "--quiet")
+        project.dvc("init", "--quiet")
+        return project
+
+    yield make
+    torch.use_deterministic_algorithms(mode=False)
+
+
+@contextmanager
+def training(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """A training that runs, with all its processes in a group."""
+    with subprocess.Popen(
+        COMMAND,
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        yield process
+
+
+def kill(process: subprocess.Popen[str]) -> str:
+    """As power fails; returns what was printed."""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+    """Until that is so."""
+    end = time.monotonic() + 100
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def model(project: Project) -> Files:
+    """What was trained."""
+    folders = (project.root / paths.MODEL, project.root / paths.CURVES)
+    return {str(path.relative_to(project.root)): path.read_bytes() for folder in folders for path in folder.iterdir()}
+
+
+def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train there, in this process."""
+    from pipeline.train import train
+
+    monkeypatch.chdir(project.root)
+    train(read_params())
+
+
+def once(machine: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, **train: Any) -> Files:
+    """What comes of a training on one device that nothing interrupts, and that is kept nowhere else."""
+    project = machine("once", **train)
+    project.set_params(compute={"progress": "off"})
+    run(project, monkeypatch)
+    return model(project)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SharedFolder:
+    """The kind of remote that needs no server, mounted."""
+    (tmp_path / "server/remote").mkdir(parents=True)
+    return SharedFolder(tmp_path / "server")
+
+
+def saved(project: Project) -> list[Path]:
+    """The states that a machine has."""
+    return list((project.root / FOLDER).glob("*/*.ckpt"))
+
+
+def kept(server: Server, what: str = "*.ckpt") -> list[Path]:
+    """The files on a remote that is a folder."""
+    return sorted((server.folder / "remote/progress/train").glob(f"*/{what}"))
+
+
+def test_another_machine_goes_on(
+    machine: Callable[..., Project],
+    folder: SharedFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Asked to stop, a run has uploaded when it has ended; another folder comes to the same bytes, and cleans up."""
+    from pipeline.training.module import Classifier
+
+    first, second = machine("first", epochs=4), machine("second", epochs=4)
+    expected = once(machine, monkeypatch, epochs=4)
+    training_step = Classifier.training_step
+
+    def step(self: Classifier, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 12:
+            signal.raise_signal(signal.SIGTERM)
+        return training_step(self, batch, batch_idx)
+
+    for project in (first, second):
+        folder.configure(project)
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "training_step", step)
+        with pytest.raises(SystemExit):
+            run(first, monkeypatch)
+    assert kept(folder)[-1].name == max(saved(first)).name
+    assert kept(folder)[-1].name.startswith("0000000013-")
+    assert not kept(folder, "lease-*")
+    capfd.readouterr()
+    run(second, monkeypatch)
+    out = capfd.readouterr().out
+    assert f"train: fetched what another run saved in {folder.folder}/remote/progress/train/" in out
+    assert "train: continuing at step 13 of 20" in out
+    assert not kept(folder, "*")
+    assert model(second) == expected
+
+
+def test_remote_that_is_down(
+    machine: Callable[..., Project],
+    folder: SharedFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The training comes to its model as without it, and says so in one line."""
+    expected = once(machine, monkeypatch, epochs=4)
+    project = machine("first", epochs=4)
+    folder.configure(project)
+    folder.stop()
+    run(project, monkeypatch)
+    assert [record.levelname for record in caplog.records if "compute.progress" in record.message] == ["WARNING"]
+    assert model(project) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills(
+    machine: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Server]
+) -> None:
+    """Killed at any moment, each time another machine goes on, until one gets through: the same bytes."""
+    expected = once(machine, monkeypatch)
+    (tmp_path / "server/remote").mkdir(parents=True)
+    chance, said = random.Random(0), ""
+    with kind(tmp_path / "server") as server:
+        for number in range(4):
+            project = machine(str(number))
+            server.configure(project)
+            if number == 3:
+                out = project.run(*COMMAND).out
+                break
+            with training(project) as process:
+                wait_for(process, partial(saved, project))
+                time.sleep(chance.uniform(0.1, 2))
+                said += kill(process)
+        assert "continuing at step" in said + out
+        assert model(project) == expected
+        assert not kept(server, "*")
+
+
+@pytest.mark.slow
+def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> None:
+    """The second one says who trains, and stops; after a kill of the first it goes on at once on the same machine."""
+    first, second = machine("first", epochs=4000), machine("second", epochs=4000)
+    for project in (first, second):
+        folder.configure(project)
+    with training(first) as process:
+        wait_for(process, lambda: kept(folder))
+        out = second.run(*COMMAND, ok=False).out
+        assert f", process {process.pid} goes on with this training; end that, or try again in 180 seconds" in out
+        assert len(out.splitlines()) <= 2
+        assert process.poll() is None
+        kill(process)
+    with training(second) as process:
+        wait_for(process, partial(saved, second))
+        process.send_signal(signal.SIGINT)
+        out = process.communicate()[0]
+    assert "train: fetched what another run saved in " in out
+
+
+@pytest.mark.slow
+def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> None:
+    """Both processes of another machine go on from what was fetched, to the bytes of two that nothing interrupted."""
+    first, second = machine("first", devices=2), machine("second", devices=2)
+    for project in (first, second):
+        folder.configure(project)
+    with training(first) as process:
+        wait_for(process, lambda: kept(folder))
+        kill(process)
+    assert "train: continuing at step" in second.run(*COMMAND).out
+    alone = machine("alone", devices=2)
+    alone.set_params(compute={"progress": "off"})
+    alone.run(*COMMAND)
+    assert model(second) == model(alone)
+
+
+@pytest.mark.slow
+def test_clone_goes_on(make_project: Callable[[Path], Project], tmp_path: Path, folder: SharedFolder) -> None:
+    """`dvc repro` in a CI job that runs out of time, and in the next job's fresh clone."""
+    first = make_project(tmp_path / "first")
+    first.add_digits(0, 120)
+    first.set_params(train={"epochs": 40, "save_every": 0.01}, compute={"progress": "remote"})
+    folder.configure(first)
+    first.dvc("add", "--quiet", "data/raw")
+    first.commit()
+    first.dvc("push", "--quiet")
+    limit = ["timeout", "--signal=INT", "--kill-after=100", "300", "dvc", "repro"]
+    with subprocess.Popen(limit, cwd=first.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as job:
+        wait_for(job, lambda: kept(folder))
+        job.send_signal(signal.SIGINT)
+        assert "train: interrupted; nothing is lost" in job.communicate()[0]
+    newest = kept(folder)[-1].name
+    clone = first.clone(tmp_path / "clone")
+    clone.dvc("pull", "--quiet", "data/raw.dvc")
+    assert f"train: continuing at step {int(newest[:10]):,} of " in clone.repro()
+    assert not kept(folder, "*")
+    model = clone.lock()["train"]["outs"]
+    clone.set_params(compute={"progress": "off"})
+    assert "continuing" not in clone.repro("--force", "--single-item", "train")
+    assert clone.lock()["train"]["outs"]["data/model"] == model["data/model"]
+
+
+# The second process sees another disk.
+SCRIPT = """
+import os, sys
+from pipeline.cli import main
+from pipeline.training.progress import Progress
+
+if os.environ.get("LOCAL_RANK") == "1":
+    Progress.newest = lambda self: None
+sys.exit(main(["run", "train"]))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_that_would_go_on_from_two_states(machine: Callable[..., Project], folder: SharedFolder) -> None:
+    """That is an error, and never a model of both."""
+    project = machine("first", devices=2, epochs=4000)
+    folder.configure(project)
+    with training(project) as process:
+        wait_for(process, lambda: kept(folder))
+        kill(process)
+    (project.root / "script.py").write_text(SCRIPT)
+    out = project.run(sys.executable, "script.py", ok=False).out
+    assert "and another one from a different step; run `dvc repro` again" in out
+    assert not (project.root / paths.MODEL).exists()

@@ -1,0 +1,81 @@
+"""Work in threads of its own: it is waited for, but not for ever, and only the newest is done."""
+
+import time
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from pipeline.training.handover.background import Newest, within
+
+
+def test_result_and_error_come_back() -> None:
+    """As if it had been called here."""
+    assert within(10, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(10, lambda: 1 / 0)
+
+
+def test_work_that_never_ends_is_left() -> None:
+    """In about the time that was given."""
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match="no answer in 0 seconds"):
+        within(0.1, Event().wait)
+    assert time.monotonic() - began < 5
+
+
+def test_work_may_take_long_while_its_file_grows(tmp_path: Path) -> None:
+    """A download that gets on is waited for, one that stalls is not."""
+    part = tmp_path / "part"
+
+    def write(pieces: int, then: float) -> int:
+        for number in range(pieces):
+            part.write_bytes(bytes(number + 1))
+            time.sleep(0.05)
+        time.sleep(then)
+        return pieces
+
+    assert within(0.4, lambda: write(20, 0), grows=part) == 20
+    part.unlink()
+    with pytest.raises(TimeoutError):
+        within(0.4, lambda: write(3, 60), grows=part)
+
+
+def test_newest_alone_is_worked_on() -> None:
+    """What came while the first was under way is left out, but for the last of it."""
+    go, done = Event(), []
+
+    def work(path: Path) -> None:
+        go.wait()
+        done.append(path.name)
+
+    newest = Newest(work)
+    assert newest.rests_within(0)
+    newest.give(Path("1"))
+    while newest._next is not None:
+        time.sleep(0.01)
+    for number in range(2, 6):
+        newest.give(Path(str(number)))
+    assert not newest.rests_within(0.05)
+    go.set()
+    assert newest.rests_within(10)
+    assert done == ["1", "5"]
+
+
+def test_what_has_not_begun_can_be_dropped() -> None:
+    """What is under way ends."""
+    go, done = Event(), []
+
+    def work(path: Path) -> None:
+        go.wait()
+        done.append(path.name)
+
+    newest = Newest(work)
+    newest.give(Path("1"))
+    while newest._next is not None:
+        time.sleep(0.01)
+    newest.give(Path("2"))
+    newest.drop()
+    go.set()
+    assert newest.rests_within(10)
+    assert done == ["1"]

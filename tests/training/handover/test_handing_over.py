@@ -1,0 +1,232 @@
+"""Handing over: the furthest whole state counts, wherever it is; what fails elsewhere stops nothing here."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from dvc_objects.fs.local import localfs
+from support.servers import SharedFolder
+
+from pipeline.errors import TrainingError
+from pipeline.training.handover import handing_over
+from pipeline.training.handover.handing_over import Handover
+from pipeline.training.handover.lease import Runner
+from pipeline.training.handover.remote_folder import RemoteFolder
+from pipeline.training.progress import Progress, step_of
+
+SERVER = Path("server")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory, with an empty remote; what waits does so shortly."""
+    monkeypatch.chdir(tmp_path)
+    (SERVER / "remote").mkdir(parents=True)
+    monkeypatch.setattr(handing_over, "PATIENCE", 2.0)
+
+
+def handover(machine: str, folder: RemoteFolder | None = None) -> tuple[Handover, Progress, list[str]]:
+    """That of a machine: of a folder of its own; and what it says."""
+    said: list[str] = []
+    here = Path.cwd()
+    (here / machine).mkdir(exist_ok=True)
+    os.chdir(here / machine)
+    progress = Progress("a")
+    os.chdir(here)
+    progress.folder = here / machine / progress.folder
+    folder = folder or RemoteFolder(localfs, str(here / SERVER / "remote"), "progress", "train", "a")
+    return Handover(folder, progress, said.append), progress, said
+
+
+def save(progress: Progress, *steps: int) -> None:
+    """Save a state at each of `steps`, and wait until it is uploaded."""
+    for step in steps:
+        progress.save(step, lambda path, step=step: path.write_bytes(f"state {step}".encode() * 100))  # type: ignore[misc]
+
+
+def there(ending: str = ".ckpt") -> list[str]:
+    """What is on the remote."""
+    return sorted(path.name for path in SERVER.rglob(f"*{ending}"))
+
+
+def steps() -> list[int]:
+    """The states that are on the remote."""
+    return [step_of(name) for name in there()]
+
+
+def newest(progress: Progress) -> int:
+    """The step of the newest state here."""
+    state = progress.newest()
+    return -1 if state is None else progress.step_of(state)
+
+
+def test_states_go_to_another_machine() -> None:
+    """The newest two are there, as long as the training has not succeeded; then nothing is."""
+    first, progress, _ = handover("one")
+    first.begin()
+    for step in (1, 2, 3):
+        save(progress, step)
+        assert first._uploads.rests_within(10)
+    assert steps() == [2, 3]
+    first.leave()
+    assert not there("lease-*")
+    second, progress, said = handover("two")
+    second.begin()
+    assert newest(progress) == 3
+    assert len(said) == 1
+    assert said[0].startswith("fetched what another run saved in ")
+    save(progress, 4)
+    second.clear()
+    assert not there("ckpt")
+    assert not (SERVER / "remote/progress/train/a").exists()
+
+
+@pytest.mark.parametrize(("here", "elsewhere", "expected"), [(5, 3, 5), (3, 5, 5), (0, 5, 5), (5, 0, 5), (5, 5, 5)])
+def test_furthest_counts(here: int, elsewhere: int, expected: int) -> None:
+    """Whether it is here or there; and what is further here is uploaded."""
+    other, progress, _ = handover("other")
+    other.begin()
+    save(progress, *[elsewhere] * bool(elsewhere))
+    other.leave()
+    mine, progress, said = handover("mine")
+    save(progress, *[here] * bool(here))
+    mine.begin()
+    assert newest(progress) == expected
+    assert bool(said) == (elsewhere > here)
+    assert mine._uploads.rests_within(10)
+    assert max(steps()) == expected
+    mine.leave()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_damaged_upload_is_passed_over(caplog: pytest.LogCaptureFixture, damage: str) -> None:
+    """The one before it is gone on from, and it is deleted; without one, training begins."""
+    first, progress, _ = handover("one")
+    first.begin()
+    save(progress, 1)
+    assert first._uploads.rests_within(10)
+    save(progress, 2)
+    first.leave()
+    for expected in (1, -1):
+        path = max(SERVER.rglob("*.ckpt"))
+        data = path.read_bytes()
+        path.write_bytes({"cut": data[:-1], "flip": bytes([data[0] ^ 1]) + data[1:], "empty": b""}[damage])
+        second, progress, _ = handover(f"two{expected}")
+        second.begin()
+        assert newest(progress) == expected
+        assert f"{path} is damaged" in caplog.text
+        assert not path.exists()
+        second.leave()
+
+
+def test_kill_during_an_upload_leaves_no_state(tmp_path: Path) -> None:
+    """What is half there has another name, and goes with the next upload."""
+    first, progress, _ = handover("one")
+    first.begin()
+    half = tmp_path / SERVER / "remote/progress/train/a/0000000009-x.ckpt.part"
+    half.write_bytes(b"half")
+    second, other, _ = handover("two")
+    second._lease = first._lease
+    second.begin()
+    assert newest(other) == -1
+    save(progress, 1)
+    first.leave()
+    assert not half.exists()
+
+
+def test_second_runner_stops() -> None:
+    """It says who goes on, and what to do; once that has ended it goes on itself."""
+    first, progress, _ = handover("one")
+    first.begin()
+    save(progress, 1)
+    second, other, _ = handover("two")
+    with pytest.raises(TrainingError) as caught:
+        second.begin()
+    (lease,) = there("lease-*")
+    assert str(caught.value).startswith(f"{Path.cwd()}/server/remote/progress/train/a: {Runner.here()} goes on with")
+    assert f"delete {Path.cwd()}/server/remote/progress/train/a/{lease} to take over at once" in str(caught.value)
+    first.leave()
+    assert not there("lease-*")
+    third, other, _ = handover("two")
+    third.begin()
+    assert newest(other) == 1
+    third.leave()
+
+
+def test_taken_over() -> None:
+    """Who learns that another one goes on uploads no more, and trains on."""
+    first, progress, _ = handover("one")
+    first.begin()
+    first._lease.is_lost = True
+    save(progress, 1)
+    first.leave()
+    assert steps() == []
+
+
+def test_remote_that_is_down_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning, at once; and once it is back, states arrive."""
+    server = SharedFolder(SERVER)
+    server.stop()
+    first, progress, _ = handover("one")
+    began = time.monotonic()
+    first.begin()
+    save(progress, 1)
+    assert first._uploads.rests_within(10)
+    save(progress, 2)
+    assert first._uploads.rests_within(10)
+    assert time.monotonic() - began < 2
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "compute.progress: " in record.getMessage()
+    assert "no such folder" in record.getMessage()
+    server.start()
+    save(progress, 3)
+    first.leave()
+    assert steps() == [3]
+
+
+class Mute(RemoteFolder):
+    """A remote that takes connections and never answers."""
+
+    def prepare(self) -> None:
+        """Wait for ever."""
+        threading.Event().wait()
+
+
+def mute() -> RemoteFolder:
+    """One of that kind."""
+    return Mute(localfs, str(SERVER / "remote"), "a")
+
+
+def test_remote_that_never_answers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs the patience of the start, nothing at a step, and the grace of the end."""
+    monkeypatch.setattr(handing_over, "PATIENCE", 0.3)
+    monkeypatch.setattr(handing_over, "GRACE", 0.3)
+    first, progress, said = handover("one", mute())
+    began = time.monotonic()
+    first.begin()
+    save(progress, *range(20))
+    first.leave()
+    assert time.monotonic() - began < 5
+    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1
+    assert "no answer in" in caplog.text
+    assert len(said) == 1
+    assert newest(progress) == 19
+
+
+def test_second_signal_ends_at_once() -> None:
+    """Nobody waits for the upload then."""
+    first, progress, _ = handover("one", mute())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handing_over, "PATIENCE", 0.1)
+        first.begin()
+    save(progress, 1)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    began = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        first.leave()
+    assert 0.5 < time.monotonic() - began < 20
