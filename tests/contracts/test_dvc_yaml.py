@@ -41,6 +41,7 @@ CARRIERS = {
     "versioning.outputs": "puts back what dvc.lock records",
     "versioning.own_code.closure": "finds files that are deps themselves, once params name them",
     "versioning.own_code.imports": "likewise",
+    "versioning.own_code.listing": "likewise",
     "versioning.remote": "brings objects, checked by their hash",
     "versioning.repository": "opens DVC's repository",
 }

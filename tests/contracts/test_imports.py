@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "images": {"versioning"},
     "models": {"versioning"},
     "lineage": {"versioning"},
-    "features": {"images", "models"},
+    "features": {"versioning", "images", "models"},
     "ingestion": {"versioning", "images", "lineage"},
     "training": {"versioning", "images", "lineage", "models", "features"},
     "evaluation": {"versioning", "pages", "images", "lineage", "models", "features"},
