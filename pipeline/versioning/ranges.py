@@ -45,6 +45,10 @@ class RemoteRanges:
             raise MissingDataError(what, f"cannot be read from remote {name!r}: {mute}", AGAIN)
         self.name, self._odb = name, repo.cloud.get_remote_odb(name)
         self._fs: Any = self._odb.fs.fs
+        if hasattr(self._fs, "config_kwargs"):  # Of S3, which would open ten connections and no more.
+            self._fs.config_kwargs["max_pool_connections"] = AT_ONCE
+            asyncio.run_coroutine_threadsafe(self._fs.set_session(refresh=True), self._fs.loop).result(PATIENCE)
+        logging.getLogger("aiohttp_retry").setLevel(logging.ERROR)  # At the end it misses a farewell.
         # That of SSH has no ranges, and would hand over all of the file.
         is_ranged = self._fs.async_impl and "start" in inspect.signature(self._fs._cat_file).parameters  # noqa: SLF001
         self._pool = None if is_ranged else ThreadPoolExecutor(AT_ONCE, "ranges")
