@@ -1,8 +1,8 @@
 """What training from the remote costs, against shards that are here: `python benchmarks/remote.py [NAME…]`.
 
-Names: first: reading images for the first time, into the cache of decoded ones, from a web server that is 0, 30 and 100 ms
-away. beyond: the same without that cache, in the order of an epoch, single images and pieces that are kept. peers: the
-loader without that cache against torchvision's ImageFolder and WebDataset. bytes: what an image takes of disk and network.
+Names: first: reading images for the first time, into the cache of decoded ones, from a web server that is 0, 30 and
+100 ms away. beyond: the same without that cache, in the order of an epoch: single images, or pieces that are kept.
+peers: the loader without that cache against torchvision's ImageFolder and WebDataset. bytes: what an image takes.
 
 Images are of 500 × 375 pixels, stored as `ingest` stores them, and read at 224 pixels by two processes that decode.
 """
@@ -126,7 +126,7 @@ def beyond(folder: Path, scale: Scale) -> Rows:
     for latency in LATENCIES:
         for way, compute in ways.items():
             rates: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
-            for _ in range(scale.rounds(3)):
+            for _ in range(scale.rounds(2)):
                 forget()
                 with here(images):
                     near = opened(**BEYOND)
