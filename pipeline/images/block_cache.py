@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.locking import locked
 
 BLOCK = 2**19
-# The share of the limit that is made free at a time, so that not every addition looks through the folder.
-FREED = 1 / 16
+# The share of the limit that is made free, and given away, at a time: not every addition looks through the folder.
+STEP = 1 / 16
 
 
 class BlockCache:
@@ -22,8 +22,8 @@ class BlockCache:
         """`limit` is in bytes, of all `processes` together that add at the same time."""
         self._folder, self._limit, self._processes = folder, limit, processes
         self._began, self._used = time.time(), set[Path]()
-        # Bytes that may be added before the folder is looked through again.
-        self._room = 0
+        # Bytes that may be added before the folder is looked through again, and those on their way to it.
+        self._room = self._coming = 0
         self._is_full = limit < BLOCK
 
     @staticmethod
@@ -50,7 +50,7 @@ class BlockCache:
         return self._path(oid, number).exists()
 
     def take_room(self) -> bool:
-        """Whether one more block may be added; its room is taken then.
+        """Whether one more block may be added; its room is taken then, until `give_back`.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -60,7 +60,12 @@ class BlockCache:
         if self._is_full:
             return False
         self._room -= BLOCK
+        self._coming += BLOCK
         return True
+
+    def give_back(self) -> None:
+        """The block for which room was taken is in the folder, or will not come."""
+        self._coming -= BLOCK
 
     def add(self, oid: str, number: int, data: bytes) -> None:
         """Add the block `number` of the object `oid`, for which room was taken.
@@ -93,13 +98,13 @@ class BlockCache:
         with locked(self._folder / "lock"):
             found = sorted((one.stat().st_mtime, one) for one in self._folder.glob("*/*"))
             # A file stands for a whole block, as which it was given room.
-            left = self._limit - BLOCK * len(found)
+            left = self._limit - self._coming - BLOCK * len(found)
             for used, path in found:
-                if left >= max(BLOCK * self._processes, self._limit * FREED) or used >= self._began:
+                if left >= max(BLOCK * self._processes, self._limit * STEP) or used >= self._began:
                     break
                 path.unlink(missing_ok=True)
                 left += BLOCK
-        self._room = left // self._processes
+        self._room = int(min(left, max(BLOCK, self._limit * STEP))) // self._processes
         self._is_full = self._room < BLOCK
 
     def _touch(self, path: Path) -> None:

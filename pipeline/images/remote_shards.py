@@ -126,8 +126,11 @@ class RemoteShards:
         try:
             if self._cache.has(oid, number) or not self._cache.take_room():
                 return
-            data = await (await self._remote()).read(oid, number * BLOCK, (number + 1) * BLOCK, what=what)
-            await self._in_thread(self._cache.add, oid, number, data)
+            try:
+                data = await (await self._remote()).read(oid, number * BLOCK, (number + 1) * BLOCK, what=what)
+                await self._in_thread(self._cache.add, oid, number, data)
+            finally:
+                self._cache.give_back()
         except OSError as error:
             logger.warning("%s: %s; no more is kept there", paths.STORED, error.strerror)
             self._cache.close()

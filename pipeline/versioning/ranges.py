@@ -73,7 +73,8 @@ class RemoteRanges:
             except FileNotFoundError:
                 raise MissingDataError(what, f"{oid} is not on remote {self.name!r}", PUSH_FIRST) from None
             except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
-                said = f"{oid} cannot be read from remote {self.name!r}: {one_line(error)}"
+                why = f"no answer in {PATIENCE:.0f} seconds" if isinstance(error, TimeoutError) else one_line(error)
+                said = f"{oid} cannot be read from remote {self.name!r}: {why}"
                 if isinstance(error, PermissionError | WholeObjectError) or time.monotonic() - began + wait > PATIENCE:
                     raise MissingDataError(what, said, AGAIN) from None
                 self._warn(said)

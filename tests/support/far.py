@@ -1,7 +1,9 @@
 """data/images as other machines find it: recorded by DVC, on a remote, and not here."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.files import md5_of_bytes
+from pipeline.versioning import remote, repository
 from pipeline.versioning.hashing import hash_of_files
 
 OBJECTS = Path(".dvc/cache/files/md5")
@@ -33,8 +36,9 @@ def record_images() -> dict[str, str]:
 
 
 def init() -> None:
-    """Make the working directory a project of DVC's."""
-    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    """Make the working directory a project of DVC's, as `dvc init --no-scm` does."""
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = True\n")
 
 
 def set_remote(url: str) -> None:
@@ -42,6 +46,19 @@ def set_remote(url: str) -> None:
     Path(".dvc/config").write_text(
         f"[core]\n    no_scm = True\n    remote = far\n['remote \"far\"']\n    url = {url}\n"
     )
+    reopen()
+
+
+def reopen() -> None:
+    """Have DVC's configuration read again."""
+    repository._repository.cache_clear()
+    remote.silence.cache_clear()
+
+
+def listing(objects: Path) -> dict[str, str]:
+    """The MD5 of each file of data/images by name, which lie in `objects`."""
+    (path,) = objects.glob("*/*.dir")
+    return {one["relpath"]: one["md5"] for one in json.loads(path.read_bytes())}
 
 
 def move_to(folder: Path) -> None:
@@ -57,5 +74,19 @@ def served(folder: Path, *options: str) -> Iterator[str]:
     command = [sys.executable, str(SERVER), str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+@contextmanager
+def later(seconds: float, folder: Path, *options: str) -> Iterator[None]:
+    """The same, once so many seconds have passed."""
+    command = [sys.executable, str(SERVER), str(folder), *options]
+    script = f"import subprocess, sys, time; time.sleep({seconds}); subprocess.run(sys.argv[1:])"
+    with subprocess.Popen([sys.executable, "-c", script, *command], start_new_session=True) as process:
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
