@@ -20,9 +20,9 @@ from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
 from pipeline.images.block_cache import BLOCK, BlockCache
 from pipeline.images.pixels import Slot, Stored
+from pipeline.images.ranges import RemoteRanges
 from pipeline.images.shards import shard_name
 from pipeline.versioning.objects import cached_path
-from pipeline.versioning.ranges import RemoteRanges
 from pipeline.versioning.repository import repository
 
 T = TypeVar("T")

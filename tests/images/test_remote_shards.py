@@ -15,11 +15,10 @@ from support.stored import Plain, store_images
 
 from pipeline import paths
 from pipeline.errors import ImagesError, MissingDataError
-from pipeline.images import block_cache, remote_shards
+from pipeline.images import block_cache, ranges, remote_shards
 from pipeline.images.dataset import Dataset, load, locate, read_manifest
 from pipeline.images.pixels import Pixels
 from pipeline.params import Compute, read_params
-from pipeline.versioning import ranges
 
 IMAGES = [Plain("cat", shade, side) for shade in range(0, 250, 2) for side in (8, 9)]
 BATCH = 16
