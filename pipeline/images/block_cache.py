@@ -79,6 +79,7 @@ class BlockCache:
         try:
             aside.write_bytes(data)
             aside.replace(path)  # Unsynced: what a power failure leaves is found by its MD5.
+            self._touch(path)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
@@ -110,7 +111,8 @@ class BlockCache:
     def _touch(self, path: Path) -> None:
         if path not in self._used:
             self._used.add(path)
-            os.utime(path)
+            now = time.time()  # Of the same clock as when this run began; that of the disk may lag.
+            os.utime(path, (now, now))
 
     def _path(self, oid: str, number: int) -> Path:
         return self._folder / oid / str(number)

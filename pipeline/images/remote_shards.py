@@ -45,6 +45,7 @@ class RemoteShards:
     def __init__(self, oids: dict[int, str], *, limit: int, processes: int) -> None:
         """`oids` are their MD5s by number; at most `limit` bytes stay in data/.stored, of all `processes` together."""
         self._oids, self._cache = oids, BlockCache(paths.STORED, limit=limit, processes=processes)
+        self._whole = {number: cached_path(repository(), oid) for number, oid in oids.items()}
         self._pool = ThreadPoolExecutor(FILES, "stored")
         self._coming: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._opening = Lock()
@@ -93,7 +94,7 @@ class RemoteShards:
         found = {}
         for slot in wanted:
             oid, end = self._oids[slot.shard], slot.offset + slot.length
-            whole = _part_of(cached_path(repository(), oid), slot)
+            whole = _part_of(self._whole[slot.shard], slot)
             if whole is not None and md5_of_bytes(whole) == slot.md5:
                 found[slot] = whole
             elif (data := self._cache.read(oid, slot.offset, end)) is not None:
