@@ -27,13 +27,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images in several shards, which are recorded, and in small pieces; nothing is waited for long."""
+    """A project with images in several shards, which are recorded, and in small pieces."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setattr(stored, "SHARD", 2**15)
     monkeypatch.setattr("pipeline.images.remote_shards.BLOCK", 2**12)
     monkeypatch.setattr(block_cache, "BLOCK", 2**12)
-    monkeypatch.setattr(ranges, "PATIENCE", 2.0)
     for path in (paths.PIPELINE, paths.PARAMS):
         shutil.copy(ROOT / path, path)
     far.init()
@@ -169,11 +168,12 @@ def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("names")
-def test_server_that_goes_away_meanwhile(tmp_path: Path) -> None:
+def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for, and then there is a line, which says which shard it was."""
     with remote(tmp_path):
         dataset = opened()
         next(dataset.images.batches([np.arange(4)]))
+    monkeypatch.setattr(ranges, "PATIENCE", 1.0)
     said = fails(MissingDataError, dataset)
     assert said.startswith("data/images/00000")
     assert " cannot be read from remote 'far': " in said
