@@ -20,6 +20,7 @@ VERSIONS = {
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,  # 15364d3
     "978e27548f6305e857593ae7fce172f9": 3,
+    "3d08f8c49d4269928a25df1d19a25bd5": 3,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it

@@ -183,7 +183,7 @@ def test_clone_that_pulls_no_images(make_project: Any, tmp_path: Path) -> None:
     project.set_params(train={"lr": 0.02}, compute={"fetch": "stream"})
     project.repro()
     expected = project.lock()
-    project.git("checkout", "--quiet", "dvc.lock", "data/report")
+    project.git("checkout", "--quiet", "HEAD", "dvc.lock", "data/report")
     project.commit("another rate")
     clone = project.clone(tmp_path / "clone")
     out = clone.repro("--pull", "--allow-missing")
