@@ -19,7 +19,8 @@ from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.review.reviewing import review
 from pipeline.evaluation.review.suspects import read_review
 from pipeline.files import write_text
-from pipeline.images.dataset import Located, locate, read_manifest
+from pipeline.images.dataset import locate, read_manifest
+from pipeline.images.pixel_source import Located
 from pipeline.lineage.ancestors import known_ancestors
 from pipeline.lineage.base import reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
@@ -46,7 +47,7 @@ def evaluate(params: Params) -> Result:
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
     lines = read_review(test)
-    found = locate(lines)
+    found = locate(lines, params.compute)
     seen, model, base = _look(found, lines, params)
     past = [] if base is None else known_ancestors(lineage.base, paths.BASE)
     predictions, oid = side_by_side(test, model, base), hashing.directory_hash(paths.MODEL) or ""
@@ -63,7 +64,7 @@ def evaluate(params: Params) -> Result:
     findings = Findings(predictions, metrics, bins, Recorded.model_validate(facts), past)
     _write(findings)
     _write_csv(SUSPECTS, reviewed.suspects)
-    write_report(findings, reviewed, dict(zip(lines["id"], found.slots, strict=True)), params)
+    write_report(findings, reviewed, dict(zip(lines["id"], found.slots, strict=True)), params, found.elsewhere)
     looks = sum(len(one.images) for one in seen) + (0 if base is None else len(test))
     notes = [BY_CODE_OF_NOW] if EDITED in lineage.reason else []
     return Result("; ".join([_sentence(metrics, reviewed.drift), *notes]), looks)
@@ -78,7 +79,7 @@ def _look(
     """
     splits = lines["split"].to_numpy()
     parts = [
-        Located([found.slots[row] for row in np.flatnonzero(splits == split)], found.stored)
+        found._replace(slots=[found.slots[row] for row in np.flatnonzero(splits == split)])
         for split in ("test", "train")
     ]
     if reason_for_none(paths.BASE) is not None:

@@ -115,6 +115,10 @@ class Compute(Section):
     """Processes that decode images; 0 stands for one a core."""
     decoded: Annotated[int, Field(ge=0)]
     """Most that decoded images may take on disk, in MiB; further ones are decoded whenever they are needed."""
+    stored: Annotated[int, Field(ge=0)]
+    """Most that pieces of shards from the remote may take on disk, in MiB; those not used for longest make room."""
+    fetch: Literal["auto", "all", "stream"]
+    """What becomes of missing shards: `all` are fetched, single images are read (`stream`), or the cheaper (`auto`)."""
     features: Annotated[int, Field(ge=0)]
     """Most that features of a frozen backbone may take on disk, in MiB; further ones are computed when needed."""
     batch_size: Annotated[int, Field(ge=1)]

@@ -41,6 +41,8 @@ METRICS = REPORT / "metrics.json"
 PROGRESS = DATA / ".progress"
 # Images as the network sees them, so that they are decoded once. Can be removed at any time.
 DECODED = DATA / ".decoded"
+# Pieces of shards that lie on the remote, as they are there. Can be removed at any time.
+STORED = DATA / ".stored"
 # Features of images, which a frozen backbone makes of them. Can be removed at any time.
 FEATURES = DATA / ".features"
 # What torch.compile has made. Can be removed at any time.

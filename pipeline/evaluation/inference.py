@@ -19,8 +19,8 @@ from pipeline import paths
 from pipeline.errors import CheckpointError, MissingDataError
 from pipeline.features.backbone import Backbone, Features, has_features
 from pipeline.features.source import FeatureSource
-from pipeline.images.dataset import Located, pixels_of
-from pipeline.images.pixel_source import PixelSource, in_batches
+from pipeline.images.dataset import pixels_of
+from pipeline.images.pixel_source import Located, PixelSource, in_batches
 from pipeline.images.pixels import Pixels
 from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.models.device import device, there

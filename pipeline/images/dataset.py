@@ -1,7 +1,6 @@
 """The images of a split."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +11,10 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.images import index
-from pipeline.images.pixel_source import PixelSource, open_pixels
+from pipeline.images.elsewhere import find_index, find_shards
+from pipeline.images.pixel_source import Located, PixelSource, open_pixels
 from pipeline.images.pixels import PixelReader, Slot
 from pipeline.params import Compute
-
-
-class Located(NamedTuple):
-    """Where images lie."""
-
-    slots: list[Slot]
-    stored: list[str]
-    """The MD5 of every stored image of the project, these or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +57,7 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, framing: str, compute:
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them, or was damaged.
     """
-    images = pixels_of(locate(manifest), mode=mode, size=size, framing=framing, compute=compute)
+    images = pixels_of(locate(manifest, compute), mode=mode, size=size, framing=framing, compute=compute)
     ids, labels = (manifest[name].to_numpy(dtype=str) for name in ("id", "label"))
     return Dataset(ids=ids, labels=labels, images=images, weights=_weights(manifest))
 
@@ -77,19 +69,19 @@ def pixels_of(found: Located, *, mode: str, size: int, framing: str, compute: Co
         ImagesError: one was damaged.
     """
     reader, limit = PixelReader(mode, size, framing), compute.decoded * 2**20
-    return open_pixels(found.slots, reader, found.stored, limit=limit, workers=compute.processes)
+    return open_pixels(found, reader, limit=limit, workers=compute.processes)
 
 
-def locate(manifest: pd.DataFrame) -> Located:
-    """Where the images of `manifest` lie, in its order.
+def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
+    """Where the images of `manifest` lie, in its order; without `compute` in data/images, whole.
 
     Raises:
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them.
     """
     hint = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
-    index.restore(hint=hint)
-    table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", *Slot._fields])
+    path = find_index(whole=compute is None or compute.fetch == "all", hint=hint)
+    table = parquet.read_table(path, index.SCHEMA, ["id", *Slot._fields])
     where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
     lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
     if len(lost):
@@ -97,7 +89,8 @@ def locate(manifest: pd.DataFrame) -> Located:
     slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
     if [slot.md5 for slot in slots] != list(manifest["md5"]):
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
-    return Located(slots, table["md5"].to_pylist())
+    elsewhere = None if compute is None else find_shards(table, slots, compute, hint=hint)
+    return Located(slots, table["md5"].to_pylist(), elsewhere)
 
 
 def _weights(manifest: pd.DataFrame) -> npt.NDArray[np.float32] | None:

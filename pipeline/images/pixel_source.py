@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import tee
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from pipeline import paths
 from pipeline.images.array_cache import ArrayCache, ArrayType, Digests, Rows, digests
 from pipeline.images.ordered import in_order
 from pipeline.images.pixels import PixelReader, Pixels, Slot
+from pipeline.images.remote_shards import RemoteShards, read_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,16 @@ Positions = npt.NDArray[np.intp]
 CHUNK = 256
 # Below this, starting processes takes longer than decoding.
 FEW = 8 * CHUNK
+
+
+class Located(NamedTuple):
+    """Where images lie."""
+
+    slots: list[Slot]
+    stored: list[str]
+    """The MD5 of every stored image of the project, these or not."""
+    elsewhere: RemoteShards | None = None
+    """Where those are that are not in data/images."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class PixelSource:
     reader: PixelReader | None = None
     workers: int = 0
     """Processes that decode."""
+    elsewhere: RemoteShards | None = None
+    """Where images are that are not in data/images."""
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelSource":
@@ -51,6 +65,7 @@ class PixelSource:
 
         Raises:
             ImagesError: one of them is damaged.
+            MissingDataError: one of them cannot be had.
         """
         if self.reader is None or (self.rows >= 0).all():
             for batch in batches:
@@ -58,7 +73,8 @@ class PixelSource:
             return
         here, ahead = tee(batches)
         missing = _slots(self.slots, (batch[self.rows[batch] < 0] for batch in ahead))
-        for batch, decoded in zip(here, in_order(self.reader, missing, self.workers), strict=True):
+        stored = read_ahead(missing, self.elsewhere, keep=True)
+        for batch, decoded in zip(here, in_order(self.reader, stored, self.workers), strict=True):
             rows = self.rows[batch]
             images = np.empty((len(batch), *self.reader.shape), np.uint8)
             images[rows >= 0] = np.take(self.pixels, rows[rows >= 0], axis=0)
@@ -66,28 +82,28 @@ class PixelSource:
             yield images
 
 
-def open_pixels(
-    slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], *, limit: int, workers: int
-) -> PixelSource:
-    """The images of `slots`, decoded now as far as there is room for them below `limit`, in bytes.
+def open_pixels(located: Located, reader: PixelReader, *, limit: int, workers: int) -> PixelSource:
+    """The images that are `located`, decoded now as far as there is room for them below `limit`, in bytes.
 
-    `alive` are the MD5s of all images of the project; others make room where it is short.
+    Where room is short, images that are none of the project's make it.
 
     Raises:
         ImagesError: an image is damaged.
+        MissingDataError: an image cannot be had.
     """
+    slots, _, elsewhere = located
     cache, wanted = decoded(reader, limit=limit), _digests(slots)
     rows, pixels = cache.find(wanted)
     if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
-        return PixelSource(pixels, rows, slots, reader)
+        return PixelSource(pixels, rows, slots, reader, elsewhere=elsewhere)
     try:
         with cache.alone():
-            _fill(cache, slots, reader, alive, workers)
+            _fill(cache, located, reader, workers)
             rows, pixels = cache.find(wanted)
     except OSError as error:
         logger.warning("%s: %s; images are decoded whenever they are needed", paths.DECODED, error.strerror)
         rows, pixels = cache.find(wanted)
-    return PixelSource(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0)
+    return PixelSource(pixels, rows, slots, reader, workers if np.count_nonzero(rows < 0) >= FEW else 0, elsewhere)
 
 
 def decoded(reader: PixelReader, *, limit: int) -> ArrayCache:
@@ -100,14 +116,17 @@ def in_batches(positions: Positions, size: int) -> list[Positions]:
     return np.array_split(positions, range(size, len(positions), size)) if len(positions) else []
 
 
-def _fill(cache: ArrayCache, slots: Sequence[Slot], reader: PixelReader, alive: Sequence[str], workers: int) -> None:
+def _fill(cache: ArrayCache, located: Located, reader: PixelReader, workers: int) -> None:
+    slots, alive, elsewhere = located
     wanted = _digests(slots)
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():
         cache.tidy(digests(alive))
-    chosen = missing[: max(0, cache.room())]
+    # In the order in which they lie, so that each shard is read once, from its start to its end.
+    chosen = np.array(sorted(missing[: max(0, cache.room())], key=slots.__getitem__), np.intp)
     chunks = in_batches(chosen, CHUNK)
-    read = in_order(reader, _slots(slots, chunks), workers if len(chosen) >= FEW else 0)
+    stored = read_ahead(_slots(slots, chunks), elsewhere, keep=False)
+    read = in_order(reader, stored, workers if len(chosen) >= FEW else 0)
     with tqdm(total=len(chosen), desc="reading", unit=" images", disable=None if len(chosen) else True) as bar:
         for chunk, images in zip(chunks, read, strict=True):
             cache.add(wanted[chunk], images)

@@ -30,6 +30,10 @@ class Slot(NamedTuple):
     md5: str
 
 
+# An image as it is stored: its bytes, which are checked, or where they lie.
+Stored = Slot | bytes
+
+
 @dataclass(frozen=True)
 class PixelReader:
     """Reads images of one colour mode and size, framed in one way."""
@@ -51,25 +55,30 @@ class PixelReader:
         framed = "" if self.framing == "fill" else f"-{self.framing}"  # Earlier releases knew no other.
         return f"{VERSION}-pillow-{PIL.__version__}-{self.mode}-{self.size}{framed}"
 
-    def __call__(self, slots: Sequence[Slot]) -> Pixels:
-        """The images at `slots`: shape (len(slots), channels, size, size).
+    def __call__(self, stored: Sequence[Stored]) -> Pixels:
+        """The `stored` images: shape (len(stored), channels, size, size).
 
         Raises:
             ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
         """
         framed = FRAMINGS[self.framing]
         with ShardReader(self.folder) as reader:
-            images = [framed(open_image(reader, slot), mode=self.mode, size=self.size) for slot in slots]
+            images = [framed(open_image(reader, one), mode=self.mode, size=self.size) for one in stored]
         # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
         return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
 
 
-def open_image(reader: ShardReader, slot: Slot) -> Image.Image:
-    """The stored image at `slot`, its bytes checked and not yet decoded.
+def open_image(reader: ShardReader, stored: Stored) -> Image.Image:
+    """The `stored` image, its bytes checked and not yet decoded.
 
     Raises:
         ImagesError: they cannot be read, or are not those that its MD5 is of.
     """
+    data = stored if isinstance(stored, bytes) else _checked_bytes(reader, stored)
+    return Image.open(BytesIO(data))
+
+
+def _checked_bytes(reader: ShardReader, slot: Slot) -> bytes:
     where = paths.IMAGES / shard_name(slot.shard)
     try:
         data = reader.read(slot.shard, slot.offset, slot.length)
@@ -78,7 +87,7 @@ def open_image(reader: ShardReader, slot: Slot) -> Image.Image:
     if md5_of_bytes(data) != slot.md5:
         what = f"the image at byte {slot.offset} is damaged"
         raise ImagesError(where, what, "run `dvc repro`, to decode it again")
-    return Image.open(BytesIO(data))
+    return data
 
 
 def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:

@@ -61,8 +61,12 @@ WITHOUT: dict[str, dict[str, str]] = {
     "manifest": {},
     "train": {
         "images.array_cache": "hands over arrays, checked by their checksum",
+        "images.block_cache": "keeps stored bytes, which are checked by their MD5",
+        "images.elsewhere": "says where stored bytes lie, which are checked by their MD5",
         "images.index": "finds stored bytes, which are checked by their MD5",
         "images.pixel_source": "hands over pixels in the order that it is asked for",
+        "images.ranges": "reads parts of shards; whoever asks checks each image by its MD5",
+        "images.remote_shards": "hands over stored bytes, checked by their MD5, in the order of what was asked for",
         "images.shards": "reads stored bytes, which are checked by their MD5",
         "lineage.base": "hands over data/base, whose hash is a dep",
         "lineage.merged": "hands over data/manifest/merged.csv, which is a dep",

@@ -90,6 +90,8 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     (project.root / "data/export/model.onnx").write_bytes(b"weights")
     (remote / "progress/train/a").mkdir(parents=True)
     (remote / "progress/train/a/0000000001-b.ckpt").write_bytes(b"weights")
+    (project.root / "data/.stored/shard").mkdir(parents=True)
+    (project.root / "data/.stored/shard/0").write_bytes(odd(1))
     second, third = [one["recorded"]["model"] for one in json.loads(project.run(*CALL, "log", "--json").out)][1::-1]
     before = state(project)
     names = ("digit 0/odd 1.bmp", told.packed)
@@ -104,6 +106,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
         "delete   data/export",
         "delete   data/.decoded",
         f"delete   unfinished training in {remote}/progress/train",
+        "delete   data/.stored",
         "(data/raw/more.zip) in cache, remote 'team'",
         "(data/raw: the file itself) in cache, remote 'team'",
         f"(checkpoint.ckpt of model {second[:8]}) in cache, remote 'team'",

@@ -16,6 +16,8 @@ from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
 SPLITS = ("train", "val", "test")
+# Bytes of a shard, at most.
+SHARD = 2**20
 
 
 class Plain(NamedTuple):
@@ -33,7 +35,7 @@ def store_images(**splits: Sequence[Plain]) -> None:
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     paths.MANIFEST.mkdir(parents=True, exist_ok=True)
     rows, reviewed = [], []
-    with ShardWriter(paths.IMAGES, first=0, limit=2**20) as writer:
+    with ShardWriter(paths.IMAGES, first=0, limit=SHARD) as writer:
         for split in SPLITS:
             listed, generations = [], []
             for image in splits.get(split, ()):

@@ -38,8 +38,8 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
     found = [*models, *_reports(ids), *chosen, *(path for path in UNFINISHED if path.exists())]
     if _are_decoded({*ids, *stored}):
         found.append(paths.DECODED)
-    if paths.FEATURES.exists():  # Which images they are of cannot be seen.
-        found.append(paths.FEATURES)
+    # Which images they are of, or hold, cannot be seen.
+    found.extend(path for path in (paths.FEATURES, paths.STORED) if path.exists())
     if models and EXPORTS.exists():
         found.append(EXPORTS)
     return sorted(found)

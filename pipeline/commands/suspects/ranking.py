@@ -41,7 +41,7 @@ def rank(params: Params) -> Ranking:
     if not (paths.MANIFEST / "train.csv").exists():
         raise ImagesError(paths.MANIFEST / "train.csv", "no such file", "run `dvc checkout`, or `dvc repro`")
     train = read_manifest("train")
-    (seen,) = look_at(paths.MODEL, [locate(train)], params)
+    (seen,) = look_at(paths.MODEL, [locate(train, params.compute)], params)
     judged = by_neighbours(_lines(train), seen)
     return Ranking(list_suspects([judged], judged.lines[:0]), len(train))
 

@@ -37,7 +37,9 @@ def samples_of(params: Params) -> Samples:
     # Not by `load`, which keeps what it decodes.
     spec = wanted_spec(params, [])
     reader, rows = PixelReader(spec.mode, spec.source, spec.framing), np.full(len(chosen), -1, np.intp)
-    images = PixelSource(np.empty((0, *reader.shape), np.uint8), rows, locate(chosen).slots, reader)
+    found = locate(chosen, params.compute)
+    nothing = np.empty((0, *reader.shape), np.uint8)
+    images = PixelSource(nothing, rows, found.slots, reader, elsewhere=found.elsewhere)
     ids, labels = (chosen[name].to_numpy(dtype=str) for name in ("id", "label"))
     return Samples(Dataset(ids=ids, labels=labels, images=images), len(manifest))
 

@@ -13,6 +13,7 @@ from pipeline.evaluation.report.thumbnails import thumbnails
 from pipeline.evaluation.review.reviewing import Review
 from pipeline.files import write_text
 from pipeline.images.pixels import Slot
+from pipeline.images.remote_shards import RemoteShards
 from pipeline.pages.rendering import environment
 from pipeline.params import Params
 from pipeline.train_params import FREE
@@ -25,8 +26,16 @@ SUSPECTS = 48
 HIDDEN = {f"train.{name}" for name in FREE}
 
 
-def write_report(findings: Findings, review: Review, slots: Mapping[str, Slot], params: Params) -> None:
+def write_report(
+    findings: Findings,
+    review: Review,
+    slots: Mapping[str, Slot],
+    params: Params,
+    elsewhere: RemoteShards | None = None,
+) -> None:
     """Write the page that shows `findings` and the `review`; `slots` are where the images lie, by id.
+
+    Those of shards that are not in data/images come from `elsewhere`.
 
     Raises:
         ImagesError: an image was damaged.
@@ -36,8 +45,8 @@ def write_report(findings: Findings, review: Review, slots: Mapping[str, Slot], 
         findings=findings,
         review=review,
         found=found,
-        pictures=thumbnails([slots[one] for one in findings.predictions["id"]], gallery.choose(found)),
-        suspects=thumbnails([slots[one] for one in suspects], range(len(suspects))),
+        pictures=thumbnails([slots[one] for one in findings.predictions["id"]], gallery.choose(found), elsewhere),
+        suspects=thumbnails([slots[one] for one in suspects], range(len(suspects)), elsewhere),
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
         leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
         params=shown_params(params),

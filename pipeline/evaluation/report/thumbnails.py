@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline import paths
 from pipeline.images.pixels import Slot, open_image
+from pipeline.images.remote_shards import RemoteShards, read_ahead
 from pipeline.images.shards import ShardReader
 from pipeline.pages.pictures import bounded, data_uri, is_small
 
@@ -15,19 +16,22 @@ from pipeline.pages.pictures import bounded, data_uri, is_small
 AT_ONCE = 32
 
 
-def thumbnails(slots: Sequence[Slot], rows: Sequence[int]) -> dict[int, str]:
+def thumbnails(slots: Sequence[Slot], rows: Sequence[int], elsewhere: RemoteShards | None = None) -> dict[int, str]:
     """The pictures of the images `rows` of `slots`, as data URIs by row; the last are left out if they take too much.
+
+    Those of shards that are not in data/images come from `elsewhere`.
 
     Raises:
         ImagesError: an image was damaged.
     """
-    return bounded(rows, _pictures([slots[row] for row in rows]))
+    return bounded(rows, _pictures([slots[row] for row in rows], elsewhere))
 
 
-def _pictures(slots: Sequence[Slot]) -> Iterator[str]:
+def _pictures(slots: Sequence[Slot], elsewhere: RemoteShards | None) -> Iterator[str]:
+    parts = (slots[start : start + AT_ONCE] for start in range(0, len(slots), AT_ONCE))
     with ShardReader(paths.IMAGES) as reader, ThreadPoolExecutor() as pool:
-        for start in range(0, len(slots), AT_ONCE):
-            begun = [_begin(open_image(reader, slot), pool) for slot in slots[start : start + AT_ONCE]]
+        for part in read_ahead(parts, elsewhere, keep=False):
+            begun = [_begin(open_image(reader, stored), pool) for stored in part]
             yield from (picture() for picture in begun)
 
 

@@ -1,0 +1,182 @@
+"""What training from the remote costs, against shards that are here: `python benchmarks/remote.py [NAME…]`.
+
+Names: first: reading images for the first time, into the cache of decoded ones, from a web server that is 0, 30 and
+100 ms away. beyond: the same without that cache, in the order of an epoch: single images, or pieces that are kept.
+peers: the loader without that cache against torchvision's ImageFolder and WebDataset. bytes: what an image takes.
+
+Images are of 500 × 375 pixels, stored as `ingest` stores them, and read at 224 pixels by two processes that decode.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from loading import BATCH, forever, rate, train_loader, with_image_folder, with_webdataset
+from reporting import Benchmark, Row, Rows, Scale, main, spread
+from ruamel.yaml import YAML
+from scratch import ROOT, new_project, photographs, run
+
+from pipeline import parquet, paths
+from pipeline.images import index
+from pipeline.images.dataset import Dataset, load, read_manifest
+from pipeline.images.shards import ShardReader
+from pipeline.params import read_params
+
+SERVER = ROOT / "tests/support/range_server.py"
+COUNT, SIZE, LATENCIES = 4000, 224, (0, 30, 100)
+# No room for decoded images, so that each is decoded whenever it is asked for.
+BEYOND = {"decoded": 0}
+
+
+def prepare(folder: Path, count: int) -> tuple[Path, Path]:
+    """Working directory: a project without data/images. Returns the remote, and what data/images was."""
+    project = new_project(folder / "project")
+    photographs(project / "data/raw", count)
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    params["manifest"]["split"].update(val=0, test=0)
+    params["train"]["size"] = SIZE
+    yaml.dump(params, path)
+    run(project, "dvc", "add", "--quiet", "data/raw")
+    run(project, "dvc", "repro", "--quiet", "manifest")
+    run(project, "dvc", "remote", "add", "--default", "far", str(folder / "remote"))
+    run(project, "dvc", "push", "--quiet", "data/images")
+    os.chdir(project)
+    paths.IMAGES.rename(folder / "images")
+    shutil.rmtree(".dvc/cache")
+    return folder / "remote", folder / "images"
+
+
+@contextmanager
+def far_away(remote: Path, latency: int) -> Iterator[None]:
+    """The images are on a server that is so many milliseconds away."""
+    command = [sys.executable, str(SERVER), str(remote), "--latency", str(latency / 1000)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        run(Path(), "dvc", "remote", "modify", "far", "url", f"http://127.0.0.1:{server.stdout.readline().strip()}")
+        yield
+        server.kill()
+
+
+@contextmanager
+def here(images: Path) -> Iterator[None]:
+    """The images are in data/images."""
+    paths.IMAGES.symlink_to(images)
+    yield
+    paths.IMAGES.unlink()
+
+
+def forget() -> None:
+    """Decode, and fetch, all again."""
+    from pipeline.versioning.remote import silence
+    from pipeline.versioning.repository import _repository
+
+    for cached in (paths.DECODED, paths.STORED):
+        shutil.rmtree(cached, ignore_errors=True)
+    _repository.cache_clear()
+    silence.cache_clear()
+
+
+def opened(**compute: object) -> Dataset:
+    """The training images."""
+    params = read_params(paths.PARAMS)
+    changed = params.compute.model_copy(update={"workers": 2, "fetch": "stream", **compute})
+    return load(read_manifest("train"), mode="rgb", size=SIZE, framing="fill", compute=changed)
+
+
+def first_time() -> float:
+    """Images a second, until all are decoded and kept."""
+    forget()
+    started = time.perf_counter()
+    return len(opened()) / (time.perf_counter() - started)
+
+
+def epoch(dataset: Dataset, seed: int) -> float:
+    """Images a second of an epoch in random order."""
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    started = time.perf_counter()
+    for _ in dataset.images.batches(np.array_split(order, range(BATCH, len(order), BATCH))):
+        pass
+    return len(order) / (time.perf_counter() - started)
+
+
+def first(folder: Path, scale: Scale) -> Rows:
+    """Reading for the first time."""
+    remote, images = prepare(folder, scale.count(COUNT))
+    for latency in LATENCIES:
+        rates: list[tuple[float, float]] = []
+        for _ in range(scale.rounds(3)):
+            with here(images):
+                local = first_time()
+            with far_away(remote, latency):
+                rates.append((first_time(), local))
+        yield compared(f"the first reading, {latency} ms away, against shards that are here", rates)
+
+
+def beyond(folder: Path, scale: Scale) -> Rows:
+    """Without room for decoded images."""
+    remote, images = prepare(folder, scale.count(COUNT))
+    ways: Mapping[str, Mapping[str, object]] = {"single images": {"stored": 0}, "pieces, kept": {}}
+    for latency in LATENCIES:
+        for way, compute in ways.items():
+            rates: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+            for _ in range(scale.rounds(2)):
+                forget()
+                with here(images):
+                    near = opened(**BEYOND)
+                    local = {number: epoch(near, number) for number in rates}
+                with far_away(remote, latency):
+                    distant = opened(**BEYOND, **compute)
+                    for number, found in rates.items():
+                        found.append((epoch(distant, number), local[number]))
+            for number, found in rates.items():
+                yield compared(f"epoch {number} beyond the cache, {way}, {latency} ms away, against shards here", found)
+
+
+def peers(folder: Path, scale: Scale) -> Rows:
+    """The loader without decoded images against others'."""
+    _, images = prepare(folder, scale.count(COUNT))
+    loose = folder / "loose"
+    table = parquet.read_table(images / index.INDEX.name, index.SCHEMA)
+    with ShardReader(images) as reader:
+        for row in table.select(["id", "label", "shard", "offset", "length"]).to_pylist():
+            (loose / row["label"]).mkdir(parents=True, exist_ok=True)
+            data = reader.read(row["shard"], row["offset"], row["length"])
+            (loose / row["label"] / f"{row['id']}.jpg").write_bytes(data)
+    with here(images):
+        mine = forever(train_loader(opened(**BEYOND)))
+        for name, peer in (("ImageFolder", with_image_folder), ("WebDataset", with_webdataset)):
+            theirs, rates = peer(loose, SIZE, "rgb"), list[tuple[float, float]]()
+            for _ in range(scale.rounds(3)):
+                rates.append((rate(mine, scale.count(2000)), rate(theirs, scale.count(2000))))
+                time.sleep(2)  # Until its workers have read ahead what they may, and leave us the cores.
+            yield compared(f"loading without decoded images, against {name}", rates)
+
+
+def bytes_of(folder: Path, scale: Scale) -> Rows:
+    """What an image takes."""
+    remote, images = prepare(folder, scale.count(COUNT))
+    shards = sum(path.stat().st_size for path in images.glob("*.tar"))
+    with far_away(remote, 0):
+        dataset = opened()
+    kept = sum(path.stat().st_size for path in paths.DECODED.iterdir())
+    for name, size in (("shards", shards), ("data/.decoded", kept)):
+        yield Row(f"{name}, an image", f"{size / len(dataset):,.0f} bytes")
+
+
+def compared(name: str, rates: list[tuple[float, float]]) -> Row:
+    """Our rates against others', measured in turn."""
+    best = [f"{max(side):,.0f}" for side in zip(*rates, strict=True)]
+    return Row(name, f"{spread([one / other for one, other in rates], '×')}; {best[0]} images/s against {best[1]}")
+
+
+BENCHMARKS: dict[str, Benchmark] = {"first": first, "beyond": beyond, "peers": peers, "bytes": bytes_of}
+
+if __name__ == "__main__":
+    main(__doc__, BENCHMARKS)

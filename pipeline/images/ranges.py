@@ -1,0 +1,106 @@
+"""Ranges of objects on DVC's remote, many at once: what is wanted of an object is read, and not all of it.
+
+They are read through the file system object that DVC itself has for the remote, in fsspec's own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import MissingDataError, one_line
+from pipeline.versioning.fetching import PUSH_FIRST
+from pipeline.versioning.remote import default_remote, silence
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+logger = logging.getLogger(__name__)
+
+# Ranges that are asked for at a time: at a latency of 30 ms so many bring 4,000 a second.
+AT_ONCE = 128
+# Seconds for one answer, and in which a lost connection must be back; those of the first wait, doubled each time.
+PATIENCE = 60.0
+WAIT = 0.25
+AGAIN = "run `dvc repro` again when it can be; it continues where it was"
+
+
+class RemoteRanges:
+    """Reads ranges of the objects on the default remote of `repo`."""
+
+    def __init__(self, repo: Repo, *, what: object) -> None:
+        """`what` is to be read is named by errors.
+
+        Raises:
+            MissingDataError: there is no remote, or it gives no answer.
+        """
+        name = default_remote(repo)
+        if name is None:
+            raise MissingDataError(what, "not all of it is here, and no remote is set", PUSH_FIRST)
+        if mute := silence(repo, name):
+            raise MissingDataError(what, f"cannot be read from remote {name!r}: {mute}", AGAIN)
+        self.name, self._odb = name, repo.cloud.get_remote_odb(name)
+        self._fs: Any = self._odb.fs.fs
+        if hasattr(self._fs, "config_kwargs"):  # Of S3, which would open ten connections and no more.
+            self._fs.config_kwargs["max_pool_connections"] = AT_ONCE
+            asyncio.run_coroutine_threadsafe(self._fs.set_session(refresh=True), self._fs.loop).result(PATIENCE)
+        logging.getLogger("aiohttp_retry").setLevel(logging.ERROR)  # At the end it misses a farewell.
+        # That of SSH has no ranges, and would hand over all of the file.
+        is_ranged = self._fs.async_impl and "start" in inspect.signature(self._fs._cat_file).parameters  # noqa: SLF001
+        self._pool = None if is_ranged else ThreadPoolExecutor(AT_ONCE, "ranges")
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._warned = False
+
+    def place(self, oid: str) -> str:
+        """Where the object `oid` lies on the remote."""
+        return str(self._odb.fs.unstrip_protocol(self._odb.oid_to_path(oid)))
+
+    async def read(self, oid: str, start: int, end: int, *, what: object) -> bytes:
+        """The bytes of the object `oid` from `start` to before `end`; fewer where it is shorter.
+
+        Raises:
+            MissingDataError: the remote has no such object, or cannot be read; `what` it is of.
+        """
+        began, wait = time.monotonic(), WAIT
+        while True:
+            try:
+                async with self._turns:
+                    return await asyncio.wait_for(self._read(oid, start, end), PATIENCE)
+            except FileNotFoundError:
+                raise MissingDataError(what, f"{oid} is not on remote {self.name!r}", PUSH_FIRST) from None
+            except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
+                why = f"no answer in {PATIENCE:.0f} seconds" if isinstance(error, TimeoutError) else one_line(error)
+                said = f"{oid} cannot be read from remote {self.name!r}: {why}"
+                if isinstance(error, PermissionError | WholeObjectError) or time.monotonic() - began + wait > PATIENCE:
+                    raise MissingDataError(what, said, AGAIN) from None
+                self._warn(said)
+            await asyncio.sleep(wait)
+            wait *= 2
+
+    async def _read(self, oid: str, start: int, end: int) -> bytes:
+        path = self._odb.oid_to_path(oid)
+        if self._pool is None:
+            data: bytes = await self._fs._cat_file(path, start=start, end=end)  # noqa: SLF001 (fsspec's name for users)
+        else:
+            data = await asyncio.get_running_loop().run_in_executor(self._pool, self._read_file, path, start, end)
+        if len(data) > end - start:
+            raise WholeObjectError("it knows no ranges; set compute.fetch to all")
+        return data
+
+    def _read_file(self, path: str, start: int, end: int) -> bytes:
+        with self._fs.open(path, "rb") as file:
+            file.seek(start)
+            return bytes(file.read(end - start))
+
+    def _warn(self, said: str) -> None:
+        if not self._warned:
+            logger.warning("%s; trying again for %.0f seconds", said, PATIENCE)
+        self._warned = True
+
+
+class WholeObjectError(Exception):
+    """A server answers with all of an object where a range was asked for."""

@@ -1,0 +1,89 @@
+"""What becomes of shards that are missing: `compute.fetch`."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from support import far, stored
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.images import elsewhere
+from pipeline.images.dataset import locate, read_manifest
+from pipeline.params import read_params
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in several shards, all of them on the remote alone."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setattr(stored, "SHARD", 2**14)
+    for path in (paths.PIPELINE, paths.PARAMS):
+        shutil.copy(ROOT / path, path)
+    far.init()
+    many = [Plain("cat", shade) for shade in range(120)]
+    store_images(train=many, test=[Plain("cat", shade, 9) for shade in range(4)])
+    far.record_images()
+    far.move_to(tmp_path / "remote")
+    far.set_remote(str(tmp_path / "remote"))
+
+
+def streams(fetch: str, split: str = "train") -> bool:
+    """Whether the images of a split are read in ranges; else all of them are here then."""
+    compute: Any = read_params(ROOT / "params.yaml").compute.model_copy(update={"fetch": fetch})
+    found = locate(read_manifest(split), compute)
+    assert (found.elsewhere is None) == all((paths.IMAGES / f"{slot.shard:06d}.tar").exists() for slot in found.slots)
+    return found.elsewhere is not None
+
+
+def test_fetched() -> None:
+    """`all` brings everything."""
+    assert not streams("all")
+    assert (paths.IMAGES / "index.parquet").exists()
+
+
+def test_streamed() -> None:
+    """`stream` brings nothing."""
+    assert streams("stream")
+    assert not paths.IMAGES.exists()
+
+
+def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few images are read, many are fetched, and none where the disk is too full for them."""
+    assert streams("auto", "test")
+    usage = namedtuple("usage", ["free"])  # noqa: PYI024
+    monkeypatch.setattr(elsewhere.shutil, "disk_usage", lambda _: usage(10_000))
+    assert streams("auto")
+
+
+def test_auto_fetches_most() -> None:
+    """If most of what is missing is asked for, all of it is brought, and read here from then on."""
+    assert not streams("auto")
+    assert not streams("stream", "test")
+
+
+@pytest.mark.parametrize(("fetch", "expected"), [("all", False), ("auto", False), ("stream", True)])
+def test_a_shard_is_missing(fetch: str, *, expected: bool) -> None:
+    """What the cache has is put back, unless nothing is to be brought."""
+    assert not streams("all")
+    (paths.IMAGES / "000001.tar").unlink()
+    assert streams(fetch) == expected
+
+
+def test_index_of_another_commit() -> None:
+    """data/images that is not as dvc.lock records it is never replaced."""
+    assert not streams("all")
+    (paths.IMAGES / "000001.tar").unlink()
+    index = paths.IMAGES / "index.parquet"
+    content = index.read_bytes()
+    index.unlink()
+    store_images(train=[Plain("cat", shade) for shade in range(120)])
+    changed = index.read_bytes()
+    assert changed != content
+    (paths.IMAGES / "000001.tar").unlink()
+    streams("all")
+    assert index.read_bytes() == changed

@@ -1,0 +1,285 @@
+"""Images of shards that are not here: read from cache and remote in ranges, checked, and handed out as if they were."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, Project
+from support import far, stored
+from support.servers import S3, Server, Ssh
+from support.stored import Plain, store_images
+
+from pipeline import paths
+from pipeline.errors import ImagesError, MissingDataError
+from pipeline.images import block_cache, ranges, remote_shards
+from pipeline.images.dataset import Dataset, load, locate, read_manifest
+from pipeline.images.pixels import Pixels
+from pipeline.params import Compute, read_params
+
+IMAGES = [Plain("cat", shade, side) for shade in range(0, 250, 2) for side in (8, 9)]
+BATCH = 16
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project with images in several shards, which are recorded, and in small pieces."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setattr(stored, "SHARD", 2**15)
+    monkeypatch.setattr("pipeline.images.remote_shards.BLOCK", 2**12)
+    monkeypatch.setattr(block_cache, "BLOCK", 2**12)
+    for path in (paths.PIPELINE, paths.PARAMS):
+        shutil.copy(ROOT / path, path)
+    far.init()
+    store_images(train=IMAGES)
+
+
+@pytest.fixture
+def names(expected: Pixels, tmp_path: Path) -> dict[str, str]:
+    """The MD5s of the shards by name; from now on they are on a remote, and not here."""
+    assert len(expected) == len(IMAGES)
+    listed = far.record_images()
+    far.move_to(tmp_path / "remote")
+    return {name: md5 for name, md5 in listed.items() if name.endswith(".tar")}
+
+
+@pytest.fixture
+def expected() -> Pixels:
+    """All images, read here."""
+    found = everything(opened(fetch="all"))
+    shutil.rmtree(paths.DECODED)
+    return found
+
+
+@contextmanager
+def remote(tmp_path: Path, *options: str) -> Iterator[str]:
+    """A server with what was moved is the remote."""
+    with far.served(tmp_path / "remote", *options) as url:
+        far.set_remote(url)
+        yield url
+
+
+def compute(**changes: Any) -> Compute:
+    """Reading ranges, and keeping nothing, if not otherwise said."""
+    changes = {"fetch": "stream", "decoded": 0, "stored": 0, **changes}
+    return read_params(ROOT / "params.yaml").compute.model_copy(update=changes)
+
+
+def opened(**changes: Any) -> Dataset:
+    """The training images."""
+    return load(read_manifest("train"), mode="grey", size=8, framing="fill", compute=compute(**changes))
+
+
+def everything(dataset: Dataset) -> Pixels:
+    """All images by id, asked for in another order."""
+    order = np.random.default_rng(0).permutation(len(dataset))
+    batches = np.array_split(order, range(BATCH, len(order), BATCH))
+    found = np.concatenate(list(dataset.images.batches(batches)))
+    return found[np.argsort(order)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"stored": 100}, {"decoded": 100}])
+def test_images_are_those_that_were_stored(
+    expected: Pixels, names: dict[str, str], tmp_path: Path, changes: dict[str, int]
+) -> None:
+    """Read one by one, in pieces that are kept, or into the cache of decoded ones; no shard is brought here."""
+    assert len(names) > 2
+    with remote(tmp_path, "--latency", "0.01"):
+        dataset = opened(**changes)
+        assert np.array_equal(everything(dataset), expected)
+        assert np.array_equal(everything(dataset), expected)
+    assert not paths.IMAGES.exists()
+    assert not any((far.OBJECTS / md5[:2] / md5[2:]).exists() for md5 in names.values())
+    assert any(paths.STORED.glob("*/*")) == ("stored" in changes)
+
+
+def test_half_of_the_shards_are_here(expected: Pixels, tmp_path: Path) -> None:
+    """One is in data/images, one in DVC's cache, another one damaged there; the rest is read from the remote."""
+    kept = {path.name: path.read_bytes() for path in sorted(paths.IMAGES.iterdir())}
+    listed = far.record_images()
+    far.move_to(tmp_path / "remote")
+    paths.IMAGES.mkdir()
+    for name in ("index.parquet", "000000.tar"):
+        (paths.IMAGES / name).write_bytes(kept[name])
+    for name, content in (("000001.tar", kept["000001.tar"]), ("000002.tar", kept["000002.tar"][::-1])):
+        path = far.OBJECTS / listed[name][:2] / listed[name][2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for name in ("000000.tar", "000001.tar"):
+        (tmp_path / "remote/files/md5" / listed[name][:2] / listed[name][2:]).unlink()
+    with remote(tmp_path):
+        assert np.array_equal(everything(opened()), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Ssh, S3])
+def test_kinds_of_remotes(expected: Pixels, kind: Callable[[Path], Server], tmp_path: Path) -> None:
+    """Others know ranges, too, or are made to."""
+    far.record_images()
+    (tmp_path / "server").mkdir()
+
+    project = Project(Path.cwd())
+    with kind(tmp_path / "server") as server:
+        server.configure(project)
+        project.dvc("push", "data/images")
+        shutil.rmtree(far.OBJECTS)
+        shutil.rmtree(paths.IMAGES)
+        far.reopen()
+        assert np.array_equal(everything(opened()), expected)
+
+
+@pytest.mark.usefixtures("names")
+def test_a_shared_folder(expected: Pixels, tmp_path: Path) -> None:
+    """A remote that is a folder is read in ranges as well."""
+    far.set_remote(str(tmp_path / "remote"))
+    assert np.array_equal(everything(opened()), expected)
+
+
+@pytest.mark.usefixtures("names")
+def test_lost_connections(expected: Pixels, tmp_path: Path) -> None:
+    """A server that hangs up every now and then is asked again."""
+    with remote(tmp_path, "--drop", "5"):
+        assert np.array_equal(everything(opened()), expected)
+
+
+def fails(error: type[Exception], dataset: Dataset) -> str:
+    """What is said of the images that cannot be had."""
+    with pytest.raises(error) as raised:
+        everything(dataset)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.usefixtures("names")
+def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
+    """There is a line that says so."""
+    far.set_remote(str(tmp_path / "remote"))
+    locate(read_manifest("train"), compute())  # So that the index is in DVC's cache.
+    (tmp_path / "remote").rename(tmp_path / "aside")
+    far.reopen()
+    said = fails(MissingDataError, opened())
+    assert said.startswith("data/images: cannot be read from remote 'far': no such folder ")
+    assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
+
+
+@pytest.mark.usefixtures("names")
+def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and then there is a line, which says which shard it was."""
+    with remote(tmp_path):
+        dataset = opened()
+        next(dataset.images.batches([np.arange(4)]))
+    monkeypatch.setattr(ranges, "PATIENCE", 1.0)
+    said = fails(MissingDataError, dataset)
+    assert said.startswith("data/images/00000")
+    assert " cannot be read from remote 'far': " in said
+    assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
+
+
+def test_server_that_comes_back(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:
+    """Training goes on as if nothing had been."""
+    del names
+    with remote(tmp_path) as url:
+        dataset = opened()
+        next(dataset.images.batches([np.arange(4)]))
+    with far.later(0.7, tmp_path / "remote", "--port", url.rsplit(":", 1)[1]):
+        assert np.array_equal(everything(dataset), expected)
+
+
+def test_wrong_bytes(names: dict[str, str], tmp_path: Path) -> None:
+    """What is damaged on the remote is named, with what to do."""
+    with remote(tmp_path):
+        locate(read_manifest("train"), compute())  # So that the index is in DVC's cache.
+    with remote(tmp_path, "--damage") as url:
+        said = fails(ImagesError, opened())
+    shard, byte = said.split(": the image at byte ")
+    md5 = names[Path(shard).name]
+    assert f"is damaged on remote 'far' ({url}/files/md5/{md5[:2]}/{md5[2:]}); delete that object" in byte
+    assert said.endswith("and run `dvc push` where data/images is whole")
+
+
+def test_server_without_ranges(names: dict[str, str], tmp_path: Path) -> None:
+    """One that would send all of a shard for each image is not used so."""
+    del names
+    with remote(tmp_path, "--whole"):
+        said = fails(MissingDataError, opened())
+    assert "it knows no ranges; set compute.fetch to all" in said
+
+
+def test_shard_that_was_not_pushed(names: dict[str, str], tmp_path: Path) -> None:
+    """Another line says what to push."""
+    for md5 in names.values():
+        (tmp_path / "remote/files/md5" / md5[:2] / md5[2:]).unlink()
+    with remote(tmp_path):
+        said = fails(MissingDataError, opened())
+    assert "is not on remote 'far'; run `dvc push` where it was committed, then this again" in said
+
+
+def test_what_is_kept_is_checked(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:
+    """Pieces that a power failure damaged are read again; whole ones are not."""
+    del names
+    with remote(tmp_path):
+        assert np.array_equal(everything(opened(stored=100)), expected)
+        kept = sorted(paths.STORED.glob("*/*"))
+        for path in kept[::2]:
+            path.write_bytes(path.read_bytes()[:100])
+        assert np.array_equal(everything(opened(stored=100)), expected)
+    dataset = opened(stored=100)
+    assert np.array_equal(everything(dataset), expected)  # There is no server any more.
+
+
+def test_memory_is_bounded(names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more batches are read ahead than there is room for."""
+    del names
+    monkeypatch.setattr(remote_shards, "IMAGES_AHEAD", 3 * BATCH)
+    asked = []
+
+    def batches() -> Iterator[np.ndarray[Any, Any]]:
+        for start in range(0, 160, BATCH):
+            asked.append(start)
+            yield np.arange(start, start + BATCH)
+
+    with remote(tmp_path):
+        for number, _ in enumerate(opened().images.batches(batches()), 1):
+            assert len(asked) <= min(number + 3, 10)
+    assert len(asked) == 10
+
+
+@pytest.mark.parametrize("room", [0, 3, 8])
+def test_disk_is_bounded(
+    expected: Pixels, names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """With room for some pieces, the images of others are read each time."""
+    del names
+    limited = block_cache.BlockCache.__init__
+
+    def limit(self: block_cache.BlockCache, folder: Path, **_: int) -> None:
+        limited(self, folder, limit=room * 2**12)
+
+    monkeypatch.setattr(block_cache.BlockCache, "__init__", limit)
+    with remote(tmp_path):
+        dataset = opened(stored=1)
+        for _ in range(2):
+            assert np.array_equal(everything(dataset), expected)
+            assert len(list(paths.STORED.glob("*/*"))) == room
+
+
+def test_full_disk(
+    expected: Pixels,
+    names: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where nothing can be kept, nothing is, and that is said once."""
+    del names
+    monkeypatch.setattr(paths, "STORED", Path("/proc/nothing"))
+    with remote(tmp_path):
+        assert np.array_equal(everything(opened(stored=1)), expected)
+    assert [record.getMessage() for record in caplog.records] == [
+        "/proc/nothing: No such file or directory; no more is kept there"
+    ]

@@ -1,0 +1,92 @@
+"""data/images as other machines find it: recorded by DVC, on a remote, and not here."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline import paths
+from pipeline.files import md5_of_bytes
+from pipeline.versioning import remote, repository
+from pipeline.versioning.hashing import hash_of_files
+
+OBJECTS = Path(".dvc/cache/files/md5")
+SERVER = Path(__file__).parent / "range_server.py"
+
+
+def record_images() -> dict[str, str]:
+    """Record data/images in dvc.lock, and put it into DVC's cache; returns the MD5 of each file by name."""
+    files = {path.name: path.read_bytes() for path in sorted(paths.IMAGES.iterdir())}
+    listed = [{"md5": md5_of_bytes(content), "relpath": name} for name, content in sorted(files.items())]
+    oid = hash_of_files(files)
+    stored = {one["md5"]: files[one["relpath"]] for one in listed} | {oid: json.dumps(listed, sort_keys=True).encode()}
+    for md5, content in stored.items():
+        (OBJECTS / md5[:2]).mkdir(parents=True, exist_ok=True)
+        (OBJECTS / md5[:2] / md5[2:]).write_bytes(content)
+    outs = [{"path": paths.IMAGES.as_posix(), "hash": "md5", "md5": oid}]
+    YAML().dump({"schema": "2.0", "stages": {"ingest": {"cmd": "ingest", "outs": outs}}}, paths.LOCK)
+    return {one["relpath"]: one["md5"] for one in listed}
+
+
+def init() -> None:
+    """Make the working directory a project of DVC's, as `dvc init --no-scm` does."""
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = True\n")
+
+
+def set_remote(url: str) -> None:
+    """Make it the default remote."""
+    Path(".dvc/config").write_text(
+        f"[core]\n    no_scm = True\n    remote = far\n['remote \"far\"']\n    url = {url}\n"
+    )
+    reopen()
+
+
+def reopen() -> None:
+    """Have DVC's configuration read again."""
+    repository._repository.cache_clear()
+    remote.silence.cache_clear()
+
+
+def listing(objects: Path) -> dict[str, str]:
+    """The MD5 of each file of data/images by name, which lie in `objects`."""
+    (path,) = objects.glob("*/*.dir")
+    return {one["relpath"]: one["md5"] for one in json.loads(path.read_bytes())}
+
+
+def move_to(folder: Path) -> None:
+    """Make DVC's cache the remote `folder`; nothing stays in the cache or in data/images."""
+    shutil.copytree(OBJECTS, folder / "files/md5", dirs_exist_ok=True)
+    shutil.rmtree(OBJECTS)
+    shutil.rmtree(paths.IMAGES)
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[str]:
+    """Where the files of `folder` are to be had, from a server with these options."""
+    command = [sys.executable, str(SERVER), str(folder), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+@contextmanager
+def later(seconds: float, folder: Path, *options: str) -> Iterator[None]:
+    """The same, once so many seconds have passed."""
+    command = [sys.executable, str(SERVER), str(folder), *options]
+    script = f"import subprocess, sys, time; time.sleep({seconds}); subprocess.run(sys.argv[1:])"
+    with subprocess.Popen([sys.executable, "-c", script, *command], start_new_session=True) as process:
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
