@@ -132,6 +132,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "balance": {"balance": 0.5},
     "half precision": {"precision": "bf16-mixed"},
     "features": {"freeze": "backbone", "views": 2},
+    "features of crops": {"freeze": "backbone", "crop_pct": 0.5, "augment": "light", "precision": "bf16-mixed"},
     "clipped": {"clip_norm": 0.1},
     "frozen": {"freeze": 2, "layer_decay": 0.5, "head_lr": 3.0},
     "head first": {"head_epochs": 1.4},
