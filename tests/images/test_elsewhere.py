@@ -1,8 +1,8 @@
 """What becomes of shards that are missing: `compute.fetch`."""
 
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,8 +54,7 @@ def test_streamed() -> None:
 def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few images are read, many are fetched, and none where the disk is too full for them."""
     assert streams("auto", "test")
-    usage = namedtuple("usage", ["free"])  # noqa: PYI024
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
     assert streams("auto")
 
 
