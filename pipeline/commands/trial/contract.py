@@ -16,6 +16,7 @@ from pipeline.errors import ExportError, TreeringError, one_line
 from pipeline.files import put_directory
 from pipeline.images.dataset import Dataset
 from pipeline.models.checkpoint import CHECKPOINT, read_checkpoint, read_network
+from pipeline.models.layers import NONE
 from pipeline.models.network import Spec, build, rows_of_classes
 from pipeline.param_types import is_own
 from pipeline.params import Params
@@ -26,6 +27,7 @@ from pipeline.training.progress import Progress
 # classes they are before one comes.
 BATCH, STEPS, CLASSES = 8, 4, 3
 LONGEST = 300
+WEIGHTS = "drawn.pt"
 
 
 class Check(NamedTuple):
@@ -59,7 +61,7 @@ def checks(params: Params) -> Iterator[Check]:
     train = params.train.model_copy(
         update={"epochs": 1, "warm_epochs": 1, "batch_size": max(BATCH, 4 * params.train.accumulate)}
         | {"passes": 1.0, "min_steps": 2, "head_epochs": min(params.train.head_epochs, 0.5)}
-        | {"pretrained": False, "compile": False}
+        | {"pretrained": False if params.train.freeze == NONE else _drawn_weights(params), "compile": False}
     )
     compute = params.compute.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
     tiny = params.model_copy(update={"train": train, "compute": compute})
@@ -137,6 +139,13 @@ PROMISES: dict[str, Callable[[Params], str]] = {
 
 def _spec(params: Params) -> Spec:
     return wanted_spec(params, [f"class {number}" for number in range(CLASSES)])
+
+
+def _drawn_weights(params: Params) -> str:
+    """A file of weights, since nothing is frozen that was never trained."""
+    paths.WEIGHTS.mkdir(parents=True, exist_ok=True)
+    torch.save(build(_spec(params)).body.state_dict(), paths.WEIGHTS / WEIGHTS)
+    return WEIGHTS
 
 
 def _train(params: Params, progress: Progress, *, classes: int = CLASSES) -> None:
