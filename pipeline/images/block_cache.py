@@ -1,18 +1,24 @@
 """Pieces of shards, as a remote has them, kept on disk in files of one size, up to a limit.
 
-A file is put in place whole. Whoever reads an image from it checks the image's MD5, so that damage is found. What was
-not used for longest goes when room is short, but nothing that this run has used: each epoch asks for all of it again.
+A file is put in place whole, and ends with a checksum. Whoever reads an image from it checks the image's MD5; the
+checksums say which of the blocks that hold it is damaged then. What was not used for longest goes when room is short,
+but nothing that this run has used: each epoch asks for all of it again.
 """
 
 import os
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from pipeline.locking import locked
 
 BLOCK = 2**19
 # The share of the limit that is made free, and given away, at a time: not every addition looks through the folder.
 STEP = 1 / 16
+CHECKSUM = 4
 
 
 class BlockCache:
@@ -25,6 +31,8 @@ class BlockCache:
         # Bytes that may be added before the folder is looked through again, and those on their way to it.
         self._room = self._coming = 0
         self._is_full = limit < BLOCK
+        # A block that was found damaged must not be deleted once another thread has replaced it.
+        self._changing = Lock()
 
     @staticmethod
     def blocks(start: int, end: int) -> range:
@@ -77,17 +85,21 @@ class BlockCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f"{path.name}.{os.getpid()}")
         try:
-            aside.write_bytes(data)
-            aside.replace(path)  # Unsynced: what a power failure leaves is found by its MD5.
+            aside.write_bytes(data + _checksum(data))
+            with self._changing:
+                aside.replace(path)  # Unsynced: what a power failure leaves is found by its checksum.
             self._touch(path)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
 
-    def drop(self, oid: str, start: int, end: int) -> None:
-        """Delete the blocks that hold these bytes, since they are damaged."""
+    def drop_damaged(self, oid: str, start: int, end: int) -> None:
+        """Delete those of the blocks which hold these bytes that are not what was added."""
         for number in self.blocks(start, end):
-            self._path(oid, number).unlink(missing_ok=True)
+            path = self._path(oid, number)
+            with self._changing:
+                if path.exists() and not _is_whole(path):
+                    path.unlink()
 
     def close(self) -> None:
         """Add nothing more."""
@@ -97,7 +109,7 @@ class BlockCache:
         """Delete what was not used for longest where room is short, and see how much may be added."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder / "lock"):
-            found = sorted((one.stat().st_mtime, one) for one in self._folder.glob("*/*"))
+            found = sorted(self._last_uses())
             # A file stands for a whole block, as which it was given room.
             left = self._limit - self._coming - BLOCK * len(found)
             for used, path in found:
@@ -108,6 +120,12 @@ class BlockCache:
         self._room = int(min(left, max(BLOCK, self._limit * STEP))) // self._processes
         self._is_full = self._room < BLOCK
 
+    def _last_uses(self) -> Iterator[tuple[float, Path]]:
+        """When each file was last used."""
+        for path in self._folder.glob("*/*"):
+            with suppress(FileNotFoundError):  # Deleted meanwhile, by another thread or process.
+                yield path.stat().st_mtime, path
+
     def _touch(self, path: Path) -> None:
         if path not in self._used:
             self._used.add(path)
@@ -116,3 +134,12 @@ class BlockCache:
 
     def _path(self, oid: str, number: int) -> Path:
         return self._folder / oid / str(number)
+
+
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(CHECKSUM)
+
+
+def _is_whole(path: Path) -> bool:
+    content = path.read_bytes()
+    return content[-CHECKSUM:] == _checksum(content[:-CHECKSUM])

@@ -49,7 +49,6 @@ class RemoteShards:
         self._pool = ThreadPoolExecutor(FILES, "stored")
         self._coming: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._opening = Lock()
-        self._changing = Lock()
         self._opened: RemoteRanges | None = None
 
     def ahead(self, batches: Iterable[Sequence[Slot]], *, keep: bool) -> Iterator[list[Stored]]:
@@ -80,8 +79,7 @@ class RemoteShards:
         wanted = {slot for slot in batch if slot.shard in self._oids}
         found = await self._in_thread(self._read_here, wanted)
         if keep and wanted - found.keys():
-            # Again, since a batch that found a neighbour damaged may have deleted what came.
-            for _ in range(TRIES):
+            for _ in range(2):  # That a block is damaged shows once all blocks of an image are here.
                 await self._bring_blocks(wanted - found.keys())
                 found |= await self._in_thread(self._read_here, wanted - found.keys())
         for _ in range(TRIES):
@@ -103,23 +101,9 @@ class RemoteShards:
             elif (data := self._cache.read(oid, slot.offset, end)) is not None:
                 if md5_of_bytes(data) == slot.md5:
                     found[slot] = data
-                elif (mended := self._read_again(oid, slot)) is not None:
-                    found[slot] = mended
+                else:
+                    self._cache.drop_damaged(oid, slot.offset, end)
         return found
-
-    def _read_again(self, oid: str, slot: Slot) -> bytes | None:
-        """The image at `slot` if another batch has brought whole blocks meanwhile; else they are deleted."""
-        end = slot.offset + slot.length
-        with self._changing:
-            data = self._cache.read(oid, slot.offset, end)
-            if data is not None and md5_of_bytes(data) == slot.md5:
-                return data
-            self._cache.drop(oid, slot.offset, end)
-            return None
-
-    def _add(self, oid: str, number: int, data: bytes) -> None:
-        with self._changing:
-            self._cache.add(oid, number, data)
 
     async def _read_span(self, span: list[Slot]) -> dict[Slot, bytes]:
         """What arrives undamaged of images that lie near each other."""
@@ -146,7 +130,7 @@ class RemoteShards:
                 return
             try:
                 data = await (await self._remote()).read(oid, number * BLOCK, (number + 1) * BLOCK, what=what)
-                await self._in_thread(self._add, oid, number, data)
+                await self._in_thread(self._cache.add, oid, number, data)
             finally:
                 self._cache.give_back()
         except OSError as error:

@@ -54,8 +54,17 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     assert cache.read("other", 0, 4) is None
     assert cache.has("md5", 2)
     assert not cache.has("md5", 1)
-    cache.drop("md5", 0, 10)
-    assert kept(tmp_path) == {2}
+
+
+@pytest.mark.parametrize("damage", [b"", DATA[:3], DATA[:SIZE], bytes(SIZE + 4)])
+def test_damaged_pieces_alone_are_deleted(tmp_path: Path, damage: bytes) -> None:
+    """Cut off or of other bytes; whole ones that hold the rest of an image stay, and so does what has replaced one."""
+    cache = filled(tmp_path, *range(4))
+    (tmp_path / "md5/1").write_bytes(damage)
+    cache.drop_damaged("md5", 0, 60)
+    assert kept(tmp_path) == {0, 2, 3}
+    cache.drop_damaged("md5", 0, 60)
+    assert cache.read("md5", 2 * SIZE, 4 * SIZE) == DATA[2 * SIZE : 4 * SIZE]
 
 
 def test_least_recently_used_goes(tmp_path: Path) -> None:
@@ -99,3 +108,17 @@ def test_closed(tmp_path: Path) -> None:
     cache = filled(tmp_path, 0)
     cache.close()
     assert not cache.take_room()
+
+
+def test_files_that_vanish_while_the_folder_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As damaged pieces do, which another thread deletes: there is room as before."""
+    filled(tmp_path, 0, 1, 2)
+    glob = Path.glob
+
+    def vanishing(self: Path, pattern: str) -> list[Path]:
+        found = list(glob(self, pattern))
+        found[1].unlink()
+        return found
+
+    monkeypatch.setattr(Path, "glob", vanishing)
+    assert BlockCache(tmp_path, limit=10 * SIZE).take_room()
