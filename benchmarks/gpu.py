@@ -34,7 +34,7 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.models.compiling import compile_network
-from pipeline.models.device import arrange, device
+from pipeline.models.device import device, use_fast_layout
 from pipeline.models.network import Spec, build
 from pipeline.models.precision import precision_on
 from pipeline.params import Params, read_params
@@ -104,7 +104,7 @@ def training(params: Params, where: torch.device, batches: Iterable[Batch], *, l
     torch.use_deterministic_algorithms(params.train.deterministic)
     network = build(spec).to(where)
     if last:
-        arrange(network, where)
+        use_fast_layout(network, where)
     if params.train.compile:
         compile_network(network, deterministic=params.train.deterministic)
     classifier = Classifier(network, spec, params.train, Schedule(10**6, params.train.lr, 0), torch.ones(CLASSES))

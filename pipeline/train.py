@@ -24,7 +24,7 @@ from pipeline.lineage.lineage import Weights, write_lineage
 from pipeline.lineage.seen_images import write_seen
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
 from pipeline.models.compiling import compile_network
-from pipeline.models.device import arrange
+from pipeline.models.device import use_fast_layout
 from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network
 from pipeline.models.pretrained import Loaded, begin, keep_published
@@ -137,7 +137,7 @@ def _fit(
     rounds = generation.rounds
     trainer = trainer_of(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
     where = trainer.strategy.root_device
-    arrange(network, where)
+    use_fast_layout(network, where)
     drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))

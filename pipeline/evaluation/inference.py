@@ -23,7 +23,7 @@ from pipeline.images.dataset import pixels_of
 from pipeline.images.pixel_source import Located, PixelSource, in_batches
 from pipeline.images.pixels import Pixels
 from pipeline.models.checkpoint import CHECKPOINT, read_network
-from pipeline.models.device import device, there
+from pipeline.models.device import device, to_device
 from pipeline.models.features import head_of, look
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
@@ -106,7 +106,7 @@ class Trained:
             CheckpointError: likewise.
         """
         with torch.inference_mode():
-            seen = look(self.network, there(torch.from_numpy(images), self.where))
+            seen = look(self.network, to_device(torch.from_numpy(images), self.where))
             if seen.logits.shape != (wanted := (len(images), len(self.spec.classes))):
                 what = f"{self.spec.model} gives {tuple(seen.logits.shape)} for them, and not logits of shape {wanted}"
                 raise CheckpointError(f"{len(images)} images", what, "let each image have logits of its own")
@@ -121,7 +121,7 @@ class Trained:
         with torch.inference_mode():
             head = head_of(self.network)
             assert head is not None, "features are those of a head"
-            logits = head(there(torch.from_numpy(features), self.where))
+            logits = head(to_device(torch.from_numpy(features), self.where))
             return probabilities_of(logits.float()), features
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.features.code import code_of_network
 from pipeline.files import md5_of_bytes
 from pipeline.models.checkpoint import noise
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 from pipeline.models.features import head_of, look
 from pipeline.models.network import Network, Spec
 
@@ -73,7 +73,7 @@ class Backbone:
         found = np.empty((len(images), self.width), np.float32)
         with _predicting(self._network), torch.inference_mode():
             for start in range(0, len(images), BATCH):
-                part = there(images[start : start + BATCH], self.where)
+                part = to_device(images[start : start + BATCH], self.where)
                 whole = torch.cat([part, part[:1].expand(BATCH - len(part), -1, -1, -1)])
                 found[start : start + BATCH] = look(self._network, whole).features[: len(part)].cpu().numpy()
         return found

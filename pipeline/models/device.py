@@ -24,7 +24,7 @@ def device(compute: Compute) -> torch.device:
     return torch.device(kind)
 
 
-def there(value: Tensor, where: torch.device) -> Tensor:
+def to_device(value: Tensor, where: torch.device) -> Tensor:
     """`value` on the device `where`, in the same layout."""
     if where.type != "cuda" or value.device.type != "cpu" or not value.numel():
         return value.to(where)
@@ -32,7 +32,7 @@ def there(value: Tensor, where: torch.device) -> Tensor:
     return value.pin_memory().to(where, non_blocking=True)
 
 
-def arrange(network: nn.Module, where: torch.device) -> None:
+def use_fast_layout(network: nn.Module, where: torch.device) -> None:
     """Lay the filters of `network` out as the device `where` convolves them fastest, which changes no number."""
     if where.type == "cuda":
         network.to(memory_format=torch.channels_last)

@@ -82,25 +82,25 @@ def freeze_layers(network: Network, freeze: str | int) -> str:
     """Freeze what `train.freeze` says of `network`; returns what that means in words, "" if it is nothing."""
     if freeze == NONE:
         return ""
-    hold(network, frozen_weights(network, freeze))
+    freeze_weights(network, frozen_weights(network, freeze))
     if freeze == BACKBONE:
         return "the head alone trains"
     return f"{freeze} of {counted(len(groups_of(network)), 'group')} of layers frozen"
 
 
-def hold(network: Network, frozen: Collection[str]) -> None:
+def freeze_weights(network: Network, frozen: Collection[str]) -> None:
     """Let the weights `frozen` of `network`, by name, stay as they are in training, and all others train.
 
     What is frozen computes as in prediction: its normalisation keeps its statistics, and nothing in it is dropped.
     """
     for name, weight in network.named_parameters():
         weight.requires_grad_(name not in frozen)
-    still = resting(network)
+    still = frozen_modules(network)
     for module in network.modules():
         module.training = module not in still
 
 
-def resting(network: Network) -> set[nn.Module]:
+def frozen_modules(network: Network) -> set[nn.Module]:
     """The modules of `network` that have nothing which trains, where something is frozen.
 
     One without weights belongs to the module whose weights come next: dropout to what it is the input of.

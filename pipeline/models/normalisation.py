@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pipeline.models.layers import resting
+from pipeline.models.layers import frozen_modules
 from pipeline.models.network import Network
 
 
 def normalised(network: Network) -> list[_BatchNorm]:
     """The layers of `network` that keep such statistics, but for those that are frozen."""
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
-    still = resting(network)
+    still = frozen_modules(network)
     return [layer for layer in layers if layer not in still]
 
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.models.checkpoint import Checkpoint, canonical
-from pipeline.models.layers import backbone_weights, hold
+from pipeline.models.layers import backbone_weights, freeze_weights
 from pipeline.models.network import Network
 from pipeline.models.normalisation import estimate_statistics, normalised
 from pipeline.signals import handled
 from pipeline.training.curve_recording import STATE
 from pipeline.training.drawing.sampling import CURSOR, Cursor
-from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.prefetching import prefetch
 from pipeline.training.optimizers import begin_later
 from pipeline.training.progress import Progress
 from pipeline.training.rng_state import generator_states, set_generators
@@ -143,7 +143,7 @@ class HeadFirst(pl.Callback):
         del pl_module, batch, batch_idx
         is_alone = trainer.global_step < self._steps
         if is_alone != self._is_alone:
-            hold(self._network, self._frozen | self._backbone if is_alone else self._frozen)
+            freeze_weights(self._network, self._frozen | self._backbone if is_alone else self._frozen)
             self._is_alone = is_alone
         if trainer.global_step == self._steps:
             weights = dict(self._network.named_parameters())
@@ -182,7 +182,7 @@ class AveragedWeights(pl.Callback):
         optimizer.eval()
         if normalised(self._network):
             with trainer.precision_plugin.forward_context():
-                estimate_statistics(self._network, ahead(self._sample(), pl_module.device))
+                estimate_statistics(self._network, prefetch(self._sample(), pl_module.device))
 
 
 class MeanWeights(WeightAveraging):

@@ -131,7 +131,7 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
     # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
     optimizer.train()
-    _take_in(optimizer)
+    _adapt_loaded_states(optimizer)
     return {"optimizer": optimizer}
 
 
@@ -143,7 +143,7 @@ def _scheduled(network: Network, groups: list[dict[str, Any]], params: Train, pe
     # Elsewhere None, as PyTorch has it: `False` would be written as another file.
     on_gpu = any(weight.is_cuda for weight in network.parameters())
     adamw = AdamW(groups, lr=peak, fused=(on_gpu and params.precision != "16-mixed") or None)
-    _take_in(adamw)
+    _adapt_loaded_states(adamw)
     return adamw
 
 
@@ -196,7 +196,7 @@ def begin_later(optimizer: Any, later: Collection[Tensor]) -> None:
             group |= {key: optimizer.defaults[key] for key in ("k", "weight_sum", "lr_max")}
 
 
-def _take_in(optimizer: Optimizer) -> None:
+def _adapt_loaded_states(optimizer: Optimizer) -> None:
     """Let `optimizer`, whose weights lie where they are trained, take in the state that another device left.
 
     Loading alone gives it the layout and the choice of kernels of where that was saved.

@@ -24,7 +24,7 @@ from pipeline.models.resizing import resize
 from pipeline.param_types import is_own
 from pipeline.train_params import Train
 from pipeline.training.feeding.loader import sample
-from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.prefetching import prefetch
 from pipeline.training.feeding.sources import CPU
 from pipeline.training.generation import Generation
 from pipeline.training.module import Classifier
@@ -89,7 +89,7 @@ def rows_of_new_classes(
 
     def mean_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
         images = sample(training, count=count, batch_size=BATCH, seed=seed, among=np.flatnonzero(chosen))
-        return torch.cat([look(network, batch).features for batch in ahead(images, device)]).mean(0)
+        return torch.cat([look(network, batch).features for batch in prefetch(images, device)]).mean(0)
 
     with torch.inference_mode():
         new = torch.stack([mean_of(training.labels == name, OF_NEW) for name in spec.classes[known:]])

@@ -12,7 +12,7 @@ from conftest import ROOT
 from torch import nn
 
 from pipeline.errors import ParamError
-from pipeline.models.layers import freeze_layers, groups_of, head_weights, hold, resting
+from pipeline.models.layers import freeze_layers, freeze_weights, frozen_modules, groups_of, head_weights
 from pipeline.models.network import Network, Spec, build
 from pipeline.models.normalisation import normalised
 
@@ -32,7 +32,7 @@ def frozen(network: Network) -> set[str]:
 
 def places(network: Network) -> set[str]:
     """The names of the modules that rest."""
-    still = resting(network)
+    still = frozen_modules(network)
     return {name for name, module in network.named_modules() if module in still}
 
 
@@ -119,7 +119,7 @@ def test_thawed_layers_train() -> None:
     """Nothing is left of having been frozen."""
     network = small()
     freeze_layers(network, "backbone")
-    hold(network, ())
+    freeze_weights(network, ())
     assert frozen(network) == set()
     assert all(module.training for module in network.modules())
     assert len(normalised(network)) == 10
@@ -142,7 +142,7 @@ def test_network_without_a_head() -> None:
 SCRIPT = """
 import json
 import torch
-from pipeline.models.layers import freeze_layers, groups_of, head_weights, resting
+from pipeline.models.layers import freeze_layers, groups_of, head_weights, frozen_modules
 from pipeline.models.network import Spec, build
 from pipeline.models.normalisation import normalised
 
@@ -164,7 +164,7 @@ for name in ("test_resnet", "test_vit", "test_convnext", "test_efficientnet", "d
         images = torch.randint(0, 256, (4, 3, spec.size, spec.size), dtype=torch.uint8)
         network(images).logsumexp(1).sum().backward()
         optimizer.step()
-        still = {key for key, module in network.named_modules() if module in resting(network)}
+        still = {key for key, module in network.named_modules() if module in frozen_modules(network)}
         trains = {key for key, weight in network.named_parameters() if weight.requires_grad}
         changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
         facts[f"changed {freeze if freeze == 'backbone' else ''}"] = sorted(changed)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from pipeline.models.layers import backbone_weights, factors_of, freeze_layers, groups_of, hold
+from pipeline.models.layers import backbone_weights, factors_of, freeze_layers, freeze_weights, groups_of
 from pipeline.models.network import Network, Spec, build
 from pipeline.params import read_params
 from pipeline.train_params import Train
@@ -148,10 +148,10 @@ def test_counters_begin_when_weights_do() -> None:
             weight.grad = torch.full_like(weight, 1.0 + number) if weight.requires_grad else None
         optimizer.step()
 
-    hold(network, backbone)
+    freeze_weights(network, backbone)
     for number in range(4):
         step(number)
-    hold(network, ())
+    freeze_weights(network, ())
     begin_later(optimizer, [weights[name] for name in backbone])
     before = copy.deepcopy(network)
     alone = optimizer_of(before, here.model_copy(update={"head_epochs": 0.0}), schedule_of(here, 4, warm=True))

@@ -8,7 +8,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 from pipeline.training.drawing.randomness import UInt64s, draw, uniform
 
 # What a number is for: ours are listed in randomness.py, and code of a project's own takes names.
@@ -67,7 +67,7 @@ class Dice:
     def _there(
         self, numbers: np.ndarray[tuple[int, ...], np.dtype[np.generic]], dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        return there(torch.from_numpy(numbers).to(dtype), self.device)
+        return to_device(torch.from_numpy(numbers).to(dtype), self.device)
 
 
 def _number(purpose: Use) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pipeline.augment_params import Augment
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 from pipeline.models.framing import margin_of
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.drawing.randomness import Purpose
@@ -35,7 +35,7 @@ def drawn(shape: torch.Size, params: Augment, dice: Dice, size: int) -> Motion:
     that of `params.crop_ratio` (Szegedy et al., arXiv 1409.4842); what would be longer than the image is cut. Without
     crops the middle is shown, as it is outside training.
     """
-    sides = there(torch.tensor(shape[:1:-1]), dice.device)
+    sides = to_device(torch.tensor(shape[:1:-1]), dice.device)
     seen = sides.clamp(max=size)
     shown, ratio = (params.crop, params.crop_ratio) if params.crop else ([1.0, 1.0], [1.0, 1.0])
     areas = dice.between(Purpose.CROP_AREA, *shown)
@@ -66,7 +66,7 @@ def moved(images: Tensor, motion: Motion, size: int | None = None, *, finer: int
     At most `size` high and wide, which is what is shown of larger ones; each pixel the mean of `finer` × `finer`.
     """
     height, width = (finer * min(side, size or side) for side in images.shape[2:])
-    to = there(torch.tensor([width - 1, height - 1]), images.device) / 2 - motion.middle
+    to = to_device(torch.tensor([width - 1, height - 1]), images.device) / 2 - motion.middle
     # In double precision a matrix does not depend on how many are made at once.
     middle, scale, angle, to = (one.double() for one in (motion.middle, finer * motion.scale, motion.angle, to))
     shear = motion.shear.double().atan()

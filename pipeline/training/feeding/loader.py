@@ -11,12 +11,12 @@ from torch import Tensor, distributed
 
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import in_batches
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 from pipeline.train_params import Train
 from pipeline.training.drawing.randomness import Purpose, draw, keys_of
 from pipeline.training.drawing.sampling import Drawn, Rounds
 from pipeline.training.feeding.batches import Batch, Other, class_weights, counted, in_parts
-from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.prefetching import prefetch
 from pipeline.training.feeding.sources import AugmentedImages, Inputs, InputSource, PlainImages
 
 
@@ -34,7 +34,7 @@ class EvalLoader:
         return math.ceil(len(self._targets) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        return ahead(self._batches(), self._source.where)
+        return prefetch(self._batches(), self._source.where)
 
     def _batches(self) -> Iterator[Batch]:
         rank, devices = _rank()
@@ -84,7 +84,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         first, self._start = self._start, 0
-        for position, parts in enumerate(ahead(self._steps(first), self._source.where), first):
+        for position, parts in enumerate(prefetch(self._steps(first), self._source.where), first):
             yield from parts[:-1]
             # Now, since Lightning counts batches and never asks for the one after the last.
             self._position = (position + 1) % self._rounds.length.steps_per_round
@@ -103,8 +103,8 @@ class TrainLoader:
     def _batch(self, chosen: Tensor, inputs: Inputs) -> Batch:
         """The images of a step, those that are `chosen`, shape (n,), as they became."""
         (values, mixture), where = inputs, self._source.where
-        targets = there(self._targets[chosen], where)
-        weights = None if self._weights is None else there(self._weights[chosen], where)
+        targets = to_device(self._targets[chosen], where)
+        weights = None if self._weights is None else to_device(self._weights[chosen], where)
         whole = torch.ones((), device=where)  # Made there: a number that is copied to a GPU makes the CPU wait for it.
         if mixture is None:
             return Batch(values, targets, whole, weights=weights)
@@ -117,7 +117,7 @@ class TrainLoader:
         parts = in_parts(batch, self._params.accumulate)
         if len(parts) * devices == 1:
             return (batch,)
-        weights = there(self._class_weights, self._source.where)
+        weights = to_device(self._class_weights, self._source.where)
         sums = torch.stack([counted(part, weights) for part in parts])
         whole = _over_devices(sums.sum())
         return tuple(

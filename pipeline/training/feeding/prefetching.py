@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 
 # A tensor, or a tuple, which may be named, of such things and of others.
 Batch = TypeVar("Batch", bound=Tensor | tuple[Any, ...])
@@ -16,7 +16,7 @@ Batch = TypeVar("Batch", bound=Tensor | tuple[Any, ...])
 FIRST = -1
 
 
-def ahead(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
+def prefetch(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
     """`batches` on the device `where`.
 
     On a GPU all that is computed for them, in `batches` too, runs next to what the GPU was told before, and not after
@@ -49,7 +49,7 @@ def _aside(where: torch.device) -> torch.cuda.Stream:
 def _moved(batch: Any, where: torch.device) -> Any:
     """`batch` on the device `where`."""
     if isinstance(batch, Tensor):
-        return there(batch, where)
+        return to_device(batch, where)
     if not isinstance(batch, tuple):
         return batch
     parts = [_moved(part, where) for part in batch]

@@ -15,7 +15,7 @@ from pipeline.features.code import code_of_views
 from pipeline.features.source import FeatureSource, Views
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import Positions
-from pipeline.models.device import there
+from pipeline.models.device import to_device
 from pipeline.models.layers import BACKBONE
 from pipeline.models.network import Network, Spec
 from pipeline.param_types import is_own
@@ -79,7 +79,7 @@ class AugmentedImages:
         here, ahead = tee(drawn)
         loaded = self._images.batches(chosen for chosen, _ in ahead)
         for number, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True)):
-            shown = there(torch.from_numpy(images), self.where)
+            shown = to_device(torch.from_numpy(images), self.where)
             dice = Dice(self._keys[chosen], self._seed, turns, self.where)
             if self._own:
                 yield Inputs(change(self._own, shown, dice, is_first=number == 0))

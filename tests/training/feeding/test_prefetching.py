@@ -13,7 +13,7 @@ from pipeline.train_params import Train
 from pipeline.training.augmentation.presets import PRESETS
 from pipeline.training.feeding.batches import Batch, Other
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader
-from pipeline.training.feeding.prefetching import ahead
+from pipeline.training.feeding.prefetching import prefetch
 from pipeline.training.feeding.sources import AugmentedImages, PlainImages
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("meta")
@@ -38,7 +38,7 @@ def test_nothing_changes_on_the_cpu() -> None:
             made.append(batch)
             yield batch
 
-    for number, batch in enumerate(ahead(making(), CPU), 1):
+    for number, batch in enumerate(prefetch(making(), CPU), 1):
         assert len(made) == number
         assert batch.images is made[-1].images
         assert batch.other is not None
@@ -48,11 +48,11 @@ def test_nothing_changes_on_the_cpu() -> None:
 
 def test_all_of_a_batch_is_moved() -> None:
     """What is nested too; single tensors are batches as well."""
-    (batch,) = ahead(batches(1), NOWHERE)
+    (batch,) = prefetch(batches(1), NOWHERE)
     assert isinstance(batch, Batch)
     assert isinstance(batch.other, Other)
     assert {part.device.type for part in (*batch[:3], *batch.other[:2])} == {"meta"}
-    assert [images.device for images in ahead([torch.ones(2), torch.ones(1)], NOWHERE)] == [NOWHERE, NOWHERE]
+    assert [images.device for images in prefetch([torch.ones(2), torch.ones(1)], NOWHERE)] == [NOWHERE, NOWHERE]
 
 
 @on_gpu
