@@ -65,9 +65,9 @@ bench: .venv/dev-ready  ## what it costs, against others in the same run; for do
 	python benchmarks/evaluate.py
 	python benchmarks/suspects.py
 	python benchmarks/team.py
-	python benchmarks/augmentation.py
+	python benchmarks/remote.py
 	npm install --silent --no-save --prefix .venv emoji-datasource-google@16
-	python benchmarks/augmentation.py brings
+	python benchmarks/augmentation.py
 	python benchmarks/next.py
 	python benchmarks/fine_tuning.py
 	# Goes on with what docs/accuracy.csv lacks.

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import ROOT
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
 from support.terminal import Terminal
+from support.tiny import tiny_params
 from support.weights_file import with_weights
 
 from pipeline import paths
@@ -46,13 +47,7 @@ INTERRUPTED = "train: interrupted; nothing is lost, `dvc repro` continues"
 
 def params(**train: Any) -> Params:
     """Tiny params, also in params.yaml."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update({"batch_size": 4, **with_weights(train)})
-    yaml.dump(content, paths.PARAMS)
-    return read_params()
+    return tiny_params(train={"batch_size": 4, **with_weights(train)})
 
 
 def run(**changes: Any) -> str:

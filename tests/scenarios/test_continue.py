@@ -3,13 +3,10 @@
 `interrupted` is the contract; every way to train is held to it.
 """
 
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY
-from ruamel.yaml import YAML
+from conftest import ROOT
+from support.kills import train_with_kills
 from support.stored import Plain, store_images
+from support.tiny import tiny_params
 from support.weights_file import with_weights
 
 from pipeline import paths
 from pipeline.lineage.base import FIRST, NONE
-from pipeline.params import Params, read_params
+from pipeline.params import Params
 from pipeline.training.progress import FOLDER
 
 pytestmark = [
@@ -43,13 +41,7 @@ Files = dict[str, bytes]
 
 def params(**train: Any) -> Params:
     """Tiny params, also in params.yaml."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update({"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **with_weights(train)})
-    yaml.dump(content, paths.PARAMS)
-    return read_params()
+    return tiny_params(train={"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **with_weights(train)})
 
 
 def run(params: Params) -> None:
@@ -288,19 +280,7 @@ def test_kills(way: str) -> None:
     run(params(**WAYS[way]))
     once = model()
     params(save_every=1e-9, **WAYS[way])
-    chance, kills = random.Random(0), 0
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    script = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"
-    while not paths.MODEL.exists():
-        with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            try:
-                assert process.wait(chance.uniform(0.1, 0.6) * (1 + kills) if kills < 4 else 60) == 0
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-    assert kills
+    assert train_with_kills(0.1, 0.6)
     assert model() == once
 
 

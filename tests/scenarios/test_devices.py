@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY
-from ruamel.yaml import YAML
+from conftest import ROOT
 from support.stored import Plain, store_images
+from support.tiny import tiny_params
 from support.weights_file import with_weights
 from training.feeding.test_batches import of_devices
 from training.feeding.test_loader import cold
@@ -83,13 +83,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(devices: int, *, script: str | None = None, **train: object) -> subprocess.Popen[str]:
     """Begin to train on so many devices, in a process group of its own; a `script` may do it."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update({"batch_size": 8, "epochs": 3, **with_weights(train)})
-    content["compute"].update({"devices": devices})
-    yaml.dump(content, paths.PARAMS)
+    tiny_params(train={"batch_size": 8, "epochs": 3, **with_weights(train)}, compute={"devices": devices})
     return subprocess.Popen(
         [sys.executable, *((script,) if script else ("-m", "pipeline", "run", "train"))],
         stdout=subprocess.PIPE,

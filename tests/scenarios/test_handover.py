@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY, Project
-from ruamel.yaml import YAML
+from conftest import ROOT, Project
 from support.servers import KINDS, Server, SharedFolder
 from support.stored import Plain, store_images
+from support.tiny import tiny_params
 
 from pipeline import paths
 from pipeline.lineage.base import FIRST, NONE
@@ -52,13 +52,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             store_images(train=TRAIN, val=VAL)
             paths.BASE.mkdir()
             (paths.BASE / NONE).write_text(FIRST + "\n")
-        yaml = YAML()
-        content = yaml.load(ROOT / "params.yaml")
-        for section, values in TINY.items():
-            content[section].update(values)
-        content["train"].update({"batch_size": 8, "epochs": 40, "save_every": 0.01, **train})
-        content["compute"].update({"devices": devices, "progress": "remote"})
-        yaml.dump(content, project.root / paths.PARAMS)
+            tiny_params(
+                train={"batch_size": 8, "epochs": 40, "save_every": 0.01, **train},
+                compute={"devices": devices, "progress": "remote"},
+            )
         project.git("init", "--quiet")
         project.dvc("init", "--quiet")
         return project

@@ -1,7 +1,5 @@
 """Training from the remote: wherever the shards are, and however it is interrupted, the same model, byte for byte."""
 
-import os
-import random
 import shutil
 import signal
 import subprocess
@@ -12,14 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY, Project
-from ruamel.yaml import YAML
+from conftest import ROOT, Project
 from support import far, stored
+from support.kills import train_with_kills
 from support.stored import Plain, store_images
+from support.tiny import tiny_params
 
 from pipeline import paths
 from pipeline.lineage.base import FIRST, NONE
-from pipeline.params import Params, read_params
+from pipeline.params import Params
 
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
@@ -40,14 +39,10 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def params(devices: int = 1, **compute: Any) -> Params:
     """Tiny params, also in params.yaml."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update({"batch_size": 8, "epochs": 3, "save_every": 1e-9})
-    content["compute"].update({"fetch": "stream", "devices": devices, **compute})
-    yaml.dump(content, paths.PARAMS)
-    return read_params()
+    return tiny_params(
+        train={"batch_size": 8, "epochs": 3, "save_every": 1e-9},
+        compute={"fetch": "stream", "devices": devices, **compute},
+    )
 
 
 def run(params: Params) -> None:
@@ -134,21 +129,9 @@ def test_half_streamed(once: Files) -> None:
 def test_kills(once: Files, way: str) -> None:
     """Killed at any moment, as power fails, until it gets through."""
     params(**WAYS[way])
-    chance, kills = random.Random(0), 0
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    script = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"
     with far.served(Path("../remote"), "--latency", "0.03") as url:
         far.set_remote(url)
-        while not paths.MODEL.exists():
-            with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
-                assert process.stdout is not None
-                process.stdout.readline()
-                try:
-                    assert process.wait(chance.uniform(0.5, 2) * (1 + kills) if kills < 4 else 60) == 0
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    kills += 1
-    assert kills
+        assert train_with_kills(0.5, 2)
     assert model() == once
 
 

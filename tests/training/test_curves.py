@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 from support.stored import Plain, store_images
+from support.tiny import tiny_params
 
 from pipeline import paths
 from pipeline.errors import CheckpointError
 from pipeline.lineage.base import FIRST, NONE
-from pipeline.params import Params, read_params
+from pipeline.params import Params
 from pipeline.training import curves
 from pipeline.training.curves import (
     ACCURACY,
@@ -147,13 +147,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def params(**train: Any) -> Params:
     """Tiny params, of which 17 images make 5 steps an epoch; also in params.yaml."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update({"batch_size": 4, "epochs": 3, "save_every": 1e9, "optimizer": "adamw", **train})
-    yaml.dump(content, paths.PARAMS)
-    return read_params()
+    return tiny_params(train={"batch_size": 4, "epochs": 3, "save_every": 1e9, "optimizer": "adamw", **train})
 
 
 def run(**changes: Any) -> dict[str, list[CurvePoint]]:

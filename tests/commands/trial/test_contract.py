@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY
-from ruamel.yaml import YAML
+from conftest import ROOT
 from support.own import NET, write_package
+from support.tiny import tiny_params
 
 from pipeline import paths
 from pipeline.commands.trial.aside import aside
 from pipeline.errors import ParamError
-from pipeline.params import Params, read_params
+from pipeline.params import Params
 
 # Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
@@ -61,13 +61,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def params(**train: Any) -> Params:
     """Tiny params, also in params.yaml."""
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    for section, values in TINY.items():
-        content[section].update(values)
-    content["train"].update(train)
-    yaml.dump(content, paths.PARAMS)
-    return read_params()
+    return tiny_params(train=train)
 
 
 def troubles(last: str, **train: Any) -> dict[str, str]:
