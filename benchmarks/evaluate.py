@@ -48,8 +48,8 @@ LOOPS = {"a bare inference loop": False, "that loop with folded networks and lar
 def make_images(count: int, size: int) -> None:
     """Fill data/images and data/manifest with smooth noise; it is put next to them decoded, too."""
     chance, rows, pixels = np.random.default_rng(0), {}, {}
-    paths.IMAGES.mkdir(parents=True)
-    with ShardWriter(paths.IMAGES, first=0, limit=2**26) as writer:
+    paths.SHARDS.mkdir(parents=True)
+    with ShardWriter(paths.SHARDS, first=0, limit=2**26) as writer:
         for number in range(count):
             coarse = Image.fromarray(chance.integers(0, 256, (7, 7), dtype=np.uint8))
             image, file = coarse.resize((size, size), Image.Resampling.BICUBIC), BytesIO()

@@ -34,7 +34,7 @@ def rate(folder: Path, scale: Scale) -> Rows:
             perceptual_hash(small)
             small.save(BytesIO(), "JPEG", quality=95)
         loops.append(len(paths[:1000]) / (time.perf_counter() - started))
-        run(project, "rm", "-rf", "data/images")
+        run(project, "rm", "-rf", "data/images", "data/shards")
         stages.append(count / timed(project, "python", "-m", "pipeline", "run", "ingest"))
     cores = os.cpu_count() or 1
     ratios = [stage / loop / cores for stage, loop in zip(stages, loops, strict=True)]

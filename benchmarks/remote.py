@@ -35,7 +35,7 @@ BEYOND = {"decoded": 0}
 
 
 def prepare(folder: Path, count: int) -> tuple[Path, Path]:
-    """Working directory: a project without data/images. Returns the remote, and what data/images was."""
+    """Working directory: a project without data/shards. Returns the remote, and what data/shards was."""
     project = new_project(folder / "project")
     photographs(project / "data/raw", count)
     yaml, path = YAML(), project / "params.yaml"
@@ -46,11 +46,11 @@ def prepare(folder: Path, count: int) -> tuple[Path, Path]:
     run(project, "dvc", "add", "--quiet", "data/raw")
     run(project, "dvc", "repro", "--quiet", "manifest")
     run(project, "dvc", "remote", "add", "--default", "far", str(folder / "remote"))
-    run(project, "dvc", "push", "--quiet", "data/images")
+    run(project, "dvc", "push", "--quiet", "data/images", "data/shards.dvc")
     os.chdir(project)
-    paths.IMAGES.rename(folder / "images")
+    paths.SHARDS.rename(folder / "shards")
     shutil.rmtree(".dvc/cache")
-    return folder / "remote", folder / "images"
+    return folder / "remote", folder / "shards"
 
 
 @contextmanager
@@ -65,11 +65,11 @@ def far_away(remote: Path, latency: int) -> Iterator[None]:
 
 
 @contextmanager
-def here(images: Path) -> Iterator[None]:
-    """The images are in data/images."""
-    paths.IMAGES.symlink_to(images)
+def here(shards: Path) -> Iterator[None]:
+    """The images are in data/shards."""
+    paths.SHARDS.symlink_to(shards)
     yield
-    paths.IMAGES.unlink()
+    paths.SHARDS.unlink()
 
 
 def forget() -> None:
@@ -108,11 +108,11 @@ def epoch(dataset: Dataset, seed: int) -> float:
 
 def first(folder: Path, scale: Scale) -> Rows:
     """Reading for the first time."""
-    remote, images = prepare(folder, scale.count(COUNT))
+    remote, shards = prepare(folder, scale.count(COUNT))
     for latency in LATENCIES:
         rates: list[tuple[float, float]] = []
         for _ in range(scale.rounds(3)):
-            with here(images):
+            with here(shards):
                 local = first_time()
             with far_away(remote, latency):
                 rates.append((first_time(), local))
@@ -121,14 +121,14 @@ def first(folder: Path, scale: Scale) -> Rows:
 
 def beyond(folder: Path, scale: Scale) -> Rows:
     """Without room for decoded images."""
-    remote, images = prepare(folder, scale.count(COUNT))
+    remote, shards = prepare(folder, scale.count(COUNT))
     ways: Mapping[str, Mapping[str, object]] = {"single images": {"stored": 0}, "pieces, kept": {}}
     for latency in LATENCIES:
         for way, compute in ways.items():
             rates: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
             for _ in range(scale.rounds(2)):
                 forget()
-                with here(images):
+                with here(shards):
                     near = opened(**BEYOND)
                     local = {number: epoch(near, number) for number in rates}
                 with far_away(remote, latency):
@@ -141,15 +141,15 @@ def beyond(folder: Path, scale: Scale) -> Rows:
 
 def peers(folder: Path, scale: Scale) -> Rows:
     """The loader without decoded images against others'."""
-    _, images = prepare(folder, scale.count(COUNT))
+    _, shards = prepare(folder, scale.count(COUNT))
     loose = folder / "loose"
-    table = parquet.read_table(images / index.INDEX.name, index.SCHEMA)
-    with ShardReader(images) as reader:
+    table = parquet.read_table(index.INDEX, index.SCHEMA)
+    with ShardReader(shards) as reader:
         for row in table.select(["id", "label", "shard", "offset", "length"]).to_pylist():
             (loose / row["label"]).mkdir(parents=True, exist_ok=True)
             data = reader.read(row["shard"], row["offset"], row["length"])
             (loose / row["label"] / f"{row['id']}.jpg").write_bytes(data)
-    with here(images):
+    with here(shards):
         mine = forever(train_loader(opened(**BEYOND)))
         for name, peer in (("ImageFolder", with_image_folder), ("WebDataset", with_webdataset)):
             theirs, rates = peer(loose, SIZE, "rgb"), list[tuple[float, float]]()
@@ -161,12 +161,12 @@ def peers(folder: Path, scale: Scale) -> Rows:
 
 def bytes_of(folder: Path, scale: Scale) -> Rows:
     """What an image takes."""
-    remote, images = prepare(folder, scale.count(COUNT))
-    shards = sum(path.stat().st_size for path in images.glob("*.tar"))
+    remote, shards = prepare(folder, scale.count(COUNT))
+    stored = sum(path.stat().st_size for path in shards.glob("*.tar"))
     with far_away(remote, 0):
         dataset = opened()
     kept = sum(path.stat().st_size for path in paths.DECODED.iterdir())
-    for name, size in (("shards", shards), ("data/.decoded", kept)):
+    for name, size in (("shards", stored), ("data/.decoded", kept)):
         yield Row(f"{name}, an image", f"{size / len(dataset):,.0f} bytes")
 
 

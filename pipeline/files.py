@@ -61,3 +61,11 @@ def write_text(path: Path, text: str) -> None:
     aside.parent.mkdir(parents=True, exist_ok=True)
     aside.write_bytes(content)
     put(aside, path)
+
+
+def put_copy(file: Path, target: Path) -> None:
+    """Copy `file` to `target`, likewise in one step."""
+    aside = paths.PROGRESS / target.name
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, aside)
+    put(aside, target)

@@ -17,10 +17,10 @@ from pipeline import paths
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
-from pipeline.images.shards import last_shard
+from pipeline.images.shard_files import ShardFile, adopt_earlier_layout, shards_of_index, suspects
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
-from pipeline.ingestion.compaction import compact, holding_removed, undamaged
+from pipeline.ingestion.compaction import compact, holding_removed, last_number, undamaged
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.journal import Journal
@@ -41,8 +41,6 @@ from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
 from pipeline.splits.copies import copy_notices
 from pipeline.text import counted
-from pipeline.versioning import hashing
-from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 from pipeline.versioning.removals import check_removals, forget_removals
 
@@ -55,14 +53,14 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
     """
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
-    mapping, (old_ids, before) = ClassMapping.read(), _before(recipe, params)
+    mapping, (old_ids, before, shards) = ClassMapping.read(), _before(recipe, params)
     labels = _labels(files, params.ingest, mapping)
     contents, limit = list_new_archives(files, before.contents, listing), params.ingest.shard_size * 2**20
 
     def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
         return renamed(sources(files, contents, labels, unusable, passing), mapping)
 
-    with Journal(recipe, after=last_shard(paths.IMAGES), limit=limit) as journal:
+    with Journal(recipe, after=last_number(before.table), limit=limit) as journal:
         kept = _keep(_decode_new(lambda: found({}, {}), before, journal, params), dict(files), contents, journal)
     _forget_changed_archives(files, before.contents, contents)
     images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
@@ -75,11 +73,12 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     _check(after, params.ingest, labels)
     if not removals_are_recorded:
         check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
-    paths.IMAGES.mkdir(parents=True, exist_ok=True)
-    journal.publish(paths.IMAGES)
+    paths.SHARDS.mkdir(parents=True, exist_ok=True)
+    journal.publish(paths.SHARDS)
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
-    after = after._replace(table=compact(table, limit=limit, also=holding_removed(table, erased)))
-    after.publish(recipe, listing)
+    also = holding_removed(table, erased, shards)
+    after = after._replace(table=compact(table, limit=limit, also=also, files=shards))
+    after.publish(recipe, listing, shards)
     journal.discard()
     forget_removals()
     change = _change(old_ids, after.ids)
@@ -154,8 +153,12 @@ def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Lab
     return sentence
 
 
-def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
-    """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged."""
+def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, dict[int, ShardFile]]:
+    """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged.
+
+    And the shards that its index names, here or not.
+    """
+    adopt_earlier_layout()
     instead = "decoding all images again"
     try:
         index.restore(hint=instead)
@@ -165,15 +168,11 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection]:
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read()
     ids, made_by = now.ids, stored_recipe(now.recipe)
-    now = still_good(now, made_by, recipe)
-    recorded = read_record().get("ingest")
-    if recorded is None or hashing.known_directory_hash(paths.IMAGES) != recorded.outs.get(paths.IMAGES.as_posix()):
-        # Not as DVC left it: of another commit, or damaged.
-        table = undamaged(now.table)
-        if table.num_rows < now.table.num_rows:
-            print(f"ingest: {now.table.num_rows - table.num_rows:,} stored images are damaged: decoding them again")
-        return ids, now._replace(table=table)
-    return ids, now
+    now, shards = still_good(now, made_by, recipe), shards_of_index()
+    table = undamaged(now.table, suspects(now.table, shards))
+    if table.num_rows < now.table.num_rows:
+        print(f"ingest: {now.table.num_rows - table.num_rows:,} stored images are damaged: decoding them again")
+    return ids, now._replace(table=table), shards
 
 
 def _is_unread(source: Source, known: set[str]) -> bool:

@@ -12,6 +12,9 @@ RAW_DVC = DATA / "raw.dvc"
 # What labels images, before their folders do.
 LABELS = RAW / "labels.csv"
 IMAGES = DATA / "images"
+# The stored images, in files of their own that DVC tracks one by one, so that none needs to be here.
+SHARDS = DATA / "shards"
+SHARDS_DVC = DATA / "shards.dvc"
 # The files that are not used, and why.
 REFUSED = IMAGES / "refused.csv"
 MANIFEST = DATA / "manifest"

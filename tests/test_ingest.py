@@ -117,14 +117,14 @@ def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None
     for path in files[:4]:
         path.unlink()
     assert "16 images, 0 new, 4 removed" in ingest(project)
-    before = project.snapshot("data/images")
+    before = project.snapshot("data/images", "data/shards")
     for path in files[4:8]:
         path.unlink()
     out = ingest(project, ok=False)
     assert "4 of the 16 images that it held at the last run are gone" in out
     assert "more than ingest.max_removed (0.2) lets pass" in out
     assert "run `pipeline sync --restore`; if they were removed on purpose, `pipeline sync --keep`" in out
-    assert project.snapshot("data/images") == before
+    assert project.snapshot("data/images", "data/shards") == before
     assert "data/raw is kept" in project.run("python", "-m", "pipeline", "sync", "--keep").out
     assert "12 images, 0 new, 4 removed" in ingest(project)
     project.run("python", "-m", "pipeline", "remove", *(f"{path.relative_to(raw)}" for path in files[8:12]))
@@ -201,12 +201,12 @@ def test_archives_are_listed_again_where_they_are_listed_better(project: Project
     (raw / "more.zip").write_bytes((raw / "more.zip").read_bytes().replace(b"cafee", "café".encode()))
     ingest(project)
     assert "café" in classes(project)
-    fresh, listing = project.snapshot("data/images"), project.root / "data/images/members.parquet"
+    fresh, listing = project.snapshot("data/images", "data/shards"), project.root / "data/images/members.parquet"
     table = pq.read_table(listing)
     wrong = table.set_column(2, "member", [[name.replace("é", "├⌐") for name in table["member"].to_pylist()]])
     pq.write_table(wrong.replace_schema_metadata({}), listing)
     assert "40 images, 0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
-    assert project.snapshot("data/images") == fresh
+    assert project.snapshot("data/images", "data/shards") == fresh
 
 
 def test_odd_archives_and_labels(project: Project, raw: Path) -> None:
@@ -252,9 +252,9 @@ def test_further_columns_of_labels_csv(project: Project, raw: Path) -> None:
     (raw / "labels.csv").write_text("path,label,camera\n" + "".join(f"{','.join(line)}\n" for line in lines))
     assert "20 images, 20 new" in ingest(project)
     assert attributes(project) == {f"{folders[0]}/-.png": '{"camera": "x"}', names[1]: '{"camera": "y"}'}
-    before = project.snapshot("data/images")
+    before = project.snapshot("data/images", "data/shards")
     assert "0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
-    assert project.snapshot("data/images") == before
+    assert project.snapshot("data/images", "data/shards") == before
     (raw / "labels.csv").write_text(f"path,label,site\n{names[3]},{folders[3]},Ö\n", "utf-8")
     assert "0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
     assert attributes(project) == {names[3]: '{"site": "Ö"}'}
@@ -265,13 +265,13 @@ def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes
     """An error in one line, and data/images is not touched."""
     project.add_digits(0, 20)
     ingest(project)
-    before = project.snapshot("data/images")
+    before = project.snapshot("data/images", "data/shards")
     (raw / "labels.csv").write_bytes(text)
     project.dvc("add", "--quiet", "data/raw")
     out = project.run("python", "-m", "pipeline", "run", "ingest", ok=False).out
     assert out.startswith("ingest: error: data/raw/labels.csv: ")
     assert len(out.splitlines()) == 1
-    assert project.snapshot("data/images") == before
+    assert project.snapshot("data/images", "data/shards") == before
 
 
 def test_one_image_in_two_classes_is_refused_in_both(project: Project, raw: Path) -> None:

@@ -256,7 +256,7 @@ def test_model_that_is_not_finite_is_refused(changes: dict[str, Any], said: str)
 def test_damaged_image_leaves_the_old_model() -> None:
     """What cannot be read cannot be trained on, and the old model stays."""
     put_model()
-    (shard,) = paths.IMAGES.glob("*.tar")
+    (shard,) = paths.SHARDS.glob("*.tar")
     data = bytearray(shard.read_bytes())
     data[520] ^= 1
     shard.write_bytes(data)

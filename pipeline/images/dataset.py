@@ -73,14 +73,14 @@ def pixels_of(found: Located, *, mode: str, size: int, framing: str, compute: Co
 
 
 def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
-    """Where the images of `manifest` lie, in its order; without `compute` in data/images, whole.
+    """Where the images of `manifest` lie, in its order; without `compute` in data/shards.
 
     Raises:
         MissingDataError: the shards are nowhere to be had.
         ImagesError: an image of the manifest is not in them.
     """
-    hint = f"run `dvc checkout {paths.IMAGES}` or `dvc repro`"
-    path = find_index(whole=compute is None or compute.fetch == "all", hint=hint)
+    hint = f"run `dvc checkout {paths.IMAGES} {paths.SHARDS_DVC}` or `dvc repro`"
+    path = find_index(hint=hint)
     table = parquet.read_table(path, index.SCHEMA, ["id", *Slot._fields])
     where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
     lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
@@ -89,7 +89,7 @@ def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
     slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
     if [slot.md5 for slot in slots] != list(manifest["md5"]):
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
-    elsewhere = None if compute is None else find_shards(table, slots, compute, hint=hint)
+    elsewhere = find_shards(path, table, slots, compute, hint=hint)
     return Located(slots, table["md5"].to_pylist(), elsewhere)
 
 

@@ -1,9 +1,9 @@
-"""Where the index and the shards are that data/images lacks, and whether they are fetched whole or read in ranges."""
+"""Where the index and the shards are that this folder lacks, and whether they are fetched whole or read in ranges."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,9 @@ from pipeline.files import md5_of_file
 from pipeline.images import index
 from pipeline.images.pixels import Slot
 from pipeline.images.remote_shards import RemoteShards
-from pipeline.images.shards import shard_name
+from pipeline.images.shard_files import ShardFile, are_here, bring, named_shards
 from pipeline.params import Compute
-from pipeline.versioning import outputs
-from pipeline.versioning.fetching import fetch_listing, fetch_member
+from pipeline.versioning.fetching import fetch_file
 from pipeline.versioning.lock import read_record
 from pipeline.versioning.objects import cached_path
 from pipeline.versioning.repository import repository
@@ -27,67 +26,60 @@ from pipeline.versioning.repository import repository
 SHARE = 0.5
 
 
-def find_index(*, whole: bool, hint: str) -> Path:
+def find_index(*, hint: str) -> Path:
     """The index of data/images; where the workspace has none, that which dvc.lock records, in DVC's cache.
-
-    If `whole`, all of data/images is brought back instead.
 
     Raises:
         MissingDataError: neither cache nor remote has it.
     """
-    if whole:
-        index.restore(hint=hint)
-    oid = _recorded()
-    if index.INDEX.exists() or oid is None:
+    if index.INDEX.exists():
         return index.INDEX
-    return fetch_member(oid, index.INDEX.name, what=paths.IMAGES.as_posix(), hint=hint)
+    md5 = index.recorded_files(hint=hint).get(index.INDEX.name)
+    return fetch_file(md5, what=str(index.INDEX), hint=hint) if md5 else index.INDEX
 
 
-def find_shards(table: pa.Table, slots: Sequence[Slot], compute: Compute, *, hint: str) -> RemoteShards | None:
+def find_shards(
+    path: Path, table: pa.Table, slots: Sequence[Slot], compute: Compute | None, *, hint: str
+) -> RemoteShards | None:
     """Those shards that are to be read elsewhere of the images at `slots`, None if none; others are here from now on.
 
-    `table` is the index, with its columns shard and length.
+    `table` is the index `path`, with its columns shard and length. Without `compute` none is read elsewhere.
 
     Raises:
         MissingDataError: neither cache nor remote has a shard that is to be here.
     """
     asked = _bytes_by_shard(*(np.array([slot[part] for slot in slots], np.int64) for part in (0, 2)))
-    gone, oid = [number for number in asked if not (paths.IMAGES / shard_name(number)).exists()], _recorded()
-    if not gone or oid is None:
+    if not asked.keys() - are_here(asked) or "ingest" not in read_record():
         return None
-    listed = fetch_listing(oid, what=paths.IMAGES.as_posix(), hint=hint)
-    shards, lengths = (table[name].to_numpy() for name in ("shard", "length"))
-    sizes = {
-        number: size
-        for number, size in _bytes_by_shard(shards, lengths).items()
-        if not (paths.IMAGES / shard_name(number)).exists()
-    }
-    is_record = not index.INDEX.exists() or md5_of_file(index.INDEX) == listed.get(index.INDEX.name)
-    if is_record and not _are_ranges_read(compute, sizes, asked, listed):
-        outputs.checkout("ingest", paths.IMAGES, hint=hint)
+    files = _named(path, hint=hint)
+    sizes = _bytes_by_shard(*(table[name].to_numpy() for name in ("shard", "length")))
+    missing = {number: files[number] for number in files.keys() & sizes.keys() - are_here(sizes)}
+    gone = {number: file for number, file in missing.items() if number in asked}
+    if compute is None or not _are_ranges_read(compute, missing, sizes, asked):
+        bring(gone, hint=hint)
         return None
-    oids = {number: listed[shard_name(number)] for number in gone if shard_name(number) in listed}
+    oids = {number: file.md5 for number, file in gone.items()}
     return RemoteShards(oids, limit=compute.stored * 2**20, processes=compute.devices) if oids else None
 
 
-def _are_ranges_read(compute: Compute, sizes: dict[int, int], asked: dict[int, int], listed: dict[str, str]) -> bool:
-    """Whether shards that are missing, whose bytes are `sizes`, are read in ranges; `asked` bytes of each."""
+def _named(path: Path, *, hint: str) -> Mapping[int, ShardFile]:
+    """The shards that the index `path` names; by dvc.lock, where it is of a release that named none."""
+    if files := named_shards(path):
+        return files
+    listed = index.recorded_files(hint=hint)
+    return named_shards(path, listed) if md5_of_file(path) == listed.get(index.INDEX.name) else {}
+
+
+def _are_ranges_read(
+    compute: Compute, missing: Mapping[int, ShardFile], sizes: Mapping[int, int], asked: Mapping[int, int]
+) -> bool:
+    """Whether shards that are `missing` are read in ranges: `asked` bytes of each, of `sizes` bytes of images."""
     if compute.fetch != "auto":
         return compute.fetch == "stream"
     repo = repository()
-    far = [
-        number
-        for number in sizes
-        if shard_name(number) in listed and not cached_path(repo, listed[shard_name(number)]).exists()
-    ]
-    missing, wanted = sum(sizes[number] for number in far), sum(asked.get(number, 0) for number in far)
-    return wanted < SHARE * missing or missing > SHARE * shutil.disk_usage(paths.DATA).free
-
-
-def _recorded() -> str | None:
-    """The hash of data/images that dvc.lock records."""
-    ingested = read_record().get("ingest")
-    return ingested.outs.get(paths.IMAGES.as_posix()) if ingested else None
+    far = [number for number, file in missing.items() if not cached_path(repo, file.md5).exists()]
+    whole, wanted = sum(sizes[number] for number in far), sum(asked.get(number, 0) for number in far)
+    return wanted < SHARE * whole or whole > SHARE * shutil.disk_usage(paths.DATA).free
 
 
 def _bytes_by_shard(shards: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> dict[int, int]:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import paths
-from pipeline.files import md5_of_file
-from pipeline.versioning import hashing, objects, outputs, repository
+from pipeline.files import md5_of_file, put_copy
+from pipeline.versioning import fetching, hashing, objects, repository
 from pipeline.versioning.lock import StageRecord, read_record
 
 # Arrow's own pool keeps much of what it was once given.
@@ -60,12 +60,31 @@ def shortened(table: pa.Table) -> pa.Table:
 def restore(*, hint: str) -> None:
     """Bring back data/images as dvc.lock records it, where the workspace has none and it was ever recorded.
 
+    Shards, which a release before data/shards kept there, are not brought.
+
     Raises:
         MissingDataError: neither cache nor remote has it.
     """
+    if INDEX.exists():
+        return
+    found = {
+        name: fetching.fetch_file(md5, what=str(paths.IMAGES / name), hint=hint)
+        for name, md5 in recorded_files(hint=hint).items()
+        if not name.endswith(".tar")
+    }
+    for name in sorted(found, key=lambda name: name == INDEX.name):  # The index last.
+        put_copy(found[name], paths.IMAGES / name)
+
+
+def recorded_files(*, hint: str) -> dict[str, str]:
+    """The MD5s of the files in data/images that dvc.lock records, by name; none where it records none.
+
+    Raises:
+        MissingDataError: neither cache nor remote has the listing.
+    """
     ingested = read_record().get("ingest")
-    if not INDEX.exists() and ingested and paths.IMAGES.as_posix() in ingested.outs:
-        outputs.checkout("ingest", paths.IMAGES, hint=hint)
+    oid = ingested.outs.get(paths.IMAGES.as_posix()) if ingested else None
+    return fetching.fetch_listing(oid, what=paths.IMAGES.as_posix(), hint=hint) if oid else {}
 
 
 def is_recorded(ingested: StageRecord) -> bool:

@@ -42,7 +42,7 @@ class PixelReader:
     size: int
     framing: str = "fill"
     # Absolute, since processes that outlive a task may be elsewhere.
-    folder: Path = field(default_factory=paths.IMAGES.absolute)
+    folder: Path = field(default_factory=paths.SHARDS.absolute)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -79,14 +79,18 @@ def open_image(reader: ShardReader, stored: Stored) -> Image.Image:
 
 
 def _checked_bytes(reader: ShardReader, slot: Slot) -> bytes:
-    where = paths.IMAGES / shard_name(slot.shard)
+    where = paths.SHARDS / shard_name(slot.shard)
     try:
         data = reader.read(slot.shard, slot.offset, slot.length)
     except OSError as error:
-        raise ImagesError(where, error.strerror or "cannot be read", f"run `dvc checkout {paths.IMAGES}`") from None
+        raise ImagesError(where, error.strerror or "cannot be read", f"run `dvc checkout {paths.SHARDS_DVC}`") from None
     if md5_of_bytes(data) != slot.md5:
         what = f"the image at byte {slot.offset} is damaged"
-        raise ImagesError(where, what, "run `dvc repro`, to decode it again")
+        raise ImagesError(
+            where,
+            what,
+            f"run `rm {where}` and `dvc checkout {paths.SHARDS_DVC}`, or `dvc repro --force --single-item ingest`",
+        )
     return data
 
 

@@ -1,4 +1,4 @@
-"""Images of shards that are not in data/images: their stored bytes from DVC's cache, data/.stored or the remote.
+"""Images of shards that are not in data/shards: their stored bytes from DVC's cache, data/.stored or the remote.
 
 One asynchronous reader, in fsspec's thread, is ahead of those who decode, in the order in which they will ask. While
 data/.stored has room, pieces of shards are read and kept; else the images' own bytes. Every image's MD5 is checked.
@@ -143,7 +143,7 @@ class RemoteShards:
         remote = await self._remote()
         where = f"remote {remote.name!r} ({remote.place(self._oids[slot.shard])})"
         what = f"the image at byte {slot.offset} is damaged on {where}"
-        return ImagesError(_where(slot), what, f"delete that object, and run `dvc push` where {paths.IMAGES} is whole")
+        return ImagesError(_where(slot), what, f"delete that object, and run `dvc push` where {paths.SHARDS} is whole")
 
     async def _remote(self) -> RemoteRanges:
         return await self._in_thread(self._open)  # Not in this thread, which the remote itself needs to answer.
@@ -151,7 +151,7 @@ class RemoteShards:
     def _open(self) -> RemoteRanges:
         with self._opening:
             if self._opened is None:
-                self._opened = RemoteRanges(repository(), what=paths.IMAGES)
+                self._opened = RemoteRanges(repository(), what=paths.SHARDS)
         return self._opened
 
     async def _in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
@@ -166,7 +166,7 @@ def read_ahead(
 
 
 def _where(slot: Slot) -> Path:
-    return paths.IMAGES / shard_name(slot.shard)
+    return paths.SHARDS / shard_name(slot.shard)
 
 
 def _part_of(shard: Path, slot: Slot) -> bytes | None:

@@ -1,10 +1,10 @@
-"""data/images as a whole: shards, the index over them, what the archives held, and refused.csv.
+"""data/images as a whole: the index over the shards, what the archives held, and refused.csv.
 
 Written so that a kill at any moment leaves the old index and all that it names, or the new one.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.files import write_text
 from pipeline.images import index
-from pipeline.images.shards import shard_name
+from pipeline.images.shard_files import ShardFile, known_files, metadata_of, remove_others, track
 from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping
@@ -106,15 +106,18 @@ class Collection(NamedTuple):
         others = parquet.strings(reader for reader in readers if reader and is_by_another(reader))
         return self._replace(table=self.table.filter(pc.invert(pc.is_in(self.table["reader"], others))))
 
-    def publish(self, recipe: str, listing: Listing = PLAIN) -> None:
-        """Write it all next to the shards, the index last; then remove the shards that it does not name."""
+    def publish(self, recipe: str, listing: Listing = PLAIN, before: Mapping[int, ShardFile] | None = None) -> None:
+        """Write it all, the index last; then have DVC track the shards that it names, and remove others.
+
+        `before` are the shards that the index named until now, of which some need not be here.
+        """
+        shards = known_files(set(pc.unique(self.table["shard"]).to_pylist()), before or {})
         parquet.write_table(catalogue_table(self.contents, listing), MEMBERS)
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
-        parquet.write_table(index.shortened(self.table).replace_schema_metadata({"recipe": recipe}), index.INDEX)
-        named = {shard_name(number) for number in pc.unique(self.table["shard"]).to_pylist()}
-        for path in paths.IMAGES.glob("*.tar"):
-            if path.name not in named:
-                path.unlink()
+        metadata = {"recipe": recipe, "shards": metadata_of(shards)}
+        parquet.write_table(index.shortened(self.table).replace_schema_metadata(metadata), index.INDEX)
+        remove_others(shards)
+        track(shards)
 
 
 def known_classes(mapping: ClassMapping) -> set[str]:

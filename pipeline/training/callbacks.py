@@ -65,6 +65,11 @@ class SaveProgress(pl.Callback):
         del trainer, pl_module, stage
         self._listening.close()
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise; Lightning tears nothing down then."""
+        del trainer, pl_module, exception
+        self._listening.close()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:

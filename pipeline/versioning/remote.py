@@ -57,7 +57,7 @@ def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
         return set(), mute
     try:
         odb = repo.cloud.get_remote_odb(name)
-        return {oid for oid in oids if odb.exists(oid)}, ""
+        return set(odb.list_oids_exists(list(oids))), ""
     except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
         return set(), one_line(error)
 

@@ -1,17 +1,22 @@
-"""data/raw as DVC tracks it: its hash now, into the cache, out of it, and lists of files put together from others."""
+"""Folders that .dvc files track: data/raw into the cache and out of it, and lists of files that need not be here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ruamel.yaml import YAML
+
 from pipeline import paths
-from pipeline.errors import MergeError
-from pipeline.files import md5_of_bytes
+from pipeline.errors import MergeError, RecordError
+from pipeline.files import md5_of_bytes, write_text
 from pipeline.versioning import remote
-from pipeline.versioning.objects import lacking
+from pipeline.versioning.hashing import workspace_listing
+from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.objects import cached_path, lacking
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
@@ -60,18 +65,70 @@ def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
     Returns:
         its hash, and its size in bytes, None where some of its files are not to be had.
     """
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.meta import Meta
-    from dvc_data.hashfile.tree import Tree, du
+    from dvc_data.hashfile.tree import du
 
-    tree: Any = Tree()  # type: ignore[no-untyped-call]
-    repo = repository()
-    for path, md5 in sorted(files.items()):
-        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
-    tree.digest()
-    repo.cache.local.add(tree.path, tree.fs, tree.oid)
+    repo, tree = repository(), _stored_tree(files)
     remote.pull(repo, lacking(repo, tree.oid).values())
     return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
+
+
+def described(version: bytes, *, oid: str, size: int | None, files: int) -> bytes:
+    """The `version` of a .dvc file, with the hash, size in bytes and number of files of its folder."""
+    yaml = YAML()
+    content = yaml.load(version)
+    out = content["outs"][0]
+    out["md5"], out["size"], out["nfiles"] = oid, size, files
+    if size is None:
+        del out["size"]
+    written = BytesIO()
+    yaml.dump(content, written)
+    return written.getvalue()
+
+
+def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
+    """Let `dvc_file` list `files`, the MD5 and size of each in its folder, and DVC's cache hold those that are here.
+
+    Raises:
+        RecordError: another command of DVC's is changing things.
+    """
+    from dvc.lock import LockError
+
+    folder, repo = dvc_file.with_suffix(""), repository()
+    listed = {name: md5 for name, (md5, _) in files.items()}
+    oid = str(_stored_tree(listed).oid)
+    new = [
+        folder / name
+        for name, md5 in sorted(listed.items())
+        if (folder / name).exists() and not cached_path(repo, md5).exists()
+    ]
+    if not new and _lists(dvc_file, oid):
+        return
+    try:
+        if not workspace_listing(folder)[1].items() ^ listed.items():
+            repo.add(str(folder))
+            return
+        size = sum(size for _, size in files.values()) if all(size >= 0 for _, size in files.values()) else None
+        version = f"outs:\n- md5: ''\n  size: 0\n  nfiles: 0\n  hash: md5\n  path: {folder.name}\n".encode()
+        write_text(dvc_file, described(version, oid=oid, size=size, files=len(files)).decode())
+        with repo.scm_context(quiet=True) as context:
+            context.track_file(str(dvc_file))
+        if new:
+            repo.add([str(path) for path in new])  # To what is listed, without the others.
+    except LockError:
+        raise RecordError(
+            dvc_file, "another DVC command is running", "wait until that has ended, then this again"
+        ) from None
+
+
+def link(md5: str, path: Path) -> None:
+    """Put the file of this MD5, which DVC's cache holds, to `path`, as DVC does: a copy, or what `cache.type` says."""
+    from dvc_data.hashfile.checkout import checkout
+    from dvc_objects.fs.local import localfs
+
+    repo = repository()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cache = repo.cache.local
+    checkout(str(path.absolute()), localfs, cache.get(md5), cache, force=True, state=repo.state)
 
 
 def store_file(content: bytes) -> str:
@@ -84,6 +141,28 @@ def store_file(content: bytes) -> str:
         path.write_bytes(content)
         repository().cache.local.add(str(path), localfs, oid)
     return oid
+
+
+def _lists(dvc_file: Path, oid: str) -> bool:
+    """Whether `dvc_file` lists the directory `oid`."""
+    try:
+        return read_raw_hash(dvc_file) == oid
+    except RecordError:
+        return False
+
+
+def _stored_tree(files: Mapping[str, str]) -> Any:
+    """DVC's directory of `files`, an MD5 for each path, which its cache holds from now on."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree
+
+    tree: Any = Tree()  # type: ignore[no-untyped-call]
+    for path, md5 in sorted(files.items()):
+        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
+    tree.digest()
+    repository().cache.local.add(tree.path, tree.fs, tree.oid)
+    return tree
 
 
 def _raw() -> Output:

@@ -38,12 +38,12 @@ CARRIERS = {
     "versioning.hashing": "computes the hashes that DVC computes",
     "versioning.lock": "reads what DVC wrote",
     "versioning.objects": "finds objects by their hash",
-    "versioning.outputs": "puts back what dvc.lock records",
     "versioning.own_code.closure": "finds files that are deps themselves, once params name them",
     "versioning.own_code.imports": "likewise",
     "versioning.own_code.listing": "likewise",
     "versioning.remote": "brings objects, checked by their hash",
     "versioning.repository": "opens DVC's repository",
+    "versioning.tracking": "lists and links files, by their hash",
 }
 BASE_AT_HAND = "ingest only makes sure, before long work, that the base can be had"
 WITHOUT: dict[str, dict[str, str]] = {
@@ -67,6 +67,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         "images.pixel_source": "hands over pixels in the order that it is asked for",
         "images.ranges": "reads parts of shards; whoever asks checks each image by its MD5",
         "images.remote_shards": "hands over stored bytes, checked by their MD5, in the order of what was asked for",
+        "images.shard_files": "says where shards lie, whose images are checked by their MD5",
         "images.shards": "reads stored bytes, which are checked by their MD5",
         "lineage.base": "hands over data/base, whose hash is a dep",
         "lineage.merged": "hands over data/manifest/merged.csv, which is a dep",

@@ -223,7 +223,7 @@ def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
 def test_damaged_shard_and_full_disk_are_told_apart(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """An image whose bytes are damaged, or gone, is an error, whatever process reads it."""
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", few)
-    shard = paths.IMAGES / "000000.tar"
+    shard = paths.SHARDS / "000000.tar"
     shard.write_bytes(bytes(shard.stat().st_size))
     with pytest.raises(ImagesError, match="is damaged"):
         stack()

@@ -10,8 +10,10 @@ from conftest import ROOT
 from support import far, stored
 from support.stored import Plain, store_images
 
-from pipeline import paths
+from pipeline import parquet, paths
+from pipeline.errors import MissingDataError
 from pipeline.images.dataset import locate, read_manifest
+from pipeline.images.index import INDEX, SCHEMA
 from pipeline.params import read_params
 
 
@@ -35,20 +37,19 @@ def streams(fetch: str, split: str = "train") -> bool:
     """Whether the images of a split are read in ranges; else all of them are here then."""
     compute: Any = read_params(ROOT / "params.yaml").compute.model_copy(update={"fetch": fetch})
     found = locate(read_manifest(split), compute)
-    assert (found.elsewhere is None) == all((paths.IMAGES / f"{slot.shard:06d}.tar").exists() for slot in found.slots)
+    assert (found.elsewhere is None) == all((paths.SHARDS / f"{slot.shard:06d}.tar").exists() for slot in found.slots)
     return found.elsewhere is not None
 
 
 def test_fetched() -> None:
     """`all` brings everything."""
     assert not streams("all")
-    assert (paths.IMAGES / "index.parquet").exists()
 
 
 def test_streamed() -> None:
     """`stream` brings nothing."""
     assert streams("stream")
-    assert not paths.IMAGES.exists()
+    assert not paths.SHARDS.exists()
 
 
 def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,20 +69,31 @@ def test_auto_fetches_most() -> None:
 def test_a_shard_is_missing(fetch: str, *, expected: bool) -> None:
     """What the cache has is put back, unless nothing is to be brought."""
     assert not streams("all")
-    (paths.IMAGES / "000001.tar").unlink()
+    (paths.SHARDS / "000001.tar").unlink()
     assert streams(fetch) == expected
 
 
 def test_index_of_another_commit() -> None:
-    """data/images that is not as dvc.lock records it is never replaced."""
-    assert not streams("all")
-    (paths.IMAGES / "000001.tar").unlink()
+    """data/images that is not as dvc.lock records it is never replaced, and names shards of its own."""
+    store_images(train=[Plain("cat", shade, 10) for shade in range(120)])
     index = paths.IMAGES / "index.parquet"
     content = index.read_bytes()
-    index.unlink()
-    store_images(train=[Plain("cat", shade) for shade in range(120)])
-    changed = index.read_bytes()
-    assert changed != content
-    (paths.IMAGES / "000001.tar").unlink()
-    streams("all")
-    assert index.read_bytes() == changed
+    assert not streams("all")
+    (paths.SHARDS / "000001.tar").unlink()
+    with pytest.raises(MissingDataError, match=r"data/shards/000001\.tar: .* cannot be found"):
+        streams("all")
+    assert index.read_bytes() == content
+
+
+def test_earlier_layout(tmp_path: Path) -> None:
+    """What a release before data/shards recorded: shards in data/images, which its index does not name."""
+    store_images(train=[Plain("cat", shade, 11) for shade in range(120)])
+    for path in sorted(paths.SHARDS.iterdir()):
+        path.rename(paths.IMAGES / path.name)
+    parquet.write_table(parquet.read_table(INDEX, SCHEMA).replace_schema_metadata({}), INDEX)
+    far.record_images()
+    far.move_to(tmp_path / "remote")
+    assert streams("stream")
+    assert not paths.SHARDS.exists()
+    assert not streams("all")
+    assert not paths.IMAGES.exists()

@@ -93,19 +93,18 @@ def test_images_are_those_that_were_stored(
         dataset = opened(**changes)
         assert np.array_equal(everything(dataset), expected)
         assert np.array_equal(everything(dataset), expected)
-    assert not paths.IMAGES.exists()
+    assert not paths.SHARDS.exists()
     assert not any((far.OBJECTS / md5[:2] / md5[2:]).exists() for md5 in names.values())
     assert any(paths.STORED.glob("*/*")) == ("stored" in changes)
 
 
 def test_half_of_the_shards_are_here(expected: Pixels, tmp_path: Path) -> None:
-    """One is in data/images, one in DVC's cache, another one damaged there; the rest is read from the remote."""
-    kept = {path.name: path.read_bytes() for path in sorted(paths.IMAGES.iterdir())}
+    """One is in data/shards, one in DVC's cache, another one damaged there; the rest is read from the remote."""
+    kept = {path.name: path.read_bytes() for path in sorted(paths.SHARDS.iterdir())}
     listed = far.record_images()
     far.move_to(tmp_path / "remote")
-    paths.IMAGES.mkdir()
-    for name in ("index.parquet", "000000.tar"):
-        (paths.IMAGES / name).write_bytes(kept[name])
+    paths.SHARDS.mkdir()
+    (paths.SHARDS / "000000.tar").write_bytes(kept["000000.tar"])
     for name, content in (("000001.tar", kept["000001.tar"]), ("000002.tar", kept["000002.tar"][::-1])):
         path = far.OBJECTS / listed[name][:2] / listed[name][2:]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,9 +125,9 @@ def test_kinds_of_remotes(expected: Pixels, kind: Callable[[Path], Server], tmp_
     project = Project(Path.cwd())
     with kind(tmp_path / "server") as server:
         server.configure(project)
-        project.dvc("push", "data/images")
-        shutil.rmtree(far.OBJECTS)
-        shutil.rmtree(paths.IMAGES)
+        project.dvc("push", "data/images", "data/shards.dvc")
+        for folder in (far.OBJECTS, paths.IMAGES, paths.SHARDS):
+            shutil.rmtree(folder)
         far.reopen()
         assert np.array_equal(everything(opened()), expected)
 
@@ -163,7 +162,7 @@ def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
     (tmp_path / "remote").rename(tmp_path / "aside")
     far.reopen()
     said = fails(MissingDataError, opened())
-    assert said.startswith("data/images: cannot be read from remote 'far': no such folder ")
+    assert said.startswith("data/shards: cannot be read from remote 'far': no such folder ")
     assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
 
 
@@ -175,7 +174,7 @@ def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.Mon
         next(dataset.images.batches([np.arange(4)]))
     monkeypatch.setattr(ranges, "PATIENCE", 1.0)
     said = fails(MissingDataError, dataset)
-    assert said.startswith("data/images/00000")
+    assert said.startswith("data/shards/00000")
     assert " cannot be read from remote 'far': " in said
     assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
 
@@ -199,7 +198,7 @@ def test_wrong_bytes(names: dict[str, str], tmp_path: Path) -> None:
     shard, byte = said.split(": the image at byte ")
     md5 = names[Path(shard).name]
     assert f"is damaged on remote 'far' ({url}/files/md5/{md5[:2]}/{md5[2:]}); delete that object" in byte
-    assert said.endswith("and run `dvc push` where data/images is whole")
+    assert said.endswith("and run `dvc push` where data/shards is whole")
 
 
 def test_server_without_ranges(names: dict[str, str], tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ def _data(number: int) -> bytes:
 
 
 def _collection(shards: int, each: int) -> pa.Table:
-    """An index over `shards` shards in data/images, `each` images in each."""
-    paths.IMAGES.mkdir(parents=True)
+    """An index over `shards` shards in data/shards, `each` images in each."""
+    paths.SHARDS.mkdir(parents=True)
     rows = []
     for shard in range(shards):
-        with ShardWriter(paths.IMAGES, first=shard, limit=LIMIT) as writer:
+        with ShardWriter(paths.SHARDS, first=shard, limit=LIMIT) as writer:
             for number in range(shard * each, (shard + 1) * each):
                 name = hashlib.md5(str(number).encode()).hexdigest()
                 data = _data(number)
@@ -36,7 +36,7 @@ def _collection(shards: int, each: int) -> pa.Table:
 
 def _check(table: pa.Table) -> None:
     """Every image is where `table` says."""
-    with ShardReader(paths.IMAGES) as reader:
+    with ShardReader(paths.SHARDS) as reader:
         for row in table.to_pylist():
             assert reader.read(row["shard"], row["offset"], row["length"]) == _data(row["width"])
 
@@ -81,25 +81,27 @@ def test_what_it_makes_it_leaves_alone() -> None:
 def test_damaged_images_are_found() -> None:
     """Of a flipped byte, a shard cut short and one that is gone, the images concerned are left out, the others kept."""
     table = _collection(4, 3)
-    assert undamaged(table).equals(table)
-    shards = sorted(paths.IMAGES.glob("*.tar"))
+    assert undamaged(table, range(4)).equals(table)
+    shards = sorted(paths.SHARDS.glob("*.tar"))
     content = bytearray(shards[0].read_bytes())
     content[600] ^= 1
     shards[0].write_bytes(content)
     shards[1].write_bytes(shards[1].read_bytes()[:1024])
     shards[2].unlink()
-    whole = undamaged(table).to_pylist()
+    whole = undamaged(table, range(4)).to_pylist()
     assert sorted(row["shard"] for row in whole) == [0, 0, 3, 3, 3]
+    assert undamaged(table, {3}).equals(table)
+    assert undamaged(table, {0, 3}).num_rows == table.num_rows - 1
 
 
 def test_damaged_image_is_not_copied() -> None:
-    """Folding stops at a damaged image, and data/images is as it was."""
+    """Folding stops at a damaged image, and data/shards is as it was."""
     table = _collection(MAX_SMALL + 1, 2)
-    first = min(paths.IMAGES.glob("*.tar"))
+    first = min(paths.SHARDS.glob("*.tar"))
     first.write_bytes(first.read_bytes().replace(b"\x89PNG", b"\x89png"))
     with pytest.raises(ImagesError, match="damaged"):
         compact(table, limit=LIMIT)
-    assert len(list(paths.IMAGES.glob("*.tar"))) == MAX_SMALL + 1
+    assert len(list(paths.SHARDS.glob("*.tar"))) == MAX_SMALL + 1
 
 
 def test_no_images_are_no_trouble() -> None:
@@ -127,7 +129,7 @@ def test_a_copy_in_another_shard_is_erased() -> None:
     table = _collection(3, 4)
     rows = table.to_pylist()
     (back,) = (row for row in rows if row["width"] == 5)
-    with ShardWriter(paths.IMAGES, first=3, limit=LIMIT) as writer:
+    with ShardWriter(paths.SHARDS, first=3, limit=LIMIT) as writer:
         back["shard"], back["offset"] = writer.append(f"{back['id']}.png", _data(5))
     now = pa.Table.from_pylist(rows, index.SCHEMA)
     assert holding_removed(now, {back["id"]}) == {1}
@@ -141,8 +143,8 @@ def test_erased_images_are_in_no_shard() -> None:
     rewritten = compact(kept, limit=LIMIT, also=holding_removed(kept, None))
     assert sorted(rewritten["shard"].unique().to_pylist()) == [0, 2, 3]
     _check(rewritten)
-    assert _data(10) in (paths.IMAGES / "000001.tar").read_bytes()
-    assert _data(10) not in (paths.IMAGES / "000003.tar").read_bytes()
+    assert _data(10) in (paths.SHARDS / "000001.tar").read_bytes()
+    assert _data(10) not in (paths.SHARDS / "000003.tar").read_bytes()
     assert holding_removed(rewritten, None) == set()
 
 
@@ -150,7 +152,7 @@ def test_damage_hides_nothing() -> None:
     """Where a header is damaged, removed images behind it are found all the same."""
     table = _collection(1, 6)
     kept = table.filter(pa.array([row["width"] not in (0, 4) for row in table.to_pylist()]))
-    shard = paths.IMAGES / "000000.tar"
+    shard = paths.SHARDS / "000000.tar"
     content = bytearray(shard.read_bytes())
     content[:100] = bytes(100)
     shard.write_bytes(content)

@@ -105,7 +105,7 @@ def test_another_recipe_discards_everything() -> None:
 
 
 def test_shards_are_numbered_after_what_is_published() -> None:
-    """New shards clash neither with those of data/images nor with those of an earlier attempt."""
+    """New shards clash neither with those of data/shards nor with those of an earlier attempt."""
     with journal(after=4) as opened:
         opened.add(image_id(1), picture(1))
         assert opened.facts[image_id(1)]["shard"] == 5
@@ -117,31 +117,31 @@ def test_shards_are_numbered_after_what_is_published() -> None:
 def test_kill_after_publishing_loses_nothing() -> None:
     """Until the index names what was published, the journal still has it all, and publishes it again."""
     fill()
-    paths.IMAGES.mkdir(parents=True)
+    paths.SHARDS.mkdir(parents=True)
     with journal() as opened:
         pass
-    opened.publish(paths.IMAGES)
-    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(2)]
+    opened.publish(paths.SHARDS)
+    assert sorted(path.name for path in paths.SHARDS.iterdir()) == [shard_name(number) for number in range(2)]
     with journal(after=1) as opened:
         assert {fact["shard"] for fact in opened.facts.values()} == {2, 3}
         opened.add(image_id(3), picture(3))
         assert opened.facts[image_id(3)]["shard"] == 4
-    opened.publish(paths.IMAGES)
+    opened.publish(paths.SHARDS)
     opened.discard()
     assert not FOLDER.exists()
-    assert sorted(path.name for path in paths.IMAGES.iterdir()) == [shard_name(number) for number in range(5)]
+    assert sorted(path.name for path in paths.SHARDS.iterdir()) == [shard_name(number) for number in range(5)]
 
 
 def test_shards_of_others_are_never_replaced() -> None:
-    """Shards that came into data/images meanwhile, from a colleague say, keep their numbers and bytes."""
+    """Shards that came into data/shards meanwhile, from a colleague say, keep their numbers and bytes."""
     fill()
-    paths.IMAGES.mkdir(parents=True)
-    (paths.IMAGES / shard_name(0)).write_bytes(b"a colleague's")
+    paths.SHARDS.mkdir(parents=True)
+    (paths.SHARDS / shard_name(0)).write_bytes(b"a colleague's")
     with journal(after=0) as opened:
         pass
-    opened.publish(paths.IMAGES)
-    assert (paths.IMAGES / shard_name(0)).read_bytes() == b"a colleague's"
-    with ShardReader(paths.IMAGES) as reader:
+    opened.publish(paths.SHARDS)
+    assert (paths.SHARDS / shard_name(0)).read_bytes() == b"a colleague's"
+    with ShardReader(paths.SHARDS) as reader:
         for fact in opened.facts.values():
             data = reader.read(fact["shard"], fact["offset"], fact["length"])
             assert hashlib.md5(data).hexdigest() == fact["md5"]

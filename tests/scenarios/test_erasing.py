@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, Project
 from PIL import Image
 
-from pipeline import parquet
+from pipeline import parquet, paths
 from pipeline.images import index
 from pipeline.images.shards import shard_name
 
@@ -65,10 +65,10 @@ def put_loose_and_packed(project: Project) -> list[str]:
 
 
 def stored(project: Project, image_id: str) -> bytes:
-    """What data/images holds of an image."""
+    """What data/shards holds of an image."""
     rows = parquet.read_table(project.root / index.INDEX, index.SCHEMA).to_pylist()
     (row,) = (row for row in rows if row["id"] == image_id)
-    data = (project.root / "data/images" / shard_name(row["shard"])).read_bytes()
+    data = (project.root / paths.SHARDS / shard_name(row["shard"])).read_bytes()
     return data[row["offset"] :][: row["length"]]
 
 
@@ -91,7 +91,7 @@ def test_what_was_removed_before(project: Project, remote: Path) -> None:
     project.add_digits(0, 12)
     image, other = put(project, 1, 2)
     save(project, "manifest")
-    content, kept, shards = stored(project, image), stored(project, other), project.root / "data/images"
+    content, kept, shards = stored(project, image), stored(project, other), project.root / paths.SHARDS
     project.run(*CALL, "remove", image)
     assert "13 images, 0 new, 1 removed" in save(project, "manifest")
     manifest = project.read("data/manifest/train.csv")
@@ -116,7 +116,7 @@ def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
     first, second = put(project, 1, 2)
     project.dvc("add", "--quiet", "data/raw")
     project.repro("ingest")
-    contents, shards = [stored(project, one) for one in (first, second)], project.root / "data/images"
+    contents, shards = [stored(project, one) for one in (first, second)], project.root / paths.SHARDS
     project.run(*CALL, "remove", first)
     project.repro("ingest")
     assert [len(files_with(one, shards)) for one in contents] == [1, 1]
@@ -126,9 +126,9 @@ def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
     project.run(*CALL, "remove", second)
     project.repro("ingest")
     assert [len(files_with(one, shards)) for one in contents] == [0, 0]
-    before = project.snapshot("data/images")
+    before = project.snapshot("data/images", "data/shards")
     project.repro("--force", "ingest")
-    assert project.snapshot("data/images") == before
+    assert project.snapshot("data/images", "data/shards") == before
 
 
 @pytest.mark.slow
@@ -139,16 +139,16 @@ def test_older_shards_of_others_do_not_bring_it_back(project: Project, remote: P
     save(project, "ingest")
     content = stored(project, image)
     other = project.clone(tmp_path / "clone")
-    for target in ("data/raw.dvc", "data/images"):
+    for target in ("data/raw.dvc", "data/images", "data/shards.dvc"):
         other.dvc("pull", "--quiet", target)
     project.run(*CALL, "remove", "--erase", "digit 0/odd 1.bmp")
     save(project, "ingest")
     other.git("pull", "--quiet")
     other.run(*CALL, "sync")
-    assert files_with(content, other.root / "data/images")
+    assert files_with(content, other.root / paths.SHARDS)
     other.add_digits(12, 15)
     assert "15 images, 3 new, 1 removed" in other.repro("ingest")
-    assert not files_with(content, other.root / "data/images")
+    assert not files_with(content, other.root / paths.SHARDS)
     assert files_with(content, remote)
 
 

@@ -108,16 +108,16 @@ def test_streamed(once: Files, way: str, monkeypatch: pytest.MonkeyPatch) -> Non
                 run(here)
         run(here)
     assert model() == once
-    assert not paths.IMAGES.exists()
+    assert not paths.SHARDS.exists()
 
 
 def test_half_streamed(once: Files) -> None:
-    """Some shards are in data/images; what is there is read there."""
+    """Some shards are in data/shards; what is there is read there."""
     objects = Path("../remote/files/md5")
     listed = far.listing(objects)
-    paths.IMAGES.mkdir()
-    for name in ("index.parquet", "000000.tar", "000002.tar"):
-        (objects / listed[name][:2] / listed[name][2:]).rename(paths.IMAGES / name)
+    paths.SHARDS.mkdir()
+    for name in ("000000.tar", "000002.tar"):
+        (objects / listed[name][:2] / listed[name][2:]).rename(paths.SHARDS / name)
     with far.served(Path("../remote")) as url:
         far.set_remote(url)
         run(params())
@@ -173,4 +173,4 @@ def test_clone_that_pulls_no_images(make_project: Any, tmp_path: Path) -> None:
     assert "Running stage 'train'" in out
     assert "Running stage 'ingest'" not in out
     assert clone.lock() == expected
-    assert not list((clone.root / "data/images").glob("*.tar"))
+    assert not list((clone.root / "data/shards").glob("*.tar"))

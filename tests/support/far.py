@@ -1,4 +1,4 @@
-"""data/images as other machines find it: recorded by DVC, on a remote, and not here."""
+"""data/images and data/shards as other machines find them: recorded by DVC, on a remote, and not here."""
 
 import json
 import os
@@ -22,17 +22,28 @@ SERVER = Path(__file__).parent / "range_server.py"
 
 
 def record_images() -> dict[str, str]:
-    """Record data/images in dvc.lock, and put it into DVC's cache; returns the MD5 of each file by name."""
-    files = {path.name: path.read_bytes() for path in sorted(paths.IMAGES.iterdir())}
-    listed = [{"md5": md5_of_bytes(content), "relpath": name} for name, content in sorted(files.items())]
-    oid = hash_of_files(files)
-    stored = {one["md5"]: files[one["relpath"]] for one in listed} | {oid: json.dumps(listed, sort_keys=True).encode()}
-    for md5, content in stored.items():
-        (OBJECTS / md5[:2]).mkdir(parents=True, exist_ok=True)
-        (OBJECTS / md5[:2] / md5[2:]).write_bytes(content)
-    outs = [{"path": paths.IMAGES.as_posix(), "hash": "md5", "md5": oid}]
+    """Have DVC track data/images and data/shards, and its cache hold them; returns the MD5 of each file by name."""
+    known: dict[str, str] = {}
+    oids = []
+    for folder in (paths.IMAGES, paths.SHARDS):
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        md5s = {name: md5_of_bytes(content) for name, content in files.items()}
+        oids.append(hash_of_files(files))
+        listed = [{"md5": md5, "relpath": name} for name, md5 in md5s.items()]
+        _store(oids[-1], json.dumps(listed, sort_keys=True).encode())
+        for name, md5 in md5s.items():
+            _store(md5, files[name])
+        known |= md5s
+    outs = [{"path": paths.IMAGES.as_posix(), "hash": "md5", "md5": oids[0]}]
     YAML().dump({"schema": "2.0", "stages": {"ingest": {"cmd": "ingest", "outs": outs}}}, paths.LOCK)
-    return {one["relpath"]: one["md5"] for one in listed}
+    YAML().dump({"outs": [{"md5": oids[1], "hash": "md5", "path": paths.SHARDS.name}]}, paths.SHARDS_DVC)
+    return known
+
+
+def _store(oid: str, content: bytes) -> None:
+    """Let DVC's cache hold it."""
+    (OBJECTS / oid[:2]).mkdir(parents=True, exist_ok=True)
+    (OBJECTS / oid[:2] / oid[2:]).write_bytes(content)
 
 
 def init() -> None:
@@ -56,16 +67,17 @@ def reopen() -> None:
 
 
 def listing(objects: Path) -> dict[str, str]:
-    """The MD5 of each file of data/images by name, which lie in `objects`."""
-    (path,) = objects.glob("*/*.dir")
-    return {one["relpath"]: one["md5"] for one in json.loads(path.read_bytes())}
+    """The MD5 of each file of data/images and data/shards by name, which lie in `objects`."""
+    listed = (json.loads(path.read_bytes()) for path in objects.glob("*/*.dir"))
+    return {one["relpath"]: one["md5"] for several in listed for one in several}
 
 
 def move_to(folder: Path) -> None:
-    """Make DVC's cache the remote `folder`; nothing stays in the cache or in data/images."""
+    """Make DVC's cache the remote `folder`; nothing stays in the cache or in the folder."""
     shutil.copytree(OBJECTS, folder / "files/md5", dirs_exist_ok=True)
     shutil.rmtree(OBJECTS)
     shutil.rmtree(paths.IMAGES)
+    shutil.rmtree(paths.SHARDS)
 
 
 @contextmanager

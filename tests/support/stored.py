@@ -1,4 +1,4 @@
-"""Images of even colour in data/images, and the manifests that list them, without running the stages before."""
+"""Images of even colour in data/shards, and the manifests that list them, without running the stages before."""
 
 import csv
 import hashlib
@@ -10,8 +10,10 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline import parquet, paths
+from pipeline.files import md5_of_file
 from pipeline.images import index
-from pipeline.images.shards import ShardWriter
+from pipeline.images.shard_files import ShardFile, metadata_of
+from pipeline.images.shards import ShardWriter, shard_number
 from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
@@ -31,11 +33,11 @@ class Plain(NamedTuple):
 
 
 def store_images(**splits: Sequence[Plain]) -> None:
-    """Fill data/images and data/manifest; splits that are not given are empty. Training images are new."""
-    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    """Fill data/images, data/shards and data/manifest; splits that are not given are empty. Training images are new."""
+    paths.SHARDS.mkdir(parents=True, exist_ok=True)
     paths.MANIFEST.mkdir(parents=True, exist_ok=True)
     rows, reviewed = [], []
-    with ShardWriter(paths.IMAGES, first=0, limit=SHARD) as writer:
+    with ShardWriter(paths.SHARDS, first=0, limit=SHARD) as writer:
         for split in SPLITS:
             listed, generations = [], []
             for image in splits.get(split, ()):
@@ -58,7 +60,9 @@ def store_images(**splits: Sequence[Plain]) -> None:
     _write(REVIEW, [header, *sorted(reviewed)])
     _write(SLICES, [("id", "generation"), *sorted(generations)])
     assert len({row["id"] for row in rows}) == len(rows), "two images are the same"
-    parquet.write_table(pa.Table.from_pylist(rows, index.SCHEMA), index.INDEX)
+    files = {shard_number(path): ShardFile(md5_of_file(path), path.stat().st_size) for path in paths.SHARDS.iterdir()}
+    table = pa.Table.from_pylist(rows, index.SCHEMA)
+    parquet.write_table(table.replace_schema_metadata({"shards": metadata_of(files)}), index.INDEX)
 
 
 def _write(name: str, rows: Iterable[tuple[str, ...]]) -> None:

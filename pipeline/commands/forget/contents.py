@@ -33,14 +33,11 @@ def lists_any(path: Path, ids: Collection[str]) -> bool:
         return any(row and row[0] in ids for row in csv.reader(file))
 
 
-def holds_more(shard: Path, name: str, rows: pa.Table) -> bool:
-    """Whether the file `shard`, called `name`, is larger than the images that `rows` have there."""
-    number = Path(name).stem
-    if not number.isdecimal():
-        return True
-    there = rows.filter(pc.equal(pc.cast(rows["shard"], pa.int64()), int(number)))
+def holds_more(size: int, number: int, rows: pa.Table) -> bool:
+    """Whether shard `number` of `size` bytes is larger than the images that `rows` have there."""
+    there = rows.filter(pc.equal(pc.cast(rows["shard"], pa.int64()), number))
     live = int(size_of_image(parquet.numbers(there, "length")).sum()) if there.num_rows else 0
-    return shard.stat().st_size > live + len(END)
+    return size > live + len(END)
 
 
 def rows_of(path: Path | None, schema: pa.Schema, columns: list[str]) -> pa.Table | None:

@@ -40,7 +40,7 @@ def check(plan: Plan) -> None:
     if paths.RAW.is_dir() or not paths.RAW_DVC.exists():
         return
     doomed = {one.oid for one in plan.remnants.found}
-    recorded = [read_raw_hash()]
+    recorded = [read_raw_hash(path) for path in (paths.RAW_DVC, paths.SHARDS_DVC) if path.exists()]
     if "ingest" in (record := read_record()):
         recorded.append(record["ingest"].outs.get(paths.IMAGES.as_posix(), ""))
     if any(not doomed.isdisjoint((plan.objects.listing(oid) or {}).values()) for oid in recorded):
@@ -69,7 +69,8 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
         Forgotten.read().note(plan.rows)
     for name in plan.stores_with(ARCHIVE, SHARD) if paths.RAW_DVC.exists() and paths.RAW.is_dir() else ():
         say(f"pushing what takes its place to {name}")
-        outputs = [str(paths.IMAGES)] if paths.IMAGES.is_dir() else []
+        tracked = (paths.SHARDS_DVC, paths.IMAGES)
+        outputs = [str(path) for path in tracked if path.exists()]
         _run("push", "--remote", name.removeprefix("remote ").strip("'"), str(paths.RAW_DVC), *outputs)
     say("deleting what was made of it")
     for path in plan.files:

@@ -3,6 +3,7 @@
 Nobody needs to know which commit recorded a directory, or whether one did: every listing in a store is read.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from pipeline.commands.forget.contents import (
 from pipeline.commands.forget.stores import Objects
 from pipeline.errors import CheckpointError
 from pipeline.images import index
+from pipeline.images.shard_files import named_shards
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import catalogue
 from pipeline.ingestion.unpacking.archive_names import is_archive
@@ -73,6 +75,8 @@ class Search:
         self._models: list[str] = []
         self._stored: set[str] = set()
         self._unknown: list[str] = []
+        # Shards of which an index says what is in them, none of the images.
+        self._innocent: set[str] = set()
         # What some listing or record names, so that it is not looked into.
         self._named: set[str] = set()
 
@@ -94,6 +98,7 @@ class Search:
             known |= listed
             archived |= holding
         for files in listings.values():
+            self._look_at_shards(files or {})
             self._look_at_archives(files or {}, known, archived)
         self._look_at_reports(list(records))
         for oid in tqdm(self._orphans(), "looking into others", unit=" objects", disable=None):
@@ -107,23 +112,35 @@ class Search:
 
     def _look_at_images(self, files: Mapping[str, str]) -> None:
         """The shards of a version of data/images, by its index; and by their names where they hold removed images."""
-        shards = {md5: name for name, md5 in files.items() if name.endswith(".tar")}
-        if index.INDEX.name not in files or not shards:
+        if index.INDEX.name not in files:
             return
         path = self._objects.find(files[index.INDEX.name])
         rows = rows_of(path, index.SCHEMA, ["id", "shard", "length", "md5"])
-        wanted = [] if rows is None else rows.filter(_among(rows["id"], self._ids)).to_pylist()
+        if path is None or rows is None:
+            return
+        shards = named_shards(path, files)
+        wanted = rows.filter(_among(rows["id"], self._ids)).to_pylist()
         self._stored |= {row["md5"] for row in wanted}
-        for number in {row["shard"] for row in wanted}:
-            if md5 := files.get(shard_name(number)):
-                self._note(SHARD, str(paths.IMAGES / shard_name(number)), md5)
-        for md5, name in shards.items():
-            if md5 in self._found or md5 not in self._objects.oids:
+        holding = {row["shard"] for row in wanted}
+        for number, file in shards.items():
+            name = str(paths.SHARDS / shard_name(number))
+            if number in holding:
+                self._note(SHARD, name, file.md5)
+            elif file.size >= 0 and not holds_more(file.size, number, rows):
+                self._innocent.add(file.md5)
+            elif file.md5 not in self._found and (stored := self._objects.find(file.md5)):
+                if not holds_more(stored.stat().st_size, number, rows):
+                    self._innocent.add(file.md5)
+                elif not self._ids.isdisjoint(stems_in(stored)):
+                    self._note(SHARD, name, file.md5)
+
+    def _look_at_shards(self, files: Mapping[str, str]) -> None:
+        """Those of which no index that can be read says what is in them, by the names of what is."""
+        for name, md5 in files.items():
+            if not re.fullmatch(r"\d+\.tar", name) or md5 in self._found or md5 in self._innocent:
                 continue
-            holding = self._objects.find(md5)
-            is_suspect = holding is not None and (rows is None or holds_more(holding, name, rows))
-            if holding is not None and is_suspect and not self._ids.isdisjoint(stems_in(holding)):
-                self._note(SHARD, str(paths.IMAGES / name), md5)
+            if (stored := self._objects.find(md5)) and not self._ids.isdisjoint(stems_in(stored)):
+                self._note(SHARD, str(paths.SHARDS / name), md5)
 
     def _look_at_model(self, oid: str, files: Mapping[str, str]) -> None:
         if SEEN not in files or LINEAGE not in files:

@@ -19,8 +19,8 @@ UNFINISHED = tuple(paths.PROGRESS / name for name in ("train", "ingest", "compac
 
 
 def shards_with(ids: Collection[str]) -> list[Path]:
-    """The shards in data/images that hold one of the images, by the names of what is in them."""
-    return [path for path in sorted(paths.IMAGES.glob("*.tar")) if not ids_in(path).isdisjoint(ids)]
+    """The shards in data/shards that hold one of the images, by the names of what is in them."""
+    return [path for path in sorted(paths.SHARDS.glob("*.tar")) if not ids_in(path).isdisjoint(ids)]
 
 
 def ids_in(shard: Path) -> set[str]:

@@ -14,6 +14,9 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.errors import RecordError, one_line
 from pipeline.git import git
+from pipeline.images.index import INDEX
+from pipeline.images.shard_files import named_shards
+from pipeline.images.shards import shard_name
 from pipeline.lineage.history import PUSH_ALL
 from pipeline.versioning import fetching, hashing, repository
 from pipeline.versioning.lock import StageRecord, read_record
@@ -89,11 +92,21 @@ def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
             continue  # Git has it.
         target.parent.mkdir(parents=True, exist_ok=True)
         if path == paths.IMAGES.as_posix():
-            _link(fetching.fetch(oid, what=what, hint=PUSH_ALL), target)  # Training checks each image that it reads.
+            # Training checks each image that it reads.
+            _link(fetching.fetch(oid, what=what, hint=PUSH_ALL), target)
+            _link(_shards(target / INDEX.name, name), folder / paths.SHARDS)
         elif oid.endswith(".dir"):
             fetching.copy_directory(oid, target, nearby=Path(path), what=what, hint=PUSH_ALL)
         else:
             shutil.copyfile(fetching.fetch_file(oid, what=what, hint=PUSH_ALL), target)
+
+
+def _shards(index: Path, name: str) -> dict[str, Path]:
+    """The cached file of each shard that `index` names; none of a release that kept them beside it."""
+    return {
+        shard_name(number): fetching.fetch_file(file.md5, what=f"{paths.SHARDS} of {name}", hint=PUSH_ALL)
+        for number, file in named_shards(index).items()
+    }
 
 
 def _link(files: Mapping[str, Path], folder: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.errors import RecordError
 from pipeline.files import md5_of_file
 from pipeline.git import contents, git_text
 from pipeline.images import index
+from pipeline.images.shard_files import are_here, named_shards
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import catalogue
 from pipeline.ingestion.compaction import holding_removed
@@ -79,8 +80,8 @@ def find_holders(image_id: str, held: Iterable[Source]) -> Holders:
 def _in_workspace(image_id: str, held: Iterable[Source]) -> Iterator[Path]:
     yield from {paths.RAW / source.place.path for source in held if source.id == image_id}
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "shard", "length"])
-    for shard in _shards(table, image_id) | holding_removed(table, {image_id}):
-        yield paths.IMAGES / shard_name(shard)
+    for shard in are_here(_shards(table, image_id) | holding_removed(table, {image_id})):
+        yield paths.SHARDS / shard_name(shard)
 
 
 def _recorded(repo: Repo, image_id: str) -> tuple[dict[str, str], int]:
@@ -91,14 +92,16 @@ def _recorded(repo: Repo, image_id: str) -> tuple[dict[str, str], int]:
     images, raw = _versions()
     names, archives, unknown = {image_id: f"{paths.RAW}: the file itself"}, {image_id}, 0
     for oid in images:
-        files = {name: cached_path(repo, md5) for name, md5 in (listing(repo, oid) or {}).items()}
+        listed = listing(repo, oid) or {}
+        files = {name: cached_path(repo, md5) for name, md5 in listed.items()}
         path = files.get(index.INDEX.name)
         if path is None or not path.exists():
             unknown += 1
             continue
-        for shard in _shards(parquet.read_table(path, index.SCHEMA, ["id", "shard"]), image_id):
-            if stored := files.get(shard_name(shard)):
-                names[stored.parent.name + stored.name] = str(paths.IMAGES / shard_name(shard))
+        shards = named_shards(path, listed)
+        for number in _shards(parquet.read_table(path, index.SCHEMA, ["id", "shard"]), image_id):
+            if number in shards:
+                names[shards[number].md5] = str(paths.SHARDS / shard_name(number))
         if members := files.get(catalogue.MEMBERS.name):
             archives |= _archives(members, image_id)
     names |= dict.fromkeys(archives - names.keys(), f"{paths.RAW}: an archive")

@@ -15,6 +15,8 @@ from pipeline.commands import interrupts, subprocesses
 from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in
 from pipeline.commands.history.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
+from pipeline.images.index import INDEX
+from pipeline.images.shard_files import named_shards
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
 from pipeline.models.pretrained import PUBLISHED
@@ -113,8 +115,10 @@ def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
     if gone.hashes:
         with suppress(MissingDataError):  # What is missing otherwise is said when it is asked for.
             what = f"{paths.IMAGES} of {training.name}"
-            oids = (oid for path, oid in inputs(record).items() if path == paths.IMAGES.as_posix())
+            oids = [oid for path, oid in inputs(record).items() if path == paths.IMAGES.as_posix()]
             listed = {md5 for oid in oids for md5 in fetching.fetch_listing(oid, what=what).values()}
+            indexes = [fetching.fetch_member(oid, INDEX.name, what=what, hint=PUSH_ALL) for oid in oids]
+            listed |= {file.md5 for path in indexes for file in named_shards(path).values()}
     return "" if gone.hashes.isdisjoint(listed) else "shards of then held an image that was deleted for good"
 
 

@@ -7,7 +7,6 @@ validation images, and the report names the other model for the next training.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from io import BytesIO
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from pipeline.commands.merge.label_rows import merge_labels
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.winner import KnownModels, better, unnamed
 from pipeline.errors import MergeError, ParamError
+from pipeline.git import contents, merge_heads
 from pipeline.ingestion.labelling.label_files import USUAL, is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.lineage.lineage import RECORDED, Recorded
@@ -69,6 +69,21 @@ def _model_in_lock(lock: bytes) -> str | None:
     return next((str(out["md5"]) for out in outs if out["path"] == MODEL), None)
 
 
+def _merge_shards(versions: Versions) -> bytes:
+    """The shards of the side whose dvc.lock is kept, since that says which index names them."""
+    sides = [_lock_beside(version) for version in versions[1:]]
+    ours, theirs = (_model_in_lock(lock) if lock else None for lock in sides)
+    return _of_better(versions, [None, ours, theirs])
+
+
+def _lock_beside(shards: bytes) -> bytes | None:
+    """The dvc.lock in the commit of a side that has this data/shards.dvc; None where there is none."""
+    heads = ["HEAD", *merge_heads()]
+    locks = contents((head, paths.LOCK) for head in heads)
+    beside = contents((head, paths.SHARDS_DVC) for head in heads)
+    return next((lock for lock, version in zip(locks, beside, strict=True) if version == shards), None)
+
+
 def _merge_metrics(versions: Versions) -> bytes:
     return _of_better(versions, [json.loads(version)["model"] if version else None for version in versions])
 
@@ -94,6 +109,7 @@ MERGES: dict[str, Callable[[Versions], bytes]] = {
     paths.LOCK.as_posix(): _merge_lock,
     RECORDED.as_posix(): _merge_lineage,
     paths.METRICS.as_posix(): _merge_metrics,
+    paths.SHARDS_DVC.as_posix(): _merge_shards,
 }
 
 
@@ -153,13 +169,5 @@ def _listing(raw_dvc: bytes) -> Listing:
 
 def with_listing(raw_dvc: bytes, files: Listing) -> bytes:
     """A version of data/raw.dvc that lists `files`, which DVC's cache holds from now on."""
-    yaml = YAML()
-    content = yaml.load(raw_dvc)
-    out = content["outs"][0]
-    out["md5"], out["size"] = tracking.store_listing(files)
-    out["nfiles"] = len(files)
-    if out["size"] is None:
-        del out["size"]
-    written = BytesIO()
-    yaml.dump(content, written)
-    return written.getvalue()
+    oid, size = tracking.store_listing(files)
+    return tracking.described(raw_dvc, oid=oid, size=size, files=len(files))

@@ -26,6 +26,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     from pipeline.commands.status.forecast import decoded_again
     from pipeline.commands.upgrade.settlement import keep_decoded, settle
     from pipeline.commands.upgrade.stage_changes import StageChange
+    from pipeline.images.shard_files import adopt_earlier_layout
     from pipeline.params import read_params
     from pipeline.versioning.definition import read_definition
     from pipeline.versioning.lock import read_record
@@ -35,6 +36,8 @@ def _upgrade(args: argparse.Namespace) -> int:
     params, record = read_params(), read_record()
     if not args.dry_run and (listing := bring_in_step(params)):  # A merge may have lost them, or brought a release.
         print(f"{paths.PIPELINE} now {listing}")
+    if not args.dry_run and adopt_earlier_layout():
+        print(f"{paths.SHARDS} now holds the shards that were in {paths.IMAGES}; `dvc repro` tracks them")
     now = read_definition()
     if "train" in record:
         record = {**record, "train": with_neutral_params(record["train"], now["train"])}

@@ -21,7 +21,15 @@ def own_files() -> list[str]:
     entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
     flags = {path: flag for entry in entries if isinstance(entry, dict) for path, flag in entry.items()}
     kept = [path for path, flag in flags.items() if flag and flag.get("cache") is False]
-    files = [paths.RAW_DVC, paths.LOCK, paths.ERASED, paths.CLASSES, paths.DATA / ".gitignore", *map(Path, kept)]
+    files = [
+        paths.RAW_DVC,
+        paths.SHARDS_DVC,
+        paths.LOCK,
+        paths.ERASED,
+        paths.CLASSES,
+        paths.DATA / ".gitignore",
+        *map(Path, kept),
+    ]
     return [path.as_posix() for path in files if path.exists()]
 
 
@@ -93,7 +101,7 @@ def push(children: Subprocesses) -> bool:
         return False
     check_can_commit()
     # Those, too, whose side a merge did not keep: Git will name what they name.
-    naming = _unpushed("--full-history", "--", str(paths.LOCK), str(paths.RAW_DVC))
+    naming = _unpushed("--full-history", "--", *map(str, (paths.LOCK, paths.RAW_DVC, paths.SHARDS_DVC)))
     data = [*DVC, "push"] if len(naming) < 2 else [sys.executable, "-c", PUSH_COMMITS, *naming]
     ended = children.run(*data)
     if ended.code:

@@ -35,7 +35,7 @@ def write_report(
 ) -> None:
     """Write the page that shows `findings` and the `review`; `slots` are where the images lie, by id.
 
-    Those of shards that are not in data/images come from `elsewhere`.
+    Those of shards that are not in data/shards come from `elsewhere`.
 
     Raises:
         ImagesError: an image was damaged.

@@ -19,7 +19,7 @@ AT_ONCE = 32
 def thumbnails(slots: Sequence[Slot], rows: Sequence[int], elsewhere: RemoteShards | None = None) -> dict[int, str]:
     """The pictures of the images `rows` of `slots`, as data URIs by row; the last are left out if they take too much.
 
-    Those of shards that are not in data/images come from `elsewhere`.
+    Those of shards that are not in data/shards come from `elsewhere`.
 
     Raises:
         ImagesError: an image was damaged.
@@ -29,7 +29,7 @@ def thumbnails(slots: Sequence[Slot], rows: Sequence[int], elsewhere: RemoteShar
 
 def _pictures(slots: Sequence[Slot], elsewhere: RemoteShards | None) -> Iterator[str]:
     parts = (slots[start : start + AT_ONCE] for start in range(0, len(slots), AT_ONCE))
-    with ShardReader(paths.IMAGES) as reader, ThreadPoolExecutor() as pool:
+    with ShardReader(paths.SHARDS) as reader, ThreadPoolExecutor() as pool:
         for part in read_ahead(parts, elsewhere, keep=False):
             begun = [_begin(open_image(reader, stored), pool) for stored in part]
             yield from (picture() for picture in begun)

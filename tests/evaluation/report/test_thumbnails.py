@@ -53,7 +53,7 @@ def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """No picture is made of bytes that are not those of the manifest."""
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", 0)])
-    (shard,) = paths.IMAGES.glob("*.tar")
+    (shard,) = paths.SHARDS.glob("*.tar")
     shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
     with pytest.raises(ImagesError, match="is damaged"):
         thumbnails.thumbnails(locate(read_manifest("test")).slots, [0])

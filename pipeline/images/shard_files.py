@@ -1,0 +1,155 @@
+"""The shards that an index names: files that DVC tracks one by one, so that each may be here or on the remote alone.
+
+data/shards.dvc lists them, so push, pull, gc and checkout know them. ingest keeps it in step with the index, and adds
+new ones without having the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import paths
+from pipeline.errors import MissingDataError
+from pipeline.images import index
+from pipeline.images.shards import shard_name, shard_number
+from pipeline.versioning import hashing, remote, tracking
+from pipeline.versioning.fetching import PUSH_FIRST, fetch_file
+from pipeline.versioning.lock import read_record
+from pipeline.versioning.objects import cached_path
+from pipeline.versioning.repository import repository
+
+# Where the metadata of an index says what it names: MD5 and size by number.
+KEY = b"shards"
+
+
+class ShardFile(NamedTuple):
+    """A shard as a file."""
+
+    md5: str
+    size: int
+    """In bytes; -1 where a release before indexes said it made the shard."""
+
+
+def named_shards(path: Path = index.INDEX, listed: Mapping[str, str] | None = None) -> dict[int, ShardFile]:
+    """The shards that the index `path` names, by number; none where there is no such file.
+
+    An index of a release that kept shards beside it names none; `listed`, what DVC lists of that folder, does.
+    """
+    if not path.exists():
+        return {}
+    said = (pq.read_schema(path).metadata or {}).get(KEY)
+    if said is not None:
+        return {int(number): ShardFile(*facts) for number, facts in json.loads(said).items()}
+    shards = ((Path(name), md5) for name, md5 in (listed or {}).items() if name.endswith(".tar"))
+    return {shard_number(name): ShardFile(md5, -1) for name, md5 in shards}
+
+
+def shards_of_index() -> dict[int, ShardFile]:
+    """The shards that the index in data/images names; as dvc.lock lists them, if it is of a release that named none.
+
+    Raises:
+        MissingDataError: that list is to be had nowhere.
+    """
+    recorded = read_record().get("ingest")
+    is_known = recorded is not None and index.is_recorded(recorded)
+    return named_shards(listed=index.recorded_files(hint=PUSH_FIRST) if is_known else None)
+
+
+def suspects(table: pa.Table, shards: Mapping[int, ShardFile]) -> set[int]:
+    """The shards of the index `table` of which it is not known that its images are in them; it names `shards`.
+
+    Raises:
+        MissingDataError: some are not here, and the remote cannot be asked.
+    """
+    numbers, recorded = set(pc.unique(table["shard"]).to_pylist()), read_record().get("ingest")
+    here = are_here(numbers)
+    changed = here  # All of them, where the index is of another commit, or damaged.
+    if recorded is not None and index.is_recorded(recorded):
+        now = known_files(here, {})
+        changed = {number for number in here if now[number].md5 != (shards[number].md5 if number in shards else "")}
+    named = {number: shards[number] for number in numbers & shards.keys()}
+    return changed | (numbers - here - named.keys()) | lost(named)
+
+
+def metadata_of(files: Mapping[int, ShardFile]) -> str:
+    """What the metadata of an index say of the shards that it names."""
+    return json.dumps({str(number): files[number] for number in sorted(files)})
+
+
+def are_here(numbers: Iterable[int]) -> set[int]:
+    """Those of the shards that are in data/shards."""
+    return {number for number in numbers if (paths.SHARDS / shard_name(number)).exists()}
+
+
+def known_files(numbers: Collection[int], before: Mapping[int, ShardFile]) -> dict[int, ShardFile]:
+    """The shards of these `numbers` as they are in data/shards; those that are not here, as they were `before`."""
+    found = {number: before[number] for number in numbers if number in before}
+    if here := are_here(numbers):
+        _, listing = hashing.workspace_listing(paths.SHARDS)
+        sizes = {number: (paths.SHARDS / shard_name(number)).stat().st_size for number in here}
+        found |= {number: ShardFile(listing[shard_name(number)], sizes[number]) for number in here}
+    return found
+
+
+def bring(files: Mapping[int, ShardFile], *, hint: str) -> None:
+    """Have the shards `files` in data/shards, from DVC's cache or remote; those that are here stay as they are.
+
+    Raises:
+        MissingDataError: neither has one of them.
+    """
+    for number in sorted(files.keys() - are_here(files)):
+        path = paths.SHARDS / shard_name(number)
+        fetch_file(files[number].md5, what=str(path), hint=hint)
+        tracking.link(files[number].md5, path)
+
+
+def lost(files: Mapping[int, ShardFile]) -> set[int]:
+    """Those of the shards `files` that are neither here, nor in DVC's cache, nor on its remote.
+
+    Raises:
+        MissingDataError: the remote cannot be asked.
+    """
+    repo = repository()
+    away = {number: file for number, file in files.items() if number not in are_here(files)}
+    gone = {number: file.md5 for number, file in away.items() if not cached_path(repo, file.md5).exists()}
+    if not gone or remote.default_remote(repo) is None:
+        return set(gone)
+    distant, trouble = remote.held(repo, gone.values())
+    if trouble:
+        first = paths.SHARDS / shard_name(min(gone))
+        raise MissingDataError(
+            first, f"not here, and the remote cannot be asked: {trouble}", "run this again when it can be"
+        )
+    return {number for number, md5 in gone.items() if md5 not in distant}
+
+
+def track(files: Mapping[int, ShardFile]) -> None:
+    """Let data/shards.dvc list the shards `files`, and DVC's cache hold those of them that are here.
+
+    Raises:
+        RecordError: another command of DVC's is changing things.
+    """
+    tracking.track(paths.SHARDS_DVC, {shard_name(number): file for number, file in files.items()})
+
+
+def remove_others(numbers: Collection[int]) -> None:
+    """Delete the shards in data/shards that are not of these `numbers`."""
+    for path in paths.SHARDS.glob("*.tar"):
+        if shard_number(path) not in numbers:
+            path.unlink()
+
+
+def adopt_earlier_layout() -> bool:
+    """Move the shards that a release before data/shards left in data/images; returns whether there were any."""
+    shards = list(paths.IMAGES.glob("*.tar"))
+    for path in shards:
+        paths.SHARDS.mkdir(exist_ok=True)
+        path.replace(paths.SHARDS / path.name)
+    return bool(shards)
