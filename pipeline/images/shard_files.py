@@ -58,8 +58,9 @@ def shards_of_index() -> dict[int, ShardFile]:
         MissingDataError: that list is to be had nowhere.
     """
     recorded = read_record().get("ingest")
-    is_known = recorded is not None and index.is_recorded(recorded)
-    return named_shards(listed=index.recorded_files(hint=PUSH_FIRST) if is_known else None)
+    if (named := named_shards()) or recorded is None or not index.is_recorded(recorded):
+        return named
+    return named_shards(listed=index.recorded_files(hint=PUSH_FIRST))
 
 
 def suspects(table: pa.Table, shards: Mapping[int, ShardFile]) -> set[int]:

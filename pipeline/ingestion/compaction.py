@@ -87,15 +87,11 @@ def undamaged(table: pa.Table, suspects: Collection[int]) -> pa.Table:
 
     It reads all of these.
     """
-    is_suspect = np.isin(parquet.numbers(table, "shard"), sorted(suspects))
-    if not is_suspect.any():
-        return table
-    checked = table.filter(pa.array(is_suspect))
-    whole = np.ones(table.num_rows, np.bool_)
+    checked = table.filter(pc.is_in(table["shard"], parquet.integers(sorted(suspects))))
     with ShardReader(paths.SHARDS) as reader:
-        places = zip(*(checked[name].to_pylist() for name in ("shard", "offset", "length", "md5")), strict=True)
-        whole[is_suspect] = [_md5(reader, *place) == md5 for *place, md5 in places]
-    return table if whole.all() else table.filter(pa.array(whole))
+        columns = (checked[name].to_pylist() for name in ("id", "shard", "offset", "length", "md5"))
+        damaged = [one for one, *place, md5 in zip(*columns, strict=True) if _md5(reader, *place) != md5]
+    return table.filter(pc.invert(pc.is_in(table["id"], parquet.strings(damaged)))) if damaged else table
 
 
 def _md5(reader: ShardReader, shard: int, offset: int, length: int) -> str | None:
