@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Trains on what a branch brings, and records it there: .github/retrain.sh BASE COMMENT
+# Trains on what a branch brings, and records it there: .github/retrain.sh BASE COMMENT [LIMIT]
 #   BASE     the revision to compare metrics with, origin/main, say
 #   COMMENT  the file to write what happened to, as Markdown
-# Run in a clean clone, on the branch. The cache is pushed before the commit that needs it.
+#   LIMIT    how long it may take (330m), some minutes less than the job may; with `compute.progress: remote`
+#            another run goes on where it was
+# Run in a clean clone, on the branch; what is needed of the data is fetched, and how much that was is printed.
+# The cache is pushed before the commit that needs it.
 set -euo pipefail
-base=$1 comment=$2
+base=$1 comment=$2 limit=${3:-}
 
 if [ ! -e data/raw.dvc ]; then
   echo "retrain: DVC tracks no data/raw here; nothing to train on"
@@ -22,9 +25,22 @@ say() { # What the stages printed under a headline, to COMMENT.
   } > "$comment"
 }
 
+# Asked to end, training saves its state, uploads that, and ends.
+repro() {
+  if [ -n "$limit" ]; then
+    timeout --signal=INT --kill-after=150 "$limit" dvc repro --pull
+  else
+    dvc repro --pull
+  fi
+}
+
 # Where the branch brings another release of the code, that alone trains nothing that it need not.
-if ! { dvc pull data/raw.dvc && python -m pipeline upgrade && dvc repro --pull; } 2>&1 | tee "$log"; then
-  say "Training failed"
+if ! { dvc pull data/raw.dvc && python -m pipeline upgrade && repro; } 2>&1 | tee "$log"; then
+  if grep -q '^train: interrupted' "$log"; then
+    say "Training is not finished: run the job again"
+  else
+    say "Training failed"
+  fi
   exit 1
 fi
 

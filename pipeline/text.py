@@ -29,6 +29,14 @@ def percent(share: float) -> str:
     return f"{share:.1%}".replace("%", " %")
 
 
+def in_bytes(size: int) -> str:
+    """An amount of `size` bytes, for people."""
+    for limit, unit in ((2**20, "KiB"), (2**30, "MiB")):
+        if size < limit:
+            return f"{size / (limit >> 10):,.1f} {unit}"
+    return f"{size / 2**30:,.1f} GiB"
+
+
 def in_words(seconds: float) -> str:
     """A duration as exactly as a forecast may be."""
     for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3600, 3600, "h")):

@@ -13,13 +13,14 @@ from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
-from pipeline.text import counted, shown
+from pipeline.text import counted, in_bytes, shown
 from pipeline.versioning import outputs
 from pipeline.versioning.git_guard import check_followed, committed_hash
 from pipeline.versioning.git_guard import note as note_followed
 from pipeline.versioning.lock import read_raw_hash
 from pipeline.versioning.own_code.listing import check_in_step
 from pipeline.versioning.raw_files import absent_files
+from pipeline.versioning.remote import received
 
 
 def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
@@ -42,6 +43,8 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         raise
     if result is not None:
         print(f"{name}: {shown(result.summary)}", flush=True)
+        if received.size:
+            print(f"{name}: {in_bytes(received.size)} came from the remote", flush=True)
         results.note(name, result)
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))

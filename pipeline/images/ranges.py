@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MissingDataError, one_line
 from pipeline.versioning.fetching import PUSH_FIRST
-from pipeline.versioning.remote import default_remote, silence
+from pipeline.versioning.remote import default_remote, received, silence
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -87,6 +87,7 @@ class RemoteRanges:
             data: bytes = await self._fs._cat_file(path, start=start, end=end)  # noqa: SLF001 (fsspec's name for users)
         else:
             data = await asyncio.get_running_loop().run_in_executor(self._pool, self._read_file, path, start, end)
+        received.size += len(data)
         if len(data) > end - start:
             raise WholeObjectError("it knows no ranges; set compute.fetch to all")
         return data

@@ -1,10 +1,11 @@
-"""DVC's remote: what it has, and how that arrives; what goes wrong is reported in time."""
+"""DVC's remote: what it has, how that arrives, and how much it was; what goes wrong is reported in time."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Thread
@@ -20,6 +21,17 @@ logger = logging.getLogger(__name__)
 
 # Seconds for the first sign of life, a password typed included. DVC itself would wait for half an hour, SSH, say.
 PATIENCE = 60.0
+
+
+@dataclass
+class Received:
+    """What this process has read from remotes itself; what DVC's own commands pull is not in it."""
+
+    size: int = 0
+    """In bytes."""
+
+
+received = Received()
 
 
 def default_remote(repo: Repo) -> str | None:
@@ -41,11 +53,14 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
         return ""
     if mute := silence(repo, name):
         return mute
+    places = [Path(repo.cache.local.oid_to_path(one.value)) for one in wanted]
+    coming = [path for path in places if not path.exists()]
     with _overheard() as errors:
         try:
             repo.cloud.pull(wanted)
         except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
             errors.append(error)
+    received.size += sum(path.stat().st_size for path in coming if path.exists())
     return next((one_line(error) for error in errors if not isinstance(error, FileNotFoundError)), "")
 
 

@@ -2,10 +2,14 @@
 
 import json
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from conftest import ROOT, Project
 from ruamel.yaml import YAML
@@ -35,13 +39,13 @@ def clone(folder: Path, name: str, branch: str) -> Project:
     return Project(folder / name)
 
 
-def propose(folder: Path, branch: str, *, start: int, stop: int, lr: float = 4e-3) -> None:
+def propose(folder: Path, branch: str, *, start: int, stop: int, **params: dict[str, Any]) -> None:
     """Push a branch with more images, its data as well, that nobody has trained on."""
     author = clone(folder, f"author of {branch}", "main")
     author.git("switch", "--quiet", "--create", branch)
     author.dvc("pull", "--quiet", "data/raw.dvc")
     author.add_digits(start, stop)
-    author.set_params(train={"lr": lr})
+    author.set_params(**params)
     author.dvc("add", "--quiet", "data/raw")
     author.dvc("push", "--quiet", "data/raw.dvc")
     author.commit("more images")
@@ -59,12 +63,13 @@ def retrain(project: Project, *, ok: bool = True) -> tuple[str, str]:
 @pytest.mark.slow
 def test_branch_with_new_images_is_trained(team: Path) -> None:
     """The branch gets the model of its images, from main's, the remote its cache, the comment the metrics; once."""
-    propose(team, "more", start=120, stop=160)
+    propose(team, "more", start=120, stop=160, train={"lr": 4e-3})
     runner = clone(team, "runner", "more")
     before = runner.lock()["train"]["outs"]["data/model"]
     out, comment = retrain(runner)
     assert "retrain: pushed" in out
     assert f"train: warm start from {before[:8]}" in comment
+    assert re.search(r"\n(ingest|manifest|train): [\d.,]+ KiB came from the remote\n", comment)
     assert "| Path" in comment
     assert "| data/report/metrics.json | accuracy " in comment
     # Figures of each class and slice may be more than a comment can hold.
@@ -94,13 +99,33 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
 @pytest.mark.slow
 def test_training_that_fails_is_told(team: Path) -> None:
     """Where training fails, so does the script; the comment has the reason, and nothing is committed."""
-    propose(team, "bad", start=120, stop=125, lr=1e30)
+    propose(team, "bad", start=120, stop=125, train={"lr": 1e30})
     runner = clone(team, "runner of bad", "bad")
     _, comment = retrain(runner, ok=False)
     assert comment.startswith("### Training failed\n")
     assert "train: error: " in comment
     assert "Traceback" not in comment
     assert runner.git("rev-parse", "HEAD") == runner.git("rev-parse", "origin/bad")
+
+
+@pytest.mark.slow
+def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
+    """It ends in order when it is asked to, and a job on another machine continues to the model of one job."""
+    params: dict[str, Any] = {"train": {"min_steps": 2000, "save_every": 0.5}, "compute": {"progress": "remote"}}
+    propose(team, "long", start=120, stop=125, **params)
+    runner, comment = clone(team, "runner of long", "long"), team / "comment.md"
+    with subprocess.Popen([SCRIPT, "origin/main", str(comment), "50m"], cwd=runner.root) as job:
+        while not list((team / "remote/progress").glob("train/*/*.ckpt")):
+            assert job.poll() is None
+            time.sleep(0.2)
+        (limited,) = (child for child in psutil.Process(job.pid).children(recursive=True) if child.name() == "timeout")
+        limited.send_signal(signal.SIGTERM)
+        assert job.wait() == 1
+    assert comment.read_text().startswith("### Training is not finished: run the job again\n")
+    out, _ = retrain(clone(team, "next runner of long", "long"))
+    assert "train: continuing at step " in out
+    assert "retrain: pushed" in out
+    assert not list((team / "remote/progress").glob("train/*/*"))
 
 
 def test_project_without_images(project: Project) -> None:

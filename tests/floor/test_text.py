@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import counted, csv_lines, csv_text, in_words, percent
+from pipeline.text import counted, csv_lines, csv_text, in_bytes, in_words, percent
 
 # Names of files can hold anything but a zero byte.
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -49,3 +49,12 @@ def test_percent(share: float, said: str) -> None:
 def test_in_words(seconds: float, words: str) -> None:
     """As exactly as a forecast may be."""
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "0.0 KiB"), (1536, "1.5 KiB"), (2**20 - 1, "1,024.0 KiB"), (2**20, "1.0 MiB"), (5 * 2**40, "5,120.0 GiB")],
+)
+def test_in_bytes(size: int, said: str) -> None:
+    """In the unit that leaves few digits."""
+    assert in_bytes(size) == said
