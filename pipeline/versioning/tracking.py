@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.errors import MergeError
 from pipeline.files import md5_of_bytes
 from pipeline.versioning import remote
-from pipeline.versioning.objects import lacking
+from pipeline.versioning.objects import cached_path, lacking, listing
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
     from dvc.output import Output
 
 
-def hash_raw() -> str:
-    """The hash that `dvc repro` would write into data/raw.dvc now."""
-    output = _raw()
-    output.save()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
-
-
-def commit_raw() -> str:
-    """Take data/raw into DVC's cache, and leave data/raw.dvc as it is; returns its hash."""
+def commit_raw() -> None:
+    """Take the files of data/raw that are here into DVC's cache, and leave data/raw.dvc as it is."""
     output = _raw()
     with repository().lock:
         output.save()
         output.commit()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
 
 
-def checkout_raw() -> None:
-    """Make data/raw what data/raw.dvc says; DVC's cache must hold that, and all that goes.
+def checkout_raw(files: Mapping[str, str]) -> None:
+    """Make data/raw hold `files`, an MD5 for each path, and no others; DVC's cache must hold them, and all that goes.
 
     Raises:
         MergeError: a file is in the way that DVC's cache does not hold, since it came after `commit_raw`.
@@ -48,30 +42,48 @@ def checkout_raw() -> None:
     try:
         # Not by Output.checkout, which would ask, and this may be a hook of Git's.
         with repo.lock:
-            checkout(output.fs_path, output.fs, output.get_obj(), output.cache, state=repo.state, ignore=repo.dvcignore)
+            checkout(output.fs_path, output.fs, _tree(files), output.cache, state=repo.state, ignore=repo.dvcignore)
     except PromptError as error:
         what = f"{Path(error.path).relative_to(Path.cwd())} appeared while this was running"
         raise MergeError(paths.RAW, what, "run `pipeline sync` again") from None
 
 
-def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
-    """Put the directory of `files`, an MD5 for each path, into DVC's cache; what that lacks of them is pulled.
+def put_in_raw(files: Mapping[str, str]) -> None:
+    """Put `files`, an MD5 for each path, into data/raw next to what is there; DVC's cache must hold them."""
+    from dvc_data.hashfile.checkout import checkout
+    from dvc_objects.fs.local import localfs
 
-    Returns:
-        its hash, and its size in bytes, None where some of its files are not to be had.
-    """
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.meta import Meta
-    from dvc_data.hashfile.tree import Tree, du
-
-    tree: Any = Tree()  # type: ignore[no-untyped-call]
     repo = repository()
-    for path, md5 in sorted(files.items()):
-        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
-    tree.digest()
-    repo.cache.local.add(tree.path, tree.fs, tree.oid)
-    remote.pull(repo, lacking(repo, tree.oid).values())
-    return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
+    for path, md5 in files.items():
+        where = str((paths.RAW / path).resolve())
+        checkout(where, localfs, repo.cache.local.get(md5), repo.cache.local, state=repo.state)
+
+
+def store_listing(files: Mapping[str, str]) -> str:
+    """Put the directory of `files`, an MD5 for each path, into DVC's cache; returns its hash."""
+    tree, cache = _tree(files), repository().cache.local
+    cache.add(tree.path, tree.fs, tree.oid)
+    return str(tree.oid)
+
+
+def listing_as(version: bytes, files: Mapping[str, str], *, pull: bool) -> bytes:
+    """The `version` of data/raw.dvc, but listing `files`, whose listing DVC's cache holds from now on.
+
+    `pull` says whether the files themselves are to be there, too, as far as they can be had.
+    """
+    yaml, repo = YAML(), repository()
+    content = yaml.load(version)
+    out = content["outs"][0]
+    before, size = listing(repo, str(out["md5"])) or {}, out.pop("size", None)
+    out["md5"] = oid = store_listing(files)
+    if pull:
+        remote.pull(repo, lacking(repo, oid).values())
+    out["nfiles"] = len(files)
+    with suppress(OSError):  # Those that are not here have a size that is not known.
+        out.insert(1, "size", _size(files.values()) if pull else _changed_size(size, before, files))
+    written = BytesIO()
+    yaml.dump(content, written)
+    return written.getvalue()
 
 
 def store_file(content: bytes) -> str:
@@ -84,6 +96,32 @@ def store_file(content: bytes) -> str:
         path.write_bytes(content)
         repository().cache.local.add(str(path), localfs, oid)
     return oid
+
+
+def _tree(files: Mapping[str, str]) -> Any:
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree
+
+    tree: Any = Tree()  # type: ignore[no-untyped-call]
+    for path, md5 in sorted(files.items()):
+        tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
+    tree.digest()
+    return tree
+
+
+def _size(md5s: Iterable[str]) -> int:
+    """How many bytes objects have, all of which DVC's cache must hold."""
+    repo = repository()
+    return sum(cached_path(repo, md5).stat().st_size for md5 in md5s)
+
+
+def _changed_size(size: int | None, before: Mapping[str, str], now: Mapping[str, str]) -> int:
+    """The size of the files `now`, where those `before` had `size`."""
+    if size is None or not before:
+        return _size(now.values())
+    new, gone = (dict(one.items() - other.items()) for one, other in ((now, before), (before, now)))
+    return size + _size(new.values()) - _size(gone.values())
 
 
 def _raw() -> Output:

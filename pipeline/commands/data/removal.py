@@ -16,7 +16,7 @@ from pipeline.files import md5_of_bytes, md5_of_file, put
 from pipeline.ingestion.catalogue import Catalogue, Listing, read_catalogue
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.places import Knowledge, Source, list_new_archives, sources
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
@@ -34,7 +34,7 @@ def holdings() -> list[Source]:
     listing = Listing.of(read_params().ingest)
     contents = list_new_archives(files, read_catalogue(), listing)
     _read_members(files, contents)
-    return list(sources(files, contents, Labels(columns=listing.columns), {}, {}))
+    return list(sources(files, contents, Labels(columns=listing.columns), Knowledge()))
 
 
 def loose_paths() -> Iterator[str]:

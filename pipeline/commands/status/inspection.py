@@ -14,7 +14,7 @@ from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.places import Source, renamed, sources
+from pipeline.ingestion.places import Knowledge, Source, renamed, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
@@ -57,7 +57,7 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     mapping, columns = ClassMapping.read(), Columns(**params.ingest.columns)
     names, classes = (file.path for file in files), known_classes(mapping)
     labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=classes)
-    places = list(renamed(sources(files, contents, labels, had.unusable, {}), mapping))
+    places = list(renamed(sources(files, contents, labels, Knowledge(had.unusable)), mapping))
     unread = [source for source in places if source.refusal is None and source.id not in known]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1

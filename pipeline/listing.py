@@ -1,0 +1,41 @@
+"""Stage 0: what belongs to data/raw, be it here or not → data/raw.hash. Always runs, since only it can tell.
+
+What is new here goes into DVC's cache and into data/raw.dvc; what was here and is gone leaves data/raw.dvc; and what
+has never been here stays in it, on the remote. So ingest depends on one hash that is the same in any clone.
+"""
+
+from pipeline import paths
+from pipeline.ingestion.labelling.label_files import is_label_file
+from pipeline.ingestion.labelling.label_tables import Columns
+from pipeline.params import Params
+from pipeline.result import Result
+from pipeline.text import counted
+from pipeline.versioning.belonging.content import RawContent, look
+from pipeline.versioning.belonging.recording import bring, check_whole_record, record
+from pipeline.versioning.git_guard import check_followed
+
+
+def listing(params: Params) -> Result:
+    """Bring data/raw.dvc, data/raw.hash and DVC's cache up to date with data/raw; returns what that holds.
+
+    Raises:
+        RecordError: Git has gone on to another data/raw.dvc; or that lost what was never here.
+    """
+    content = look()
+    check_whole_record(content)
+    check_followed(content.oid, content.belonging.files)
+    paths.RAW.mkdir(exist_ok=True)
+    columns = Columns(**params.ingest.columns)
+    content = bring((path for path in content.belonging.absent if is_label_file(path, columns)), content)
+    content = record(content)
+    return Result(_sentence(content), len(content.here))
+
+
+def _sentence(content: RawContent) -> str:
+    files, absent, removed = content.belonging
+    sentence = f"{counted(len(files), 'file')} in {paths.RAW}"
+    if removed:
+        sentence += f", {len(removed):,} removed"
+    if absent:
+        sentence += f"; {len(absent):,} of them not here"
+    return sentence
