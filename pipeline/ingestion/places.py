@@ -151,8 +151,11 @@ def refusal_by_name(path: str) -> Refusal | None:
     return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind and not is_archive(path) else None
 
 
-def looking_into(absent: AbsentFiles, refused: Iterable[Refused]) -> Look:
-    """Looks into files of data/raw; those that are `absent` are fetched, unless they are among the `refused`."""
+def looking_into(absent: AbsentFiles, refused: Iterable[Refused], *, fetch: bool = True) -> Look:
+    """Looks into files of data/raw, of those that are `absent` into what is not among the `refused`.
+
+    That is fetched, or taken for no archive unless `fetch`.
+    """
     mine = (line for line in refused if absent.md5s.get(line.source) == line.id)
     said = {line.source: Refusal(line.reason, line.detail) for line in mine}
 
@@ -161,7 +164,8 @@ def looking_into(absent: AbsentFiles, refused: Iterable[Refused]) -> Look:
             return _look(path)
         if path in said and said[path].reason in (UNSUPPORTED, OUTSIDE.reason):
             return said[path] if said[path].reason == UNSUPPORTED else None
-        absent.fetch([path])
+        if fetch:
+            absent.fetch([path])
         return other_archive_at(absent.at(path))
 
     return look

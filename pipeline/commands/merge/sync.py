@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline import paths
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.merging import disagreement, merge_listings
-from pipeline.errors import RecordError
+from pipeline.errors import MissingDataError, RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
@@ -87,7 +87,7 @@ def keep() -> None:
     noted = git_guard.read_note()
     try:
         content = _ours(noted, read_raw_hash())
-    except RecordError:  # Nothing says what was there, so this does.
+    except MissingDataError:  # Nothing says what was there, so this does.
         content = here_alone()
     if not content.is_whole:
         note_absent(content.belonging.absent)

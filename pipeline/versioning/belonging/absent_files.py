@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.versioning import fetching, objects, remote, repository
 from pipeline.versioning.belonging.absence import read_absent
+from pipeline.versioning.belonging.rule import Belonging
 from pipeline.versioning.raw_files import RawFile
 
 
@@ -16,6 +17,11 @@ class AbsentFiles:
         """`md5s` are those of the absent files, by path."""
         self.md5s = md5s
         self._fetched: set[str] = set()
+
+    @classmethod
+    def of(cls, belonging: Belonging) -> "AbsentFiles":
+        """Those that `belonging` says."""
+        return cls({path: belonging.files[path] for path in belonging.absent})
 
     @classmethod
     def among(cls, files: Iterable[RawFile]) -> "AbsentFiles":
@@ -32,6 +38,11 @@ class AbsentFiles:
         if path not in self.md5s:
             return paths.RAW / path
         return objects.cached_path(repository.repository(), self.md5s[path])
+
+    def cached(self, wanted: Iterable[str]) -> dict[str, Path]:
+        """Where those of the files `wanted` are, by path, that are absent and have come into DVC's cache before."""
+        found = ((path, self.at(path)) for path in {*wanted} & self.md5s.keys())
+        return {path: where for path, where in found if where.exists()}
 
     def fetch(self, wanted: Iterable[str]) -> dict[str, Path]:
         """Bring those of the files `wanted` that are absent into DVC's cache; returns where each of them is.

@@ -40,6 +40,7 @@ def look() -> RawContent:
 
     Raises:
         RecordError: DVC does not track data/raw; the folder is gone; or it is not known what was there.
+        MissingDataError: nothing of it is here, and what data/raw.dvc lists is not to be had.
     """
     recorded = read_raw_hash()
     oid, here = files_here()
@@ -48,7 +49,12 @@ def look() -> RawContent:
     if read_absent() == set():
         before = objects.listing(repository.repository(), recorded) or {}
         return _whole(oid, here, before.keys() - here.keys())
-    return as_listed(listed_in(recorded), here)
+    try:
+        return as_listed(listed_in(recorded), here)
+    except MissingDataError:
+        if here:
+            raise git_guard.unlisted() from None
+        raise
 
 
 def here_alone() -> RawContent:
@@ -90,9 +96,6 @@ def listed_in(oid: str) -> dict[str, str]:
     """The MD5 of each file of data/raw, where its hash is `oid`, by path; pulled where DVC's cache lacks the listing.
 
     Raises:
-        RecordError: it is not to be had.
+        MissingDataError: it is not to be had.
     """
-    try:
-        return fetching.fetch_listing(oid, what=paths.RAW.as_posix())
-    except MissingDataError:
-        raise git_guard.unlisted() from None
+    return fetching.fetch_listing(oid, what=paths.RAW.as_posix())
