@@ -5,13 +5,13 @@ has never been here stays in it, on the remote. So ingest depends on one hash th
 """
 
 from pipeline import paths
-from pipeline.ingestion.labelling.label_files import is_label_file
+from pipeline.ingestion.labelling.absent_labels import bring_labels
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.text import counted
 from pipeline.versioning.belonging.content import RawContent, look
-from pipeline.versioning.belonging.recording import bring, check_whole_record, record
+from pipeline.versioning.belonging.recording import check_whole_record, record
 from pipeline.versioning.git_guard import check_followed
 
 
@@ -25,9 +25,7 @@ def listing(params: Params) -> Result:
     check_whole_record(content)
     check_followed(content.oid, content.belonging.files)
     paths.RAW.mkdir(exist_ok=True)
-    columns = Columns(**params.ingest.columns)
-    content = bring((path for path in content.belonging.absent if is_label_file(path, columns)), content)
-    content = record(content)
+    content = record(bring_labels(content, Columns(**params.ingest.columns)))
     return Result(_sentence(content), len(content.here))
 
 

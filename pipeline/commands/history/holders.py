@@ -19,6 +19,7 @@ from pipeline.ingestion import catalogue
 from pipeline.ingestion.compaction import holding_removed
 from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
+from pipeline.versioning.belonging.recorded import raw_recorded
 from pipeline.versioning.lock import StageRecord, parse_record, read_record
 from pipeline.versioning.objects import cached_path, listing
 from pipeline.versioning.repository import repository
@@ -111,7 +112,7 @@ def _versions() -> tuple[set[str], set[str]]:
     """The hashes of data/images and data/raw in every dvc.lock of Git's history, and the present one."""
     stages = [stage for record in every_record() for stage in record.values()]
     images = {stage.outs.get(paths.IMAGES.as_posix()) for stage in stages}
-    raw = {stage.deps.get(paths.RAW.as_posix()) for stage in stages}
+    raw = {raw_recorded(stage) for stage in stages}
     return {oid for oid in images if oid}, {oid for oid in raw if oid}
 
 

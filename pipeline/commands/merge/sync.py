@@ -14,6 +14,7 @@ from pipeline.files import write_text
 from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
 from pipeline.versioning.belonging.absence import note_absent, read_absent
+from pipeline.versioning.belonging.absent_files import AbsentFiles
 from pipeline.versioning.belonging.content import RawContent, as_listed, files_here, here_alone, listed_in
 from pipeline.versioning.belonging.recording import write_listing
 from pipeline.versioning.lock import read_raw_hash
@@ -111,7 +112,8 @@ def restore() -> FileChange:
     paths.RAW.mkdir(parents=True, exist_ok=True)
     tracking.commit_raw()
     here, theirs = here_alone().here, fetching.fetch_listing(wanted, what=WHAT)
-    both = {**theirs, **_absent_besides(here), **here}
+    # A merge that is not committed may have added to what is absent.
+    both = {**theirs, **AbsentFiles.besides(here).md5s, **here}
     write_text(
         paths.RAW_DVC,
         version if both == theirs else tracking.listing_as(version.encode(), both, pull=True).decode(),
@@ -133,14 +135,6 @@ def _ours(noted: git_guard.Note | None, wanted: str) -> RawContent:
 def _was_whole(here: Listing) -> bool:
     """Whether a version of data/raw that was ever committed is all `here`, so that nothing of it was left out."""
     return any(listing and listing.items() <= here.items() for listing in _known().values())
-
-
-def _absent_besides(here: Listing) -> dict[str, str]:
-    """What data/raw.dvc lists of what was never `here`; a merge that is not committed may have added to it."""
-    if not read_absent():
-        return {}
-    content = as_listed(listed_in(read_raw_hash()), dict(here))
-    return {path: content.belonging.files[path] for path in content.belonging.absent}
 
 
 def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) -> FileChange:

@@ -26,8 +26,8 @@ def read_absent() -> set[str] | None:
 
 def note_absent(absent: Iterable[str]) -> None:
     """Note that the files `absent` belong to data/raw and were never here."""
-    noted, wanted = read_absent(), set(absent)
-    if noted != wanted and (noted is not None or wanted):
+    wanted = set(absent)
+    if read_absent() != wanted:
         write_text(NOTE, json.dumps(sorted(wanted), indent=0))
 
 

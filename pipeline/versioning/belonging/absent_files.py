@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.versioning import fetching, objects, remote, repository
+from pipeline.errors import MissingDataError, RecordError
+from pipeline.versioning import fetching, objects, remote, repository, tracking
 from pipeline.versioning.belonging.absence import read_absent
+from pipeline.versioning.belonging.content import as_listed, listed_in
 from pipeline.versioning.belonging.rule import Belonging
+from pipeline.versioning.lock import read_raw_hash
 from pipeline.versioning.raw_files import RawFile
 
 
@@ -22,6 +25,16 @@ class AbsentFiles:
     def of(cls, belonging: Belonging) -> "AbsentFiles":
         """Those that `belonging` says."""
         return cls({path: belonging.files[path] for path in belonging.absent})
+
+    @classmethod
+    def besides(cls, here: Mapping[str, str]) -> "AbsentFiles":
+        """Those that belong to data/raw besides the files `here`, MD5s by path, as far as that is known."""
+        if not paths.RAW_DVC.exists() or read_absent() == set():
+            return NONE
+        try:
+            return cls.of(as_listed(listed_in(read_raw_hash()), dict(here)).belonging)
+        except (MissingDataError, RecordError):
+            return NONE
 
     @classmethod
     def among(cls, files: Iterable[RawFile]) -> "AbsentFiles":
@@ -57,6 +70,14 @@ class AbsentFiles:
             fetching.fetch_file(self.md5s[path], what=f"{paths.RAW}/{path}", hint=fetching.PUSH_FIRST)
         self._fetched.update(new)
         return found
+
+    def bring(self, wanted: Iterable[str]) -> None:
+        """Put those of the files `wanted` that are absent into data/raw.
+
+        Raises:
+            MissingDataError: see `fetch`.
+        """
+        tracking.put_in_raw({path: self.md5s[path] for path in self.fetch(wanted)})
 
 
 NONE = AbsentFiles({})

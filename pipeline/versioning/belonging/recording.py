@@ -7,8 +7,9 @@ from pipeline.errors import ImagesError, RecordError
 from pipeline.files import write_text
 from pipeline.git import git, unfinished
 from pipeline.text import counted
-from pipeline.versioning import fetching, git_guard, objects, repository, tracking
+from pipeline.versioning import git_guard, objects, repository, tracking
 from pipeline.versioning.belonging.absence import never_here, note_absent, read_absent
+from pipeline.versioning.belonging.absent_files import AbsentFiles
 from pipeline.versioning.belonging.content import RawContent, listed_in, look
 from pipeline.versioning.belonging.recorded import content_of
 from pipeline.versioning.lock import read_raw_hash
@@ -87,12 +88,10 @@ def bring(files: Iterable[str], content: RawContent) -> RawContent:
     Raises:
         MissingDataError: one of them is not to be had.
     """
-    wanted = {path: content.belonging.files[path] for path in files if path in content.belonging.absent}
+    wanted = content.belonging.absent.intersection(files)
     if not wanted:
         return content
-    for path, md5 in wanted.items():
-        fetching.fetch_file(md5, what=f"{paths.RAW}/{path}", hint=fetching.PUSH_FIRST)
-    tracking.put_in_raw(wanted)
+    AbsentFiles.of(content.belonging).bring(wanted)
     return look()
 
 
