@@ -129,3 +129,176 @@ def test_an_archive_is_dropped_into_a_fresh_clone(team: Team) -> None:
     # It is in Git's index, as DVC would have put it there; and what comes next finds nothing to do.
     assert "M  data/raw.dvc" in bob.git("status", "--porcelain")
     assert stages_run(bob.repro()) == []
+
+
+@pytest.mark.slow
+def test_others_push_images_and_nothing_runs(team: Team) -> None:
+    """A runner with nothing of data/raw decodes what came since the last run, each from its one object."""
+    team.alice.dvc("config", "core.autostage", "true")
+    zip_digits(team.alice, 100, 120, team.alice.root / "data/raw/new.zip")
+    new = team.alice.add_digits(120, 123)
+    odd = team.alice.root / "data/raw/more notes"
+    odd.write_bytes(b"7z\xbc\xaf\x27\x1c")  # Called like nothing; by its bytes, an archive that is not read.
+    team.alice.dvc("add", "--quiet", "data/raw")
+    team.publish(team.alice, "more images")
+    runner = team.clone("runner")
+    out = runner.repro("ingest")
+    assert "ingest: 123 images, 23 new, 0 removed, 2 refused (data/images/refused.csv); 23 decoded" in out
+    names = {path.relative_to(team.alice.root / "data/raw").as_posix() for path in new}
+    assert fetched(runner, team) == {"labels.csv", "new.zip", "more notes", *names}
+    assert raw(runner).keys() == {"labels.csv"}
+    team.alice.repro("ingest")
+    assert results(runner) == results(team.alice)
+    assert runner.git("status", "--porcelain", "data/raw.dvc") == ""
+    shutil.rmtree(runner.root / ".dvc/cache/files/md5")  # Whatever was fetched is known now, and not fetched again.
+    (runner.root / "data/raw/labels.csv").unlink()
+    runner.git("checkout", "--quiet", "HEAD", "data/raw.dvc")
+    assert "122 files in data/raw, 1 removed" not in runner.repro("listing")
+
+
+@pytest.mark.slow
+def test_what_is_absent_is_never_removed(team: Team) -> None:
+    """Not by a second run, an interrupted one, a new note, or `dvc add`; what was here and is deleted, is."""
+    bob, before = team.clone("bob"), raw(team.alice)
+    (mine,) = bob.add_digits(100, 101)
+    killed = (
+        "import os; from pipeline import listing; from pipeline.params import read_params; "
+        "from pipeline.versioning.belonging import recording; "
+        "recording.write_listing = lambda *_, **__: os._exit(9); listing.listing(read_params())"
+    )
+    assert bob.run("python", "-c", killed, ok=False).code == 9
+    name = mine.relative_to(bob.root / "data/raw").as_posix()
+    for _ in range(2):
+        bob.repro("listing")
+        assert listed(bob).keys() == {*before, name}
+    assert "101 images, 1 new, 0 removed" in bob.repro("ingest")
+    bob.commit("one more")
+    bob.dvc("add", "--quiet", "data/raw")
+    complaint = "leaves out 62 files that nobody removed, since they have never been here; run `git checkout HEAD"
+    assert complaint in bob.repro(ok=False)
+    assert complaint in pipeline(bob, "status")
+    bob.git("checkout", "--quiet", "HEAD", "data/raw.dvc")
+    mine.unlink()
+    assert "listing: 63 files in data/raw, 1 removed; 62 of them not here" in (out := bob.repro("ingest"))
+    assert "100 images, 0 new, 1 removed" in out
+    assert listed(bob) == before
+
+
+@pytest.mark.slow
+def test_a_partial_clone_becomes_whole(team: Team) -> None:
+    """`dvc pull` brings the rest, which changes nothing; from then on what is gone was removed."""
+    bob, before = team.clone("bob"), raw(team.alice)
+    bob.add_digits(100, 101)
+    bob.repro("ingest")
+    lock, version = bob.read("dvc.lock"), bob.read("data/raw.dvc")
+    bob.dvc("pull", "--quiet", "data/raw.dvc")
+    assert raw(bob).items() > before.items()
+    assert "listing: 64 files in data/raw\n" in bob.repro("ingest")
+    assert (bob.read("dvc.lock"), bob.read("data/raw.dvc")) == (lock, version)
+    bob.dvc("checkout", "--quiet", "data/raw.dvc")
+    assert stages_run(bob.repro("ingest")) == []
+    (bob.root / "data/raw/first.zip").unlink()
+    assert "61 images, 0 new, 40 removed" in bob.repro("ingest")
+
+
+@pytest.mark.slow
+def test_removed_before_the_first_run(team: Team) -> None:
+    """In a clone that has pulled all of it DVC knows what was here, though nothing is noted yet."""
+    bob = team.clone("bob")
+    bob.dvc("pull", "--quiet", "data/raw.dvc")
+    (bob.root / "data/raw/first.zip").unlink()
+    assert "60 images, 0 new, 40 removed" in bob.repro("ingest")
+    assert listed(bob) == raw(bob)
+
+
+@pytest.mark.slow
+def test_commands_in_a_partial_clone(team: Team) -> None:
+    """`check`, `add`, `remove`, `pack` and `status` do what they do in a full one, and fetch single files at most."""
+    bob = team.clone("bob")
+    new = team.folder / "new.zip"
+    zip_digits(bob, 90, 130, new)
+    assert "30" in pipeline(bob, "check", str(new))
+    for project in (bob, team.alice):
+        said = pipeline(project, "add", str(new))
+        assert said.startswith("added 30 images as data/raw/added-")
+        assert "10 known already" in said
+    assert fetched(bob, team) == {"labels.csv"}
+    found = pipeline(bob, "status")
+    assert "images  30 new\n" in found
+    assert "base    " in found
+    loose = next(path for path in raw(team.alice) if path.endswith(".png"))
+    with zipfile.ZipFile(team.alice.root / "data/raw/first.zip") as archive:
+        member = f"first.zip!/{archive.namelist()[0]}"
+    for project in (bob, team.alice):
+        assert "removed 1 image from 1 place" in pipeline(project, "remove", loose)
+    assert fetched(bob, team) == {"labels.csv"}
+    for project in (bob, team.alice):
+        assert "removed 1 image from 1 place" in pipeline(project, "remove", member)
+    assert fetched(bob, team) <= {"labels.csv", "first.zip"}
+    for project in (bob, team.alice):
+        assert "128 images, 30 new, 2 removed" in project.repro("ingest")
+        assert "up to date" not in pipeline(project, "status")
+    assert results(bob) == results(team.alice)
+    (path,) = bob.add_digits(140, 141)
+    assert "packed 1 image into 1 archive" in pipeline(bob, "pack")
+    assert not path.exists()
+    assert "129 images, 1 new, 0 removed" in bob.repro("ingest")
+
+
+@pytest.mark.slow
+def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
+    """What others add stays on the remote; what they replace or remove and is here follows; both sides' images stay."""
+    bob = team.clone("bob")
+    (mine,) = bob.add_digits(100, 101)
+    bob.dvc("pull", "--quiet", "data/raw/first.zip")
+    bob.repro("ingest")
+    bob.commit("one more")
+    for project in (team.alice, bob):
+        pipeline(project, "setup")
+    loose = sorted(path for path in raw(team.alice) if path.endswith(".png"))
+    (team.alice.root / "data/raw" / loose[0]).unlink()
+    zip_digits(team.alice, 60, 90, team.alice.root / "data/raw/first.zip")
+    zip_digits(team.alice, 110, 120, team.alice.root / "data/raw/second.zip")
+    team.alice.repro("ingest")
+    team.publish(team.alice, "fewer and more")
+    bob.add_digits(101, 102)  # Not committed.
+    out = bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
+    assert "data/raw: 1 file added (1 of them on the remote only), 1 removed, 1 changed" in out
+    name = mine.relative_to(bob.root / "data/raw").as_posix()
+    committed = {**raw(team.alice), name: raw(bob)[name]}
+    assert raw(bob)["first.zip"] == raw(team.alice)["first.zip"]
+    assert fetched(bob, team) == {"labels.csv", "first.zip"}
+    assert pipeline(bob, "sync") == "data/raw is in sync with data/raw.dvc\n"
+    out = bob.repro("ingest")
+    assert "listing: 65 files in data/raw; 61 of them not here" in out
+    assert "101 images, 12 new, 12 removed" not in out
+    assert committed.items() < listed(bob).items()
+    assert len(listed(bob)) == len(committed) + 1
+    assert fetched(bob, team) >= {"second.zip"}  # Its images are new to this clone's data/images.
+
+    for hook in (bob.root / ".git/hooks").glob("post-*"):
+        hook.unlink()
+    bob.commit("both")
+    (team.alice.root / "data/raw" / loose[1]).unlink()
+    team.alice.add_digits(130, 133)
+    team.alice.repro("ingest")
+    team.alice.commit("more")
+    team.alice.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
+    assert "pipeline sync" in bob.repro("ingest", ok=False)
+    assert "3 files added (3 of them on the remote only), 1 removed, 0 changed" in pipeline(bob, "sync")
+    assert "66 files brought back" in pipeline(bob, "sync", "--restore") or raw(bob) == listed(bob)
+    assert raw(bob) == listed(bob)
+
+
+@pytest.mark.slow
+def test_watch_in_a_fresh_clone(team: Team) -> None:
+    """It makes the folder, trains on what comes, commits that, and has nothing to do then."""
+    bob = team.clone("bob")
+    out = pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
+    assert "error" not in out
+    zip_digits(bob, 100, 130, bob.root / "data/raw/new.zip")
+    assert "30 new images" in pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
+    assert bob.git("status", "--porcelain") == ""
+    assert len(json.loads(json.dumps([*listed(bob)]))) == 64
+    assert "nothing to do" in pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
