@@ -17,13 +17,14 @@ trap 'rm -f "$log"' EXIT
 say() { # What the stages printed under a headline, to COMMENT.
   {
     printf '### %s\n\n~~~\n' "$1"
-    grep -E '^(ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
+    grep -E '^(listing|ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
     echo '~~~'
   } > "$comment"
 }
 
-# Where the branch brings another release of the code, that alone trains nothing that it need not.
-if ! { dvc pull data/raw.dvc && python -m pipeline upgrade && dvc repro --pull; } 2>&1 | tee "$log"; then
+# Where the branch brings another release of the code, that alone trains nothing that it need not. Of data/raw what is
+# new is fetched, file by file.
+if ! { python -m pipeline upgrade && dvc repro --pull; } 2>&1 | tee "$log"; then
   say "Training failed"
   exit 1
 fi

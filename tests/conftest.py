@@ -66,6 +66,10 @@ class Project:
         """Run `dvc`."""
         return self.run("dvc", *arguments, ok=ok)
 
+    def status(self) -> str:
+        """What `dvc status` says of data/raw and of all stages, but for `listing`, which always runs."""
+        return self.dvc("status", "data/raw.dvc", "ingest", "manifest", "train", "evaluate").out
+
     def git(self, *arguments: str) -> str:
         """Run `git`; returns what it printed."""
         return self.run("git", *arguments).out

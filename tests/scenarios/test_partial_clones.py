@@ -150,10 +150,10 @@ def test_others_push_images_and_nothing_runs(team: Team) -> None:
     team.alice.repro("ingest")
     assert results(runner) == results(team.alice)
     assert runner.git("status", "--porcelain", "data/raw.dvc") == ""
-    shutil.rmtree(runner.root / ".dvc/cache/files/md5")  # Whatever was fetched is known now, and not fetched again.
-    (runner.root / "data/raw/labels.csv").unlink()
-    runner.git("checkout", "--quiet", "HEAD", "data/raw.dvc")
-    assert "122 files in data/raw, 1 removed" not in runner.repro("listing")
+    for md5 in raw(team.alice).values():  # What was fetched is known now, and not fetched again.
+        (runner.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink(missing_ok=True)
+    assert "0 new, 0 removed, 2 refused (data/images/refused.csv); 0 decoded" in runner.repro("--force", "ingest")
+    assert fetched(runner, team) == {"labels.csv"}
 
 
 @pytest.mark.slow
@@ -271,7 +271,6 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
     assert pipeline(bob, "sync") == "data/raw is in sync with data/raw.dvc\n"
     out = bob.repro("ingest")
     assert "listing: 65 files in data/raw; 61 of them not here" in out
-    assert "101 images, 12 new, 12 removed" not in out
     assert committed.items() < listed(bob).items()
     assert len(listed(bob)) == len(committed) + 1
     assert fetched(bob, team) >= {"second.zip"}  # Its images are new to this clone's data/images.
@@ -287,7 +286,7 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
     bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
     assert "pipeline sync" in bob.repro("ingest", ok=False)
     assert "3 files added (3 of them on the remote only), 1 removed, 0 changed" in pipeline(bob, "sync")
-    assert "66 files brought back" in pipeline(bob, "sync", "--restore") or raw(bob) == listed(bob)
+    assert "files brought back; next: dvc repro" in pipeline(bob, "sync", "--restore")
     assert raw(bob) == listed(bob)
 
 
@@ -300,5 +299,5 @@ def test_watch_in_a_fresh_clone(team: Team) -> None:
     zip_digits(bob, 100, 130, bob.root / "data/raw/new.zip")
     assert "30 new images" in pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
     assert bob.git("status", "--porcelain") == ""
-    assert len(json.loads(json.dumps([*listed(bob)]))) == 64
+    assert len(listed(bob)) == 64
     assert "nothing to do" in pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
