@@ -13,6 +13,7 @@ from pipeline.text import counted
 from pipeline.versioning.belonging.content import RawContent, look
 from pipeline.versioning.belonging.recording import check_whole_record, record
 from pipeline.versioning.git_guard import check_followed
+from pipeline.versioning.unhashable import check_hashable
 
 
 def listing(params: Params) -> Result:
@@ -20,7 +21,10 @@ def listing(params: Params) -> Result:
 
     Raises:
         RecordError: Git has gone on to another data/raw.dvc; or that lost what was never here.
+        ImagesError: DVC cannot hash a file.
+        MissingDataError: data/raw.dvc lists what is not to be had, and what is needed.
     """
+    check_hashable()
     content = look()
     check_whole_record(content)
     check_followed(content.oid, content.belonging.files)
