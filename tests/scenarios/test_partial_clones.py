@@ -129,6 +129,12 @@ def test_an_archive_is_dropped_into_a_fresh_clone(team: Team) -> None:
     # It is in Git's index, as DVC would have put it there; and what comes next finds nothing to do.
     assert "M  data/raw.dvc" in bob.git("status", "--porcelain")
     assert stages_run(bob.repro()) == []
+    # What is pushed from here is whole.
+    team.publish(bob, "generation 2")
+    carol = team.clone("carol")
+    carol.dvc("pull", "--quiet")
+    assert raw(carol) == listed(bob)
+    assert stages_run(carol.repro()) == []
 
 
 @pytest.mark.slow
@@ -224,7 +230,7 @@ def test_commands_in_a_partial_clone(team: Team) -> None:
         assert "10 known already" in said
     assert fetched(bob, team) == {"labels.csv"}
     found = pipeline(bob, "status")
-    assert "images  30 new\n" in found
+    assert "images  30 new" in found
     assert "base    " in found
     loose = next(path for path in raw(team.alice) if path.endswith(".png"))
     with zipfile.ZipFile(team.alice.root / "data/raw/first.zip") as archive:
@@ -282,7 +288,8 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
     team.alice.add_digits(130, 133)
     team.alice.repro("ingest")
     team.alice.commit("more")
-    team.alice.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    team.alice.dvc("push", "--quiet")
+    team.alice.git("push", "--quiet", "origin", "HEAD:main")
     bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
     assert "pipeline sync" in bob.repro("ingest", ok=False)
     assert "3 files added (3 of them on the remote only), 1 removed, 0 changed" in pipeline(bob, "sync")

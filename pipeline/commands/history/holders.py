@@ -78,7 +78,8 @@ def find_holders(image_id: str, held: Iterable[Source]) -> Holders:
 
 
 def _in_workspace(image_id: str, held: Iterable[Source]) -> Iterator[Path]:
-    yield from {paths.RAW / source.place.path for source in held if source.id == image_id}
+    places = {paths.RAW / source.place.path for source in held if source.id == image_id}
+    yield from (path for path in places if path.exists())  # Others belong to data/raw, and are on the remote.
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "shard", "length"])
     for shard in _shards(table, image_id) | holding_removed(table, {image_id}):
         yield paths.IMAGES / shard_name(shard)
