@@ -20,7 +20,7 @@ trap 'rm -f "$log"' EXIT
 say() { # What the stages printed under a headline, to COMMENT.
   {
     printf '### %s\n\n~~~\n' "$1"
-    grep -E '^(ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
+    grep -E '^(listing|ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
     echo '~~~'
   } > "$comment"
 }
@@ -34,8 +34,9 @@ repro() {
   fi
 }
 
-# Where the branch brings another release of the code, that alone trains nothing that it need not.
-if ! { dvc pull data/raw.dvc && python -m pipeline upgrade && repro; } 2>&1 | tee "$log"; then
+# Where the branch brings another release of the code, that alone trains nothing that it need not. Of data/raw what is
+# new is fetched, file by file.
+if ! { python -m pipeline upgrade && repro; } 2>&1 | tee "$log"; then
   if grep -q '^train: interrupted' "$log"; then
     say "Training is not finished: run the job again"
   else

@@ -30,7 +30,7 @@ from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
-from pipeline.ingestion.places import LINKED, Source, list_new_archives, renamed, sources
+from pipeline.ingestion.places import LINKED, Knowledge, Source, list_new_archives, looking_into, renamed, sources
 from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
 from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
@@ -41,6 +41,7 @@ from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
 from pipeline.splits.copies import copy_notices
 from pipeline.text import counted
+from pipeline.versioning.belonging.absent_files import AbsentFiles
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 from pipeline.versioning.removals import check_removals, forget_removals
 
@@ -55,14 +56,16 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
     mapping, (old_ids, before, shards) = ClassMapping.read(), _before(recipe, params)
     labels = _labels(files, params.ingest, mapping)
-    contents, limit = list_new_archives(files, before.contents, listing), params.ingest.shard_size * 2**20
+    absent, limit = AbsentFiles.among(files), params.ingest.shard_size * 2**20
+    contents, look = list_new_archives(files, before.contents, listing, absent), looking_into(absent, before.refused)
 
     def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
-        return renamed(sources(files, contents, labels, unusable, passing), mapping)
+        return renamed(sources(files, contents, labels, Knowledge(unusable, passing, look)), mapping)
 
     with Journal(recipe, after=last_number(before.table), limit=limit) as journal:
-        kept = _keep(_decode_new(lambda: found({}, {}), before, journal, params), dict(files), contents, journal)
-    _forget_changed_archives(files, before.contents, contents)
+        new = _decode_new(lambda: found({}, {}), before, journal, params, absent)
+        kept = _keep(new, dict(files), contents, journal)
+    _forget_changed_archives([file for file in files if file.path not in absent], before.contents, contents)
     images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
@@ -91,9 +94,9 @@ def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labe
 
 
 def _decode_new(
-    found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, params: Params
+    found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, params: Params, absent: AbsentFiles
 ) -> Iterator[Outcome]:
-    """What became of the images that neither `before` nor `journal` knows."""
+    """What became of the images that neither `before` nor `journal` knows; those that are `absent` are fetched."""
     known = {*before.ids.to_pylist(), *before.unusable, *journal.facts, *journal.refused}
     settled = before.disputed - _changed(found(), known, before.disputed)
 
@@ -105,7 +108,8 @@ def _decode_new(
         return
     selection.secure(params)  # Better now than after hours of decoding.
     _warn_of_full_disk(total, before.table["length"])
-    outcomes = decode(todo(), Job(KnownIds(known), params.ingest), params.compute.workers)
+    elsewhere = absent.fetch({place.path for place in todo() if place.path in absent})
+    outcomes = decode(todo(), Job(KnownIds(known), params.ingest, elsewhere=elsewhere), params.compute.workers)
     yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
 

@@ -9,6 +9,8 @@ LOCK = Path("dvc.lock")
 DATA = Path("data")
 RAW = DATA / "raw"
 RAW_DVC = DATA / "raw.dvc"
+# The hash of all that belongs to data/raw, be it here or not.
+RAW_HASH = DATA / "raw.hash"
 # What labels images, before their folders do.
 LABELS = RAW / "labels.csv"
 IMAGES = DATA / "images"

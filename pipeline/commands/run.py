@@ -5,7 +5,7 @@ from importlib import import_module
 
 from pipeline.commands.parsing import Register
 
-STAGES = ("ingest", "manifest", "train", "evaluate")
+STAGES = ("listing", "ingest", "manifest", "train", "evaluate")
 
 
 def register(command: Register) -> None:

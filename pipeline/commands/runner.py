@@ -8,18 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from pipeline import paths
 from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
-from pipeline.text import counted, in_bytes, shown
+from pipeline.text import in_bytes, shown
 from pipeline.versioning import outputs
+from pipeline.versioning.belonging.recording import note_followed
+from pipeline.versioning.belonging.recording import stage as stage_raw
 from pipeline.versioning.git_guard import check_followed, committed_hash
-from pipeline.versioning.git_guard import note as note_followed
-from pipeline.versioning.lock import read_raw_hash
 from pipeline.versioning.own_code.listing import check_in_step
-from pipeline.versioning.raw_files import absent_files
+from pipeline.versioning.raw_files import listed_hash
 from pipeline.versioning.remote import received
 
 
@@ -60,14 +59,9 @@ def started_for() -> float:
 
 def _in_sync_with_git(ingest: Callable[..., Result | None], params: Params) -> Result | None:
     """Run ingest if data/raw holds what Git lists, or what was put there since; and note of which version it is."""
-    oid = read_raw_hash()
+    oid = listed_hash()
     check_followed(oid)
     result = ingest(params, removals_are_recorded=committed_hash() == oid)
-    if absent := absent_files():
-        # DVC itself rewrites data/raw.dvc in the next run, and then has no reason to run ingest, which would refuse.
-        what = f"not here, though {paths.RAW_DVC} lists it: {counted(len(absent), 'file')}"
-        hint = f"commit {paths.RAW_DVC} now; before a plain `dvc repro`, run `pipeline sync --restore`"
-        print(f"ingest: warning: {what}; {hint}", flush=True)
-    else:
-        note_followed(read_raw_hash())
+    note_followed(oid)
+    stage_raw()
     return result

@@ -3,13 +3,14 @@
 import math
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline import paths
@@ -95,6 +96,8 @@ class Job(NamedTuple):
     """Is done to every picture where it was decoded."""
     make: Make = make_uniform
     """Decodes."""
+    elsewhere: Mapping[str, Path] = MappingProxyType({})
+    """Where the bytes are of files that are not in data/raw."""
 
 
 def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf) -> Iterator[Outcome]:
@@ -146,7 +149,7 @@ def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
             try:
                 yield from pool.submit(_decode_batch, [place]).result()
             except BrokenExecutor:
-                raw = _read(place)
+                raw = _read(place, job.elsewhere)
                 image_id = None if isinstance(raw, Refusal) else md5_of_bytes(raw)
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
@@ -178,7 +181,7 @@ def _decode_batch(places: list[Place]) -> list[Outcome]:
 
 
 def _decode_one(place: Place) -> Outcome:
-    raw = _read(place)
+    raw = _read(place, _job.elsewhere)
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
     image_id = md5_of_bytes(raw)
@@ -188,12 +191,12 @@ def _decode_one(place: Place) -> Outcome:
     return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
 
 
-def _read(place: Place) -> bytes | Refusal:
-    return _read_loose(place) if place.member is None else _read_member(place)
+def _read(place: Place, elsewhere: Mapping[str, Path]) -> bytes | Refusal:
+    path = elsewhere.get(place.path) or paths.RAW / place.path
+    return _read_loose(path) if place.member is None else _read_member(path, place.position)
 
 
-def _read_loose(place: Place) -> bytes | Refusal:
-    path = paths.RAW / place.path
+def _read_loose(path: Path) -> bytes | Refusal:
     try:
         if path.stat().st_size > MAX_FILE:
             return Refusal("too large", f"{path.stat().st_size} bytes")
@@ -202,9 +205,9 @@ def _read_loose(place: Place) -> bytes | Refusal:
         return Refusal.of_place(error)
 
 
-def _read_member(place: Place) -> bytes | Refusal:
+def _read_member(archive: Path, position: int) -> bytes | Refusal:
     try:
-        raw = _archive(paths.RAW / place.path).read(place.position, MAX_FILE + 1)
+        raw = _archive(archive).read(position, MAX_FILE + 1)
     except archives.BROKEN as error:
         return Refusal.of_place(error) if Refusal.is_of_place(error) else Refusal("broken", one_line(error))
     if len(raw) > MAX_FILE:

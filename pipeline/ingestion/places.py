@@ -1,7 +1,8 @@
 """Every place in data/raw where an image is expected, and what is known of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline import paths
@@ -16,7 +17,7 @@ from pipeline.ingestion.catalogue import (
     list_archive,
     listed_again,
 )
-from pipeline.ingestion.collection import DISPUTED
+from pipeline.ingestion.collection import DISPUTED, Refused
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
 from pipeline.ingestion.labelling.labels import Labels, is_system_file
@@ -26,6 +27,7 @@ from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
+from pipeline.versioning.belonging.absent_files import NONE, AbsentFiles
 from pipeline.versioning.raw_files import RawFile
 
 OUTSIDE = Refusal(
@@ -33,6 +35,24 @@ OUTSIDE = Refusal(
 )
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 SYSTEM = Refusal("system file", "left by an operating system")
+# Says why a file of data/raw, which is called like no archive, is one that is not read.
+Look = Callable[[str], Refusal | None]
+
+
+def other_archive_at(path: Path) -> Refusal | None:
+    """Why the file `path`, which is called like no image and like no archive, is an archive that is not read."""
+    if path.name.lower().endswith(SUFFIXES):
+        return None
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(LONGEST))
+    except OSError:
+        return None
+    return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind else None
+
+
+def _look(path: str) -> Refusal | None:
+    return other_archive_at(paths.RAW / path)
 
 
 class Source(NamedTuple):
@@ -53,32 +73,37 @@ class Source(NamedTuple):
         return source_of(self.place.path, self.place.member)
 
 
-def list_new_archives(files: list[RawFile], known: Catalogue, listing: Listing) -> Catalogue:
+class Knowledge(NamedTuple):
+    """What is known of places, besides what the names of files say."""
+
+    unusable: Mapping[str, Refusal] = MappingProxyType({})
+    """Of ids whose bytes are no image."""
+    passing: Mapping[Place, Refusal] = MappingProxyType({})
+    """Of places that cannot be read now."""
+    look: Look = _look
+    """Looks into a file that is called like no archive."""
+
+
+def list_new_archives(
+    files: list[RawFile], known: Catalogue, listing: Listing, absent: AbsentFiles = NONE
+) -> Catalogue:
     """The catalogue of the archives among `files`; those that `known` lacks are opened and listed.
 
-    So are those that an earlier version listed otherwise, where they are here.
+    So are those that an earlier version listed otherwise. Of both kinds those that are `absent` are fetched.
     """
-    contents: Catalogue = {}
+    archives = [file for file in files if is_archive(file.path)]
     is_outdated = bool(known) and not is_current(listing)
-    for path, md5 in files:
-        if is_archive(path):
-            contents[md5] = known[md5] if md5 in known else list_archive(paths.RAW / path, listing)
-            if md5 in known and (is_outdated or not is_supported(known[md5])):
-                contents[md5] = listed_again(known[md5], paths.RAW / path, listing)
+    contents: Catalogue = {file.md5: known[file.md5] for file in archives if file.md5 in known}
+    opened = [(path, md5) for path, md5 in archives if is_outdated or md5 not in known or not is_supported(known[md5])]
+    absent.fetch(path for path, _ in opened)
+    for path, md5 in opened:
+        where = absent.at(path)
+        contents[md5] = listed_again(known[md5], where, listing) if md5 in known else list_archive(where, listing)
     return contents
 
 
-def sources(
-    files: list[RawFile],
-    contents: Catalogue,
-    labels: Labels,
-    unusable: Mapping[str, Refusal],
-    passing: Mapping[Place, Refusal],
-) -> Iterator[Source]:
-    """All places in the order of `files`.
-
-    `unusable` says what is known of ids whose bytes are no image, `passing` of places that cannot be read now.
-    """
+def sources(files: list[RawFile], contents: Catalogue, labels: Labels, known: Knowledge) -> Iterator[Source]:
+    """All places in the order of `files`, with what is `known` of them."""
     for path, md5 in files:
         if is_archive(path):
             labels.carry(path, {member.name: member.line for member in contents[md5] if member.line is not None})
@@ -87,8 +112,9 @@ def sources(
     unclear = wrapped(usable, labels)
     for place, image_id, refusal in _places(files, contents, labels):
         line = labels.find(place.path, place.member)
-        known = refusal or unusable.get(image_id or "") or passing.get(place)
-        yield Source(place, image_id, line.label, known or unclassed(place, line, labels, unclear), line.attributes)
+        said = refusal or known.unusable.get(image_id or "") or known.passing.get(place)
+        said = said or unclassed(place, line, labels, unclear, known.look)
+        yield Source(place, image_id, line.label, said, line.attributes)
 
 
 def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
@@ -107,12 +133,12 @@ def of_dropped(label: str | None) -> Refusal:
     return Refusal(DROPPED, f"its class {label} is dropped in {paths.CLASSES}")
 
 
-def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped) -> Refusal | None:
+def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped, look: Look) -> Refusal | None:
     """Why an image at `place` has no certain class, None where it is of the one that `line` says."""
     if line.conflict:
         return Refusal(DISPUTED, line.conflict)
     if line.label is None:
-        return OUTSIDE if place.member is not None else other_archive_at(paths.RAW / place.path) or OUTSIDE
+        return OUTSIDE if place.member is not None else look(place.path) or OUTSIDE
     group = group_of(place)
     return unclear[group] if group in unclear and not labels.is_certain(place.path, place.member) else None
 
@@ -125,16 +151,24 @@ def refusal_by_name(path: str) -> Refusal | None:
     return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind and not is_archive(path) else None
 
 
-def other_archive_at(path: Path) -> Refusal | None:
-    """Why the file `path`, which is called like no image and like no archive, is an archive that is not read."""
-    if path.name.lower().endswith(SUFFIXES):
-        return None
-    try:
-        with path.open("rb") as file:
-            kind = kind_of(file.read(LONGEST))
-    except OSError:
-        return None
-    return Refusal(UNSUPPORTED, f"{kind}; {UNPACK}") if kind else None
+def looking_into(absent: AbsentFiles, refused: Iterable[Refused], *, fetch: bool = True) -> Look:
+    """Looks into files of data/raw, of those that are `absent` into what is not among the `refused`.
+
+    That is fetched, or taken for no archive unless `fetch`.
+    """
+    mine = (line for line in refused if absent.md5s.get(line.source) == line.id)
+    said = {line.source: Refusal(line.reason, line.detail) for line in mine}
+
+    def look(path: str) -> Refusal | None:
+        if path not in absent or path.lower().endswith(SUFFIXES):
+            return _look(path)
+        if path in said and said[path].reason in (UNSUPPORTED, OUTSIDE.reason):
+            return said[path] if said[path].reason == UNSUPPORTED else None
+        if fetch:
+            absent.fetch([path])
+        return other_archive_at(absent.at(path))
+
+    return look
 
 
 def _places(

@@ -4,6 +4,7 @@
 notes which version of data/raw.dvc the images are of, and refuses to work where Git has gone to another since.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from pipeline import paths
@@ -11,7 +12,7 @@ from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import git_text
 from pipeline.text import counted
-from pipeline.versioning import objects
+from pipeline.versioning import objects, repository
 from pipeline.versioning.lock import read_raw_hash
 
 NOTE = paths.PROGRESS / "followed" / "raw"
@@ -79,15 +80,17 @@ def note(oid: str) -> None:
     write_text(NOTE, f"{indexed()}\n{oid}\n")
 
 
-def check_followed(oid: str) -> None:
+def check_followed(oid: str, files: Container[str] | None = None) -> None:
     """Look whether data/raw, whose hash is `oid`, comes from what Git's index lists.
+
+    `files` are those that belong to it, relative to it; asked of DVC's cache where they are None.
 
     Raises:
         RecordError: Git has gone on to another version of it since, or the images of that were never here.
     """
     blob, noted = indexed(), read_note()
     if noted is None and (last := committed_hash()) not in (None, oid):
-        _check_present(str(last), oid)
+        _check_present(str(last), oid, files)
     if not blob or (noted is not None and noted.blob == blob):
         return
     wanted = read_raw_hash(content_of(blob))
@@ -95,17 +98,21 @@ def check_followed(oid: str) -> None:
         return
     if noted is not None:
         raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", HINT)
-    _check_present(wanted, oid)
+    _check_present(wanted, oid, files)
 
 
-def _check_present(wanted: str, oid: str) -> None:
-    """Look whether what Git records as `wanted`, and the present `oid` does not list, has ever been here."""
-    missing = objects.missing_files(wanted, besides=oid)
+def unlisted() -> RecordError:
+    """That nothing says which files were in data/raw."""
+    what = f"the listing that {paths.RAW_DVC} names in Git is not in DVC's cache, so it is not known what is missing"
+    return RecordError(paths.RAW, what, UNKNOWN)
+
+
+def _check_present(wanted: str, oid: str, files: Container[str] | None) -> None:
+    """Look whether what Git records as `wanted`, and the present `oid` with its `files` lacks, has ever been here."""
+    listed = objects.listing(repository.repository(), oid) or {} if files is None else files
+    missing = objects.missing_files(wanted, besides=listed)
     if missing is None:
-        what = (
-            f"the listing that {paths.RAW_DVC} names in Git is not in DVC's cache, so it is not known what is missing"
-        )
-        raise RecordError(paths.RAW, what, UNKNOWN)
+        raise unlisted()
     if missing:
         many = counted(len(missing), "file")
         raise RecordError(paths.RAW, f"{many} that {paths.RAW_DVC} lists in Git have never been here", NEVER_HERE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,12 @@ def known_directory_hash(path: Path) -> str | None:
 
 def hash_of_files(files: dict[str, bytes]) -> str:
     """The hash that DVC gives a directory of these `files`, their bytes by name."""
-    listed = [{"md5": md5_of_bytes(content), "relpath": name} for name, content in sorted(files.items())]
+    return hash_of_listing({name: md5_of_bytes(content) for name, content in files.items()})
+
+
+def hash_of_listing(files: Mapping[str, str]) -> str:
+    """The hash that DVC gives a directory of `files`, their MD5s by path."""
+    listed = [{"md5": md5, "relpath": path} for path, md5 in sorted(files.items())]
     return md5_of_bytes(json.dumps(listed, sort_keys=True).encode()) + ".dir"
 
 

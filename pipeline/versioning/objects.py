@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,13 @@ def lacking(repo: Repo, oid: str) -> dict[str, str]:
     return {path: md5 for path, md5 in entries.items() if not cached_path(repo, md5).exists()}
 
 
-def missing_files(oid: str, *, besides: str) -> list[str] | None:
-    """The files of the directory `oid` that neither DVC's cache has nor the directory `besides` lists.
+def missing_files(oid: str, *, besides: Container[str]) -> list[str] | None:
+    """The files of the directory `oid` that neither DVC's cache has nor are among `besides`.
 
     None if the cache lacks the listing of `oid`.
     """
     repo = repository()
-    listed = listing(repo, besides) or {}
-    return None if listing(repo, oid) is None else [path for path in lacking(repo, oid) if path not in listed]
+    return None if listing(repo, oid) is None else [path for path in lacking(repo, oid) if path not in besides]
 
 
 def listing(repo: Repo, oid: str) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""data/raw as DVC has just hashed it: what nobody needs to hash again."""
+"""data/raw as the stage `listing` has just listed it: what nobody needs to hash again."""
 
 import os
 from collections.abc import Iterable
@@ -25,23 +25,31 @@ class RawFile(NamedTuple):
     """Of its bytes, in hexadecimal."""
 
 
-def raw_files() -> list[RawFile]:
-    """The files of data/raw, sorted by path, from the listing that `dvc repro` has just brought up to date.
+def listed_hash() -> str:
+    """The hash of all that belongs to data/raw, which the stage `listing` has written down.
 
     Raises:
-        RecordError: data/raw is not tracked by DVC, or its listing is not in the cache.
+        RecordError: it has not, or DVC does not track data/raw.
     """
-    oid = read_raw_hash()
+    read_raw_hash()
+    try:
+        return paths.RAW_HASH.read_text(encoding="ascii").strip()
+    except OSError:
+        raise RecordError(paths.RAW_HASH, "no such file", "run `dvc repro listing`") from None
+
+
+def raw_files() -> list[RawFile]:
+    """All files that belong to data/raw, be they here or not, sorted by path, as `listing` has just listed them.
+
+    Raises:
+        RecordError: nothing is listed yet, or the listing is not to be had.
+    """
+    oid = listed_hash()
     entries = objects.listing(repository.repository(), oid)
     if entries is None:
-        what = f"its listing {oid} is not in DVC's cache"
-        raise RecordError(paths.RAW_DVC, what, f"run `dvc pull {paths.RAW_DVC}`, or `dvc repro` without --no-commit")
+        what = f"the listing {oid} that it names is not in DVC's cache"
+        raise RecordError(paths.RAW_HASH, what, "run `dvc repro listing`")
     return [RawFile(path, md5) for path, md5 in sorted(entries.items())]
-
-
-def absent_files() -> list[RawFile]:
-    """Those that DVC lists and that are not here: after `dvc add data/raw/new.zip` in a clone without the others."""
-    return [file for file in raw_files() if not (paths.RAW / file.path).exists()]
 
 
 def linked_folders() -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,33 +17,23 @@ from pipeline.files import md5_of_bytes, write_text
 from pipeline.versioning import remote
 from pipeline.versioning.hashing import workspace_listing
 from pipeline.versioning.lock import read_raw_hash
-from pipeline.versioning.objects import cached_path, lacking
+from pipeline.versioning.objects import cached_path, lacking, listing
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
     from dvc.output import Output
 
 
-def hash_raw() -> str:
-    """The hash that `dvc repro` would write into data/raw.dvc now."""
-    output = _raw()
-    output.save()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
-
-
-def commit_raw() -> str:
-    """Take data/raw into DVC's cache, and leave data/raw.dvc as it is; returns its hash."""
+def commit_raw() -> None:
+    """Take the files of data/raw that are here into DVC's cache, and leave data/raw.dvc as it is."""
     output = _raw()
     with repository().lock:
         output.save()
         output.commit()
-    assert output.hash_info is not None
-    return str(output.hash_info.value)
 
 
-def checkout_raw() -> None:
-    """Make data/raw what data/raw.dvc says; DVC's cache must hold that, and all that goes.
+def checkout_raw(files: Mapping[str, str]) -> None:
+    """Make data/raw hold `files`, an MD5 for each path, and no others; DVC's cache must hold them, and all that goes.
 
     Raises:
         MergeError: a file is in the way that DVC's cache does not hold, since it came after `commit_raw`.
@@ -53,23 +44,38 @@ def checkout_raw() -> None:
     try:
         # Not by Output.checkout, which would ask, and this may be a hook of Git's.
         with repo.lock:
-            checkout(output.fs_path, output.fs, output.get_obj(), output.cache, state=repo.state, ignore=repo.dvcignore)
+            checkout(output.fs_path, output.fs, _tree(files), output.cache, state=repo.state, ignore=repo.dvcignore)
     except PromptError as error:
         what = f"{Path(error.path).relative_to(Path.cwd())} appeared while this was running"
         raise MergeError(paths.RAW, what, "run `pipeline sync` again") from None
 
 
-def store_listing(files: Mapping[str, str]) -> tuple[str, int | None]:
-    """Put the directory of `files`, an MD5 for each path, into DVC's cache; what that lacks of them is pulled.
+def put_in_raw(files: Mapping[str, str]) -> None:
+    """Put `files`, an MD5 for each path, into data/raw next to what is there; DVC's cache must hold them."""
+    for path, md5 in files.items():
+        link(md5, paths.RAW / path)
 
-    Returns:
-        its hash, and its size in bytes, None where some of its files are not to be had.
+
+def store_listing(files: Mapping[str, str]) -> str:
+    """Put the directory of `files`, an MD5 for each path, into DVC's cache; returns its hash."""
+    tree, cache = _tree(files), repository().cache.local
+    cache.add(tree.path, tree.fs, tree.oid)
+    return str(tree.oid)
+
+
+def listing_as(version: bytes, files: Mapping[str, str], *, pull: bool) -> bytes:
+    """The `version` of data/raw.dvc, but listing `files`, whose listing DVC's cache holds from now on.
+
+    `pull` says whether the files themselves are to be there, too, as far as they can be had.
     """
-    from dvc_data.hashfile.tree import du
-
-    repo, tree = repository(), _stored_tree(files)
-    remote.pull(repo, lacking(repo, tree.oid).values())
-    return str(tree.oid), du(repo.cache.local, tree)  # type: ignore[no-untyped-call]
+    repo, out = repository(), YAML().load(version)["outs"][0]
+    before, size = listing(repo, str(out["md5"])) or {}, None
+    oid = store_listing(files)
+    if pull:
+        remote.pull(repo, lacking(repo, oid).values())
+    with suppress(OSError):  # Those that are not here have a size that is not known.
+        size = _size(files.values()) if pull else _changed_size(out.get("size"), before, files)
+    return described(version, oid=oid, size=size, files=len(files))
 
 
 def described(version: bytes, *, oid: str, size: int | None, files: int) -> bytes:
@@ -77,9 +83,10 @@ def described(version: bytes, *, oid: str, size: int | None, files: int) -> byte
     yaml = YAML()
     content = yaml.load(version)
     out = content["outs"][0]
-    out["md5"], out["size"], out["nfiles"] = oid, size, files
-    if size is None:
-        del out["size"]
+    out.pop("size", None)
+    out["md5"], out["nfiles"] = oid, files
+    if size is not None:
+        out.insert(1, "size", size)
     written = BytesIO()
     yaml.dump(content, written)
     return written.getvalue()
@@ -95,7 +102,7 @@ def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
 
     folder, repo = dvc_file.with_suffix(""), repository()
     listed = {name: md5 for name, (md5, _) in files.items()}
-    oid = str(_stored_tree(listed).oid)
+    oid = store_listing(listed)
     new = [
         folder / name
         for name, md5 in sorted(listed.items())
@@ -128,7 +135,7 @@ def link(md5: str, path: Path) -> None:
     repo = repository()
     path.parent.mkdir(parents=True, exist_ok=True)
     cache = repo.cache.local
-    checkout(str(path.absolute()), localfs, cache.get(md5), cache, force=True, state=repo.state)
+    checkout(str(path.absolute()), localfs, cache.get(md5), cache, state=repo.state)
 
 
 def store_file(content: bytes) -> str:
@@ -151,8 +158,8 @@ def _lists(dvc_file: Path, oid: str) -> bool:
         return False
 
 
-def _stored_tree(files: Mapping[str, str]) -> Any:
-    """DVC's directory of `files`, an MD5 for each path, which its cache holds from now on."""
+def _tree(files: Mapping[str, str]) -> Any:
+    """DVC's directory of `files`, an MD5 for each path."""
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
     from dvc_data.hashfile.tree import Tree
@@ -161,8 +168,21 @@ def _stored_tree(files: Mapping[str, str]) -> Any:
     for path, md5 in sorted(files.items()):
         tree.add(tuple(path.split("/")), Meta(), HashInfo("md5", md5))
     tree.digest()
-    repository().cache.local.add(tree.path, tree.fs, tree.oid)
     return tree
+
+
+def _size(md5s: Iterable[str]) -> int:
+    """How many bytes objects have, all of which DVC's cache must hold."""
+    repo = repository()
+    return sum(cached_path(repo, md5).stat().st_size for md5 in md5s)
+
+
+def _changed_size(size: int | None, before: Mapping[str, str], now: Mapping[str, str]) -> int:
+    """The size of the files `now`, where those `before` had `size`."""
+    if size is None or not before:
+        return _size(now.values())
+    new, gone = (dict(one.items() - other.items()) for one, other in ((now, before), (before, now)))
+    return size + _size(new.values()) - _size(gone.values())
 
 
 def _raw() -> Output:

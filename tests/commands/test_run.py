@@ -183,7 +183,7 @@ def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
     assert not paths.MODEL.exists()
 
 
-@pytest.mark.parametrize("stage", ["ingest", "manifest"])
+@pytest.mark.parametrize("stage", ["listing", "ingest", "manifest"])
 def test_started_as_dvc_does(stage: str) -> None:
     """As a program of its own, too, it says one line, on the stream for errors, and exits with 1."""
     paths.PARAMS.unlink()
@@ -209,6 +209,6 @@ def test_help_and_unknown_options() -> None:
     """Help names the stages; what it does not know, it says, with the status that commands have for that."""
     helped, unknown = start("ingest", "--help"), start("ingest", "--fast")
     assert helped.returncode == 0
-    assert "{ingest,manifest,train,evaluate}" in helped.stdout
+    assert "{listing,ingest,manifest,train,evaluate}" in helped.stdout
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "unrecognized arguments: --fast" in unknown.stderr

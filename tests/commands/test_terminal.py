@@ -158,7 +158,7 @@ def test_traceback_only_where_asked_for() -> None:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a few images in data/raw, tracked by DVC."""
+    """A project with a few images in data/raw, tracked by DVC and listed."""
     root = tmp_path_factory.mktemp("console")
     shutil.copy(ROOT / "params.yaml", root)
     for number in range(6):
@@ -167,6 +167,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_png(np.full((8, 8), 40 * number), path)
     for command in ("dvc init --quiet --no-scm", "dvc add --quiet data/raw"):
         subprocess.run(command.split(), cwd=root, check=True)
+    assert run("-m", "pipeline", "run", "listing", folder=root).out == "listing: 6 files in data/raw\n"
     return root
 
 

@@ -82,7 +82,7 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
     assert colleague.lock()["train"]["deps"]["data/base"] == before
     assert json.loads(colleague.read("data/report/lineage.json"))["generation"] == 2
     colleague.dvc("pull")
-    assert "up to date" in colleague.dvc("status").out
+    assert "up to date" in colleague.status()
 
     behind = clone(team, "behind", "more")
     behind.git("reset", "--quiet", "--hard", "HEAD^")

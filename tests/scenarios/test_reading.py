@@ -25,8 +25,9 @@ def raw(project: Project) -> Path:
 
 
 def ingest(project: Project, *, hidden: Path | None = None) -> str:
-    """Hash data/raw as `dvc repro` would, and run ingest, with the packages in `hidden` not there."""
+    """List data/raw as `dvc repro` would, and run ingest, with the packages in `hidden` not there."""
     project.dvc("add", "--quiet", "data/raw")
+    project.run("python", "-m", "pipeline", "run", "listing")
     return project.run("env", f"PYTHONPATH={hidden or ''}", "python", "-m", "pipeline", "run", "ingest").out
 
 

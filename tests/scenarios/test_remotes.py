@@ -81,7 +81,7 @@ def complaint(out: str) -> str:
 def fails(project: Project, *command: str) -> str:
     """What a stage complains of that fails, and loses or changes nothing of what is recorded and was made."""
     before = project.snapshot("dvc.lock", "data")
-    del before["data/raw.dvc"]  # DVC itself brings it up to date with data/raw, before any stage.
+    del before["data/raw.dvc"]  # `listing` brings it up to date with data/raw, before any other stage.
     said = complaint(project.run(*command, ok=False).out)
     assert before.items() <= project.snapshot("dvc.lock", "data").items()
     assert not any((project.root / "data" / name).exists() for name in ("model", "base", "manifest/train.csv"))
@@ -199,4 +199,4 @@ def test_remote_that_is_full(first: Project, folder: Server) -> None:
     first.dvc("push")
     clone = first.clone(first.root.parent / "clone")
     clone.dvc("pull")
-    assert "up to date" in clone.dvc("status").out
+    assert "up to date" in clone.status()

@@ -64,7 +64,7 @@ def _copy(project: Project, folder: Path) -> Project:
 
 def test_nothing_new_runs_nothing(first: Project) -> None:
     """After a run the project is clean, and a second run has nothing to do."""
-    assert "up to date" in first.dvc("status").out
+    assert "up to date" in first.status()
     assert stages_run(first.repro()) == []
 
 

@@ -16,7 +16,7 @@ def _name(path: Path) -> str:
 
 MODULES = sorted(_name(path) for path in (ROOT / "pipeline").rglob("*.py") if path.name != "__init__.py")
 PACKAGES = sorted(_name(path.parent) for path in (ROOT / "pipeline").glob("*/**/__init__.py"))
-STAGES = ("ingest", "manifest", "train", "evaluate")
+STAGES = ("listing", "ingest", "manifest", "train", "evaluate")
 
 
 def path_of(module: str) -> str:

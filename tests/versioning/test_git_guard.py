@@ -61,12 +61,12 @@ def test_images_that_have_never_been_here(monkeypatch: pytest.MonkeyPatch) -> No
     """In a fresh clone, without any note, files that the cache lacks cannot have been removed here."""
     lacks(monkeypatch, ["a", "b"])
     with pytest.raises(RecordError, match=r"2 files that data/raw.dvc lists in Git have never been here"):
-        git_guard.check_followed(OIDS[1])
+        git_guard.check_followed(OIDS[1], [])
     lacks(monkeypatch, None)
     with pytest.raises(RecordError, match=r"not in DVC's cache, so it is not known what is missing; if all is here"):
-        git_guard.check_followed(OIDS[1])
+        git_guard.check_followed(OIDS[1], [])
     lacks(monkeypatch, [])
-    git_guard.check_followed(OIDS[1])
+    git_guard.check_followed(OIDS[1], [])
 
 
 def test_conflict() -> None:

@@ -22,14 +22,11 @@ SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif", "HEIF
 
 
 def check_outside(tops: Iterable[Path]) -> None:
-    """See that nothing in `tops` is in data/raw already, and that data/raw is not missing.
+    """See that nothing in `tops` is in data/raw already.
 
     Raises:
         ImagesError: it is.
     """
-    if paths.RAW_DVC.exists() and not paths.RAW.exists():
-        # With new images alone in it, data/raw would seem to have lost all others.
-        raise ImagesError(paths.RAW, f"missing, though {paths.RAW_DVC} is there", f"run `dvc pull {paths.RAW_DVC}`")
     raw = paths.RAW.resolve()
     for top in tops:
         where = top.resolve()

@@ -54,6 +54,7 @@ def register(command: Register) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from pipeline.commands.data.contact_sheet import contact_sheet
+    from pipeline.commands.data.readiness import make_index_ready
     from pipeline.commands.data.summary import as_json, class_rows, summary_lines, write_csv
     from pipeline.commands.data.survey import survey
     from pipeline.commands.sheets.saving import save
@@ -61,6 +62,7 @@ def _check(args: argparse.Namespace) -> int:
     from pipeline.params import read_params
 
     params = read_params()
+    make_index_ready()
     found = survey(args.paths, args.label, params, strip=args.strip)
     if args.csv:
         write_csv(found, args.csv)
@@ -79,6 +81,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     from pipeline.commands.data.addition import add, check_outside, check_split
+    from pipeline.commands.data.readiness import make_ready
     from pipeline.commands.data.summary import refused_lines
     from pipeline.commands.data.survey import survey
     from pipeline.commands.data.workbench import alone
@@ -86,6 +89,7 @@ def _add(args: argparse.Namespace) -> int:
 
     params = read_params()
     check_split(params)
+    make_ready()
     check_outside(args.paths)
     with alone() as folder:
         found = survey(args.paths, args.label, params, strip=args.strip)
@@ -156,11 +160,12 @@ def _pack(args: argparse.Namespace) -> int:
 @contextmanager
 def _workbench() -> Iterator[Path]:
     """Where to change what is in data/raw, which must be there."""
+    from pipeline.commands.data.readiness import make_ready
     from pipeline.commands.data.workbench import alone
 
+    make_ready()
     if not paths.RAW.is_dir():
-        hint = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else "run this in the project's folder"
-        raise ImagesError(paths.RAW, "no such folder", hint)
+        raise ImagesError(paths.RAW, "no such folder", "run this in the project's folder")
     with alone() as folder:
         yield folder
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from pipeline import parquet, paths
+from pipeline.commands.data.removal import absent_files
 from pipeline.commands.data.workbench import ADDED, PACKED
 from pipeline.images import index
 from pipeline.ingestion.labelling.sources import MEMBER, place_of
@@ -21,6 +22,7 @@ class KnownImages:
     def __init__(self, encoding: str) -> None:
         """`encoding` is `ingest.encoding`."""
         self._encoding = encoding
+        self._absent = absent_files()
         table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", "source"])
         rows = zip(*(table[name].to_pylist() for name in ("id", "label", "source")), strict=True)
         self._ingested: dict[str, tuple[str, str]] = {image_id: (label, source) for image_id, label, source in rows}
@@ -51,11 +53,13 @@ class KnownImages:
 
     def _stands(self, source: str) -> bool:
         """Whether there is something in the place `source` still, be it loose or in an archive."""
-        if (paths.RAW / source).is_file():
+        if source in self._absent or (paths.RAW / source).is_file():
             return True
         if any(source in self._members_of(archive) for archive in self._packed):
             return True
         archive, member = place_of(source)
+        if archive in self._absent:  # The run that read it found the member there.
+            return True
         return member is not None and (paths.RAW / archive).is_file() and member in self._members_of(archive)
 
     def _members_of(self, archive: str) -> set[str]:

@@ -16,10 +16,12 @@ from pipeline.files import md5_of_bytes, md5_of_file, put
 from pipeline.ingestion.catalogue import Catalogue, Listing, read_catalogue
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.labels import Labels
-from pipeline.ingestion.places import Source, list_new_archives, sources
+from pipeline.ingestion.places import Knowledge, Source, list_new_archives, sources
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
+from pipeline.versioning.belonging.absence import note_absent
+from pipeline.versioning.belonging.absent_files import AbsentFiles
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 HEX = set("0123456789abcdef")
@@ -29,12 +31,17 @@ DIGITS = 32
 
 
 def holdings() -> list[Source]:
-    """Every place in data/raw as it is now, with the image's id wherever that can be read."""
-    files = [RawFile(path, md5) for path, md5 in sorted(_hashed(set(loose_paths())).items())]
+    """Every place in data/raw as it is now, be it here or not, with the image's id wherever that can be read.
+
+    Of what is not here, only archives that no run of ingest has read are fetched.
+    """
+    here = _hashed(set(loose_paths()))
+    absent = AbsentFiles.besides(here)
+    files = [RawFile(path, md5) for path, md5 in sorted({**absent.md5s, **here}.items())]
     listing = Listing.of(read_params().ingest)
-    contents = list_new_archives(files, read_catalogue(), listing)
-    _read_members(files, contents)
-    return list(sources(files, contents, Labels(columns=listing.columns), {}, {}))
+    contents = list_new_archives(files, read_catalogue(), listing, absent)
+    _read_members(files, contents, absent)
+    return list(sources(files, contents, Labels(columns=listing.columns), Knowledge()))
 
 
 def loose_paths() -> Iterator[str]:
@@ -42,6 +49,11 @@ def loose_paths() -> Iterator[str]:
     for folder, below, names in os.walk(paths.RAW):
         below.sort()
         yield from (Path(folder, name).relative_to(paths.RAW).as_posix() for name in sorted(names))
+
+
+def absent_files() -> AbsentFiles:
+    """What belongs to data/raw and was never here, as far as that is known."""
+    return AbsentFiles.besides(dict.fromkeys(loose_paths(), ""))
 
 
 def choose(patterns: Iterable[str], held: list[Source]) -> tuple[list[Source], list[Source]]:
@@ -86,11 +98,15 @@ def remove(named: list[Source], copies: list[Source], held: list[Source], folder
     for source in [*copies, *named]:
         dropped.setdefault(source.place.path, set()).add(source.place.position)
     last = {source.place.path for source in named}
+    absent = absent_files()
     for path in sorted(dropped, key=lambda path: path in last):
-        if len(dropped[path]) == members[path]:
-            (paths.RAW / path).unlink()
-        else:
+        if len(dropped[path]) < members[path]:
+            absent.bring([path])
             _rewrite(paths.RAW / path, dropped[path], folder)
+        elif path not in absent:
+            (paths.RAW / path).unlink()
+    if absent.md5s:
+        note_absent(absent.md5s.keys() - dropped.keys())  # What is listed, and neither here nor noted, is removed.
 
 
 def _rewrite(path: Path, dropped: set[int], folder: Path) -> None:
@@ -137,13 +153,14 @@ def _md5(file: Path) -> str:
         return ""
 
 
-def _read_members(files: list[RawFile], contents: Catalogue) -> None:
+def _read_members(files: list[RawFile], contents: Catalogue, absent: AbsentFiles) -> None:
     """Fill in the ids of members that ingest has not seen."""
     for file in files:
         unread = [member for member in contents.get(file.md5, []) if member.id is None and member.refusal is None]
         if not is_archive(file.path) or not unread:
             continue
-        archive = archives.open_archive(paths.RAW / file.path)
+        absent.fetch([file.path])
+        archive = archives.open_archive(absent.at(file.path))
         for member in tqdm(unread, f"reading {file.path}", unit=" images", disable=None):
             try:
                 raw = archive.read(member.position, MAX_FILE)

@@ -20,6 +20,7 @@ from pipeline.ingestion import catalogue
 from pipeline.ingestion.compaction import holding_removed
 from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
+from pipeline.versioning.belonging.recorded import raw_recorded
 from pipeline.versioning.lock import StageRecord, parse_record, read_record
 from pipeline.versioning.objects import cached_path, listing
 from pipeline.versioning.repository import repository
@@ -78,7 +79,8 @@ def find_holders(image_id: str, held: Iterable[Source]) -> Holders:
 
 
 def _in_workspace(image_id: str, held: Iterable[Source]) -> Iterator[Path]:
-    yield from {paths.RAW / source.place.path for source in held if source.id == image_id}
+    places = {paths.RAW / source.place.path for source in held if source.id == image_id}
+    yield from (path for path in places if path.exists())  # Others belong to data/raw, and are on the remote.
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "shard", "length"])
     for shard in are_here(_shards(table, image_id) | holding_removed(table, {image_id})):
         yield paths.SHARDS / shard_name(shard)
@@ -114,7 +116,7 @@ def _versions() -> tuple[set[str], set[str]]:
     """The hashes of data/images and data/raw in every dvc.lock of Git's history, and the present one."""
     stages = [stage for record in every_record() for stage in record.values()]
     images = {stage.outs.get(paths.IMAGES.as_posix()) for stage in stages}
-    raw = {stage.deps.get(paths.RAW.as_posix()) for stage in stages}
+    raw = {raw_recorded(stage) for stage in stages}
     return {oid for oid in images if oid}, {oid for oid in raw if oid}
 
 

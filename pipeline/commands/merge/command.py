@@ -75,6 +75,7 @@ def _resolve(args: argparse.Namespace) -> int:
 
 def _sync(args: argparse.Namespace) -> int:
     from pipeline.commands.merge.sync import keep, restore
+    from pipeline.versioning.belonging.absence import read_absent
 
     if args.keep:
         keep()
@@ -83,8 +84,8 @@ def _sync(args: argparse.Namespace) -> int:
     if args.restore:
         print(f"{paths.RAW}: {counted(restore().added, 'file')} brought back; next: dvc repro")
         return 0
-    if not paths.RAW.is_dir():
-        print(f"no {paths.RAW} here; `dvc pull {paths.RAW_DVC}` brings it")
+    if not paths.RAW.is_dir() and read_absent() is None:
+        print(f"nothing of {paths.RAW} is here, so nothing has to follow {paths.RAW_DVC}")
         return 0
     _say_sync(args.take, quietly=args.hook)
     return 0
@@ -93,9 +94,10 @@ def _sync(args: argparse.Namespace) -> int:
 def _say_sync(take: "Side | None", *, quietly: bool) -> None:
     from pipeline.commands.merge.sync import sync
 
-    added, removed, changed = sync(take)
+    added, removed, changed, absent = sync(take)
     if added or removed or changed:
-        counts = f"{counted(added, 'file')} added, {removed:,} removed, {changed:,} changed"
+        remote = f" ({absent:,} of them on the remote only)" if absent else ""
+        counts = f"{counted(added, 'file')} added{remote}, {removed:,} removed, {changed:,} changed"
         print(
             f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
         )

@@ -27,6 +27,7 @@ from pipeline.lineage.lineage import RECORDED, Recorded
 from pipeline.params import read_params
 from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
+from pipeline.versioning.belonging.absence import read_absent
 from pipeline.versioning.lock import read_raw_hash
 
 MODEL = paths.MODEL.as_posix()
@@ -121,7 +122,8 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
         print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
-    return with_listing(versions.ours, merged.files)
+    # Where files are absent, what others added may stay so.
+    return tracking.listing_as(versions.ours, merged.files, pull=read_absent() == set())
 
 
 def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side | None) -> listings.Merged:
@@ -165,9 +167,3 @@ def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:
 
 def _listing(raw_dvc: bytes) -> Listing:
     return fetching.fetch_listing(read_raw_hash(raw_dvc.decode()), what=paths.RAW.as_posix()) if raw_dvc else {}
-
-
-def with_listing(raw_dvc: bytes, files: Listing) -> bytes:
-    """A version of data/raw.dvc that lists `files`, which DVC's cache holds from now on."""
-    oid, size = tracking.store_listing(files)
-    return tracking.described(raw_dvc, oid=oid, size=size, files=len(files))

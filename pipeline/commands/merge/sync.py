@@ -1,14 +1,22 @@
-"""Bringing data/raw in sync with Git, after a merge, pull or checkout, with whatever was put into it meanwhile."""
+"""Bringing data/raw in sync with Git, after a merge, pull or checkout, with whatever was put into it meanwhile.
+
+Where all of data/raw is here, all of it stays so. Where some of it never was, only what is here is replaced or removed;
+what others have added stays on the remote, as what else is absent.
+"""
 
 from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.commands.merge.listings import Listing, Side
-from pipeline.commands.merge.merging import disagreement, merge_listings, with_listing
-from pipeline.errors import RecordError
+from pipeline.commands.merge.merging import disagreement, merge_listings
+from pipeline.errors import MissingDataError, RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
+from pipeline.versioning.belonging.absence import note_absent, read_absent
+from pipeline.versioning.belonging.absent_files import AbsentFiles
+from pipeline.versioning.belonging.content import RawContent, as_listed, files_here, here_alone, listed_in
+from pipeline.versioning.belonging.recording import write_listing
 from pipeline.versioning.lock import read_raw_hash
 from pipeline.versioning.removals import ALL, note_removals
 
@@ -16,6 +24,8 @@ HINT = (
     "run `pipeline sync --ours` to have such files as they are here, or `--theirs` to have them as Git lists them; "
     "all others are brought together"
 )
+PUSH_FIRST = "run `dvc push` where it was committed, then `pipeline sync`"
+WHAT = paths.RAW.as_posix()
 
 
 class FileChange(NamedTuple):
@@ -24,6 +34,8 @@ class FileChange(NamedTuple):
     added: int
     removed: int
     changed: int
+    absent: int = 0
+    """How many of those that came are on the remote only."""
 
 
 def sync(take: Side | None = None) -> FileChange:
@@ -43,23 +55,23 @@ def sync(take: Side | None = None) -> FileChange:
     version, noted = git_guard.content_of(blob), git_guard.read_note()
     if noted is not None and noted.blob == blob:
         return FileChange(0, 0, 0)  # What differs was done here.
-    wanted, here = read_raw_hash(version), tracking.hash_raw()
-    if wanted in (here, noted and noted.oid):
+    wanted = read_raw_hash(version)
+    ours = _ours(noted, wanted)
+    if wanted in (ours.oid, noted and noted.oid):
+        note_absent(ours.belonging.absent)
         git_guard.note(wanted)
         return FileChange(0, 0, 0)
-    what = paths.RAW.as_posix()
-    fetching.fetch(wanted, what=what, hint="run `dvc push` where it was committed, then `pipeline sync`")
-    tracking.commit_raw()  # So that nothing of it can be lost.
-    ours, theirs = (fetching.fetch_listing(oid, what=what) for oid in (here, wanted))
-    merged = merge_listings(_before(here, noted), ours, theirs, take)
+    if ours.is_whole:
+        fetching.fetch(wanted, what=WHAT, hint=PUSH_FIRST)
+    if paths.RAW.is_dir():
+        tracking.commit_raw()  # So that nothing of it can be lost.
+    theirs = fetching.fetch_listing(wanted, what=WHAT)
+    merged = merge_listings(_before(ours, noted), ours.belonging.files, theirs, take)
     if merged.conflicts and take is None:
         raise disagreement(merged.conflicts, HINT)
     if merged.files != theirs:
-        version = with_listing(version.encode(), merged.files).decode()
-    write_text(paths.RAW_DVC, version)
-    tracking.checkout_raw()
-    git_guard.note(wanted)
-    return _change(ours, merged.files)
+        version = tracking.listing_as(version.encode(), merged.files, pull=ours.is_whole).decode()
+    return _follow(version, ours, merged.files, wanted)
 
 
 def begin() -> None:
@@ -67,13 +79,21 @@ def begin() -> None:
     blob = git_guard.indexed()
     if blob and git_guard.read_note() is None and paths.RAW.is_dir():
         wanted = read_raw_hash(git_guard.content_of(blob))
-        if tracking.hash_raw() == wanted:
+        if files_here()[0] == wanted:
             git_guard.note(wanted)
 
 
 def keep() -> None:
-    """Take data/raw as it is, whatever Git lists: what is gone was removed on purpose."""
-    git_guard.note(tracking.hash_raw())
+    """Take data/raw as it is, whatever Git lists: what is gone was removed on purpose; what was never here stays."""
+    noted = git_guard.read_note()
+    try:
+        content = _ours(noted, read_raw_hash())
+    except MissingDataError:  # Nothing says what was there, so this does.
+        content = here_alone()
+    if not content.is_whole:
+        note_absent(content.belonging.absent)
+        write_listing(content.belonging.files, pull=False)
+    git_guard.note(content.oid)
     note_removals([ALL])
 
 
@@ -84,36 +104,80 @@ def restore() -> FileChange:
         RecordError: Git has no data/raw.dvc.
         MissingDataError: what Git lists cannot be found. Then nothing is changed.
     """
-    version, what = git_guard.committed(), paths.RAW.as_posix()
+    version = git_guard.committed()
     if version is None:
         raise RecordError(paths.RAW_DVC, "in no commit, so nothing says what was there", "put the images back by hand")
     wanted = read_raw_hash(version)
-    fetching.fetch(wanted, what=what, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
+    fetching.fetch(wanted, what=WHAT, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
     paths.RAW.mkdir(parents=True, exist_ok=True)
-    here = tracking.commit_raw()
-    ours, theirs = (fetching.fetch_listing(oid, what=what) for oid in (here, wanted))
-    both = {**theirs, **ours}
-    write_text(paths.RAW_DVC, version if both == theirs else with_listing(version.encode(), both).decode())
-    tracking.checkout_raw()
+    tracking.commit_raw()
+    here, theirs = here_alone().here, fetching.fetch_listing(wanted, what=WHAT)
+    # A merge that is not committed may have added to what is absent.
+    both = {**theirs, **AbsentFiles.besides(here).md5s, **here}
+    write_text(
+        paths.RAW_DVC,
+        version if both == theirs else tracking.listing_as(version.encode(), both, pull=True).decode(),
+    )
+    tracking.checkout_raw(both)
+    note_absent([])
     git_guard.note(read_raw_hash())
-    return _change(ours, both)
+    return _change(here, both)
 
 
-def _before(here: str, noted: git_guard.Note | None) -> Listing:
-    """What data/raw, whose hash is `here`, held when it was last in sync with Git.
+def _ours(noted: git_guard.Note | None, wanted: str) -> RawContent:
+    """What data/raw holds by what it held when it was last in sync with Git, which lists `wanted` now."""
+    oid, here = files_here()
+    if oid == wanted or read_absent() == set() or (noted is None and _was_whole(here)):
+        return here_alone()
+    return as_listed(listed_in(noted.oid if noted else wanted), here)
+
+
+def _was_whole(here: Listing) -> bool:
+    """Whether a version of data/raw that was ever committed is all `here`, so that nothing of it was left out."""
+    return any(listing and listing.items() <= here.items() for listing in _known().values())
+
+
+def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) -> FileChange:
+    """Make data/raw hold what is to be here of `files`, which `version` of data/raw.dvc lists."""
+    present = files if ours.is_whole else {path: md5 for path, md5 in files.items() if path in ours.here}
+    for path, md5 in present.items() if not ours.is_whole else ():
+        if ours.here[path] != md5:
+            fetching.fetch_file(md5, what=f"{WHAT}/{path}", hint=PUSH_FIRST)
+    absent = files.keys() - present.keys()
+    note_absent(absent)
+    write_text(paths.RAW_DVC, version)
+    if paths.RAW.is_dir():
+        tracking.checkout_raw(present)
+    git_guard.note(wanted)
+    came = len(absent - ours.belonging.files.keys())
+    return _change(ours.belonging.files, files)._replace(absent=came)
+
+
+def _known() -> dict[str, Listing]:
+    """What each version of data/raw lists that was ever committed, as far as DVC's cache has the listing, by hash."""
+    repo = repository.repository()
+    return {oid: objects.listing(repo, oid) or {} for oid in _committed_hashes()}
+
+
+def _committed_hashes() -> list[str]:
+    """The hashes of all versions of data/raw that were ever committed."""
+    commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
+    versions = contents((commit, paths.RAW_DVC) for commit in commits)
+    return [read_raw_hash(version.decode()) for version in versions if version]
+
+
+def _before(ours: RawContent, noted: git_guard.Note | None) -> Listing:
+    """What data/raw, which holds `ours`, held when it was last in sync with Git.
 
     That is what ingest saw last if it was committed, else Git's version of then. Without a note: what it holds now, if
     that was ever committed; else the largest version of which nothing is missing here, so that something was added to
     it at most; else nothing, so that nothing counts as removed here.
     """
-    commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
-    versions = contents((commit, paths.RAW_DVC) for commit in commits)
-    known = [read_raw_hash(version.decode()) for version in versions if version]
     if noted is not None:
-        oid = noted.oid if noted.oid in known or not noted.blob else read_raw_hash(git_guard.content_of(noted.blob))
-        return fetching.fetch_listing(oid, what=paths.RAW.as_posix())
-    listed = {oid: objects.listing(repository.repository(), oid) or {} for oid in [here, *known]}
-    within = [listed[oid] for oid in known if listed[oid].items() <= listed[here].items()]
+        is_kept = noted.oid in _committed_hashes() or not noted.blob
+        oid = noted.oid if is_kept else read_raw_hash(git_guard.content_of(noted.blob))
+        return fetching.fetch_listing(oid, what=WHAT)
+    within = [listing for listing in _known().values() if listing.items() <= ours.belonging.files.items()]
     return max(within, key=len, default={})
 
 

@@ -11,7 +11,7 @@ from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
 from pipeline.commands.status.remarks import on_project, on_training
-from pipeline.commands.status.stages import RAW, Step, stage_statuses, steps_of
+from pipeline.commands.status.stages import Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
 from pipeline.images import index
@@ -19,9 +19,12 @@ from pipeline.ingestion.collection import Collection
 from pipeline.params import Params
 from pipeline.training.drawing.budget import length_of
 from pipeline.versioning import hashing, objects, repository
+from pipeline.versioning.belonging.content import RawContent
+from pipeline.versioning.belonging.content import look as look_at_raw
+from pipeline.versioning.belonging.recorded import is_of, raw_recorded
+from pipeline.versioning.belonging.recording import check_whole_record
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
-from pipeline.versioning.raw_files import RawFile
 from pipeline.versioning.unhashable import check_hashable
 
 # Seconds for looking at new images, once what looks has started.
@@ -64,14 +67,14 @@ def forecast(params: Params) -> Forecast:
     """
     record = read_record()
     _check(params)
-    raw, listing = hashing.workspace_listing(paths.RAW)
-    check_followed(raw)
-    before = record["ingest"].deps.get(RAW) if "ingest" in record else None
-    changed = raw != before or _are_classes_changed(record)
+    content = look_at_raw()
+    check_whole_record(content)
+    check_followed(content.oid, content.belonging.files)
+    changed = "ingest" not in record or not is_of(record["ingest"], content.oid) or _are_classes_changed(record)
     can_look = changed and (index.INDEX.exists() or "ingest" not in record)
     with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
-        looking = aside.submit(_look, listing, before, params) if can_look else None
-        stages = stage_statuses(raw, record)
+        looking = aside.submit(_look, content, record, params) if can_look else None
+        stages = stage_statuses(content.oid, record)
         arrivals = looking.result() if looking else None
     again = decoded_again(record, params) if any(one.name == "ingest" and one.reasons for one in stages) else 0
     steps = steps_of(stages, arrivals, redecodes=again > 0)
@@ -103,10 +106,11 @@ def _are_classes_changed(record: Mapping[str, StageRecord]) -> bool:
     return recorded is not None and hashing.path_hash(paths.CLASSES) != recorded
 
 
-def _look(listing: Mapping[str, str], before: str | None, params: Params) -> RawChanges:
-    """What `listing`, that of data/raw as it is, brings since it had the hash `before`."""
+def _look(content: RawContent, record: Mapping[str, StageRecord], params: Params) -> RawChanges:
+    """What the `content` of data/raw as it is brings since ingest took it in."""
+    before = raw_recorded(record["ingest"]) if "ingest" in record else None
     known = objects.listing(repository.repository(), before) if before else None
-    return look([RawFile(path, md5) for path, md5 in sorted(listing.items())], known or {}, params, LOOK)
+    return look(content, known or {}, params, LOOK)
 
 
 def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int] | None:
@@ -127,8 +131,6 @@ def _check(params: Params) -> None:
     check_hashable()
     if paths.RAW_DVC.exists():
         read_raw_hash()
-        if not paths.RAW.is_dir():
-            raise RecordError(paths.RAW, "not here", f"run `dvc pull {paths.RAW_DVC}`")
     elif not paths.RAW.is_dir():
         raise RecordError(paths.RAW, "no images yet", f"put some there, then run `dvc add {paths.RAW}` once")
     else:

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from pipeline import paths
 from pipeline.commands.status.likeness import StoredFigures
 from pipeline.ingestion.catalogue import Catalogue, Listing, is_current, is_supported, list_archive, listed_again
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
+from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.places import Source, renamed, sources
+from pipeline.ingestion.places import Knowledge, Source, looking_into, renamed, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
-from pipeline.params import Params
+from pipeline.params import Ingest, Params
+from pipeline.versioning.belonging.absent_files import AbsentFiles
+from pipeline.versioning.belonging.content import RawContent
 from pipeline.versioning.raw_files import RawFile
 
 # The contents of zip files are listed at their end; other archives have to be read through, larger ones not by us.
@@ -50,21 +52,24 @@ class Inspection:
         return self.looked_at < self.found or self.unopened > 0
 
 
-def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -> Inspection:
-    """Look at what was never read, for about `seconds`."""
-    contents, unopened = _list_archives(files, had.contents, monotonic() + seconds, Listing.of(params.ingest))
+def see(content: RawContent, had: Collection, params: Params, seconds: float) -> Inspection:
+    """Look at what was never read and is here, for about `seconds`. Files of labels that are not here are fetched."""
+    files, absent, listing = content.files, AbsentFiles.of(content.belonging), Listing.of(params.ingest)
+    contents, unopened = _list_archives(files, absent, had.contents, monotonic() + seconds, listing)
     known = {*had.ids.to_pylist(), *had.disputed}
-    mapping, columns = ClassMapping.read(), Columns(**params.ingest.columns)
-    names, classes = (file.path for file in files), known_classes(mapping)
-    labels = Labels.read(files=names, strip=params.ingest.strip, columns=columns, classes=classes)
-    places = list(renamed(sources(files, contents, labels, had.unusable, {}), mapping))
+    mapping = ClassMapping.read()
+    labels = _labels(files, absent, params.ingest, mapping)
+    look = looking_into(absent, had.refused, fetch=False)
+    places = list(renamed(sources(files, contents, labels, Knowledge(had.unusable, look=look)), mapping))
     unread = [source for source in places if source.refusal is None and source.id not in known]
+    elsewhere = absent.cached(source.place.path for source in unread)
+    unread.sort(key=lambda source: source.place.path in absent and source.place.path not in elsewhere)
+    here = [one.place for one in unread if one.place.path not in absent or one.place.path in elsewhere]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1
     workers = min(params.compute.workers or cores, max(cores - 1, 1))
-    outcomes = list(
-        decode((source.place for source in unread), Job(KnownIds(known), params.ingest), workers, seconds=seconds)
-    )
+    job = Job(KnownIds(known), params.ingest, elsewhere=elsewhere)
+    outcomes = list(decode(here, job, workers, seconds=seconds))
     pictures = {one.id: one.result for one in outcomes if one.id and isinstance(one.result, Picture)}
     label_of = {one.id: source.label or "" for source, one in zip(unread, outcomes, strict=False)}
     seen = [source for source in places if source.refusal is not None or source.id in known]
@@ -81,6 +86,15 @@ def see(files: list[RawFile], had: Collection, params: Params, seconds: float) -
     )
 
 
+def _labels(files: list[RawFile], absent: AbsentFiles, params: Ingest, mapping: ClassMapping) -> Labels:
+    """What files of labels say, those that ingest will have brought here."""
+    columns = Columns(**params.columns)
+    names = [file.path for file in files if is_label_file(file.path, columns)]
+    absent.fetch(names)
+    found, classes = {name: absent.at(name) for name in names}, known_classes(mapping)
+    return Labels.read(files=found, strip=params.strip, columns=columns, classes=classes)
+
+
 def _after(source: Source, outcome: Outcome) -> Source:
     """What is known of a place that was inspected."""
     refusal = outcome.result if isinstance(outcome.result, Refusal) else None
@@ -88,7 +102,7 @@ def _after(source: Source, outcome: Outcome) -> Source:
 
 
 def _list_archives(
-    files: Iterable[RawFile], known: Catalogue, deadline: float, listing: Listing
+    files: Iterable[RawFile], absent: AbsentFiles, known: Catalogue, deadline: float, listing: Listing
 ) -> tuple[Catalogue, int]:
     """What each archive holds, nothing where it is not worth the time now; and how many those are."""
     contents: Catalogue = {}
@@ -97,11 +111,11 @@ def _list_archives(
     for path, md5 in files:
         if not is_archive(path):
             continue
-        file = paths.RAW / path
+        file = absent.at(path)
         if md5 in known and not is_outdated and is_supported(known[md5]):
             contents[md5] = known[md5]
             continue
-        is_opened = _is_fast(file) and monotonic() < deadline
+        is_opened = _is_fast(path, file) and monotonic() < deadline
         if md5 in known:
             contents[md5] = listed_again(known[md5], file, listing) if is_opened else known[md5]
             continue
@@ -110,8 +124,8 @@ def _list_archives(
     return contents, unopened
 
 
-def _is_fast(archive: Path) -> bool:
-    """Whether it is listed in a moment."""
-    if archive.name.lower().endswith(LISTED_AT_THE_END):
-        return True
-    return archive.exists() and archive.stat().st_size <= MOST_READ_THROUGH
+def _is_fast(name: str, archive: Path) -> bool:
+    """Whether the file `archive` of this name is here, and listed in a moment."""
+    if not archive.exists():
+        return False
+    return name.lower().endswith(LISTED_AT_THE_END) or archive.stat().st_size <= MOST_READ_THROUGH

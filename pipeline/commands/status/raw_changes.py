@@ -19,7 +19,7 @@ from pipeline.params import Params
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.weighting import weights_of
 from pipeline.text import counted
-from pipeline.versioning.raw_files import RawFile
+from pipeline.versioning.belonging.content import RawContent
 
 Likely = Literal["yes", "maybe", "no"]
 
@@ -121,13 +121,13 @@ class _PlacedImage(NamedTuple):
     attributes: str
 
 
-def look(files: list[RawFile], before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
-    """Compare `files`, those of data/raw, with what ingest had, looking at new ones for about `seconds`.
+def look(content: RawContent, before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
+    """Compare the `content` of data/raw with what ingest had, looking at what is new and here for about `seconds`.
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
     had, mapping = Collection.read(["id", "label", "source", "attributes", "key"]), ClassMapping.read()
-    seen = see(files, had, params, seconds)
+    files, seen = content.files, see(content, had, params, seconds)
     found, refused, _ = resolve(seen.places)
     images, old = _by_id(found), _by_id(had.table)
     new, gone, common = images.keys() - old.keys(), old.keys() - images.keys(), images.keys() & old.keys()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pipeline import paths
 from pipeline.commands.status.raw_changes import Likely, RawChanges
 from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
 from pipeline.versioning import repository
+from pipeline.versioning.belonging.recorded import RAW_HASH, content_of
 from pipeline.versioning.definition import flat
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 
 RAW = paths.RAW.as_posix()
+# What always runs is no news; and DVC tracks data by stages without a name.
+LEFT_OUT = ("listing", "")
 # What says which images there are.
 IMAGES_BY = (RAW, paths.ERASED.as_posix(), paths.FORGOTTEN.as_posix(), paths.CLASSES.as_posix())
 NOT_YET = "it has not run yet"
@@ -55,8 +59,7 @@ class StageStatus:
 def stage_statuses(raw: str, recorded: Collection[str]) -> list[StageStatus]:
     """Every stage of dvc.yaml, each after those that it reads from; those that are not `recorded` have never run.
 
-    `raw` is the hash of data/raw as it is. That is the one folder that may be large; so it is not walked again here, as
-    `dvc status` does.
+    But for `listing`, which always runs: `raw` is the hash of all that belongs to data/raw, as it will come to it.
 
     Raises:
         RecordError: another DVC command is changing things.
@@ -74,11 +77,11 @@ def stage_statuses(raw: str, recorded: Collection[str]) -> list[StageStatus]:
                 StageStatus(
                     name=name,
                     reasons=list(_reasons(stage, raw)) if name in recorded else [Reason("", NOT_YET)],
-                    after=[stages[before] for before in graph.successors(stage) if stages[before]],
+                    after=[stages[before] for before in graph.successors(stage) if stages[before] not in LEFT_OUT],
                     outs=[out.def_path for out in stage.outs],
                 )
                 for stage, name in stages.items()
-                if name
+                if name not in LEFT_OUT
             ]
     except LockError:
         raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None
@@ -95,7 +98,8 @@ def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
         if isinstance(dep, ParamsDependency):
             yield from changed_params(dep.hash_info.value or {}, dep.read_params())
         elif found := _status(dep, raw):
-            yield Reason(dep.def_path, DEPS.get(found, "{} changed").format(dep.def_path))
+            about = RAW if dep.def_path == RAW_HASH and found == "modified" else dep.def_path
+            yield Reason(about, DEPS.get(found, "{} changed").format(about))
     for out in stage.outs:
         if found := _status(out, raw):
             yield Reason(out.def_path, OUTS.get(found, "{} changed").format(out.def_path))
@@ -103,8 +107,9 @@ def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
 
 def _status(entry: Output, raw: str) -> str:
     """What DVC calls the state of a dependency or output, empty where it is as recorded."""
-    if entry.def_path == RAW:
-        return "" if entry.hash_info.value == raw else "modified"
+    if entry.def_path == RAW_HASH:
+        now = md5_of_bytes(content_of(raw).encode())
+        return "" if entry.hash_info.value == now else "modified" if entry.hash_info else "new"
     return next(iter(entry.status().values()), "")
 
 

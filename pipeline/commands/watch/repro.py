@@ -4,14 +4,18 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pipeline import paths
 from pipeline.commands import results
 from pipeline.commands.interrupts import Interrupts
 from pipeline.commands.subprocesses import DVC, Subprocesses
-from pipeline.errors import RecordError
+from pipeline.errors import RecordError, TreeringError
 from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
 from pipeline.result import ImageChange
 from pipeline.text import percent
+from pipeline.versioning.belonging.content import look
+from pipeline.versioning.belonging.recorded import is_of
+from pipeline.versioning.lock import read_raw_hash, read_record, read_yaml
 from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
 
@@ -42,7 +46,7 @@ def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[st
     while True:
         _wait_for_others(interrupts, say)
         check_hashable()
-        if interrupts.event.is_set() or children.run(*DVC, "status", "--quiet").code == 0:
+        if interrupts.event.is_set() or not _is_due(children):
             return None
         results.forget("ingest")
         ended = children.run(*DVC, "repro")
@@ -52,6 +56,19 @@ def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[st
         interrupts.event.wait(AGAIN)
     error = ended.error if ended.code else None
     return Repro(change, time.monotonic() - begun, error, accuracy(is_new=_recorded() != before))
+
+
+def _is_due(children: Subprocesses) -> bool:
+    """Whether `dvc repro` would do more than run `listing`, which always runs, and about which DVC always speaks."""
+    try:
+        content, record = look(), read_record()
+        if content.oid != read_raw_hash() or "ingest" not in record or not is_of(record["ingest"], content.oid):
+            return True
+        stages = read_yaml(paths.PIPELINE)["stages"]
+    except TreeringError:
+        return True  # Which will say what is wrong.
+    others = [name for name, stage in stages.items() if not stage.get("always_changed")]
+    return children.run(*DVC, "status", "--quiet", *others).code != 0
 
 
 def _ingested() -> ImageChange:

@@ -17,6 +17,7 @@ from pipeline.errors import ImagesError, RecordError, TrainingError, TreeringErr
 from pipeline.locking import locked
 from pipeline.result import ImageChange
 from pipeline.text import shown
+from pipeline.versioning.belonging.absence import read_absent
 
 LOCK = FOLDER / "lock"
 FIRST = f"put images there, in the project's folder, and run `dvc add {paths.RAW}` once"
@@ -124,6 +125,8 @@ def lasted(seconds: float) -> str:
 
 
 def _check(wishes: WatchOptions) -> None:
+    if paths.RAW_DVC.exists() and read_absent() != set():
+        paths.RAW.mkdir(exist_ok=True)  # Nothing of it need be here.
     if not paths.RAW.is_dir():
         hint = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else FIRST
         raise ImagesError(paths.RAW, "no such folder", hint)

@@ -54,29 +54,30 @@ class Labels:
         cls,
         path: Path = paths.LABELS,
         *,
-        files: Iterable[str] = (),
+        files: Iterable[str] | Mapping[str, Path] = (),
         strip: Mapping[str, int] = NOWHERE,
         columns: Columns = USUAL,
         classes: Container[str] | None = None,
     ) -> Self:
         """What the file `path` says, if there is one, and the others like it among `files`, relative to its folder.
 
-        The rest is as for `Labels` itself.
+        Where these are mapped, they are read there. The rest is as for `Labels` itself.
 
         Raises:
             ImagesError: one of them cannot be read, see `LabelTable`.
         """
         labels = cls(strip=strip, columns=columns, classes=classes)
         for name in dict.fromkeys([path.name, *(name for name in files if is_label_file(name, columns))]):
-            labels._add(path.parent, name)
+            labels._add(path.parent, name, files.get(name) if isinstance(files, Mapping) else None)
         return labels
 
-    def _add(self, root: Path, name: str) -> None:
-        """Take in the file `name` below `root`, if it is there."""
+    def _add(self, root: Path, name: str, elsewhere: Path | None) -> None:
+        """Take in the file `name` below `root`, or `elsewhere`, if it is there."""
         where, below = root / name, name.rpartition("/")[0]
-        if not where.is_file():
+        content = elsewhere or where
+        if not content.is_file():
             return
-        with where.open("rb") as file:
+        with content.open("rb") as file:
             try:
                 rows = label_rows(where, file, self._columns)
             except ImagesError as error:
