@@ -5,6 +5,7 @@ has never been here stays in it, on the remote. So ingest depends on one hash th
 """
 
 from pipeline import paths
+from pipeline.images.shard_files import mend
 from pipeline.ingestion.labelling.absent_labels import bring_labels
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.params import Params
@@ -19,6 +20,8 @@ from pipeline.versioning.unhashable import check_hashable
 def listing(params: Params) -> Result:
     """Bring data/raw.dvc, data/raw.hash and DVC's cache up to date with data/raw; returns what that holds.
 
+    Shards are no output of a stage, so damaged ones are looked for here, too.
+
     Raises:
         RecordError: Git has gone on to another data/raw.dvc; or that lost what was never here.
         ImagesError: DVC cannot hash a file.
@@ -30,7 +33,8 @@ def listing(params: Params) -> Result:
     check_followed(content.oid, content.belonging.files)
     paths.RAW.mkdir(exist_ok=True)
     content = record(bring_labels(content, Columns(**params.ingest.columns)))
-    return Result(_sentence(content), len(content.here))
+    said = (_sentence(content), mend())
+    return Result("; ".join(filter(None, said)), len(content.here))
 
 
 def _sentence(content: RawContent) -> str:

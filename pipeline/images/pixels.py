@@ -86,11 +86,7 @@ def _checked_bytes(reader: ShardReader, slot: Slot) -> bytes:
         raise ImagesError(where, error.strerror or "cannot be read", f"run `dvc checkout {paths.SHARDS_DVC}`") from None
     if md5_of_bytes(data) != slot.md5:
         what = f"the image at byte {slot.offset} is damaged"
-        raise ImagesError(
-            where,
-            what,
-            f"run `rm {where}` and `dvc checkout {paths.SHARDS_DVC}`, or `dvc repro --force --single-item ingest`",
-        )
+        raise ImagesError(where, what, "run `dvc repro`, to replace it or to decode it again")
     return data
 
 

@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 
 from pipeline import paths
 from pipeline.errors import MissingDataError
+from pipeline.files import write_text
 from pipeline.images import index
 from pipeline.images.shards import shard_name, shard_number
+from pipeline.text import counted
 from pipeline.versioning import hashing, remote, tracking
 from pipeline.versioning.fetching import PUSH_FIRST, fetch_file
 from pipeline.versioning.lock import read_record
@@ -27,6 +29,8 @@ from pipeline.versioning.repository import repository
 
 # Where the metadata of an index says what it names: MD5 and size by number.
 KEY = b"shards"
+# Notes what `mend` could not mend, until ingest has.
+DAMAGED = paths.IMAGES / "damaged"
 
 
 class ShardFile(NamedTuple):
@@ -129,6 +133,30 @@ def lost(files: Mapping[int, ShardFile]) -> set[int]:
             first, f"not here, and the remote cannot be asked: {trouble}", "run this again when it can be"
         )
     return {number for number, md5 in gone.items() if md5 not in distant}
+
+
+def mend() -> str:
+    """Put sound shards in the place of damaged ones, from DVC's cache or remote; returns what was done, in a sentence.
+
+    Where neither has one, that is noted in data/images, which DVC then takes for changed: so it runs ingest, and that
+    decodes again what is damaged.
+    """
+    named = shards_of_index()
+    here = known_files(are_here(named), {})
+    damaged = {number: named[number] for number in here if here[number].md5 != named[number].md5}
+    if not damaged:
+        return ""
+    told = f"{counted(len(damaged), 'damaged shard')} in {paths.SHARDS}"
+    try:
+        for number, file in damaged.items():
+            fetch_file(file.md5, what=str(paths.SHARDS / shard_name(number)), hint=PUSH_FIRST)
+    except MissingDataError:
+        write_text(DAMAGED, "".join(f"{shard_name(number)}\n" for number in sorted(damaged)))
+        return f"{told}: ingest decodes again what is in them"
+    for number in damaged:
+        (paths.SHARDS / shard_name(number)).unlink()
+    bring(damaged, hint=PUSH_FIRST)
+    return f"{told} replaced"
 
 
 def track(files: Mapping[int, ShardFile]) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.files import write_text
 from pipeline.images import index
-from pipeline.images.shard_files import ShardFile, known_files, metadata_of, remove_others, track
+from pipeline.images.shard_files import DAMAGED, ShardFile, known_files, metadata_of, remove_others, track
 from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping
@@ -118,6 +118,7 @@ class Collection(NamedTuple):
         parquet.write_table(index.shortened(self.table).replace_schema_metadata(metadata), index.INDEX)
         remove_others(shards)
         track(shards)
+        DAMAGED.unlink(missing_ok=True)
 
 
 def known_classes(mapping: ClassMapping) -> set[str]:

@@ -22,7 +22,7 @@ def run(script: str, *arguments: str) -> list[str]:
     [
         ("ingest.py", ["rate", "memory", "loose", "archives", "idle"]),
         ("loading.py", ["small", "photos", "jump"]),
-        ("remote.py", ["first", "beyond", "peers", "bytes"]),
+        ("remote.py", ["first", "beyond", "peers", "bytes", "adding"]),
         ("training.py", ["step", "save"]),
         ("gpu.py", ["speed", "ways", "folding", "same", "timm"]),
         ("new_classes.py", ["classes"]),

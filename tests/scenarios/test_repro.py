@@ -324,21 +324,27 @@ def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None
 
 
 def test_damaged_shards_are_mended(first: Project) -> None:
-    """A stored image that was damaged or lost is decoded again, and the manifests stay as they were."""
-    sound = first.lock()["manifest"]["outs"]
+    """A shard that was damaged is replaced; where none is to be had, what is damaged in it is decoded again."""
+    sound, before = first.lock()["manifest"]["outs"], first.snapshot("data/shards")
     (shard,) = (first.root / "data/shards").glob("*.tar")
-    content = bytearray(shard.read_bytes())
+    content, (md5,) = bytearray(shard.read_bytes()), before.values()
     content[600] ^= 1
-    shard.unlink()
-    shard.write_bytes(content)
-    out = first.repro("--force", "ingest")
-    assert "1 stored images are damaged: decoding them again" in out
-    assert "120 images, 0 new, 0 removed, 0 refused; 1 decoded" in out
+    for is_lost in (False, True):
+        shard.unlink()
+        shard.write_bytes(content)
+        for folder in (".dvc/cache/files/md5", "../remote/files/md5") if is_lost else ():
+            (first.root / folder / md5[:2] / md5[2:]).unlink(missing_ok=True)
+        out = first.repro("manifest")
+        assert ("; 1 damaged shard in data/shards replaced\n" in out) != is_lost
+        assert ("1 stored images are damaged: decoding them again" in out) == is_lost
+        assert ("120 images, 0 new, 0 removed, 0 refused; 1 decoded" in out) == is_lost
+        assert (first.snapshot("data/shards") == before) != is_lost
+    assert stages_run(first.repro("manifest")) == ["listing"]
+    assert first.lock()["manifest"]["outs"] == sound
     for shard in (first.root / "data/shards").glob("*.tar"):
         shard.unlink()
     shutil.rmtree(first.root / ".dvc/cache")
-    assert "120 decoded" in first.repro("--force", "ingest")
-    first.repro("manifest")
+    assert "120 decoded" in first.repro("--force", "manifest")
     assert first.lock()["manifest"]["outs"] == sound
 
 
