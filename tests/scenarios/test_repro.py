@@ -339,7 +339,7 @@ def test_damaged_shards_are_mended(first: Project) -> None:
         assert ("1 stored images are damaged: decoding them again" in out) == is_lost
         assert ("120 images, 0 new, 0 removed, 0 refused; 1 decoded" in out) == is_lost
         assert (first.snapshot("data/shards") == before) != is_lost
-    assert stages_run(first.repro("manifest")) == ["listing"]
+    assert stages_run(first.repro("manifest")) == []
     assert first.lock()["manifest"]["outs"] == sound
     for shard in (first.root / "data/shards").glob("*.tar"):
         shard.unlink()
