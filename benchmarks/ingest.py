@@ -24,6 +24,7 @@ def rate(folder: Path, scale: Scale) -> Rows:
     count = scale.count(12_000)  # So many that starting processes counts little.
     paths = photographs(project / "data/raw", count)
     run(project, "dvc", "add", "--quiet", "data/raw")
+    run(project, "python", "-m", "pipeline", "run", "listing")
     loops, stages = [], []
     for _ in range(scale.rounds(3)):
         started = time.perf_counter()
@@ -52,6 +53,7 @@ def memory(folder: Path, scale: Scale) -> Rows:
         project = new_project(folder / f"{len(peaks)}")
         archives(project / "data/raw", count, scale.count(10_000))
         run(project, "dvc", "add", "--quiet", "data/raw")
+        run(project, "python", "-m", "pipeline", "run", "listing")
         peaks.append(peak_memory(project, "python", "-m", "pipeline", "run", "ingest"))
     ratio = peaks[1] / peaks[0]
     yield Row(
@@ -104,6 +106,7 @@ def idle(folder: Path, scale: Scale) -> Rows:
     project = new_project(folder / "project")
     loose(project / "data/raw", 20)
     run(project, "dvc", "add", "--quiet", "data/raw")
+    run(project, "python", "-m", "pipeline", "run", "listing")
     run(project, "python", "-m", "pipeline", "run", "ingest")
     for name, dvc in (
         ("opening DVC's repository", "import dvc.repo; dvc.repo.Repo()"),

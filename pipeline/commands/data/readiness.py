@@ -8,8 +8,9 @@ from pipeline.images import index
 from pipeline.ingestion.labelling.absent_labels import bring_labels
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.params import read_params
-from pipeline.versioning.belonging.absence import note_absent, read_absent
+from pipeline.versioning.belonging.absence import read_absent
 from pipeline.versioning.belonging.content import look
+from pipeline.versioning.belonging.recording import check_whole_record, note_never_here
 
 HINT = "run `dvc push` where it was trained, then this again"
 
@@ -30,8 +31,9 @@ def make_ready() -> None:
     index.restore(hint=HINT)
     if read_absent() != set():
         with suppress(RecordError):  # It is not known what was there; then nothing is missed.
-            content = bring_labels(look(), Columns(**read_params().ingest.columns))
-            note_absent(content.belonging.absent)
+            check_whole_record(content := look())
+            content = bring_labels(content, Columns(**read_params().ingest.columns))
+            note_never_here(content.belonging.absent)
 
 
 def make_index_ready() -> None:

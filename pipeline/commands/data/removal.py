@@ -20,8 +20,8 @@ from pipeline.ingestion.places import Knowledge, Source, list_new_archives, sour
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
-from pipeline.versioning.belonging.absence import note_absent
 from pipeline.versioning.belonging.absent_files import AbsentFiles
+from pipeline.versioning.belonging.recording import note_never_here
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 HEX = set("0123456789abcdef")
@@ -106,7 +106,7 @@ def remove(named: list[Source], copies: list[Source], held: list[Source], folder
         elif path not in absent:
             (paths.RAW / path).unlink()
     if absent.md5s:
-        note_absent(absent.md5s.keys() - dropped.keys())  # What is listed, and neither here nor noted, is removed.
+        note_never_here(absent.md5s.keys() - dropped.keys())  # What is listed, and neither here nor noted, is removed.
 
 
 def _rewrite(path: Path, dropped: set[int], folder: Path) -> None:

@@ -32,7 +32,7 @@ def record(content: RawContent) -> RawContent:
     else:
         what = f"changed {TRIES} times while DVC took it into its cache"
         raise ImagesError(paths.RAW, what, "wait until all is copied, then `dvc repro`")
-    note_absent(content.belonging.absent)  # Before data/raw.dvc: what is noted and not listed means nothing.
+    note_never_here(content.belonging.absent)  # Before data/raw.dvc: what is noted and not listed means nothing.
     if content.oid != read_raw_hash():
         write_listing(content.belonging.files, pull=False)
         stage()
@@ -56,6 +56,16 @@ def stage() -> None:
     noted = git_guard.read_note()
     if noted and noted.oid == read_raw_hash() and repository.repository().config["core"].get("autostage"):
         git("add", "--", paths.RAW_DVC.as_posix())
+
+
+def note_never_here(absent: Iterable[str]) -> None:
+    """Note the files `absent` of data/raw; in a fresh clone, too, of which version of data/raw.dvc that is said.
+
+    Else what Git brings next would seem to have been here.
+    """
+    note_absent(absent)
+    if git_guard.read_note() is None:
+        git_guard.note(read_raw_hash())
 
 
 def note_followed(oid: str) -> None:
