@@ -5,8 +5,8 @@ Names: first: reading images for the first time, into the cache of decoded ones,
 peers: the loader without that cache against torchvision's ImageFolder and WebDataset. bytes: what an image takes.
 adding: ten images more in a fresh clone of 60,000 in 6 archives, all of them on a server that is 30 ms away.
 
-But for the last, images are of 500 × 375 pixels, stored as `ingest` stores them, and read at 224 pixels by two processes
-that decode.
+But for the last, images are of 500 × 375 pixels, stored as `ingest` stores them, and read at 224 pixels by two
+processes that decode.
 """
 
 import os
