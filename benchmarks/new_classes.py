@@ -28,6 +28,7 @@ from pipeline.training.feeding.loader import TrainLoader, sample
 from pipeline.training.generation import plan
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import schedule_of
+from pipeline.training.trainer import trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 NEW = ("class 3", "class 8")
@@ -94,9 +95,7 @@ def measure(data: Dataset, test: Dataset, params: Params, *, imprinted: bool) ->
     averaged = AveragedWeights(network, shown)
     watch = Watch(averaged, network, test, generation.spec.classes)
     watch.begin(generation.steps_before, steps)
-    trainer = train._trainer(  # noqa: SLF001
-        params, [watch, averaged], rounds=rounds.before + rounds.length.rounds, folder=Path()
-    )
+    trainer = trainer_of(params, [watch, averaged], rounds=rounds.before + rounds.length.rounds, folder=Path())
     trainer.fit(classifier, loader, ckpt_path="start", weights_only=True)
     return watch.found
 
