@@ -99,6 +99,10 @@ class Project:
             for name, stage in stages.items()
         }
 
+    def decided(self) -> dict[str, dict[str, dict[str, str]]]:
+        """The same, but for `listing`, which also records what a run that fails later has found in data/raw."""
+        return {name: stage for name, stage in self.lock().items() if name != "listing"}
+
     def read(self, path: str) -> str:
         """The text of a file."""
         return (self.root / path).read_text(encoding="utf-8")

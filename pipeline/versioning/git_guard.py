@@ -1,7 +1,7 @@
 """Whether data/raw has followed Git: a merge, pull or checkout changes data/raw.dvc, and no image.
 
 `dvc repro` would take what data/raw holds then for the new truth, and images that others added for removed. So ingest
-notes which version of data/raw.dvc the images are of, and refuses to work where Git has gone to another since.
+notes which version of data/raw.dvc the images are of, and `listing` refuses to work where Git has gone on since.
 """
 
 from collections.abc import Container

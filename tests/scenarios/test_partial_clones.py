@@ -308,3 +308,31 @@ def test_watch_in_a_fresh_clone(team: Team) -> None:
     assert bob.git("status", "--porcelain") == ""
     assert len(listed(bob)) == 64
     assert "nothing to do" in pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
+
+
+@pytest.mark.slow
+def test_git_goes_on_without_hooks(team: Team) -> None:
+    """What Git lists meanwhile is not taken for removed, even before the first run; `sync` and `--keep` go on."""
+    bob = team.clone("bob")
+    zip_digits(bob, 100, 130, team.folder / "new.zip")
+    pipeline(bob, "add", str(team.folder / "new.zip"))
+    zip_digits(team.alice, 130, 140, team.alice.root / "data/raw/second.zip")
+    team.alice.repro("ingest")
+    team.publish(team.alice, "more")
+    bob.git("pull", "--quiet", "--ff-only")
+    assert "pipeline sync" in bob.repro("listing", ok=False)
+    assert "1 file added (1 of them on the remote only), 0 removed, 0 changed" in pipeline(bob, "sync")
+    assert "listing: 65 files in data/raw; 63 of them not here" in bob.repro("listing")
+    assert listed(bob).items() > raw(team.alice).items()
+
+    before = listed(bob)
+    bob.commit("both")
+    (team.alice.root / "data/raw/second.zip").unlink()
+    team.alice.add_digits(140, 142)
+    team.alice.repro("ingest")
+    team.publish(team.alice, "others")
+    bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "--strategy-option", "theirs")
+    assert "pipeline sync" in bob.repro("listing", ok=False)
+    assert "is kept" in pipeline(bob, "sync", "--keep")
+    assert "listing: 65 files in data/raw; 63 of them not here" in bob.repro("listing")
+    assert listed(bob) == before

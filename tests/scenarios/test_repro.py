@@ -182,15 +182,15 @@ def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
     for store in (first.root / ".dvc/cache", first.root.parent / "remote"):
         (store / "files/md5" / oid[:2] / oid[2:]).unlink()
     first.add_digits(120, 121)
-    watched = ("dvc.lock", "data/images", "data/manifest", "data/base", "data/report")
-    before = first.snapshot(*watched)
+    watched = ("data/images", "data/manifest", "data/base", "data/report")
+    before, lock = first.snapshot(*watched), first.decided()
     failed = first.repro(ok=False)
     complaint = [line for line in failed.splitlines() if "error:" in line]
     assert len(complaint) == 1
     assert oid in complaint[0]
     assert "dvc push" in complaint[0]
     assert "Traceback" not in failed
-    assert first.snapshot(*watched) == before
+    assert (first.snapshot(*watched), first.decided()) == (before, lock)
 
     assert "`pipeline fresh`" in complaint[0]
     first.run("pipeline", "fresh")
