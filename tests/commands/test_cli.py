@@ -23,6 +23,7 @@ from PIL import Image
 from pipeline import cli, paths
 from pipeline.commands.data import packing, workbench
 from pipeline.commands.data.removal import holdings
+from pipeline.versioning.belonging.absence import note_absent
 
 Capture = pytest.CaptureFixture[str]
 
@@ -274,10 +275,11 @@ def test_add_refuses_what_is_there(here: Path, capsys: Capture, path: str) -> No
     assert here.exists()
 
 
-def test_add_needs_the_images_that_are_tracked(photos: Path, capsys: Capture) -> None:
-    """In a clone without its images, a new archive alone would look as if all others had been removed."""
+def test_add_needs_the_images_that_were_here(photos: Path, capsys: Capture) -> None:
+    """Where all were here and are gone, a new archive alone would look as if all others had been removed."""
     paths.RAW_DVC.parent.mkdir()
     paths.RAW_DVC.write_text("outs:\n- md5: 1.dir\n  path: raw\n")
+    note_absent([])
     assert cli.main(["add", str(photos)]) == 1
     assert "dvc pull data/raw.dvc" in capsys.readouterr().err
     assert not paths.RAW.exists()

@@ -64,7 +64,8 @@ class AbsentFiles:
             MissingDataError: one of them is neither there nor on the remote.
         """
         found = {path: self.at(path) for path in wanted if path in self.md5s}
-        new = sorted(found.keys() - self._fetched)
+        if not (new := sorted(found.keys() - self._fetched)):
+            return found
         remote.pull(repository.repository(), [self.md5s[path] for path in new if not found[path].exists()])
         for path in new:  # Each is checked, and what could not be pulled is said.
             fetching.fetch_file(self.md5s[path], what=f"{paths.RAW}/{path}", hint=fetching.PUSH_FIRST)
@@ -77,7 +78,8 @@ class AbsentFiles:
         Raises:
             MissingDataError: see `fetch`.
         """
-        tracking.put_in_raw({path: self.md5s[path] for path in self.fetch(wanted)})
+        if found := self.fetch(wanted):
+            tracking.put_in_raw({path: self.md5s[path] for path in found})
 
 
 NONE = AbsentFiles({})
