@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -112,7 +113,7 @@ def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
         return
     try:
         if not workspace_listing(folder)[1].items() ^ listed.items():
-            repo.add(str(folder))
+            _add([folder])
             return
         size = sum(size for _, size in files.values()) if all(size >= 0 for _, size in files.values()) else None
         version = f"outs:\n- md5: ''\n  size: 0\n  nfiles: 0\n  hash: md5\n  path: {folder.name}\n".encode()
@@ -120,11 +121,22 @@ def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
         with repo.scm_context(quiet=True) as context:
             context.track_file(str(dvc_file))
         if new:
-            repo.add([str(path) for path in new])  # To what is listed, without the others.
+            _add(new)  # To what is listed, without the others.
     except LockError:
         raise RecordError(
             dvc_file, "another DVC command is running", "wait until that has ended, then this again"
         ) from None
+
+
+def _add(places: Iterable[Path]) -> None:
+    """As `dvc add` does, without its bar."""
+    log = logging.getLogger("dvc")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        repository().add([str(place) for place in places])
+    finally:
+        log.setLevel(level)
 
 
 def link(md5: str, path: Path) -> None:

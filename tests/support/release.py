@@ -43,7 +43,7 @@ def write_lock_of_other_code(root: Path) -> None:
     """Write a dvc.lock into the project `root` as a release does that differs in code and command of train alone."""
     definition = YAML(typ="safe").load(root / "dvc.yaml")["stages"]
     for stage in definition.values():
-        stage["deps"] = [path.replace("${train.pretrained}", "false") for path in stage["deps"]]
+        stage["deps"] = [path.replace("${train.pretrained}", "false") for path in stage.get("deps", [])]
     deps = {path: root / path for stage in definition.values() for path in stage["deps"]}
     known = {path: file.read_bytes() for path, file in deps.items() if file.is_file()}
     known["pipeline/training/module.py"] += b"# As it was.\n"
@@ -57,7 +57,7 @@ def forget_params(root: Path, names: Iterable[str]) -> None:
     content = yaml.load(path)
     for stage in content["stages"].values():
         for name in names:
-            stage["params"]["params.yaml"].pop(name, None)
+            stage.get("params", [])["params.yaml"].pop(name, None)
     yaml.dump(content, path)
 
 
@@ -67,7 +67,7 @@ def _write_lock(root: Path, definition: dict[str, Any], known: dict[str, bytes],
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
         outs = [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
         listed = [
-            one for entry in stage["params"] for one in ([entry] if isinstance(entry, str) else entry["params.yaml"])
+            one for entry in stage.get("params", []) for one in ([entry] if isinstance(entry, str) else entry["params.yaml"])
         ]
         locked[name] = {
             "cmd": stage["cmd"],
