@@ -25,7 +25,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     project.set_params(**YAML(typ="safe").load(block))
     assert "run `pipeline setup`, or `dvc repro` will correct that and stop" in project.run(*PIPELINE, "status").out
-    said = "ingest: error: dvc.yaml: now lists my_project/changes.py, which train.augment uses, and 5 more files"
+    said = "listing: error: dvc.yaml: now lists my_project/changes.py, which train.augment uses, and 5 more files"
     assert f"{said}; run `dvc repro` again" in project.repro(ok=False)
     assert "train: cold start" in project.repro()
     project.commit("120 images")
@@ -124,7 +124,7 @@ def test_a_helper_that_is_new(project: Project) -> None:
     (project.root / "my_project/parts.py").write_text("RATE = 0.2\n")
     edit(project, "nets.py", "from torch import nn", "from torch import nn\n\nfrom my_project.parts import RATE")
     edit(project, "nets.py", "Dropout(0.1)", "Dropout(RATE)")
-    said = "train: error: dvc.yaml: now lists my_project/parts.py, which train.model uses; run `dvc repro` again"
+    said = "listing: error: dvc.yaml: now lists my_project/parts.py, which train.model uses; run `dvc repro` again"
     assert said in project.repro(ok=False)
     assert stages_run(project.repro())[0] == "train"
     assert "network's code was edited" not in reason(project)
