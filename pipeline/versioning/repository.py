@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -24,4 +25,6 @@ def _repository(root: Path) -> Repo:
 
     if not logger.isEnabledFor(logging.DEBUG):
         logging.getLogger("dvc").setLevel(logging.ERROR)  # What it warns of, our own message says.
-    return Repo(str(root))
+    repo = Repo(str(root))
+    atexit.register(repo.close)  # What it opened of Git cannot be closed any more once Python ends.
+    return repo

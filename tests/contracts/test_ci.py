@@ -111,7 +111,10 @@ def test_training_that_fails_is_told(team: Path) -> None:
 @pytest.mark.slow
 def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
     """It ends in order when it is asked to, and a job on another machine continues to the model of one job."""
-    params: dict[str, Any] = {"train": {"min_steps": 2000, "save_every": 0.5}, "compute": {"progress": "remote"}}
+    params: dict[str, Any] = {
+        "train": {"epochs": 400, "min_steps": 2000, "save_every": 0.5},
+        "compute": {"progress": "remote"},
+    }
     propose(team, "long", start=120, stop=125, **params)
     runner, comment = clone(team, "runner of long", "long"), team / "comment.md"
     with subprocess.Popen([SCRIPT, "origin/main", str(comment), "50m"], cwd=runner.root) as job:

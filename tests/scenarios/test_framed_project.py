@@ -33,6 +33,7 @@ def add_bars(project: Project, first: int, last: int) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.nightly
 def test_squashed_images(project: Project) -> None:
     """Training, evaluate, predict and export see all of an image; with another framing the model goes on."""
     learnt = {"size": 14, "epochs": 12, "augment": {"crop": [0.7, 1.0]}, **SQUASHED}

@@ -87,6 +87,7 @@ def test_weights_in_git(project: Project, tmp_path: Path) -> None:
     assert "reproduced, bit for bit" in ran.out
 
 
+@pytest.mark.nightly
 def test_published_weights(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are fetched once: the model keeps them, so that it is trained again without a network or another's cache."""
     if not TIMM.is_dir():

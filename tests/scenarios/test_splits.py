@@ -44,6 +44,7 @@ def line_of(out: str, stage: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_old_project_turns_groups_on(project: Project) -> None:
     """What moves is foretold and listed, the base is a model that has not seen it, and growth moves nothing."""
     project.add_digits(0, 60)

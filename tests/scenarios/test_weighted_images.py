@@ -30,6 +30,7 @@ def model(project: Project) -> str:
     return project.lock()["train"]["outs"]["data/model"]
 
 
+@pytest.mark.nightly
 def test_weights(project: Project) -> None:
     """They train another model, one that is told again; all alike train the same; 0 keeps an image from training."""
     project.set_params(train={"balance": 0.25})

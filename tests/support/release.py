@@ -67,7 +67,9 @@ def _write_lock(root: Path, definition: dict[str, Any], known: dict[str, bytes],
         entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
         outs = [path for entry in entries for path in ([entry] if isinstance(entry, str) else entry)]
         listed = [
-            one for entry in stage.get("params", []) for one in ([entry] if isinstance(entry, str) else entry["params.yaml"])
+            one
+            for entry in stage.get("params", [])
+            for one in ([entry] if isinstance(entry, str) else entry["params.yaml"])
         ]
         locked[name] = {
             "cmd": stage["cmd"],
