@@ -31,7 +31,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
     try:
         params = read_params()
         check_in_step(params)
-        before, began = started_for(), time.monotonic()
+        before, began, received_before = started_for(), time.monotonic(), received.size
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
         outputs.restore_outputs(name)
@@ -42,8 +42,8 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         raise
     if result is not None:
         print(f"{name}: {shown(result.summary)}", flush=True)
-        if received.size:
-            print(f"{name}: {in_bytes(received.size)} came from the remote", flush=True)
+        if come := received.size - received_before:
+            print(f"{name}: {in_bytes(come)} came from the remote", flush=True)
         results.note(name, result)
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))

@@ -41,7 +41,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     now = read_definition()
     if "train" in record:
         record = {**record, "train": with_neutral_params(record["train"], now["train"])}
-    changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record}
+    changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record and now[name].deps}
     if not any(changes.values()):
         print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
         return 0
