@@ -41,7 +41,7 @@ from pipeline.params import Ingest, Params
 from pipeline.result import ImageChange, Result
 from pipeline.splits.copies import copy_notices
 from pipeline.text import counted
-from pipeline.versioning.belonging.absent_files import AbsentFiles
+from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 from pipeline.versioning.removals import check_removals, forget_removals
 

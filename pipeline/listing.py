@@ -11,9 +11,9 @@ from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.text import counted
-from pipeline.versioning.belonging.content import RawContent, look
-from pipeline.versioning.belonging.recording import check_whole_record, record
 from pipeline.versioning.git_guard import check_followed
+from pipeline.versioning.raw.content import RawContent, look
+from pipeline.versioning.raw.recording import check_whole_record, record
 from pipeline.versioning.unhashable import check_hashable
 
 

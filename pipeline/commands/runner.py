@@ -14,10 +14,9 @@ from pipeline.params import Params, read_params
 from pipeline.result import Result
 from pipeline.text import in_bytes, shown
 from pipeline.versioning import outputs
-from pipeline.versioning.belonging.recording import note_followed
-from pipeline.versioning.belonging.recording import stage as stage_raw
 from pipeline.versioning.git_guard import check_followed, committed_hash
 from pipeline.versioning.own_code.listing import check_in_step
+from pipeline.versioning.raw.recording import add_to_index, note_followed
 from pipeline.versioning.raw_files import listed_hash
 from pipeline.versioning.remote import received
 
@@ -63,5 +62,5 @@ def _in_sync_with_git(ingest: Callable[..., Result | None], params: Params) -> R
     check_followed(oid)
     result = ingest(params, removals_are_recorded=committed_hash() == oid)
     note_followed(oid)
-    stage_raw()
+    add_to_index()
     return result

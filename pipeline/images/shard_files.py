@@ -19,7 +19,7 @@ from pipeline import paths
 from pipeline.errors import MissingDataError
 from pipeline.files import write_text
 from pipeline.images import index
-from pipeline.images.shards import shard_name, shard_number
+from pipeline.images.shards import is_shard, shard_name, shard_number, shards_in
 from pipeline.text import counted
 from pipeline.versioning import hashing, remote, tracking
 from pipeline.versioning.fetching import PUSH_FIRST, fetch_file
@@ -51,8 +51,8 @@ def named_shards(path: Path = index.INDEX, listed: Mapping[str, str] | None = No
     said = (pq.read_schema(path).metadata or {}).get(KEY)
     if said is not None:
         return {int(number): ShardFile(*facts) for number, facts in json.loads(said).items()}
-    shards = ((Path(name), md5) for name, md5 in (listed or {}).items() if name.endswith(".tar"))
-    return {shard_number(name): ShardFile(md5, -1) for name, md5 in shards}
+    shards = ((Path(name), md5) for name, md5 in (listed or {}).items() if is_shard(Path(name)))
+    return {shard_number(path): ShardFile(md5, -1) for path, md5 in shards}
 
 
 def shards_of_index() -> dict[int, ShardFile]:
@@ -122,8 +122,8 @@ def lost(files: Mapping[int, ShardFile]) -> set[int]:
         MissingDataError: the remote cannot be asked.
     """
     repo = repository()
-    away = {number: file for number, file in files.items() if number not in are_here(files)}
-    gone = {number: file.md5 for number, file in away.items() if not cached_path(repo, file.md5).exists()}
+    away = files.keys() - are_here(files)
+    gone = {number: files[number].md5 for number in away if not cached_path(repo, files[number].md5).exists()}
     if not gone or remote.default_remote(repo) is None:
         return set(gone)
     distant, trouble = remote.held(repo, gone.values())
@@ -170,14 +170,14 @@ def track(files: Mapping[int, ShardFile]) -> None:
 
 def remove_others(numbers: Collection[int]) -> None:
     """Delete the shards in data/shards that are not of these `numbers`."""
-    for path in paths.SHARDS.glob("*.tar"):
+    for path in shards_in(paths.SHARDS):
         if shard_number(path) not in numbers:
             path.unlink()
 
 
 def adopt_earlier_layout() -> bool:
     """Move the shards that a release before data/shards left in data/images; returns whether there were any."""
-    shards = list(paths.IMAGES.glob("*.tar"))
+    shards = shards_in(paths.IMAGES)
     for path in shards:
         paths.SHARDS.mkdir(exist_ok=True)
         path.replace(paths.SHARDS / path.name)

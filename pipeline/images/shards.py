@@ -24,6 +24,16 @@ def shard_number(path: Path) -> int:
     return int(path.stem)
 
 
+def is_shard(path: Path) -> bool:
+    """Whether `path` is called as a shard is: there may be other files of people's."""
+    return path.suffix == ".tar" and path.stem.isdecimal()
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """The shards in `folder`, sorted; none where there is no such folder."""
+    return sorted(filter(is_shard, folder.glob("*.tar")))
+
+
 def names_in(path: Path) -> list[str]:
     """The names of the images in the shard `path`, of those too that no index row names."""
     # Damage does not hide what comes after it.
@@ -38,7 +48,7 @@ def size_of_image(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integ
 
 def last_shard(folder: Path) -> int:
     """The highest number of a shard in `folder`, -1 where there is none."""
-    return max((shard_number(path) for path in folder.glob("*.tar")), default=-1)
+    return max(map(shard_number, shards_in(folder)), default=-1)
 
 
 class ShardWriter:

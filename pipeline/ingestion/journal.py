@@ -15,7 +15,7 @@ from pipeline import paths
 from pipeline.files import md5_of_bytes
 from pipeline.images import index
 from pipeline.images.index_rows import IndexRows
-from pipeline.images.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number
+from pipeline.images.shards import ShardReader, ShardWriter, last_shard, seal, shard_name, shard_number, shards_in
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 
@@ -83,7 +83,7 @@ class Journal:
 
         They stay here, too, so that a kill before the index names them costs nothing.
         """
-        for path in sorted(self.folder.glob("*.tar")):
+        for path in shards_in(self.folder):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
             target = folder / shard_name(self._first + shard_number(path))
@@ -109,7 +109,7 @@ class Journal:
 
     def _seal(self) -> None:
         """Cut what was half written from the shards that a kill left open, and end them as tar files end."""
-        for path in self.folder.glob("*.tar"):
+        for path in shards_in(self.folder):
             shard = self._first + shard_number(path)
             ends = [fact["offset"] + fact["length"] for fact in self.facts.values() if fact["shard"] == shard]
             seal(path, max(ends, default=0))

@@ -27,7 +27,7 @@ from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
-from pipeline.versioning.belonging.absent_files import NONE, AbsentFiles
+from pipeline.versioning.raw.absent_files import NONE, AbsentFiles
 from pipeline.versioning.raw_files import RawFile
 
 OUTSIDE = Refusal(

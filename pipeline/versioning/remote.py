@@ -12,6 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.errors import one_line
+from pipeline.versioning.objects import cached_path
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -53,7 +54,7 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
         return ""
     if mute := silence(repo, name):
         return mute
-    places = [Path(repo.cache.local.oid_to_path(one.value)) for one in wanted]
+    places = [cached_path(repo, str(one.value)) for one in wanted]
     coming = [path for path in places if not path.exists()]
     with _overheard() as errors:
         try:

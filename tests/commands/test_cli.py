@@ -23,7 +23,7 @@ from PIL import Image
 from pipeline import cli, paths
 from pipeline.commands.data import packing, workbench
 from pipeline.commands.data.removal import holdings
-from pipeline.versioning.belonging.absence import note_absent
+from pipeline.versioning.raw.absence import note_absent
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.images.shards import BLOCK, END, ShardReader, ShardWriter, seal, shard_name, shard_number
+from pipeline.images.shards import (
+    BLOCK,
+    END,
+    ShardReader,
+    ShardWriter,
+    last_shard,
+    seal,
+    shard_name,
+    shard_number,
+    shards_in,
+)
 
 IMAGES = {"a" * 32 + ".png": b"first" * 30, "b" * 32 + ".jpg": b"x" * BLOCK, "c" * 32 + ".png": b"last" * 200}
 Places = dict[str, tuple[int, int]]
@@ -147,3 +157,12 @@ def test_sealed_shards_satisfy_tar(tmp_path: Path) -> None:
     seal(path, places[second][1] + len(IMAGES[second]))
     ran = subprocess.run(["tar", "tf", str(path)], check=True, capture_output=True, text=True)
     assert (ran.stdout.split(), ran.stderr) == (list(IMAGES)[:2], "")
+
+
+def test_other_files_are_no_shards(tmp_path: Path) -> None:
+    """What people put next to shards is neither counted nor removed."""
+    for name in ("000004.tar", "mine.tar", "000007.tar.part", "1000000.tar"):
+        (tmp_path / name).touch()
+    assert [path.name for path in shards_in(tmp_path)] == ["000004.tar", "1000000.tar"]
+    assert last_shard(tmp_path) == 1_000_000
+    assert last_shard(tmp_path / "nowhere") == -1

@@ -169,7 +169,7 @@ def test_what_is_absent_is_never_removed(team: Team) -> None:
     (mine,) = bob.add_digits(100, 101)
     killed = (
         "import os; from pipeline import listing; from pipeline.params import read_params; "
-        "from pipeline.versioning.belonging import recording; "
+        "from pipeline.versioning.raw import recording; "
         "recording.write_listing = lambda *_, **__: os._exit(9); listing.listing(read_params())"
     )
     assert bob.run("python", "-c", killed, ok=False).code == 9

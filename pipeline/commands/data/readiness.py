@@ -8,9 +8,9 @@ from pipeline.images import index
 from pipeline.ingestion.labelling.absent_labels import bring_labels
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.params import read_params
-from pipeline.versioning.belonging.absence import read_absent
-from pipeline.versioning.belonging.content import look
-from pipeline.versioning.belonging.recording import check_whole_record, note_never_here
+from pipeline.versioning.raw.absence import read_absent
+from pipeline.versioning.raw.content import look
+from pipeline.versioning.raw.recording import check_whole_record, note_never_here
 
 HINT = "run `dvc push` where it was trained, then this again"
 

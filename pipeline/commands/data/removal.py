@@ -20,8 +20,8 @@ from pipeline.ingestion.places import Knowledge, Source, list_new_archives, sour
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import read_params
-from pipeline.versioning.belonging.absent_files import AbsentFiles
-from pipeline.versioning.belonging.recording import note_never_here
+from pipeline.versioning.raw.absent_files import AbsentFiles
+from pipeline.versioning.raw.recording import note_never_here
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 HEX = set("0123456789abcdef")

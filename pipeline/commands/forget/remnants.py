@@ -3,8 +3,8 @@
 Nobody needs to know which commit recorded a directory, or whether one did: every listing in a store is read.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ from pipeline.commands.forget.stores import Objects
 from pipeline.errors import CheckpointError
 from pipeline.images import index
 from pipeline.images.shard_files import named_shards
-from pipeline.images.shards import shard_name
+from pipeline.images.shards import is_shard, shard_name
 from pipeline.ingestion import catalogue
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage.forgotten import MODEL
@@ -137,7 +137,7 @@ class Search:
     def _look_at_shards(self, files: Mapping[str, str]) -> None:
         """Those of which no index that can be read says what is in them, by the names of what is."""
         for name, md5 in files.items():
-            if not re.fullmatch(r"\d+\.tar", name) or md5 in self._found or md5 in self._innocent:
+            if not is_shard(Path(name)) or md5 in self._found or md5 in self._innocent:
                 continue
             if (stored := self._objects.find(md5)) and not self._ids.isdisjoint(stems_in(stored)):
                 self._note(SHARD, str(paths.SHARDS / name), md5)

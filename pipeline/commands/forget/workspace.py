@@ -10,7 +10,7 @@ from pipeline.commands.forget.remnants import LISTS, SHOWN
 from pipeline.commands.next.batch import BATCH
 from pipeline.errors import CheckpointError
 from pipeline.files import md5_of_file
-from pipeline.images.shards import names_in
+from pipeline.images.shards import names_in, shards_in
 from pipeline.lineage.seen_images import SEEN
 
 EXPORTS = paths.DATA / "export"
@@ -20,7 +20,7 @@ UNFINISHED = tuple(paths.PROGRESS / name for name in ("train", "ingest", "compac
 
 def shards_with(ids: Collection[str]) -> list[Path]:
     """The shards in data/shards that hold one of the images, by the names of what is in them."""
-    return [path for path in sorted(paths.SHARDS.glob("*.tar")) if not ids_in(path).isdisjoint(ids)]
+    return [path for path in shards_in(paths.SHARDS) if not ids_in(path).isdisjoint(ids)]
 
 
 def ids_in(shard: Path) -> set[str]:

@@ -20,9 +20,9 @@ from pipeline.ingestion import catalogue
 from pipeline.ingestion.compaction import holding_removed
 from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
-from pipeline.versioning.belonging.recorded import raw_recorded
 from pipeline.versioning.lock import StageRecord, parse_record, read_record
 from pipeline.versioning.objects import cached_path, listing
+from pipeline.versioning.raw.recorded import raw_recorded
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ def _resolve(args: argparse.Namespace) -> int:
 
 def _sync(args: argparse.Namespace) -> int:
     from pipeline.commands.merge.sync import keep, restore
-    from pipeline.versioning.belonging.absence import read_absent
+    from pipeline.versioning.raw.absence import read_absent
 
     if args.keep:
         keep()

@@ -27,8 +27,8 @@ from pipeline.lineage.lineage import RECORDED, Recorded
 from pipeline.params import read_params
 from pipeline.text import counted
 from pipeline.versioning import fetching, tracking
-from pipeline.versioning.belonging.absence import read_absent
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw.absence import read_absent
 
 MODEL = paths.MODEL.as_posix()
 HINT = "run `pipeline resolve --ours` or `--theirs` to choose a side for them"

@@ -13,11 +13,11 @@ from pipeline.errors import MissingDataError, RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
-from pipeline.versioning.belonging.absence import note_absent, read_absent
-from pipeline.versioning.belonging.absent_files import AbsentFiles
-from pipeline.versioning.belonging.content import RawContent, as_listed, files_here, here_alone, listed_in
-from pipeline.versioning.belonging.recording import write_listing
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw.absence import note_absent, read_absent
+from pipeline.versioning.raw.absent_files import AbsentFiles
+from pipeline.versioning.raw.content import RawContent, as_listed, files_here, here_alone, listed_in
+from pipeline.versioning.raw.recording import write_listing
 from pipeline.versioning.removals import ALL, note_removals
 
 HINT = (

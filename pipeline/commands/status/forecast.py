@@ -19,12 +19,12 @@ from pipeline.ingestion.collection import Collection
 from pipeline.params import Params
 from pipeline.training.drawing.budget import length_of
 from pipeline.versioning import hashing, objects, repository
-from pipeline.versioning.belonging.content import RawContent
-from pipeline.versioning.belonging.content import look as look_at_raw
-from pipeline.versioning.belonging.recorded import is_of, raw_recorded
-from pipeline.versioning.belonging.recording import check_whole_record
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.lock import StageRecord, read_raw_hash, read_record, read_yaml
+from pipeline.versioning.raw.content import RawContent
+from pipeline.versioning.raw.content import look as look_at_raw
+from pipeline.versioning.raw.recorded import is_of, raw_recorded
+from pipeline.versioning.raw.recording import check_whole_record
 from pipeline.versioning.unhashable import check_hashable
 
 # Seconds for looking at new images, once what looks has started.

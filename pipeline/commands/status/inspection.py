@@ -19,8 +19,8 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import Ingest, Params
-from pipeline.versioning.belonging.absent_files import AbsentFiles
-from pipeline.versioning.belonging.content import RawContent
+from pipeline.versioning.raw.absent_files import AbsentFiles
+from pipeline.versioning.raw.content import RawContent
 from pipeline.versioning.raw_files import RawFile
 
 # The contents of zip files are listed at their end; other archives have to be read through, larger ones not by us.

@@ -19,7 +19,7 @@ from pipeline.params import Params
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.weighting import weights_of
 from pipeline.text import counted
-from pipeline.versioning.belonging.content import RawContent
+from pipeline.versioning.raw.content import RawContent
 
 Likely = Literal["yes", "maybe", "no"]
 

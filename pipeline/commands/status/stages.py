@@ -12,8 +12,8 @@ from pipeline.commands.status.raw_changes import Likely, RawChanges
 from pipeline.errors import RecordError
 from pipeline.files import md5_of_bytes
 from pipeline.versioning import repository
-from pipeline.versioning.belonging.recorded import RAW_HASH, content_of
 from pipeline.versioning.definition import flat
+from pipeline.versioning.raw.recorded import RAW_HASH, content_of
 
 if TYPE_CHECKING:
     from dvc.output import Output

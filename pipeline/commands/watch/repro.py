@@ -13,9 +13,9 @@ from pipeline.lineage.lineage import RECORDED
 from pipeline.lineage.recorded_metrics import read_metrics
 from pipeline.result import ImageChange
 from pipeline.text import percent
-from pipeline.versioning.belonging.content import look
-from pipeline.versioning.belonging.recorded import is_of
 from pipeline.versioning.lock import read_raw_hash, read_record, read_yaml
+from pipeline.versioning.raw.content import look
+from pipeline.versioning.raw.recorded import is_of
 from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
 

@@ -17,7 +17,7 @@ from pipeline.errors import ImagesError, RecordError, TrainingError, TreeringErr
 from pipeline.locking import locked
 from pipeline.result import ImageChange
 from pipeline.text import shown
-from pipeline.versioning.belonging.absence import read_absent
+from pipeline.versioning.raw.absence import read_absent
 
 LOCK = FOLDER / "lock"
 FIRST = f"put images there, in the project's folder, and run `dvc add {paths.RAW}` once"

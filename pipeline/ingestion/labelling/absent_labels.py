@@ -2,8 +2,8 @@
 
 from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns
-from pipeline.versioning.belonging.content import RawContent
-from pipeline.versioning.belonging.recording import bring
+from pipeline.versioning.raw.content import RawContent
+from pipeline.versioning.raw.recording import bring
 
 
 def bring_labels(content: RawContent, columns: Columns) -> RawContent:

@@ -6,10 +6,10 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.versioning import fetching, objects, remote, repository, tracking
-from pipeline.versioning.belonging.absence import read_absent
-from pipeline.versioning.belonging.content import as_listed, listed_in
-from pipeline.versioning.belonging.rule import Belonging
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw.absence import read_absent
+from pipeline.versioning.raw.content import as_listed, listed_in
+from pipeline.versioning.raw.rule import Belonging
 from pipeline.versioning.raw_files import RawFile
 
 

@@ -8,11 +8,11 @@ from pipeline.files import write_text
 from pipeline.git import git, unfinished
 from pipeline.text import counted
 from pipeline.versioning import git_guard, objects, repository, tracking
-from pipeline.versioning.belonging.absence import never_here, note_absent, read_absent
-from pipeline.versioning.belonging.absent_files import AbsentFiles
-from pipeline.versioning.belonging.content import RawContent, listed_in, look
-from pipeline.versioning.belonging.recorded import content_of
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw.absence import never_here, note_absent, read_absent
+from pipeline.versioning.raw.absent_files import AbsentFiles
+from pipeline.versioning.raw.content import RawContent, listed_in, look
+from pipeline.versioning.raw.recorded import content_of
 
 # How often data/raw may change while it is taken into the cache.
 TRIES = 3
@@ -35,7 +35,7 @@ def record(content: RawContent) -> RawContent:
     note_never_here(content.belonging.absent)  # Before data/raw.dvc: what is noted and not listed means nothing.
     if content.oid != read_raw_hash():
         write_listing(content.belonging.files, pull=False)
-        stage()
+        add_to_index()
     elif objects.listing(repository.repository(), content.oid) is None:
         tracking.store_listing(content.belonging.files)
     write_text(paths.RAW_HASH, content_of(content.oid))
@@ -48,7 +48,7 @@ def write_listing(files: dict[str, str], *, pull: bool) -> None:
     write_text(paths.RAW_DVC, tracking.listing_as(version, files, pull=pull).decode())
 
 
-def stage() -> None:
+def add_to_index() -> None:
     """Put data/raw.dvc into Git's index where DVC is to do that by itself, once it is what ingest has taken in.
 
     Not before: it would look as if Git had gone on to it.

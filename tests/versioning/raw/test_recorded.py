@@ -7,8 +7,8 @@ import pytest
 
 from pipeline import paths
 from pipeline.files import md5_of_bytes
-from pipeline.versioning.belonging.recorded import content_of, is_of, raw_recorded
 from pipeline.versioning.lock import StageRecord
+from pipeline.versioning.raw.recorded import content_of, is_of, raw_recorded
 from pipeline.versioning.repository import repository
 
 OID, OTHER = (f"{digit * 32}.dir" for digit in "01")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.versioning.belonging.rule import belongs, in_the_way
+from pipeline.versioning.raw.rule import belongs, in_the_way
 
 PATHS = st.text("ab/", min_size=1, max_size=4)
 LISTINGS = st.dictionaries(PATHS, st.sampled_from(["1", "2", "3"]), max_size=8)

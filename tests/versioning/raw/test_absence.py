@@ -7,8 +7,8 @@ import pytest
 
 from pipeline import paths
 from pipeline.versioning import git_guard, hashing
-from pipeline.versioning.belonging import absence
-from pipeline.versioning.belonging.absence import never_here, note_absent, read_absent
+from pipeline.versioning.raw import absence
+from pipeline.versioning.raw.absence import never_here, note_absent, read_absent
 
 ODD = ["b\nb", "å/é.png", "a"]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pipeline import paths
 from pipeline.errors import MissingDataError, RecordError
 from pipeline.versioning import fetching, git_guard, hashing, objects, repository
-from pipeline.versioning.belonging.absence import never_here, read_absent
-from pipeline.versioning.belonging.rule import Belonging, belongs, in_the_way
 from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.raw.absence import never_here, read_absent
+from pipeline.versioning.raw.rule import Belonging, belongs, in_the_way
 from pipeline.versioning.raw_files import RawFile
 
 
