@@ -3,11 +3,16 @@
 joblib's generators have no such limit.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from itertools import islice
 from typing import Generic, TypeVar
+
+# A thread of loky can give up a semaphore just as Python ends. The process that watches over them then frees it, as it
+# should, but also warns, below what the command said.
+sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

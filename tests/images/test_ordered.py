@@ -1,6 +1,8 @@
 """Work in other processes comes back in order, a bounded number of items ahead, whatever happens to a process."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
@@ -66,3 +68,13 @@ def test_a_broken_pool_is_a_result() -> None:
                 window.move_to(other)
     assert list(seen) == list(range(10, 30))
     assert [item for item, square in seen.items() if square != item**2] == [13]
+
+
+def test_semaphores_left_at_the_end_are_no_news() -> None:
+    """Their tracker frees them, and says nothing below what a command has printed."""
+    leave_one = "from loky.backend import resource_tracker as tracker; tracker.register('/loky-left', 'semlock')"
+    for first, silent in (("import sys", False), ("import pipeline.images.ordered", True)):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{first}; {leave_one}"], capture_output=True, text=True, check=True
+        )
+        assert (not done.stderr) == silent, done.stderr
