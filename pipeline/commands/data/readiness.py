@@ -16,11 +16,11 @@ HINT = "run `dvc push` where it was trained, then this again"
 
 
 def make_ready() -> None:
-    """Bring that, where data/raw is tracked; in a full folder there is nothing to bring.
+    """Bring that, where data/raw is tracked; in a full folder the index alone, as far as it is to be had.
 
     Raises:
         ImagesError: data/raw was here, and is gone.
-        MissingDataError: what dvc.lock records as data/images is not to be had.
+        MissingDataError: not all is here, and what dvc.lock records as data/images is not to be had.
     """
     if not paths.RAW_DVC.exists():
         return
@@ -28,12 +28,14 @@ def make_ready() -> None:
         # With new images alone in it, data/raw would seem to have lost all others.
         raise ImagesError(paths.RAW, f"missing, though {paths.RAW_DVC} is there", f"run `dvc pull {paths.RAW_DVC}`")
     paths.RAW.mkdir(parents=True, exist_ok=True)
+    if read_absent() == set():
+        make_index_ready()
+        return
     index.restore(hint=HINT)
-    if read_absent() != set():
-        with suppress(RecordError):  # It is not known what was there; then nothing is missed.
-            check_whole_record(content := look())
-            content = bring_labels(content, Columns(**read_params().ingest.columns))
-            note_never_here(content.belonging.absent)
+    with suppress(RecordError):  # It is not known what was there; then nothing is missed.
+        check_whole_record(content := look())
+        content = bring_labels(content, Columns(**read_params().ingest.columns))
+        note_never_here(content.belonging.absent)
 
 
 def make_index_ready() -> None:
