@@ -1,8 +1,8 @@
 """How new classes start, on Fashion-MNIST with three seeds: `python benchmarks/new_classes.py`.
 
 The first model knows eight classes, of 200 images each. One generation brings two more, of 200 images each, or of 20.
-Accuracy on the test images of the new classes and of the old ones, as the model would be if training
-ended after 0, 10 and 100 % of its steps; with rows of the head from the classes' mean features, and with drawn ones.
+Accuracy on the test images of the new classes and of the old ones, as the model would be if training ended after 0, 10
+and 100 % of its steps; with rows of the head from the features of the classes' images, and with drawn ones.
 """
 
 import math
@@ -129,7 +129,7 @@ def classes(scratch: Path, scale: Scale) -> Rows:
             arrived = images_of(data, seed, old | dict.fromkeys(NEW, new))
             found.append(measure(arrived, data.test, params, imprinted=imprinted))
     for (new, imprinted), found in ways.items():
-        name = f"2 new classes of {new} images, {'mean features' if imprinted else 'drawn rows'}"
+        name = f"2 new classes of {new} images, {'their features' if imprinted else 'drawn rows'}"
         for share in SHARES:
             both = [spread([one[share][place] for one in found], "%", 1) for place in (0, 1)]
             yield Row(f"{name}, after {share:.0%}", f"new classes {both[0]}, old ones {both[1]}")

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from pipeline.models.network import Network
@@ -59,17 +58,3 @@ def look(network: Network, images: Tensor) -> Seen:
         return Seen(logits, logits)
     features = inputs[-1].float()
     return Seen(features if features.ndim == 2 else features.flatten(2).mean(2), logits)
-
-
-def imprint(head: nn.Linear, known: Tensor, new: Tensor) -> dict[str, Tensor]:
-    """Rows of weight and bias of `head` for classes of the mean features `new`, shape (classes, features).
-
-    A row points to them from `known`, those of the other images, and is as long as the other rows are on average. (In
-    Qi et al., arXiv 1712.07136, it points from the origin, around which their features lie.) With its bias an image of
-    the features `known` has the mean logit of the other classes.
-    """
-    directions = new - known
-    lengths = directions.norm(dim=1, keepdim=True).clamp(min=torch.finfo(directions.dtype).tiny)
-    weight = directions / lengths * head.weight.norm(dim=1).mean()
-    rows = {"weight": weight, "bias": head(known).mean() - weight @ known}
-    return {name: rows[name] for name, _ in head.named_parameters()}

@@ -18,7 +18,8 @@ from pipeline import paths
 from pipeline.images.dataset import Dataset
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.models.checkpoint import Checkpoint, grow, network_of, spec_of
-from pipeline.models.features import head_of, imprint, look
+from pipeline.models.features import head_of, look
+from pipeline.models.imprinting import imprint
 from pipeline.models.network import Spec, rows_of_classes
 from pipeline.models.resizing import resize
 from pipeline.param_types import is_own
@@ -31,7 +32,7 @@ from pipeline.training.module import Classifier
 from pipeline.training.optimizers import OptimizerState, histories
 from pipeline.training.own_code import KIND, kind_of
 
-# How many images the mean feature of a new class is taken over at most, and that of the others together.
+# How many images say what the features of a new class are at most, and what those of the others are.
 OF_NEW, OF_KNOWN = 32, 512
 BATCH = 64
 
@@ -87,14 +88,14 @@ def rows_of_new_classes(
     if names != rows_of_classes(spec):
         return {}
 
-    def mean_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
+    def features_of(chosen: npt.NDArray[np.bool_], count: int) -> Tensor:
         images = sample(training, count=count, batch_size=BATCH, seed=seed, among=np.flatnonzero(chosen))
-        return torch.cat([look(network, batch).features for batch in prefetch(images, device)]).mean(0)
+        return torch.cat([look(network, batch).features for batch in prefetch(images, device)])
 
     with torch.inference_mode():
-        new = torch.stack([mean_of(training.labels == name, OF_NEW) for name in spec.classes[known:]])
-        rows = imprint(head, mean_of(np.isin(training.labels, spec.classes[:known]), OF_KNOWN), new)
-    return {f"network.{place}.{name}": value.cpu().clone() for name, value in rows.items()}
+        new = [features_of(training.labels == name, OF_NEW) for name in spec.classes[known:]]
+        rows = imprint(head, features_of(np.isin(training.labels, spec.classes[:known]), OF_KNOWN), new)
+    return {f"network.{place}.{name}": value.cpu() for name, value in rows.items()}
 
 
 def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from pipeline.models.features import head_of, imprint, look
+from pipeline.models.features import head_of, look
 from pipeline.models.network import Spec, build
 
 CLASSES = ("a", "b", "c")
@@ -39,29 +39,3 @@ def test_timm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen.features.ndim == 2
     assert len(seen.features) == 2
     assert seen.logits.shape == (2, 3)
-
-
-def test_rows_of_new_classes() -> None:
-    """Their images are recognised at once, an image like the others is as likely of them as of another class."""
-    torch.manual_seed(0)
-    head = torch.nn.Linear(6, 3)
-    known, new = torch.rand(6), torch.rand(2, 6)
-    with torch.inference_mode():
-        rows = imprint(head, known, new)
-        mean = head.weight.norm(dim=1).mean()
-        assert torch.allclose(rows["weight"].norm(dim=1), mean.expand(2))
-        assert torch.allclose(rows["weight"] @ known + rows["bias"], head(known).mean().expand(2), atol=1e-6)
-        logits = new @ rows["weight"].T + rows["bias"]
-        others = torch.nn.functional.cosine_similarity(rows["weight"], new - known)
-    assert torch.allclose(others, torch.ones(2))
-    assert logits.argmax(1).tolist() == [0, 1]
-
-
-def test_rows_without_a_direction_and_without_a_bias() -> None:
-    """A class that looks like all others has a row of zeros; a head without biases gets none."""
-    head = torch.nn.Linear(6, 3, bias=False)
-    known = torch.rand(6)
-    with torch.inference_mode():
-        rows = imprint(head, known, known[None])
-    assert rows.keys() == {"weight"}
-    assert not rows["weight"].any()

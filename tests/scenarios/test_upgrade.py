@@ -80,7 +80,7 @@ def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
     lock, rows = project.lock(), pq.read_table(project.root / "data/images/index.parquet")
     out = project.run(*PIPELINE, "upgrade").out
     assert "decodes no image again" in out
-    assert "this release trains other weights (version 3, and not 1; CHANGELOG.md says why)" in out
+    assert "this release trains other weights (version 4, and not 1; CHANGELOG.md says why)" in out
     out = project.repro()
     assert stages_run(out) == ALL
     assert "ingest: 160 images, 0 new, 0 removed, 0 refused; 0 decoded" in out
