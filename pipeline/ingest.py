@@ -4,37 +4,34 @@ Run by `dvc repro`, or alone as `pipeline run ingest`. Cost grows with what is n
 already, and what was decoded before is known by that hash.
 """
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shard_files import ShardFile, adopt_earlier_layout, shards_of_index, suspects
+from pipeline.ingestion.additions.journal import Journal
+from pipeline.ingestion.additions.new_images import CHANGED, Kept, NewImages
+from pipeline.ingestion.additions.shared_chunks import shared
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, holding_removed, last_number, undamaged
-from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.erasure import read_erased
-from pipeline.ingestion.journal import Journal
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
 from pipeline.ingestion.places import LINKED, Knowledge, Source, list_new_archives, looking_into, renamed, sources
 from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
 from pipeline.ingestion.refusals import DROPPED, Refusal
 from pipeline.ingestion.resolving import resolve
-from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
@@ -44,8 +41,6 @@ from pipeline.text import counted
 from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw_files import RawFile, changed_files, linked_folders, raw_files
 from pipeline.versioning.removals import check_removals, forget_removals
-
-CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
 def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
@@ -62,9 +57,14 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
         return renamed(sources(files, contents, labels, Knowledge(unusable, passing, look)), mapping)
 
-    with Journal(recipe, after=last_number(before.table), limit=limit) as journal:
-        new = _decode_new(lambda: found({}, {}), before, journal, params, absent)
-        kept = _keep(new, dict(files), contents, journal)
+    with (
+        Journal(recipe, after=last_number(before.table), limit=limit) as journal,
+        shared(params.compute.progress, journal, _say) as chunks,
+    ):
+        new = NewImages(lambda: found({}, {}), before, journal, dict(files))
+        if chunks is not None:
+            chunks.begin(new.needs())
+        kept = new.keep(new.decode(params, absent), contents)
     _forget_changed_archives([file for file in files if file.path not in absent], before.contents, contents)
     images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
     table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
@@ -76,16 +76,17 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     _check(after, params.ingest, labels)
     if not removals_are_recorded:
         check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
-    paths.SHARDS.mkdir(parents=True, exist_ok=True)
-    journal.publish(paths.SHARDS)
-    erased = None if params.manifest.on_removed == "ancestor" else read_erased()
-    also = holding_removed(table, erased, shards)
-    after = after._replace(table=compact(table, limit=limit, also=also, files=shards))
+    after = after._replace(table=_in_shards(table, journal, params, shards))
     after.publish(recipe, listing, shards)
+    if chunks is not None:
+        chunks.clear()
     journal.discard()
     forget_removals()
-    change = _change(old_ids, after.ids)
-    return Result(_sentence(after, change, kept, labels), kept.decoded, change)
+    return _result(after, _change(old_ids, after.ids), kept, labels)
+
+
+def _say(what: str) -> None:
+    print(f"ingest: {what}", flush=True)
 
 
 def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labels:
@@ -93,53 +94,12 @@ def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labe
     return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes(mapping))
 
 
-def _decode_new(
-    found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, params: Params, absent: AbsentFiles
-) -> Iterator[Outcome]:
-    """What became of the images that neither `before` nor `journal` knows; those that are `absent` are fetched."""
-    known = {*before.ids.to_pylist(), *before.unusable, *journal.facts, *journal.refused}
-    settled = before.disputed - _changed(found(), known, before.disputed)
-
-    def todo() -> Iterator[Place]:
-        return (one.place for one in found() if _is_unread(one, known) and one.id not in settled)
-
-    total = sum(1 for _ in todo())
-    if not total:
-        return
-    selection.secure(params)  # Better now than after hours of decoding.
-    _warn_of_full_disk(total, before.table["length"])
-    elsewhere = absent.fetch({place.path for place in todo() if place.path in absent})
-    outcomes = decode(todo(), Job(KnownIds(known), params.ingest, elsewhere=elsewhere), params.compute.workers)
-    yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
-
-
-def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
-    """Warn where so many images, each as large as the stored ones of these `lengths`, may not fit onto the disk."""
-    needed, free = images * (pc.mean(lengths).as_py() or 0), shutil.disk_usage(paths.DATA).free
-    if needed > free:
-        sizes = f"{needed / 2**20:,.0f} MiB for {counted(images, 'image')}, and {free >> 20:,} MiB are free"
-        print(f"ingest: warning: the disk may become full: about {sizes}", flush=True)
-
-
-class _Kept(NamedTuple):
-    """What became of what was decoded."""
-
-    passing: dict[Place, Refusal]
-    """The places that could not be read this time."""
-    remarks: dict[str, str]
-    """What people should know of images, by their sources."""
-    decoded: int
-    """How many files were decoded."""
-    stored: int
-    """How many images they were, without copies and what is refused."""
-
-
 def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
     kept = pc.sum(pc.is_in(after, before)).as_py() or 0
     return ImageChange(new=len(after) - kept, removed=len(before) - kept)
 
 
-def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Labels) -> str:
+def _result(after: Collection, change: ImageChange, kept: Kept, labels: Labels) -> Result:
     dropped = len(after.dropped)
     refused = len(after.refused) - dropped
     sentence = (
@@ -154,7 +114,7 @@ def _sentence(after: Collection, change: ImageChange, kept: "_Kept", labels: Lab
         sentence += (
             f"; {counted(len(labels.unused), 'line')} of {LABELS} matching nothing, {labels.unused[0]!r} for one"
         )
-    return sentence
+    return Result(sentence, kept.decoded, change)
 
 
 def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, dict[int, ShardFile]]:
@@ -179,44 +139,13 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, d
     return ids, now._replace(table=table), shards
 
 
-def _is_unread(source: Source, known: set[str]) -> bool:
-    return source.refusal is None and source.id not in known
-
-
-def _changed(found: Iterable[Source], known: set[str], disputed: set[str]) -> set[str]:
-    """Those of the `disputed` images that are in folders of one class alone by now."""
-    labels: dict[str, set[str | None]] = {}
-    for source in found if disputed else ():
-        if source.id in disputed and _is_unread(source, known):
-            labels.setdefault(source.id, set()).add(source.label)
-    return {image_id for image_id, several in labels.items() if len(several) < 2}
-
-
-def _keep(outcomes: Iterable[Outcome], md5s: dict[str, str], contents: Catalogue, journal: Journal) -> _Kept:
-    """Write images into `journal`, and into `contents` what the members of archives are."""
-    passing: dict[Place, Refusal] = {}
-    remarks: dict[str, str] = {}
-    decoded = stored = 0
-    for place, image_id, result in outcomes:
-        if image_id is None:
-            assert isinstance(result, Refusal)
-            if place.member is None or result.is_passing:
-                passing[place] = result
-            else:
-                contents[md5s[place.path]][place.position].refusal = result
-            continue
-        if place.member is not None:
-            contents[md5s[place.path]][place.position].id = image_id
-        elif image_id != md5s[place.path]:
-            passing[place] = CHANGED
-        if result is not None:
-            decoded += 1
-            if image_id not in journal.facts:
-                journal.add(image_id, result)
-                stored += isinstance(result, Picture)
-        if isinstance(result, Picture) and result.remark:
-            remarks[source_of(place.path, place.member)] = result.remark
-    return _Kept(passing, remarks, decoded, stored)
+def _in_shards(table: pa.Table, journal: Journal, params: Params, shards: dict[int, ShardFile]) -> pa.Table:
+    """The index `table` once what is new is in data/shards, and `shards` of little use are written again."""
+    paths.SHARDS.mkdir(parents=True, exist_ok=True)
+    journal.publish(paths.SHARDS)
+    erased = None if params.manifest.on_removed == "ancestor" else read_erased()
+    also = holding_removed(table, erased, shards)
+    return compact(table, limit=params.ingest.shard_size * 2**20, also=also, files=shards)
 
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:

@@ -124,7 +124,7 @@ class Compute(Section):
     batch_size: Annotated[int, Field(ge=1)]
     """Images in one step where nothing is learned."""
     progress: Annotated[str, Field(pattern=r"^(off|remote|.*/.+)$")]
-    """Where unfinished training is kept besides: `off`, the default `remote`, or a folder or URL that DVC can open."""
+    """Where unfinished work is kept besides: `off`, the default `remote`, or a folder or URL that DVC can open."""
 
     @property
     def processes(self) -> int:

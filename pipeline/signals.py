@@ -4,8 +4,11 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 Handler = Callable[[int, FrameType | None], object]
+# What a kill, and a terminal that is closed, send.
+ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -22,3 +25,14 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+@contextmanager
+def stoppable(numbers: Iterable[signal.Signals] = ENDS) -> Iterator[None]:
+    """Let the signals `numbers` end this process as ^C does, so that nothing is left behind."""
+    with handled(numbers, _stop):
+        yield
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -39,7 +39,7 @@ from pipeline.training.environment import write_environment
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.feeding.sources import sources_of
 from pipeline.training.generation import Generation, plan
-from pipeline.training.handover.handing_over import handed_over
+from pipeline.training.handover import handed_over
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of

@@ -26,7 +26,7 @@ from conftest import ROOT, Project
 from PIL import Image
 
 from pipeline import paths
-from pipeline.ingest import _warn_of_full_disk
+from pipeline.ingestion.additions.new_images import _warn_of_full_disk
 
 
 @pytest.fixture

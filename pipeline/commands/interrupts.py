@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
-from typing import NoReturn
 
 from pipeline.signals import handled
 
@@ -32,18 +31,3 @@ def noting() -> Iterator[Interrupts]:
     interrupts = Interrupts()
     with handled(ASKING, interrupts.note):
         yield interrupts
-
-
-# What a kill, and a terminal that is closed, send.
-ENDS = (signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Let what else ends this process do so as ^C does, so that nothing is left behind."""
-    with handled(ENDS, _stop):
-        yield
-
-
-def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands import interrupts, subprocesses
+from pipeline.commands import subprocesses
+from pipeline.signals import ENDS, stoppable
 
 ENV = {**os.environ}
 
@@ -22,7 +23,7 @@ def test_status_and_surroundings(tmp_path: Path) -> None:
     assert subprocesses.run([sys.executable, "-c", killed], cwd=tmp_path, env=ENV) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, *interrupts.ENDS])
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
 def test_it_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
     """A signal to us ends the program, and what it has started, though it would ignore the signal itself."""
     code = (
@@ -41,7 +42,7 @@ def test_it_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts.stoppable():
+        with pytest.raises(KeyboardInterrupt), stoppable():
             subprocesses.run([sys.executable, "-c", code], cwd=tmp_path, env=ENV)
     finally:
         done.set()
@@ -64,7 +65,7 @@ def test_signals_are_as_before() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         terminate = signal.getsignal(signal.SIGTERM)
-        with interrupts.stoppable():
+        with stoppable():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) != terminate
         assert signal.getsignal(signal.SIGTERM) == terminate

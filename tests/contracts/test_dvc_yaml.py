@@ -58,6 +58,10 @@ WITHOUT: dict[str, dict[str, str]] = {
         ("lineage.acceptance", "lineage.base", "lineage.lineage", "lineage.selection"), BASE_AT_HAND
     )
     | {
+        **dict.fromkeys(
+            ("handover.attempts", "handover.background", "handover.remote_folder", "ingestion.additions.shared_chunks"),
+            "hands over images, each checked by its hash",
+        ),
         "ingestion.notices": "says what people should hear, and decides nothing",
         **dict.fromkeys(
             ("splits.copies", "splits.given", "splits.groups", "splits.sources", "splits.weighting"),
@@ -84,10 +88,11 @@ WITHOUT: dict[str, dict[str, str]] = {
         "training.environment": "says what it was trained with; another output",
         **dict.fromkeys(
             (
-                "training.handover.background",
-                "training.handover.handing_over",
-                "training.handover.lease",
-                "training.handover.remote_folder",
+                "handover.attempts",
+                "handover.background",
+                "handover.lease",
+                "handover.remote_folder",
+                "training.handover",
             ),
             "what is continued elsewhere gives the same bytes: tests/scenarios/test_handover.py",
         ),

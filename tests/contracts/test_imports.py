@@ -22,15 +22,27 @@ TOP = {"cli", "__main__"}
 BELOW: dict[str, set[str]] = {
     "versioning": set(),
     "pages": set(),
+    "handover": {"versioning"},
     "images": {"versioning"},
     "models": {"versioning"},
     "lineage": {"versioning"},
     "features": {"versioning", "images", "models"},
-    "ingestion": {"versioning", "images", "lineage"},
-    "training": {"versioning", "images", "lineage", "models", "features"},
+    "ingestion": {"versioning", "handover", "images", "lineage"},
+    "training": {"versioning", "handover", "images", "lineage", "models", "features"},
     "evaluation": {"versioning", "pages", "images", "lineage", "models", "features"},
     "splits": {"versioning", "ingestion", "lineage"},
-    "commands": {"versioning", "pages", "images", "lineage", "models", "ingestion", "training", "evaluation", "splits"},
+    "commands": {
+        "versioning",
+        "handover",
+        "pages",
+        "images",
+        "lineage",
+        "models",
+        "ingestion",
+        "training",
+        "evaluation",
+        "splits",
+    },
 }
 
 

@@ -105,7 +105,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
         "delete   data/base",
         "delete   data/export",
         "delete   data/.decoded",
-        f"delete   unfinished training in {remote}/progress/train",
+        f"delete   unfinished work in {remote}/progress/train",
         "delete   data/.stored",
         "(data/raw/more.zip) in cache, remote 'team'",
         "(data/raw: the file itself) in cache, remote 'team'",

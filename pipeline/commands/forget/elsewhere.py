@@ -1,13 +1,14 @@
-"""Unfinished training that is kept on remotes, so that other machines go on with it: it has seen images, too."""
+"""Unfinished work that is kept on remotes, so that other machines go on with it: it holds images, or has seen them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.commands.forget.stores import GONE
 from pipeline.errors import MissingDataError, one_line
+from pipeline.handover.remote_folder import OFF, PLACE, REMOTE, RemoteFolder, open_folder
+from pipeline.ingestion.additions.shared_chunks import INGESTS
 from pipeline.params import read_params
-from pipeline.training.handover.handing_over import OFF, TRAININGS
-from pipeline.training.handover.remote_folder import PLACE, REMOTE, RemoteFolder, open_folder
+from pipeline.training.handover import TRAININGS
 from pipeline.versioning.repository import repository
 
 
@@ -19,7 +20,8 @@ def kept_elsewhere() -> list[RemoteFolder]:
     """
     chosen = read_params().compute.progress
     places = [f"remote://{name}/{PLACE}" for name in sorted(repository().config["remote"])]
-    folders = [open_folder(where, TRAININGS) for where in [*places, *({chosen} - {OFF, REMOTE})]]
+    places += {chosen} - {OFF, REMOTE}
+    folders = [open_folder(where, kind) for where in places for kind in (INGESTS, TRAININGS)]
     found = []
     for folder in folders:
         with _answering(folder):

@@ -13,11 +13,11 @@ from pipeline.commands.forget.remnants import Remnant, Remnants, Search
 from pipeline.commands.forget.stores import CACHE, Objects, every_store
 from pipeline.commands.forget.workspace import made_of, shards_with
 from pipeline.commands.history.holders import every_record
+from pipeline.handover.remote_folder import RemoteFolder
 from pipeline.ingestion.places import Source
 from pipeline.lineage.forgotten import IMAGE, MODEL
 from pipeline.lineage.history import every_model
 from pipeline.text import counted
-from pipeline.training.handover.remote_folder import RemoteFolder
 
 
 class Plan(NamedTuple):
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     files: list[Path]
     """What else goes from the project's folder."""
     elsewhere: list[RemoteFolder]
-    """Where unfinished training is kept besides."""
+    """Where unfinished work is kept besides."""
     remnants: Remnants
     objects: Objects
 
@@ -73,7 +73,7 @@ class Plan(NamedTuple):
         yield from (f"  delete   {paths.RAW}/{source.name}" for source in self.places)
         yield from (f"  rewrite  {path}, without {'it' if len(self.ids) == 1 else 'them'}" for path in self.shards)
         yield from (f"  delete   {path}" for path in self.files)
-        yield from (f"  delete   unfinished training in {folder}" for folder in self.elsewhere)
+        yield from (f"  delete   unfinished work in {folder}" for folder in self.elsewhere)
         yield from (f"  delete   {self._said(one)}" for one in self.remnants.found)
         seen = "it" if len(self.ids) == 1 else "some of them"
         yield from (f"  unusable {name}, which has seen {seen}" for name in self._models())

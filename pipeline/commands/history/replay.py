@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import paths
-from pipeline.commands import interrupts, subprocesses
+from pipeline.commands import subprocesses
 from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in
 from pipeline.commands.history.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
@@ -20,6 +20,7 @@ from pipeline.images.shard_files import named_shards
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
 from pipeline.models.pretrained import PUBLISHED
+from pipeline.signals import stoppable
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_yaml
 
@@ -91,7 +92,7 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
         RecordError: the commit does not hold what the model was trained with.
         TrainingError: training failed.
     """
-    with interrupts.stoppable(), checked_out(training.commit) as folder:
+    with stoppable(), checked_out(training.commit) as folder:
         record = recorded_in(folder, training.name)
         if forgotten := _forgotten(training, record):
             return Replayed(training, trouble=f"forgotten: {forgotten}", forgotten=True)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import paths
 from pipeline.images.shards import ShardReader, shard_name
-from pipeline.ingestion.journal import FOLDER, Journal
+from pipeline.ingestion.additions.journal import FOLDER, Journal
 from pipeline.ingestion.perceptual_hash import PerceptualHash
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
@@ -48,8 +48,8 @@ def fill(count: int = 3) -> None:
     """Keep so many images, and one refusal."""
     with journal() as opened:
         for number in range(count):
-            opened.add(image_id(number), picture(number))
-        opened.add(image_id(99), REFUSED)
+            opened.add(image_id(number), picture(number), image_id(number))
+        opened.add(image_id(99), REFUSED, image_id(99))
 
 
 def known() -> tuple[set[str], set[str]]:
@@ -83,8 +83,8 @@ def test_new_journal_knows_nothing() -> None:
 def test_what_was_added_is_known_to_the_next_process() -> None:
     """Facts and refusals are remembered as they were, descriptors and all."""
     with journal() as opened:
-        opened.add(image_id(1), picture(1))
-        opened.add(image_id(99), REFUSED)
+        opened.add(image_id(1), picture(1), image_id(1))
+        opened.add(image_id(99), REFUSED, image_id(99))
         facts = opened.facts
     with journal() as opened:
         assert opened.facts == facts
@@ -107,10 +107,10 @@ def test_another_recipe_discards_everything() -> None:
 def test_shards_are_numbered_after_what_is_published() -> None:
     """New shards clash neither with those of data/shards nor with those of an earlier attempt."""
     with journal(after=4) as opened:
-        opened.add(image_id(1), picture(1))
+        opened.add(image_id(1), picture(1), image_id(1))
         assert opened.facts[image_id(1)]["shard"] == 5
     with journal(after=4) as opened:
-        opened.add(image_id(2), picture(2))
+        opened.add(image_id(2), picture(2), image_id(2))
         assert [fact["shard"] for fact in opened.facts.values()] == [5, 6]
 
 
@@ -124,7 +124,7 @@ def test_kill_after_publishing_loses_nothing() -> None:
     assert sorted(path.name for path in paths.SHARDS.iterdir()) == [shard_name(number) for number in range(2)]
     with journal(after=1) as opened:
         assert {fact["shard"] for fact in opened.facts.values()} == {2, 3}
-        opened.add(image_id(3), picture(3))
+        opened.add(image_id(3), picture(3), image_id(3))
         assert opened.facts[image_id(3)]["shard"] == 4
     opened.publish(paths.SHARDS)
     opened.discard()
@@ -175,8 +175,8 @@ def test_work_after_a_cut_outlives_the_next_kill(cut: int) -> None:
     path.write_bytes(first + second[:cut])
     before, _ = known()
     with journal() as opened:
-        opened.add(image_id(7), picture(7))
-        opened.add(image_id(8), REFUSED)
+        opened.add(image_id(7), picture(7), image_id(7))
+        opened.add(image_id(8), REFUSED, image_id(8))
     assert known() == ({*before, image_id(7)}, {image_id(8)})
 
 
@@ -223,5 +223,5 @@ def test_forgotten_images_can_be_added_again() -> None:
     with journal() as opened:
         for number in range(3):
             if image_id(number) not in opened.facts:
-                opened.add(image_id(number), picture(number))
+                opened.add(image_id(number), picture(number), image_id(number))
     assert known()[0] == {image_id(number) for number in range(3)}

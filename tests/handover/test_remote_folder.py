@@ -8,10 +8,10 @@ from conftest import Project
 from support.servers import KINDS, S3, Server, SharedFolder, Ssh
 
 from pipeline.errors import ParamError
-from pipeline.training.handover.remote_folder import PART, RemoteFolder, open_folder
+from pipeline.handover.remote_folder import PART, RemoteFolder, open_folder
 from pipeline.versioning.repository import _repository
 
-PUT = "import sys; from pathlib import Path; from pipeline.training.handover.remote_folder import *; "
+PUT = "import sys; from pathlib import Path; from pipeline.handover.remote_folder import *; "
 
 
 @pytest.fixture

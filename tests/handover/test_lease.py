@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from dvc_objects.fs.local import localfs
 
-from pipeline.training.handover.lease import FRESH, Lease, Runner
-from pipeline.training.handover.remote_folder import RemoteFolder
+from pipeline.handover.lease import FRESH, Lease, Runner
+from pipeline.handover.remote_folder import RemoteFolder
 
 AWAY = Runner.here().model_copy(update={"host": "away", "machine": "another"})
 
@@ -83,7 +83,7 @@ def test_store_without_a_clock(tmp_path: Path) -> None:
 def test_lease_of_a_killed_process_here(folder: RemoteFolder) -> None:
     """It need not be waited for, and nobody else's process of the same number stands for it."""
     script = (
-        "from pipeline.training.handover.lease import Runner; "
+        "from pipeline.handover.lease import Runner; "
         "print(Runner.here().model_dump_json(), flush=True); import time; time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
@@ -126,7 +126,7 @@ def test_machine_that_slept(folder: RemoteFolder) -> None:
 
 def test_lease_is_kept_in_the_background(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written again by itself, says when another has it, and no more once it is given up."""
-    monkeypatch.setattr("pipeline.training.handover.lease.RENEWAL", 0.02)
+    monkeypatch.setattr("pipeline.handover.lease.RENEWAL", 0.02)
     lease = Lease(folder)
     lease.claim()
     lease.keep()

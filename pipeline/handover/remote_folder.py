@@ -17,7 +17,9 @@ from pipeline.versioning.repository import repository
 if TYPE_CHECKING:
     from dvc_objects.fs.base import FileSystem
 
-# The value of `compute.progress` that stands for the default remote; its folder lies there beside `files`, where the
+# The value of `compute.progress` for no such folder.
+OFF = "off"
+# The value that stands for the default remote; its folder lies there beside `files`, where the
 # objects are, so that `dvc gc --cloud` neither counts nor deletes what is in it.
 REMOTE = "remote"
 PLACE = "progress"

@@ -4,35 +4,22 @@ Whatever is asked of the other place may fail, or take for ever: then training g
 """
 
 import logging
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from pipeline.errors import TrainingError, one_line
-from pipeline.signals import handled
-from pipeline.training.handover.background import Newest, within
-from pipeline.training.handover.lease import FRESH, Lease, Runner
-from pipeline.training.handover.remote_folder import PART, RemoteFolder, open_folder
+from pipeline.errors import TrainingError
+from pipeline.handover.attempts import Attempts, Say
+from pipeline.handover.background import Background
+from pipeline.handover.lease import FRESH, Lease, Runner
+from pipeline.handover.remote_folder import OFF, PART, RemoteFolder, open_folder
 from pipeline.training.progress import KEPT, SUFFIX, Progress, is_whole, step_of
 
 logger = logging.getLogger(__name__)
 
-OFF = "off"
 # Where trainings are kept, a folder for each.
 TRAININGS = "train"
-# Seconds for an answer, at the start and at the end.
-PATIENCE = 10.0
-# Seconds without a further byte, after which a download is given up.
-STALLED = 30.0
-# Seconds for the newest state to arrive once the process is asked to end. Who takes a machine away says so from half a
-# minute to two minutes before.
-GRACE = 100.0
-
-Say = Callable[[str], None]
 
 
 @contextmanager
@@ -63,8 +50,8 @@ class Handover:
 
     def __init__(self, folder: RemoteFolder, progress: Progress, say: Say) -> None:
         self._folder, self._progress, self._say = folder, progress, say
-        self._lease, self._uploads = Lease(folder), Newest(self._upload)
-        self._is_warned = False
+        self._lease, self._uploads = Lease(folder), Background(self._upload, most=1)
+        self._attempts = Attempts(folder, say)
 
     def begin(self) -> None:
         """Go on with the training, from its state that is the furthest, here or there.
@@ -74,11 +61,11 @@ class Handover:
         """
         other = None
         try:
-            other = within(PATIENCE, self._claim)
+            other = self._attempts.ask(self._claim)
             if other is None:
                 self._fetch()
         except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
-            self._warn("cannot be read", error)
+            self._attempts.warn("cannot be read", error)
         if other is not None:
             raise self._refusal(*other)
         if newest := self._progress.newest():
@@ -89,28 +76,22 @@ class Handover:
     def leave(self) -> None:
         """End before the training does: see that its newest state arrives, if it does soon."""
         self._lease.end()
-        with handled((signal.SIGINT, signal.SIGTERM), _end):
-            if not self._uploads.rests_within(0.5):
-                self._say(f"uploading the newest state to {self._folder}; a second signal ends at once")
-            if not self._uploads.rests_within(GRACE):
-                self._warn("lacks the newest state", TimeoutError(f"not there after {GRACE:.0f} seconds"))
-                return
-            self._last("keeps its lease", self._lease.give_up)
+        if self._attempts.finish(self._uploads, "the newest state"):
+            self._attempts.attempt("keeps its lease", self._lease.give_up)
 
     def clear(self) -> None:
         """Delete all of it, since the training has succeeded."""
         self._progress.on_saved = None
         self._lease.end()
-        self._uploads.drop()
-        self._uploads.rests_within(PATIENCE)
-        self._last("is not deleted", self._folder.remove)
+        self._attempts.drop(self._uploads)
+        self._attempts.attempt("is not deleted", self._folder.remove)
 
     def _claim(self) -> tuple[Runner, str] | None:
         self._folder.prepare()
         return self._lease.claim()
 
     def _refusal(self, runner: Runner, lease: str) -> TrainingError:
-        self._last("keeps a lease", self._lease.give_up)
+        self._attempts.attempt("keeps a lease", self._lease.give_up)
         then = (
             f"in {FRESH:.0f} seconds if that machine is gone, or delete {self._folder.url(lease)} to take over at once"
         )
@@ -121,17 +102,17 @@ class Handover:
         here = self._progress.newest()
         done = -1 if here is None else self._progress.step_of(here)
         part = self._progress.folder / "fetched"
-        for name in within(PATIENCE, self._saved):
+        for name in self._attempts.ask(self._saved):
             if step_of(name) <= done:
                 return
-            within(STALLED, partial(self._folder.fetch, name, part), grows=part)
+            self._attempts.fetch(name, part)
             if is_whole(part, name):
                 part.replace(self._progress.folder / name)
                 self._say(f"fetched what another run saved in {self._folder}")
                 return
             part.unlink()
             logger.warning("%s is damaged, continuing from the one before it", self._folder.url(name))
-            within(PATIENCE, partial(self._folder.delete, name))
+            self._attempts.ask(partial(self._folder.delete, name))
 
     def _saved(self) -> list[str]:
         """The names of the states that are there, the newest first."""
@@ -140,7 +121,7 @@ class Handover:
     def _upload(self, saved: Path) -> None:
         """Upload the state `saved`, and keep the newest ones."""
         if self._lease.is_lost:
-            self._warn("takes no more", RuntimeError("another process goes on with this training"))
+            self._attempts.warn("takes no more", RuntimeError("another process goes on with this training"))
             return
         try:
             self._folder.prepare()
@@ -151,21 +132,4 @@ class Handover:
                 self._folder.delete(name)
         except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
             if saved.exists():  # Else newer ones have taken its place meanwhile, and the newest comes next.
-                self._warn("lacks the newest state", error)
-
-    def _last(self, failed: str, work: Callable[[], None]) -> None:
-        """Do what others need, and this process does not."""
-        try:
-            within(PATIENCE, work)
-        except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
-            self._warn(failed, error)
-
-    def _warn(self, what: str, error: Exception) -> None:
-        """Say that something failed, the first time."""
-        level = logging.DEBUG if self._is_warned else logging.WARNING
-        logger.log(level, "compute.progress: %s %s: %s; this run needs none of it", self._folder, what, one_line(error))
-        self._is_warned = True
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+                self._attempts.warn("lacks the newest state", error)

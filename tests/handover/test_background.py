@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from pipeline.training.handover.background import Newest, within
+from pipeline.handover.background import Background, within
 
 
 def test_result_and_error_come_back() -> None:
@@ -49,10 +49,10 @@ def test_newest_alone_is_worked_on() -> None:
         go.wait()
         done.append(path.name)
 
-    newest = Newest(work)
+    newest = Background(work, most=1)
     assert newest.rests_within(0)
     newest.give(Path("1"))
-    while newest._next is not None:
+    while newest._waiting:
         time.sleep(0.01)
     for number in range(2, 6):
         newest.give(Path(str(number)))
@@ -70,9 +70,9 @@ def test_what_has_not_begun_can_be_dropped() -> None:
         go.wait()
         done.append(path.name)
 
-    newest = Newest(work)
+    newest = Background(work, most=1)
     newest.give(Path("1"))
-    while newest._next is not None:
+    while newest._waiting:
         time.sleep(0.01)
     newest.give(Path("2"))
     newest.drop()

@@ -16,7 +16,7 @@ from threading import Event, Thread
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.training.handover.remote_folder import RemoteFolder
+from pipeline.handover.remote_folder import RemoteFolder
 
 logger = logging.getLogger(__name__)
 

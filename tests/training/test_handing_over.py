@@ -12,10 +12,10 @@ from dvc_objects.fs.local import localfs
 from support.servers import SharedFolder
 
 from pipeline.errors import TrainingError
-from pipeline.training.handover import handing_over
-from pipeline.training.handover.handing_over import Handover
-from pipeline.training.handover.lease import Runner
-from pipeline.training.handover.remote_folder import RemoteFolder
+from pipeline.handover import attempts
+from pipeline.handover.lease import Runner
+from pipeline.handover.remote_folder import RemoteFolder
+from pipeline.training.handover import Handover
 from pipeline.training.progress import Progress, step_of
 
 SERVER = Path("server")
@@ -26,7 +26,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty working directory, with an empty remote; what waits does so shortly."""
     monkeypatch.chdir(tmp_path)
     (SERVER / "remote").mkdir(parents=True)
-    monkeypatch.setattr(handing_over, "PATIENCE", 2.0)
+    monkeypatch.setattr(attempts, "PATIENCE", 2.0)
 
 
 def handover(machine: str, folder: RemoteFolder | None = None) -> tuple[Handover, Progress, list[str]]:
@@ -203,8 +203,8 @@ def mute() -> RemoteFolder:
 
 def test_remote_that_never_answers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the patience of the start, nothing at a step, and the grace of the end."""
-    monkeypatch.setattr(handing_over, "PATIENCE", 0.3)
-    monkeypatch.setattr(handing_over, "GRACE", 0.3)
+    monkeypatch.setattr(attempts, "PATIENCE", 0.3)
+    monkeypatch.setattr(attempts, "GRACE", 0.3)
     first, progress, said = handover("one", mute())
     began = time.monotonic()
     first.begin()
@@ -221,7 +221,7 @@ def test_second_signal_ends_at_once() -> None:
     """Nobody waits for the upload then."""
     first, progress, _ = handover("one", mute())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(handing_over, "PATIENCE", 0.1)
+        patch.setattr(attempts, "PATIENCE", 0.1)
         first.begin()
     save(progress, 1)
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))

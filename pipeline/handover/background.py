@@ -1,10 +1,11 @@
 """Work that may never end, since a network is in it: done in threads that nobody need wait for."""
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -39,32 +40,32 @@ def within(seconds: float, work: Callable[[], T], *, grows: Path | None = None) 
         return result[0]
 
 
-class Newest:
-    """Works on the newest of what it is given; what has a newer one before its turn comes is left out."""
+class Background(Generic[T]):
+    """Works on what it is given, in a thread, one after the other."""
 
-    def __init__(self, work: Callable[[Path], object]) -> None:
-        """`work` raises nothing."""
+    def __init__(self, work: Callable[[T], object], *, most: int | None = None) -> None:
+        """`work` raises nothing. Of what waits for its turn, only the `most` newest are kept."""
         self._work = work
-        self._next: Path | None = None
+        self._waiting: deque[T] = deque(maxlen=most)
         self._is_at_work = False
         self._change = Condition()
         Thread(target=self._run, daemon=True).start()
 
-    def give(self, path: Path) -> None:
+    def give(self, item: T) -> None:
         """Let it be worked on soon."""
         with self._change:
-            self._next = path
+            self._waiting.append(item)
             self._change.notify_all()
 
     def drop(self) -> None:
         """Leave out what has not begun."""
         with self._change:
-            self._next = None
+            self._waiting.clear()
 
     def rests_within(self, seconds: float) -> bool:
         """Wait until nothing is left to do; whether that was in time."""
         with self._change:
-            return self._change.wait_for(lambda: self._next is None and not self._is_at_work, timeout=seconds)
+            return self._change.wait_for(lambda: not self._waiting and not self._is_at_work, timeout=seconds)
 
     def _run(self) -> None:
         while True:
@@ -73,12 +74,12 @@ class Newest:
                 self._is_at_work = False
                 self._change.notify_all()
 
-    def _take(self) -> Path:
+    def _take(self) -> T:
         with self._change:
-            while self._next is None:
+            while not self._waiting:
                 self._change.wait()
-            path, self._next, self._is_at_work = self._next, None, True
-            return path
+            self._is_at_work = True
+            return self._waiting.popleft()
 
 
 def _size(path: Path | None) -> int:

@@ -7,7 +7,8 @@ outside data/images, so that nothing unfinished can become an output.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -20,6 +21,8 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 
 FOLDER = paths.PROGRESS / "ingest"
+# What a line says of one image.
+Entry = dict[str, Any]
 
 
 class Journal:
@@ -33,7 +36,9 @@ class Journal:
 
         `recipe` names how images are made; what another one made is thrown away.
         """
-        self.folder = FOLDER / recipe
+        self.recipe, self.folder = recipe, FOLDER / recipe
+        self.on_kept: Callable[[Entry], object] | None = None
+        """What is called with each entry once its image is in a shard."""
         if not self.folder.exists():
             shutil.rmtree(FOLDER, ignore_errors=True)
             self.folder.mkdir(parents=True)
@@ -55,18 +60,30 @@ class Journal:
         self._file: TextIO = self._path.open("a", encoding="utf-8")
         self._file.write("\n")  # Lest the first new line continues one that a kill cut off.
 
-    def add(self, image_id: str, result: Picture | Refusal) -> None:
-        """Keep what decoding the image `image_id` gave."""
+    def __len__(self) -> int:
+        return len(self.facts) + len(self.refused)
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self.facts or image_id in self.refused
+
+    def entries(self) -> Iterator[Entry]:
+        """Those of what is here, in the order in which it was added; those of releases that wrote less are left out."""
+        return (entry for entry in self._lines() if entry["id"] in self and "file" in entry)
+
+    def add(self, image_id: str, result: Picture | Refusal, file: str) -> None:
+        """Keep what decoding the image `image_id` gave; `file` is the MD5 of the file in data/raw that it is in."""
         if isinstance(result, Refusal):
             self.refused[image_id] = result
-            self._write({"id": image_id, **result._asdict()})
+            self._write({"id": image_id, "file": file, **result._asdict()})
             return
         shard, offset = self._shards.append(f"{image_id}.{result.suffix}", result.data)
         entry = {
             "id": image_id,
+            "file": file,
             "shard": shard,
             "offset": offset,
             "length": len(result.data),
+            "suffix": result.suffix,
             "width": result.width,
             "height": result.height,
             "md5": result.md5,
@@ -75,8 +92,8 @@ class Journal:
             "reader": result.reader,
             "patient": result.patient,
         }
-        self._write(entry)
         self.facts.add(self._fact(entry))
+        self._write(entry)
 
     def publish(self, folder: Path) -> None:
         """Put the shards into `folder` under their final numbers.
@@ -97,7 +114,7 @@ class Journal:
         """Forget it all, once the index names what was published."""
         shutil.rmtree(FOLDER)
 
-    def _fact(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def _fact(self, entry: Entry) -> dict[str, Any]:
         """What the index will say of the image of a journal's `entry`."""
         unknown = dict.fromkeys(index.FURTHER.names)  # In a journal of an earlier release.
         return {
@@ -114,23 +131,26 @@ class Journal:
             ends = [fact["offset"] + fact["length"] for fact in self.facts.values() if fact["shard"] == shard]
             seal(path, max(ends, default=0))
 
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, entry: Entry) -> None:
         self._shards.flush()
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
+        if self.on_kept is not None:
+            self.on_kept(entry)
 
-    def _confirmed(self) -> Iterator[dict[str, Any]]:
+    def _confirmed(self) -> Iterator[Entry]:
         """The entries whose images are whole where they say."""
-        if not self._path.exists():
-            return
         with ShardReader(self.folder) as reader:
-            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue  # Cut off in the middle by the kill.
+            for entry in self._lines():
                 if "reason" in entry or _is_whole(reader, entry):
                     yield entry
+
+    def _lines(self) -> Iterator[Entry]:
+        if not self._path.exists():
+            return
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError):  # A kill cut it off in the middle.
+                yield json.loads(line)
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +160,7 @@ class Journal:
         self._file.close()
 
 
-def _is_whole(reader: ShardReader, entry: dict[str, Any]) -> bool:
+def _is_whole(reader: ShardReader, entry: Entry) -> bool:
     try:
         data = reader.read(entry["shard"], entry["offset"], entry["length"])
     except FileNotFoundError:

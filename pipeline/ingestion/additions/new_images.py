@@ -1,0 +1,124 @@
+"""The images that are new: decoded in other processes, and kept in the journal."""
+
+import shutil
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from pipeline import paths
+from pipeline.ingestion.additions.journal import Journal
+from pipeline.ingestion.additions.shared_chunks import Needs
+from pipeline.ingestion.catalogue import Catalogue
+from pipeline.ingestion.collection import Collection
+from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
+from pipeline.ingestion.labelling.sources import source_of
+from pipeline.ingestion.places import Source
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.standardising import Picture
+from pipeline.lineage import selection
+from pipeline.params import Params
+from pipeline.text import counted
+from pipeline.versioning.raw.absent_files import AbsentFiles
+
+CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
+
+
+class Kept(NamedTuple):
+    """What became of what was decoded."""
+
+    passing: dict[Place, Refusal]
+    """The places that could not be read this time."""
+    remarks: dict[str, str]
+    """What people should know of images, by their sources."""
+    decoded: int
+    """How many files were decoded."""
+    stored: int
+    """How many images they were, without copies and what is refused."""
+
+
+class NewImages:
+    """The images among `found` that neither `before` nor `journal` knows; `md5s` are those of the files, by path."""
+
+    def __init__(
+        self, found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, md5s: Mapping[str, str]
+    ) -> None:
+        self._found, self._before, self._journal, self._md5s = found, before, journal, md5s
+        disputed = before.disputed
+        self._settled = disputed and disputed - _changed(found(), self._known(), disputed)
+
+    def needs(self) -> Needs:
+        """What another machine may have decoded of them."""
+        known = self._known()
+        unread = {self._md5s[place.path] for place in self._places(known)}
+        return Needs(frozenset(self._md5s.values()), unread, known)
+
+    def decode(self, params: Params, absent: AbsentFiles) -> Iterator[Outcome]:
+        """What became of them, in their order; those that are `absent` are fetched."""
+        known = self._known()
+        total = sum(1 for _ in self._places(known))
+        if not total:
+            return
+        selection.secure(params)  # Better now than after hours of decoding.
+        _warn_of_full_disk(total, self._before.table["length"])
+        elsewhere = absent.fetch({place.path for place in self._places(known) if place.path in absent})
+        job = Job(KnownIds(known), params.ingest, elsewhere=elsewhere)
+        outcomes = decode(self._places(known), job, params.compute.workers)
+        yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
+
+    def keep(self, outcomes: Iterable[Outcome], contents: Catalogue) -> Kept:
+        """Write them into the journal, and into `contents` what the members of archives are."""
+        passing: dict[Place, Refusal] = {}
+        remarks: dict[str, str] = {}
+        decoded = stored = 0
+        for place, image_id, result in outcomes:
+            file = self._md5s[place.path]
+            if image_id is None:
+                assert isinstance(result, Refusal)
+                if place.member is None or result.is_passing:
+                    passing[place] = result
+                else:
+                    contents[file][place.position].refusal = result
+                continue
+            if place.member is not None:
+                contents[file][place.position].id = image_id
+            elif image_id != file:
+                passing[place], file = CHANGED, image_id
+            if result is not None:
+                decoded += 1
+                if image_id not in self._journal.facts:
+                    self._journal.add(image_id, result, file)
+                    stored += isinstance(result, Picture)
+            if isinstance(result, Picture) and result.remark:
+                remarks[source_of(place.path, place.member)] = result.remark
+        return Kept(passing, remarks, decoded, stored)
+
+    def _known(self) -> set[str]:
+        before, journal = self._before, self._journal
+        return {*before.ids.to_pylist(), *before.unusable, *journal.facts, *journal.refused}
+
+    def _places(self, known: Container[str | None]) -> Iterator[Place]:
+        return (one.place for one in self._found() if _is_unread(one, known) and one.id not in self._settled)
+
+
+def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
+    """Warn where so many images, each as large as the stored ones of these `lengths`, may not fit onto the disk."""
+    needed, free = images * (pc.mean(lengths).as_py() or 0), shutil.disk_usage(paths.DATA).free
+    if needed > free:
+        sizes = f"{needed / 2**20:,.0f} MiB for {counted(images, 'image')}, and {free >> 20:,} MiB are free"
+        print(f"ingest: warning: the disk may become full: about {sizes}", flush=True)
+
+
+def _is_unread(source: Source, known: Container[str | None]) -> bool:
+    return source.refusal is None and source.id not in known
+
+
+def _changed(found: Iterable[Source], known: Container[str | None], disputed: set[str]) -> set[str]:
+    """Those of the `disputed` images that are in folders of one class alone by now."""
+    labels: dict[str, set[str | None]] = {}
+    for source in found:
+        if source.id in disputed and _is_unread(source, known):
+            labels.setdefault(source.id, set()).add(source.label)
+    return {image_id for image_id, several in labels.items() if len(several) < 2}

@@ -1,1 +1,0 @@
-"""Unfinished training where other machines find it, so that any of them goes on when one is gone."""

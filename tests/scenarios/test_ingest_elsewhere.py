@@ -1,0 +1,156 @@
+"""A machine goes while it decodes, and another one goes on: nothing that arrived is decoded again."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import Project
+from PIL import Image
+from support.servers import S3, Server, SharedFolder, Ssh
+
+COMMAND = [sys.executable, "-m", "pipeline", "run", "ingest"]
+IMAGES = 600
+TOOK = re.compile(r"took (\d+) images? that another run had decoded")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """JPEGs that are decoded in a few milliseconds each: one class in a folder, another one in an archive."""
+    folder, draw = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for number in range(IMAGES):
+        small = Image.fromarray(draw.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+        path = folder / ("packed/b" if number % 3 == 0 else "a") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        small.resize((640, 640), Image.Resampling.BICUBIC).save(path, quality=60)
+    (folder / "packed/b/0.jpg").write_bytes(b"\xff\xd8 no image")
+    shutil.make_archive(str(folder / "packed"), "tar", folder / "packed")
+    shutil.rmtree(folder / "packed")
+    return folder
+
+
+@pytest.fixture
+def machine(make_project: Callable[[Path], Project], photographs: Path, tmp_path: Path) -> Callable[[str], Project]:
+    """Makes a machine: a folder with the same images and params, and nothing else in common."""
+
+    def make(name: str) -> Project:
+        project = make_project(tmp_path / name)
+        shutil.copytree(photographs, project.root / "data/raw", dirs_exist_ok=True)
+        project.set_params(
+            ingest={"mode": "rgb", "size": 64, "shard_size": 1}, compute={"progress": "remote", "workers": 1}
+        )
+        project.dvc("add", "--quiet", "data/raw")
+        project.run(sys.executable, "-m", "pipeline", "run", "listing")
+        return project
+
+    return make
+
+
+def images(project: Project) -> list[dict[str, Any]]:
+    """What data/images says of each image, but for where it lies; that is checked when it is read."""
+    table = pq.read_table(project.root / "data/images/index.parquet").drop_columns(["shard", "offset"])
+    assert project.read("data/images/refused.csv").count("b/0.jpg") == 1
+    return sorted(table.to_pylist(), key=lambda row: str(row["id"]))
+
+
+def there(server: Server, pattern: str = "*.jsonl") -> list[Path]:
+    """What is kept on the remote."""
+    return sorted(server.folder.rglob(f"progress/ingest/*/{pattern}"))
+
+
+def begin(project: Project) -> "subprocess.Popen[str]":
+    """An ingest that runs, with all its processes in a group."""
+    return subprocess.Popen(
+        COMMAND,
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
+    """Until that is so."""
+    end = time.monotonic() + 100
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def has_shards(project: Project, count: int) -> bool:
+    """Whether so many are begun."""
+    return len(list(project.root.glob("data/.progress/ingest/*/*.tar"))) >= count
+
+
+def took(out: str) -> int:
+    """How many images were taken over, by what was printed."""
+    found = TOOK.search(out)
+    return int(found[1]) if found else 0
+
+
+@pytest.mark.slow
+def test_sigterm_saves_at_once(machine: Callable[[str], Project], tmp_path: Path) -> None:
+    """What was decoded until then arrives, shards that are not full included; another machine decodes the rest."""
+    (tmp_path / "server/remote").mkdir(parents=True)
+    with SharedFolder(tmp_path / "server") as server:
+        first, second, alone = machine("first"), machine("second"), machine("alone")
+        for project in (first, second):
+            server.configure(project)
+        with begin(first) as process:
+            wait_for(process, partial(has_shards, first, 1))
+            process.send_signal(signal.SIGTERM)
+            out = process.communicate()[0]
+            assert process.returncode == 130, out
+        assert "ingest: interrupted; nothing is lost" in out
+        decoded = sum(line.count(b"\n") for line in (path.read_bytes() for path in there(server)))
+        assert 0 < decoded < IMAGES
+        out = second.run(*COMMAND).out
+        assert took(out) == decoded
+        assert not there(server, "*")
+        alone.set_params(compute={"progress": "off"})
+        alone.run(*COMMAND)
+        assert images(second) == images(alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(SharedFolder, marks=pytest.mark.nightly),
+        pytest.param(Ssh, marks=pytest.mark.nightly),
+        S3,
+    ],
+)
+def test_kills_while_decoding(machine: Callable[[str], Project], tmp_path: Path, kind: type[Server]) -> None:
+    """Killed at any moment, each time another machine goes on, until one gets through: the same images."""
+    (tmp_path / "server/remote").mkdir(parents=True)
+    chance = random.Random(0)
+    alone = machine("alone")
+    alone.set_params(compute={"progress": "off"})
+    alone.run(*COMMAND)
+    with kind(tmp_path / "server") as server:
+        for number in range(2):
+            project = machine(str(number))
+            server.configure(project)
+            with begin(project) as process:
+                wait_for(process, partial(has_shards, project, 2 + number))
+                time.sleep(chance.uniform(0, 0.2))
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        last = machine("last")
+        server.configure(last)
+        assert took(last.run(*COMMAND).out) > 0
+        assert images(last) == images(alone)
