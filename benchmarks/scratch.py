@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,8 @@ def archives(folder: Path, count: int, each: int) -> None:
     images = small_images(count)
     for start in range(0, count, each):
         with zipfile.ZipFile(folder / f"{start:07d}.zip", "w") as archive:
-            for _ in range(each):
-                archive.writestr(*next(images))
+            for name, data in islice(images, each):
+                archive.writestr(name, data)
 
 
 def photographs(folder: Path, count: int) -> list[Path]:

@@ -22,6 +22,7 @@ from pipeline.commands.trial import command as trial
 from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
 from pipeline.errors import RecordError
+from pipeline.signals import INTERRUPTED
 
 # The commands, by what people want to do.
 GROUPS = {
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(args)
     except KeyboardInterrupt:
         print("pipeline: interrupted; no file is half-written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # Of `| head`, say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
         return 1

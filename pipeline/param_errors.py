@@ -19,6 +19,7 @@ PATTERNS = {
     "train.model": "it should be small, timm/ and the name of a model of timm's (timm/resnet18, say), or your own: "
     "my_project.nets:build",
     "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
+    "compute.address": "it should be HOST:PORT, gpu-1:29400 say, or empty",
     "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
     "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
     "compute.progress": "it should be off, remote, or a folder or URL: /mnt/progress or s3://bucket/progress, say",

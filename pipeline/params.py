@@ -108,7 +108,13 @@ class Compute(Section):
     devices: Annotated[int, Field(ge=1)]
     """How many of them on each node; the images of a step are shared out among all."""
     nodes: Annotated[int, Field(ge=1)]
-    """How many machines; each runs the same command, started by torchrun, SLURM or the like."""
+    """How many machines; each runs the same command: docs/scale.md."""
+    launcher: Literal["none", "torchrun"]
+    """What starts the processes of this machine: `torchrun`, or `none` where Lightning does, SLURM or the like."""
+    address: Annotated[str, Field(pattern=r"^(.+:[0-9]+)?$")]
+    """HOST:PORT of the machine where several meet; where it is empty, `MASTER_ADDR` and `MASTER_PORT` say it."""
+    timeout: Annotated[float, Field(gt=0)]
+    """Seconds within which all processes must have come."""
     strategy: Literal["auto", "ddp"]
     """How several work together, as Lightning names it; `auto` leaves it to Lightning."""
     workers: Annotated[int, Field(ge=0)]

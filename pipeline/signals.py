@@ -7,6 +7,8 @@ from types import FrameType
 from typing import NoReturn
 
 Handler = Callable[[int, FrameType | None], object]
+# The exit status of a process that such a signal has ended.
+INTERRUPTED = 130
 # What a kill, and a terminal that is closed, send.
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 
 from pipeline import paths
 from pipeline.errors import ParamError
@@ -43,6 +42,7 @@ from pipeline.training.handover import handed_over
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
+from pipeline.training.processes.joining import check_inputs, environment, hand_out, is_first_process, joined, shared
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
@@ -65,12 +65,23 @@ class FinishedRun(NamedTuple):
 
 def train(params: Params) -> Result | None:
     """Train the next generation into data/model; returns what it came to, None where another process says it."""
+    if params.compute.launcher == "torchrun" and environment() is None:
+        from pipeline.training.processes.launching import launch
+
+        launch(params)
+        return None
+    with joined(params):
+        return _train(params)
+
+
+def _train(params: Params) -> Result | None:
     if base.restore():
         say(f"{paths.BASE} was not what dvc.lock records, and is again")
     manifest = read_manifest("train")
     generation = plan(params, manifest.set_index("id")["label"], uneven_weights(manifest))
     say(f"{generation}")
     progress = Progress(inputs_hash(params, deps_of_training()))
+    check_inputs(progress.inputs)
     validation = read_manifest("val")
     known = validation["label"].isin(generation.spec.classes)  # A new class may have no training image yet.
     spec = generation.spec
@@ -91,28 +102,35 @@ def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Result | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    trainer, curves, begun, weights = _fit(generation, training, validation, params, progress)
+    run = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
-    trainer.save_checkpoint(last)
-    if not trainer.is_global_zero:
-        return None
-    new = progress.folder / "model"
+    run.trainer.save_checkpoint(last)
+    result = _finish(run, last, generation, params) if run.trainer.is_global_zero else None
+    hand_out(paths.MODEL, paths.CURVES, paths.ENVIRONMENT)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    return result
+
+
+def _finish(run: FinishedRun, last: Path, generation: Generation, params: Params) -> Result:
+    """Make data/model of what `run` has left, of which `last` is the checkpoint."""
+    trainer, curves, begun, weights = run
+    new = last.with_name("model")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     model = finished(torch.load(last, map_location="cpu", weights_only=True), generation.rounds.draws.end)
     response = respond(network_of(model, new), generation.spec)
     torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
-    right = _right(trainer)
+    accuracy = trainer.callback_metrics.get(ACCURACY)  # None without validation images.
+    right = None if accuracy is None else float(accuracy)
     origin = weights and Weights(source=weights.source, md5=weights.md5, fit=str(weights.fit))
     lineage = generation.lineage.model_copy(update={"validation": right, "weights": origin})
     write_lineage(lineage, new)
-    keep_published(progress.folder, new)
+    keep_published(last.parent, new)
     write_seen(generation.seen, new)
     write_curves(curves, new)
     put_directory(new, paths.MODEL)
     show_curves(curves, paths.CURVES)
     write_environment(params)
-    shutil.rmtree(FOLDER)
     measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
     said = f"{counted(lineage.steps.run, 'step')} ({lineage.steps.total:,} in total), {measured}"
     return Result(said, trainer.global_step - begun)
@@ -141,7 +159,7 @@ def _fit(
     drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
-    saved = progress.newest()
+    saved = shared(progress.newest() if is_first_process() else None)
     begun = generation.steps_before if saved is None else progress.step_of(saved)
     if saved is not None:
         say(f"continuing at step {begun - generation.steps_before:,} of {schedule.steps:,}")
@@ -220,18 +238,7 @@ def _saved_start(
     if is_first_process():
         rows = rows_of_new_classes(generation, training, params.seed, trainer.strategy.root_device)
         torch.save(warm_start(generation.base, classifier, params, generation.changes, rows), path)
-    return path
-
-
-def _right(trainer: pl.Trainer) -> float | None:
-    """The share of the validation images that the model is right on, None without any."""
-    accuracy = trainer.callback_metrics.get(ACCURACY)
-    return None if accuracy is None else float(accuracy)
-
-
-def is_first_process() -> bool:
-    """Whether no other process, of those that train together, comes before this one."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+    return shared(path)
 
 
 def say(what: str) -> None:

@@ -4,6 +4,7 @@ The stage is a function of params.yaml and of files. What surrounds it is here: 
 whoever asks later, and the outputs that DVC removed before it, which are put back if it fails.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
+from pipeline.signals import INTERRUPTED
 from pipeline.text import in_bytes, shown
 from pipeline.versioning import outputs
 from pipeline.versioning.git_guard import check_followed, committed_hash
@@ -32,10 +34,11 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         check_in_step(params)
         before, began, received_before = started_for(), time.monotonic(), received.size
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other.
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the one into the other.
         outputs.restore_outputs(name)
-        print(f"{name}: interrupted; nothing is lost, `dvc repro` continues", file=sys.stderr)
-        return 130
+        if error.args != (INTERRUPTED,) and _is_first():
+            print(f"{name}: interrupted; nothing is lost, `dvc repro` continues", file=sys.stderr)
+        return INTERRUPTED
     except BaseException:
         outputs.restore_outputs(name)
         raise
@@ -47,6 +50,12 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))
     return 0
+
+
+def _is_first() -> bool:
+    """Whether no other process, of those that train together, is to speak before this one."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next(filter(None, ranks), "0") == "0"
 
 
 def started_for() -> float:

@@ -97,6 +97,10 @@ WITHOUT: dict[str, dict[str, str]] = {
             "what is continued elsewhere gives the same bytes: tests/scenarios/test_handover.py",
         ),
         "training.log_lines": "prints how far training is",
+        **dict.fromkeys(
+            ("training.processes.joining", "training.processes.launching"),
+            "what trains together makes the same bytes, whatever starts it: tests/scenarios/test_machines.py",
+        ),
         "training.progress": "what is continued gives the same bytes: tests/scenarios/test_continue.py",
         "training.rng_state": "likewise",
         "versioning.definition": "reads what dvc.yaml lists, for the name of a folder",

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Project
 from PIL import Image
-from support.servers import S3, Server, SharedFolder, Ssh
+from support.servers import KINDS, Server, SharedFolder
 
 COMMAND = [sys.executable, "-m", "pipeline", "run", "ingest"]
 IMAGES = 600
@@ -126,14 +126,8 @@ def test_sigterm_saves_at_once(machine: Callable[[str], Project], tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(SharedFolder, marks=pytest.mark.nightly),
-        pytest.param(Ssh, marks=pytest.mark.nightly),
-        S3,
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", KINDS)
 def test_kills_while_decoding(machine: Callable[[str], Project], tmp_path: Path, kind: type[Server]) -> None:
     """Killed at any moment, each time another machine goes on, until one gets through: the same images."""
     (tmp_path / "server/remote").mkdir(parents=True)

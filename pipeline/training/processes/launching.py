@@ -1,0 +1,94 @@
+"""Starting the processes of this machine by torchrun: they meet those of other machines; a killed one is replaced."""
+
+import logging
+import os
+import sys
+import uuid
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous.api import RendezvousError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from pipeline import paths
+from pipeline.errors import ParamError, TrainingError, one_line
+from pipeline.handover.attempts import GRACE
+from pipeline.params import Compute, Params
+from pipeline.signals import INTERRUPTED
+from pipeline.training.trainer import prepare
+
+COMMAND = ["-m", "pipeline", "run", "train"]
+# How often processes are started again of which one was killed.
+RESTARTS = 3
+# What machines that meet at one address call what they do.
+RUN = "train"
+
+
+def launch(params: Params) -> None:
+    """Run training in the processes that `params` say, and wait until it has ended.
+
+    Raises:
+        ParamError: there are several machines, and it is not said where they meet.
+        TrainingError: another machine does not come, or a process fails.
+        SystemExit: training was interrupted, as a process has said.
+    """
+    compute = params.compute
+    prepare(params)  # What is wrong is said once, and not by each process.
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Process 0 has a port of its own then, another one each time: machines count restarts differently.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    # Torchrun starts processes again whatever they ended with, which only several machines need.
+    restarts = RESTARTS if compute.nodes == 1 else 0
+    while True:
+        try:
+            elastic_launch(_config(compute), sys.executable)(*COMMAND)
+        except SignalException:
+            raise SystemExit(INTERRUPTED) from None
+        except RendezvousError as error:
+            met = f"{compute.nodes} machines did not meet in {compute.timeout:g} s (compute.timeout)"
+            hint = "see whether `dvc repro` or `pipeline run train` runs on each, and reaches that address"
+            raise TrainingError(_meeting_point(compute), f"{met}: {one_line(error)}", hint) from error
+        except ChildFailedError as error:
+            _look_at(error, may_start_again=restarts > 0)
+            restarts -= 1
+        else:
+            return
+
+
+def _look_at(error: ChildFailedError, *, may_start_again: bool) -> None:
+    """See whether the processes ended so, with `error`, that they should be started again."""
+    codes = {failure.exitcode for failure in error.failures.values()}
+    if INTERRUPTED in codes:
+        raise SystemExit(INTERRUPTED)
+    rank, failure = min(error.failures.items(), key=lambda one: one[1].timestamp)
+    code = failure.exitcode
+    what = f"process {rank} was killed by signal {-code}" if code < 0 else f"process {rank} ended with status {code}"
+    if not may_start_again or min(codes) >= 0:
+        raise TrainingError(paths.PROGRESS, what, "see what it said; `dvc repro` continues") from None
+    print(f"train: {what}; starting again", flush=True)
+
+
+def _config(compute: Compute) -> LaunchConfig:
+    alone, seconds = compute.nodes == 1, max(1, round(compute.timeout))
+    return LaunchConfig(
+        min_nodes=compute.nodes,
+        max_nodes=compute.nodes,
+        nproc_per_node=compute.devices,
+        run_id=uuid.uuid4().hex if alone else RUN,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0" if alone else _meeting_point(compute),
+        rdzv_configs={"join_timeout": seconds, "timeout": seconds},
+        max_restarts=0 if alone else RESTARTS,
+        shutdown_timeout=round(GRACE) + 20,
+    )
+
+
+def _meeting_point(compute: Compute) -> str:
+    """HOST:PORT of one of the machines."""
+    if compute.address:
+        return compute.address
+    if "MASTER_ADDR" in os.environ:
+        return f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT', '29400')}"
+    what = f"compute.nodes is {compute.nodes}, and compute.address does not say where they meet"
+    raise ParamError(paths.PARAMS, what, "make it HOST:PORT of the first machine, or set MASTER_ADDR and MASTER_PORT")

@@ -1,0 +1,158 @@
+"""Several machines, each a folder of its own, train one model together: the bytes of as many devices of one machine."""
+
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import psutil
+import pytest
+from conftest import Project
+from scenarios.test_handover import COMMAND, kill, machine, model, saved, training, wait_for
+
+__all__ = ["machine"]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:::lightning\..*")]
+Machine = Callable[..., Project]
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def several(machine: Machine, count: int, **compute: Any) -> list[Project]:
+    """So many machines that train together."""
+    address = f"127.0.0.1:{free_port()}"
+    projects = [machine(f"machine {number}") for number in range(count)]
+    for project in projects:
+        together = {"nodes": count, "launcher": "torchrun", "address": address, "progress": "off"}
+        project.set_params(compute={**together, **compute})
+    return projects
+
+
+def run_together(projects: list[Project]) -> list[str]:
+    """Train on all; returns what each printed."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(training(project)) for project in projects]
+        outs = [process.communicate(timeout=200)[0] for process in processes]
+        assert not any(process.returncode for process in processes), outs
+    return outs
+
+
+def two_devices(machine: Machine) -> dict[str, bytes]:
+    """What two devices of one machine make, which Lightning starts."""
+    project = machine("devices", devices=2)
+    project.set_params(compute={"progress": "off"})
+    project.run(*COMMAND)
+    return model(project)
+
+
+def any_saved(projects: list[Project]) -> bool:
+    """Whether one of them has saved a state."""
+    return any(saved(project) for project in projects)
+
+
+def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The processes that train, of all that it has started."""
+    children = psutil.Process(process.pid).children(recursive=False)
+    return [child for child in children if "pipeline" in child.cmdline()]
+
+
+def test_two_machines(machine: Machine) -> None:
+    """Two folders, nothing in common; killed and continued; each has the model that two devices make."""
+    expected = two_devices(machine)
+    projects = several(machine, 2)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(training(project)) for project in projects]
+        wait_for(processes[0], partial(any_saved, projects))
+        for process in processes:
+            for child in workers(process):
+                child.kill()
+            kill(process)
+    outs = run_together(projects)
+    assert sum("train: continuing at step" in out for out in outs) == 1
+
+    for project in projects:
+        assert model(project) == expected
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("machines", "devices"), [(1, 2), (2, 1)])
+def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int) -> None:
+    """At any moment: the same bytes as without a kill."""
+    projects, chance = several(machine, machines, devices=devices), random.Random(0)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(training(project)) for project in projects]
+        wait_for(processes[0], partial(any_saved, projects))
+        time.sleep(chance.uniform(0, 1))
+        chance.choice(workers(processes[0])).kill()
+        outs = [process.communicate(timeout=150)[0] for process in processes]
+        assert not any(process.returncode for process in processes), outs
+    assert "continuing at step" in "".join(outs)
+    expected = two_devices(machine)
+    for project in projects:
+        assert model(project) == expected
+
+
+@pytest.mark.nightly
+def test_sigint_saves(machine: Machine) -> None:
+    """Once, in one line; the next run continues."""
+    (project,) = several(machine, 1, devices=2)
+    with training(project) as process:
+        wait_for(process, partial(saved, project))
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=100)[0]
+    assert process.returncode == 130
+    assert out.count("interrupted; nothing is lost") == 1
+    assert "Traceback" not in out
+    assert "train: continuing at step" in project.run(*COMMAND).out
+
+
+@pytest.mark.nightly
+def test_machine_that_does_not_come(machine: Machine) -> None:
+    """It is waited for as long as params.yaml says; then one line says what is missing."""
+    first, _ = several(machine, 2, timeout=3)
+    out = first.run(*COMMAND, ok=False).out
+    assert len(out.splitlines()) == 1, out
+    assert "2 machines did not meet in 3 s" in out
+
+
+def test_process_that_does_not_come(machine: Machine) -> None:
+    """Where others start them, it is missed by its number."""
+    project = machine("alone")
+    project.set_params(compute={"nodes": 2, "timeout": 3, "progress": "off"})
+    started = {
+        "SLURM_NTASKS": "2",
+        "SLURM_JOB_NAME": "training",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_NNODES": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_JOB_ID": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    out = project.run(*COMMAND, ok=False, **started).out
+    assert "process 1 of 2 did not come within 3 s (compute.timeout)" in out
+    assert len(out.splitlines()) == 1, out
+
+
+@pytest.mark.nightly
+def test_machines_with_other_inputs(machine: Machine) -> None:
+    """They do not train one model of two data sets."""
+    projects = several(machine, 2)
+    projects[1].set_params(train={"seed": 1})
+    with ExitStack() as stack:
+        processes = [stack.enter_context(training(project)) for project in projects]
+        outs = [process.communicate(timeout=200)[0] for process in processes]
+    assert all(process.returncode for process in processes)
+    assert "data, code or params of process 1 are not those of process 0" in "".join(outs)
+    assert not any((project.root / "data/model").exists() for project in projects)

@@ -1,0 +1,103 @@
+"""What processes need to train together is looked at before anything waits; what one has, the others get."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from support.tiny import tiny_params
+
+from pipeline.errors import ParamError
+from pipeline.params import read_params
+from pipeline.train import train
+
+RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR", "MASTER_PORT")
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty project, whose process nothing has started as one of several."""
+    monkeypatch.chdir(tmp_path)
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        ({"nodes": 2}, "compute.nodes is 2, and nothing started this process as one of several; set compute.launcher"),
+        ({"nodes": 2, "launcher": "torchrun"}, "compute.nodes is 2, and compute.address does not say where they meet"),
+        ({"nodes": 2, "launcher": "torchrun", "address": "here"}, "compute.address is 'here'; it should be HOST:PORT"),
+        ({"launcher": "slurm"}, "compute.launcher"),
+        ({"timeout": 0.0}, "compute.timeout"),
+        ({"launcher": "torchrun", "devices": 9}, "train.batch_size 8 is too small to be shared out among 9 devices"),
+    ],
+)
+def test_what_is_missing_is_said(compute: dict[str, Any], said: str) -> None:
+    """Before anything waits."""
+    with pytest.raises(ParamError) as raised:
+        train(tiny_params(train={"batch_size": 8}, compute=compute))
+    assert said in str(raised.value)
+
+
+def test_another_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torchrun started more than params.yaml says."""
+    tiny_params(train={"batch_size": 8})
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ParamError, match=r"^params.yaml: 2 processes started, and compute.devices times"):
+        train(read_params())
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+import torch.distributed as dist
+from pipeline.training.processes.joining import hand_out, shared
+
+rank = int(sys.argv[1])
+os.environ.update(RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", TORCHELASTIC_RUN_ID="1")
+from lightning.pytorch.utilities import rank_zero_only
+rank_zero_only.rank = rank
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
+file = Path("state")
+print(shared(file if rank == 0 else None), file.read_bytes())
+print(shared(None))
+hand_out(Path("model"), Path("environment"))
+print(sorted((str(path), path.read_text()) for path in Path().rglob("*") if path.is_file()))
+dist.barrier()
+"""
+
+
+@pytest.mark.parametrize("how", ["lacks it", "has another one", "has it", "one disk"])
+def test_files_reach_the_other_disk(tmp_path: Path, how: str) -> None:
+    """Whatever is there: the first process's bytes are everywhere, and of folders nothing else."""
+    folders = [tmp_path / "0", tmp_path / ("0" if how == "one disk" else "1")]
+    for folder in folders:
+        (folder / "model/deep").mkdir(parents=True, exist_ok=True)
+    (folders[0] / "state").write_text("the state")
+    (folders[0] / "model/deep/weights").write_text("weights")
+    (folders[0] / "environment").write_text("here")
+    if how == "has another one":
+        (folders[1] / "state").write_text("an old state")
+        (folders[1] / "model/of-before").write_text("old")
+    if how == "has it":
+        (folders[1] / "state").write_text("the state")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(rank), str(tmp_path / "meeting")],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, folder in enumerate(folders)
+    ]
+    outs = [process.communicate(timeout=100) for process in processes]
+    files = [("environment", "here"), ("model/deep/weights", "weights"), ("state", "the state")]
+    expected = f"state b'the state'\nNone\n{files}\n"
+    assert [out for out, _ in outs] == [expected, expected], outs
