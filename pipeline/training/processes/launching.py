@@ -38,6 +38,9 @@ def launch(params: Params) -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Process 0 has a port of its own then, another one each time: machines count restarts differently.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    if compute.nodes > 1:
+        where = _meeting_point(compute)
+        print(f"train: {compute.nodes} machines meet at {where}; process 0 says how far they are", flush=True)
     # Torchrun starts processes again whatever they ended with, which only several machines need.
     restarts = RESTARTS if compute.nodes == 1 else 0
     while True:
