@@ -42,7 +42,7 @@ from pipeline.training.handover import handed_over
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
-from pipeline.training.processes.joining import check_inputs, environment, hand_out, is_first_process, joined, shared
+from pipeline.training.processes.joining import check_inputs, hand_out, is_first_process, is_in_torchrun, joined, shared
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
@@ -65,7 +65,7 @@ class FinishedRun(NamedTuple):
 
 def train(params: Params) -> Result | None:
     """Train the next generation into data/model; returns what it came to, None where another process says it."""
-    if params.compute.launcher == "torchrun" and environment() is None:
+    if params.compute.launcher == "torchrun" and not is_in_torchrun():
         from pipeline.training.processes.launching import launch
 
         launch(params)
@@ -159,7 +159,7 @@ def _fit(
     drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
-    saved = shared(progress.newest() if is_first_process() else None)
+    saved = shared(progress.newest())
     begun = generation.steps_before if saved is None else progress.step_of(saved)
     if saved is not None:
         say(f"continuing at step {begun - generation.steps_before:,} of {schedule.steps:,}")

@@ -36,10 +36,9 @@ ENVIRONMENTS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEn
 DOCS = "docs/scale.md"
 
 
-def environment() -> ClusterEnvironment | None:
-    """What started this process as one of several, None where nothing did, or Lightning."""
-    found = next((kind for kind in ENVIRONMENTS if kind.detect()), None)
-    return None if found is None else found()
+def is_in_torchrun() -> bool:
+    """Whether torchrun started this process."""
+    return TorchElasticEnvironment.detect()
 
 
 def is_first_process() -> bool:
@@ -112,8 +111,14 @@ def check_inputs(inputs: str) -> None:
         raise TrainingError(paths.PIPELINE, what, "check out one commit on all machines, and run `dvc repro manifest`")
 
 
+def _environment() -> ClusterEnvironment | None:
+    """What started this process as one of several, None where nothing did, or Lightning."""
+    found = next((kind for kind in ENVIRONMENTS if kind.detect()), None)
+    return None if found is None else found()
+
+
 def _join(params: Params) -> None:
-    compute, started_by = params.compute, environment()
+    compute, started_by = params.compute, _environment()
     if started_by is None:
         if compute.nodes > 1:
             what = f"compute.nodes is {compute.nodes}, and nothing started this process as one of several"
@@ -160,7 +165,7 @@ def _part() -> None:
 
 def _is_first_here() -> bool:
     """Whether this is the first process of its machine."""
-    started_by = environment()
+    started_by = _environment()
     return started_by is None or started_by.local_rank() == 0
 
 
