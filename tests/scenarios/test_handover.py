@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, Project
-from support.servers import KINDS, Server, SharedFolder
+from support.servers import S3, Server, SharedFolder, Ssh
 from support.stored import Plain, store_images
 from support.tiny import tiny_params
 
@@ -185,7 +185,10 @@ def test_remote_that_is_down(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(SharedFolder, marks=pytest.mark.nightly), pytest.param(Ssh, marks=pytest.mark.nightly), S3],
+)
 def test_kills(
     machine: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Server]
 ) -> None:

@@ -298,6 +298,7 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_watch_in_a_fresh_clone(team: Team) -> None:
     """It makes the folder, trains on what comes, commits that, and has nothing to do then."""
     bob = team.clone("bob")
