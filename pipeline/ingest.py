@@ -17,7 +17,7 @@ from pipeline.images.index_rows import FACTS
 from pipeline.images.shard_files import ShardFile, adopt_earlier_layout, shards_of_index, suspects
 from pipeline.ingestion.additions.journal import Journal
 from pipeline.ingestion.additions.new_images import CHANGED, Kept, NewImages
-from pipeline.ingestion.additions.shared_chunks import shared
+from pipeline.ingestion.additions.shared_chunks import sharing
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
 from pipeline.ingestion.compaction import compact, holding_removed, last_number, undamaged
@@ -59,7 +59,7 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
 
     with (
         Journal(recipe, after=last_number(before.table), limit=limit) as journal,
-        shared(params.compute.progress, journal, _say) as chunks,
+        sharing(params.compute.progress, journal, _say) as chunks,
     ):
         new = NewImages(lambda: found({}, {}), before, journal, dict(files))
         if chunks is not None:

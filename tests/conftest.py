@@ -214,3 +214,16 @@ def make_project() -> Callable[[Path], Project]:
 def project(make_project: Callable[[Path], Project], tmp_path: Path) -> Project:
     """A project without data."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Project]]:
+    """Makes a machine that can train, by its name."""
+    import torch
+    from support.training_machine import make_machine
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    yield lambda name, **train: make_machine(tmp_path / name, **train)
+    torch.use_deterministic_algorithms(mode=False)

@@ -62,6 +62,16 @@ def test_newest_alone_is_worked_on() -> None:
     assert done == ["1", "5"]
 
 
+def test_all_is_worked_on_in_turn() -> None:
+    """Where nothing says how much is kept, nothing is left out."""
+    done: list[int] = []
+    work = Background(done.append)
+    for number in range(20):
+        work.give(number)
+    assert work.rests_within(10)
+    assert done == list(range(20))
+
+
 def test_what_has_not_begun_can_be_dropped() -> None:
     """What is under way ends."""
     go, done = Event(), []

@@ -1,102 +1,29 @@
 """A machine goes, and another one finishes its training: the same bytes, whatever kept the progress in between."""
 
-import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from conftest import ROOT, Project
+from conftest import Project
 from support.servers import S3, Server, SharedFolder, Ssh
-from support.stored import Plain, store_images
-from support.tiny import tiny_params
+from support.stage_processes import command, kill, running, wait_for
+from support.training_machine import Files, model, saved
 
 from pipeline import paths
-from pipeline.lineage.base import FIRST, NONE
 from pipeline.params import read_params
-from pipeline.training.progress import FOLDER
 
+TRAINING = command("train")
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
 ]
-
-TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
-VAL = [Plain("cat", 20), Plain("dog", 220)]
-COMMAND = [sys.executable, "-m", "pipeline", "run", "train"]
-Files = dict[str, bytes]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Project]]:
-    """Makes a machine: a folder with the same images and params, and nothing else in common."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-
-    def make(name: str, *, devices: int = 1, **train: Any) -> Project:
-        project = Project(tmp_path / name)
-        project.root.mkdir()
-        with monkeypatch.context() as patch:
-            patch.chdir(project.root)
-            shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-            store_images(train=TRAIN, val=VAL)
-            paths.BASE.mkdir()
-            (paths.BASE / NONE).write_text(FIRST + "\n")
-            tiny_params(
-                train={"batch_size": 8, "epochs": 40, "save_every": 0.01, **train},
-                compute={"devices": devices, "progress": "remote"},
-            )
-        project.git("init", "--quiet")
-        project.dvc("init", "--quiet")
-        return project
-
-    yield make
-    torch.use_deterministic_algorithms(mode=False)
-
-
-@contextmanager
-def training(project: Project) -> Iterator[subprocess.Popen[str]]:
-    """A training that runs, with all its processes in a group."""
-    with subprocess.Popen(
-        COMMAND,
-        cwd=project.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        yield process
-
-
-def kill(process: subprocess.Popen[str]) -> str:
-    """As power fails; returns what was printed."""
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.communicate()[0]
-
-
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
-    """Until that is so."""
-    end = time.monotonic() + 100
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def model(project: Project) -> Files:
-    """What was trained."""
-    folders = (project.root / paths.MODEL, project.root / paths.CURVES)
-    return {str(path.relative_to(project.root)): path.read_bytes() for folder in folders for path in folder.iterdir()}
 
 
 def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,11 +47,6 @@ def folder(tmp_path: Path) -> SharedFolder:
     """The kind of remote that needs no server, mounted."""
     (tmp_path / "server/remote").mkdir(parents=True)
     return SharedFolder(tmp_path / "server")
-
-
-def saved(project: Project) -> list[Path]:
-    """The states that a machine has."""
-    return list((project.root / FOLDER).glob("*/*.ckpt"))
 
 
 def kept(server: Server, what: str = "*.ckpt") -> list[Path]:
@@ -201,9 +123,9 @@ def test_kills(
             project = machine(str(number))
             server.configure(project)
             if number == 3:
-                out = project.run(*COMMAND).out
+                out = project.run(*TRAINING).out
                 break
-            with training(project) as process:
+            with running(project, "train") as process:
                 wait_for(process, partial(saved, project))
                 time.sleep(chance.uniform(0.1, 2))
                 said += kill(process)
@@ -218,14 +140,14 @@ def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> N
     first, second = machine("first", epochs=4000), machine("second", epochs=4000)
     for project in (first, second):
         folder.configure(project)
-    with training(first) as process:
+    with running(first, "train") as process:
         wait_for(process, lambda: kept(folder))
-        out = second.run(*COMMAND, ok=False).out
+        out = second.run(*TRAINING, ok=False).out
         assert f", process {process.pid} goes on with this training; end that, or try again in 180 seconds" in out
         assert len(out.splitlines()) <= 2
         assert process.poll() is None
         kill(process)
-    with training(second) as process:
+    with running(second, "train") as process:
         wait_for(process, partial(saved, second))
         process.send_signal(signal.SIGINT)
         out = process.communicate()[0]
@@ -238,13 +160,13 @@ def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> N
     first, second = machine("first", devices=2), machine("second", devices=2)
     for project in (first, second):
         folder.configure(project)
-    with training(first) as process:
+    with running(first, "train") as process:
         wait_for(process, lambda: kept(folder))
         kill(process)
-    assert "train: continuing at step" in second.run(*COMMAND).out
+    assert "train: continuing at step" in second.run(*TRAINING).out
     alone = machine("alone", devices=2)
     alone.set_params(compute={"progress": "off"})
-    alone.run(*COMMAND)
+    alone.run(*TRAINING)
     assert model(second) == model(alone)
 
 
@@ -291,7 +213,7 @@ def test_two_devices_that_would_go_on_from_two_states(machine: Callable[..., Pro
     """That is an error, and never a model of both."""
     project = machine("first", devices=2, epochs=4000)
     folder.configure(project)
-    with training(project) as process:
+    with running(project, "train") as process:
         wait_for(process, lambda: kept(folder))
         kill(process)
     (project.root / "script.py").write_text(SCRIPT)

@@ -1,11 +1,9 @@
 """A machine goes while it decodes, and another one goes on: nothing that arrived is decoded again."""
 
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,8 +17,9 @@ import pytest
 from conftest import Project
 from PIL import Image
 from support.servers import KINDS, Server, SharedFolder
+from support.stage_processes import command, kill, running, wait_for
 
-COMMAND = [sys.executable, "-m", "pipeline", "run", "ingest"]
+INGEST = command("ingest")
 IMAGES = 600
 TOOK = re.compile(r"took (\d+) images? that another run had decoded")
 
@@ -41,7 +40,9 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def machine(make_project: Callable[[Path], Project], photographs: Path, tmp_path: Path) -> Callable[[str], Project]:
+def ingesting_machine(
+    make_project: Callable[[Path], Project], photographs: Path, tmp_path: Path
+) -> Callable[[str], Project]:
     """Makes a machine: a folder with the same images and params, and nothing else in common."""
 
     def make(name: str) -> Project:
@@ -69,27 +70,6 @@ def there(server: Server, pattern: str = "*.jsonl") -> list[Path]:
     return sorted(server.folder.rglob(f"progress/ingest/*/{pattern}"))
 
 
-def begin(project: Project) -> "subprocess.Popen[str]":
-    """An ingest that runs, with all its processes in a group."""
-    return subprocess.Popen(
-        COMMAND,
-        cwd=project.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
-    """Until that is so."""
-    end = time.monotonic() + 100
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def has_shards(project: Project, count: int) -> bool:
     """Whether so many are begun."""
     return len(list(project.root.glob("data/.progress/ingest/*/*.tar"))) >= count
@@ -102,14 +82,14 @@ def took(out: str) -> int:
 
 
 @pytest.mark.slow
-def test_sigterm_saves_at_once(machine: Callable[[str], Project], tmp_path: Path) -> None:
+def test_sigterm_saves_at_once(ingesting_machine: Callable[[str], Project], tmp_path: Path) -> None:
     """What was decoded until then arrives, shards that are not full included; another machine decodes the rest."""
     (tmp_path / "server/remote").mkdir(parents=True)
     with SharedFolder(tmp_path / "server") as server:
-        first, second, alone = machine("first"), machine("second"), machine("alone")
+        first, second, alone = ingesting_machine("first"), ingesting_machine("second"), ingesting_machine("alone")
         for project in (first, second):
             server.configure(project)
-        with begin(first) as process:
+        with running(first, "ingest") as process:
             wait_for(process, partial(has_shards, first, 1))
             process.send_signal(signal.SIGTERM)
             out = process.communicate()[0]
@@ -117,34 +97,33 @@ def test_sigterm_saves_at_once(machine: Callable[[str], Project], tmp_path: Path
         assert "ingest: interrupted; nothing is lost" in out
         decoded = sum(line.count(b"\n") for line in (path.read_bytes() for path in there(server)))
         assert 0 < decoded < IMAGES
-        out = second.run(*COMMAND).out
+        out = second.run(*INGEST).out
         assert took(out) == decoded
         assert not there(server, "*")
         alone.set_params(compute={"progress": "off"})
-        alone.run(*COMMAND)
+        alone.run(*INGEST)
         assert images(second) == images(alone)
 
 
 @pytest.mark.slow
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
-def test_kills_while_decoding(machine: Callable[[str], Project], tmp_path: Path, kind: type[Server]) -> None:
+def test_kills_while_decoding(ingesting_machine: Callable[[str], Project], tmp_path: Path, kind: type[Server]) -> None:
     """Killed at any moment, each time another machine goes on, until one gets through: the same images."""
     (tmp_path / "server/remote").mkdir(parents=True)
     chance = random.Random(0)
-    alone = machine("alone")
+    alone = ingesting_machine("alone")
     alone.set_params(compute={"progress": "off"})
-    alone.run(*COMMAND)
+    alone.run(*INGEST)
     with kind(tmp_path / "server") as server:
         for number in range(2):
-            project = machine(str(number))
+            project = ingesting_machine(str(number))
             server.configure(project)
-            with begin(project) as process:
+            with running(project, "ingest") as process:
                 wait_for(process, partial(has_shards, project, 2 + number))
                 time.sleep(chance.uniform(0, 0.2))
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        last = machine("last")
+                kill(process)
+        last = ingesting_machine("last")
         server.configure(last)
-        assert took(last.run(*COMMAND).out) > 0
+        assert took(last.run(*INGEST).out) > 0
         assert images(last) == images(alone)

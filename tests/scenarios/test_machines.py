@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import pytest
 from conftest import Project
-from scenarios.test_handover import COMMAND, kill, machine, model, saved, training, wait_for
+from support.stage_processes import command, kill, running, wait_for
+from support.training_machine import model, saved
 
-__all__ = ["machine"]
+TRAINING = command("train")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:::lightning\..*")]
 Machine = Callable[..., Project]
 
@@ -39,7 +40,7 @@ def several(machine: Machine, count: int, **compute: Any) -> list[Project]:
 def run_together(projects: list[Project]) -> list[str]:
     """Train on all; returns what each printed."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(training(project)) for project in projects]
+        processes = [stack.enter_context(running(project, "train")) for project in projects]
         outs = [process.communicate(timeout=200)[0] for process in processes]
         assert not any(process.returncode for process in processes), outs
     return outs
@@ -49,7 +50,7 @@ def two_devices(machine: Machine) -> dict[str, bytes]:
     """What two devices of one machine make, which Lightning starts."""
     project = machine("devices", devices=2)
     project.set_params(compute={"progress": "off"})
-    project.run(*COMMAND)
+    project.run(*TRAINING)
     return model(project)
 
 
@@ -69,7 +70,7 @@ def test_two_machines(machine: Machine) -> None:
     expected = two_devices(machine)
     projects = several(machine, 2)
     with ExitStack() as stack:
-        processes = [stack.enter_context(training(project)) for project in projects]
+        processes = [stack.enter_context(running(project, "train")) for project in projects]
         wait_for(processes[0], partial(any_saved, projects))
         for process in processes:
             for child in workers(process):
@@ -88,7 +89,7 @@ def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int
     """At any moment: the same bytes as without a kill."""
     projects, chance = several(machine, machines, devices=devices), random.Random(0)
     with ExitStack() as stack:
-        processes = [stack.enter_context(training(project)) for project in projects]
+        processes = [stack.enter_context(running(project, "train")) for project in projects]
         wait_for(processes[0], partial(any_saved, projects))
         time.sleep(chance.uniform(0, 1))
         chance.choice(workers(processes[0])).kill()
@@ -104,21 +105,21 @@ def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int
 def test_sigint_saves(machine: Machine) -> None:
     """Once, in one line; the next run continues."""
     (project,) = several(machine, 1, devices=2)
-    with training(project) as process:
+    with running(project, "train") as process:
         wait_for(process, partial(saved, project))
         process.send_signal(signal.SIGINT)
         out = process.communicate(timeout=100)[0]
     assert process.returncode == 130
     assert out.count("interrupted; nothing is lost") == 1
     assert "Traceback" not in out
-    assert "train: continuing at step" in project.run(*COMMAND).out
+    assert "train: continuing at step" in project.run(*TRAINING).out
 
 
 @pytest.mark.nightly
 def test_machine_that_does_not_come(machine: Machine) -> None:
     """It is waited for as long as params.yaml says; then one line says what is missing."""
     first, _ = several(machine, 2, timeout=3)
-    begun, said = first.run(*COMMAND, ok=False).out.splitlines()
+    begun, said = first.run(*TRAINING, ok=False).out.splitlines()
     assert begun.startswith("train: 2 machines meet at 127.0.0.1:")
     assert "2 machines did not meet in 3 s (compute.timeout)" in said
 
@@ -140,7 +141,7 @@ def test_process_that_does_not_come(machine: Machine) -> None:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
     }
-    out = project.run(*COMMAND, ok=False, **started).out
+    out = project.run(*TRAINING, ok=False, **started).out
     assert "process 1 of 2 did not come within 3 s (compute.timeout)" in out
     assert len(out.splitlines()) == 1, out
 
@@ -151,7 +152,7 @@ def test_machines_with_other_inputs(machine: Machine) -> None:
     projects = several(machine, 2)
     projects[1].set_params(train={"seed": 1})
     with ExitStack() as stack:
-        processes = [stack.enter_context(training(project)) for project in projects]
+        processes = [stack.enter_context(running(project, "train")) for project in projects]
         outs = [process.communicate(timeout=200)[0] for process in processes]
     assert all(process.returncode for process in processes)
     assert "data, code or params of process 1 are not those of process 0" in "".join(outs)

@@ -56,7 +56,7 @@ class Needs(NamedTuple):
 
 
 @contextmanager
-def shared(where: str, journal: Journal, say: Say) -> "Iterator[SharedChunks | None]":
+def sharing(where: str, journal: Journal, say: Say) -> "Iterator[SharedChunks | None]":
     """While this lasts, what `journal` gets can be kept `where` others find it; None where it is not to be.
 
     Where a signal or an error ends this, what was decoded until then is uploaded first. `say` tells people.

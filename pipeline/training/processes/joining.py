@@ -33,7 +33,6 @@ T = TypeVar("T")
 
 # In the order in which Lightning looks for them.
 ENVIRONMENTS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
-DOCS = "docs/scale.md"
 
 
 def is_in_torchrun() -> bool:
@@ -64,7 +63,7 @@ def joined(params: Params) -> Iterator[None]:
         raise TrainingError(paths.PROGRESS, what, "see what that one said; `dvc repro` continues") from error
 
 
-def shared(path: Path | None) -> Path | None:
+def given_to_all(path: Path | None) -> Path | None:
     """The file that the first process gives as `path`, None where it gives none: on every machine's disk afterwards."""
     if not dist.is_initialized():
         return path
@@ -91,7 +90,7 @@ def hand_out(*outputs: Path) -> None:
         return
     files = _of_first(sorted(_files_in(outputs)))
     for path in files:
-        shared(path)
+        given_to_all(path)
     if _is_first_here():
         for path in _files_in(outputs) - set(files):
             path.unlink(missing_ok=True)  # Of the model before.
@@ -122,7 +121,7 @@ def _join(params: Params) -> None:
     if started_by is None:
         if compute.nodes > 1:
             what = f"compute.nodes is {compute.nodes}, and nothing started this process as one of several"
-            raise ParamError(paths.PARAMS, what, f"set compute.launcher to torchrun, or see {DOCS} for SLURM")
+            raise ParamError(paths.PARAMS, what, "set compute.launcher to torchrun, or see docs/scale.md for SLURM")
         return
     size, expected = started_by.world_size(), compute.devices * compute.nodes
     if size != expected:

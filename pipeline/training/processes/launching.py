@@ -53,14 +53,19 @@ def launch(params: Params) -> None:
             hint = "see whether `dvc repro` or `pipeline run train` runs on each, and reaches that address"
             raise TrainingError(_meeting_point(compute), f"{met}: {one_line(error)}", hint) from error
         except ChildFailedError as error:
-            _look_at(error, may_start_again=restarts > 0)
+            _check_killed(error, may_start_again=restarts > 0)
             restarts -= 1
         else:
             return
 
 
-def _look_at(error: ChildFailedError, *, may_start_again: bool) -> None:
-    """See whether the processes ended so, with `error`, that they should be started again."""
+def _check_killed(error: ChildFailedError, *, may_start_again: bool) -> None:
+    """See that the processes ended, with `error`, since one was killed, and say so.
+
+    Raises:
+        TrainingError: they did not, or may not start again.
+        SystemExit: training was interrupted.
+    """
     codes = {failure.exitcode for failure in error.failures.values()}
     if INTERRUPTED in codes:
         raise SystemExit(INTERRUPTED)
