@@ -116,34 +116,63 @@ def test_sigint_saves(machine: Machine) -> None:
 
 
 @pytest.mark.nightly
-def test_machine_that_does_not_come(machine: Machine) -> None:
-    """It is waited for as long as params.yaml says; then one line says what is missing."""
-    first, _ = several(machine, 2, timeout=3)
-    begun, said = first.run(*TRAINING, ok=False).out.splitlines()
-    assert begun.startswith("train: 2 machines meet at 127.0.0.1:")
+@pytest.mark.parametrize("where", ["127.0.0.1", "192.0.2.1"])
+def test_machine_that_does_not_come(machine: Machine, where: str) -> None:
+    """It is waited for as long as params.yaml says, be it the one where they meet or not; then one line says so."""
+    first, _ = several(machine, 2, timeout=3, address=f"{where}:{free_port()}")
+    with running(first, "train") as process:
+        begun, said = process.communicate(timeout=50)[0].splitlines()
+    assert process.returncode == 1
+    assert begun.startswith(f"train: 2 machines meet at {where}:")
     assert "2 machines did not meet in 3 s (compute.timeout)" in said
+
+
+def of_slurm(rank: int, size: int, port: int) -> dict[str, str]:
+    """What SLURM tells a task of a job."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_JOB_NAME": "training",
+        "SLURM_NTASKS": str(size),
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_NNODES": str(size),
+        "SLURM_NODELIST": "localhost",
+        "SLURM_PROCID": str(rank),
+        "SLURM_NODEID": str(rank),
+        "SLURM_LOCALID": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
 
 
 def test_process_that_does_not_come(machine: Machine) -> None:
     """Where others start them, it is missed by its number."""
     project = machine("alone")
     project.set_params(compute={"nodes": 2, "timeout": 3, "progress": "off"})
-    started = {
-        "SLURM_NTASKS": "2",
-        "SLURM_JOB_NAME": "training",
-        "SLURM_PROCID": "0",
-        "SLURM_LOCALID": "0",
-        "SLURM_NODEID": "0",
-        "SLURM_NNODES": "2",
-        "SLURM_NTASKS_PER_NODE": "1",
-        "SLURM_NODELIST": "localhost",
-        "SLURM_JOB_ID": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-    }
-    out = project.run(*TRAINING, ok=False, **started).out
+    out = project.run(*TRAINING, ok=False, **of_slurm(0, 2, free_port())).out
     assert "process 1 of 2 did not come within 3 s (compute.timeout)" in out
     assert len(out.splitlines()) == 1, out
+
+
+@pytest.mark.nightly
+def test_all_launchers_make_the_same_bytes(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the documentation names besides: torchrun itself, and SLURM on disks of their own."""
+    expected = two_devices(machine)
+    project = machine("torchrun", devices=2)
+    project.set_params(compute={"progress": "off"})
+    project.run("torchrun", "--standalone", "--nproc-per-node", "2", *TRAINING[1:])
+    assert model(project) == expected
+    port, projects = free_port(), several(machine, 2, launcher="none")
+    with ExitStack() as stack:
+        processes = []
+        for rank, project in enumerate(projects):
+            with monkeypatch.context() as patch:
+                for name, value in of_slurm(rank, 2, port).items():
+                    patch.setenv(name, value)
+                processes.append(stack.enter_context(running(project, "train")))
+        outs = [process.communicate(timeout=200)[0] for process in processes]
+        assert not any(process.returncode for process in processes), outs
+    for project in projects:
+        assert model(project) == expected
 
 
 @pytest.mark.nightly

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import socket
 import sys
+import time
 import uuid
+from contextlib import suppress
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -11,7 +14,7 @@ from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from pipeline import paths
-from pipeline.errors import ParamError, TrainingError, one_line
+from pipeline.errors import ParamError, TrainingError
 from pipeline.handover.attempts import GRACE
 from pipeline.params import Compute, Params
 from pipeline.signals import INTERRUPTED
@@ -41,6 +44,7 @@ def launch(params: Params) -> None:
     if compute.nodes > 1:
         where = _meeting_point(compute)
         print(f"train: {compute.nodes} machines meet at {where}; process 0 says how far they are", flush=True)
+        _wait_for(where, compute)
     # Torchrun starts processes again whatever they ended with, which only several machines need.
     restarts = RESTARTS if compute.nodes == 1 else 0
     while True:
@@ -49,9 +53,7 @@ def launch(params: Params) -> None:
         except SignalException:
             raise SystemExit(INTERRUPTED) from None
         except RendezvousError as error:
-            met = f"{compute.nodes} machines did not meet in {compute.timeout:g} s (compute.timeout)"
-            hint = "see whether `dvc repro` or `pipeline run train` runs on each, and reaches that address"
-            raise TrainingError(_meeting_point(compute), f"{met}: {one_line(error)}", hint) from error
+            raise _not_met(compute) from error
         except ChildFailedError as error:
             _check_killed(error, may_start_again=restarts > 0)
             restarts -= 1
@@ -77,6 +79,38 @@ def _check_killed(error: ChildFailedError, *, may_start_again: bool) -> None:
     print(f"train: {what}; starting again", flush=True)
 
 
+def _wait_for(where: str, compute: Compute) -> None:
+    """Wait until the machine at the address `where` listens there, where it is not this one.
+
+    Torchrun waits, too, and prints all that it sees meanwhile.
+
+    Raises:
+        TrainingError: it does not within `compute.timeout`.
+    """
+    host, _, port = where.rpartition(":")
+    end = time.monotonic() + compute.timeout
+    while not _is_of_this_machine(host):
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=min(5.0, compute.timeout)):
+            return
+        if time.monotonic() > end:
+            raise _not_met(compute)
+        time.sleep(0.5)
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        socket.create_server((host, 0)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _not_met(compute: Compute) -> TrainingError:
+    what = f"{compute.nodes} machines did not meet in {compute.timeout:g} s (compute.timeout)"
+    hint = "see whether `dvc repro` or `pipeline run train` runs on each, and reaches that address"
+    return TrainingError(_meeting_point(compute), what, hint)
+
+
 def _config(compute: Compute) -> LaunchConfig:
     alone, seconds = compute.nodes == 1, max(1, round(compute.timeout))
     return LaunchConfig(
@@ -86,7 +120,7 @@ def _config(compute: Compute) -> LaunchConfig:
         run_id=uuid.uuid4().hex if alone else RUN,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0" if alone else _meeting_point(compute),
-        rdzv_configs={"join_timeout": seconds, "timeout": seconds},
+        rdzv_configs={"join_timeout": seconds, "timeout": seconds, "read_timeout": seconds},
         max_restarts=0 if alone else RESTARTS,
         shutdown_timeout=round(GRACE) + 20,
     )
