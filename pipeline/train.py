@@ -9,26 +9,32 @@ import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import lightning.pytorch as pl
 import torch
 
 from pipeline import paths
 from pipeline.errors import ParamError
+from pipeline.files import put_directory
 from pipeline.images.dataset import Dataset, load, read_manifest, uneven_weights
 from pipeline.lineage import base
+from pipeline.lineage.lineage import Weights, write_lineage
+from pipeline.lineage.seen_images import write_seen
+from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, network_of, respond
 from pipeline.models.compiling import compile_network
 from pipeline.models.device import use_fast_layout
 from pipeline.models.layers import freeze_layers
 from pipeline.models.network import Network
-from pipeline.models.pretrained import Loaded, begin
+from pipeline.models.pretrained import Loaded, begin, keep_published
 from pipeline.params import Params
 from pipeline.result import Result
-from pipeline.text import counted
+from pipeline.text import counted, percent
 from pipeline.train_params import Train
-from pipeline.training.callbacks import AveragedWeights, HeadFirst, MeanWeights, SaveProgress
+from pipeline.training.callbacks import AveragedWeights, HeadFirst, MeanWeights, SaveProgress, finished
 from pipeline.training.curve_recording import RecordCurves
-from pipeline.training.curves import Curves, read_curves
+from pipeline.training.curves import ACCURACY, Curves, read_curves, show_curves, write_curves
+from pipeline.training.environment import write_environment
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.feeding.sources import sources_of
 from pipeline.training.generation import Generation, plan
@@ -36,21 +42,25 @@ from pipeline.training.handover import handed_over
 from pipeline.training.log_lines import LogLines, StepBar
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
-from pipeline.training.processes.joining import (
-    check_inputs,
-    given_to_all,
-    hand_out,
-    is_first_process,
-    is_in_torchrun,
-    joined,
-)
+from pipeline.training.processes.joining import check_inputs, hand_out, is_first_process, is_in_torchrun, joined, spread
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
-from pipeline.training.publishing import FinishedRun, publish
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 # How many images statistics of normalisation are estimated on, at most: with more no model got better.
 STATISTICS = 512
+
+
+class FinishedRun(NamedTuple):
+    """What a training left behind in this process."""
+
+    trainer: pl.Trainer
+    """Can save its checkpoint."""
+    curves: Curves
+    begun: int
+    """The step at which it began, or went on, counted over all generations."""
+    weights: Loaded | None
+    """What its network began with, where that is neither the base nor drawn."""
 
 
 def train(params: Params) -> Result | None:
@@ -95,10 +105,35 @@ def fit(
     run = _fit(generation, training, validation, params, progress)
     last = progress.folder / "last"
     run.trainer.save_checkpoint(last)
-    result = publish(run, last, generation, params) if run.trainer.is_global_zero else None
+    result = _finish(run, last, generation, params) if run.trainer.is_global_zero else None
     hand_out(paths.MODEL, paths.CURVES, paths.ENVIRONMENT)
     shutil.rmtree(FOLDER, ignore_errors=True)
     return result
+
+
+def _finish(run: FinishedRun, last: Path, generation: Generation, params: Params) -> Result:
+    """Make data/model of what `run` has left, of which `last` is the checkpoint."""
+    trainer, curves, begun, weights = run
+    new = last.with_name("model")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    model = finished(torch.load(last, map_location="cpu", weights_only=True), generation.rounds.draws.end)
+    response = respond(network_of(model, new), generation.spec)
+    torch.save({**model, RESPONSE: response}, new / CHECKPOINT)
+    accuracy = trainer.callback_metrics.get(ACCURACY)  # None without validation images.
+    right = None if accuracy is None else float(accuracy)
+    origin = weights and Weights(source=weights.source, md5=weights.md5, fit=str(weights.fit))
+    lineage = generation.lineage.model_copy(update={"validation": right, "weights": origin})
+    write_lineage(lineage, new)
+    keep_published(last.parent, new)
+    write_seen(generation.seen, new)
+    write_curves(curves, new)
+    put_directory(new, paths.MODEL)
+    show_curves(curves, paths.CURVES)
+    write_environment(params)
+    measured = "no validation images" if right is None else f"validation accuracy {percent(right)}"
+    said = f"{counted(lineage.steps.run, 'step')} ({lineage.steps.total:,} in total), {measured}"
+    return Result(said, trainer.global_step - begun)
 
 
 def _fit(
@@ -124,7 +159,7 @@ def _fit(
     drawn, measured = sources_of(network, spec, (training, validation), params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
-    saved = given_to_all(progress.newest())
+    saved = spread(progress.newest())
     begun = generation.steps_before if saved is None else progress.step_of(saved)
     if saved is not None:
         say(f"continuing at step {begun - generation.steps_before:,} of {schedule.steps:,}")
@@ -203,7 +238,7 @@ def _saved_start(
     if is_first_process():
         rows = rows_of_new_classes(generation, training, params.seed, trainer.strategy.root_device)
         torch.save(warm_start(generation.base, classifier, params, generation.changes, rows), path)
-    return given_to_all(path)
+    return spread(path)
 
 
 def say(what: str) -> None:

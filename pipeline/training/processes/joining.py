@@ -63,7 +63,7 @@ def joined(params: Params) -> Iterator[None]:
         raise TrainingError(paths.PROGRESS, what, "see what that one said; `dvc repro` continues") from error
 
 
-def given_to_all(path: Path | None) -> Path | None:
+def spread(path: Path | None) -> Path | None:
     """The file that the first process gives as `path`, None where it gives none: on every machine's disk afterwards."""
     if not dist.is_initialized():
         return path
@@ -90,7 +90,7 @@ def hand_out(*outputs: Path) -> None:
         return
     files = _of_first(sorted(_files_in(outputs)))
     for path in files:
-        given_to_all(path)
+        spread(path)
     if _is_first_here():
         for path in _files_in(outputs) - set(files):
             path.unlink(missing_ok=True)  # Of the model before.

@@ -56,7 +56,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import torch.distributed as dist
-from pipeline.training.processes.joining import given_to_all, hand_out
+from pipeline.training.processes.joining import spread, hand_out
 
 rank = int(sys.argv[1])
 os.environ.update(RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", TORCHELASTIC_RUN_ID="1")
@@ -64,8 +64,8 @@ from lightning.pytorch.utilities import rank_zero_only
 rank_zero_only.rank = rank
 dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
 file = Path("state")
-print(given_to_all(file if rank == 0 else None), file.read_bytes())
-print(given_to_all(None))
+print(spread(file if rank == 0 else None), file.read_bytes())
+print(spread(None))
 hand_out(Path("model"), Path("environment"))
 print(sorted((str(path), path.read_text()) for path in Path().rglob("*") if path.is_file()))
 dist.barrier()
