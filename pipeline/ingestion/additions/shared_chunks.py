@@ -49,7 +49,7 @@ class Needs(NamedTuple):
 
     files: Collection[str]
     """All files of data/raw."""
-    unread: Container[str]
+    unread: Collection[str]
     """Those with images that are to be decoded."""
     known: Container[str]
     """The ids of images that are not."""
@@ -89,7 +89,12 @@ class SharedChunks:
         """The chunks that are of no use once this ingest has succeeded."""
 
     def begin(self, needs: Needs) -> None:
-        """Add to the journal what is there and is needed; from now on, upload what it gets."""
+        """Add to the journal what is there and is needed; from now on, upload what it gets.
+
+        Nothing is asked where there is nothing to decode.
+        """
+        if not needs.unread and not len(self._journal):
+            return
         uploaded: set[str] = set()
         before = len(self._journal)
         try:

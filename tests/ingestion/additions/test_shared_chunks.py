@@ -246,6 +246,14 @@ def test_remote_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
     assert "nobody there; this run needs none of it" in warnings[0].getMessage()
 
 
+def test_nothing_is_asked_where_nothing_is_new(caplog: pytest.LogCaptureFixture) -> None:
+    """A remote that is down is no news then."""
+    with ingesting("one", needs(), Down(localfs, str(REMOTE), "a")) as (chunks, _, said):
+        chunks.clear()
+    assert not said
+    assert not caplog.records
+
+
 def test_a_journal_of_an_earlier_release_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not say of which files its images are: they are kept here, and not handed over."""
     write = Journal._write
