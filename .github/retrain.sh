@@ -59,7 +59,6 @@ fi
 say "Trained on this branch"
 {
   printf '\nAgainst %s:\n\n' "$base"
-  # Without those of single classes and slices, of which there may be more than a comment may hold.
-  dvc metrics diff --md "$base" | sed -E '/^\|[^|]*\| *(classes|slices)\./d'
+  dvc metrics diff --md "$base"
 } >> "$comment"
 echo "retrain: pushed $(git rev-parse --short HEAD)"

@@ -25,7 +25,7 @@ from pipeline.lineage.ancestors import known_ancestors
 from pipeline.lineage.base import reason_for_none
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import EDITED, RECORDED, Lineage, Recorded, read_lineage, read_recorded
-from pipeline.lineage.recorded_metrics import Metrics
+from pipeline.lineage.recorded_metrics import Metrics, in_files
 from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.splits.slices import read_slices
@@ -108,7 +108,8 @@ def _write(findings: Findings) -> None:
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     confusion = predictions[["label", "predicted"]].rename(columns={"label": "actual"})
     write_text(RECORDED, recorded.model_dump_json(indent=2) + "\n")
-    write_text(paths.METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    for path, figures in in_files(metrics).items():
+        write_text(path, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     _write_csv(PREDICTIONS, predictions.reindex(columns=COLUMNS))
     _write_csv(CONFUSION, confusion)
     _write_csv(RELIABILITY, bins.dropna().astype({"count": int}))

@@ -1,5 +1,6 @@
 """What is wrong in params.yaml, in one line that names the key and what was meant."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +27,9 @@ PATTERNS = {
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
+# A name of timm's without `timm/`.
+BARE_MODEL = r"train\.model \w+(\.\w*\d\w*)?"
+BARE_HINT = "it should be small, timm/{} for that model of timm's, or your own: my_project.nets:build"
 # What took the place of params and values that earlier releases knew.
 SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
@@ -50,7 +54,9 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
     described = next((name for name in SEVERAL if key.startswith(name)), key)
     if error["type"] == "string_pattern_mismatch" or described in SEVERAL:
-        return ParamError(path, f"{described} is {error['input']!r}", PATTERNS[described])
+        is_bare = re.fullmatch(BARE_MODEL, f"{key} {error['input']}")
+        hint = BARE_HINT.format(error["input"]) if is_bare else PATTERNS[described]
+        return ParamError(path, f"{described} is {error['input']!r}", hint)
     if key.endswith(".[key]"):
         allowed = error["msg"].partition(" should ")[2]
         return ParamError(path, f"{key.removesuffix('.[key]')} is not a parameter", f"it should {allowed}")

@@ -41,7 +41,9 @@ CLASSES = DATA / "classes.csv"
 # Weights to begin with, a file or folder each; `true` and `false` stand for the other values of `train.pretrained`.
 WEIGHTS = DATA / "weights"
 REPORT = DATA / "report"
+# A screen of figures, for `dvc metrics diff`; and the rest: of each class and slice, and what they are of.
 METRICS = REPORT / "metrics.json"
+DETAILS = REPORT / "details.json"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
 PROGRESS = DATA / ".progress"
 # Images as the network sees them, so that they are decoded once. Can be removed at any time.

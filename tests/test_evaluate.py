@@ -83,9 +83,9 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
 
 
 def report() -> dict[str, Any]:
-    """What metrics.json says."""
-    read: dict[str, Any] = json.loads(paths.METRICS.read_text(encoding="utf-8"))
-    return read
+    """What metrics.json and details.json say."""
+    metrics, details = (json.loads(path.read_text(encoding="utf-8")) for path in (paths.METRICS, paths.DETAILS))
+    return {**metrics, **details}
 
 
 def some(measured: dict[str, Any] | None = None) -> list[Any]:
@@ -144,11 +144,13 @@ def test_hand_worked_case() -> None:
 
 
 def test_shape_of_the_report() -> None:
-    """What programs read: the names in metrics.json and their order, with a base and without."""
+    """What programs read: the names in metrics.json and details.json and their order, with a base and without."""
     store_images(test=TEST)
     evaluate(params())
-    judged = ["accepted", "verdict", "model"]
-    assert list(report()) == [*FIGURES, "validation", "base", "change", "classes", "slices", *judged]
+    metrics, details = (json.loads(path.read_text(encoding="utf-8")) for path in (paths.METRICS, paths.DETAILS))
+    assert list(metrics) == [*FIGURES, "validation", "base", "change", "accepted", "model"]
+    assert list(details) == ["classes", "slices", "verdict", "model"]
+    assert metrics["model"] == details["model"][:8] == hashing.directory_hash(paths.MODEL)[:8]
     put_base()
     evaluate(params())
     assert list(report()["base"]) == list(FIGURES)
@@ -363,7 +365,17 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
     put_base()
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}
-    assert before.keys() == {paths.METRICS, CONFUSION, PREDICTIONS, RELIABILITY, CLASSES, SUSPECTS, PAGE, RECORDED}
+    assert before.keys() == {
+        paths.METRICS,
+        paths.DETAILS,
+        CONFUSION,
+        PREDICTIONS,
+        RELIABILITY,
+        CLASSES,
+        SUSPECTS,
+        PAGE,
+        RECORDED,
+    }
     for path in before:
         os.utime(path, (1, 1))
     evaluate(params())

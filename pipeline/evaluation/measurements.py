@@ -1,4 +1,4 @@
-"""What predictions.csv and metrics.json say, from what a model and its base make of the test images."""
+"""What predictions.csv, metrics.json and details.json say, from what a model and its base make of the test images."""
 
 from typing import NamedTuple
 

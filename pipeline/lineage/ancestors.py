@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ class Past(NamedTuple):
 
     recorded: Recorded
     metrics: Metrics | None
-    """Its metrics.json, measured on the test images of then; None where that is not known."""
+    """What was measured of it, on the test images of then; None where that is not known."""
 
     @property
     def accuracy(self) -> float | None:
@@ -43,8 +44,9 @@ def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
     while base in known:
         chain.append(known.pop(base))
         base = chain[-1].recorded.base
-    texts = contents((training.commit, paths.METRICS) for training in chain) if chain else []
-    return [*(_past(*pair) for pair in zip(chain[::-1], texts[::-1], strict=True)), *here]
+    places = [(one.commit, path) for one in reversed(chain) for path in (paths.METRICS, paths.DETAILS)]
+    read = contents(places) if chain else []
+    return [*map(_past, reversed(chain), read[::2], read[1::2]), *here]
 
 
 def recorded_metrics(past: Sequence[Past]) -> dict[int, Metrics]:
@@ -53,9 +55,9 @@ def recorded_metrics(past: Sequence[Past]) -> dict[int, Metrics]:
     return {generation: metrics for generation, metrics in known if {"slices", "classes"} <= metrics.keys()}
 
 
-def _past(training: Training, text: bytes | None) -> Past:
-    metrics = parse_metrics(text, show_hint(training.commit, paths.METRICS)) if text else None
-    return Past(training.recorded, metrics)
+def _past(training: Training, metrics: bytes | None, details: bytes | None) -> Past:
+    parsed = parse_metrics(metrics, details, partial(show_hint, training.commit)) if metrics else None
+    return Past(training.recorded, parsed)
 
 
 def _in_git() -> dict[str, Training]:

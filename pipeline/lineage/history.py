@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,7 +151,7 @@ def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Tr
         return None
     try:
         recorded = _recorded(lineage, commit)
-        accuracy = None if metrics is None else parse_metrics(metrics, show_hint(commit, paths.METRICS))["accuracy"]
+        accuracy = None if metrics is None else parse_metrics(metrics, None, partial(show_hint, commit))["accuracy"]
     except (RecordError, KeyError) as error:
         logger.warning("%s", error if isinstance(error, RecordError) else _damaged(commit))
         return None

@@ -1,7 +1,13 @@
-"""data/report/metrics.json: what evaluate measures, as types; and what Git or the workspace holds of it."""
+"""What evaluate measures, as types; and what Git or the workspace holds of it.
+
+data/report/metrics.json has the figures of the whole test split, details.json the rest. Earlier releases wrote all into
+metrics.json.
+"""
 
 import json
-from typing import Literal, TypedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 from pipeline import paths
 from pipeline.errors import RecordError
@@ -76,7 +82,7 @@ class Measurements(Figures):
 
 
 class Metrics(Measurements):
-    """What metrics.json holds. One that an earlier release wrote may lack some: `get` what was not always there."""
+    """What both files hold. What an earlier release wrote may lack some: `get` what was not always there."""
 
     accepted: bool
     verdict: str
@@ -84,32 +90,49 @@ class Metrics(Measurements):
     """The hash that dvc.lock records for it."""
 
 
+# What details.json holds of it; metrics.json names the model, too, in short.
+DETAILED = ("verdict", "model", "classes", "slices")
+
+
+def in_files(metrics: Metrics) -> dict[Path, dict[str, Any]]:
+    """What each of the two files holds of `metrics`."""
+    figures = {key: figure for key, figure in metrics.items() if key not in DETAILED}
+    details = {key: figure for key, figure in metrics.items() if key in DETAILED}
+    return {paths.METRICS: {**figures, "model": metrics["model"][:8]}, paths.DETAILS: details}
+
+
 def read_metrics() -> Metrics | None:
-    """What the file says, None where there is none.
+    """What the files say, None where there is no metrics.json.
 
     Raises:
-        RecordError: it cannot be read, because a merge left its marks in it, say.
+        RecordError: one cannot be read, because a merge left its marks in it, say.
     """
-    try:
-        content = paths.METRICS.read_bytes()
-    except FileNotFoundError:
+    if not paths.METRICS.exists():
         return None
-    return parse_metrics(content, checkout_hint(paths.METRICS))
+    details = paths.DETAILS.read_bytes() if paths.DETAILS.exists() else None
+    return parse_metrics(paths.METRICS.read_bytes(), details, checkout_hint)
 
 
-def parse_metrics(content: bytes, hint: str) -> Metrics:
-    """What a version of the file says; `hint` says what to do if that cannot be read.
+def parse_metrics(metrics: bytes, details: bytes | None, hint: Callable[[Path], str]) -> Metrics:
+    """What a version of the files says; `hint` says what to do about one that cannot be read.
 
     Raises:
         RecordError: it cannot.
     """
+    parsed = _parsed(metrics, paths.METRICS, hint)
+    if details is not None and "classes" not in parsed:
+        parsed |= _parsed(details, paths.DETAILS, hint)
+    return parsed  # type: ignore[return-value]  # What evaluate wrote.
+
+
+def _parsed(content: bytes, path: Path, hint: Callable[[Path], str]) -> dict[str, Any]:
     try:
-        metrics = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
-        metrics = None
-    if not isinstance(metrics, dict):
-        raise RecordError(paths.METRICS, "no JSON of what was measured", hint)
-    return metrics  # type: ignore[return-value]  # What evaluate wrote.
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise RecordError(path, "no JSON of what was measured", hint(path))
+    return parsed
 
 
 def slice_of(metrics: Measurements, age: Age) -> SliceFigures:

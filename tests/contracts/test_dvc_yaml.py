@@ -334,6 +334,7 @@ def test_metrics_are_kept_by_git() -> None:
         "data/report/suspects.csv": {"persist": True},
         "data/report/report.html": {"persist": True},
         "data/report/lineage.json": {"cache": False, "persist": True},
+        "data/report/details.json": {"cache": False, "persist": True},
     }
 
 

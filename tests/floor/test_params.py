@@ -289,7 +289,9 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
         ("train.freeze", "head", "none, backbone, or a number of groups of layers"),
         ("train.freeze", 0, "none, backbone, or a number of groups of layers"),
         ("train.freeze", True, "none, backbone, or a number of groups of layers"),
-        ("train.model", "resnet18", "small, timm/ and the name of a model of timm's"),
+        ("train.model", "resnet18", "it should be small, timm/resnet18 for that model of timm's, or your own: "),
+        ("train.model", "resnet18.a1_in1k", "timm/resnet18.a1_in1k for that model of timm's"),
+        ("train.model", "timm/", "small, timm/ and the name of a model of timm's"),
         ("train.batch_size", 0, "so that every step has the two images that batch normalisation needs"),
     ],
 )

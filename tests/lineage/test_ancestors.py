@@ -32,12 +32,16 @@ def lineage(base: str | None, generation: int) -> Lineage:
 
 
 def record(model: str, base: str | None, generation: int, metrics: dict[str, Any] | None) -> None:
-    """Commit a training."""
+    """Commit a training; the first generation by an earlier release, which wrote all into metrics.json."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     RECORDED.write_text(Recorded(model=model, **lineage(base, generation).model_dump()).model_dump_json())
-    paths.METRICS.unlink(missing_ok=True)
+    for path in (paths.METRICS, paths.DETAILS):
+        path.unlink(missing_ok=True)
     if metrics is not None:
-        paths.METRICS.write_text(json.dumps(metrics))
+        details = {key: metrics[key] for key in ("classes", "slices") if key in metrics and generation > 1}
+        paths.METRICS.write_text(json.dumps({key: metrics[key] for key in metrics.keys() - details.keys()}))
+        if details:
+            paths.DETAILS.write_text(json.dumps(details))
     git("add", "--all")
     git("commit", "--quiet", "--message", f"Train {model}")
 

@@ -1,12 +1,13 @@
 """What is measured, read back."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.lineage.recorded_metrics import read_metrics
+from pipeline.lineage.recorded_metrics import in_files, read_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,27 @@ def test_there_may_be_none() -> None:
     assert metrics["accuracy"] == 0.5
 
 
+def test_details_are_beside_it() -> None:
+    """Both files together are what was measured; metrics.json of an earlier release, which has all, stands alone."""
+    paths.METRICS.write_text('{"accuracy": 0.5, "model": "0123abcd"}')
+    paths.DETAILS.write_text('{"classes": {"a": {}}, "slices": {}, "verdict": "good", "model": "0123abcdef.dir"}')
+    metrics = read_metrics()
+    assert metrics is not None
+    assert (metrics["accuracy"], metrics["classes"], metrics["model"]) == (0.5, {"a": {}}, "0123abcdef.dir")
+    parts = {path: json.dumps(part) for path, part in in_files(metrics).items()}
+    for path, part in parts.items():
+        assert json.loads(part) == json.loads(path.read_text())
+    paths.METRICS.write_text('{"accuracy": 0.4, "classes": {}, "model": "4567.dir"}')
+    assert read_metrics() == {"accuracy": 0.4, "classes": {}, "model": "4567.dir"}
+
+
 @pytest.mark.parametrize("content", [b"", b"<<<<<<< HEAD\n{}", b"\xff", b"[]", b"null", b"[" * 100_000])
 def test_damage_is_an_error(content: bytes) -> None:
     """In one line, with the command that mends it."""
     paths.METRICS.write_bytes(content)
     with pytest.raises(RecordError, match=r"metrics.json: no JSON of what was measured; run `git checkout"):
+        read_metrics()
+    paths.METRICS.write_text("{}")
+    paths.DETAILS.write_bytes(content)
+    with pytest.raises(RecordError, match=r"details.json: no JSON of what was measured; run `git checkout"):
         read_metrics()

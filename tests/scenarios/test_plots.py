@@ -46,7 +46,10 @@ def plots(project: Project, *arguments: str) -> dict[str, dict[str, Any]]:
 
 
 def test_metrics_diff(grown: Project) -> None:
-    """It tells old from new by number."""
+    """It tells old from new by number, on a screen."""
+    lines = grown.dvc("metrics", "diff", "HEAD^").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) <= 30
     change = answer(grown, "metrics", "diff", "HEAD^", "--json")["data/report/metrics.json"]
     assert {"accuracy", "loss", "macro_f1"} <= change.keys()
     assert change["loss"]["diff"] == pytest.approx(change["loss"]["new"] - change["loss"]["old"])

@@ -117,12 +117,14 @@ def _link(files: Mapping[str, Path], folder: Path) -> None:
 
 
 def _configure(folder: Path) -> None:
-    from dvc.config import Config
+    from configobj import ConfigObj
 
     (folder / ".dvc").mkdir(exist_ok=True)
-    with Config(dvc_dir=str(folder / ".dvc")).edit("local") as config:
-        config["core"] = {"no_scm": True, "site_cache_dir": str(folder.with_name("site"))}
-        config["cache"] = {"dir": str(Path(repository.repository().cache.local_cache_dir).resolve())}
+    config = ConfigObj(encoding="utf-8")  # What DVC writes itself is ASCII, and not every path is.
+    config["core"] = {"no_scm": "true", "site_cache_dir": str(folder.with_name("site"))}
+    config["cache"] = {"dir": str(Path(repository.repository().cache.local_cache_dir).resolve())}
+    with (folder / ".dvc/config.local").open("wb") as file:
+        config.write(file)
 
 
 def _changed(deps: Mapping[str, str | Mapping[str, str]]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pipeline.files import md5_of_file
 from pipeline.images import index
 from pipeline.ingestion.places import Source
 from pipeline.lineage.history import PUSH_ALL, RecordedModel
+from pipeline.text import counted
 from pipeline.versioning import fetching
 
 
@@ -20,14 +21,20 @@ def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel
     were trained from, the newest first: what was removed is named there alone.
 
     Raises:
-        ImagesError: there is nothing of this name.
+        ImagesError: there is nothing of this name, or it is a folder or an archive.
     """
     path = Path(image)
+    source = path.as_posix().removeprefix(f"{paths.RAW.as_posix()}/")
+    held = list(held)
+    inside = ("",) if path == paths.RAW else (f"{source}/", f"{source}!/")
+    within = [f"{paths.RAW}/{one.name}" for one in held if one.id and one.name.startswith(inside)]
+    if within or path.is_dir():
+        hint = f"give one image, {within[0]} say" if within else f"give one image of {paths.RAW}"
+        raise ImagesError(image, f"holds {counted(len(within), 'image')} of {paths.RAW}", hint)
     if path.is_file():
         return md5_of_file(path)
     if SHORTEST <= len(image) <= DIGITS and set(image.lower()) <= HEX:
         return image.lower()
-    source = image.removeprefix(f"{paths.RAW}/")
     for one in held:
         if one.id and one.name == source:
             return one.id

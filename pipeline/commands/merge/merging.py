@@ -86,7 +86,12 @@ def _lock_beside(shards: bytes) -> bytes | None:
 
 
 def _merge_metrics(versions: Versions) -> bytes:
-    return _of_better(versions, [json.loads(version)["model"] if version else None for version in versions])
+    """That of the better model, which metrics.json names in short, and details.json in full."""
+    known = KnownModels.read().records
+    named = [str(json.loads(version)["model"]) if version else None for version in versions]
+    return _of_better(
+        versions, [name and next(filter(lambda one: one.startswith(name), known), name) for name in named]
+    )
 
 
 def _of_better(versions: Versions, models: Sequence[str | None]) -> bytes:
@@ -110,6 +115,7 @@ MERGES: dict[str, Callable[[Versions], bytes]] = {
     paths.LOCK.as_posix(): _merge_lock,
     RECORDED.as_posix(): _merge_lineage,
     paths.METRICS.as_posix(): _merge_metrics,
+    paths.DETAILS.as_posix(): _merge_metrics,
     paths.SHARDS_DVC.as_posix(): _merge_shards,
 }
 

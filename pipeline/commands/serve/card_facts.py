@@ -31,7 +31,7 @@ class CardFacts:
     earlier: int
     """How many more its bases were trained on."""
     metrics: Metrics | None
-    """What metrics.json says, where it speaks of this model."""
+    """What was measured, where that is of this model."""
     left_out: int | None
     """Near-duplicates left out of validation and test, where that is recorded of this model."""
     refused: int | None

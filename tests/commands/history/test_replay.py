@@ -40,7 +40,7 @@ def train(project: Project, generation: int) -> None:
 def chain(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two generations, and a commit that trained nothing, pushed to a remote. Never changed."""
     folder = tmp_path_factory.mktemp("chain")
-    project = make_project(folder / "project")
+    project = make_project(folder / "Prüfung 'q'")
     project.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
     for generation in (1, 2):
         train(project, generation)
@@ -59,8 +59,8 @@ def copied(chain: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def temporary(tmp_path: Path) -> Path:
     """An empty folder for temporary ones."""
-    (tmp_path / "temporary").mkdir()
-    return tmp_path / "temporary"
+    (tmp_path / "temporär 'q'").mkdir()
+    return tmp_path / "temporär 'q'"
 
 
 def run(project: Project, *arguments: str, temporary: Path, ok: bool = True, **env: str) -> Ran:

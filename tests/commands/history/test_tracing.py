@@ -4,13 +4,15 @@ import hashlib
 import json
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, save_png
 from ruamel.yaml import YAML
 
 from pipeline import cli, parquet, paths
@@ -179,6 +181,26 @@ def test_names(history: History, tmp_path: Path) -> None:
     for name in ("dog/y.png", "", wanted[:7], "*", "00000000"):
         with pytest.raises(ImagesError):
             trace(name)
+
+
+def test_one_image_at_a_time(history: History) -> None:
+    """A folder or an archive is told from what is unknown, with an image in it that can be traced."""
+    history.train({"a": "cat"})
+    (paths.RAW / "cat").mkdir(parents=True, exist_ok=True)
+    for name in "ab":
+        save_png(np.full((4, 4), ord(name)), paths.RAW / f"cat/{name}.png")
+    with zipfile.ZipFile(paths.RAW / "more.zip", "w") as archive:
+        archive.write(paths.RAW / "cat/a.png", "dog/c.png")
+    for name in ("cat", "data/raw/cat", "data/raw/cat/"):
+        with pytest.raises(ImagesError, match=r"holds 2 images of data/raw; give one image, data/raw/cat/a.png say"):
+            trace(name)
+    with pytest.raises(ImagesError, match=r"holds 1 image of data/raw; give one image, data/raw/more.zip!/dog/c.png"):
+        trace("data/raw/more.zip")
+    with pytest.raises(ImagesError, match=r"holds 3 images of data/raw; give one image, data/raw/"):
+        trace("data/raw")
+    Path("elsewhere").mkdir()
+    with pytest.raises(ImagesError, match=r"holds 0 images of data/raw; give one image of data/raw"):
+        trace("elsewhere")
 
 
 def test_several_images_of_one_beginning(history: History) -> None:

@@ -29,9 +29,9 @@ def lineage(model: str, *others: str, accepted: bool | None = None) -> bytes:
     return (recorded.model_dump_json(indent=2) + "\n").encode()
 
 
-def metrics(model: str) -> bytes:
-    """What evaluate writes of how good `model` is."""
-    return json.dumps({"model": model, "accuracy": 0.7}).encode()
+def metrics(model: str, digits: int = 8) -> bytes:
+    """What evaluate writes of how good `model` is; an earlier release, or into details.json, with all `digits`."""
+    return json.dumps({"model": model[:digits], "accuracy": 0.7}).encode()
 
 
 @pytest.fixture
@@ -55,6 +55,10 @@ def test_all_files_take_the_same_side(*, swap: bool) -> None:
     assert merge_file("dvc.lock", Versions(lock(OLD), *map(lock, sides))) == lock(GOOD)
     assert merge_file(RECORDED.as_posix(), lineages) == lineage(GOOD, BAD)
     assert merge_file(paths.METRICS.as_posix(), Versions(metrics(OLD), *map(metrics, sides))) == metrics(GOOD)
+    of_both = Versions(metrics(OLD, 36), metrics(sides[0], 36), metrics(sides[1]))
+    assert json.loads(merge_file(paths.METRICS.as_posix(), of_both))["model"] == GOOD[: 8 if swap else 36]
+    details = Versions(b"", *(metrics(side, 36) for side in sides))
+    assert merge_file(paths.DETAILS.as_posix(), details) == metrics(GOOD, 36)
 
 
 @pytest.mark.usefixtures("_history")
@@ -81,7 +85,7 @@ def test_model_that_no_commit_tells_of_is_not_guessed_about() -> None:
 
 
 @pytest.mark.usefixtures("_history")
-@pytest.mark.parametrize("path", ["dvc.lock", RECORDED.as_posix(), paths.METRICS.as_posix()])
+@pytest.mark.parametrize("path", ["dvc.lock", *map(Path.as_posix, (RECORDED, paths.METRICS, paths.DETAILS))])
 @pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n", b"[]", b"1", b"\xff\xfe", b"{: }"])
 def test_what_cannot_be_read_is_a_conflict(path: str, content: bytes) -> None:
     """Nothing is taken for the whole in place of a side that is damaged."""

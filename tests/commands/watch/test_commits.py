@@ -19,6 +19,7 @@ OWN = {
     "data/.gitignore",
     "data/report/metrics.json",
     "data/report/lineage.json",
+    "data/report/details.json",
 }
 
 

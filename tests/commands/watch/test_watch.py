@@ -21,7 +21,10 @@ from pipeline.commands.interrupts import ASKING, noting
 from pipeline.commands.subprocesses import EndedProcess, Subprocesses
 from pipeline.commands.watch.repro import accuracy
 
-OWN = {"data/raw.dvc", "data/shards.dvc", "dvc.lock", "data/report/metrics.json", "data/report/lineage.json"}
+OWN = {
+    *("data/raw.dvc", "data/shards.dvc", "dvc.lock"),
+    *(f"data/report/{name}.json" for name in ("metrics", "lineage", "details")),
+}
 LINE = re.compile(
     r"\d\d:\d\d (\d+) new images?; accuracy \d+\.\d % → \d+\.\d %; (\d+ min )?\d+ s; committed (\w+); pushed"
 )
