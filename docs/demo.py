@@ -3,6 +3,7 @@
 Shows what each command really prints, and fails where a step does not do what it says.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,10 @@ def _forget_record(project: Path) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"\n\033[1m=== {text}\033[0m" if sys.stdout.isatty() else f"\n=== {text}", flush=True)
+    print(
+        f"\n\033[1m=== {text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else f"\n=== {text}",
+        flush=True,
+    )
 
 
 def _run(folder: Path, *command: str) -> str:

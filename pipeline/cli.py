@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pipeline import paths
@@ -17,13 +18,19 @@ from pipeline.commands.next import command as next_images
 from pipeline.commands.serve import command as serve
 from pipeline.commands.status import command as status
 from pipeline.commands.suspects import command as suspects
-from pipeline.commands.terminal import complain, set_up_logging
+from pipeline.commands.terminal import complain, set_up_logging, silenced
 from pipeline.commands.trial import command as trial
 from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
 from pipeline.errors import RecordError
-from pipeline.signals import INTERRUPTED
+from pipeline.signals import INTERRUPTED, hush
 
+# What `echo $?` prints.
+STATUSES = """exit status:
+  0             done, and nothing to complain of
+  1             an error; or images were refused, a model differs, a promise does not hold
+  2             a mistake in the command line
+  130           interrupted by ^C"""
 # The commands, by what people want to do.
 GROUPS = {
     "data": (data, classes, suspects, next_images, forget),
@@ -35,14 +42,18 @@ GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; returns the exit status."""
+    if arguments is None:
+        _hand_over()
     args = _parser().parse_args(arguments)
     name = getattr(args, "stage", "pipeline")  # A stage speaks in its own name.
     set_up_logging(name, verbose=args.verbose)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         _check_folder()
-        return run(args)
+        with silenced() if args.quiet and not _is_for_programs(args) else nullcontext():
+            return run(args)
     except KeyboardInterrupt:
+        hush()
         print("pipeline: interrupted; no file is half-written", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # Of `| head`, say.
@@ -51,6 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
         complain(name, error, f"pipeline {' '.join(filter(None, [args.command, getattr(args, 'stage', '')]))} -v")
         return 1
+
+
+def _hand_over() -> None:
+    """Go on with the code of the project that is the working directory, where that has its own, as `dvc repro` does."""
+    own = Path(__file__).relative_to(Path(__file__).parents[1])
+    is_project = paths.PIPELINE.exists() and paths.PARAMS.exists() and own.exists()
+    if is_project and not own.samefile(__file__) and not sys.flags.safe_path:
+        os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])  # noqa: S606
+
+
+def _is_for_programs(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "json", False)) or getattr(args, "csv", None) is True
 
 
 def _check_folder() -> None:
@@ -63,11 +86,37 @@ def _check_folder() -> None:
             raise RecordError(Path.cwd(), "a folder inside the project", f"run `cd {where}`, then this again")
 
 
+def _completion(args: argparse.Namespace) -> int:
+    import shtab
+
+    parser = _parser()
+    for sub in _parsers(parser):
+        for action in sub._actions:  # noqa: SLF001 (argparse has no other way to them)
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+                action.help = ""  # What is suppressed is not completed.
+            if action.type is Path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # Which shtab reads.
+    print(shtab.complete(parser, args.shell))
+    return 0
+
+
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for sub in action.choices.values():
+                yield from _parsers(sub)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    common.add_argument("-q", "--quiet", action="store_true", help="print nothing but warnings, errors and JSON")
     parser = argparse.ArgumentParser(
-        prog="pipeline", usage="pipeline COMMAND [-h] …", formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="pipeline",
+        usage="pipeline COMMAND [-h] …",
+        epilog=STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="pipeline", help=argparse.SUPPRESS
@@ -77,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
         name = run.__name__.strip("_").replace("_", "-")
         lines.append(f"  {name:14}{about}")
-        sub = commands.add_parser(name, parents=[common], description=f"{about[0].upper()}{about[1:]}.")
+        sub = commands.add_parser(name, parents=[common], help=about, description=f"{about[0].upper()}{about[1:]}.")
         sub.set_defaults(run=run)
         return sub
 
@@ -85,5 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         lines += ["", f"{group}:"]
         for theme in themes:
             theme.register(command)
+    lines += ["", "shell:"]
+    sub = command(_completion, 'print what completes commands in a shell: eval "$(pipeline completion bash)"')
+    sub.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     parser.description = "\n".join(lines)
     return parser

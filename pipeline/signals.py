@@ -1,6 +1,7 @@
 """Who answers the signals that ask a process to end, for a while."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,11 @@ Handler = Callable[[int, FrameType | None], object]
 INTERRUPTED = 130
 # What a kill, and a terminal that is closed, send.
 ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def hush() -> None:
+    """After an interrupt: what libraries left half-made is not worth a line each when it goes."""
+    sys.unraisablehook = lambda _: None
 
 
 @contextmanager
@@ -27,6 +33,16 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Let processes that are started meanwhile never hear ^C at the terminal; here it is heard afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
 from pipeline.params import Params, read_params
 from pipeline.result import Result
-from pipeline.signals import INTERRUPTED
+from pipeline.signals import INTERRUPTED, hush
 from pipeline.text import in_bytes, shown
 from pipeline.versioning import outputs
 from pipeline.versioning.git_guard import check_followed, committed_hash
@@ -35,6 +35,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         before, began, received_before = started_for(), time.monotonic(), received.size
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the one into the other.
+        hush()
         outputs.restore_outputs(name)
         if error.args != (INTERRUPTED,) and _is_first():
             print(f"{name}: interrupted; nothing is lost, `dvc repro` continues", file=sys.stderr)

@@ -3,15 +3,19 @@
 import errno
 import io
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from pipeline.errors import TreeringError, one_line
 from pipeline.text import shown
 
 logger = logging.getLogger(__name__)
+# The number of the file that standard output is.
+STDOUT = 1
 
 
 def set_up_logging(name: str, *, verbose: bool) -> None:
@@ -23,6 +27,21 @@ def set_up_logging(name: str, *, verbose: bool) -> None:
     # At DEBUG these say more about themselves than about what is done here.
     for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Let this process, and those that it starts, print nothing but errors; no progress bar either."""
+    os.environ["TQDM_DISABLE"] = "1"  # Read when tqdm is imported.
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123 (no path)
+        os.dup2(nowhere.fileno(), STDOUT)
+        try:
+            yield
+        finally:
+            os.dup2(kept, STDOUT)
+            os.close(kept)
 
 
 def complain(name: str, error: Exception, command: str) -> None:

@@ -10,6 +10,8 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from itertools import islice
 from typing import Generic, TypeVar
 
+from pipeline.signals import deaf_children
+
 # A thread of loky can give up a semaphore just as Python ends. The process that watches over them then frees it, as it
 # should, but also warns, below what the command said.
 sys.warnoptions.append("ignore:resource_tracker:UserWarning")
@@ -43,7 +45,8 @@ class Window(Generic[Item, Result]):
 
     def _submit(self, item: Item) -> tuple[Item, Future[Result]]:
         try:
-            return item, self._pool.submit(self._job, item)
+            with deaf_children():  # The pool starts them when it is given something to do; we end them.
+                return item, self._pool.submit(self._job, item)
         except BrokenExecutor as error:  # By an earlier item; whoever takes this one's result hears of it.
             failed: Future[Result] = Future()
             failed.set_exception(error)

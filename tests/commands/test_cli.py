@@ -556,6 +556,68 @@ def test_starts_fast() -> None:
     assert not {"PIL", "pyarrow", "dvc", "torch", "numpy", "pydantic", "tqdm"} & set(out.split())
 
 
+def test_interrupted_while_importing() -> None:
+    """Before a command runs, ^C is one line and status 130 as well."""
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "status"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "pipeline.errors" in line:
+                run.send_signal(signal.SIGINT)
+                break
+        said = [line for line in run.stderr if not line.startswith("import time:")]
+    assert (run.returncode, said) == (130, ["pipeline: interrupted; no file is half-written\n"])
+
+
+def test_quiet(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Only the status says how it went, errors go to stderr, and what programs asked for is printed."""
+    assert cli.main(["check", str(photos), "--quiet"]) == 1
+    assert cli.main(["add", str(photos), "-q"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert cli.main(["add", "nowhere", "-q"]) == 1
+    said = capfd.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert cli.main(["check", str(photos), "-q", "--json"]) == 1
+    assert json.loads(capfd.readouterr().out)["refused"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["check", "-q"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["sta"], ["status"]),
+        (["predict", "--to"], ["--top"]),
+        (["run", "ev"], ["evaluate"]),
+        (["check", "pho"], ["photos"]),
+    ],
+)
+def test_completion(photos: Path, capsys: Capture, typed: list[str], completed: list[str]) -> None:
+    """A real bash completes commands, options, choices and files."""
+    assert cli.main(["completion", "bash"]) == 0
+    (photos.parent / "completion").write_text(capsys.readouterr().out)
+    words = " ".join(["pipeline", *typed])
+    ask = f"source ./completion; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _shtab_pipeline; echo ${{COMPREPLY[@]}}"
+    out = subprocess.run(["bash", "-c", ask], cwd=photos.parent, check=True, capture_output=True, text=True).stdout
+    assert out.split() == completed
+
+
+def test_the_code_of_the_project_runs(tmp_path: Path) -> None:
+    """Whatever is installed: as `dvc repro` runs it, too."""
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "pipeline", project / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, project)
+    theirs = project / "pipeline/commands/status/command.py"
+    theirs.write_text(theirs.read_text("utf-8").replace("show what `dvc repro` would do", "their own status"), "utf-8")
+    script = tmp_path / "installed.py"
+    script.write_text("import sys; from pipeline.__main__ import main; sys.exit(main())")
+    for folder, own in ((project, True), (tmp_path, False)):
+        command, env = [sys.executable, str(script), "status", "--help"], {**os.environ, "PYTHONPATH": str(ROOT)}
+        out = subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, text=True).stdout
+        assert ("Their own status" in out) == own
+
+
 @pytest.mark.slow
 def test_repro_sees_what_was_done(project: Project) -> None:
     """With DVC: added images are ingested, packing changes no manifest, removed ones are gone from them."""

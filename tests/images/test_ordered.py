@@ -1,6 +1,7 @@
 """Work in other processes comes back in order, a bounded number of items ahead, whatever happens to a process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,3 +79,13 @@ def test_semaphores_left_at_the_end_are_no_news() -> None:
             [sys.executable, "-c", f"{first}; {leave_one}"], capture_output=True, text=True, check=True
         )
         assert (not done.stderr) == silent, done.stderr
+
+
+def _is_deaf(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_other_processes_never_hear_of_an_interrupt() -> None:
+    """^C at a terminal reaches this process alone, which ends the others; none of them has anything to say."""
+    assert list(in_order(_is_deaf, range(3), 2)) == [True] * 3
+    assert not _is_deaf(0)

@@ -63,7 +63,7 @@ def test_renamed_merged_and_dropped(changed: Project) -> None:
     assert f"train: warm start from {base[:8]}…, generation 2, 0 new images" in out
     assert reason(changed).endswith(f"; classes: {CHANGES}")
     assert known(changed) == ["null", "digit 1", "digit 3", "digit 4", "digit 5", "digit 6", "digit 7", "digit 9"]
-    assert json.loads(changed.read("data/report/metrics.json"))["classes"].keys() == {*known(changed)}
+    assert json.loads(changed.read("data/report/details.json"))["classes"].keys() == {*known(changed)}
     said = {line.split(",")[5] for line in changed.read("data/report/predictions.csv").splitlines()[1:]}
     assert said <= {*known(changed), "digit 2"}  # The base knows it still.
 

@@ -251,11 +251,11 @@ def test_test_images_are_told_by_generation(trained: Project, trained_twice: Pro
     assert set(first.values()) == {"1"}
     assert both == {image_id: first.get(image_id, "2") for image_id in trained_twice.ids("test")}
     assert len(both) > len(first)
-    metrics = json.loads(trained_twice.read("data/report/metrics.json"))
-    old, new = (metrics["slices"]["generation"][name] for name in "12")
+    metrics, details = (json.loads(trained_twice.read(f"data/report/{name}.json")) for name in ("metrics", "details"))
+    old, new = (details["slices"]["generation"][name] for name in "12")
     assert (old["support"], new["support"]) == (len(first), len(both) - len(first))
-    assert (metrics["slices"]["old"], metrics["slices"]["new"]) == (old, new)
-    earlier = json.loads(trained.read("data/report/metrics.json"))["slices"]["generation"]["1"]
+    assert (details["slices"]["old"], details["slices"]["new"]) == (old, new)
+    earlier = json.loads(trained.read("data/report/details.json"))["slices"]["generation"]["1"]
     assert old["base_accuracy"] == pytest.approx(earlier["accuracy"])
     assert metrics["change"]["backward_transfer"] == pytest.approx(old["accuracy"] - earlier["accuracy"])
 
@@ -271,7 +271,7 @@ def test_a_changed_column_trains_nothing(second: Project) -> None:
     (second.root / "data/raw/labels.csv").write_text("path,label,place\n" + "".join(lines))
     assert stages_run(second.repro()) == ["ingest", "manifest", "evaluate"]
     assert second.lock()["train"] == lock["train"]
-    places = json.loads(second.read("data/report/metrics.json"))["slices"]["place"]
+    places = json.loads(second.read("data/report/details.json"))["slices"]["place"]
     assert set(places) == {"(none)", "indoors"}
     assert sum(place["support"] for place in places.values()) == len(second.ids("test"))
     second.commit("where the pictures were taken")
@@ -365,7 +365,7 @@ def test_a_cold_start_is_asked_for_once(second: Project) -> None:
     assert "train: cold start" in second.repro()
     lineage = json.loads(second.read("data/report/lineage.json"))
     assert (lineage["generation"], lineage["start"], lineage["base"]) == (1, "cold", None)
-    assert set(json.loads(second.read("data/report/metrics.json"))["slices"]["generation"]) == {"1"}
+    assert set(json.loads(second.read("data/report/details.json"))["slices"]["generation"]) == {"1"}
     assert not stages_run(second.repro())
     trained = second.lock()["train"]
     second.repro("--force")
@@ -401,7 +401,7 @@ def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
     assert "train: warm start" in out
     lineage = json.loads(first.read("data/report/lineage.json"))
     assert lineage["reason"].endswith("; without its former classes digit 9")
-    assert set(json.loads(first.read("data/report/metrics.json"))["classes"]) >= {"nine"}
+    assert set(json.loads(first.read("data/report/details.json"))["classes"]) >= {"nine"}
     assert not stages_run(first.repro())
 
 

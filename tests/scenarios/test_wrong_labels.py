@@ -1,6 +1,7 @@
 """Labels that are wrong on purpose are found, in a first generation and in a later one: real git, real dvc."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +85,10 @@ def test_command(trained: Project) -> None:
     """It ranks all training images, and writes them to a file; no file of the project changes."""
     before = trained.snapshot("data")
     out = trained.run("python", "-m", "pipeline", "suspects", "--csv", "../list.csv").out
+    told = json.loads(trained.run("python", "-m", "pipeline", "suspects", "--json").out)
+    assert f"among {told['images']:,} training images" in out
     listed = rows(trained.root / "../list.csv")
+    assert [row["id"] for row in told["suspects"]] == [row["id"] for row in listed]
     assert out.splitlines()[
         -1
     ] == f"{len(listed)} suspects among 700 training images; all of them are in ../list.csv".replace(

@@ -1,6 +1,7 @@
 """Classes that change: `pipeline classes`, with `rename`, `merge`, `split` and `drop`."""
 
 import argparse
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,9 +23,9 @@ FEWEST = 2
 
 def register(command: Register) -> None:
     """Add this command."""
-    verbs = command(_classes, "list classes; rename, merge, split or drop them").add_subparsers(
-        dest="verb", metavar="VERB", title="verbs"
-    )
+    all_ = command(_classes, "list classes; rename, merge, split or drop them")
+    all_.add_argument("--json", action="store_true", help="print the list as JSON")
+    verbs = all_.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     sub = verbs.add_parser("rename", help="give a class another name")
     sub.add_argument("olds", nargs=1, metavar="OLD")
     sub.add_argument("new", metavar="NEW")
@@ -44,7 +45,12 @@ def _classes(args: argparse.Namespace) -> int:
 
     if args.verb is None:
         mapping = ClassMapping.read()
-        _print(mapping, ClassListing(mapping))
+        listing = ClassListing(mapping)
+        if args.json:
+            classes = {name: {"images": listing.images[name]} for name in sorted(listing.images)}
+            print(json.dumps({"classes": classes, "became": mapping.heirs}, indent=2, ensure_ascii=False))
+        else:
+            _print(mapping, listing)
         return 0
     with _alone():
         mapping = ClassMapping.read()

@@ -1,6 +1,7 @@
 """What to label next: `pipeline next`."""
 
 import argparse
+import json
 import shlex
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def register(command: Register) -> None:
     )
     sub.add_argument("--html", type=page, metavar="FILE", help="write a page of pictures to FILE as well")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write ranks and probabilities to FILE as well")
+    sub.add_argument("--json", action="store_true", help="print what was chosen as JSON")
     sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
 
 
@@ -27,7 +29,7 @@ def _next(args: argparse.Namespace) -> int:
     from pipeline.commands.data.known_images import KnownImages
     from pipeline.commands.next.batch import check_free, folder_for, write_batch
     from pipeline.commands.next.observing import observe
-    from pipeline.commands.next.proposing import as_csv, as_sheet, propose
+    from pipeline.commands.next.proposing import COLUMNS, as_csv, as_sheet, propose, rows
     from pipeline.commands.sheets.saving import save
     from pipeline.commands.sheets.sheet import render
     from pipeline.evaluation.inference import Trained, require
@@ -39,8 +41,12 @@ def _next(args: argparse.Namespace) -> int:
         check_free(args.into)
     trained = Trained.read(args.model, params.compute)
     found = observe(args.paths, trained, params, KnownImages(params.ingest.encoding).ids)
+    counts = {"unlabelled": len(found.ids), "known": found.known, "copies": found.copies, "unusable": found.unusable}
     left_out = f"{found.known:,} known already, {counted(found.copies, 'copy', 'copies')}, {found.unusable:,} unusable"
     if not found.ids:
+        if args.json:
+            print(json.dumps({"folder": None, "chosen": [], **counts}))
+            return 0
         print(f"nothing to label: {left_out}")
         return 0
     proposals = propose(found, trained.spec.classes, args.count, params.manifest.seed)
@@ -51,6 +57,10 @@ def _next(args: argparse.Namespace) -> int:
     if args.html:
         save(args.html, render(as_sheet(proposals, found, folder, params)))
     write_batch(proposals, folder)  # Last, since it is not overwritten where anything of this has to be done again.
+    if args.json:
+        chosen = [dict(zip(COLUMNS, row, strict=True)) for row in rows(proposals)]
+        print(json.dumps({"folder": str(folder), "chosen": chosen, **counts}, indent=2, ensure_ascii=False))
+        return 0
     where = shown(str(folder))
     print(f"chosen {len(proposals):,} of {counted(len(found.ids), 'unlabelled image')} into {where}; {left_out}")
     if args.html:

@@ -1,6 +1,6 @@
 """The images that are most worth labelling, with what the model takes them for: as rows, and as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,13 @@ def propose(found: Unlabelled, classes: Sequence[str], count: int, seed: int) ->
 
 def as_csv(proposals: Sequence[Proposal]) -> str:
     """A line for each of `proposals`, a header first."""
-    rows = (
-        (number, one.name, one.spot.name, one.id, one.label, one.probability, one.other, one.other_probability)
-        for number, one in enumerate(proposals, 1)
-    )
-    return csv_text([COLUMNS, *rows])
+    return csv_text([COLUMNS, *rows(proposals)])
+
+
+def rows(proposals: Sequence[Proposal]) -> Iterator[tuple[object, ...]]:
+    """The cells of each of `proposals`, by COLUMNS."""
+    for number, one in enumerate(proposals, 1):
+        yield number, one.name, one.spot.name, one.id, one.label, one.probability, one.other, one.other_probability
 
 
 def as_sheet(proposals: Sequence[Proposal], found: Unlabelled, folder: Path, params: Params) -> Sheet:

@@ -1,6 +1,7 @@
 """Labels to check: `pipeline suspects`."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def register(command: Register) -> None:
     """Add this command."""
     sub = command(_suspects, "list training images whose label may be wrong")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write all of them to a CSV file")
+    sub.add_argument("--json", action="store_true", help="print all of them as JSON")
 
 
 def _suspects(args: argparse.Namespace) -> int:
@@ -32,6 +34,10 @@ def _suspects(args: argparse.Namespace) -> int:
     ranking = rank(params)
     if args.csv:
         write_csv(ranking.suspects, args.csv)
+    if args.json:
+        rows = ranking.suspects.astype(object).where(ranking.suspects.notna(), None).to_dict("records")
+        print(json.dumps({"images": ranking.images, "suspects": rows}, indent=2, ensure_ascii=False))
+        return 0
     _print(ranking.suspects.head(MOST))
     few = counted(len(ranking.suspects), "suspect")
     hint = (

@@ -1,22 +1,36 @@
 """Before a training: whether it works, what it takes, how long it will be. `pipeline try`."""
 
 import argparse
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.commands.parsing import Register
 from pipeline.text import counted, in_words, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.trial.contract import Check
+    from pipeline.commands.trial.measuring import Expectation, Row
     from pipeline.commands.trial.samples import Samples
     from pipeline.params import Params
 
 MIB = 2**20
 
 
+class Measured(NamedTuple):
+    """What one batch of each stage took, and what follows from it."""
+
+    rows: "list[Row]"
+    expected: "list[Expectation]"
+    peak: int
+    """Bytes of memory at most."""
+    whose: str
+
+
 def register(command: Register) -> None:
     """Add this command."""
     sub = command(_try, "try one batch of each stage: memory, images a second, time of a training; keeps nothing")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--contract", action="store_true", help="also try what every model promises, on drawn images")
 
 
@@ -30,28 +44,55 @@ def _try(args: argparse.Namespace) -> int:
     samples = samples_of(params)
     with aside(params):
         found = list(checks(params)) if args.contract else []
-    if not any(check.trouble and not check.is_skipped for check in found):
-        _print_measures(params, samples)
+    failed = any(check.trouble and not check.is_skipped for check in found)
+    measured = None if failed else _measure(params, samples)
+    if args.json:
+        print(json.dumps(_as_json(found, measured), indent=2, ensure_ascii=False))
+        return int(failed)
+    if measured is not None:
+        _print_measures(params, samples, measured)
     for check in found:
         print(shown(_line(check)))
-    return int(any(check.trouble and not check.is_skipped for check in found))
+    return int(failed)
 
 
-def _print_measures(params: "Params", samples: "Samples") -> None:
-    from pipeline.commands.terminal import print_table
+def _as_json(found: "Sequence[Check]", measured: "Measured | None") -> dict[str, Any]:
+    promises: list[dict[str, Any]] = [
+        {"promise": one.promise, "holds": not one.trouble, "skipped": one.is_skipped, "trouble": one.trouble}
+        for one in found
+    ]
+    if measured is None:
+        return {"promises": promises}
+    stages = [{**row._asdict(), "images_per_second": row.rate} for row in measured.rows]
+    memory = {"bytes": measured.peak, "of": measured.whose}
+    return {
+        "promises": promises,
+        "stages": stages,
+        "memory": memory,
+        "expected": [one._asdict() for one in measured.expected],
+    }
+
+
+def _measure(params: "Params", samples: "Samples") -> "Measured":
     from pipeline.commands.trial.aside import aside
     from pipeline.commands.trial.measuring import expect, measure, memory_peak
     from pipeline.models.device import device
 
     with aside(params):
         rows = list(measure(params, samples))
+    return Measured(rows, list(expect(params, samples, rows)), *memory_peak(device(params.compute)))
+
+
+def _print_measures(params: "Params", samples: "Samples", measured: "Measured") -> None:
+    from pipeline.commands.terminal import print_table
+    from pipeline.models.device import device
+
     what = f"{counted(len(samples.dataset), 'image')} of {samples.total:,}" if samples.total else "drawn images"
     print(f"{params.train.model} at {params.train.size} pixels, on {device(params.compute)}, {what}")
-    cells = [(row.stage, row.images, f"{row.seconds * 1000:,.1f}", f"{row.rate:,.0f}") for row in rows]
+    cells = [(row.stage, row.images, f"{row.seconds * 1000:,.1f}", f"{row.rate:,.0f}") for row in measured.rows]
     print_table([("stage", "images in a batch", "ms", "images/s"), *cells])
-    peak, whose = memory_peak(device(params.compute))
-    print(f"memory: {peak / MIB:,.0f} MiB at most ({whose})")
-    for one in expect(params, samples, rows):
+    print(f"memory: {measured.peak / MIB:,.0f} MiB at most ({measured.whose})")
+    for one in measured.expected:
         print(f"{one.what}: {counted(one.steps, 'step')}, about {in_words(one.seconds)}")
 
 

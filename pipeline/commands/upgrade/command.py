@@ -1,8 +1,10 @@
 """After another release of the code was merged: `pipeline upgrade`."""
 
 import argparse
+import json
+import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
@@ -10,6 +12,7 @@ from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.commands.upgrade.stage_changes import StageChange
+    from pipeline.params import Params
 
 
 UNCHANGED = "nothing has changed: runs only if what it reads does"
@@ -19,6 +22,7 @@ NEXT = "next: `dvc repro`, then `git add --all && git commit`"
 def register(command: Register) -> None:
     """Add this command."""
     sub = command(_upgrade, "show what a newer release reruns, and keep the model if it trains the same weights")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
 
 
@@ -26,39 +30,51 @@ def _upgrade(args: argparse.Namespace) -> int:
     from pipeline.commands.status.forecast import decoded_again
     from pipeline.commands.upgrade.settlement import keep_decoded, settle
     from pipeline.commands.upgrade.stage_changes import StageChange
-    from pipeline.images.shard_files import adopt_earlier_layout
     from pipeline.params import read_params
     from pipeline.versioning.definition import read_definition
     from pipeline.versioning.lock import read_record
-    from pipeline.versioning.own_code.listing import bring_in_step
     from pipeline.versioning.weights import is_outdated, why_retrain, with_neutral_params
 
     params, record = read_params(), read_record()
-    if not args.dry_run and (listing := bring_in_step(params)):  # A merge may have lost them, or brought a release.
-        print(f"{paths.PIPELINE} now {listing}")
-    if not args.dry_run and adopt_earlier_layout():
-        print(f"{paths.SHARDS} now holds the shards that were in {paths.IMAGES}; `dvc repro` tracks them")
+    if not args.dry_run:
+        _take_over(params, sys.stderr if args.json else sys.stdout)
     now = read_definition()
     if "train" in record:
         record = {**record, "train": with_neutral_params(record["train"], now["train"])}
     changes = {name: StageChange.between(record[name], now[name]) for name in now if name in record and now[name].deps}
     if not any(changes.values()):
-        print(f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet")
+        nothing = f"nothing to upgrade: {paths.LOCK} records this code" if changes else "nothing was trained yet"
+        print(json.dumps({"stages": {}}) if args.json else nothing)
         return 0
     train = record.get("train")
     is_due = train is not None and is_outdated(train, now["train"])
     why = why_retrain(train, now["train"]) if train and is_due else None
     if train and is_due and why is None:
         changes["train"] = StageChange.between(with_neutral_params(train, now["train"]), now["train"])
-    for name, text in _outcomes(changes, again=decoded_again(record, params), why=why):
+    told = dict(_outcomes(changes, again=decoded_again(record, params), why=why))
+    if not args.dry_run and is_due and why is None:
+        settle("train")
+    kept = not args.dry_run and keep_decoded(params)
+    if args.json:
+        stages = {name: {**changes[name]._asdict(), "outcome": text} for name, text in told.items()}
+        print(json.dumps({"stages": stages}, indent=2, ensure_ascii=False))
+        return 0
+    for name, text in {**told, **({"decoded": f"the images in {paths.DECODED} are kept"} if kept else {})}.items():
         print(shown(f"{name:10}{text}"))
     if not args.dry_run:
-        if is_due and why is None:
-            settle("train")
-        if keep_decoded(params):
-            print(f"{'decoded':10}the images in {paths.DECODED} are kept")
         print(NEXT)
     return 0
+
+
+def _take_over(params: "Params", out: TextIO) -> None:
+    """Bring what another release left here into the form of this one."""
+    from pipeline.images.shard_files import adopt_earlier_layout
+    from pipeline.versioning.own_code.listing import bring_in_step
+
+    if listing := bring_in_step(params):  # A merge may have lost them, or brought a release.
+        print(f"{paths.PIPELINE} now {listing}", file=out)
+    if adopt_earlier_layout():
+        print(f"{paths.SHARDS} now holds the shards that were in {paths.IMAGES}; `dvc repro` tracks them", file=out)
 
 
 def _outcomes(changes: "Mapping[str, StageChange]", *, again: int, why: str | None) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from pipeline.ingestion.labelling.image_weights import COLUMN as WEIGHT
 from pipeline.ingestion.labelling.image_weights import NEEDED as NEEDED_WEIGHT
 from pipeline.ingestion.labelling.image_weights import weight_of
 
-# What slices.csv and details.json call their own.
+# What slices.csv and metrics.json call their own.
 TAKEN = ("id", "generation", "new", "old")
 NEEDED = "give each line a path and a label"
 

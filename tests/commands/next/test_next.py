@@ -1,6 +1,7 @@
 """`pipeline next` chooses images to label and proposes labels; it overwrites nothing and changes nothing."""
 
 import csv
+import json
 import zipfile
 from pathlib import Path
 
@@ -110,6 +111,13 @@ def test_known_images_are_left_out(capsys: Capture) -> None:
     assert "chosen 10 of 10 unlabelled images into batch; 2 known already, 1 copy, 1 unusable" in out
     known = {md5_of_file(Path(f"photos/0{number}.png")) for number in range(2)}
     assert not known & {md5_of_file(path) for path in Path("batch").iterdir()}
+    assert cli.main(["next", "photos", "--into", "other", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    counts = {"folder": "other", "unlabelled": 10, "known": 2, "copies": 1, "unusable": 1}
+    assert told.items() >= counts.items()
+    assert [(row["file"], row["label"]) for row in told["chosen"]] == [
+        (row["path"], row["label"]) for row in rows(Path("other/labels.csv"))
+    ]
     assert cli.main(["next", "photos/00.png"]) == 0
     assert capsys.readouterr().out == "nothing to label: 1 known already, 0 copies, 0 unusable\n"
 

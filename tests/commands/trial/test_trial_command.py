@@ -1,5 +1,6 @@
 """`pipeline try` says what a training takes, and leaves no trace."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -99,11 +100,21 @@ def test_own_code_is_tried(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> 
     out = capsys.readouterr().out
     assert out.count("\nholds    ") == 6
     assert "FAILS" not in out
+    assert cli.main(["try", "--contract", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["stage"] for row in told["stages"]] == stages(out)
+    assert all(row["images_per_second"] > 0 for row in told["stages"])
+    assert [f"holds    {one['promise']}" in out for one in told["promises"] if one["holds"]] == [True] * 6
     assert files() == before
     write_package(monkeypatch, nets=NET.replace("4", "classes"))
     assert cli.main(["try", "--contract"]) == 1
+    with_text = capsys.readouterr().out
+    assert cli.main(["try", "--contract", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert "stages" not in told
+    assert told["promises"][0]["trouble"] in with_text
     said = "FAILS    builds: a logit for each class, and a row: mine.nets:build: body.3.weight has the shape (3, 3) for"
-    assert capsys.readouterr().out.startswith(said)
+    assert with_text.startswith(said)
 
 
 def test_code_that_does_not_work(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """`pipeline upgrade` says what a release reruns here, and settles what it need not."""
 
+import json
+
 import pytest
 from conftest import Project
 from support import release
@@ -31,7 +33,11 @@ def upgrade(capsys: Capture, *arguments: str) -> dict[str, str]:
 @pytest.mark.usefixtures("recorded")
 def test_same_weights(capsys: Capture) -> None:
     """Each stage's changes and what follows are said; then the record of train is that of this release."""
+    assert cli.main(["upgrade", "--dry-run", "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
     told = upgrade(capsys)
+    assert {name: stage["outcome"] for name, stage in stages.items()}.items() <= told.items()
+    assert stages["train"]["command"] is True
     assert list(told) == ["ingest", "manifest", "train", "evaluate", "next:"]
     assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
     assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
