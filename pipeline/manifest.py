@@ -33,11 +33,12 @@ from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_class
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
-from pipeline.splits.points import Rows
+from pipeline.splits.duplicates.points import Rows
 from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
+from pipeline.splits.tables import write_csv
 from pipeline.splits.weighting import UNTRAINED, Weights, weights_of, written_weights
-from pipeline.text import counted, csv_text, short
+from pipeline.text import counted, short
 from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
@@ -47,18 +48,23 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLA
 
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
-    columns = dict.fromkeys([*COLUMNS, "source", "attributes", "key", "descriptor", *columns_for(params)])
-    images = parquet.read_table(index.INDEX, index.WHOLE, [*columns]).sort_by("id")
-    drawn = assign(images, params)
-    split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(images)
+    order = _by_id()
+
+    # Few at a time: of ten million images each column takes much memory.
+    def read(*columns: str) -> pa.Table:
+        table = parquet.read_table(index.INDEX, index.WHOLE, [*columns])
+        return table if order is None else table.take(order)
+
+    drawn = assign(read(*columns_for(params)), params)
+    split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
+    descriptors = _rows(read("descriptor")["descriptor"])
+    like = find_leaks(split, descriptors)
+    images = read(*COLUMNS, "source", "attributes")
     # Where images are listed; each stays on its side of the splits.
     listed = np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
     train = TrainingImages(labels[listed == "train"], uneven(labels.index, weights))
     _check(train.labels, params.manifest)
-    descriptors = _rows(images["descriptor"])
-    like = find_leaks(split, descriptors)
-    images = images.drop_columns(["key", "descriptor"])
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
     aside = paths.PROGRESS / "manifest"
@@ -75,7 +81,7 @@ def manifest(params: Params) -> Result:
     test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
-    _write_sources(aside / REVIEW, list_review(images, reviewed, descriptors, before))
+    write_csv(aside / REVIEW, list_review(images, reviewed, descriptors, before))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
@@ -83,6 +89,12 @@ def manifest(params: Params) -> Result:
     _put_all(aside)
     merged = f", merged with {', '.join(map(short, others))}" if others else ""
     return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(images))
+
+
+def _by_id() -> pa.Array | None:
+    """The order of the index's rows by id; None where they are in it, as ingest writes them."""
+    ids = parquet.read_table(index.INDEX, index.WHOLE, ["id"])["id"]
+    return None if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False else pc.sort_indices(ids)
 
 
 def _put_all(folder: Path) -> None:
@@ -124,8 +136,8 @@ def _write_splits(
         table = images.select(COLUMNS).filter(chosen)
         if name == "train" and (cells := written_weights(weights[chosen])) is not None:
             table = table.append_column("weight", pa.array(cells))
-        _write(folder / file, table)
-    _write_sources(folder / LEAKS, list_leaks(images, split, like))
+        write_csv(folder / file, table)
+    write_csv(folder / LEAKS, list_leaks(images, split, like))
 
 
 def _rows(descriptors: pa.ChunkedArray) -> Rows:
@@ -146,12 +158,6 @@ def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
     """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     frame.to_csv(path, index=False, lineterminator="\n")
-
-
-def _write_sources(path: Path, table: pa.Table) -> None:
-    """Write `table`, whose sources hold whatever files are called."""
-    rows = zip(*table.to_pydict().values(), strict=True)
-    path.write_text(csv_text([table.column_names, *rows]), encoding="utf-8")
 
 
 def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:

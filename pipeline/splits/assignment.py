@@ -4,11 +4,12 @@ So no image that comes or goes moves another.
 """
 
 from collections.abc import Mapping
+from hashlib import md5
 from typing import Any, Literal, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 
-from pipeline.files import md5_of_bytes
 from pipeline.params import Manifest, Params
 from pipeline.splits.dates import dates_of, newest
 from pipeline.splits.given import given_splits
@@ -16,6 +17,8 @@ from pipeline.splits.groups import PATIENT, groups_of
 from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
+# Images at a time.
+ROWS = 2**16
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
@@ -34,12 +37,18 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 
     Changing the share of one split moves no image between the two others.
     """
-    text = f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
-    position = int(md5_of_bytes(text.encode())[:12], 16) / 2**48
-    if position < params.split.test:
-        return "test"
+    return _splits_of([key], [group], params)[0]
+
+
+def _splits_of(keys: list[str], groups: list[str], params: Manifest) -> list[SplitName]:
+    """The same of many, each in its place."""
+    texts = (f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}" for key, group in zip(keys, groups, strict=True))
+    digests = np.frombuffer(b"".join(md5(text.encode()).digest() for text in texts), ">u8")[::2]
+    position = (digests >> 16) / 2**48
+    is_test = position < params.split.test
     # From the other end, so that val and test grow towards each other.
-    return "val" if position >= 1 - params.split.val else "train"
+    is_val = position >= 1 - params.split.val
+    return [SPLITS[number] for number in np.where(is_test, 2, is_val).tolist()]
 
 
 def columns_for(params: Params) -> list[str]:
@@ -65,8 +74,11 @@ def assign(images: pa.Table, params: Params) -> Assignment:
 
 
 def _draw(images: pa.Table, groups: list[str], params: Manifest) -> list[SplitName]:
-    keys = images["key"].to_pylist()
-    return [split_of(key, params, group) for key, group in zip(keys, groups, strict=True)]
+    splits: list[SplitName] = []
+    for batch in images.select(["key"]).to_batches(max_chunksize=ROWS):  # Digests take four times what splits do.
+        start = len(splits)
+        splits += _splits_of(batch["key"].to_pylist(), groups[start : start + len(batch)], params)
+    return splits
 
 
 def _as_given(images: pa.Table, groups: list[str], params: Manifest) -> tuple[list[SplitName], str]:

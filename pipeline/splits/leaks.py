@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.splits.near_duplicates import near_duplicates
-from pipeline.splits.points import Positions, Rows
+from pipeline.splits.duplicates.near_duplicates import near_duplicates
+from pipeline.splits.duplicates.points import Positions, Rows
 
 LEAKS = paths.LEAKS.name
 

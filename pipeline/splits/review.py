@@ -6,8 +6,6 @@ that are left out as near-duplicates, those that resemble one of another label.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,8 +13,8 @@ import pyarrow as pa
 
 from pipeline import paths
 from pipeline.lineage.seen_images import SeenImages, positions
-from pipeline.splits.near_duplicates import near_duplicates
-from pipeline.splits.points import Positions, Rows
+from pipeline.splits.duplicates.near_duplicates import near_duplicates
+from pipeline.splits.duplicates.points import Positions, Rows
 
 REVIEW = paths.REVIEW.name
 # What the column split says of an image that is in no manifest.
@@ -33,7 +31,7 @@ def list_review(
     `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the base has seen.
     """
     chosen = _reviewed(images["id"], splits, before)
-    like = other_label(chosen, images["label"].to_numpy(), descriptors)
+    like = other_label(chosen, images["label"].to_pandas(), descriptors)
     kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
     chosen, like = chosen[kept], like[kept]
     lines, twins = images.take(chosen), images.take(pa.array(like, mask=like < 0))
@@ -46,9 +44,9 @@ def list_review(
     return pa.table(columns)
 
 
-def other_label(chosen: Positions, labels: npt.NDArray[Any], descriptors: Rows) -> Positions:
+def other_label(chosen: Positions, labels: pd.Series[str], descriptors: Rows) -> Positions:
     """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),)."""
-    codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    codes = pd.factorize(labels)[0].astype(np.int64)
     return near_duplicates(descriptors[chosen], descriptors, (codes[chosen], codes))
 
 

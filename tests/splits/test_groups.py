@@ -15,7 +15,7 @@ from pipeline.params import Params, read_params
 from pipeline.splits.assignment import assign, columns_for, split_of
 from pipeline.splits.groups import groups_of
 from pipeline.splits.leaks import find_leaks
-from pipeline.splits.near_duplicates import are_near
+from pipeline.splits.duplicates.near_duplicates import are_near
 
 PARAMS = read_params(ROOT / "params.yaml")
 PATIENT = "re:^(patient[0-9]+)_"

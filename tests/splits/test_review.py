@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.lineage.seen_images import NOTHING, SeenImages
 from pipeline.splits import review
-from pipeline.splits.near_duplicates import are_near
-from pipeline.splits.points import Rows
+from pipeline.splits.duplicates.near_duplicates import are_near
+from pipeline.splits.duplicates.points import Rows
 from pipeline.splits.review import LEFT_OUT, list_review, other_label
 
 
@@ -81,7 +82,7 @@ def test_bounded() -> None:
 def test_all_are_found(made: list[tuple[int, int]]) -> None:
     """An image has a twin of another label exactly if there is one."""
     labels, rows = np.array([label for label, _ in made]), descriptors([seed for _, seed in made])
-    found = other_label(np.arange(len(made)), labels, rows)
+    found = other_label(np.arange(len(made)), pd.Series(labels), rows)
     for one, other in enumerate(found):
         if other >= 0:
             assert labels[one] != labels[other]

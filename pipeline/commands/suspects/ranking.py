@@ -65,7 +65,7 @@ def _lines(train: pd.DataFrame) -> pd.DataFrame:
     where = pc.index_in(pa.array(train["id"], pa.string()), table["id"])
     found = table.take(where)
     descriptors = np.frombuffer(b"".join(found["descriptor"].to_pylist()), np.int8).reshape(-1, 64)
-    like = other_label(np.arange(len(train)), train["label"].to_numpy(), descriptors)
+    like = other_label(np.arange(len(train)), train["label"], descriptors)
     lines = train.assign(split="train", source=found["source"].to_pylist())
     for name in ("id", "label", "source"):
         lines[f"like_{name}"] = np.where(like >= 0, lines[name].to_numpy(dtype=object)[like], "")

@@ -23,37 +23,35 @@ MEAN_WEIGHT, AXES, IMAGES = 30, 12, 4096
 class Points:
     """Descriptors as points, in grey levels: the weighted mean, then the cosine terms."""
 
-    rows: Rows
-    kind: Positions
-    """Only points of two kinds are near-duplicates."""
     first: Floats
     """The coordinates that the grid cuts, shape (n, AXES)."""
-    second: Floats
-    """As many that follow."""
     contrast: Floats
 
     @classmethod
-    def of(cls, rows: Rows, kind: Positions) -> Points:
-        """Those of `rows`."""
-        first, second = (np.empty((len(rows), AXES), np.float32) for _ in range(2))
-        contrast = np.empty(len(rows), np.float32)
-        for block in blocks(len(rows), IMAGES):
-            coordinates = rows[block, 1:].astype(np.float32)
-            coordinates[:, 0] *= MEAN_WEIGHT / 100
-            coordinates[:, 1:] *= np.ldexp(np.float32(1 / STEPS), rows[block, :1].astype(np.int32))
-            first[block], second[block] = coordinates[:, :AXES], coordinates[:, AXES : 2 * AXES]
-            contrast[block] = np.sqrt(squared(coordinates[:, 1:]))
-        return cls(rows=rows, kind=kind, first=first, second=second, contrast=contrast)
+    def of(cls, rows: Rows) -> Points:
+        """Those of `rows`, which should be few: their coordinates take four times their memory."""
+        terms = rows[:, 2:].astype(np.float32) * _steps(rows)
+        return cls(first=cut(rows), contrast=np.sqrt(squared(terms)))
 
-    def at(self, positions: Positions) -> Points:
-        """The ones at `positions`."""
-        return Points(
-            rows=self.rows.take(positions, 0),
-            kind=self.kind.take(positions),
-            first=self.first.take(positions, 0),
-            second=self.second.take(positions, 0),
-            contrast=self.contrast.take(positions),
-        )
+
+def cut(rows: Rows) -> Floats:
+    """The coordinates that the grid cuts, shape (n, AXES)."""
+    coordinates = rows[:, 1 : 1 + AXES].astype(np.float32)
+    coordinates[:, 0] *= MEAN_WEIGHT / 100
+    coordinates[:, 1:] *= _steps(rows)
+    return coordinates
+
+
+def following(rows: Rows) -> Floats:
+    """As many coordinates as the grid cuts, those after them, shape (n, AXES)."""
+    coordinates: Floats = rows[:, 1 + AXES : 1 + 2 * AXES].astype(np.float32) * _steps(rows)
+    return coordinates
+
+
+def _steps(rows: Rows) -> Floats:
+    """What a step of each row's terms is, in grey levels, shape (n, 1)."""
+    steps: Floats = np.ldexp(np.float32(1 / STEPS), rows[:, :1].astype(np.int32))
+    return steps
 
 
 def squared(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -10,9 +10,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from pipeline.ingestion.perceptual_hash import STEPS, perceptual_hash
-from pipeline.splits import near_duplicates as search
-from pipeline.splits.near_duplicates import are_near, near_duplicates
-from pipeline.splits.points import Rows
+from pipeline.splits.duplicates import near_duplicates as search
+from pipeline.splits.duplicates.near_duplicates import are_near, near_duplicates
+from pipeline.splits.duplicates.points import Rows
 
 PHOTOS = [Image.fromarray(photo) for photo in load_sample_images().images]
 seeds = st.integers(0, 2**32 - 1)

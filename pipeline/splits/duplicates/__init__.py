@@ -1,0 +1,1 @@
+"""Near-duplicates among images, found by what they show."""

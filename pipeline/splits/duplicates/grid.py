@@ -1,0 +1,178 @@
+"""Space cut into cells, coarser for images of higher contrast, and images sorted by their cell and by contrast in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut
+
+Cells = npt.NDArray[np.uint64]
+Kinds = npt.NDArray[np.int32]
+
+# The criterion, in hundredths: of the lower contrast; of a grey level.
+RELATIVE, ABSOLUTE = 7, 150
+# The width of a cell as a share of the contrast's octave, the lowest octave.
+WIDTH, LOWEST = 0.3, 4
+# On squared distances and on contrasts in grey levels, for rounding in single precision.
+SLACK, MARGIN = 1.001, 0.01
+# A cell's hash is the sum of its coordinates times these, so its neighbour's is one addition away. Its upper 40 bits
+# are kept, and in their place below is the contrast; a table says which upper 24 occur at all.
+FACTORS = np.random.default_rng(12345).integers(0, 2**63, AXES + 1, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+BELOW, TABLED = 24, 24
+# After so many axes a table says which hashes begin so: spares most of the cells, since most are empty.
+DEPTHS = (6, 9, AXES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Distinct descriptors of a kind, sorted by cell and contrast, and in that by where they were before."""
+
+    rows: Rows
+    """Where they were before, with their copies."""
+    kind: Kinds
+    """Likewise; only descriptors of two kinds are near-duplicates."""
+    order: Positions
+    """Where each is first among `rows`."""
+    first: Floats
+    """The coordinates that the grid cuts, shape (len(order), AXES)."""
+    keys: Cells
+    occupied: dict[int, npt.NDArray[np.bool_]]
+    """Which upper bits the hashes have, by how many axes are in them."""
+
+    @classmethod
+    def of(cls, rows: Rows, kind: Kinds) -> Grid:
+        """That of `rows` of these kinds."""
+        occupied = {depth: np.zeros(2**TABLED, np.bool_) for depth in DEPTHS}
+        order, keys, same = sorted_by_key(rows, kind, occupied)
+        distinct = np.flatnonzero(same == np.arange(len(same)))
+        if len(distinct) < len(order):
+            order, keys = order[distinct], keys[distinct]
+        first = np.empty((len(order), AXES), np.float32)
+        for block in blocks(len(order), IMAGES):
+            first[block] = cut(rows[order[block]])
+        return cls(rows=rows, kind=kind, order=order, first=first, keys=keys, occupied=occupied)
+
+    def look_up(self, points: Points) -> tuple[Positions, Positions, Positions]:
+        """Which of `points` have candidates, and from where to where in the grid: once for each cell in reach.
+
+        In the order of the cells; they are those that near-duplicates can lie in.
+        """
+        radius = radius_of(points.contrast)
+        lowest, highest = (_octave(points.contrast + by) for by in (-radius - MARGIN, radius + MARGIN))
+        several = []
+        for more in range((highest - lowest).max() + 1):
+            some = np.flatnonzero(lowest + more <= highest)
+            position, cell = self._cells_around(points.first[some], lowest[some] + more, radius[some])
+            several.append((some[position], cell))
+        image, cell = (np.concatenate(parts) for parts in zip(*several, strict=True))
+        contrast, radius = points.contrast.take(image), radius.take(image) + np.float32(MARGIN)
+        # One after the other they are found sooner, since what is looked at is still at hand.
+        order = np.argsort(cell)
+        cell, contrast, radius = cell[order], contrast[order], radius[order]
+        begin, highest = np.searchsorted(self.keys, _keys(cell, contrast - radius)), _keys(cell, contrast + radius)
+        some = np.flatnonzero(self.keys.take(begin, mode="clip") <= highest)
+        order, begin = order[some], begin[some]
+        end = np.searchsorted(self.keys, highest[some], "right")
+        again = np.argsort(order)
+        order, begin, end = order[again], begin[again], end[again]
+        some = begin < end  # Not so beyond the last key.
+        return image[order[some]], begin[some], end[some]
+
+    def _cells_around(self, first: Floats, octave: Positions, radius: Floats) -> tuple[Positions, Cells]:
+        """The cells of the octave's grid that meet the ball of `radius` around each point: where the point is, the cell.
+
+        An axis at a time, a cell is joined by its neighbours on both sides, if what the axes before left of the radius
+        reaches them. A radius is less than a cell's width, so there are no others. Cells without images are left out.
+        """
+        terms, inside, width = _corners(first, octave)
+        point, left = np.arange(len(first)), radius**2 * np.float32(SLACK)
+        cell = octave.astype(np.uint64) * FACTORS[-1]
+        for axis in range(AXES):
+            cell += terms[point, axis]
+            below = inside[point, axis]
+            above = (width[point] - below) ** 2
+            below **= 2
+            down, up = below <= left, above <= left
+            cell = np.concatenate([cell, cell[down] - FACTORS[axis], cell[up] + FACTORS[axis]])
+            left = np.concatenate([left, left[down] - below[down], left[up] - above[up]])
+            point = np.concatenate([point, point[down], point[up]])
+            if axis + 1 in self.occupied:
+                known = np.flatnonzero(self.occupied[axis + 1].take(cell >> np.uint64(64 - TABLED)))
+                cell, left, point = cell[known], left[known], point[known]
+        return point, cell
+
+
+def sorted_by_key(
+    rows: Rows, kind: Kinds, occupied: dict[int, npt.NDArray[np.bool_]] | None = None
+) -> tuple[Positions, Cells, Positions]:
+    """The order of `rows` by cell, contrast, and where they are; their keys in it; and in it the first of equal ones.
+
+    The last says for each row which place in the order the first has that is of the same kind and like it. Puts into
+    `occupied` which hashes occur.
+    """
+    keys = np.empty(len(rows), np.uint64)
+    for block in blocks(len(rows), IMAGES):
+        points = Points.of(rows[block])
+        octave = _octave(points.contrast)
+        hashed = _corners(points.first, octave)[0]
+        hashed[:, 0] += octave.astype(np.uint64) * FACTORS[-1]
+        np.cumsum(hashed, axis=1, out=hashed)
+        for depth, table in (occupied or {}).items():
+            table[hashed[:, depth - 1] >> np.uint64(64 - TABLED)] = True
+        keys[block] = _keys(hashed[:, -1], points.contrast)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    return order, keys, _firsts(rows, kind, order, keys)
+
+
+def _firsts(rows: Rows, kind: Kinds, order: Positions, keys: Cells) -> Positions:
+    """For each of `order` the place in it of the first that is equal; equal ones have equal `keys`.
+
+    Equal descriptors are searched for once: else a thousand copies would be a million pairs.
+    """
+    firsts = np.arange(len(order))
+    is_same = keys[1:] == keys[:-1]
+    several = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
+    if len(several):
+        at = order[several]
+        both = np.column_stack([rows[at], kind[at].view(np.int8).reshape(-1, 4)])
+        texts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(both.shape[1]), len(both), [None, pa.py_buffer(both)])
+        code = texts.dictionary_encode().indices.to_numpy()
+        first = np.empty(code.max() + 1, np.int64)
+        first[code[::-1]] = several[::-1]  # The last to be written is the first.
+        firsts[several] = first[code]
+    return firsts
+
+
+def radius_of(contrast: Floats) -> Floats:
+    """The largest distance of a near-duplicate of an image of `contrast`."""
+    radius: Floats = np.maximum(np.float32(ABSOLUTE / 100), np.float32(RELATIVE / 100) * contrast)
+    return radius
+
+
+def _keys(cells: Cells, contrast: Floats) -> Cells:
+    """What the grid is sorted by: cells first, contrasts second."""
+    fine = (contrast.astype(np.float64) * 2**13).clip(0, 2**BELOW - 1).astype(np.uint64)
+    return (cells >> np.uint64(BELOW) << np.uint64(BELOW)) | fine
+
+
+def _octave(contrast: Floats) -> Positions:
+    octave: Positions = np.round(np.log2(np.maximum(contrast, 2**LOWEST))).astype(np.int64)
+    return octave
+
+
+def _corners(first: Floats, octave: Positions) -> tuple[Cells, Floats, Floats]:
+    """What each axis adds to the hash of a point's cell, its distances from the cell's lower sides, the cell's width.
+
+    The first two of shape (n, AXES).
+    """
+    width: Floats = np.ldexp(np.float32(WIDTH), octave.astype(np.int32))
+    # A flat image lies in the middle of its cell.
+    scaled = first / width[:, None] + np.float32(0.5)
+    corner = np.floor(scaled)
+    terms: Cells = corner.astype(np.int64).view(np.uint64) * FACTORS[:-1]
+    return terms, (scaled - corner) * width[:, None], width

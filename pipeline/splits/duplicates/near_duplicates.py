@@ -1,0 +1,194 @@
+"""Near-duplicates among images, found by their descriptors (perceptual_hash.py) without comparing all with all.
+
+Two images are near-duplicates if the distance between what they show, in grey levels, is at most 7 % of the lower
+contrast of the two, or 1.5 where both have little. docs/benchmarks.md says what that finds and what it does not.
+
+The search is exact. Space is cut into a grid (grid.py). For each image only those cells are looked up that its
+near-duplicates can lie in, and only the contrasts that these can have. This is multi-probe hashing (Lv et al., VLDB
+2007), with a probe for every cell in reach.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.ingestion.perceptual_hash import STEPS
+from pipeline.splits.duplicates.grid import ABSOLUTE, RELATIVE, SLACK, Grid, Kinds, radius_of, sorted_by_key
+from pipeline.splits.duplicates.points import (
+    IMAGES,
+    MEAN_WEIGHT,
+    Floats,
+    Points,
+    Positions,
+    Rows,
+    blocks,
+    cut,
+    following,
+    squared,
+)
+
+# Pairs at a time, which bounds memory; candidates to begin with, since a copy is found soon.
+PAIRS, FEW = 2**18, 8
+# Of so many candidates on, images of one cell are compared with all of them by a product of matrices; images at a time.
+MANY, TILE = 512, 128
+# More than that many times the pairs that are needed are too many for such a product.
+WASTE = 8
+# So many pairs wait for each other.
+WAITING, NONE = 2**13, np.empty(0, np.int64)
+# What a squared distance may be off in such a product, as a share of the squared lengths.
+ROUNDED = 1e-5
+
+
+def near_duplicates(images: Rows, others: Rows, kinds: tuple[Positions, Positions] | None = None) -> Positions:
+    """For each of `images` the position of a near-duplicate in `others`, or −1; shape (len(images),).
+
+    With `kinds`, numbers of both, only one of another kind counts.
+    """
+    if not len(images) or not len(others):
+        return np.full(len(images), -1)
+    kind, other_kind = (of.astype(np.int32) for of in kinds or (np.zeros(len(images)), np.ones(len(others))))
+    grid = Grid.of(others, other_kind)
+    order, _, firsts = sorted_by_key(images, kind)
+    found = np.full(len(images), -1)
+    distinct = np.flatnonzero(firsts == np.arange(len(firsts)))
+
+    def search(block: slice) -> None:
+        at = order[distinct[block]]
+        found[distinct[block]] = _search(images[at], kind[at], grid)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        deque(pool.map(search, blocks(len(distinct), IMAGES)), 0)  # For the errors.
+    found[order] = found[firsts]
+    return np.where(found < 0, -1, grid.order[found])
+
+
+def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Whether each of `images` and the one of `others` in the same place are near-duplicates.
+
+    In hundredths of a step, all numbers are whole and below 2⁵³: nothing is rounded, on no machine.
+    """
+    terms, other_terms = (rows[:, 2:] * np.ldexp(1.0, rows[:, :1].astype(np.int32)) for rows in (images, others))
+    means = images[:, 1].astype(np.float64) - others[:, 1]
+    distance = 100**2 * squared(terms - other_terms) + (MEAN_WEIGHT * STEPS * means) ** 2
+    contrast = np.minimum(squared(terms), squared(other_terms))
+    near: npt.NDArray[np.bool_] = distance <= np.maximum((ABSOLUTE * STEPS) ** 2, RELATIVE**2 * contrast)
+    return near
+
+
+def _search(rows: Rows, kind: Kinds, grid: Grid) -> Positions:
+    """For each of `rows` where in the grid a near-duplicate is, or −1.
+
+    Of each cell ever more candidates are compared until there is one. Of several it is the last in the last cell.
+    """
+    points, found, more = Points.of(rows), np.full(len(rows), -1), FEW
+    image, begin, end = grid.look_up(points)
+    while len(image):
+        until, near = np.minimum(end, begin + more), []
+        compare = _compare_many if more >= MANY else _compare
+        for span, other in _together(compare(points, grid, Spans(image, begin, until))):
+            one, before = image[span], grid.order[other]
+            close = np.flatnonzero(_are_close(rows[one], grid.rows[before], points.contrast[one]))
+            one, before = one[close], before[close]
+            is_near = are_near(rows[one], grid.rows[before]) & (kind[one] != grid.kind[before])
+            near.append((span[close[is_near]], other[close[is_near]]))
+        span, other = _joined(near)
+        order = np.lexsort((other, span))
+        found[image[span[order]]] = other[order]
+        rest = (until < end) & (found[image] < 0)
+        image, begin, end = image[rest], until[rest], end[rest]
+        more *= FEW
+    return found
+
+
+class Spans(NamedTuple):
+    """Images, and from where to where in the grid each is to be compared; an image may have several."""
+
+    image: Positions
+    begin: Positions
+    end: Positions
+
+
+def _compare(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positions, Positions]]:
+    """The pairs whose first coordinates are close: which of `spans`, and where in the grid the other one is."""
+    image, begin, end = spans
+    for block in blocks(len(image), max(1, PAIRS // int((end - begin).max()))):
+        count = end[block] - begin[block]
+        past = np.cumsum(count)
+        span = np.repeat(np.arange(block.start, block.stop), count)
+        other = np.arange(past[-1]) + np.repeat(end[block] - past, count)
+        one = image[span]
+        distance = squared(points.first.take(one, 0) - grid.first.take(other, 0))
+        close = distance <= _limit(points.contrast.take(one))
+        yield span[close], other[close]
+
+
+def _compare_many(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positions, Positions]]:
+    """The same for long spans: those that overlap by a product of matrices, with a little more that is close."""
+    image, begin, end = spans
+    alone = []
+    for span in _overlapping(begin, end):
+        low, high = int(begin[span[0]]), int(end[span].max())
+        if (high - low) * len(span) > WASTE * (end[span] - begin[span]).sum():
+            alone.append(span)
+            continue
+        first, contrast = points.first[image[span]], points.contrast[image[span]]
+        length = squared(first)
+        least = (length - _limit(contrast) - np.float32(ROUNDED) * (length + contrast)) / 2
+        for part in blocks(high - low, PAIRS // TILE):
+            others = grid.first[low + part.start : low + part.stop]
+            product = first @ others.T
+            product -= squared(others) / 2
+            row, column = np.divmod(np.flatnonzero(product >= least[:, None]), len(others))
+            one, other = span[row], column + (low + part.start)
+            inside = (begin[one] <= other) & (other < end[one])
+            yield one[inside], other[inside]
+    if alone:
+        span = np.concatenate(alone)
+        for one, other in _compare(points, grid, Spans(*(part[span] for part in spans))):
+            yield span[one], other
+
+
+def _overlapping(begin: Positions, end: Positions) -> list[Positions]:
+    """The spans from `begin` to `end`, at most `TILE` in one go, of which each overlaps one before."""
+    order = np.argsort(begin, kind="stable")
+    apart = np.append(True, begin[order[1:]] >= np.maximum.accumulate(end[order])[:-1])
+    start = np.flatnonzero(apart)
+    place = np.arange(len(order)) - np.repeat(start, np.diff(np.append(start, len(order))))
+    return np.split(order, np.flatnonzero(place % TILE == 0)[1:])
+
+
+def _together(pairs: Iterable[tuple[Positions, Positions]]) -> Iterator[tuple[Positions, Positions]]:
+    """The same in fewer parts, at least one, since each that is handled has a cost of its own."""
+    waiting, count = [(NONE, NONE)], 0
+    for part in pairs:
+        waiting.append(part)
+        count += len(part[0])
+        if count > WAITING:
+            yield _joined(waiting)
+            waiting, count = [(NONE, NONE)], 0
+    yield _joined(waiting)
+
+
+def _joined(parts: list[tuple[Positions, Positions]]) -> tuple[Positions, Positions]:
+    first, second = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return first, second
+
+
+def _are_close(images: Rows, others: Rows, contrast: Floats) -> npt.NDArray[np.bool_]:
+    """Whether pairs can be near-duplicates by twice as many coordinates as the grid cuts."""
+    distance = sum(squared(part(images) - part(others)) for part in (cut, following))
+    close: npt.NDArray[np.bool_] = distance <= _limit(contrast)
+    return close
+
+
+def _limit(contrast: Floats) -> Floats:
+    """The largest squared distance of a near-duplicate of an image of `contrast`, and a little more."""
+    limit: Floats = radius_of(contrast) ** 2 * np.float32(SLACK)
+    return limit

@@ -1,0 +1,35 @@
+"""Tables as CSV files of which many lines are written in one go: the bytes that Python's own writer makes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.text import csv_text
+
+# At a time, which bounds memory.
+ROWS = 2**16
+# In a cell that holds one of these, and so is quoted.
+SPECIAL = '[,"\r\n]'
+
+
+def write_csv(path: Path, table: pa.Table) -> None:
+    """Write `table`, of at least two columns of text, as UTF-8 CSV; a null is an empty cell."""
+    with path.open("wb") as file:
+        file.write(csv_text([table.column_names]).encode())
+        for batch in table.to_batches(max_chunksize=ROWS) if table.num_rows else ():
+            cells = [_cells(column) for column in batch.columns]
+            cells[-1] = pc.binary_join_element_wise(cells[-1], "\n", "")
+            lines = pc.binary_join_element_wise(*cells, ",")
+            file.write(lines.buffers()[2])
+
+
+def _cells(column: pa.Array) -> Any:
+    """`column` as it is written, quoted where it needs to be."""
+    column = column.fill_null("")
+    special = pc.match_substring_regex(column, SPECIAL)
+    if not pc.any(special).as_py():
+        return column
+    doubled = pc.replace_substring(column.filter(special), '"', '""')
+    return pc.replace_with_mask(column, special, pc.binary_join_element_wise('"', doubled, '"', ""))
