@@ -31,9 +31,9 @@ from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
+from pipeline.splits.duplicates.points import Rows
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
-from pipeline.splits.duplicates.points import Rows
 from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits.tables import write_csv
@@ -57,12 +57,10 @@ def manifest(params: Params) -> Result:
 
     drawn = assign(read(*columns_for(params)), params)
     split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
-    descriptors = _rows(read("descriptor")["descriptor"])
-    like = find_leaks(split, descriptors)
-    images = read(*COLUMNS, "source", "attributes")
+    like = find_leaks(split, _rows(read("descriptor")))
     # Where images are listed; each stays on its side of the splits.
     listed = np.where((split == "train") & (weights == 0), UNTRAINED, split)
-    labels = images.select(["id", "label"]).to_pandas().set_index("id")["label"].astype(str)
+    labels = read("id", "label").to_pandas().set_index("id")["label"].astype(str)
     train = TrainingImages(labels[listed == "train"], uneven(labels.index, weights))
     _check(train.labels, params.manifest)
 
@@ -70,25 +68,25 @@ def manifest(params: Params) -> Result:
     aside = paths.PROGRESS / "manifest"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    _write_splits(aside, images, listed, like, weights)
+    _write_splits(aside, read(*COLUMNS, "source"), listed, like, weights)
     is_cold = selection.is_cold(params, (record := read_record()).get("train"))
-    moved = NONE if is_cold else moved_text(aside, images, drawn, record.get("manifest"), params.manifest)
+    moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
     before, classes = _before(train.labels) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
-    test = images.select(["id", "attributes"]).filter((split == "test") & (like < 0)).to_pandas()
+    test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
-    write_csv(aside / REVIEW, list_review(images, reviewed, descriptors, before))
+    write_csv(aside / REVIEW, list_review(read, reviewed, _rows(read("descriptor")), before))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
-    placed = f"{_splits(images, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     _put_all(aside)
     merged = f", merged with {', '.join(map(short, others))}" if others else ""
-    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(images))
+    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(labels))
 
 
 def _by_id() -> pa.Array | None:
@@ -132,17 +130,18 @@ def _write_splits(
 ) -> None:
     """Write the manifests, and leaks.csv, into `folder`."""
     for name, file in MANIFESTS.items():
-        chosen = (split == name) & (like < 0)
-        table = images.select(COLUMNS).filter(chosen)
+        chosen, table = (split == name) & (like < 0), images.select(COLUMNS)
         if name == "train" and (cells := written_weights(weights[chosen])) is not None:
-            table = table.append_column("weight", pa.array(cells))
-        write_csv(folder / file, table)
+            table = table.filter(chosen).append_column("weight", pa.array(cells))
+            write_csv(folder / file, table)
+        else:
+            write_csv(folder / file, table, chosen)
     write_csv(folder / LEAKS, list_leaks(images, split, like))
 
 
-def _rows(descriptors: pa.ChunkedArray) -> Rows:
-    """The descriptors, shape (n, 64), in the memory that they lie in."""
-    column = descriptors.combine_chunks()
+def _rows(images: pa.Table) -> Rows:
+    """The descriptors of `images`, shape (n, 64), in the memory that they lie in."""
+    column = images["descriptor"].combine_chunks()
     return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, 64)[column.offset :][: len(column)]
 
 
@@ -160,11 +159,11 @@ def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
     frame.to_csv(path, index=False, lineterminator="\n")
 
 
-def _splits(images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:
+def _splits(labels: "pd.Series[str]", split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:
     """How many images are where."""
     listed = like < 0
     counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in SPLITS)
-    classes = pc.count_distinct(images["label"].filter(listed)).as_py()
+    classes = labels[listed].nunique()
     left_out, untrained = np.count_nonzero(~listed), np.count_nonzero(split == UNTRAINED)
     told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
     told += f", {untrained:,} of weight 0 kept from training" if untrained else ""

@@ -42,7 +42,10 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 
 def _splits_of(keys: list[str], groups: list[str], params: Manifest) -> list[SplitName]:
     """The same of many, each in its place."""
-    texts = (f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}" for key, group in zip(keys, groups, strict=True))
+    texts = (
+        f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
+        for key, group in zip(keys, groups, strict=True)
+    )
     digests = np.frombuffer(b"".join(md5(text.encode()).digest() for text in texts), ">u8")[::2]
     position = (digests >> 16) / 2**48
     is_test = position < params.split.test

@@ -6,6 +6,7 @@ recorded with them, so that running the stage again changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -31,10 +32,12 @@ HINT = "run `dvc push` where it was made and then `dvc repro` here, or `pipeline
 LISTED = (*(f"{name}.csv" for name in SPLITS), LEAKS)
 
 
-def moved_text(folder: Path, images: pa.Table, now: Assignment, recorded: StageRecord | None, params: Manifest) -> str:
+def moved_text(
+    folder: Path, images: Callable[..., pa.Table], now: Assignment, recorded: StageRecord | None, params: Manifest
+) -> str:
     """The content of moved.csv, where `folder` holds the new manifests, and dvc.lock records the last ones.
 
-    `images` has the columns id, label and source.
+    `images` gives these columns of all images, in the order of `now`.
 
     Raises:
         MissingDataError: what is recorded cannot be found.
@@ -46,11 +49,12 @@ def moved_text(folder: Path, images: pa.Table, now: Assignment, recorded: StageR
         return NONE if md5 == md5_of_bytes(NONE.encode()) else _content(MOVED, md5).decode()
     if not may_move(recorded.params, params):
         return NONE
-    was = positions(pd.Index(images["id"].to_pandas(), dtype=str), (before := _recorded(recorded)).index)
+    table = images("id", "label", "source")
+    was = positions(pd.Index(table["id"].to_pandas(), dtype=str), (before := _recorded(recorded)).index)
     then = np.where(was < 0, "", before.to_numpy(dtype=str)[was]) if len(before) else np.full(len(was), "")
     splits = np.array(now.splits, dtype=np.str_)
     moved = np.flatnonzero((then != "") & (then != splits))
-    rows = images.select(["id", "label", "source"]).take(moved).to_pylist()
+    rows = table.take(moved).to_pylist()
     lines = ([*row.values(), now.groups[at], then[at], splits[at]] for row, at in zip(rows, moved, strict=True))
     return csv_text([HEADER, *lines])
 

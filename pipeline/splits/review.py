@@ -6,6 +6,8 @@ that are left out as near-duplicates, those that resemble one of another label.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,17 +26,18 @@ MOST = 50_000
 
 
 def list_review(
-    images: pa.Table, splits: npt.NDArray[np.str_], descriptors: Rows, before: SeenImages | None
+    images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], descriptors: Rows, before: SeenImages | None
 ) -> pa.Table:
-    """The lines of review.csv, in the order of `images`, which are sorted by id.
+    """The lines of review.csv, by id; `images` gives these columns of all images, sorted by id.
 
     `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the base has seen.
     """
-    chosen = _reviewed(images["id"], splits, before)
-    like = other_label(chosen, images["label"].to_pandas(), descriptors)
+    chosen = _reviewed(images, splits, before)
+    like = other_label(chosen, images("label")["label"].to_pandas(), descriptors)
     kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
     chosen, like = chosen[kept], like[kept]
-    lines, twins = images.take(chosen), images.take(pa.array(like, mask=like < 0))
+    table = images("id", "label", "md5", "source")
+    lines, twins = table.take(chosen), table.take(pa.array(like, mask=like < 0))
     columns = {
         **{name: lines[name] for name in ("id", "label", "md5")},
         "split": pa.array(splits[chosen].astype(object), pa.string()),
@@ -50,8 +53,8 @@ def other_label(chosen: Positions, labels: pd.Series[str], descriptors: Rows) ->
     return near_duplicates(descriptors[chosen], descriptors, (codes[chosen], codes))
 
 
-def _reviewed(ids: pa.ChunkedArray, splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:
+def _reviewed(images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:
     new = np.flatnonzero(splits == "train")
     if before is not None:
-        new = new[positions(pd.Index(ids.take(new)), before.ids) < 0]
+        new = new[positions(pd.Index(images("id")["id"].take(new)), before.ids) < 0]
     return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | (splits == LEFT_OUT)))

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,11 +16,19 @@ ROWS = 2**16
 SPECIAL = '[,"\r\n]'
 
 
-def write_csv(path: Path, table: pa.Table) -> None:
-    """Write `table`, of at least two columns of text, as UTF-8 CSV; a null is an empty cell."""
+def write_csv(path: Path, table: pa.Table, chosen: npt.NDArray[np.bool_] | None = None) -> None:
+    """Write the rows of `table` that are `chosen`, or all, as UTF-8 CSV; a null is an empty cell.
+
+    It has at least two columns, of text.
+    """
     with path.open("wb") as file:
         file.write(csv_text([table.column_names]).encode())
-        for batch in table.to_batches(max_chunksize=ROWS) if table.num_rows else ():
+        past = 0
+        for part in table.to_batches(max_chunksize=ROWS):
+            batch = part if chosen is None else part.filter(pa.array(chosen[past : past + len(part)]))
+            past += len(part)
+            if not len(batch):
+                continue
             cells = [_cells(column) for column in batch.columns]
             cells[-1] = pc.binary_join_element_wise(cells[-1], "\n", "")
             lines = pc.binary_join_element_wise(*cells, ",")
@@ -27,7 +37,7 @@ def write_csv(path: Path, table: pa.Table) -> None:
 
 def _cells(column: pa.Array) -> Any:
     """`column` as it is written, quoted where it needs to be."""
-    column = column.fill_null("")
+    column = column.cast(pa.string()).fill_null("")
     special = pc.match_substring_regex(column, SPECIAL)
     if not pc.any(special).as_py():
         return column

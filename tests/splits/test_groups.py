@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.params import Params, read_params
 from pipeline.splits.assignment import assign, columns_for, split_of
+from pipeline.splits.duplicates.near_duplicates import are_near
 from pipeline.splits.groups import groups_of
 from pipeline.splits.leaks import find_leaks
-from pipeline.splits.duplicates.near_duplicates import are_near
 
 PARAMS = read_params(ROOT / "params.yaml")
 PATIENT = "re:^(patient[0-9]+)_"

@@ -1,10 +1,9 @@
 """review.csv: which images' labels are reviewed, and which of them resemble one of another label."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
@@ -26,11 +25,16 @@ def descriptors(seeds: Sequence[int]) -> Rows:
     return made
 
 
-def images(labels: Sequence[str]) -> pa.Table:
-    """A table of images called 00, 01 and so on."""
+def columns_of(table: pa.Table) -> Callable[..., pa.Table]:
+    """What gives some of its columns."""
+    return lambda *names: table.select(names)
+
+
+def images(labels: Sequence[str]) -> Callable[..., pa.Table]:
+    """The columns of images called 00, 01 and so on."""
     ids = [f"{number:02}" for number in range(len(labels))]
     sources = [f"{label}/{one}.png" for label, one in zip(labels, ids, strict=True)]
-    return pa.table({"id": ids, "label": list(labels), "source": sources, "md5": ids})
+    return columns_of(pa.table({"id": ids, "label": list(labels), "source": sources, "md5": ids}))
 
 
 def listed(
@@ -74,7 +78,7 @@ def test_bounded() -> None:
     splits: npt.NDArray[np.str_] = np.array(["train"] * count + ["test"])
     ids = [f"{number:07}" for number in range(count + 1)]
     table = pa.table(dict.fromkeys(("id", "source", "md5"), ids) | {"label": ["a"] * len(ids)})
-    found = list_review(table, splits, np.zeros((len(ids), 64), np.int8), None)
+    found = list_review(columns_of(table), splits, np.zeros((len(ids), 64), np.int8), None)
     assert found["id"].to_pylist() == [*ids[: review.MOST], ids[-1]]
 
 

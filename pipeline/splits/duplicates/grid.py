@@ -1,4 +1,4 @@
-"""Space cut into cells, coarser for images of higher contrast, and images sorted by their cell and by contrast in it."""
+"""Space cut into cells, coarser for images of higher contrast; images sorted by their cell, and by contrast in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut
+from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut, squared
 
 Cells = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.int32]
@@ -39,6 +39,8 @@ class Grid:
     """Where each is first among `rows`."""
     first: Floats
     """The coordinates that the grid cuts, shape (len(order), AXES)."""
+    halves: Floats
+    """Half the squared length of each by these coordinates."""
     keys: Cells
     occupied: dict[int, npt.NDArray[np.bool_]]
     """Which upper bits the hashes have, by how many axes are in them."""
@@ -54,7 +56,8 @@ class Grid:
         first = np.empty((len(order), AXES), np.float32)
         for block in blocks(len(order), IMAGES):
             first[block] = cut(rows[order[block]])
-        return cls(rows=rows, kind=kind, order=order, first=first, keys=keys, occupied=occupied)
+        halves = np.asarray(squared(first) / 2, np.float32)
+        return cls(rows=rows, kind=kind, order=order, first=first, halves=halves, keys=keys, occupied=occupied)
 
     def look_up(self, points: Points) -> tuple[Positions, Positions, Positions]:
         """Which of `points` have candidates, and from where to where in the grid: once for each cell in reach.
@@ -73,17 +76,14 @@ class Grid:
         # One after the other they are found sooner, since what is looked at is still at hand.
         order = np.argsort(cell)
         cell, contrast, radius = cell[order], contrast[order], radius[order]
-        begin, highest = np.searchsorted(self.keys, _keys(cell, contrast - radius)), _keys(cell, contrast + radius)
-        some = np.flatnonzero(self.keys.take(begin, mode="clip") <= highest)
-        order, begin = order[some], begin[some]
-        end = np.searchsorted(self.keys, highest[some], "right")
-        again = np.argsort(order)
-        order, begin, end = order[again], begin[again], end[again]
-        some = begin < end  # Not so beyond the last key.
-        return image[order[some]], begin[some], end[some]
+        begin, last = np.searchsorted(self.keys, _keys(cell, contrast - radius)), _keys(cell, contrast + radius)
+        some = np.flatnonzero((begin < len(self.keys)) & (self.keys.take(begin, mode="clip") <= last))
+        end = np.searchsorted(self.keys, last[some], "right")
+        again = np.argsort(order[some])
+        return image[order[some][again]], begin[some][again], end[again]
 
     def _cells_around(self, first: Floats, octave: Positions, radius: Floats) -> tuple[Positions, Cells]:
-        """The cells of the octave's grid that meet the ball of `radius` around each point: where the point is, the cell.
+        """The octave's cells that meet the ball of `radius` around each point: where the point is, the cell.
 
         An axis at a time, a cell is joined by its neighbours on both sides, if what the axes before left of the radius
         reaches them. A radius is less than a cell's width, so there are no others. Cells without images are left out.

@@ -38,8 +38,8 @@ from pipeline.splits.duplicates.points import (
 PAIRS, FEW = 2**18, 8
 # Of so many candidates on, images of one cell are compared with all of them by a product of matrices; images at a time.
 MANY, TILE = 512, 128
-# More than that many times the pairs that are needed are too many for such a product.
-WASTE = 8
+# Such a product is worth it from so many pairs on, and where not more than so many times those that are needed.
+WORTH, WASTE = 2**12, 8
 # So many pairs wait for each other.
 WAITING, NONE = 2**13, np.empty(0, np.int64)
 # What a squared distance may be off in such a product, as a share of the squared lengths.
@@ -132,23 +132,24 @@ def _compare(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positio
 def _compare_many(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positions, Positions]]:
     """The same for long spans: those that overlap by a product of matrices, with a little more that is close."""
     image, begin, end = spans
+    length, limit = squared(points.first), _limit(points.contrast)
+    least = (length - limit - np.float32(ROUNDED) * (length + limit)) / 2
     alone = []
     for span in _overlapping(begin, end):
         low, high = int(begin[span[0]]), int(end[span].max())
-        if (high - low) * len(span) > WASTE * (end[span] - begin[span]).sum():
+        if not WORTH < (high - low) * len(span) < WASTE * int((end[span] - begin[span]).sum()):
             alone.append(span)
             continue
-        first, contrast = points.first[image[span]], points.contrast[image[span]]
-        length = squared(first)
-        least = (length - _limit(contrast) - np.float32(ROUNDED) * (length + contrast)) / 2
-        for part in blocks(high - low, PAIRS // TILE):
-            others = grid.first[low + part.start : low + part.stop]
-            product = first @ others.T
-            product -= squared(others) / 2
-            row, column = np.divmod(np.flatnonzero(product >= least[:, None]), len(others))
-            one, other = span[row], column + (low + part.start)
-            inside = (begin[one] <= other) & (other < end[one])
-            yield one[inside], other[inside]
+        one = image[span]
+        first, bound = points.first[one], least[one, None]
+        for start in range(low, high, PAIRS // TILE):
+            stop = min(start + PAIRS // TILE, high)
+            product = first @ grid.first[start:stop].T
+            product -= grid.halves[start:stop]
+            row, column = np.divmod((product >= bound).ravel().nonzero()[0], stop - start)
+            some, other = span[row], column + start
+            inside = (begin[some] <= other) & (other < end[some])
+            yield some[inside], other[inside]
     if alone:
         span = np.concatenate(alone)
         for one, other in _compare(points, grid, Spans(*(part[span] for part in spans))):
