@@ -5,6 +5,7 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
-from pipeline.splits.duplicates.points import Rows
+from pipeline.splits.duplicates.points import read_rows
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
@@ -57,9 +58,9 @@ def manifest(params: Params) -> Result:
 
     drawn = assign(read(*columns_for(params)), params)
     split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
-    like = find_leaks(split, _rows(read("descriptor")))
+    like = find_leaks(split, read_rows(index.INDEX, order))
     # Where images are listed; each stays on its side of the splits.
-    listed = np.where((split == "train") & (weights == 0), UNTRAINED, split)
+    listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("id", "label").to_pandas().set_index("id")["label"].astype(str)
     train = TrainingImages(labels[listed == "train"], uneven(labels.index, weights))
     _check(train.labels, params.manifest)
@@ -68,25 +69,27 @@ def manifest(params: Params) -> Result:
     aside = paths.PROGRESS / "manifest"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    _write_splits(aside, read(*COLUMNS, "source"), listed, like, weights)
+    _write_splits(aside, read, listed, like, weights)
     is_cold = selection.is_cold(params, (record := read_record()).get("train"))
     moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
+    counts = _splits(labels, listed, like)
+    del labels  # Which take much of memory.
     before, classes = _before(train.labels) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
-    write_csv(aside / REVIEW, list_review(read, reviewed, _rows(read("descriptor")), before))
+    write_csv(aside / REVIEW, list_review(read, reviewed, read_rows(index.INDEX, order), before))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
-    placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    placed = f"{counts}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     _put_all(aside)
     merged = f", merged with {', '.join(map(short, others))}" if others else ""
-    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(labels))
+    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(split))
 
 
 def _by_id() -> pa.Array | None:
@@ -126,23 +129,22 @@ def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_
 
 
 def _write_splits(
-    folder: Path, images: pa.Table, split: npt.NDArray[np.str_], like: npt.NDArray[np.int64], weights: Weights
+    folder: Path,
+    images: Callable[..., pa.Table],
+    split: npt.NDArray[np.str_],
+    like: npt.NDArray[np.int64],
+    weights: Weights,
 ) -> None:
     """Write the manifests, and leaks.csv, into `folder`."""
+    table = images(*COLUMNS)
     for name, file in MANIFESTS.items():
-        chosen, table = (split == name) & (like < 0), images.select(COLUMNS)
+        chosen = (split == name) & (like < 0)
         if name == "train" and (cells := written_weights(weights[chosen])) is not None:
-            table = table.filter(chosen).append_column("weight", pa.array(cells))
-            write_csv(folder / file, table)
+            write_csv(folder / file, table.filter(chosen).append_column("weight", pa.array(cells)))
         else:
             write_csv(folder / file, table, chosen)
-    write_csv(folder / LEAKS, list_leaks(images, split, like))
-
-
-def _rows(images: pa.Table) -> Rows:
-    """The descriptors of `images`, shape (n, 64), in the memory that they lie in."""
-    column = images["descriptor"].combine_chunks()
-    return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, 64)[column.offset :][: len(column)]
+    del table  # Before others are read.
+    write_csv(folder / LEAKS, list_leaks(images("id", "label", "source"), split, like))
 
 
 def _check(train: "pd.Series[str]", params: Manifest) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.ingestion.perceptual_hash import STEPS
 
@@ -32,6 +35,21 @@ class Points:
         """Those of `rows`, which should be few: their coordinates take four times their memory."""
         terms = rows[:, 2:].astype(np.float32) * _steps(rows)
         return cls(first=cut(rows), contrast=np.sqrt(squared(terms)))
+
+
+def read_rows(path: Path, order: pa.Array | None) -> Rows:
+    """The descriptors in the index `path`, in this order or its own; none where there is no such file."""
+    if not path.exists():
+        return np.empty((0, 64), np.int8)
+    past = 0
+    with pq.ParquetFile(path) as file:
+        rows = np.empty((file.metadata.num_rows, 64), np.int8)
+        for batch in file.iter_batches(columns=["descriptor"]):
+            column = batch.column(0)
+            there = np.frombuffer(column.buffers()[1], np.int8).reshape(-1, 64)
+            rows[past : past + len(column)] = there[column.offset :][: len(column)]
+            past += len(column)
+    return rows if order is None else rows.take(order.to_numpy(), 0)
 
 
 def cut(rows: Rows) -> Floats:

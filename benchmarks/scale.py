@@ -1,0 +1,259 @@
+"""What the number of images costs: `python benchmarks/scale.py [NAME…] [--most COUNT] [--csv TABLE]`.
+
+Names: manifest: `pipeline run manifest` without a base. archived, loose: one image added to a clone that has none of
+the others, which lie on the remote, in archives or loose: `pipeline run listing`, `ingest` and `manifest`.
+
+There are no images but the one that is added: the others are made up as what is known of them, from a thousand to
+`--most` (a million), ten times as many each time. Their descriptors fall off as those of photographs do, they are of
+1,000 classes, and one in a hundred is a slightly changed copy of another. `plot_scale.py` draws the table.
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from scratch import ENV, ROOT, new_project, run
+
+sys.path.insert(0, str(ROOT))
+
+from pipeline import paths
+from pipeline.files import md5_of_bytes
+from pipeline.images.index import INDEX, SCHEMA
+from pipeline.images.shard_files import KEY, ShardFile, metadata_of
+from pipeline.ingestion.catalogue import MEMBERS, Listing
+from pipeline.ingestion.catalogue import SCHEMA as MEMBERS_SCHEMA
+from pipeline.ingestion.labelling.sources import source_of
+from pipeline.ingestion.perceptual_hash import _TERMS, STEPS
+from pipeline.ingestion.recipe import recipe_of
+from pipeline.params import read_params
+from pipeline.parquet import ROWS, hexadecimal
+
+CLASSES, COPIES, ARCHIVE, SHARD, LENGTH = 1000, 0.01, 100_000, 1000, 60_000
+STAGES = ("listing", "ingest", "manifest")
+ADDED = {"manifest": "all new", "archived": "one added to archives", "loose": "one added to loose files"}
+COLUMNS = ["name", "images", "stage", "seconds", "MiB"]
+
+
+class Measured(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    images: int
+    stage: str
+    seconds: float
+    memory: int
+    """Of the largest process, in MiB."""
+
+
+def descriptors(count: int, random: np.random.Generator) -> npt.NDArray[np.int8]:
+    """Of made-up images: shape (count, 64)."""
+    falling = np.array([1 / (row**2 + column**2) ** 0.6 for row, column in _TERMS])
+    rows = np.empty((count, 64), np.int8)
+    rows[:, 1] = random.integers(-110, 110, count)
+    for start in range(0, count, ROWS):
+        block = rows[start : start + ROWS]
+        contrast = np.exp(random.normal(3.3, 0.8, len(block))).clip(0.5, 115)
+        terms = random.normal(size=(len(block), 62)) * falling
+        terms *= (contrast / np.linalg.norm(terms, axis=1))[:, None]
+        octave = np.ceil(np.log2(np.maximum(contrast, 1) / 1.42))
+        block[:, 0] = octave
+        block[:, 2:] = np.round(terms * (STEPS / 2**octave)[:, None]).clip(-127, 127)
+    copies, originals = random.choice(count, (2, int(count * COPIES)), replace=False)
+    noise = random.integers(-1, 2, (len(copies), 62), dtype=np.int8)
+    rows[copies] = rows[originals]
+    rows[copies, 2:] = (rows[copies, 2:].astype(np.int16) + noise).clip(-127, 127)
+    return rows
+
+
+def tables(count: int, *, archived: bool) -> Iterator[pa.Table]:
+    """The index of so many made-up images by id, `ROWS` at a time; the ids are the hashes of files that never were."""
+    random = np.random.default_rng(0)
+    ids = np.sort(np.frombuffer(random.bytes(16 * count), "S16"))
+    shows, classes = descriptors(count, random), random.integers(0, CLASSES, count)
+    for start in range(0, count, ROWS):
+        numbers = range(start, min(start + ROWS, count))
+        size, block = len(numbers), slice(start, start + ROWS)
+        sources = [place(number, int(classes[number]), archived=archived) for number in numbers]
+        columns = {
+            "id": hexadecimal(ids[block].tobytes(), 16),
+            "label": [f"class {number:03d}" for number in classes[block]],
+            "source": [source_of(*source) for source in sources],
+            "attributes": [f'{{"camera": "camera {number % 7}"}}' for number in classes[block]],
+            "shard": np.array(numbers, np.int32) // SHARD,
+            "offset": np.array(numbers) % SHARD * LENGTH,
+            "length": np.full(size, LENGTH, np.int32),
+            "width": np.full(size, 256, np.int32),
+            "height": np.full(size, 256, np.int32),
+            "md5": hexadecimal(random.bytes(16 * size), 16),
+            "key": hexadecimal(random.bytes(8 * size), 8),
+            "descriptor": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(64), size, [None, pa.py_buffer(shows[block].tobytes())]
+            ),
+        }
+        yield pa.table(columns, schema=SCHEMA)
+
+
+def place(number: int, label: int, *, archived: bool) -> tuple[str, str | None]:
+    """The file in data/raw that an image is in, and the member in it."""
+    name = f"class {label:03d}/image {number:08d}.jpg"
+    return (f"{number // ARCHIVE:05d}.zip", name) if archived else (name, None)
+
+
+def write_project(project: Path, count: int, name: str) -> None:
+    """Write what `project` knows of so many made-up images, and their objects on the remote, which are empty."""
+    archived, params = name == "archived", read_params(project / paths.PARAMS)
+    shards = {
+        number: ShardFile(md5_of_bytes(b"%d" % number), 2 * SHARD * LENGTH) for number in range(-(-count // SHARD))
+    }
+    metadata = {b"recipe": recipe_of(params.ingest).encode(), KEY: metadata_of(shards).encode()}
+    (project / paths.IMAGES).mkdir(parents=True, exist_ok=True)
+    index = pq.ParquetWriter(project / INDEX, SCHEMA.with_metadata(metadata), compression="zstd")
+    listed = MEMBERS_SCHEMA.with_metadata({"listing": Listing.of(params.ingest).name})
+    members = pq.ParquetWriter(project / MEMBERS, listed, compression="zstd") if archived else None
+    files: list[dict[str, str]] = []
+    with index:
+        for table in tables(count, archived=archived):
+            index.write_table(table.replace_schema_metadata(metadata))
+            ids = table["id"].to_pylist()
+            if members is not None:
+                members.write_table(_members(table, ids).replace_schema_metadata(listed.metadata))
+            else:
+                files += [
+                    {"md5": one, "relpath": path} for one, path in zip(ids, table["source"].to_pylist(), strict=True)
+                ]
+    if members is not None:
+        members.close()
+        files = [
+            {"md5": md5_of_bytes(b"%d.zip" % number), "relpath": f"{number:05d}.zip"}
+            for number in range(-(-count // ARCHIVE))
+        ]
+    _record(project, files)
+    for shard in shards.values():
+        path = project.parent / "remote/files/md5" / shard.md5[:2] / shard.md5[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def _members(table: pa.Table, ids: list[str]) -> pa.Table:
+    places = [source.split("!/") for source in table["source"].to_pylist()]
+    numbers = [int(member[-12:-4]) for _, member in places]
+    columns = {
+        "archive": [md5_of_bytes(b"%d.zip" % (number // ARCHIVE)) for number in numbers],
+        "position": [number % ARCHIVE for number in numbers],
+        "member": [member for _, member in places],
+        "id": ids,
+        "reason": [""] * len(ids),
+        "detail": [""] * len(ids),
+    }
+    return pa.table(columns, schema=MEMBERS_SCHEMA)
+
+
+def _record(project: Path, files: list[dict[str, str]]) -> None:
+    """Have DVC list `files` in data/raw, as a clone does that has none of them."""
+    listing = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True).encode()
+    oid = md5_of_bytes(listing)
+    cached = project / ".dvc/cache/files/md5" / oid[:2] / f"{oid[2:]}.dir"
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_bytes(listing)
+    said = f"outs:\n- md5: {oid}.dir\n  size: {len(files)}\n  nfiles: {len(files)}\n  hash: md5\n  path: raw\n"
+    (project / f"{paths.RAW}.dvc").write_text(said)
+
+
+def measure(name: str, images: int, project: Path, stage: str) -> Measured:
+    """Run `stage` in `project`."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "run", stage],
+        cwd=project,
+        env={**ENV, "PYTHONPATH": str(ROOT)},
+        stdout=sys.stderr,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{stage} failed on {images:,} images")
+    return Measured(name, images, stage, time.perf_counter() - started, usage.ru_maxrss // 1024)
+
+
+def in_own_process(folder: Path, count: int, name: str) -> Path:
+    """A project of so many images.
+
+    Made in a process of its own: Linux counts what a process needed as needed by those that it starts.
+    """
+    project = new_project(folder / "project")
+    run(project, "dvc", "remote", "add", "--default", "far", str(folder / "remote"))
+    maker = get_context("spawn").Process(target=write_project, args=(project, count, name))
+    maker.start()
+    maker.join()
+    return project
+
+
+def without_base(folder: Path, count: int) -> Iterator[Measured]:
+    """All images are new to training."""
+    yield measure("manifest", count, in_own_process(folder, count, "manifest"), "manifest")
+
+
+def one_added(folder: Path, count: int, *, name: str) -> Iterator[Measured]:
+    """All but one are known."""
+    project = in_own_process(folder, count, name)
+    new = project / paths.RAW / "class 000/new.png"
+    new.parent.mkdir(parents=True)
+    Image.linear_gradient("L").save(new)
+    for stage in STAGES:
+        yield measure(name, count, project, stage)
+
+
+BENCHMARKS = {
+    "manifest": without_base,
+    "archived": partial(one_added, name="archived"),
+    "loose": partial(one_added, name="loose"),
+}
+
+
+def main() -> None:
+    """Measure what is asked for; a row each, and a line of the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all without one")
+    parser.add_argument("--least", type=int, default=1000, help="images to begin with")
+    parser.add_argument("--most", type=int, default=1_000_000, help="images to end with")
+    parser.add_argument("--csv", type=Path, help="append to this table")
+    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    arguments = parser.parse_args()
+    for name in arguments.names or BENCHMARKS:
+        count = arguments.least
+        while count <= (1000 if arguments.quick else arguments.most):
+            with tempfile.TemporaryDirectory(prefix="treering-benchmark-") as folder:
+                for one in BENCHMARKS[name](Path(folder), count):
+                    what = f"{one.images:,} images, {ADDED[name]}: `{one.stage}`"
+                    print(f"| {what} | {one.seconds:.1f} s, {one.memory:,} MiB | `scale.py {name}` |", flush=True)
+                    if arguments.csv:
+                        append(arguments.csv, one)
+            count *= 10
+
+
+def append(table: Path, line: Measured) -> None:
+    """Add `line` to the CSV file `table`."""
+    is_new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(COLUMNS)
+        writer.writerow([*line[:3], f"{line.seconds:.1f}", line.memory])
+
+
+if __name__ == "__main__":
+    main()
