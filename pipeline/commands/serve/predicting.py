@@ -1,6 +1,6 @@
 """What a model says of images that lie anywhere, batch by batch, with bounded memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from pipeline.commands.serve.preprocessing import View, recorded_ingest, views
+from pipeline.commands.serve.preprocessing import recorded_ingest, views
 from pipeline.evaluation.inference import Trained
+from pipeline.images.pixels import Pixels
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot
 from pipeline.params import Params
@@ -39,18 +40,25 @@ def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int
     spec = trained.spec
     ingest = recorded_ingest(params, mode=spec.mode)
     seen = views(spots, ingest, spec, workers=params.compute.workers)
-    bar = iter(tqdm(seen, "predicting", len(spots), unit=" images", disable=None, leave=False))
-    while batch := list(islice(bar, params.compute.batch_size)):
+    bar = tqdm(seen, "predicting", len(spots), unit=" images", disable=None, leave=False)
+    named = ((view.spot.name, view.seen) for view in bar)
+    yield from answered(named, trained, step=params.compute.batch_size, top=top)
+
+
+def answered(
+    named: Iterable[tuple[str, Pixels | Refusal]], trained: Trained, *, step: int, top: int
+) -> Iterator[Answer]:
+    """What `trained` says of images, each as it sees them, shape (channels, size, size); `step` of them at once."""
+    rest = iter(named)
+    while batch := list(islice(rest, step)):
         yield from _answer(batch, trained, top)
 
 
-def _answer(batch: list[View], trained: Trained, top: int) -> Iterator[Answer]:
-    images = [view.seen for view in batch if not isinstance(view.seen, Refusal)]
+def _answer(batch: list[tuple[str, Pixels | Refusal]], trained: Trained, top: int) -> Iterator[Answer]:
+    images = [seen for _, seen in batch if not isinstance(seen, Refusal)]
     rows = iter(trained.probabilities(np.stack(images)) if images else ())
-    for spot, seen, _ in batch:
-        yield Answer(
-            spot.name, seen if isinstance(seen, Refusal) else _likeliest(next(rows), trained.spec.classes, top)
-        )
+    for name, seen in batch:
+        yield Answer(name, seen if isinstance(seen, Refusal) else _likeliest(next(rows), trained.spec.classes, top))
 
 
 def _likeliest(row: npt.NDArray[np.float64], classes: Sequence[str], top: int) -> list[Guess]:

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.images.pixels import FRAMINGS, PixelReader, Pixels
-from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
+from pipeline.ingestion.decoding import LOCK, MAX_FILE, Job, KnownIds, Outcome, decode
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.scan import Spot
-from pipeline.ingestion.standardising import Picture
+from pipeline.ingestion.standardising import Picture, make_uniform
+from pipeline.locking import locked
 from pipeline.params import Ingest, Params
 from pipeline.versioning.lock import checkout_hint, read_record
 
@@ -73,7 +74,21 @@ def views(
             yield View(spot, seen, image_id)
 
 
+def view_of(raw: bytes, ingest: Ingest, *, size: int, framing: str) -> Pixels | Refusal:
+    """The image in the bytes `raw`, decoded in this process: what `views` makes of a file that holds them.
+
+    Shape (channels, size, size), `size` being the `source` of a network's spec.
+    """
+    if len(raw) > MAX_FILE:
+        return Refusal("too large", f"{len(raw)} bytes")
+    made = make_uniform(raw, ingest, one_at_a_time=locked(LOCK))
+    return made if isinstance(made, Refusal) else _pixels(made, mode=ingest.mode, size=size, framing=framing)
+
+
 def _with_pixels(picture: Picture, *, mode: str, size: int, framing: str) -> Picture:
     """`picture` with its pixels in the place of its bytes."""
-    pixels = FRAMINGS[framing](Image.open(BytesIO(picture.data)), mode=mode, size=size)
-    return picture._replace(data=pixels.tobytes())
+    return picture._replace(data=_pixels(picture, mode=mode, size=size, framing=framing).tobytes())
+
+
+def _pixels(picture: Picture, *, mode: str, size: int, framing: str) -> Pixels:
+    return np.ascontiguousarray(FRAMINGS[framing](Image.open(BytesIO(picture.data)), mode=mode, size=size))

@@ -1,0 +1,207 @@
+"""A trained model in Python: it says of images what `pipeline predict` says of them.
+
+>>> from pipeline import load_model
+>>> model = load_model()
+>>> for prediction in model.predict(["cat.jpg", "photos/"]):
+...     print(prediction.file, prediction.label, prediction.probability)
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from pipeline import paths
+from pipeline.commands.serve.in_memory import bytes_of
+from pipeline.commands.serve.predicting import Answer, answered
+from pipeline.commands.serve.preprocessing import recorded_ingest, view_of, views
+from pipeline.errors import ImagesError, RecordError
+from pipeline.evaluation.inference import Trained, require
+from pipeline.images.pixels import Pixels
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.scan import find
+from pipeline.lineage.lineage import Lineage, read_lineage
+from pipeline.params import Compute, Ingest, read_params
+from pipeline.versioning import hashing
+
+# A file, folder or archive; the bytes of an image file; or an image in memory.
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+Named = tuple[str, Pixels | Refusal]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of an image."""
+
+    file: str
+    """Its file, as `pipeline predict` names it; where that is no path, its position in what was passed: `[0]`, say."""
+    probabilities: Mapping[str, float]
+    """Of each class, the likeliest first; they sum to 1. Empty where the image cannot be used."""
+    refusal: str = ""
+    """Why the image cannot be used; else empty."""
+
+    @property
+    def label(self) -> str:
+        """The likeliest class.
+
+        Raises:
+            ImagesError: the image cannot be used.
+        """
+        return self.top(1)[0][0]
+
+    @property
+    def probability(self) -> float:
+        """Of the likeliest class, between 0 and 1.
+
+        Raises:
+            ImagesError: the image cannot be used.
+        """
+        return self.top(1)[0][1]
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` likeliest classes and their probabilities, as many as there are.
+
+        Raises:
+            ImagesError: the image cannot be used.
+        """
+        if self.refusal:
+            raise ImagesError(self.file, self.refusal, "leave it out, or convert it to PNG or JPEG")
+        return list(islice(self.probabilities.items(), count))
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Model:
+    """A trained model; `load_model` makes it. Threads may share one, which then predicts for one at a time."""
+
+    hash: str
+    """The hash that dvc.lock records for it."""
+    lineage: Lineage
+    """Where it comes from: its generation, its base's hash, the images that it was trained on."""
+    trained: Trained
+    ingest: Ingest
+    """How the images were stored that it was trained on."""
+    compute: Compute
+    _lock: Lock = field(default_factory=Lock)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.hash}, generation {self.lineage.generation}, {len(self.classes)} classes>"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names, in the order of the network's outputs."""
+        return self.trained.spec.classes
+
+    def predict(self, images: ImageLike | Sequence[ImageLike], *, keep_refused: bool = False) -> list[Prediction]:
+        """What the model says of `images`, in their order.
+
+        Each is a path of a file, or of a folder or archive, which stands for all images in it; the bytes of an image
+        file; an image of Pillow's; or an array of shape (height, width), or (height, width, 3 or 4) with red, green
+        and blue first, of uint8, or of uint16 where it is grey. What is in memory gets what a PNG file of it would get.
+
+        An image that cannot be used is an error; with `keep_refused` its prediction says why, and the others count.
+
+        Raises:
+            ImagesError: a path is not there, or an image cannot be used.
+            CheckpointError: the weights give no probabilities.
+        """
+        told = self.answers(self._seen(_several(images)), top=len(self.classes))
+        predictions = [_prediction(answer) for answer in told]
+        if not keep_refused:
+            for prediction in predictions:
+                prediction.top(1)
+        return predictions
+
+    def answers(self, named: Iterator[Named], *, top: int) -> list[Answer]:
+        """The `top` likeliest classes of images, each as the network sees it, shape (channels, size, size), uint8."""
+        with self._lock, _deterministic():
+            return list(answered(named, self.trained, step=self.compute.batch_size, top=top))
+
+    def _seen(self, images: Sequence[ImageLike]) -> Iterator[Named]:
+        """Each image as the network sees it, with its name."""
+        spec = self.trained.spec
+        for is_path, group in groupby(enumerate(images), lambda one: isinstance(one[1], str | os.PathLike)):
+            if is_path:
+                spots = [spot for _, path in group for spot in find(Path(path))]  # type: ignore[arg-type]
+                for view in views(spots, self.ingest, spec, workers=self.compute.workers):
+                    yield view.spot.name, view.seen
+                continue
+            for place, image in group:
+                raw = bytes_of(image, name := f"[{place}]")
+                yield name, view_of(raw, self.ingest, size=spec.source, framing=spec.framing)
+
+
+def load_model(model: str | os.PathLike[str] = paths.MODEL, *, project: str | os.PathLike[str] = ".") -> Model:
+    """The model in the folder `model`, which is relative to the project, on the device that params.yaml names.
+
+    `project` is a project's folder, or one inside it.
+
+    Raises:
+        RecordError: there is no project, or what dvc.lock records cannot be.
+        MissingDataError: there is no model.
+        CheckpointError: the model is damaged.
+        ParamError: params.yaml cannot be used.
+    """
+    with chdir(_root(Path(project))), _deterministic():
+        folder, params = Path(model), read_params()
+        require(folder)
+        trained = Trained.read(folder, params.compute)
+        return Model(
+            hash=hashing.directory_hash(folder) or "",
+            lineage=read_lineage(folder),
+            trained=trained,
+            ingest=recorded_ingest(params, mode=trained.spec.mode),
+            compute=params.compute,
+        )
+
+
+def predict(
+    images: ImageLike | Sequence[ImageLike],
+    model: Model | str | os.PathLike[str] = paths.MODEL,
+    *,
+    keep_refused: bool = False,
+) -> list[Prediction]:
+    """What `model`, or the one in that folder, says of `images`: `Model.predict`, which says what may be passed.
+
+    Raises:
+        TreeringError: see `load_model` and `Model.predict`.
+    """
+    loaded = model if isinstance(model, Model) else load_model(model)
+    return loaded.predict(images, keep_refused=keep_refused)
+
+
+def _root(folder: Path) -> Path:
+    for root in (folder.absolute(), *folder.absolute().parents):
+        if (root / paths.PARAMS).exists() and (root / paths.PIPELINE).exists():
+            return root
+    what = f"no project: neither it nor a folder above it has {paths.PARAMS} and {paths.PIPELINE}"
+    raise RecordError(folder, what, "pass the project's folder as `project`")
+
+
+def _several(images: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
+    return images if isinstance(images, Sequence) and not isinstance(images, str | bytes) else [images]
+
+
+def _prediction(answer: Answer) -> Prediction:
+    if isinstance(answer.guesses, Refusal):
+        reason, detail = answer.guesses
+        return Prediction(file=answer.name, probabilities={}, refusal=f"{reason} ({detail})")
+    return Prediction(file=answer.name, probabilities=dict(answer.guesses))
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Here PyTorch computes the same each time, as in `pipeline predict`; for everybody else it is as it was."""
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
