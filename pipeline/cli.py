@@ -16,6 +16,7 @@ from pipeline.commands.history import command as history
 from pipeline.commands.merge import command as merge
 from pipeline.commands.next import command as next_images
 from pipeline.commands.serve import command as serve
+from pipeline.commands.server import command as server
 from pipeline.commands.status import command as status
 from pipeline.commands.suspects import command as suspects
 from pipeline.commands.terminal import complain, set_up_logging, silenced
@@ -35,7 +36,7 @@ STATUSES = """exit status:
 GROUPS = {
     "data": (data, classes, suspects, next_images, forget),
     "training": (status, trial, watch, fresh, upgrade, run),
-    "models": (history, accept, serve),
+    "models": (history, accept, serve, server),
     "team": (merge,),
 }
 

@@ -8,7 +8,8 @@ TreeringError
 ├── ImagesError       the images cannot be used: none, too few, too many refused
 ├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
 ├── TrainingError     training cannot go on
-└── ExportError       a model cannot be exported, or what came of it is not the model
+├── ExportError       a model cannot be exported, or what came of it is not the model
+└── ServingError      a model cannot be served
 """
 
 # A hint that several of them end in.
@@ -60,3 +61,7 @@ class TrainingError(TreeringError):
 
 class ExportError(TreeringError):
     """A model cannot be exported, or what came of it is not the model."""
+
+
+class ServingError(TreeringError):
+    """A model cannot be served."""

@@ -98,13 +98,14 @@ def _usable(told: Iterable["Answer"], refused: list[tuple[str, "Refusal"]]) -> U
 
 
 def _json(usable: Usable) -> Iterator[str]:
+    from pipeline.commands.serve.predicting import as_object
+
     yield "["
     before = None
     for name, guesses in usable:
         if before:
             yield f"{before},"
-        top = [{"class": label, "confidence": share} for label, share in guesses]
-        before = json.dumps({"file": name, **top[0], "top": top}, ensure_ascii=False, allow_nan=False)
+        before = json.dumps(as_object(name, guesses), ensure_ascii=False, allow_nan=False)
     yield from filter(None, [before, "]"])
 
 

@@ -6,7 +6,6 @@ Both are checked against the model before they are put in place.
 import json
 import logging
 import warnings
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import paths
+from pipeline.commands.packages import need
 from pipeline.commands.serve import standalone
 from pipeline.commands.serve.checking import INPUT, OUTPUTS, check_files, check_images, open_session
 from pipeline.commands.serve.preprocessing import recorded_ingest
@@ -151,12 +151,7 @@ def check_packages() -> None:
     Raises:
         ExportError: it is not.
     """
-    for name in NEEDED:
-        try:
-            import_module(name)
-        except ModuleNotFoundError:
-            hint = f"run `pip install {' '.join(NEEDED)}`"
-            raise ExportError("pipeline export", f"the package {name} is not installed", hint) from None
+    need(NEEDED, NEEDED, "pipeline export", ExportError)
 
 
 def _images(spec: Spec, params: Params) -> Pixels:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,12 @@ class Answer(NamedTuple):
     name: str
     guesses: list[Guess] | Refusal
     """The likeliest classes, the likeliest first; of equal ones the model's first."""
+
+
+def as_object(name: str | None, guesses: list[Guess]) -> dict[str, Any]:
+    """What is said of the image `name`, as `predict --json` and `serve` write it."""
+    top = [{"class": label, "confidence": share} for label, share in guesses]
+    return {"file": name, **top[0], "top": top}
 
 
 def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int) -> Iterator[Answer]:

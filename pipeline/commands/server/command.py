@@ -1,0 +1,44 @@
+"""A trained model that answers over HTTP: `pipeline serve`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.commands.parsing import Register, count
+
+# Of this machine alone.
+HOST, PORT = "127.0.0.1", 8000
+# Most that a request may send, in MiB.
+LIMIT = 32
+HIGHEST_PORT = 65535
+
+
+def register(command: Register) -> None:
+    """Add this command."""
+    sub = command(_serve, "classify images over HTTP, with a page to drop them on")
+    sub.add_argument("--host", default=HOST, metavar="ADDRESS", help=f"0.0.0.0: for all machines; default: {HOST}")
+    sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any that is free; default: {PORT}")
+    sub.add_argument("--limit", type=count, default=LIMIT, metavar="MIB", help=f"of a request; default: {LIMIT}")
+    sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
+    sub.epilog = (
+        f"What comes into {paths.MODEL} later is served as soon as it is accepted; another DIR is served as it is. "
+        "docs/serving.md explains requests and answers."
+    )
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from pipeline.commands.server.running import check_packages, serve
+
+    check_packages()
+    return serve(args.model, args.host, args.port, limit=args.limit * 2**20, verbose=args.verbose)
+
+
+def port(text: str) -> int:
+    """A port.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none of that number.
+    """
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {HIGHEST_PORT}")
+    return int(text)

@@ -1,0 +1,68 @@
+"""Processes that decode uploads, one image each at a time, so that an image that kills its decoder harms no other."""
+
+import asyncio
+import signal
+from concurrent.futures import BrokenExecutor
+from typing import TYPE_CHECKING
+
+from pipeline.commands.serve.preprocessing import view_of
+from pipeline.images.pixels import Pixels
+from pipeline.ingestion.refusals import Refusal
+from pipeline.params import Ingest
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
+
+    from pipeline.models.network import Spec
+
+# An image that takes longer is refused.
+SECONDS = 60.0
+KILLS = Refusal("broken", "decoding it kills the decoder")
+
+
+class Decoders:
+    """At most `count` processes, each started when it is first needed."""
+
+    def __init__(self, count: int, seconds: float = SECONDS) -> None:
+        self._gate, self._seconds = asyncio.Semaphore(count), seconds
+        self._idle: list[ProcessPoolExecutor] = []
+
+    async def decode(self, raw: bytes, ingest: Ingest, spec: "Spec") -> Pixels | Refusal:
+        """The image in the bytes `raw` as the network of `spec` sees it, see `view_of`; or why it cannot be used."""
+        async with self._gate:
+            process = self._idle.pop() if self._idle else _start()
+            try:
+                work = await asyncio.to_thread(
+                    process.submit, view_of, raw, ingest, size=spec.source, framing=spec.framing
+                )
+                seen: Pixels | Refusal = await asyncio.wait_for(asyncio.wrap_future(work), self._seconds)
+            except BrokenExecutor:
+                _end(process)
+                return KILLS
+            except TimeoutError:
+                _end(process)
+                return Refusal("too large", f"takes more than {self._seconds:g} seconds to decode")
+            except BaseException:
+                _end(process)
+                raise
+            self._idle.append(process)
+            return seen
+
+    def close(self) -> None:
+        """End all processes that are idle."""
+        while self._idle:
+            _end(self._idle.pop())
+
+
+def _start() -> "ProcessPoolExecutor":
+    from loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(1, initializer=_set_up)
+
+
+def _set_up() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A ^C reaches all processes; the server ends this one.
+
+
+def _end(process: "ProcessPoolExecutor") -> None:
+    process.shutdown(wait=False, kill_workers=True)

@@ -1,0 +1,70 @@
+"""The images of a request, read so far as is allowed."""
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
+
+# Images of a request, and other fields of a form.
+MOST, MOST_FIELDS = 64, 16
+# Within which a request must have arrived.
+SECONDS = 60.0
+
+
+class Upload(NamedTuple):
+    """An image file as it was sent."""
+
+    name: str | None
+    """As its sender calls it; None where it is the whole body."""
+    raw: bytes
+
+
+async def read_uploads(request: Request, limit: int) -> list[Upload]:
+    """The files of a form, or the body as the one that there is; of at most `limit` bytes together.
+
+    Raises:
+        HTTPException: it is larger, too slow, no form although it says so, or has no image.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    bounded = Request(request.scope, _Bounded(request, limit))
+    try:
+        async with asyncio.timeout(SECONDS):
+            uploads = await _read(bounded)
+    except TimeoutError:
+        raise HTTPException(408, f"the request took more than {SECONDS:g} seconds to arrive") from None
+    if not uploads:
+        raise HTTPException(400, "no image: send its bytes as the body, or files as multipart/form-data")
+    return uploads
+
+
+class _Bounded:
+    """Hands on what a client sends until it is too much."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._receive, self._limit, self._came = request.receive, limit, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._came += len(message.get("body", b""))
+        if self._came > self._limit:
+            raise _too_large(self._limit)
+        return message
+
+
+async def _read(request: Request) -> list[Upload]:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        body = await request.body()
+        return [Upload(None, body)] if body else []
+    async with request.form(max_files=MOST, max_fields=MOST_FIELDS) as form:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        return [Upload(file.filename, await file.read()) for file in files if file.filename]
+
+
+def _too_large(limit: int) -> HTTPException:
+    what = f"the request is larger than {limit / 2**20:g} MiB; send fewer or smaller images"
+    return HTTPException(413, what, {"Connection": "close"})
