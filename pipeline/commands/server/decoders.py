@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.commands.serve.preprocessing import view_of
@@ -30,23 +31,26 @@ class Decoders:
     async def decode(self, raw: bytes, ingest: Ingest, spec: "Spec") -> Pixels | Refusal:
         """The image in the bytes `raw` as the network of `spec` sees it, see `view_of`; or why it cannot be used."""
         async with self._gate:
-            process = self._idle.pop() if self._idle else _start()
-            try:
-                work = await asyncio.to_thread(
-                    process.submit, view_of, raw, ingest, size=spec.source, framing=spec.framing
-                )
-                seen: Pixels | Refusal = await asyncio.wait_for(asyncio.wrap_future(work), self._seconds)
-            except BrokenExecutor:
-                _end(process)
-                return KILLS
-            except TimeoutError:
-                _end(process)
-                return Refusal("too large", f"takes more than {self._seconds:g} seconds to decode")
-            except BaseException:
-                _end(process)
-                raise
-            self._idle.append(process)
-            return seen
+            with suppress(BrokenExecutor):
+                return await self._decode(raw, ingest, spec)
+            # What killed it may have been the system, which was short of memory, and another time.
+            with suppress(BrokenExecutor):
+                return await self._decode(raw, ingest, spec)
+            return KILLS
+
+    async def _decode(self, raw: bytes, ingest: Ingest, spec: "Spec") -> Pixels | Refusal:
+        process = self._idle.pop() if self._idle else _start()
+        try:
+            work = await asyncio.to_thread(process.submit, view_of, raw, ingest, size=spec.source, framing=spec.framing)
+            seen: Pixels | Refusal = await asyncio.wait_for(asyncio.wrap_future(work), self._seconds)
+        except TimeoutError:
+            _end(process)
+            return Refusal("too large", f"takes more than {self._seconds:g} seconds to decode")
+        except BaseException:
+            _end(process)
+            raise
+        self._idle.append(process)
+        return seen
 
     def close(self) -> None:
         """End all processes that are idle."""

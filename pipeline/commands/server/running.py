@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.packages import need
-from pipeline.errors import ServingError
+from pipeline.errors import ServingError, one_line
 from pipeline.params import read_params
 from pipeline.signals import INTERRUPTED, stoppable
 from pipeline.text import counted, short, shown
@@ -85,6 +85,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
     except OSError as error:
-        what = f"cannot listen there: {error.strerror or error}"
+        # Of an address that is taken, Python's own text names the address again.
+        said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or one_line(error)
+        what = f"cannot listen there: {said}"
         hint = "stop what listens there, or choose another by --port; 0 takes one that is free"
         raise ServingError(f"{host}:{port}", what, hint) from None
