@@ -54,13 +54,13 @@ function chances(top) {
   return table;
 }
 
-function show(file, told) {
+function card(file, told) {
   const item = make("li"), text = make("div", "told"), name = make("div", "file"), label = make("h3");
   name.append(make("bdi", "", file.name));
   label.append(make("bdi", told.class ? "" : "bad", told.class ?? `Cannot be used: ${told.refused}`));
   text.append(name, label, told.class ? chances(told.top) : make("p", "note", told.detail));
   item.append(picture(file, told.class ? `${file.name}: ${told.class}` : file.name), text);
-  results.prepend(item);
+  return item;
 }
 
 async function classify(files) {
@@ -72,10 +72,10 @@ async function classify(files) {
     const response = await fetch("predict", { method: "POST", body: form });
     const answer = await response.json();
     if (answer.error) return say(answer.error, true);
-    answer.images.forEach((told, place) => show(files[place], told));
-    const first = answer.images[0], count = answer.images.length;
-    const what = count > 1 ? `${count} images` : first.class ? `${first.class}, ${percent(first.confidence)}` : "No image that can be used";
-    say(`${what}; by generation ${answer.model.generation}, ${answer.model.hash.slice(0, 8)}….`, !answer.images.some((told) => told.class));
+    results.prepend(...answer.images.map((told, place) => card(files[place], told)));
+    const usable = answer.images.filter((told) => told.class), count = answer.images.length;
+    const what = count === 1 && usable.length ? `${usable[0].class}, ${percent(usable[0].confidence)}` : `${usable.length} of ${count} classified`;
+    say(`${what}, by generation ${answer.model.generation} (${answer.model.hash.slice(0, 8)}…)`, !usable.length);
   } catch {
     say("The server does not answer, or the images are too large.", true);
   }
