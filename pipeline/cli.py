@@ -13,6 +13,7 @@ from pipeline.commands.classes import command as classes
 from pipeline.commands.data import command as data
 from pipeline.commands.forget import command as forget
 from pipeline.commands.history import command as history
+from pipeline.commands.init import command as init
 from pipeline.commands.merge import command as merge
 from pipeline.commands.next import command as next_images
 from pipeline.commands.serve import command as serve
@@ -34,8 +35,9 @@ STATUSES = """exit status:
   130           interrupted by ^C"""
 # The commands, by what people want to do.
 GROUPS = {
+    "project": (init, upgrade),
     "data": (data, classes, suspects, next_images, forget),
-    "training": (status, trial, watch, fresh, upgrade, run),
+    "training": (status, trial, watch, fresh, run),
     "models": (history, accept, serve, server),
     "team": (merge,),
 }

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -57,6 +58,18 @@ def complain(name: str, error: Exception, command: str) -> None:
         return
     fault = "" if isinstance(error, TreeringError) else f"{type(error).__name__} (`{command}` shows where): "
     print(f"{name}: error: {fault}{shown(one_line(error))}", file=sys.stderr)
+
+
+# Columns of a line that is easily read.
+WIDEST = 120
+
+
+def fitted(line: str) -> str:
+    """`line`, on a terminal in several where it is wide, indented; for programs it stays one."""
+    if not sys.stdout.isatty():
+        return line
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    return textwrap.fill(line, width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
 
 
 # Longer lists are cut.

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
@@ -23,10 +24,38 @@ def register(command: Register) -> None:
     """Add this command."""
     sub = command(_upgrade, "show what a newer release reruns, and keep the model if it trains the same weights")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
-    sub.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
+    how.add_argument(
+        "--fetch",
+        nargs="?",
+        const="",
+        metavar="SOURCE",
+        help="first merge the newest release of SOURCE, or of where `pipeline init` made this project from",
+    )
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from pipeline.commands.init.release import Release, bring
+
+    before = Release.read()
+    newest, conflicts = bring(before, args.fetch or None)
+    out = sys.stderr if args.json else sys.stdout
+    if newest.commit == before.commit:
+        print(f"release {newest.commit[:7]} is the newest of {shown(newest.source)}", file=out)
+    else:
+        print(f"merged: {before.commit[:7]} to {newest.commit[:7]} of {shown(newest.source)}", file=out, flush=True)
+    if conflicts:
+        print(f"conflicts left: {shown(', '.join(conflicts))}; resolve them, then `pipeline upgrade`", file=out)
+        return 1
+    flags = [f"--{name}" for name in ("json", "verbose", "quiet") if getattr(args, name)]
+    # The code is another one now.
+    return os.execv(sys.executable, [sys.executable, "-m", "pipeline", "upgrade", *flags])  # noqa: S606
 
 
 def _upgrade(args: argparse.Namespace) -> int:
+    if args.fetch is not None:
+        return _fetch(args)
     from pipeline.commands.status.forecast import decoded_again
     from pipeline.commands.upgrade.settlement import keep_decoded, settle
     from pipeline.commands.upgrade.stage_changes import StageChange

@@ -1,0 +1,91 @@
+"""Which release of the code a project was made from, and where a newer one is had: treering.json."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pipeline.errors import RecordError
+from pipeline.files import write_text
+from pipeline.git import git, git_text
+
+# The folder of the code that is running, with all that a project is made of beside it.
+ROOT = Path(__file__).parents[3]
+RECORD = Path("treering.json")
+
+
+class Release(NamedTuple):
+    """A version of the code."""
+
+    source: str
+    """What Git fetches it from: a URL, or a folder."""
+    commit: str
+
+    @classmethod
+    def running(cls) -> Self | None:
+        """That of the code that is running; None where neither Git nor a record knows."""
+        if (ROOT / RECORD).exists():
+            return cls.read(ROOT)
+        try:
+            if git_text("-C", str(ROOT), "rev-parse", "--show-prefix"):
+                return None  # Of a repository that is somebody else's.
+            commit = git_text("-C", str(ROOT), "rev-parse", "--verify", "HEAD")
+            names = git_text("-C", str(ROOT), "remote").split()
+            return cls(
+                git_text("-C", str(ROOT), "remote", "get-url", "origin") if "origin" in names else str(ROOT), commit
+            )
+        except RecordError:
+            return None
+
+    @classmethod
+    def read(cls, folder: Path = Path()) -> Self:
+        """That which the project in `folder` records.
+
+        Raises:
+            RecordError: it records none.
+        """
+        try:
+            return cls(**json.loads((folder / RECORD).read_bytes()))
+        except FileNotFoundError:
+            hint = "merge the release by Git, see docs/upgrade.md"
+            raise RecordError(RECORD, "no such file: `pipeline init` did not make this project", hint) from None
+        except (ValueError, TypeError):
+            raise RecordError(RECORD, "cannot be read", f"run `git checkout {RECORD}`") from None
+
+    def write(self, folder: Path = Path()) -> None:
+        """Let the project in `folder` record it."""
+        write_text(folder / RECORD, json.dumps(self._asdict(), indent=2) + "\n")
+
+
+# What a newer release brings: code, and what belongs to it; what is a project's own it leaves alone.
+BROUGHT = ("pipeline", "docs/*.md", "dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", ".gitattributes")
+
+
+def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
+    """Change the code here as it has changed from `release` to the newest of `source`, or of where that came from.
+
+    What was changed here as well is merged, line by line. Files that are not here stay so.
+
+    Returns:
+        the newest release, and the files in which both sides changed the same lines.
+
+    Raises:
+        RecordError: it cannot be had, or files that it changes have changes that are not committed.
+    """
+    git("fetch", "--quiet", "--no-tags", source or release.source, "HEAD")
+    newest = Release(source or release.source, git_text("rev-parse", "FETCH_HEAD"))
+    changed = git_text("diff", "--name-only", "--diff-filter=MDT", "-z", release.commit, newest.commit, "--", *BROUGHT)
+    gone = [f":(exclude,literal){name}" for name in changed.split("\0") if name and not Path(name).exists()]
+    if edited := git_text("status", "--porcelain", "--", *BROUGHT):
+        what = f"has changes that are not committed: {edited.splitlines()[0][3:]}"
+        raise RecordError("the project", what, "run `git commit` first")
+    patch = git("diff", "--binary", "--full-index", release.commit, newest.commit, "--", *BROUGHT, *gone)
+    conflicts: list[str] = []
+    if patch:
+        try:
+            git("apply", "--3way", "--whitespace=nowarn", given=patch)
+        except RecordError:
+            conflicts = sorted(set(git_text("diff", "--name-only", "--diff-filter=U").splitlines()))
+            if not conflicts:
+                raise
+    newest.write()
+    return newest, conflicts

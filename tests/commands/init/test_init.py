@@ -1,0 +1,125 @@
+"""`pipeline init`: a project of one's own, and how it takes a newer release."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project, copy_checkout, save_png
+from sklearn.datasets import load_digits
+
+from pipeline import cli
+
+Capture = pytest.CaptureFixture[str]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run Git in `folder`; returns what it printed."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A repository of the code, with a release in it."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    copy_checkout(folder)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "a release")
+    return folder
+
+
+def run(folder: Path, *arguments: str, code: Path = ROOT, ok: bool = True) -> str:
+    """Run `python -m pipeline` with the code of `code`, unless `folder` has its own; returns what it printed."""
+    command, env = [sys.executable, "-m", "pipeline", *arguments], {**os.environ, "PYTHONPATH": str(code)}
+    ran = subprocess.run(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert (ran.returncode == 0) == ok, ran.stdout
+    return ran.stdout
+
+
+def test_what_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """No file is overwritten, lists get the lines that they lack, and nothing of this repository's own comes along."""
+    folder = tmp_path / "Käfer und 'x'"
+    (folder / "data/raw/a").mkdir(parents=True)
+    for name in ("README.md", ".gitignore", "data/raw/a/1.png"):
+        (folder / name).write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", folder.name]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1:] == ["kept as it was: README.md", "next: cd 'Käfer und '\"'\"'x'\"'\"'' && dvc repro"]
+    assert (folder / "README.md").read_text() == (folder / "data/raw/a/1.png").read_text() == "mine"
+    assert (folder / ".gitignore").read_text("utf-8").startswith("mine\n.venv\n__pycache__\n")
+    assert 'name = "k-fer-und-x"' in (folder / "pyproject.toml").read_text("utf-8")
+    assert (folder / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+    assert not any((folder / name).exists() for name in ("tests", "benchmarks", "data/sample", "docs/demo.py"))
+    assert not git(folder, "rev-list", "--all")
+    assert git(folder, "config", "merge.treering.driver")
+    assert "outs:" in (folder / "data/raw.dvc").read_text("utf-8")
+
+    assert cli.main(["init", folder.name]) == 1
+    assert "holds dvc.yaml already, and nothing is overwritten" in capsys.readouterr().err
+    assert cli.main(["init", f"{folder.name}/deeper"]) == 1
+    assert "lies in the Git repository" in capsys.readouterr().err
+    assert cli.main(["init", f"{folder.name}/README.md"]) == 1
+    assert not (folder / "deeper").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_two_commands_train_a_model(tmp_path: Path) -> None:
+    """From a folder of images: `pipeline init && dvc repro`; then Git has what is Git's, and ignores the rest."""
+    data = load_digits()
+    for number in range(60):
+        path = tmp_path / "photos" / f"digit {data.target[number] % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(data.images[number] * 15, path)
+    out = run(tmp_path, "init", "own", "--name", "Digits", "--images", "photos")
+    assert out.endswith("next: cd own && dvc repro\n")
+    project = Project(tmp_path / "own")
+    assert project.read("README.md").startswith("# Digits\n")
+    assert "train: cold start" in project.repro()
+    project.commit()
+    assert project.git("status", "--porcelain") == ""
+    assert json.loads(project.read("data/report/lineage.json"))["generation"] == 1
+    assert "up to date" in run(project.root, "status")
+
+
+@pytest.mark.slow
+def test_upgrade(source: Path, tmp_path: Path) -> None:
+    """It merges what has changed since the release that it was made from, says what clashes, and goes on from there."""
+    run(tmp_path, "init", "own", code=source)
+    project, record = Project(tmp_path / "own"), tmp_path / "own/treering.json"
+    first = git(source, "rev-parse", "HEAD")
+    assert json.loads(record.read_text()) == {"source": str(source), "commit": first}
+    project.set_params(train={"lr": 0.5})
+    (project.root / "docs/team.md").unlink()
+    assert "has changes that are not committed" in run(project.root, "upgrade", "--fetch", ok=False)
+    project.commit()
+    assert f"release {first[:7]} is the newest of {source}" in run(project.root, "upgrade", "--fetch")
+
+    text = source / "pipeline/text.py"
+    text.write_text(text.read_text("utf-8") + "\n# A newer release.\n", "utf-8")
+    (source / "docs/team.md").write_text("Newer.\n")
+    (source / "tests/new.py").write_text("\n")
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "--message", "another one")
+    out = run(project.root, "upgrade", "--fetch")
+    second = git(source, "rev-parse", "HEAD")
+    assert out == f"merged: {first[:7]} to {second[:7]} of {source}\nnothing was trained yet\n"
+    assert project.read("pipeline/text.py").endswith("# A newer release.\n")
+    assert "lr: 0.5" in project.read("params.yaml")
+    assert not (project.root / "docs/team.md").exists()
+    assert not (project.root / "tests").exists()
+    assert json.loads(record.read_text())["commit"] == second
+
+    project.commit()
+    other = (source / "params.yaml").read_text("utf-8").replace("  lr: 1e-2\n", "  lr: 2e-2\n")
+    (source / "params.yaml").write_text(other, "utf-8")
+    git(source, "commit", "--quiet", "--all", "--message", "a third")
+    assert "conflicts left: params.yaml; resolve them" in run(project.root, "upgrade", "--fetch", ok=False)
+    assert "<<<<<<< " in project.read("params.yaml")
