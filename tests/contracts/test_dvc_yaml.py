@@ -114,6 +114,7 @@ FOLDERS = {
 }
 # What modules read besides code.
 READS = {
+    "commands.init.making": "pipeline/commands/init/templates",
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
     "commands.sheets.sheet": "pipeline/commands/sheets/templates",

@@ -1,7 +1,6 @@
 """What to label next: `pipeline next`."""
 
 import argparse
-import json
 import shlex
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def _next(args: argparse.Namespace) -> int:
     from pipeline.commands.data.known_images import KnownImages
     from pipeline.commands.next.batch import check_free, folder_for, write_batch
     from pipeline.commands.next.observing import observe
-    from pipeline.commands.next.proposing import COLUMNS, as_csv, as_sheet, propose, rows
+    from pipeline.commands.next.proposing import as_csv, as_json, as_sheet, propose
     from pipeline.commands.sheets.saving import save
     from pipeline.commands.sheets.sheet import render
     from pipeline.evaluation.inference import Trained, require
@@ -41,13 +40,9 @@ def _next(args: argparse.Namespace) -> int:
         check_free(args.into)
     trained = Trained.read(args.model, params.compute)
     found = observe(args.paths, trained, params, KnownImages(params.ingest.encoding).ids)
-    counts = {"unlabelled": len(found.ids), "known": found.known, "copies": found.copies, "unusable": found.unusable}
     left_out = f"{found.known:,} known already, {counted(found.copies, 'copy', 'copies')}, {found.unusable:,} unusable"
     if not found.ids:
-        if args.json:
-            print(json.dumps({"folder": None, "chosen": [], **counts}))
-            return 0
-        print(f"nothing to label: {left_out}")
+        print(as_json([], found, None) if args.json else f"nothing to label: {left_out}")
         return 0
     proposals = propose(found, trained.spec.classes, args.count, params.manifest.seed)
     folder = args.into or folder_for([one.id for one in proposals])
@@ -58,8 +53,7 @@ def _next(args: argparse.Namespace) -> int:
         save(args.html, render(as_sheet(proposals, found, folder, params)))
     write_batch(proposals, folder)  # Last, since it is not overwritten where anything of this has to be done again.
     if args.json:
-        chosen = [dict(zip(COLUMNS, row, strict=True)) for row in rows(proposals)]
-        print(json.dumps({"folder": str(folder), "chosen": chosen, **counts}, indent=2, ensure_ascii=False))
+        print(as_json(proposals, found, folder))
         return 0
     where = shown(str(folder))
     print(f"chosen {len(proposals):,} of {counted(len(found.ids), 'unlabelled image')} into {where}; {left_out}")

@@ -1,5 +1,6 @@
 """The images that are most worth labelling, with what the model takes them for: as rows, and as a page."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -32,11 +33,18 @@ def propose(found: Unlabelled, classes: Sequence[str], count: int, seed: int) ->
 
 def as_csv(proposals: Sequence[Proposal]) -> str:
     """A line for each of `proposals`, a header first."""
-    return csv_text([COLUMNS, *rows(proposals)])
+    return csv_text([COLUMNS, *_rows(proposals)])
 
 
-def rows(proposals: Sequence[Proposal]) -> Iterator[tuple[object, ...]]:
-    """The cells of each of `proposals`, by COLUMNS."""
+def as_json(proposals: Sequence[Proposal], found: Unlabelled, folder: Path | None) -> str:
+    """The same for programs, with where they lie and what is no image to label."""
+    counts = {"unlabelled": len(found.ids), "known": found.known, "copies": found.copies, "unusable": found.unusable}
+    chosen = [dict(zip(COLUMNS, row, strict=True)) for row in _rows(proposals)]
+    told = {"folder": folder and str(folder), "chosen": chosen, **counts}
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _rows(proposals: Sequence[Proposal]) -> Iterator[tuple[object, ...]]:
     for number, one in enumerate(proposals, 1):
         yield number, one.name, one.spot.name, one.id, one.label, one.probability, one.other, one.other_probability
 
