@@ -78,7 +78,8 @@ test-nightly: .venv/dev-ready  ## what .ci/run, which has 40 minutes, leaves out
 
 bench: .venv/dev-ready  ## what it costs, against others in the same run; for docs/benchmarks.md
 	python benchmarks/ingest.py
-	python benchmarks/manifest_million.py
+	python benchmarks/scale.py --csv docs/scale.csv
+	python benchmarks/plot_scale.py docs/scale.csv docs/scale.svg
 	python benchmarks/loading.py
 	python benchmarks/training.py
 	python benchmarks/new_classes.py

@@ -13,11 +13,11 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "treering", "svg.fonttype": "none", "axes.spines.top": False, "font.size": 9})
 from matplotlib import pyplot as plt  # noqa: E402
 
-SIDES = (("seconds", "seconds"), ("MiB", "peak memory, MiB"))
+SIDES = (("processor", "seconds of a core"), ("MiB", "peak memory, MiB"))
 
 
 def main(table: str, picture: str) -> None:
-    """Seconds, and memory, against the number of images; a line for each stage, by what is added."""
+    """Seconds of a core, and memory, against the number of images; a line for each stage, by what is added."""
     measured = pd.read_csv(table)
     figure, panels = plt.subplots(1, len(SIDES), figsize=(8, 3.5), layout="constrained")
     for panel, (column, what) in zip(panels, SIDES, strict=True):

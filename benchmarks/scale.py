@@ -46,7 +46,7 @@ from pipeline.parquet import ROWS, hexadecimal
 CLASSES, COPIES, ARCHIVE, SHARD, LENGTH = 1000, 0.01, 100_000, 1000, 60_000
 STAGES = ("listing", "ingest", "manifest")
 ADDED = {"manifest": "all new", "archived": "one added to archives", "loose": "one added to loose files"}
-COLUMNS = ["name", "images", "stage", "seconds", "MiB"]
+COLUMNS = ["name", "images", "stage", "seconds", "processor", "MiB"]
 
 
 class Measured(NamedTuple):
@@ -56,6 +56,8 @@ class Measured(NamedTuple):
     images: int
     stage: str
     seconds: float
+    processor: float
+    """Seconds of all cores, which count where others use the machine."""
     memory: int
     """Of the largest process, in MiB."""
 
@@ -186,7 +188,8 @@ def measure(name: str, images: int, project: Path, stage: str) -> Measured:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{stage} failed on {images:,} images")
-    return Measured(name, images, stage, time.perf_counter() - started, usage.ru_maxrss // 1024)
+    seconds, processor = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    return Measured(name, images, stage, seconds, processor, usage.ru_maxrss // 1024)
 
 
 def in_own_process(folder: Path, count: int, name: str) -> Path:
@@ -239,7 +242,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="treering-benchmark-") as folder:
                 for one in BENCHMARKS[name](Path(folder), count):
                     what = f"{one.images:,} images, {ADDED[name]}: `{one.stage}`"
-                    print(f"| {what} | {one.seconds:.1f} s, {one.memory:,} MiB | `scale.py {name}` |", flush=True)
+                    figure = f"{one.seconds:.1f} s, {one.processor:.1f} s of a core, {one.memory:,} MiB"
+                    print(f"| {what} | {figure} | `scale.py {name}` |", flush=True)
                     if arguments.csv:
                         append(arguments.csv, one)
             count *= 10
@@ -252,7 +256,7 @@ def append(table: Path, line: Measured) -> None:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(COLUMNS)
-        writer.writerow([*line[:3], f"{line.seconds:.1f}", line.memory])
+        writer.writerow([*line[:3], f"{line.seconds:.1f}", f"{line.processor:.1f}", line.memory])
 
 
 if __name__ == "__main__":

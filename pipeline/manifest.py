@@ -50,12 +50,7 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLA
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     order = _by_id()
-
-    # Few at a time: of ten million images each column takes much memory.
-    def read(*columns: str) -> pa.Table:
-        table = parquet.read_table(index.INDEX, index.WHOLE, [*columns])
-        return table if order is None else table.take(order)
-
+    read = partial(_columns, order)  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
     split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
     like = find_leaks(split, read_rows(index.INDEX, order))
@@ -96,6 +91,12 @@ def _by_id() -> pa.Array | None:
     """The order of the index's rows by id; None where they are in it, as ingest writes them."""
     ids = parquet.read_table(index.INDEX, index.WHOLE, ["id"])["id"]
     return None if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False else pc.sort_indices(ids)
+
+
+def _columns(order: pa.Array | None, *names: str) -> pa.Table:
+    """Columns of the index, in this order or its own."""
+    table = parquet.read_table(index.INDEX, index.WHOLE, [*names])
+    return table if order is None else table.take(order)
 
 
 def _put_all(folder: Path) -> None:

@@ -40,10 +40,14 @@ def test_quick_form(script: str, names: list[str]) -> None:
     assert {row.split("`")[-2] for row in rows} == {f"{script} {name}" for name in names}
 
 
-def test_million_images_but_few() -> None:
-    """The stage runs on an index that is made up."""
-    command = [sys.executable, str(ROOT / "benchmarks/manifest_million.py"), "2000"]
-    assert "manifest of 2,000 images: " in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_cost_of_many_images(tmp_path: Path) -> None:
+    """Stages run on what is made up of a thousand images, and a picture is made of what they took."""
+    table, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
+    names = {row.split("`")[-2] for row in run("scale.py", "--quick", "--csv", str(table))}
+    assert names == {"scale.py manifest", "scale.py archived", "scale.py loose"}
+    assert len(table.read_text().splitlines()) == 1 + 1 + 3 + 3
+    subprocess.run([sys.executable, str(ROOT / "benchmarks/plot_scale.py"), str(table), str(picture)], check=True)
+    assert "manifest" in picture.read_text()
 
 
 def test_study_of_accuracy(tmp_path: Path) -> None:

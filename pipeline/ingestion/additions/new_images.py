@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -23,6 +25,8 @@ from pipeline.params import Params
 from pipeline.text import counted
 from pipeline.versioning.raw.absent_files import AbsentFiles
 
+# So many new images are kept as a list.
+FEW = 10_000
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
@@ -58,14 +62,17 @@ class NewImages:
     def decode(self, params: Params, absent: AbsentFiles) -> Iterator[Outcome]:
         """What became of them, in their order; those that are `absent` are fetched."""
         known = self._known()
-        total = sum(1 for _ in self._places(known))
+        few = [*islice(self._places(known), FEW + 1)]
+        # Each time that places are gone through costs as much as all that are known; a list of many costs memory.
+        places = partial(self._places, known) if len(few) > FEW else partial(iter, few)
+        total = sum(1 for _ in places())
         if not total:
             return
         selection.secure(params)  # Better now than after hours of decoding.
         _warn_of_full_disk(total, self._before.table["length"])
-        elsewhere = absent.fetch({place.path for place in self._places(known) if place.path in absent})
+        elsewhere = absent.fetch({place.path for place in places() if place.path in absent})
         job = Job(KnownIds(known), params.ingest, elsewhere=elsewhere)
-        outcomes = decode(self._places(known), job, params.compute.workers)
+        outcomes = decode(places(), job, params.compute.workers)
         yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
     def keep(self, outcomes: Iterable[Outcome], contents: Catalogue) -> Kept:
