@@ -7,6 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.commands.serve.card_facts import CardFacts
+from pipeline.commands.serve.formats import FORMATS, PT2
+from pipeline.commands.serve.quantising import Measured
 from pipeline.evaluation.report.wording import FIGURES, FILTERS
 from pipeline.files import put
 from pipeline.lineage.recorded_metrics import ClassFigures, Metrics
@@ -21,19 +23,22 @@ WORST, ANCESTORS = 5, 20
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_card(facts: CardFacts, exported: Path) -> Path:
-    """Write the card next to the file `exported`, with the licence that stood there; returns where."""
+def write_card(facts: CardFacts, exported: Path, measured: Measured | None = None) -> Path:
+    """Write the card next to the file `exported`, with the licence that stood there; returns where.
+
+    `measured` is of a file of 8-bit integers.
+    """
     path = exported.with_name(CARD)
     before = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     licence = next((line for line in before if line.startswith(LICENCE)), UNKNOWN)
     aside = path.with_name(f".{CARD}.part")
-    aside.write_text(card(facts, exported.name, licence), encoding="utf-8")
+    aside.write_text(card(facts, exported.name, licence, measured), encoding="utf-8")
     put(aside, path)
     return path
 
 
-def card(facts: CardFacts, file: str, licence: str = UNKNOWN) -> str:
-    """The card of a model that was exported as `file`; `licence` is a line of it."""
+def card(facts: CardFacts, file: str, licence: str = UNKNOWN, measured: Measured | None = None) -> str:
+    """The card of a model that was exported as `file`; `licence` is a line of it, `measured` as in `write_card`."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (it is Markdown, not HTML)
@@ -51,6 +56,8 @@ def card(facts: CardFacts, file: str, licence: str = UNKNOWN) -> str:
         off=facts.metrics.get("calibration_error") if facts.metrics else None,
         most_ancestors=ANCESTORS,
         file=repr(shown(file)),
+        is_program=file.endswith(FORMATS[PT2]),
+        measured=measured,
         licence=licence,
     )
 

@@ -1,10 +1,12 @@
 """Whether an exported model says what the model says: of images, and of files by way of preprocess.py."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -18,37 +20,47 @@ from pipeline.ingestion.scan import find
 from pipeline.models.network import Spec
 from pipeline.params import Ingest
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
+# Makes logits and probabilities of images of shape (n, channels, size, size), both of shape (n, classes).
+Answers = Callable[[Pixels], Sequence[npt.NDArray[np.float32]]]
 INPUT, OUTPUTS = "images", ("logits", "probabilities")
 # How far answers may be apart: to the same pixels, and to the same file.
 TOLERANCE, FILE_TOLERANCE = 1e-4, 1e-3
 
 
-def open_session(path: Path) -> "InferenceSession":
-    """The ONNX file `path`, ready to run on the CPU."""
+def onnx_answers(path: Path) -> Answers:
+    """What the ONNX file `path` answers, on the CPU."""
     import onnxruntime
 
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(OUTPUTS, {INPUT: images})
 
 
-def check_images(session: "InferenceSession", target: Path, network: nn.Module, images: Pixels) -> float:
-    """The largest difference between what `session` and `network` make of `images`, in steps of two sizes.
+def network_answers(network: nn.Module) -> Answers:
+    """What `network` answers."""
+
+    def answers(images: Pixels) -> list[npt.NDArray[np.float32]]:
+        with torch.inference_mode():
+            return [output.numpy() for output in network(torch.from_numpy(images))]
+
+    return answers
+
+
+def check_images(found: Answers, target: Path, expected: Answers, images: Pixels) -> float:
+    """The largest difference between what is `found` and `expected` of `images`, in steps of two sizes.
 
     Raises:
         ExportError: it is too large; the message names `target`.
     """
     steps = [images[:1], images[1:]] if len(images) > 1 else [images]
-    largest = max(_difference(session, step, network, step) for step in steps)
+    largest = max(_difference(found(step), expected(step)) for step in steps)
     if not largest <= TOLERANCE:  # Nor NaN.
         what = f"not written, since it differs from the model by {largest:.0e}"
         raise ExportError(target, what, "try other versions of torch and onnxruntime")
     return largest
 
 
-def check_files(session: "InferenceSession", script: Path, network: nn.Module, ingest: Ingest, spec: Spec) -> None:
-    """See that a file of each kind gets, by way of `script`, what `pipeline predict` says of it.
+def check_files(found: Answers, script: Path, expected: Answers, ingest: Ingest, spec: Spec) -> None:
+    """See that a file of each kind gets, by way of `script`, what is `expected` of it as `pipeline predict` sees it.
 
     Raises:
         ExportError: one does not, or the script fails.
@@ -60,7 +72,7 @@ def check_files(session: "InferenceSession", script: Path, network: nn.Module, i
         seen = list(views(spots, ingest, spec, workers=1))
     for file, given, (_, wanted, _) in zip(files, made, seen, strict=True):
         assert not isinstance(wanted, Refusal), wanted
-        difference = _difference(session, given[None], network, np.stack([wanted]))
+        difference = _difference(found(given[None]), expected(np.stack([wanted])))
         if not difference <= FILE_TOLERANCE:
             what = (
                 f"not written, since {file.name} gets other answers than by `pipeline predict`: {difference:.0e} apart"
@@ -68,12 +80,9 @@ def check_files(session: "InferenceSession", script: Path, network: nn.Module, i
             raise ExportError(SCRIPT, what, "try other versions of pillow and numpy")
 
 
-def _difference(session: "InferenceSession", given: Pixels, network: nn.Module, wanted: Pixels) -> float:
-    """The largest between what `session` answers to `given`, and `network` to `wanted`."""
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(wanted))
-    found = session.run(OUTPUTS, {INPUT: given})
-    return max(how_far(one, other.numpy()) for one, other in zip(found, expected, strict=True))
+def _difference(found: Sequence[Any], expected: Sequence[Any]) -> float:
+    """The largest between logits or probabilities."""
+    return max(how_far(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def how_far(given: Any, wanted: Any) -> float:

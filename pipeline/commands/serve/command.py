@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands.parsing import Register, count
-from pipeline.text import csv_lines, percent, shown
+from pipeline.commands.serve.formats import FILES, FORMATS, ONNX, chosen
+from pipeline.text import counted, csv_lines, percent, shown
 
 if TYPE_CHECKING:
+    from pipeline.commands.serve.export import Exported
     from pipeline.commands.serve.predicting import Answer, Guess
     from pipeline.evaluation.inference import Trained
     from pipeline.ingestion.refusals import Refusal
     from pipeline.ingestion.scan import Spot
 
 
-EXPORT = paths.DATA / "export" / "model.onnx"
 Usable = Iterable[tuple[str, "list[Guess]"]]
 
 
@@ -32,8 +33,9 @@ def register(command: Register) -> None:
     how.add_argument("--json", action="store_true", help="print a JSON array")
     how.add_argument("--csv", action="store_true", help="print CSV")
     _add_model(sub)
-    sub = command(_export, "export a trained model as an ONNX file with a model card")
-    sub.add_argument("--output", type=Path, default=EXPORT, metavar="FILE", help=f"default: {EXPORT}")
+    sub = command(_export, "export a trained model as a file of ONNX's or PyTorch's, with a model card")
+    sub.add_argument("--format", choices=FORMATS, help="default: what FILE ends like, else onnx")
+    sub.add_argument("--output", type=Path, metavar="FILE", help=f"default: {FILES[ONNX]} and the like")
     _add_model(sub)
 
 
@@ -76,16 +78,24 @@ def _export(args: argparse.Namespace) -> int:
     from pipeline.evaluation.inference import require
     from pipeline.params import read_params
 
+    kind, output = chosen(args.format, args.output)
     params = read_params()
     require(args.model)
     facts = gather(args.model, params)
-    done = export(args.model, args.output, params)
-    print(
-        f"exported {shown(str(args.output))}, {done.size / 2**20:.1f} MiB: "
-        f"checked on {done.images} images, largest difference {done.difference:.0e}"
-    )
-    print(f"model card: {shown(str(write_card(facts, args.output)))}")
+    done = export(args.model, output, params, kind)
+    print(f"exported {shown(str(output))}, {done.size / 2**20:.1f} MiB: {_checked(done)}")
+    print(f"model card: {shown(str(write_card(facts, output, done.measured)))}")
     return 0
+
+
+def _checked(done: "Exported") -> str:
+    if done.measured is None:
+        return f"checked on {done.images} images, largest difference {done.difference:.0e}"
+    accuracy, floats, agreement, images, calibrated = done.measured
+    return (
+        f"test accuracy {percent(accuracy)} (in floats {percent(floats)}) on {counted(images, 'image')}, "
+        f"the same class for {percent(agreement)}; calibrated on {counted(calibrated, 'training image')}"
+    )
 
 
 def _usable(told: Iterable["Answer"], refused: list[tuple[str, "Refusal"]]) -> Usable:

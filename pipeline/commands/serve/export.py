@@ -1,30 +1,31 @@
-"""A model as an ONNX file that says all about itself, and preprocess.py, which makes its input of image files.
+"""A model as a file that says all about itself, and preprocess.py, which makes its input of image files.
 
-Both are checked against the model before they are put in place.
+Both are checked before they are put in place. There are three formats: ONNX, ONNX of 8-bit integers, and PyTorch's own.
 """
 
 import json
-import logging
-import warnings
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from pipeline import paths
-from pipeline.commands.packages import need
 from pipeline.commands.serve import standalone
-from pipeline.commands.serve.checking import INPUT, OUTPUTS, check_files, check_images, open_session
+from pipeline.commands.serve.checking import Answers, check_files, check_images, network_answers, onnx_answers
+from pipeline.commands.serve.formats import FORMATS, INT8, PT2
+from pipeline.commands.serve.onnx_file import PACKAGE, check_packages, write_onnx
 from pipeline.commands.serve.preprocessing import recorded_ingest
-from pipeline.errors import ExportError, one_line
+from pipeline.commands.serve.program_file import program_answers, write_program
+from pipeline.commands.serve.quantising import Measured, describe_quantised, load_split, measure, quantise
+from pipeline.errors import ExportError
 from pipeline.evaluation.inference import require
 from pipeline.files import put
-from pipeline.images.dataset import load, read_manifest
+from pipeline.images.dataset import Dataset, load, read_manifest
 from pipeline.images.pixels import Pixels
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
@@ -32,16 +33,6 @@ from pipeline.models.network import Network, Spec
 from pipeline.params import Params
 from pipeline.versioning import hashing
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-
-# What the extra `export` brings.
-NEEDED = ("onnx", "onnxruntime", "onnxscript")
-PACKAGE = "treering"
-OPSET = 20
-# Characters of what PyTorch says that are shown.
-LONGEST = 200
 CHECKED = 64
 SPLITS = ("test", "val", "train")
 # How an image becomes a square, in words.
@@ -60,6 +51,8 @@ class Exported(NamedTuple):
     """How many images it was checked on."""
     difference: float
     """The largest between its outputs and the model's: of probabilities absolute, of logits beyond 1 relative."""
+    measured: Measured | None = None
+    """What became of the accuracy, where that may have changed."""
 
 
 class WithProbabilities(nn.Module):
@@ -75,12 +68,10 @@ class WithProbabilities(nn.Module):
         return logits, logits.softmax(1)
 
 
-def export(model: Path, target: Path, params: Params) -> Exported:
-    """Write the model in the folder `model` to the ONNX file `target`, and preprocess.py; neither if anything fails.
+def export(model: Path, target: Path, params: Params, kind: str) -> Exported:
+    """Write the model in the folder `model` to the file `target`, of the format `kind`, and preprocess.py.
 
-    The ONNX file takes `images`, uint8 of shape (any number, channels, source, source), and gives `logits` and
-    `probabilities`, float32 of shape (the same number, classes); what the network does not see is cut off in it. The
-    same model and versions of the packages give the same bytes.
+    Neither is written if anything fails.
 
     Raises:
         ExportError: a package is missing, the files do not do what is done here, there is nothing to check that on, or
@@ -89,25 +80,50 @@ def export(model: Path, target: Path, params: Params) -> Exported:
         CheckpointError: the model is damaged.
     """
     require(model)
-    check_packages()
+    if kind != PT2:
+        check_packages()
     network, spec = read_network(model)
     images = _images(spec, params)
-    whole = WithProbabilities(network).eval()
-    proto = proto_of(whole, spec)
-    _describe(proto, facts_of(model, spec, network, params))
+    splits = [load_split(name, spec, params) for name in ("train", "test")] if kind == INT8 else []
+    facts = facts_of(model, spec, network, params)
     target.parent.mkdir(parents=True, exist_ok=True)
     script, ingest = target.with_name(standalone.SCRIPT), recorded_ingest(params, mode=spec.mode)
     standalone.check_place(script)
     with TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
-        aside, script_aside = (Path(folder, path.name) for path in (target, script))
-        aside.write_bytes(proto.SerializeToString(deterministic=True))
+        aside, script_aside = (Path(folder, name) for name in (f"model{FORMATS[kind]}", script.name))
+        whole = WithProbabilities(network).eval()
+        answers, expected = _written(aside, whole, spec, facts, kind), network_answers(whole)
+        difference = check_images(answers, target, expected, images)
+        measured = None
+        if kind == INT8:
+            answers, measured = _quantised(aside, answers, spec, splits, facts)
+            expected = answers  # Of the same pixels, that is all there is to see.
         script_aside.write_text(standalone.script_of(ingest, spec), encoding="utf-8")
-        session = open_session(aside)
-        difference = check_images(session, target, whole, images)
-        check_files(session, script_aside, whole, ingest, spec)
+        check_files(answers, script_aside, expected, ingest, spec)
         put(script_aside, script)
         put(aside, target)
-    return Exported(target.stat().st_size, len(images), difference)
+    return Exported(target.stat().st_size, len(images), difference, measured)
+
+
+def _written(path: Path, whole: nn.Module, spec: Spec, facts: dict[str, str], kind: str) -> Answers:
+    """Write the file `path`; returns what it answers."""
+    if kind == PT2:
+        write_program(path, whole, spec, facts)
+        return program_answers(path)
+    write_onnx(path, whole, spec, facts)
+    return onnx_answers(path)
+
+
+def _quantised(
+    path: Path, floats: Answers, spec: Spec, splits: Sequence[Dataset], facts: dict[str, str]
+) -> tuple[Answers, Measured]:
+    """Quantise the ONNX file `path`, which answers `floats`; returns what it answers then, and how good that is."""
+    training, test = splits
+    count = quantise(path, training)
+    answers = onnx_answers(path)
+    measured = measure(answers, floats, test, spec, calibrated=count)
+    describe_quantised(path, facts, measured)
+    return answers, measured
 
 
 def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[str, str]:
@@ -145,15 +161,6 @@ def _version() -> str:
         return ""
 
 
-def check_packages() -> None:
-    """See that what exporting needs is installed.
-
-    Raises:
-        ExportError: it is not.
-    """
-    need(NEEDED, NEEDED, "pipeline export", ExportError)
-
-
 def _images(spec: Spec, params: Params) -> Pixels:
     """Images to check with, of the test split where it has enough; none at all is an error."""
     try:
@@ -166,45 +173,3 @@ def _images(spec: Spec, params: Params) -> Pixels:
     images = load(manifest, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute).images
     (batch,) = images.batches([np.arange(len(images))])
     return batch
-
-
-def proto_of(network: nn.Module, spec: Spec) -> "ModelProto":
-    """What the ONNX file of `network`, which is that of `spec`, holds.
-
-    Raises:
-        ExportError: PyTorch cannot export it.
-    """
-    example = torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.source, spec.source), dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns of packages that nothing here needs.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of what its authors are about to change.
-        try:
-            program = torch.onnx.export(
-                network,
-                (example,),
-                input_names=[INPUT],
-                output_names=OUTPUTS,
-                opset_version=OPSET,
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                verbose=False,
-            )
-        except torch.onnx.OnnxExporterError as error:
-            cause = one_line(error.__cause__ or error)[:LONGEST]
-            hint = "write its forward without branches on the values of tensors, and for any number of images"
-            raise ExportError(spec.model, f"PyTorch cannot export it ({cause})", hint) from error
-    assert program is not None
-    return program.model_proto
-
-
-def _describe(proto: "ModelProto", facts: dict[str, str]) -> None:
-    """Let `proto` say `facts`, and no more of where it was made: PyTorch notes at each node the files of its code."""
-    import onnx
-
-    graph = proto.graph
-    del graph.metadata_props[:]
-    for part in (graph.node, graph.initializer, graph.value_info, graph.input, graph.output):
-        for one in part:
-            del one.metadata_props[:]
-    onnx.helper.set_model_props(proto, facts)
-    proto.producer_name, proto.producer_version = PACKAGE, facts["treering"]

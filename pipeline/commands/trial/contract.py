@@ -114,15 +114,16 @@ def _grows(params: Params) -> str:
 
 
 def _exports(params: Params) -> str:
-    from pipeline.commands.serve.checking import check_images, open_session
-    from pipeline.commands.serve.export import WithProbabilities, check_packages, proto_of
+    from pipeline.commands.serve.checking import check_images, network_answers, onnx_answers
+    from pipeline.commands.serve.export import WithProbabilities
+    from pipeline.commands.serve.onnx_file import check_packages, proto_of
 
     check_packages()
     network, spec = read_network(paths.MODEL)
     whole, path = WithProbabilities(network).eval(), Path("model.onnx")
     path.write_bytes(proto_of(whole, spec).SerializeToString())
     images = next(iter(drawn(params, BATCH, classes=2).images.batches([_all(BATCH)])))
-    check_images(open_session(path), Path("model.onnx"), whole, images)
+    check_images(onnx_answers(path), Path("model.onnx"), network_answers(whole), images)
     return ""
 
 

@@ -23,6 +23,7 @@ from support.stored import Plain, store_images
 from pipeline import cli, paths
 from pipeline.commands.serve.card import CARD, LICENCE, UNKNOWN, card, escaped, write_card
 from pipeline.commands.serve.card_facts import CardFacts, gather
+from pipeline.commands.serve.quantising import Measured
 from pipeline.errors import RecordError
 from pipeline.lineage.lineage import RECORDED, Recorded, read_lineage
 from pipeline.params import read_params
@@ -212,6 +213,16 @@ def test_any_name_is_shown_as_it_is(name: str) -> None:
     assert row == [shown(name).strip(), "1"]
 
 
+def test_what_integers_change(model: Path) -> None:
+    """Of a file of 8-bit integers, the accuracy of that file, beside the floats'."""
+    measured = Measured(accuracy=0.75, floats=0.8, agreement=0.9, images=1200, calibrated=512)
+    text = card(facts(), "model.int8.onnx", measured=measured)
+    assert "calibrated on 512 training images. On 1,200 test images\nits accuracy is 75.0 %, that of the model" in text
+    assert "in floats 80.0 %; both give the same class for 90.0 %." in text
+    assert "8-bit" not in card(facts(), "model.onnx")
+    assert model.exists()
+
+
 def test_licence_is_the_readers(model: Path, tmp_path: Path) -> None:
     """The line that its reader fills in stays when the card is written again."""
     path = write_card(facts(), tmp_path / "model.onnx")
@@ -224,12 +235,12 @@ def test_licence_is_the_readers(model: Path, tmp_path: Path) -> None:
     assert model.exists()
 
 
-@pytest.mark.parametrize("mode", ["rgb", "grey"])
-def test_example_runs(model: Path, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("mode", "kind"), [("rgb", "pt2"), ("grey", "onnx")])
+def test_example_runs(model: Path, mode: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The example in the card, typed beside the exported file, says what `pipeline predict` says."""
     save_drawn(model, mode=mode)
     store_images(test=[Plain("cat", 10), Plain("dog", 200)])
-    assert cli.main(["export"]) == 0
+    assert cli.main(["export", "--format", kind]) == 0
     torch.use_deterministic_algorithms(mode=False)
     Image.radial_gradient("L").resize((60, 40)).convert("RGB").save("data/export/image.jpg", quality=100)
     (example,) = re.findall(r"```python\n(.*?)```", (paths.DATA / "export" / CARD).read_text(), flags=re.DOTALL)

@@ -19,10 +19,12 @@ from support.drawn import CLASSES, save_drawn, set_params
 from support.stored import Plain, store_images
 
 from pipeline import cli, paths
-from pipeline.commands.serve import checking, export
+from pipeline.commands.serve import checking, export, onnx_file
+from pipeline.images.dataset import load, read_manifest
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import read_network
 from pipeline.params import read_params
+from pipeline.text import percent
 from pipeline.versioning import hashing
 
 Capture = pytest.CaptureFixture[str]
@@ -84,7 +86,7 @@ def test_file_says_all_about_itself(here: Path) -> None:
     preprocessing = json.loads(facts["preprocessing"])
     assert preprocessing["size"] == 28
     assert any("longer than 256, scale it to that" in step for step in preprocessing["steps"])
-    assert [(one.domain, one.version) for one in proto.opset_import] == [("", export.OPSET)]
+    assert [(one.domain, one.version) for one in proto.opset_import] == [("", onnx_file.OPSET)]
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     data = FILE.read_bytes()
     for place in (ROOT, here, Path(sys.prefix)):
@@ -131,7 +133,102 @@ def test_what_differs_is_not_kept(here: Path, capsys: Capture, monkeypatch: pyte
     assert here.exists()
 
 
-@pytest.mark.parametrize("name", export.NEEDED)
+@pytest.mark.slow
+def test_integers(here: Path, capsys: Capture, tmp_path: Path) -> None:
+    """A file of 8-bit integers is as accurate as is said, beside the floats, by the test images; it says so itself."""
+    target = tmp_path / "model.int8.onnx"
+    for _ in range(2):  # The same bytes each time.
+        assert cli.main(["export", "--format", "onnx-int8", "--output", str(target)]) == 0
+    first, card, again, _ = capsys.readouterr().out.splitlines()
+    assert first == again
+    proto = onnx.load(target)
+    onnx.checker.check_model(proto, full_check=True)
+    facts = {prop.key: prop.value for prop in proto.metadata_props}
+    assert json.loads(facts["classes"]) == list(CLASSES)
+    kinds = {one.data_type for one in proto.graph.initializer}
+    assert onnx.TensorProto.INT8 in kinds
+    assert target.stat().st_size < FILE.stat().st_size / 2
+    test = load(read_manifest("test"), mode="rgb", size=28, framing="fill", compute=read_params().compute)
+    (images,) = test.images.batches([np.arange(len(test))])
+    sessions = (onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"]), session())
+    found = [np.array(CLASSES)[one.run(["logits"], {"images": images})[0].argmax(1)] for one in sessions]
+    accuracy, floats = (float((one == test.labels).mean()) for one in found)
+    agreement = float((found[0] == found[1]).mean())
+    assert json.loads(facts["quantised"]) == {
+        "accuracy": accuracy,
+        "floats": floats,
+        "agreement": agreement,
+        "images": 50,
+        "calibrated": 50,
+    }
+    assert f"test accuracy {percent(accuracy)} (in floats {percent(floats)}) on 50 images" in first
+    assert f"{percent(agreement)}; calibrated on 50 training images" in first
+    assert "8-bit integers" in Path(card.partition(": ")[2]).read_text()
+    assert here.exists()
+
+
+PROGRAM = """
+import json, sys
+import numpy, torch
+facts = {"classes": "", "lineage": ""}
+network = torch.export.load(sys.argv[1], extra_files=facts).module()
+outputs = network(torch.from_numpy(numpy.load(sys.argv[2])))
+numpy.savez(sys.argv[3], *[output.detach().numpy() for output in outputs])
+print(json.dumps(facts))
+"""
+
+
+@pytest.mark.slow
+def test_program(here: Path, capsys: Capture, tmp_path: Path) -> None:
+    """PyTorch's own format gives the model's answers where none of our code is, for any number of images."""
+    target = tmp_path / "model.pt2"
+    for _ in range(2):
+        assert cli.main(["export", "--output", str(target)]) == 0  # Its end says the format.
+        written = target.read_bytes()
+    assert target.read_bytes() == written
+    assert "largest difference" in capsys.readouterr().out
+    for place in (ROOT, here, Path(sys.prefix)):
+        assert str(place).encode() not in written
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 28, 28), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    command = [sys.executable, "-I", "-c", PROGRAM, "model.pt2", "images.npy", "found.npz"]
+    ran = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    facts = json.loads(ran.stdout)
+    assert json.loads(facts["classes"]) == list(CLASSES)
+    assert json.loads(facts["lineage"]) == read_lineage(paths.MODEL).model_dump(mode="json")
+    network, _ = read_network(paths.MODEL)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(images))
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["arr_0"], wanted.numpy(), atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(found["arr_1"], wanted.softmax(1).numpy(), atol=1e-4)
+
+
+def test_formats(here: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that ends like one of another format is an error; PyTorch's own needs no package of the extra."""
+    assert cli.main(["export", "--format", "pt2", "--output", "x.onnx"]) == 1
+    said = "x.onnx: does not end as files of the format pt2 do; let it end in .pt2, or choose another --format"
+    assert capsys.readouterr().err == f"pipeline: error: {said}\n"
+    for name in onnx_file.NEEDED:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert cli.main(["export", "--output", str(tmp_path / "x.pt2")]) == 0
+    assert here.exists()
+
+
+def test_integers_are_measured_or_not_written(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without test images, or training images, there is no file of integers."""
+    monkeypatch.chdir(tmp_path)
+    set_params()
+    save_drawn(paths.MODEL)
+    for name, splits in (("train", {"test": TEST}), ("test", {"train": TEST})):
+        store_images(**splits)
+        assert cli.main(["export", "--format", "onnx-int8"]) == 1
+        said = f"data/manifest/{name}.csv: no {name} images, by which 8-bit integers are "
+        assert capsys.readouterr().err.startswith(f"pipeline: error: {said}")
+    assert not FILE.parent.exists()
+
+
+@pytest.mark.parametrize("name", onnx_file.NEEDED)
 def test_missing_package(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Without one of the packages of the extra, one line says what to install."""
     monkeypatch.setitem(sys.modules, name, None)
