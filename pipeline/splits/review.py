@@ -19,6 +19,7 @@ from pipeline.splits.duplicates.near_duplicates import near_duplicates
 from pipeline.splits.duplicates.points import Positions, Rows
 
 REVIEW = paths.REVIEW.name
+HEADER = ("id", "label", "md5", "split", "source", "like_id", "like_label", "like_source")
 # What the column split says of an image that is in no manifest.
 LEFT_OUT = "left out"
 # Training images that are reviewed, the first by id, which is as good as drawn: bounds what a first generation takes.
@@ -36,15 +37,13 @@ def list_review(
     like = other_label(chosen, images("label")["label"].to_pandas(), descriptors)
     kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
     chosen, like = chosen[kept], like[kept]
-    table = images("id", "label", "md5", "source")
-    lines, twins = table.take(chosen), table.take(pa.array(like, mask=like < 0))
-    columns = {
-        **{name: lines[name] for name in ("id", "label", "md5")},
-        "split": pa.array(splits[chosen].astype(object), pa.string()),
-        "source": lines["source"],
-        **{f"like_{name}": twins[name].fill_null("") for name in ("id", "label", "source")},
-    }
-    return pa.table(columns)
+    twins = pa.array(like, mask=like < 0)
+    columns: dict[str, pa.ChunkedArray] = {}
+    for name in ("id", "label", "md5", "source"):  # One by one, since of all images they take much of memory.
+        column = images(name)[name]
+        columns |= {name: column.take(pa.array(chosen)), f"like_{name}": column.take(twins).fill_null("")}
+    columns["split"] = pa.array(splits[chosen].astype(object), pa.string())
+    return pa.table({name: columns[name] for name in HEADER})
 
 
 def other_label(chosen: Positions, labels: pd.Series[str], descriptors: Rows) -> Positions:
