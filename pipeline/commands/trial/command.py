@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-class Measured(NamedTuple):
+class BatchFigures(NamedTuple):
     """What one batch of each stage took, and what follows from it."""
 
     rows: "list[Row]"
@@ -56,7 +56,7 @@ def _try(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _as_json(found: "Sequence[Check]", measured: "Measured | None") -> dict[str, Any]:
+def _as_json(found: "Sequence[Check]", measured: "BatchFigures | None") -> dict[str, Any]:
     promises: list[dict[str, Any]] = [
         {"promise": one.promise, "holds": not one.trouble, "skipped": one.is_skipped, "trouble": one.trouble}
         for one in found
@@ -73,17 +73,17 @@ def _as_json(found: "Sequence[Check]", measured: "Measured | None") -> dict[str,
     }
 
 
-def _measure(params: "Params", samples: "Samples") -> "Measured":
+def _measure(params: "Params", samples: "Samples") -> "BatchFigures":
     from pipeline.commands.trial.aside import aside
     from pipeline.commands.trial.measuring import expect, measure, memory_peak
     from pipeline.models.device import device
 
     with aside(params):
         rows = list(measure(params, samples))
-    return Measured(rows, list(expect(params, samples, rows)), *memory_peak(device(params.compute)))
+    return BatchFigures(rows, list(expect(params, samples, rows)), *memory_peak(device(params.compute)))
 
 
-def _print_measures(params: "Params", samples: "Samples", measured: "Measured") -> None:
+def _print_measures(params: "Params", samples: "Samples", measured: "BatchFigures") -> None:
     from pipeline.commands.terminal import print_table
     from pipeline.models.device import device
 
