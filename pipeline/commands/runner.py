@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
-from pipeline.commands.terminal import fitted
+from pipeline.commands.terminal import FittedLines
 from pipeline.params import Params, read_params
 from pipeline.result import Result
 from pipeline.signals import INTERRUPTED, hush
@@ -30,6 +30,8 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
     Returns:
         the exit status.
     """
+    if sys.stdout.isatty():
+        sys.stdout = FittedLines(sys.stdout)
     try:
         params = read_params()
         check_in_step(params)
@@ -45,7 +47,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         outputs.restore_outputs(name)
         raise
     if result is not None:
-        print(fitted(f"{name}: {shown(result.summary)}"), flush=True)
+        print(f"{name}: {shown(result.summary)}", flush=True)
         if come := received.size - received_before:
             print(f"{name}: {in_bytes(come)} came from the remote", flush=True)
         results.note(name, result)

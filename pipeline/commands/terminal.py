@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.errors import TreeringError, one_line
 from pipeline.text import shown
@@ -64,12 +65,31 @@ def complain(name: str, error: Exception, command: str) -> None:
 WIDEST = 120
 
 
-def fitted(line: str) -> str:
-    """`line`, on a terminal in several where it is wide, indented; for programs it stays one."""
-    if not sys.stdout.isatty():
-        return line
-    width = min(WIDEST, shutil.get_terminal_size().columns)
-    return textwrap.fill(line, width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
+class FittedLines(io.TextIOBase):
+    """Writes lines to a terminal, each in several where it is wide, indented."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write `text`, of whole lines or a part of one."""
+        width = min(WIDEST, shutil.get_terminal_size().columns)
+        wrap = textwrap.TextWrapper(width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
+        lines = (wrap.fill(line) if len(line) > width else line for line in text.split("\n"))
+        self._terminal.write("\n".join(lines))
+        return len(text)
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        self._terminal.flush()
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    def fileno(self) -> int:
+        """That of the terminal."""
+        return self._terminal.fileno()
 
 
 # Longer lists are cut.

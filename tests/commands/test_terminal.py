@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.stored import Plain, store_images
 from support.terminal import Terminal
 
-from pipeline.commands.terminal import complain, print_table
+from pipeline.commands.terminal import FittedLines, complain, print_table
 from pipeline.errors import ImagesError, TreeringError
 from pipeline.images.dataset import load, read_manifest
 from pipeline.params import read_params
@@ -189,6 +189,21 @@ def test_progress_on_a_terminal(raw: Path, tmp_path: Path, monkeypatch: pytest.M
     assert last.startswith("decoding: 100%|")
     assert "| 6/6 [" in last
     assert sentence == INGESTED
+
+
+def test_wide_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are broken between words, and go on indented; nothing is lost, and paths stay whole."""
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "data/manifest/a-very-long-name-of-a-file.csv-with-more"
+    with Terminal() as terminal, terminal.stream() as stream:
+        print(f"manifest: {'three words more, ' * 5}{path}", file=FittedLines(stream), flush=True)
+        print("train: short", file=FittedLines(stream), flush=True)
+        terminal.wait_for("short")
+    first, *more, wide, last = terminal.lines
+    assert max(map(len, [first, *more])) <= 40
+    assert all(line.startswith(" " * 10) for line in [*more, wide])
+    assert (wide.strip(), last) == (path, "train: short")
+    assert " ".join(" ".join([first, *more]).split()) == f"manifest: {'three words more, ' * 5}".strip()
 
 
 def test_no_progress_elsewhere(raw: Path, tmp_path: Path) -> None:
