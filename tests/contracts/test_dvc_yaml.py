@@ -117,6 +117,7 @@ READS = {
     "commands.init.making": "pipeline/commands/init/templates",
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
+    "commands.server.page": "pipeline/commands/server/templates",
     "commands.sheets.sheet": "pipeline/commands/sheets/templates",
     "evaluation.report.page": "pipeline/evaluation/report/templates",
     "pages.rendering": "pipeline/pages/templates",

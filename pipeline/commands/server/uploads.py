@@ -31,7 +31,7 @@ async def read_uploads(request: Request, limit: int) -> list[Upload]:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
-    bounded = Request(request.scope, _Bounded(request, limit))
+    bounded = Request(request.scope, _BoundedBody(request, limit))
     try:
         async with asyncio.timeout(SECONDS):
             uploads = await _read(bounded)
@@ -42,7 +42,7 @@ async def read_uploads(request: Request, limit: int) -> list[Upload]:
     return uploads
 
 
-class _Bounded:
+class _BoundedBody:
     """Hands on what a client sends until it is too much."""
 
     def __init__(self, request: Request, limit: int) -> None:
