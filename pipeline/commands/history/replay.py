@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ruamel.yaml import YAML
+
 from pipeline import paths
 from pipeline.commands import subprocesses
 from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in
@@ -21,6 +23,7 @@ from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.history import PUSH_ALL, Training, generations, trainings
 from pipeline.models.pretrained import PUBLISHED
 from pipeline.signals import stoppable
+from pipeline.text import counted
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_yaml
 
@@ -100,6 +103,7 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
         bring(record, folder, training.name)
         _fetch_published(record["train"], training.name)
         then = _recorded_environment(record["train"], training.name)
+        _start_as_many(folder, then, training.name)
         _train(folder, then, training.name, stdout)
         environment = _compare_environments(then, folder / paths.ENVIRONMENT)
         if hashing.directory_hash(folder / paths.MODEL) == training.recorded.model:
@@ -146,6 +150,38 @@ def package_in(folder: Path, env: Mapping[str, str]) -> Path | None:
     say = [sys.executable, "-c", "import os, pipeline; os.write(1, os.fsencode(pipeline.__file__))"]
     found = subprocess.run(say, cwd=folder, env=env, capture_output=True, check=False).stdout  # noqa: S603
     return Path(os.fsdecode(found)) if found else None
+
+
+def _start_as_many(folder: Path, then: EnvironmentFacts | str, name: str) -> None:
+    """Let the params in `folder` start as many processes as trained then, all of them on this machine.
+
+    A model depends on their number, and on nothing that `compute` says besides.
+
+    Raises:
+        TrainingError: they were GPUs, and this machine has fewer.
+    """
+    if isinstance(then, str) or "devices" not in then:
+        return
+    yaml, path, wanted = YAML(), folder / paths.PARAMS, int(then["devices"])
+    params = yaml.load(path)
+    compute = params.get("compute", {})
+    started = compute.get("devices", 1) * compute.get("nodes", 1)
+    if started == wanted and compute.get("nodes", 1) == 1:
+        return
+    if then.get("accelerator") not in ("cpu", "mps") and 0 < (has := _gpus()) < wanted:
+        what = f"{wanted} GPUs trained it together, and this machine has {has}"
+        raise TrainingError(name, what, f"replay it where there are {wanted}")
+    here = f"{compute.get('nodes', 1)} × {compute.get('devices', 1)}"
+    said = f"{counted(wanted, 'process', 'processes')} trained it together, compute says {here}: starting {wanted} here"
+    print(f"{name}: {said}", file=sys.stderr, flush=True)
+    compute.update({"devices": wanted, "nodes": 1, **({"launcher": "none"} if "launcher" in compute else {})})
+    yaml.dump(params, path)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _train(folder: Path, then: EnvironmentFacts | str, name: str, stdout: int | None) -> None:

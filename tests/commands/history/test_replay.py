@@ -112,6 +112,21 @@ def test_a_clone_fetches_what_it_needs(chain: Project, temporary: Path, tmp_path
     assert not list(temporary.glob("treering*"))
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_as_many_processes_as_then(project: Project, temporary: Path) -> None:
+    """A commit of two machines, which would wait for each other, is replayed by two processes of this one."""
+    project.set_params(compute={"devices": 2})
+    train(project, 1)
+    project.set_params(compute={"devices": 1, "nodes": 2, "launcher": "torchrun", "address": "192.0.2.1:1"})
+    project.commit("two machines")
+    project.git("reset", "--quiet", "--soft", "HEAD~2")
+    project.commit("trained by two machines")
+    ran = run(project, temporary=temporary)
+    assert ": 2 processes trained it together, compute says 2 × 1: starting 2 here" in ran.out
+    assert "reproduced, bit for bit" in ran.out
+
+
 def tamper(project: Project, *, environment: bool) -> None:
     """Let the newest commit record a model with a changed weight, and perhaps another environment."""
     path = project.root / MODEL / "checkpoint.ckpt"
