@@ -8,6 +8,7 @@ TreeringError
 ├── ImagesError       the images cannot be used: none, too few, too many refused
 ├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
 ├── TrainingError     training cannot go on
+├── ClusterError      a cluster cannot be reached, or lacks what the work needs
 ├── ExportError       a model cannot be exported, or what came of it is not the model
 └── ServingError      a model cannot be served
 """
@@ -57,6 +58,10 @@ class CheckpointError(TreeringError):
 
 class TrainingError(TreeringError):
     """Training cannot go on."""
+
+
+class ClusterError(TreeringError):
+    """A cluster cannot be reached, or lacks what the work needs."""
 
 
 class ExportError(TreeringError):

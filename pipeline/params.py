@@ -109,12 +109,16 @@ class Compute(Section):
     """How many of them on each node; the images of a step are shared out among all."""
     nodes: Annotated[int, Field(ge=1)]
     """How many machines; each runs the same command: docs/scale.md."""
-    launcher: Literal["none", "torchrun"]
-    """What starts the processes of this machine: `torchrun`, or `none` where Lightning does, SLURM or the like."""
+    launcher: Literal["none", "torchrun", "ray"]
+    """What starts processes: `torchrun` here, `ray` on all machines; `none` where Lightning does, SLURM or the like."""
     address: Annotated[str, Field(pattern=r"^(.+:[0-9]+)?$")]
     """HOST:PORT of the machine where several meet; where it is empty, `MASTER_ADDR` and `MASTER_PORT` say it."""
     timeout: Annotated[float, Field(gt=0)]
     """Seconds within which all processes must have come."""
+    engine: Literal["local", "ray"]
+    """What decodes many new images: processes of this machine, or those of a cluster of `ray`: docs/scale.md."""
+    ray: Annotated[str, Field(pattern=r"^([^/]+:[0-9]+)?$")]
+    """HOST:PORT of Ray's cluster; where it is empty, `RAY_ADDRESS` says it, else Ray is started on this machine."""
     strategy: Literal["auto", "ddp"]
     """How several work together, as Lightning names it; `auto` leaves it to Lightning."""
     workers: Annotated[int, Field(ge=0)]

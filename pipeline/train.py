@@ -65,7 +65,7 @@ class FinishedRun(NamedTuple):
 
 def train(params: Params) -> Result | None:
     """Train the next generation into data/model; returns what it came to, None where another process says it."""
-    if params.compute.launcher == "torchrun" and not is_in_torchrun():
+    if params.compute.launcher != "none" and not is_in_torchrun():
         from pipeline.training.processes.launching import launch
 
         launch(params)

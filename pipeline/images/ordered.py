@@ -20,6 +20,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class Batches(Generic[Item]):
+    """The `items`, so many at a time; `size` may change on the way."""
+
+    def __init__(self, items: Iterable[Item], size: int) -> None:
+        self._items, self.size = iter(items), size
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        while batch := list(islice(self._items, self.size)):
+            yield batch
+
+
 class Window(Generic[Item, Result]):
     """Each of `items` with what `job` makes of it in `pool`, in order, at most `size` of them under way."""
 

@@ -4,7 +4,7 @@ import math
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline import paths
 from pipeline.errors import one_line
 from pipeline.files import md5_of_bytes
-from pipeline.images.ordered import Window
+from pipeline.images.ordered import Batches, Window
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.members import Archive
 from pipeline.locking import locked
 from pipeline.params import Ingest
+from pipeline.versioning.raw.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -98,15 +99,25 @@ class Job(NamedTuple):
     """Decodes."""
     elsewhere: Mapping[str, Path] = MappingProxyType({})
     """Where the bytes are of files that are not in data/raw."""
+    remote: RemoteFiles | None = None
+    distant: Mapping[str, str] = MappingProxyType({})
+    """The MD5s, by path, of files that are read on `remote`."""
 
 
-def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf) -> Iterator[Outcome]:
+def decode(
+    places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf, pool: Executor | None = None
+) -> Iterator[Outcome]:
     """What became of each of `places`, in their order; only of what is done `seconds` after the first few are.
 
-    Everything is decoded in other processes, so that an image that kills its decoder is refused like any other.
+    Everything is decoded in other processes, so that an image that kills its decoder is refused like any other; in
+    those of `pool`, which outlives that, if it is given.
     """
-    batches, workers = _planned(_batched(iter(places), BATCH if seconds == math.inf else SMALL_BATCH), workers)
-    pool = _pool(workers, job)
+    most = BATCH if seconds == math.inf else SMALL_BATCH
+    sizes = Batches(places, most)
+    batches, workers = _planned(iter(sizes), workers)
+    own = None
+    if pool is None:
+        pool = own = _pool(workers, job)
     window = Window(pool, _decode_batch, batches, size=2 * workers + 1)
     deadline = monotonic() + STARTING * seconds
     try:
@@ -118,16 +129,20 @@ def decode(places: Iterable[Place], job: Job, workers: int, *, seconds: float = 
             except BrokenExecutor:
                 if seconds < math.inf:
                     return  # Which of them it was takes long to find out.
-                pool = _pool(workers, job)
-                window.move_to(pool)
+                if own is not None:
+                    own = _pool(workers, job)
+                    window.move_to(own)
                 yield from _decode_apart(batch, job)
                 continue
             if rest := batch[len(done) :]:
                 window.put_first(rest)
+            # With large images all others would wait for the rest of each batch.
+            sizes.size = len(done) if rest else min(2 * sizes.size, most)
             deadline = min(deadline, monotonic() + seconds)
             yield from done
     finally:
-        pool.shutdown(wait=False, kill_workers=True)
+        if own is not None:
+            own.shutdown(wait=False, kill_workers=True)
 
 
 def _planned(batches: Iterator[list[Place]], workers: int) -> tuple[Iterator[list[Place]], int]:
@@ -149,14 +164,9 @@ def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
             try:
                 yield from pool.submit(_decode_batch, [place]).result()
             except BrokenExecutor:
-                raw = _read(place, job.elsewhere)
+                raw = read(place, job)
                 image_id = None if isinstance(raw, Refusal) else md5_of_bytes(raw)
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
-
-
-def _batched(places: Iterator[Place], size: int) -> Iterator[list[Place]]:
-    while batch := list(islice(places, size)):
-        yield batch
 
 
 # In each process: what does not change from batch to batch.
@@ -170,30 +180,42 @@ def _set_up(job: Job) -> None:
 
 def _decode_batch(places: list[Place]) -> list[Outcome]:
     """What became of the first of `places`, as many as `MAX_RESULTS` allows."""
-    outcomes, size = [], 0
-    for place in places:
-        outcomes.append(_decode_one(place))
-        result = outcomes[-1].result
-        size += len(result.data) if isinstance(result, Picture) else 0
+    return as_many(outcome(place, read(place, _job), _job) for place in places)
+
+
+def as_many(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The first of `outcomes`, as many as `MAX_RESULTS` allows."""
+    taken, size = [], 0
+    for one in outcomes:
+        taken.append(one)
+        size += len(one.result.data) if isinstance(one.result, Picture) else 0
         if size > MAX_RESULTS:
             break
-    return outcomes
+    return taken
 
 
-def _decode_one(place: Place) -> Outcome:
-    raw = _read(place, _job.elsewhere)
+def outcome(place: Place, raw: bytes | Refusal, job: Job) -> Outcome:
+    """What becomes of the bytes `raw` at `place`."""
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
     image_id = md5_of_bytes(raw)
-    if image_id in _job.known:
+    if image_id in job.known:
         return Outcome(place, image_id, None)
-    result = _job.make(raw, _job.params, one_at_a_time=locked(LOCK))
-    return Outcome(place, image_id, _job.finish(result) if _job.finish and isinstance(result, Picture) else result)
+    result = job.make(raw, job.params, one_at_a_time=locked(LOCK))
+    return Outcome(place, image_id, job.finish(result) if job.finish and isinstance(result, Picture) else result)
 
 
-def _read(place: Place, elsewhere: Mapping[str, Path]) -> bytes | Refusal:
-    path = elsewhere.get(place.path) or paths.RAW / place.path
+def read(place: Place, job: Job) -> bytes | Refusal:
+    """The bytes at `place`, or why there are none."""
+    if job.remote is not None and place.path in job.distant:
+        return checked_size(job.remote.read(job.distant[place.path], what=f"{paths.RAW}/{place.path}"))
+    path = job.elsewhere.get(place.path) or paths.RAW / place.path
     return _read_loose(path) if place.member is None else _read_member(path, place.position)
+
+
+def checked_size(raw: bytes) -> bytes | Refusal:
+    """The bytes `raw` of a file, unless they are too many."""
+    return raw if len(raw) <= MAX_FILE else Refusal("too large", f"{len(raw)} bytes")
 
 
 def _read_loose(path: Path) -> bytes | Refusal:

@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor
 import pytest
 from loky import ProcessPoolExecutor
 
-from pipeline.images.ordered import Window, in_order
+from pipeline.images.ordered import Batches, Window, in_order
 
 
 def job(number: int) -> int:
@@ -69,6 +69,15 @@ def test_a_broken_pool_is_a_result() -> None:
                 window.move_to(other)
     assert list(seen) == list(range(10, 30))
     assert [item for item, square in seen.items() if square != item**2] == [13]
+
+
+def test_batches_may_change_their_size() -> None:
+    """From the next one on, and no item is lost."""
+    batches, seen = Batches(range(10), 4), []
+    for batch in batches:
+        seen.append(batch)
+        batches.size = 1 if batch[0] < 5 else 3
+    assert seen == [[0, 1, 2, 3], [4], [5], [6, 7, 8], [9]]
 
 
 def test_semaphores_left_at_the_end_are_no_news() -> None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.ingestion.additions.journal import Journal
+from pipeline.ingestion.additions.ray_decoding import FEWEST, decoders, reading_elsewhere
 from pipeline.ingestion.additions.shared_chunks import Needs
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Collection
@@ -70,10 +71,14 @@ class NewImages:
             return
         selection.secure(params)  # Better now than after hours of decoding.
         _warn_of_full_disk(total, self._before.table["length"])
-        elsewhere = absent.fetch({place.path for place in places() if place.path in absent})
-        job = Job(KnownIds(known), params.ingest, elsewhere=elsewhere)
-        outcomes = decode(places(), job, params.compute.workers)
-        yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
+        wanted = {place.path for place in places() if place.path in absent}
+        job, compute = Job(KnownIds(known), params.ingest), params.compute
+        if compute.engine == "ray" and total >= FEWEST:
+            with decoders(reading_elsewhere(job, wanted, absent), compute) as ray:
+                yield from self._shown(total, decode(places(), ray.job, ray.cores, pool=ray))
+            return
+        job = job._replace(elsewhere=absent.fetch(wanted))
+        yield from self._shown(total, decode(places(), job, compute.workers))
 
     def keep(self, outcomes: Iterable[Outcome], contents: Catalogue) -> Kept:
         """Write them into the journal, and into `contents` what the members of archives are."""
@@ -101,6 +106,10 @@ class NewImages:
             if isinstance(result, Picture) and result.remark:
                 remarks[source_of(place.path, place.member)] = result.remark
         return Kept(passing, remarks, decoded, stored)
+
+    @staticmethod
+    def _shown(total: int, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
     def _known(self) -> set[str]:
         before, journal = self._before, self._journal

@@ -28,6 +28,7 @@ from pipeline.files import md5_of_file
 from pipeline.models.device import device
 from pipeline.params import Params
 from pipeline.text import counted
+from pipeline.training.processes.ray_actor import INSIDE, end_with_input
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ def joined(params: Params) -> Iterator[None]:
         ParamError: there are more or fewer than `params` say.
         TrainingError: one of them does not come within `compute.timeout`, or has ended.
     """
+    if INSIDE in os.environ:
+        end_with_input()
     _join(params)
     try:
         yield
@@ -121,7 +124,9 @@ def _join(params: Params) -> None:
     if started_by is None:
         if compute.nodes > 1:
             what = f"compute.nodes is {compute.nodes}, and nothing started this process as one of several"
-            raise ParamError(paths.PARAMS, what, "set compute.launcher to torchrun, or see docs/scale.md for SLURM")
+            raise ParamError(
+                paths.PARAMS, what, "set compute.launcher to torchrun or ray, or see docs/scale.md for SLURM"
+            )
         return
     size, expected = started_by.world_size(), compute.devices * compute.nodes
     if size != expected:

@@ -18,6 +18,8 @@ from pipeline.errors import ParamError, TrainingError
 from pipeline.handover.attempts import GRACE
 from pipeline.params import Compute, Params
 from pipeline.signals import INTERRUPTED
+from pipeline.training.processes.ray_actor import INSIDE, end_with_input
+from pipeline.training.processes.ray_machines import train_on_ray
 from pipeline.training.trainer import prepare
 
 COMMAND = ["-m", "pipeline", "run", "train"]
@@ -28,7 +30,7 @@ RUN = "train"
 
 
 def launch(params: Params) -> None:
-    """Run training in the processes that `params` say, and wait until it has ended.
+    """Run training in the processes that `params` say, here or on Ray's machines, and wait until it has ended.
 
     Raises:
         ParamError: there are several machines, and it is not said where they meet.
@@ -36,6 +38,11 @@ def launch(params: Params) -> None:
         SystemExit: training was interrupted, as a process has said.
     """
     compute = params.compute
+    if compute.launcher == "ray" and INSIDE not in os.environ:
+        train_on_ray(compute)
+        return
+    if INSIDE in os.environ:
+        end_with_input()
     prepare(params)  # What is wrong is said once, and not by each process.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -113,6 +120,8 @@ def _not_met(compute: Compute) -> TrainingError:
 
 def _config(compute: Compute) -> LaunchConfig:
     alone, seconds = compute.nodes == 1, max(1, round(compute.timeout))
+    # Torchrun would guess it by names.
+    listens = {"is_host": os.environ[INSIDE] == "0"} if INSIDE in os.environ and not alone else {}
     return LaunchConfig(
         min_nodes=compute.nodes,
         max_nodes=compute.nodes,
@@ -120,7 +129,7 @@ def _config(compute: Compute) -> LaunchConfig:
         run_id=uuid.uuid4().hex if alone else RUN,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0" if alone else _meeting_point(compute),
-        rdzv_configs={"join_timeout": seconds, "timeout": seconds, "read_timeout": seconds},
+        rdzv_configs={"join_timeout": seconds, "timeout": seconds, "read_timeout": seconds, **listens},
         max_restarts=0 if alone else RESTARTS,
         shutdown_timeout=round(GRACE) + 20,
     )
@@ -128,7 +137,7 @@ def _config(compute: Compute) -> LaunchConfig:
 
 def _meeting_point(compute: Compute) -> str:
     """HOST:PORT of one of the machines."""
-    if compute.address:
+    if compute.address and compute.launcher != "ray":
         return compute.address
     if "MASTER_ADDR" in os.environ:
         return f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT', '29400')}"

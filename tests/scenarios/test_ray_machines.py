@@ -1,0 +1,80 @@
+"""Training on Ray: the bytes of as many devices of one machine, also where a process or a machine is killed."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import psutil
+import pytest
+from conftest import Project
+from support.clusters import cluster, kill_machine
+from support.stage_processes import command, running, wait_for
+from support.training_machine import model, saved
+
+Machine = Callable[..., Project]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.nightly,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.filterwarnings("ignore:::ray.*", "ignore::ResourceWarning"),
+]
+
+
+def two_devices(machine: Machine) -> dict[str, bytes]:
+    """What two devices of one machine make, which Lightning starts."""
+    project = machine("devices", devices=2)
+    project.set_params(compute={"progress": "off"})
+    project.run(*command("train"))
+    return model(project)
+
+
+def workers(project: Project) -> list[psutil.Process]:
+    """The processes that train in `project`, of all that run on this machine."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "environ"]):
+        info = process.info
+        if info["cwd"] == str(project.root) and "LOCAL_RANK" in (info["environ"] or {}):
+            found.append(process)
+    return found
+
+
+def test_killed_process(machine: Machine) -> None:
+    """It is replaced, and goes on from what was saved."""
+    project = machine("killed", devices=2)
+    with cluster(2) as machines:
+        project.set_params(compute={"launcher": "ray", "ray": machines.address, "progress": "off"})
+        with running(project, "train") as process:
+            wait_for(process, partial(saved, project))
+            workers(project)[0].kill()
+            out = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, out
+    assert "was killed by signal 9; starting again" in out
+    assert "train: continuing at step" in out
+    assert model(project) == two_devices(machine)
+
+
+def test_killed_machine(machine: Machine) -> None:
+    """Another one takes its place; what is left of the first try ends by itself."""
+    project = machine("killed")
+    with cluster(1, 1) as machines:
+        project.set_params(compute={"launcher": "ray", "ray": machines.address, "progress": "off", "nodes": 2})
+        with running(project, "train") as process:
+            wait_for(process, partial(saved, project))
+            before = workers(project)
+            kill_machine(machines)
+            machines.add_node(num_cpus=1)
+            out = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, out
+    assert not [one for one in before if one.is_running()]
+    assert model(project) == two_devices(machine)
+
+
+def test_too_few_devices(machine: Machine) -> None:
+    """One line says what there is."""
+    project = machine("few", devices=3)
+    with cluster(1, 2) as machines:
+        compute = {"launcher": "ray", "ray": machines.address, "progress": "off", "timeout": 2}
+        project.set_params(compute=compute)
+        out = project.run(*command("train"), ok=False, OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1")).out
+    assert "it has not 1 machine with 3 free CPUs each within 2 s (compute.timeout); its machines have" in out
+    assert len(out.splitlines()) == 1, out

@@ -1,0 +1,37 @@
+"""Clusters of Ray's on this machine, of as many machines as are wanted."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray.cluster_utils import Cluster
+
+# A machine that no longer answers is missed after seconds, and not after half a minute.
+PATIENCE = {"health_check_period_ms": 1000, "health_check_timeout_ms": 5000, "health_check_failure_threshold": 2}
+
+
+@contextmanager
+def cluster(*cores: int) -> Iterator[Cluster]:
+    """A cluster of machines with so many `cores` each."""
+    first, *others = cores
+    # As fast as all else here: Ray lets what it runs give way to other processes.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
+    found = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": first, "include_dashboard": False, "_system_config": PATIENCE},
+    )
+    try:
+        for count in others:
+            found.add_node(num_cpus=count)
+        yield found
+    finally:
+        del os.environ["RAY_worker_niceness"]  # noqa: SIM112
+        found.shutdown()  # type: ignore[no-untyped-call]
+
+
+def kill_machine(one: Cluster) -> None:
+    """Kill what a machine other than the first one runs, as its power would fail."""
+    node = next(iter(one.worker_nodes))
+    for process in node.all_processes["raylet"]:
+        os.kill(process.process.pid, signal.SIGKILL)
