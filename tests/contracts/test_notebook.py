@@ -32,6 +32,7 @@ def shape(cell: dict[str, Any]) -> list[tuple[str, int]]:
     return [(kind, len(lines)) for part in parts for kind, lines in part.items()]
 
 
+@pytest.mark.slow
 def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cell, in order, in docs/ of a project with a model of the sample's classes; what is stored looks alike."""
     monkeypatch.chdir(tmp_path)
