@@ -153,6 +153,7 @@ def _end() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_what_a_process_of_rays_says(two_machines: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that kills its decoder is refused alone; other versions are an error of one line, and so is no core."""
     monkeypatch.chdir(tmp_path)
