@@ -21,6 +21,7 @@ PATTERNS = {
     "my_project.nets:build",
     "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
     "compute.address": "it should be HOST:PORT, gpu-1:29400 say, or empty",
+    "compute.ray": "it should be HOST:PORT, head:6379 say, or empty",
     "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
     "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
     "compute.progress": "it should be off, remote, or a folder or URL: /mnt/progress or s3://bucket/progress, say",

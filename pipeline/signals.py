@@ -38,6 +38,10 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
 @contextmanager
 def deaf_children() -> Iterator[None]:
     """Let processes that are started meanwhile never hear ^C at the terminal; here it is heard afterwards."""
+    if sys.version_info < (3, 12):
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # Started with the first of them, it would let all signals through again.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

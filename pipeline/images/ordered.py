@@ -6,7 +6,8 @@ joblib's generators have no such limit.
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -56,7 +57,8 @@ class Window(Generic[Item, Result]):
 
     def _submit(self, item: Item) -> tuple[Item, Future[Result]]:
         try:
-            with deaf_children():  # The pool starts them when it is given something to do; we end them.
+            # The pool starts them when it is given something to do; we end them.
+            with nullcontext() if isinstance(self._pool, ThreadPoolExecutor) else deaf_children():
                 return item, self._pool.submit(self._job, item)
         except BrokenExecutor as error:  # By an earlier item; whoever takes this one's result hears of it.
             failed: Future[Result] = Future()
@@ -71,5 +73,7 @@ def in_order(job: Callable[[Item], Result], items: Iterable[Item], workers: int)
         return
     from loky import get_reusable_executor
 
-    for _, result in Window(get_reusable_executor(workers), job, items, size=2 * workers + 1):
+    with deaf_children():  # Where there were fewer, it starts more.
+        pool = get_reusable_executor(workers)
+    for _, result in Window(pool, job, items, size=2 * workers + 1):
         yield result.result()

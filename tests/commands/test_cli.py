@@ -665,7 +665,7 @@ def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> 
         cli.main(["--help"])
     shown = capsys.readouterr().out
     titles = re.findall(r"^(\w+):$", shown, re.MULTILINE)
-    assert titles == [*cli.GROUPS, "options"]
+    assert titles == [*cli.GROUPS, "shell", "options"]
     listed = re.findall(r"^  ([a-z][\w-]*) {2,}\S", shown, re.MULTILINE)
     assert len(listed) == len(set(listed)) > 15
     for name in listed:
