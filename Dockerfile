@@ -8,7 +8,7 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory "*"
 WORKDIR /treering
-COPY Makefile pyproject.toml README.md LICENSE requirements*.txt ./
+COPY Makefile setup.mk pyproject.toml README.md LICENSE* requirements*.txt ./
 COPY pipeline pipeline
 RUN make setup TORCH="${TORCH}" EXTRAS="${EXTRAS}" && rm -rf /root/.cache
 # The code of the mounted project comes first, and whoever runs it may have no home.

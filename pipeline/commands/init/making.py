@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from pipeline.git import git, git_text
 
 CODE = Path("pipeline")
 # Taken as they are; dvc.yaml last, since it says that there is a project.
-TAKEN = (paths.PARAMS, Path("requirements.txt"), Path(".dvcignore"), paths.DATA / ".gitignore", paths.PIPELINE)
+TAKEN = (
+    paths.PARAMS,
+    *(Path(f"requirements{kind}.txt") for kind in ("", "-dev", "-timm")),
+    *map(Path, ("setup.mk", "Dockerfile", ".dockerignore", ".devcontainer/devcontainer.json", ".dvcignore")),
+    paths.DATA / ".gitignore",
+    paths.PIPELINE,
+)
 # Tables that a project fills itself.
 HEADED = (paths.CLASSES, paths.ERASED, paths.FORGOTTEN)
 # Lists that a project may have lines in already.
@@ -105,12 +112,14 @@ def _render(folder: Path, name: str) -> Iterator[str]:
     environment = Environment(  # noqa: S701 (Markdown and the like, no HTML)
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
     )
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
     for path in RENDERED:
         if (folder / path).exists():
             yield path
         else:
-            text = environment.get_template(f"{path}.jinja").render(name=name, package=package, release=release)
+            named = {"name": name, "package": package, "release": release, "extras": extras}
+            text = environment.get_template(f"{path}.jinja").render(named)
             write_text(folder / path, text)
 
 

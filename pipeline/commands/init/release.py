@@ -57,7 +57,10 @@ class Release(NamedTuple):
 
 
 # What a newer release brings: code, and what belongs to it; what is a project's own it leaves alone.
-BROUGHT = ("pipeline", "docs/*.md", "dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", ".gitattributes")
+BROUGHT = (
+    *("pipeline", "docs/*.md", "dvc.yaml", "params.yaml", ".dvcignore", ".gitattributes"),
+    *("setup.mk", "requirements.txt", "requirements-dev.txt", "requirements-timm.txt", "Dockerfile", ".dockerignore"),
+)
 
 
 def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
