@@ -301,7 +301,7 @@ def test_model_that_forgot_a_class_is_not_the_next_base(forgetful: Project, tmp_
     clone.add_digits(1400, 1420)
     said = " ".join(clone.run("python", "-m", "pipeline", "status").out.split())
     assert f"base {first[:8]}…, as for the model before, generation 1" in said
-    assert f"note generation 2 is not accepted: {metrics['verdict']}; training on other images starts from" in said
+    assert f"note generation 2 is not accepted: {details['verdict']}; training on other images starts from" in said
     out = clone.repro("--pull")
     assert f"base {first[:8]}… (newer ones are not accepted)" in out
     assert clone.lock()["train"]["deps"]["data/base"] == first
