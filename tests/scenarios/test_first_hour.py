@@ -48,7 +48,10 @@ def test_readme(tmp_path: Path) -> None:
     (clone.root / ".git/info/exclude").write_text("photos\nnew.zip\n")
     seen = []
     for block in blocks():
-        lines = play(clone, block.replace("make ", "make --old-file=.venv/ready "))
+        script = block.replace("make ", "make --old-file=.venv/ready ")
+        # A reader ends it by ^C.
+        ended = r"timeout --foreground --signal INT 20 \1 || test $? = 124"
+        lines = play(clone, re.sub(r"^(pipeline serve)[^\n]*", ended, script, flags=re.MULTILINE))
         seen += lines
         assert max(map(len, lines)) <= WIDEST, max(lines, key=len)
         assert clone.git("status", "--porcelain") == "", block
@@ -58,3 +61,4 @@ def test_readme(tmp_path: Path) -> None:
     assert "train: warm start from" in text
     assert re.search(r"^data/report/metrics.json +accuracy +[\d.]+ +[\d.]+ +-?[\d.]+", text, flags=re.MULTILINE)
     assert "exported data/export/model.onnx" in text
+    assert "^C ends it\npipeline: ended" in text
