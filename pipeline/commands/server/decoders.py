@@ -1,8 +1,7 @@
 """Processes that decode uploads, one image each at a time, so that an image that kills its decoder harms no other."""
 
 import asyncio
-import signal
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from pipeline.commands.serve.preprocessing import view_of
 from pipeline.images.pixels import Pixels
 from pipeline.ingestion.refusals import Refusal
 from pipeline.params import Ingest
+from pipeline.signals import deaf_children
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -41,7 +41,7 @@ class Decoders:
     async def _decode(self, raw: bytes, ingest: Ingest, spec: "Spec") -> Pixels | Refusal:
         process = self._idle.pop() if self._idle else _start()
         try:
-            work = await asyncio.to_thread(process.submit, view_of, raw, ingest, size=spec.source, framing=spec.framing)
+            work = await asyncio.to_thread(_submit, process, raw, ingest, spec)
             seen: Pixels | Refusal = await asyncio.wait_for(asyncio.wrap_future(work), self._seconds)
         except TimeoutError:
             _end(process)
@@ -61,11 +61,15 @@ class Decoders:
 def _start() -> "ProcessPoolExecutor":
     from loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(1, initializer=_set_up)
+    return ProcessPoolExecutor(1)
 
 
-def _set_up() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A ^C reaches all processes; the server ends this one.
+def _submit(process: "ProcessPoolExecutor", raw: bytes, ingest: Ingest, spec: "Spec") -> "Future[Pixels | Refusal]":
+    with deaf_children():  # It is started now, and the server ends it.
+        decoding: Future[Pixels | Refusal] = process.submit(
+            view_of, raw, ingest, size=spec.source, framing=spec.framing
+        )
+    return decoding
 
 
 def _end(process: "ProcessPoolExecutor") -> None:

@@ -27,7 +27,7 @@ from pipeline.text import counted
 from pipeline.versioning.raw.absent_files import AbsentFiles
 
 # So many new images are kept as a list.
-FEW = 10_000
+MOST_LISTED = 10_000
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
@@ -63,9 +63,9 @@ class NewImages:
     def decode(self, params: Params, absent: AbsentFiles) -> Iterator[Outcome]:
         """What became of them, in their order; those that are `absent` are fetched."""
         known = self._known()
-        few = [*islice(self._places(known), FEW + 1)]
+        few = [*islice(self._places(known), MOST_LISTED + 1)]
         # Each time that places are gone through costs as much as all that are known; a list of many costs memory.
-        places = partial(self._places, known) if len(few) > FEW else partial(iter, few)
+        places = partial(self._places, known) if len(few) > MOST_LISTED else partial(iter, few)
         total = sum(1 for _ in places())
         if not total:
             return
