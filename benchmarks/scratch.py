@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -61,6 +61,10 @@ def peak_memory(folder: Path, *command: str) -> int:
     return int(run(folder, sys.executable, "-c", script, *command).split()[-1])
 
 
+# So many files of images, with a name each.
+Images = Callable[[int], Iterator[tuple[str, bytes]]]
+
+
 def small_images(count: int) -> Iterator[tuple[str, bytes]]:
     """`count` different grey 28 × 28 images as PNG files, with a name each: smooth noise, ten classes."""
     chance = np.random.default_rng(0)
@@ -78,28 +82,34 @@ def loose(folder: Path, count: int) -> None:
         (folder / name).write_bytes(data)
 
 
-def archives(folder: Path, count: int, each: int) -> None:
-    """Write `count` small images to archives in `folder`, `each` in one."""
-    images = small_images(count)
+def archives(folder: Path, count: int, each: int, images: Images = small_images) -> None:
+    """Write `count` of `images` to archives in `folder`, `each` in one."""
+    made = images(count)
     for start in range(0, count, each):
         with zipfile.ZipFile(folder / f"{start:07d}.zip", "w") as archive:
-            for name, data in islice(images, each):
+            for name, data in islice(made, each):
                 archive.writestr(name, data)
 
 
-def photographs(folder: Path, count: int) -> list[Path]:
-    """Write `count` different JPEGs of 500 × 375 pixels to `folder`: crops of scikit-learn's two photographs."""
+def photograph_files(count: int) -> Iterator[tuple[str, bytes]]:
+    """`count` different JPEG files of 500 × 375 pixels, with a name each: crops of scikit-learn's two photographs."""
     chance = np.random.default_rng(0)
     sources = [Image.fromarray(image) for image in load_sample_images().images]
-    paths = []
     for number in range(count):
         source = sources[number % 2]
         share = chance.uniform(0.7, 0.8)
         width, height = round(share * source.width), round(share * source.height)
         left, top = (int(chance.integers(0, side)) for side in (source.width - width, source.height - height))
-        crop = source.crop((left, top, left + width, top + height))
-        path = folder / f"class {number % 2}" / f"{number:05d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        crop.resize((500, 375), Image.Resampling.LANCZOS).save(path, quality=90)
-        paths.append(path)
+        crop, file = source.crop((left, top, left + width, top + height)), BytesIO()
+        crop.resize((500, 375), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
+        yield f"class {number % 2}/{number:05d}.jpg", file.getvalue()
+
+
+def photographs(folder: Path, count: int) -> list[Path]:
+    """Write `count` photographs to `folder`; returns their paths."""
+    paths = []
+    for name, data in photograph_files(count):
+        paths.append(folder / name)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].write_bytes(data)
     return paths
