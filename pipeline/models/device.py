@@ -33,6 +33,9 @@ def to_device(value: Tensor, where: torch.device) -> Tensor:
 
 
 def use_fast_layout(network: nn.Module, where: torch.device) -> None:
-    """Lay the filters of `network` out as the device `where` convolves them fastest, which changes no number."""
-    if where.type == "cuda":
+    """Lay the filters of `network` out as its inputs are, if the device `where` can: gradients come in that layout.
+
+    In another one each of them would be copied.
+    """
+    if where.type != "mps":
         network.to(memory_format=torch.channels_last)

@@ -72,5 +72,3 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It deprecates its own way of calling torch, and knows of no loader but torch's.
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-    # Strides of filters with one channel have two names, and gradients are copied for other processes in any case.
-    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import ROOT
+from torch import Tensor, nn
 
 from pipeline.errors import ParamError
-from pipeline.models.device import device
+from pipeline.models.device import device, use_fast_layout
+from pipeline.models.network import Spec, build
 from pipeline.params import Compute, read_params
 
 COMPUTE = read_params(ROOT / "params.yaml").compute
@@ -36,3 +38,31 @@ def test_what_is_not_here_is_an_error(accelerator: str, is_here: Callable[[], bo
     said = str(raised.value)
     assert f"compute.accelerator is '{accelerator}', and PyTorch finds none here; set it to auto or cpu" in said
     assert said.splitlines() == [said]
+
+
+COLOURS = {"grey": 1, "rgb": 3}
+
+
+def networks() -> list[tuple[int, nn.Module]]:
+    """Our own for both kinds of images, and one whose filters see a channel each; and channels of their images."""
+    ours = [(n, build(Spec(model="small", mode=mode, size=8, classes=("cat", "dog")))) for mode, n in COLOURS.items()]
+    by_channel = [nn.Conv2d(3, 12, 3, groups=3), nn.Conv2d(12, 12, 3, groups=12), nn.Conv2d(12, 2, 1)]
+    return [*ours, (3, nn.Sequential(*by_channel, nn.AdaptiveAvgPool2d(1), nn.Flatten()))]
+
+
+@pytest.mark.parametrize(("channels", "network"), networks())
+def test_gradients_come_in_the_layout_of_their_weights(channels: int, network: nn.Module) -> None:
+    """So none is copied into another layout, and PyTorch has nothing to say of strides where devices exchange them."""
+    use_fast_layout(network, torch.device("cpu"))
+    strides = []
+
+    def note(weight: nn.Parameter) -> Callable[[Tensor], None]:
+        return lambda gradient: strides.append((gradient.stride(), weight.stride()))
+
+    filters = [weight for weight in network.parameters() if weight.ndim == 4]
+    for weight in filters:
+        weight.register_hook(note(weight))
+    images = torch.zeros(2, channels, 8, 8).to(memory_format=torch.channels_last)
+    network(images).sum().backward()
+    assert len(strides) == len(filters)
+    assert all(gradient == weight for gradient, weight in strides)
