@@ -7,11 +7,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from pipeline import paths
 from pipeline.errors import ClusterError, ParamError, one_line
@@ -22,36 +24,93 @@ PATIENCE = 10.0
 # Where a cluster of Ray's says to the commands that it runs how it is reached.
 ADDRESS = "RAY_ADDRESS"
 LOCAL = "local"
+# The param that asks for Ray, by stage.
+ASKED_BY = {"ingest": "compute.engine", "train": "compute.launcher"}
 # It warns of what will change one day, and prints pages where a machine dies, whose work others do again.
-QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+# What it prints, on and on, where a cluster has a token that this process has not, or another one.
+NO_TOKEN = "AuthToken"  # noqa: S105 (no token itself)
+# So often the head of a cluster is asked whether it is there, and so often in a row it may not be.
+EVERY, MISSED = 5.0, 3
 
 
 @contextmanager
-def connected(compute: Compute, *, asked_by: str) -> Iterator[Any]:
-    """The module `ray`, connected to the cluster that `compute` says; its processes import our code as it is here.
+def connected(compute: Compute, *, stage: str) -> Iterator[Any]:
+    """The module `ray`, connected for `stage` to the cluster that `compute` says; its processes import our code.
 
     Raises:
-        ParamError: Ray is not installed, which the param `asked_by` asks for.
+        ParamError: Ray is not installed.
         ClusterError: no cluster answers, or it is of another version.
     """
     os.environ.update(QUIET)
     try:
         import ray
     except ModuleNotFoundError:
-        what = f"{asked_by} is ray, and Ray is not installed"
+        what = f"{ASKED_BY[stage]} is ray, and Ray is not installed"
         raise ParamError(paths.PARAMS, what, "run `pip install ray`, here and on all machines of the cluster") from None
     address = compute.ray or os.environ.get(ADDRESS, LOCAL)
     _check_answer(address)
+    with TemporaryFile() as printed:
+        try:
+            with _printing_to(printed):
+                _start(ray, address)
+        except Exception as error:
+            ray.shutdown()
+            printed.seek(0)
+            if NO_TOKEN in printed.read().decode(errors="replace"):
+                hint = "set RAY_AUTH_MODE=token, and have the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+                raise ClusterError(_name(address), "it wants its token", hint) from error
+            hint = "see that the cluster runs, with this version of Ray and of Python"
+            raise ClusterError(_name(address), one_line(error), hint) from error
     try:
-        _start(ray, address)
-    except Exception as error:
-        ray.shutdown()
-        hint = "see that the cluster runs, with this version of Ray and of Python"
-        raise ClusterError(f"Ray at {address}", one_line(error), hint) from error
-    try:
-        yield ray
+        with _watched(ray.get_runtime_context().gcs_address, stage):
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _printing_to(file: IO[bytes]) -> Iterator[None]:
+    """Let what libraries print, which are not written in Python, go to `file` for a while."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+@contextmanager
+def _watched(address: str, stage: str) -> Iterator[None]:
+    """Meanwhile, end this process, with an error of `stage`, once the head of the cluster at `address` has gone.
+
+    Ray would do so a minute later, and say nothing.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        missed = 0
+        while missed < MISSED:
+            if over.wait(EVERY):
+                return
+            missed = 0 if _listens(address) else missed + 1
+        # The main thread may wait inside of Ray, where it hears nothing. What is unfinished is safe, as after a kill.
+        hint = "start it again; `dvc repro` continues"
+        print(f"{stage}: error: {ClusterError(_name(address), 'its head no longer answers', hint)}", file=sys.stderr)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _start(ray: Any, address: str) -> None:
@@ -77,10 +136,18 @@ def _check_answer(address: str) -> None:
         ClusterError: nothing does.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        return
+    if host and port.isdecimal() and not _listens(address):
+        raise ClusterError(_name(address), "nothing answers", "correct compute.ray, or start Ray there")
+
+
+def _name(address: str) -> str:
+    return f"Ray at {address}"
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
-    except OSError as error:
-        what = f"nothing answers ({one_line(error)})"
-        raise ClusterError(f"Ray at {address}", what, "correct compute.ray, or start Ray there") from None
+    except OSError:
+        return False
+    return True

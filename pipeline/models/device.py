@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pipeline.errors import ParamError
 from pipeline.params import Compute
 from pipeline.paths import PARAMS
+from pipeline.text import counted
 
 
 def device(compute: Compute) -> torch.device:
@@ -22,6 +23,19 @@ def device(compute: Compute) -> torch.device:
         what = f"compute.accelerator is {compute.accelerator!r}, and PyTorch finds none here"
         raise ParamError(PARAMS, what, "set it to auto or cpu, which retrains nothing")
     return torch.device(kind)
+
+
+def check_count(compute: Compute) -> None:
+    """See that this machine has as many devices as `compute.devices` says; cores are shared where they are fewer.
+
+    Raises:
+        ParamError: it has not.
+    """
+    kind = device(compute).type
+    found = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind != "cpu" and found < compute.devices:
+        what = f"compute.devices is {compute.devices}, and PyTorch finds {counted(found, 'GPU')} here"
+        raise ParamError(PARAMS, what, f"set it to {found}; compute.nodes counts machines")
 
 
 def to_device(value: Tensor, where: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 
 from pipeline import paths
 from pipeline.errors import ParamError
-from pipeline.models.device import device
+from pipeline.models.device import check_count, device
 from pipeline.models.precision import precision_on
 from pipeline.params import Params
 from pipeline.training.callbacks import HeadFirst
@@ -50,8 +50,9 @@ def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, fol
 
 
 def _check_devices(params: Params) -> None:
-    """Look whether the devices can compute so, and have enough images in each step."""
+    """Look whether there are such devices, that can compute so, and have enough images in each step."""
     precision_on(device(params.compute), params.train.precision)
+    check_count(params.compute)
     # Batches may be half as large as they may be.
     devices, parts, size = devices_of(params), params.train.accumulate, params.train.batch_size
     if size < 4 * devices * parts:

@@ -8,7 +8,7 @@ from conftest import ROOT
 from torch import Tensor, nn
 
 from pipeline.errors import ParamError
-from pipeline.models.device import device, use_fast_layout
+from pipeline.models.device import check_count, device, use_fast_layout
 from pipeline.models.network import Spec, build
 from pipeline.params import Compute, read_params
 
@@ -40,6 +40,17 @@ def test_what_is_not_here_is_an_error(accelerator: str, is_here: Callable[[], bo
     assert said.splitlines() == [said]
 
 
+def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted before training, and the error says how many there are; of cores any number may be asked for."""
+    check_count(on("cpu").model_copy(update={"devices": 1000}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # What this machine has is its own affair.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_count(on("gpu").model_copy(update={"devices": 2}))
+    with pytest.raises(ParamError) as raised:
+        check_count(on("auto").model_copy(update={"devices": 4}))
+    assert "compute.devices is 4, and PyTorch finds 2 GPUs here; set it to 2; compute.nodes" in str(raised.value)
+
+
 COLOURS = {"grey": 1, "rgb": 3}
 
 
@@ -61,7 +72,7 @@ def test_gradients_come_in_the_layout_of_their_weights(channels: int, network: n
 
     filters = [weight for weight in network.parameters() if weight.ndim == 4]
     for weight in filters:
-        weight.register_hook(note(weight))
+        weight.register_hook(note(weight))  # type: ignore[no-untyped-call]
     images = torch.zeros(2, channels, 8, 8).to(memory_format=torch.channels_last)
     network(images).sum().backward()
     assert len(strides) == len(filters)

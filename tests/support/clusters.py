@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,3 +37,36 @@ def kill_machine(one: Cluster) -> None:
     node = next(iter(one.worker_nodes))
     for process in node.all_processes["raylet"]:
         os.kill(process.process.pid, signal.SIGKILL)
+
+
+def kill_head(one: Cluster) -> None:
+    """Kill what knows of all machines of the cluster."""
+    assert one.head_node is not None
+    for process in one.head_node.all_processes["gcs_server"]:
+        os.kill(process.process.pid, signal.SIGKILL)
+
+
+ALONE = """
+from ray.cluster_utils import Cluster
+one = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+print(one.address, flush=True)
+input()
+one.shutdown()
+"""
+
+
+@contextmanager
+def cluster_with_token(token: str) -> Iterator[str]:
+    """The address of a cluster of one machine that wants a `token` of all who speak to it."""
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    with subprocess.Popen(
+        [sys.executable, "-c", ALONE],
+        env=env,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate("\n")

@@ -121,7 +121,7 @@ def decoders(job: Job, compute: Compute) -> Iterator[RayDecoders]:
         ParamError: Ray is not installed.
         ClusterError: no cluster answers, none of its machines has a free core, or one has other versions.
     """
-    with connected(compute, asked_by="compute.engine") as ray:
+    with connected(compute, stage="ingest") as ray:
         _check_room(ray, compute)
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"] and "CPU" in node["Resources"]]
         cores = int(sum(resources["CPU"] for resources in machines))

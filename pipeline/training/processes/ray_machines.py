@@ -36,7 +36,7 @@ def train_on_ray(compute: Compute) -> None:
         TrainingError: training failed there, and has said why.
         SystemExit: it was interrupted.
     """
-    with connected(compute, asked_by="compute.launcher") as ray:
+    with connected(compute, stage="train") as ray:
         for _ in range(RESTARTS + 1):
             with _machines(ray, compute) as machines:
                 if _has_ended(ray, machines):

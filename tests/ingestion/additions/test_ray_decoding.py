@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, Project, save_png
 from ray import cloudpickle as ray_pickle
 from ray.cluster_utils import Cluster
-from support.clusters import cluster, kill_machine
+from support.clusters import cluster, cluster_with_token, kill_head, kill_machine
 from support.stage_processes import command, running, wait_for
 
 from pipeline.errors import ClusterError
@@ -119,6 +119,44 @@ def test_sigint_keeps_what_is_decoded(project: Project, two_machines: Cluster) -
 
 @pytest.mark.slow
 @pytest.mark.nightly
+def test_head_killed_on_the_way(project: Project) -> None:
+    """Ray would end the process a minute later, in silence; one line says so, and what is decoded stays."""
+    add_many(project, 20 * FEWEST)
+    project.dvc("add", "--quiet", "data/raw")
+    project.run(*command("listing"))
+    with cluster(1) as machines:
+        project.set_params(compute={"engine": "ray", "ray": machines.address})
+        address = machines.address
+        with running(project, "ingest") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ingest: Ray decodes on 1 core of 1 machine\n"
+            kill_head(machines)
+            out = process.communicate(timeout=100)[0]
+    said = f"Ray at {address}: its head no longer answers; start it again; `dvc repro` continues"
+    assert out == f"ingest: error: {said}\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_cluster_that_wants_a_token(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray tries again and again, and prints that each time; one line says what to set."""
+    add_many(project, FEWEST)
+    project.dvc("add", "--quiet", "data/raw")
+    project.run(*command("listing"))
+    with cluster_with_token("0" * 32) as address:
+        project.set_params(compute={"engine": "ray", "ray": address})
+        said = f"Ray at {address}: it wants its token; set RAY_AUTH_MODE=token, and have the cluster's token"
+        result = project.run(*command("ingest"), ok=False)
+        assert result.out.startswith(f"ingest: error: {said}")
+        assert len(result.out.splitlines()) == 1
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 32)
+        assert f"{FEWEST:,} images" in ingest(project)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_images_on_the_remote_are_read_there(project: Project, two_machines: Cluster, tmp_path: Path) -> None:
     """Of images that others have pushed, this machine fetches none."""
     project.dvc("remote", "add", "--default", "--local", "far", str(tmp_path / "far"))
@@ -174,7 +212,7 @@ def test_what_a_process_of_rays_says(two_machines: Cluster, tmp_path: Path, monk
     assert refused == [
         (places[1], hashlib.md5(b"deadly").hexdigest(), Refusal("broken", "decoding it kills the decoder"))
     ]
-    with connected(compute, asked_by="compute.engine") as ray:
+    with connected(compute, stage="ingest") as ray:
         check, other = ray.remote(ray_decoding._check_versions), {**versions(), "Pillow": "0.1"}
         with pytest.raises(ClusterError, match=r"has Pillow .*, and the machine that runs ingest has 0\.1; install"):
             RayFuture(ray, check.remote(other)).result()
@@ -202,12 +240,12 @@ def test_no_ray() -> None:
     """Where it is not installed, or nobody answers, one line says so."""
     for hidden, said in (
         ("sys.modules['ray'] = None", "compute.engine is ray, and Ray is not installed; run `pip install ray`"),
-        ("pass", "Ray at 127.0.0.1:1: nothing answers ([Errno 111] Connection refused); correct compute.ray"),
+        ("pass", "Ray at 127.0.0.1:1: nothing answers; correct compute.ray, or start Ray there"),
     ):
         script = (
             f"import sys; {hidden}; from pipeline.ray_cluster import connected; from pipeline.params import *; "
             "compute = read_params().compute.model_copy(update={'ray': '127.0.0.1:1'})\n"
-            "try: connected(compute, asked_by='compute.engine').__enter__()\n"
+            "try: connected(compute, stage='ingest').__enter__()\n"
             "except Exception as error: print(error)"
         )
         out = Project(ROOT).run(sys.executable, "-c", script).out
