@@ -1,9 +1,10 @@
 """What ingest costs, against bare Pillow and against DVC doing nothing: `python benchmarks/ingest.py [NAME…]`.
 
-Names: rate, memory, loose, archives, many, idle; all of them without one. Takes about a quarter of an hour.
+Names: rate, ray, memory, loose, archives, many, idle; all of them without one. Takes about a quarter of an hour.
 """
 
 import os
+import re
 import statistics
 import sys
 import time
@@ -15,6 +16,7 @@ from PIL import Image
 from reporting import Benchmark, Row, Rows, Scale, main, spread
 from scratch import archives, loose, new_floor, new_project, peak_memory, photographs, run, timed
 
+from pipeline.ingestion.additions.ray_decoding import FEWEST
 from pipeline.ingestion.perceptual_hash import perceptual_hash
 
 
@@ -43,6 +45,28 @@ def rate(folder: Path, scale: Scale) -> Rows:
         "500 × 375 JPEGs to 256 px, per core, against a bare Pillow loop",
         f"{spread(ratios, '×')}; {statistics.median(stages):.0f} images/s against "
         f"{statistics.median(loops):.0f} in one process",
+    )
+
+
+def on_ray(folder: Path, scale: Scale) -> Rows:
+    """The same images by a cluster of Ray's, of this machine alone, against processes of the stage's own."""
+    project = new_project(folder / "project")
+    count = max(scale.count(12_000), FEWEST)
+    photographs(project / "data/raw", count)
+    run(project, "dvc", "add", "--quiet", "data/raw")
+    run(project, "python", "-m", "pipeline", "run", "listing")
+    params = project / "params.yaml"
+    rates: dict[str, list[float]] = {"local": [], "ray": []}
+    for _ in range(scale.rounds(3)):
+        for engine, found in rates.items():
+            params.write_text(re.sub("(?m)^  engine: .*", f"  engine: {engine}", params.read_text()))
+            run(project, "rm", "-rf", "data/images", "data/shards")
+            found.append(count / timed(project, "python", "-m", "pipeline", "run", "ingest"))
+    ratios = [ray / local for ray, local in zip(rates["ray"], rates["local"], strict=True)]
+    yield Row(
+        f"the same {count:,} by Ray on this machine, its start included, against processes of its own",
+        f"{spread(ratios, '×')}; {statistics.median(rates['ray']):.0f} images/s against "
+        f"{statistics.median(rates['local']):.0f}",
     )
 
 
@@ -121,6 +145,7 @@ def idle(folder: Path, scale: Scale) -> Rows:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "rate": rate,
+    "ray": on_ray,
     "memory": memory,
     "loose": loose_files,
     "archives": in_archives,

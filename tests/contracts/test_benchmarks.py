@@ -20,7 +20,7 @@ def run(script: str, *arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("script", "names"),
     [
-        ("ingest.py", ["rate", "memory", "loose", "archives", "idle"]),
+        ("ingest.py", ["rate", "ray", "memory", "loose", "archives", "idle"]),
         ("loading.py", ["small", "photos", "jump"]),
         ("remote.py", ["first", "beyond", "peers", "bytes", "adding"]),
         ("training.py", ["step", "save"]),
