@@ -3,11 +3,12 @@ include setup.mk
 
 .PHONY: repro demo check lint format test test-slow test-nightly bench bench-gpu requirements clean
 
-.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt
+.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt requirements-trackers.txt
 	$(call install,requirements-dev.txt)
 	# Apart from the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/timm -r requirements-timm.txt
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/bench -r requirements-bench.txt
+	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/trackers -r requirements-trackers.txt
 	touch $@
 
 repro: .venv/ready  ## train on the sample images, or whatever is in data/raw
@@ -69,6 +70,7 @@ requirements: .venv/ready  ## pin the dependencies again
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group timm -o requirements-timm.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group bench -o requirements-bench.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group trackers -o requirements-trackers.txt
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

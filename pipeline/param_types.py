@@ -1,9 +1,10 @@
 """Types that params are made of."""
 
 import re
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Tolerance = Annotated[float | None, Field(ge=0, lt=1)]
@@ -35,6 +36,35 @@ def as_weights(value: object) -> object:
     if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
         raise ValueError("It should be true, false, or a path in data/weights, from there: resnet18.safetensors, say")
     return value
+
+
+# What can be told of a training, as docs/trackers.md says.
+TRACKERS = ("tensorboard", "csv", "mlflow", "wandb", "dvclive")
+
+
+def as_loggers(value: object) -> object:
+    """`value` of `train.loggers`, a list of names of trackers, or of each with its place: `{mlflow: ADDRESS}`.
+
+    Raises:
+        ValueError: it is none, or names a tracker twice.
+    """
+    places = [pair for one in value for pair in _places(one)] if isinstance(value, list) else [(value, "")]
+    names = [name for name, _ in places]
+    unknown = [name for name in names if name not in TRACKERS]
+    if unknown or not isinstance(value, list) or not all(isinstance(place, str) for _, place in places):
+        nearest = (get_close_matches(name, TRACKERS, n=1, cutoff=0)[0] for name in unknown if isinstance(name, str))
+        near = "".join(f"; the nearest is {name}" for name in [*nearest][:1])
+        raise ValueError(f"It should be a list of {', '.join(TRACKERS)}: [tensorboard, mlflow: ADDRESS], say{near}")
+    if len({*names}) < len(names):
+        raise ValueError("It should be a list that names each tracker once")
+    return value
+
+
+def _places(entry: object) -> list[tuple[object, object]]:
+    return [*entry.items()] if isinstance(entry, dict) else [(entry, "")]
+
+
+Loggers = Annotated[list[str | dict[str, str]], BeforeValidator(as_loggers)]
 
 
 def as_encoding(name: str) -> str:

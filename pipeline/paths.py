@@ -52,5 +52,7 @@ DECODED = DATA / ".decoded"
 STORED = DATA / ".stored"
 # Features of images, which a frozen backbone makes of them. Can be removed at any time.
 FEATURES = DATA / ".features"
+# What trackers of experiments write. Can be removed at any time.
+LOGS = DATA / "logs"
 # What torch.compile has made. Can be removed at any time.
 COMPILED = DATA / ".compiled"

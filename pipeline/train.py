@@ -5,7 +5,6 @@ Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base a
 
 import math
 import shutil
-import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -39,11 +38,12 @@ from pipeline.training.feeding.loader import EvalLoader, TrainLoader, sample
 from pipeline.training.feeding.sources import sources_of
 from pipeline.training.generation import Generation, plan
 from pipeline.training.handover import handed_over
-from pipeline.training.log_lines import LogLines, StepBar
+from pipeline.training.log_lines import display
 from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule, becomes_mean, histories, schedule_of
 from pipeline.training.processes.joining import check_inputs, hand_out, is_first_process, is_in_torchrun, joined, spread
 from pipeline.training.progress import FOLDER, Progress, deps_of_training, inputs_hash
+from pipeline.training.trackers.tracking import Tracking, tracked
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
@@ -102,11 +102,13 @@ def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Result | None:
     """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
-    run = _fit(generation, training, validation, params, progress)
-    last = progress.folder / "last"
-    run.trainer.save_checkpoint(last)
-    result = _finish(run, last, generation, params) if run.trainer.is_global_zero else None
-    hand_out(paths.MODEL, paths.CURVES, paths.ENVIRONMENT)
+    prepare(params)
+    with tracked(generation, params, progress, say) as tracking:
+        run = _fit(generation, (training, validation), params, progress, tracking)
+        last = progress.folder / "last"
+        run.trainer.save_checkpoint(last)
+        result = _finish(run, last, generation, params) if run.trainer.is_global_zero else None
+        hand_out(paths.MODEL, paths.CURVES, paths.ENVIRONMENT)
     shutil.rmtree(FOLDER, ignore_errors=True)
     return result
 
@@ -137,10 +139,10 @@ def _finish(run: FinishedRun, last: Path, generation: Generation, params: Params
 
 
 def _fit(
-    generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
+    generation: Generation, images: tuple[Dataset, Dataset], params: Params, progress: Progress, tracking: Tracking
 ) -> FinishedRun:
-    """Train `generation`."""
-    prepare(params)
+    """Train `generation` on the first of `images`, and measure it on the second."""
+    training, validation = images
     spec, classes = generation.spec, list(generation.spec.classes)
     network, weights = _untrained(generation, params.train, progress.folder)
     schedule = _schedule(generation, params.train)
@@ -149,14 +151,15 @@ def _fit(
         *_head_first(network, schedule),
         *_averaging(generation, network, training, params.train),
         RecordCurves(curves, schedule, steps_before=generation.steps_before),
+        *tracking.callbacks(curves),
         SaveProgress(progress, every=params.train.save_every),
-        _display(schedule.steps, before=generation.steps_before),
+        display(schedule.steps, before=generation.steps_before, say=say),
     ]
     rounds = generation.rounds
     trainer = trainer_of(params, callbacks, rounds=rounds.before + rounds.length.rounds, folder=progress.folder)
     where = trainer.strategy.root_device
     use_fast_layout(network, where)
-    drawn, measured = sources_of(network, spec, (training, validation), params, where)
+    drawn, measured = sources_of(network, spec, images, params, where)
     loader = TrainLoader(training, classes, params.train, rounds, drawn)
     classifier = Classifier(network, spec, params.train, schedule, loader.images_of_classes(len(classes)))
     saved = spread(progress.newest())
@@ -201,11 +204,6 @@ def _schedule(generation: Generation, params: Train) -> Schedule:
     if base is None:
         return schedule_of(params, steps, warm=False)
     return schedule_of(params, steps, warm=True)._replace(known=histories(base["optimizer_states"][0]))
-
-
-def _display(steps: int, *, before: int) -> pl.Callback:
-    """What shows how far training is."""
-    return StepBar(steps, before=before) if sys.stderr.isatty() else LogLines(steps, before=before, say=say)
 
 
 def _head_first(network: Network, schedule: Schedule) -> list[pl.Callback]:

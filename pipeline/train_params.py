@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from pipeline.augment_params import Augmentation
-from pipeline.param_types import OWN, Precision, Section, Seed, Share, as_weights, is_own
+from pipeline.param_types import OWN, Loggers, Precision, Section, Seed, Share, as_weights, is_own
 
 # What of `train:` changes no model; the stage depends on everything else in that section.
-FREE = {"save_every"}
+FREE = {"loggers", "save_every"}
 
 
 class Train(Section):
@@ -72,6 +72,8 @@ class Train(Section):
     """Number format of the computation; `auto` is `bf16-mixed` on a GPU that has it, and else `32-true`."""
     save_every: Annotated[float, Field(gt=0)]
     """Seconds between savings of the unfinished training; changing it retrains nothing."""
+    loggers: Loggers
+    """Experiment trackers: `tensorboard`, `csv`, `mlflow`, `wandb`, `dvclive`; retrains nothing: docs/trackers.md."""
     compile: bool
     """Whether torch.compile makes the network faster, and its first step slower."""
     deterministic: bool
@@ -84,3 +86,8 @@ class Train(Section):
         """The params that name code of the project's own, `package.module:function`, by name."""
         values = {name: getattr(self, name) for name in ("model", "optimizer", "loss", "augment")}
         return {f"train.{name}": value for name, value in values.items() if is_own(value)}
+
+    @property
+    def trackers(self) -> dict[str, str]:
+        """Where each tracker of `loggers` keeps its runs, by its name; empty where that is left to it."""
+        return dict(pair for one in self.loggers for pair in (one.items() if isinstance(one, dict) else [(one, "")]))

@@ -1,5 +1,6 @@
 """How far training is: a bar at a terminal, and a line every minute in a log."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,11 @@ from pipeline.training.curves import ACCURACY
 
 # Seconds between two lines.
 EVERY = 60.0
+
+
+def display(steps: int, *, before: int, say: Callable[[str], None]) -> pl.Callback:
+    """What shows how far a training of `steps` steps is, after so many of earlier generations; `say` prints a line."""
+    return StepBar(steps, before=before) if sys.stderr.isatty() else LogLines(steps, before=before, say=say)
 
 
 class LogLines(pl.Callback):

@@ -111,6 +111,17 @@ WITHOUT: dict[str, dict[str, str]] = {
         ),
         "training.progress": "what is continued gives the same bytes: tests/scenarios/test_continue.py",
         "training.rng_state": "likewise",
+        **dict.fromkeys(
+            (
+                "training.trackers.facts",
+                "training.trackers.packages",
+                "training.trackers.process",
+                "training.trackers.runs",
+                "training.trackers.tracking",
+                "training.trackers.worker",
+            ),
+            "what is told of a training gives nothing back: tests/training/trackers/test_tracking.py",
+        ),
         "versioning.definition": "reads what dvc.yaml lists, for the name of a folder",
     },
     "evaluate": {},

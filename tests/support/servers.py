@@ -100,7 +100,7 @@ class Ssh(Server):
         if SSHD is None:
             pytest.skip(NO_SSHD)
         super().__init__(folder)
-        self.port = _free_port()
+        self.port = free_port()
         self.key = {"keyfile": str(folder / "user")}
         for name in ("host", "user"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
@@ -135,7 +135,7 @@ class S3(Server):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.port = _free_port()
+        self.port = free_port()
         self.key = {"access_key_id": "any", "secret_access_key": "any"}
         self.bucket = f"treering-{self.port}"
 
@@ -190,7 +190,8 @@ KINDS = [
 ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

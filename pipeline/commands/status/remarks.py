@@ -13,6 +13,7 @@ from pipeline.lineage.selection import is_cold
 from pipeline.models.framing import source_of
 from pipeline.params import Params
 from pipeline.text import counted, short
+from pipeline.training.trackers.packages import absence, missing
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.own_code.listing import look_at_listing
@@ -47,7 +48,9 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
     drift = changes.raw.drift if changes.raw else []
     on_classes = [*_on_changed_classes(changes), *_on_classes(start, changes.raw)]
     on_images = [*_on_held_out(len(changes.held_out)), *on_classes, *drift]
-    return [*on_succession, *on_images, *_on_seeing(train, start, params), *_on_release(train)]
+    absent = missing(params.train.trackers)
+    on_trackers = [f"training will stop: {absence(absent)}"] if absent else []
+    return [*on_succession, *on_images, *_on_seeing(train, start, params), *on_trackers, *_on_release(train)]
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:

@@ -1,0 +1,126 @@
+"""The process of trackers, as training sees it: nothing that it does is waited for, but its beginning and its end."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from pipeline import paths
+from pipeline.errors import TrainingError
+from pipeline.handover.background import Background
+from pipeline.signals import stoppable
+from pipeline.training.trackers import worker
+from pipeline.training.trackers.runs import Facts
+
+logger = logging.getLogger(__name__)
+
+# Seconds until all runs must be open: a tracker is imported, a database made, a server asked more than once.
+OPENING = 180.0
+LOG = paths.LOGS / "trackers.log"
+Message = dict[str, Any]
+
+
+class TrackerProcess:
+    """That of `trackers`, which are places by name."""
+
+    def __init__(self, trackers: Mapping[str, str]) -> None:
+        """Start it."""
+        self._trackers = dict(trackers)
+        self.identities: dict[str, str] = {}
+        """What each tracker calls its run."""
+        self._answers: SimpleQueue[Message | None] = SimpleQueue()
+        self._is_over = False
+        paths.LOGS.mkdir(parents=True, exist_ok=True)
+        (paths.LOGS / ".gitignore").write_text("*\n", encoding="utf-8")  # Earlier projects ignore it nowhere else.
+        with LOG.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (ours)
+                [sys.executable, "-m", worker.__name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # ^C is for the training, which ends it.
+            )
+        self._lines: Background[Message] = Background(self._write)
+        Thread(target=self._read, daemon=True).start()
+
+    def open(self, order: Message) -> dict[str, str]:
+        """Open a run of each tracker as `order` says; returns where people see them.
+
+        Raises:
+            TrainingError: one cannot be opened.
+        """
+        self._lines.give({"trackers": self._trackers, **order})
+        try:
+            answer = self._answers.get(timeout=OPENING)
+        except Empty:
+            answer = {"refused": f"no answer in {OPENING:.0f} seconds"}
+        except BaseException:
+            self._kill()
+            raise
+        if answer is None or "refused" in answer:
+            self._kill()
+            raise self._refusal(answer or {"refused": "the process of trackers has ended"})
+        self.identities = {name: run["identity"] for name, run in answer["opened"].items()}
+        Thread(target=self._complain, daemon=True).start()
+        return {name: run["link"] for name, run in answer["opened"].items()}
+
+    def give(self, message: Message) -> None:
+        """Have `message` logged; nothing is waited for."""
+        self._lines.give(message)
+
+    def end(self, outcome: str, facts: Facts, final: Mapping[str, float], *, seconds: float) -> None:
+        """Close the runs, within so many `seconds`; a signal ends the waiting, and nothing else."""
+        self.give({"outcome": outcome, "facts": facts, "final": dict(final)})
+        try:
+            with stoppable():
+                self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._warn(", ".join(self._trackers), f"no answer in {seconds:.0f} seconds at the end")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._is_over = True
+            self._kill()
+
+    def _refusal(self, answer: Message) -> TrainingError:
+        name = answer.get("tracker", ", ".join(self._trackers))
+        where = f"train.loggers: {name}" + (f" at {place}" if (place := self._trackers.get(name)) else "")
+        hint = f"correct it, or take it out of train.loggers; {LOG} says more"
+        return TrainingError(where, f"cannot begin a run: {answer['refused']}", hint)
+
+    def _warn(self, name: str, why: str) -> None:
+        logger.warning("train.loggers: %s: %s; training needs none of it, %s says more", name, why, LOG)
+
+    def _complain(self) -> None:
+        """Say what trackers complain of."""
+        while (answer := self._answers.get()) is not None:
+            self._warn(answer["tracker"], answer["failed"])
+        if self._process.wait() and not self._is_over:
+            self._warn(", ".join(self._trackers), f"their process ended with status {self._process.returncode}")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as answers:
+            for line in answers:
+                self._answers.put(json.loads(line))
+        self._answers.put(None)
+
+    def _write(self, message: Message) -> None:
+        assert self._process.stdin is not None
+        try:
+            print(json.dumps(message), file=self._process.stdin, flush=True)
+        except (OSError, ValueError):
+            return  # It is gone, and that has been said.
+
+    def _kill(self) -> None:
+        assert self._process.stdin is not None
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):  # Of what it has not read.
+            self._process.stdin.close()

@@ -1,0 +1,25 @@
+"""Trackers are looked for without importing any."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ParamError
+from pipeline.param_types import TRACKERS
+from pipeline.training.trackers.packages import check_installed, missing
+
+
+def test_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is absent is named with the command that installs it; a folder that trackers leave is no package."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *(one for one in sys.path if "trackers" not in Path(one).parts)])
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "mlflow.py").touch()
+    importlib.invalidate_caches()
+    assert missing(["csv", "mlflow", "wandb", "dvclive"]) == ["wandb", "dvclive"]
+    assert "mlflow" not in sys.modules
+    check_installed(["csv", "mlflow"])
+    said = "params.yaml: train.loggers names wandb and dvclive, not installed; run `make setup EXTRAS=wandb,dvclive`"
+    with pytest.raises(ParamError, match=said):
+        check_installed(TRACKERS[1:])
