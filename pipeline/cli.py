@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.commands import accept, fresh, run
+from pipeline.commands import accept, fresh, register, run
 from pipeline.commands.classes import command as classes
 from pipeline.commands.data import command as data
 from pipeline.commands.forget import command as forget
@@ -38,7 +38,7 @@ GROUPS = {
     "project": (init, upgrade),
     "data": (data, classes, suspects, next_images, forget),
     "training": (status, trial, watch, fresh, run),
-    "models": (history, accept, serve, server),
+    "models": (history, accept, register, serve, server),
     "team": (merge,),
 }
 
