@@ -232,6 +232,40 @@ def test_augmentation_by_name_or_in_part(tmp_path: Path, value: Any) -> None:
     assert augment == (value if isinstance(value, str) else Augment(**value))
 
 
+@pytest.mark.parametrize(
+    ("value", "trackers"),
+    [
+        ([], {}),
+        (["csv", "mlflow"], {"csv": "", "mlflow": ""}),
+        (["wandb", {"mlflow": "http://127.0.0.1:5000"}], {"wandb": "", "mlflow": "http://127.0.0.1:5000"}),
+    ],
+)
+def test_loggers(tmp_path: Path, value: Any, trackers: dict[str, str]) -> None:
+    """Names of trackers, or each with its place."""
+    assert read_params(written(tmp_path, "train.loggers", value)).train.trackers == trackers
+
+
+@pytest.mark.parametrize(
+    ("value", "ending"),
+    [
+        (["csv", "mlfow"], "; the nearest is mlflow"),
+        ("tensorbord", "; the nearest is tensorboard"),
+        ([{"mlflow": 5000}], ""),
+        (["csv", None], ""),
+    ],
+)
+def test_no_loggers(tmp_path: Path, value: Any, ending: str) -> None:
+    """What is no list of trackers says what is one, and which name was meant."""
+    allowed = "it should be a list of tensorboard, csv, mlflow, wandb, dvclive: [tensorboard, mlflow: ADDRESS], say"
+    assert complaint(written(tmp_path, "train.loggers", value)) == f"train.loggers is {value!r}; {allowed}{ending}"
+
+
+def test_no_tracker_twice(tmp_path: Path) -> None:
+    """It would be one run with all points twice."""
+    said = complaint(written(tmp_path, "train.loggers", ["csv", {"csv": "elsewhere"}]))
+    assert said.endswith("; it should be a list that names each tracker once")
+
+
 def test_former_values(tmp_path: Path) -> None:
     """A param that earlier releases knew names what took its place."""
     said = complaint(written(tmp_path, "train.start", "full"))

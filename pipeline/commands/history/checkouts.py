@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from pipeline import paths
 from pipeline.errors import RecordError, one_line
 from pipeline.git import git
@@ -99,6 +101,15 @@ def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
             fetching.copy_directory(oid, target, nearby=Path(path), what=what, hint=PUSH_ALL)
         else:
             shutil.copyfile(fetching.fetch_file(oid, what=what, hint=PUSH_ALL), target)
+
+
+def tell_no_tracker(folder: Path) -> None:
+    """Let a training in `folder` be logged nowhere: that was done when it was recorded."""
+    yaml, path = YAML(), folder / paths.PARAMS
+    params = yaml.load(path)
+    if params.get("train", {}).get("loggers"):
+        params["train"]["loggers"] = []
+        yaml.dump(params, path)
 
 
 def _shards(index: Path, name: str) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.commands import subprocesses
-from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in
+from pipeline.commands.history.checkouts import bring, checked_out, edited, inputs, recorded_in, tell_no_tracker
 from pipeline.commands.history.comparison import Difference, changes, differences
 from pipeline.errors import CheckpointError, MissingDataError, RecordError, TrainingError, TreeringError
 from pipeline.images.index import INDEX
@@ -104,6 +104,7 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
         _fetch_published(record["train"], training.name)
         then = _recorded_environment(record["train"], training.name)
         _start_as_many(folder, then, training.name)
+        tell_no_tracker(folder)
         _train(folder, then, training.name, stdout)
         environment = _compare_environments(then, folder / paths.ENVIRONMENT)
         if hashing.directory_hash(folder / paths.MODEL) == training.recorded.model:

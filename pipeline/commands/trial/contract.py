@@ -62,6 +62,7 @@ def checks(params: Params) -> Iterator[Check]:
         update={"epochs": 1, "warm_epochs": 1, "batch_size": max(BATCH, 4 * params.train.accumulate)}
         | {"passes": 1.0, "min_steps": 2, "head_epochs": min(params.train.head_epochs, 0.5)}
         | {"pretrained": False if params.train.freeze == NONE else _drawn_weights(params), "compile": False}
+        | {"loggers": []}
     )
     compute = params.compute.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
     tiny = params.model_copy(update={"train": train, "compute": compute})

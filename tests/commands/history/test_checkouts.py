@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from pipeline.commands.history.checkouts import checked_out, inputs, recorded_in
+from pipeline.commands.history.checkouts import checked_out, inputs, recorded_in, tell_no_tracker
 from pipeline.errors import RecordError
 from pipeline.versioning.lock import StageRecord
 
@@ -90,3 +91,13 @@ def test_inputs() -> None:
     assert inputs({"train": train}) == {"data/base": "b"}
     ingest = StageRecord(deps={"data/raw": "r"}, outs={"data/images": "i"})
     assert inputs({"ingest": ingest, "train": train}) == {"data/base": "b", "data/images": "i"}
+
+
+@pytest.mark.parametrize("loggers", [["csv", {"mlflow": "http://127.0.0.1:5000"}], [], None])
+def test_what_is_trained_again_is_logged_nowhere(tmp_path: Path, loggers: object) -> None:
+    """Whatever the params of then name; of a release that knew no trackers they stay as they are."""
+    train = {"lr": 0.01} | ({} if loggers is None else {"loggers": loggers})
+    YAML().dump({"train": train, "seed": 3}, tmp_path / "params.yaml")
+    tell_no_tracker(tmp_path)
+    now = YAML(typ="safe").load(tmp_path / "params.yaml")
+    assert now == {"train": {"lr": 0.01} | ({} if loggers is None else {"loggers": []}), "seed": 3}
