@@ -1,14 +1,15 @@
 # Everything sets itself up; only Python ≥ 3.11, git and make need to be there.
 include setup.mk
 
-.PHONY: repro demo check lint format test test-slow test-nightly bench bench-gpu requirements clean
+.PHONY: repro demo check lint format test test-slow test-nightly bench bench-gpu requirements docs pictures release clean
 
-.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt requirements-trackers.txt
+.venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt requirements-trackers.txt requirements-publish.txt
 	$(call install,requirements-dev.txt)
 	# Apart from the rest: torchvision, which timm brings, makes every import of lightning seconds slower.
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/timm -r requirements-timm.txt
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/bench -r requirements-bench.txt
 	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/trackers -r requirements-trackers.txt
+	.venv/bin/uv pip install --quiet --require-hashes --no-deps --target .venv/publish -r requirements-publish.txt
 	touch $@
 
 repro: .venv/ready  ## train on the sample images, or whatever is in data/raw
@@ -71,6 +72,17 @@ requirements: .venv/ready  ## pin the dependencies again
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group timm -o requirements-timm.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group bench -o requirements-bench.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-deps --group trackers -o requirements-trackers.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --group publish -c requirements.txt -c requirements-dev.txt -o requirements-publish.txt
+
+docs: .venv/dev-ready  ## the pages that are made of the code, and all of them as a site: .venv/site/index.html
+	python docs/reference.py
+	PYTHONPATH=.venv/publish NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
+
+pictures: .venv/dev-ready  ## what docs/pictures holds: runs a project, a terminal and a browser
+	python docs/pictures.py
+
+release: check docs  ## make release VERSION=0.2.0: version, date, commit, tag, wheel in dist/; pushes nothing
+	.github/release.sh $(VERSION)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

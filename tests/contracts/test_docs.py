@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
+from ruamel.yaml import YAML
 
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "Makefile", ROOT / "pyproject.toml"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "Makefile", ROOT / "pyproject.toml"]
 
 
 def prose(page: Path) -> str:
@@ -30,8 +32,37 @@ def test_named_modules_are_there(page: Path) -> None:
     assert [name for name in named if not any(path == name or path.endswith(f"/{name}") for path in there)] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of `page` may name, by GitHub's rules."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", text), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """A link to a file of the repository leads to one."""
-    linked = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
-    assert [link for link in linked if not (page.parent / link).exists()] == []
+    """A link to a file of the repository leads to one, and one to a heading to that."""
+    links = re.findall(
+        r"(?:\]\(|src=\")(?![a-z]+:)([^)#\s\"]*)(?:#([^)\s\"]+))?[)\"]", page.read_text(encoding="utf-8")
+    )
+    for link, anchor in links:
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
+
+
+def test_pages_are_in_the_site() -> None:
+    """Its contents name each page of docs/ once, and no other."""
+    places = [nav_places(entry) for entry in YAML(typ="safe").load(ROOT / "mkdocs.yml")["nav"]]
+    named = [place for group in places for place in group]
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert len(named) == len(set(named))
+    assert {name for name in named if name != "index.md" and not (ROOT / name).exists()} == pages
+
+
+def nav_places(entry: Any) -> list[str]:
+    """The pages that an entry of the site's contents leads to."""
+    if isinstance(entry, str):
+        return [entry]
+    entries = entry.values() if isinstance(entry, dict) else entry
+    return [place for one in entries for place in nav_places(one)]

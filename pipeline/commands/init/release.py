@@ -58,7 +58,7 @@ class Release(NamedTuple):
 
 # What a newer release brings: code, and what belongs to it; what is a project's own it leaves alone.
 BROUGHT = (
-    *("pipeline", "docs/*.md", "dvc.yaml", "params.yaml", ".dvcignore", ".gitattributes"),
+    *("pipeline", ":(glob)docs/*.md", "dvc.yaml", "params.yaml", ".dvcignore", ".gitattributes"),
     *("setup.mk", "requirements.txt", "requirements-dev.txt", "requirements-timm.txt", "Dockerfile", ".dockerignore"),
 )
 

@@ -100,7 +100,8 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
     text = source / "pipeline/text.py"
     text.write_text(text.read_text("utf-8") + "\n# A newer release.\n", "utf-8")
     (source / "docs/team.md").write_text("Newer.\n")
-    (source / "tests/new.py").write_text("\n")
+    for name in ("tests/new.py", "docs/tutorials/new.md"):
+        (source / name).write_text("\n")
     git(source, "add", "--all")
     git(source, "commit", "--quiet", "--message", "another one")
     out = run(project.root, "upgrade", "--fetch")
@@ -110,6 +111,7 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
     assert "lr: 0.5" in project.read("params.yaml")
     assert not (project.root / "docs/team.md").exists()
     assert not (project.root / "tests").exists()
+    assert not (project.root / "docs/tutorials").exists()
     assert json.loads(record.read_text())["commit"] == second
 
     project.commit()
