@@ -27,6 +27,8 @@ from pipeline.commands.watch import command as watch
 from pipeline.errors import RecordError
 from pipeline.signals import INTERRUPTED, hush
 
+# Raised by .github/release.sh, as in pyproject.toml and CITATION.cff.
+VERSION = "0.1.0"
 # What `echo $?` prints.
 STATUSES = """exit status:
   0             done, and nothing to complain of
@@ -121,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"treering {VERSION}", help="print the release, and end")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="pipeline", help=argparse.SUPPRESS
     )

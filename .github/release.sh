@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Makes a release of what is committed on main: raises the version, dates CHANGELOG.md, commits, tags, builds a wheel, and
+# tries it. Pushes nothing. `make release VERSION=0.2.0` checks everything before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+stop() { echo "release: $1" >&2; exit 1; }
+version=${1-}
+[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || stop "name the version: make release VERSION=0.2.0"
+[ "$(git branch --show-current)" = main ] || stop "not on main: run \`git switch main\`"
+[ -z "$(git status --porcelain)" ] || stop "there are changes that are not committed: run \`git commit\`"
+! git rev-parse --quiet --verify "refs/tags/v$version" > /dev/null || stop "v$version is there already: name a later one"
+awk '/^## / { seen = /Unreleased/ } seen && /^- / { found = 1 } END { exit !found }' CHANGELOG.md ||
+  stop "CHANGELOG.md has nothing under [Unreleased]: say there what users notice"
+publish() { PYTHONPATH="$PWD/.venv/publish${PYTHONPATH+:$PYTHONPATH}" .venv/bin/python -m "$@"; }
+
+# Built and tried first, in a copy, so that a release that does not work is not one.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git clone --quiet . "$copy/code"
+(cd "$copy/code" && PYTHONPATH="$OLDPWD/.venv/publish${PYTHONPATH+:$PYTHONPATH}" \
+  "$OLDPWD/.venv/bin/python" -m bumpversion bump --new-version "$version" > /dev/null)
+.venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir "$copy/dist" "$copy/code"
+publish twine check --strict "$copy"/dist/* > /dev/null
+
+# In an environment of its own, with the libraries of this one.
+.venv/bin/python -m venv "$copy/venv"
+.venv/bin/uv pip install --quiet --no-deps --python "$copy/venv/bin/python" "$copy"/dist/*.whl
+.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$("$copy/venv/bin/python" -c \
+  'import sysconfig; print(sysconfig.get_path("purelib"))')/libraries.pth"
+mkdir "$copy/project"
+cp params.yaml "$copy/project"
+cd "$copy/project"
+[ "$("$copy/venv/bin/pipeline" --version)" = "treering $version" ] || stop "the wheel is not $version"
+"$copy/venv/bin/pipeline" check --quiet "$OLDPWD/data/sample/1-initial.zip" --html check.html
+"$copy/venv/bin/python" -c "import pipeline; pipeline.load_model; assert pipeline.__file__.startswith('$copy/venv')"
+cd "$OLDPWD"
+
+git pull --quiet --ff-only "$copy/code" main
+git fetch --quiet "$copy/code" "refs/tags/v$version:refs/tags/v$version"
+mkdir -p dist
+cp "$copy"/dist/{*.whl,*.tar.gz,.gitignore} dist/
+echo "release: v$version, with dist/treering-$version-py3-none-any.whl"
+echo "next: git push --follow-tags"

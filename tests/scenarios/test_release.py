@@ -1,0 +1,64 @@
+"""A release is made of what is committed on main, or not at all."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from support.publishing import run
+
+SCRIPT = ".github/release.sh"
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """This code, as it is now, on a branch called main."""
+    (project.root / ".venv").symlink_to(Path(sys.prefix))
+    return project
+
+
+def release(project: Project, version: str, *, ok: bool = True) -> str:
+    """Make one."""
+    return run(SCRIPT, version, folder=project.root, ok=ok)
+
+
+def test_release(project: Project) -> None:
+    """The version is raised wherever it stands, the changelog dated; commit, tag and a wheel that works; once."""
+    out = release(project, "0.2.0")
+    assert "dist/treering-0.2.0-py3-none-any.whl" in out
+    assert sorted(path.suffix for path in (project.root / "dist").iterdir()) == ["", ".gz", ".whl"]
+    assert project.git("status", "--porcelain") == ""
+    assert project.git("log", "-1", "--format=%s").strip() == "Release 0.2.0"
+    assert project.git("cat-file", "-t", "v0.2.0").strip() == "tag"
+    changed = project.git("show", "--format=", "--name-only", "v0.2.0^{commit}").split()
+    assert sorted(changed) == ["CHANGELOG.md", "CITATION.cff", "pipeline/cli.py", "pyproject.toml"]
+    assert re.search(
+        r"^## \[Unreleased\]\n\n## \[0\.2\.0\] - \d{4}-\d\d-\d\d\n\n", project.read("CHANGELOG.md"), re.MULTILINE
+    )
+    assert "v0.2.0 is there already" in release(project, "0.2.0", ok=False)
+    assert "CHANGELOG.md has nothing under [Unreleased]" in release(project, "0.3.0", ok=False)
+
+
+def test_what_is_not_ready(project: Project) -> None:
+    """A version that is none, changes that are not committed, and a branch are errors, and nothing is changed."""
+    head = project.git("rev-parse", "HEAD")
+    assert release(project, "later", ok=False) == "release: name the version: make release VERSION=0.2.0\n"
+    (project.root / "README.md").write_text("Changed.\n")
+    assert "changes that are not committed" in release(project, "0.2.0", ok=False)
+    project.git("checkout", "--quiet", "README.md")
+    project.git("switch", "--quiet", "--create", "other")
+    assert "not on main" in release(project, "0.2.0", ok=False)
+    assert project.git("rev-parse", "HEAD") == head
+    assert project.git("tag") == ""
+
+
+def test_wheel_that_does_not_work(project: Project) -> None:
+    """It is no release: nothing is committed or tagged."""
+    text = project.read("pipeline/cli.py")
+    (project.root / "pipeline/cli.py").write_text(text.replace('version=f"treering {VERSION}"', 'version="treering"'))
+    project.commit("a mistake")
+    assert "the wheel is not 0.2.0" in release(project, "0.2.0", ok=False)
+    assert project.git("log", "-1", "--format=%s").strip() == "a mistake"
+    assert project.git("tag") == ""
