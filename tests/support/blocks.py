@@ -93,7 +93,9 @@ def play(folder: Path, blocks: Sequence[Block], instead: Mapping[str, str]) -> l
     Returns:
         the lines that are seen, by block; those that begin with `CHANGED` say what Git would ask about.
     """
-    script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"  # What is left in the background.
+    # The environment has the code of the clone, as `make setup` would install it there.
+    script = 'export PYTHONPATH="$PWD"\n'
+    script += "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"  # What is left in the background.
     for block in blocks:
         commands = block.commands
         for pattern, other in instead.items():
