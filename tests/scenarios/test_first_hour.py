@@ -12,7 +12,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 WIDEST = 120
 # What readers do otherwise than a test: what is set up already is not set up, and what waits is ended by ^C.
 INSTEAD = {
-    r"make setup EXTRAS=[\w,]+": "true",
     "make ": "make --old-file=.venv/ready ",
     "^(pipeline serve)[^\n]*": r"timeout --foreground --signal INT 20 \1 || test $? = 124",
 }
