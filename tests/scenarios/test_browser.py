@@ -1,8 +1,6 @@
-"""The report in a real browser: Debian's Chromium (`apt-get install chromium`), through Playwright."""
+"""Pages that commands and stages write, in a real browser."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -10,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from support.browsing import DESKTOP, NEEDS_CHROMIUM, PHONE, launched, shoot, violations
 from support.drawn import save_drawn, set_params
 from support.reported import ODD, made, noise
 from support.stored import Plain, store_images
@@ -20,9 +19,7 @@ from pipeline.evaluate import evaluate
 from pipeline.evaluation.report.page import PAGE, render
 from pipeline.params import read_params
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; `apt-get install chromium` brings it")
-PHONE, DESKTOP = 390, 1440
+pytestmark = NEEDS_CHROMIUM
 DRIFT = "the 600 new images are darker than the known ones (mean brightness 31 against 88)"
 # Names of which the page shows the same.
 ALIKE = [f"{'long ' * 50}{end}" for end in "ab"]
@@ -77,12 +74,8 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for all tests."""
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox refuses to work for root, as whom containers run.
-        sandboxed = os.geteuid() != 0
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=sandboxed)
-        yield launched
-        launched.close()
+    with launched() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +127,25 @@ def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
     # What is decoded when it comes into sight is decoded now.
     page.evaluate("Promise.all([...document.images].map((image) => ((image.loading = 'eager'), image.decode())))")
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 && image.alt)")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("evaluated", PHONE, "dark"),
+        ("evaluated", DESKTOP, "light"),
+        ("many", DESKTOP, "dark"),
+        ("suspects", PHONE, "light"),
+        ("empty", PHONE, "light"),
+        ("sheet", PHONE, "light"),
+    ],
+)
+def test_is_accessible(visit: Open, tmp_path: Path, name: str, width: int, scheme: str) -> None:
+    """axe-core finds nothing wrong with it, with all that can be unfolded."""
+    page = visit(name, width=width, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    shoot(page, tmp_path, f"{name}-{width}-{scheme}")
+    assert not violations(page)
 
 
 def test_cell_shows_its_images(visit: Open) -> None:

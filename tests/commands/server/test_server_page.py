@@ -1,24 +1,19 @@
 """The page of `pipeline serve` in a real browser: an image is chosen or dropped, and its class shown."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from support.browsing import NEEDS_CHROMIUM, launched, shoot, violations
 from support.drawn import save_drawn, set_params
 from support.kinds import noise
 from support.serving import Served
 
 from pipeline import paths
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; `apt-get install chromium` brings it"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 ODD = ("<b>cat</b>", "دجاجة", "long " * 40)
 
 
@@ -41,11 +36,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for all tests."""
-    with sync_playwright() as playwright:
-        sandboxed = os.geteuid() != 0  # Chromium's own refuses to work for root, as whom containers run.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=sandboxed)
-        yield launched
-        launched.close()
+    with launched() as one:
+        yield one
 
 
 def visit(browser: Browser, served: Served, width: int, scheme: str, complaints: list[str]) -> Page:
@@ -64,7 +56,7 @@ def visit(browser: Browser, served: Served, width: int, scheme: str, complaints:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")])
-def test_images_are_classified(browser: Browser, served: Served, width: int, scheme: str) -> None:
+def test_images_are_classified(browser: Browser, served: Served, width: int, scheme: str, tmp_path: Path) -> None:
     """Chosen files are shown in their order, with what the model says; the page fits, and asks nobody else."""
     complaints: list[str] = []
     page = visit(browser, served, width, scheme, complaints)
@@ -82,6 +74,8 @@ def test_images_are_classified(browser: Browser, served: Served, width: int, sch
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (brightness > 128) == (scheme == "light")
+    shoot(page, tmp_path, f"serve-{width}-{scheme}")
+    assert not violations(page)
     assert not complaints
     page.context.close()
 

@@ -55,7 +55,7 @@ function chances(top) {
 }
 
 function card(file, told) {
-  const item = make("li"), text = make("div", "told"), name = make("div", "file"), label = make("h3");
+  const item = make("li"), text = make("div", "told"), name = make("div", "file"), label = make("h2");
   name.append(make("bdi", "", file.name));
   label.append(make("bdi", told.class ? "" : "bad", told.class ?? `Cannot be used: ${told.refused}`));
   text.append(name, label, told.class ? chances(told.top) : make("p", "note", told.detail));
