@@ -16,6 +16,7 @@ from pipeline.commands.history import command as history
 from pipeline.commands.init import command as init
 from pipeline.commands.merge import command as merge
 from pipeline.commands.next import command as next_images
+from pipeline.commands.report import command as report
 from pipeline.commands.serve import command as serve
 from pipeline.commands.server import command as server
 from pipeline.commands.status import command as status
@@ -40,7 +41,7 @@ GROUPS = {
     "project": (init, upgrade),
     "data": (data, classes, suspects, next_images, forget),
     "training": (status, trial, watch, fresh, run),
-    "models": (history, accept, register, serve, server),
+    "models": (report, history, accept, register, serve, server),
     "team": (merge,),
 }
 

@@ -30,6 +30,7 @@ from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.splits.slices import read_slices
 from pipeline.text import counted, csv_text, percent
+from pipeline.training.curves import read_curves
 from pipeline.versioning import hashing
 
 CONFUSION = paths.REPORT / "confusion.csv"
@@ -61,7 +62,9 @@ def evaluate(params: Params) -> Result:
     bins = reliability(right, predictions["confidence"].to_numpy(float))
     is_known = None if base is None else (slices["generation"] < lineage.generation).to_numpy()
     reviewed = review(lines, model, seen, is_known)
-    findings = Findings(predictions, metrics, bins, Recorded.model_validate(facts), past)
+    findings = Findings(
+        predictions, metrics, bins, Recorded.model_validate(facts), past, read_curves(paths.MODEL).points
+    )
     _write(findings)
     _write_csv(SUSPECTS, reviewed.suspects)
     write_report(findings, reviewed, dict(zip(lines["id"], found.slots, strict=True)), params, found.elsewhere)
@@ -104,7 +107,7 @@ def _others(lineage: Lineage) -> tuple[str, ...]:
 
 
 def _write(findings: Findings) -> None:
-    predictions, metrics, bins, recorded, _ = findings
+    predictions, metrics, bins, recorded, *_ = findings
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     confusion = predictions[["label", "predicted"]].rename(columns={"label": "actual"})
     write_text(RECORDED, recorded.model_dump_json(indent=2) + "\n")

@@ -44,6 +44,8 @@ REPORT = DATA / "report"
 # A screen of figures, for `dvc metrics diff`; and the rest: of each class and slice, and what they are of.
 METRICS = REPORT / "metrics.json"
 DETAILS = REPORT / "details.json"
+# Pages that people asked for. Can be removed at any time.
+PAGES = DATA / "pages"
 # Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
 PROGRESS = DATA / ".progress"
 # Images as the network sees them, so that they are decoded once. Can be removed at any time.

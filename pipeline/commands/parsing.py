@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 
+HIGHEST_PORT = 65535
 # Takes what runs a command, named after it, and a line about it; returns the parser that its arguments go to.
 Register = Callable[[Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
@@ -15,4 +16,15 @@ def count(text: str) -> int:
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none of that number.
+    """
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {HIGHEST_PORT}")
     return int(text)

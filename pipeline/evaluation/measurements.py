@@ -1,5 +1,6 @@
 """What predictions.csv, metrics.json and details.json say, from what a model and its base make of the test images."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,6 +23,8 @@ class Findings(NamedTuple):
     recorded: Recorded
     past: list[Past]
     """The generations before, oldest first."""
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+    """Of all generations: what was measured while training ran, by step, by the name of the curve."""
 
 
 def side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:

@@ -41,6 +41,12 @@ def flips_p_value(counts: Counts, tolerated: float) -> float:
     return float(binomtest(counts.lost, counts.images, tolerated, alternative="greater").pvalue)
 
 
+def difference_p_value(counts: Counts) -> float:
+    """How probable flips at least so uneven are, if both models are equally good: McNemar's test, exact, two-sided."""
+    flips = counts.lost + counts.gained
+    return float(binomtest(counts.lost, flips).pvalue) if flips else 1.0
+
+
 def drop_p_value(counts: Counts, tolerated: float) -> float:
     """How probable such a drop is, at most, if the true share of right answers fell by `tolerated` or less.
 

@@ -37,15 +37,15 @@ def bounded(keys: Iterable[Key], pictures: Iterable[str]) -> dict[Key, str]:
     return taken
 
 
-def data_uri(image: Image.Image) -> str:
-    """`image`, scaled down where it is large, as a PNG or WebP file in an address."""
-    image.draft("RGB", (2 * SIDE, 2 * SIDE))  # A JPEG file is decoded no larger than that needs.
-    image.thumbnail((SIDE, SIDE))
+def data_uri(image: Image.Image, side: int = SIDE, quality: int = QUALITY) -> str:
+    """`image`, scaled down where it is larger than `side` pixels, as a PNG or WebP file in an address."""
+    image.draft("RGB", (2 * side, 2 * side))  # A JPEG file is decoded no larger than that needs.
+    image.thumbnail((side, side))
     out = BytesIO()
     if is_small(image):
         kind = "png"  # WebP without loss takes five times as long for a fifth fewer bytes.
         image.save(out, kind)
     else:
         kind = "webp"
-        image.save(out, kind, quality=QUALITY, method=EFFORT)
+        image.save(out, kind, quality=quality, method=EFFORT)
     return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"

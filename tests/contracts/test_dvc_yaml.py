@@ -134,6 +134,7 @@ FOLDERS = {
 # What modules read besides code.
 READS = {
     "commands.init.making": "pipeline/commands/init/templates",
+    "commands.report.compare_page": "pipeline/commands/report/templates",
     "commands.serve.card": "pipeline/commands/serve/templates",
     "commands.serve.standalone": "pipeline/commands/serve/templates",
     "commands.server.page": "pipeline/commands/server/templates",

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, multinomial, norm
 
 from pipeline.evaluation import paired_tests
-from pipeline.evaluation.paired_tests import OUTSIDE, Counts, drop_p_value, flips_p_value, smallest_drop
+from pipeline.evaluation.paired_tests import (
+    OUTSIDE,
+    Counts,
+    difference_p_value,
+    drop_p_value,
+    flips_p_value,
+    smallest_drop,
+)
 
 
 @st.composite
@@ -29,6 +36,14 @@ def outcomes(images: int) -> list[tuple[int, int]]:
 def test_after() -> None:
     """Of 8 right ones 3 are lost, and 1 gained."""
     assert Counts(10, 8, 3, 1).after == 6
+
+
+def test_difference_is_mcnemars_exact_test() -> None:
+    """Of 8 flips 1 or 7 to one side: 2 × (1 + 8) / 2⁸; as many to either side, or none, say nothing."""
+    assert difference_p_value(Counts(100, 50, 1, 7)) == pytest.approx(18 / 256)
+    assert difference_p_value(Counts(100, 50, 7, 1)) == pytest.approx(18 / 256)
+    assert difference_p_value(Counts(100, 50, 4, 4)) == pytest.approx(1)
+    assert difference_p_value(Counts(0, 0, 0, 0)) == 1
 
 
 def test_flips_are_the_bound_of_clopper_and_pearson() -> None:

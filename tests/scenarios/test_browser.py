@@ -6,17 +6,21 @@ from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import DESKTOP, NEEDS_CHROMIUM, PHONE, launched, shoot, violations
 from support.drawn import save_drawn, set_params
-from support.reported import ODD, made, noise
+from support.reported import ODD, made, noise, version
 from support.stored import Plain, store_images
 
 from pipeline import cli, paths
+from pipeline.commands.report.compare_page import render as render_comparison
+from pipeline.commands.report.pairing import pair
 from pipeline.evaluate import evaluate
 from pipeline.evaluation.report.page import PAGE, render
+from pipeline.images.dataset import read_manifest
 from pipeline.params import read_params
 
 pytestmark = NEEDS_CHROMIUM
@@ -54,13 +58,27 @@ def sheet() -> str:
         return Path("sheet.html").read_text(encoding="utf-8")
 
 
+def compared() -> str:
+    """Two evaluations of classes that are called oddly: of each image the other one is right."""
+    with TemporaryDirectory() as project, chdir(project):
+        set_params()
+        store_images(test=[Plain(ODD[shade % 9], shade, 8 if shade < 20 else 120) for shade in range(24)])
+        test = read_manifest("test")[["id", "label"]].assign(confidence=0.75)
+        wrong = test["label"].map(lambda label: ODD[(ODD.index(label) + 1) % 9])
+        first, second = (np.arange(len(test)) % 3 == place for place in (0, 1))
+        answers = [test.assign(predicted=test["label"].where(~right, wrong)) for right in (first, second)]
+        return render_comparison(pair(version("<b>main</b>", 1), version("experiment", 2), *answers))
+
+
 CASES: dict[str, Callable[[], str]] = {
     "evaluated": evaluated,
+    "compared": compared,
     "sheet": sheet,
     "alike": lambda: render(made(classes=ALIKE, images=40, wrong=0.7)),
     "two": lambda: render(made(classes=["cat", "dog"], images=200, columns={"camera": ["left", "right"]})),
     "many": lambda: render(made(classes=[f"class {k:03}" for k in range(200)], images=4000, side=8)),
     "odd": lambda: render(made(classes=ODD, images=400, columns={"<b>": ODD})),
+    "large": lambda: render(made(images=60, wrong=0.7, side=80)),
     "perfect": lambda: render(made(wrong=0)),
     "empty": lambda: render(made(images=0)),
     "first": lambda: render(made(base=False)),
@@ -138,6 +156,7 @@ def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
         ("suspects", PHONE, "light"),
         ("empty", PHONE, "light"),
         ("sheet", PHONE, "light"),
+        ("compared", PHONE, "light"),
     ],
 )
 def test_is_accessible(visit: Open, tmp_path: Path, name: str, width: int, scheme: str) -> None:
@@ -262,7 +281,106 @@ def test_more_pictures(visit: Open) -> None:
     pictures = page.locator("#mistakes [data-images]").first.locator("figure")
     expect(pictures).to_have_count(16)
     page.locator("#mistakes button.more").first.click()
-    expect(pictures).to_have_count(48)
+    expect(pictures).to_have_count(64)
+
+
+def test_mistakes_by_class(visit: Open) -> None:
+    """Those of one class, or taken for one, as many as there are; negative flips with them."""
+    page = visit("odd", width=PHONE)
+    section = page.locator("#mistakes")
+    predictions = made(classes=ODD, images=400, columns={"<b>": ODD}).findings.predictions
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    status = section.get_by_role("status")
+    expect(status).to_have_text(f"{len(wrong)} mistakes")
+    few = wrong[wrong["label"] == "🦊 fox"]
+    section.locator("#filter-is").select_option(label=f"🦊 fox ({len(few)})")
+    expect(section.locator("[data-images]").first.locator("figure")).to_have_count(min(len(few), 16))
+    assert set(section.locator("figcaption div:first-child .name").all_text_contents()) == {"🦊 fox"}
+    taken = section.locator("#filter-taken")
+    taken.select_option(value=taken.locator("option", has_text="constructor").get_attribute("value"))
+    count = int((few["predicted"] == "constructor").sum())
+    expect(status).to_have_text(f"{count} mistake{'' if count == 1 else 's'}")
+
+
+def test_picture_at_full_size(visit: Open) -> None:
+    """By mouse and by keyboard, with the one after it; Escape leads back to where one was."""
+    page = visit("two", width=PHONE)
+    figure = page.locator("#mistakes figure").first
+    figure.get_by_role("button").press("Enter")
+    dialog = page.locator("#viewer")
+    expect(dialog.get_by_role("heading")).to_have_text(re.compile("Test image of (cat|dog), taken for (cat|dog)"))
+    expect(dialog.get_by_role("status")).to_contain_text("1 of ")
+    assert dialog.locator("img").evaluate("(image) => image.getBoundingClientRect().width") > 300
+    assert not violations(page)
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_role("status")).to_contain_text("2 of ")
+    dialog.get_by_role("button", name="Before").click()
+    expect(dialog.get_by_role("button", name="Before")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("document.activeElement.closest('figure') !== null")
+
+
+def test_full_size_is_that_of_the_stored_image(visit: Open) -> None:
+    """Where the small picture is smaller; else the page says that it has no room for it."""
+    page = visit("large")
+    sizes = set()
+    for figure in page.locator("#mistakes figure").all()[:12]:
+        small = figure.locator("img").evaluate("(image) => image.naturalWidth")
+        figure.get_by_role("button").click()
+        image = page.locator("#viewer img")
+        image.evaluate("(image) => image.decode()")
+        large = image.evaluate("(image) => image.naturalWidth")
+        is_cut = "no room" in page.locator("#viewer-note").inner_text()
+        assert large == (small if is_cut else 2 * small)
+        sizes.add(is_cut)
+        page.keyboard.press("Escape")
+    assert sizes == {True, False}
+
+
+def test_generations(visit: Open) -> None:
+    """The one that is chosen is shown, with its classes, and marked in the charts and curves."""
+    page = visit("evaluated", width=PHONE)
+    expect(page.locator("#generations details:visible")).to_have_count(1)
+    page = visit("many")
+    page.locator("#generation").select_option("2")
+    panel = page.locator("#generations details:visible")
+    expect(panel).to_have_attribute("data-generation", "2")
+    expect(panel.locator("dl")).to_contain_text("75.0")
+    assert (
+        page.locator("svg .chosen").evaluate_all("(marks) => marks.map((mark) => mark.dataset.generation)") == ["2"] * 5
+    )
+    expect(page.locator("#history polyline.curve1")).to_have_count(3)
+
+
+def test_flips(visit: Open) -> None:
+    """Those of either kind, of all classes or one, with both answers; they open at full size."""
+    page = visit("compared", width=PHONE)
+    for kind, marks in (("lost", ["", "good", "bad"]), ("gained", ["", "bad", "good"])):
+        section = page.locator(f"#{kind}")
+        expect(section.locator("figure")).to_have_count(8)
+        lines = section.locator("figure").first.locator("figcaption div")
+        assert lines.evaluate_all("(lines) => lines.map((line) => line.className)") == marks
+    page.locator("#filter").select_option(label="🦊 fox")
+    names = page.locator("figcaption div:first-child .name").all_text_contents()
+    assert set(names) == {"🦊 fox"}
+    page.locator("figure button").first.click()
+    heading = page.get_by_role("dialog").get_by_role("heading")
+    expect(heading).to_contain_text(
+        re.compile("Test image of 🦊 fox, taken for .* by <b>main</b>, for .* by experiment")
+    )
+
+
+def test_without_javascript(browser: Browser, folder: Path) -> None:
+    """Every generation and table is there all the same."""
+    context = browser.new_context(java_script_enabled=False, viewport={"width": PHONE, "height": 900})
+    page = context.new_page()
+    page.goto((folder / "two.html").as_uri())
+    expect(page.locator("#generations summary")).to_have_count(3)
+    expect(page.locator("#choice, #filter")).to_have_count(2)
+    assert not page.locator("#choice:visible, #filter:visible").count()
+    expect(page.locator("#class-table tbody tr")).to_have_count(2)
+    context.close()
 
 
 def test_odd_names_are_text(visit: Open) -> None:

@@ -1,5 +1,6 @@
-"""DVC's own ways of comparing, with the real dvc: what it shows of metrics, plots and experiments."""
+"""Ways of comparing: what the real dvc shows of metrics, plots and experiments; `pipeline report` and `compare`."""
 
+import csv
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Project
+from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.slow
 CURVES = {f"data/curves/{name}.csv" for name in ("loss", "lr", "val_accuracy", "val_loss")}
@@ -94,6 +96,59 @@ def test_plots_diff(grown: Project) -> None:
         assert after[: len(before)] == before
 
 
+def recorded(project: Project, revision: str, output: str) -> Path:
+    """The file in DVC's cache that a commit's dvc.lock records as `output`."""
+    stages = YAML(typ="safe").load(project.git("show", f"{revision}:dvc.lock"))["stages"].values()
+    (md5,) = (out["md5"] for stage in stages for out in stage["outs"] if out["path"] == output)
+    return project.root.joinpath(".dvc/cache/files/md5", md5[:2], md5[2:])
+
+
+def read_answers(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a predictions.csv by id."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def test_report_of_a_commit(grown: Project) -> None:
+    """The page that evaluate wrote then, in a folder that Git ignores."""
+    commit = grown.git("rev-parse", "--short=7", "HEAD^").strip()
+    out = grown.run("pipeline", "report", "HEAD^").out
+    page = f"data/pages/report-{commit}.html"
+    assert out.startswith(f"{page}: generation 1")
+    assert (grown.root / page).read_bytes() == recorded(grown, "HEAD^", "data/report/report.html").read_bytes()
+    assert not grown.git("status", "--porcelain")
+
+
+def test_compare(grown: Project) -> None:
+    """What flipped is what differs between the predictions of both commits, on the images that both have."""
+    found = json.loads(grown.run("pipeline", "compare", "HEAD^", "--json").out)
+    then, now = (read_answers(recorded(grown, rev, "data/report/predictions.csv")) for rev in ("HEAD^", "HEAD"))
+    both = then.keys() & now.keys()
+    images = {"both": len(both), "only_a": len(then) - len(both), "only_b": len(now) - len(both), "relabelled": 0}
+    assert found["images"] == images
+    right = [{one for one in both if rows[one]["predicted"] == rows[one]["label"]} for rows in (then, now)]
+    assert found["right"] == {"a": len(right[0]), "b": len(right[1])}
+    assert {row["id"] for row in found["lost"]} == right[0] - right[1]
+    assert {row["id"] for row in found["gained"]} == right[1] - right[0]
+    assert [found[side]["generation"] for side in "ab"] == [1, 2]
+    out = grown.run("pipeline", "compare", "HEAD^").out
+    assert max(map(len, out.splitlines())) <= 120
+    assert f"{len(right[1] - right[0])} from wrong to right" in out
+
+
+def test_what_the_cache_lacks(grown: Project) -> None:
+    """It is said in one line, with what brings it."""
+    cached = recorded(grown, "HEAD^", "data/report/predictions.csv")
+    cached.rename(cached.with_suffix(".away"))
+    try:
+        out = grown.run("pipeline", "compare", "HEAD^", ok=False).out
+    finally:
+        cached.with_suffix(".away").rename(cached)
+    (line,) = out.splitlines()
+    assert "data/report/predictions.csv of HEAD^" in line
+    assert "dvc push --all-commits" in line
+
+
 @pytest.mark.parametrize("path", sorted(CURVES | REPORT))
 def test_vega(grown: Project, path: str) -> None:
     """A single plot comes as a whole specification, with its data in it."""
@@ -115,6 +170,9 @@ def test_experiments(grown: Project) -> None:
     assert [points(rates, revision)[-1]["lr"] for revision in ("HEAD", "faster")] == ["0.01", "0.02"]
     grown.git("checkout", "--", ".")
     grown.dvc("checkout")
+    compared = json.loads(grown.run("pipeline", "compare", "HEAD", "faster", "--json").out)
+    assert compared["b"]["metrics"]["accuracy"] == data["metrics"]["data/report/metrics.json"]["data"]["accuracy"]
+    assert compared["images"]["only_a"] == compared["images"]["only_b"] == 0
 
 
 @pytest.mark.nightly

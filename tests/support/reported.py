@@ -7,18 +7,21 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from pipeline.commands.report.versions import Version
 from pipeline.evaluation.calibration import reliability
 from pipeline.evaluation.gate import judge
 from pipeline.evaluation.measurements import Findings, change, measure, side_by_side
 from pipeline.evaluation.report import gallery
 from pipeline.evaluation.report.context import PageFacts
 from pipeline.evaluation.report.page import SUSPECTS
+from pipeline.evaluation.report.thumbnails import Thumbnail
 from pipeline.evaluation.review.reviewing import Review
 from pipeline.evaluation.review.suspects import COLUMNS
 from pipeline.lineage.ancestors import Past
+from pipeline.lineage.history import RecordedModel
 from pipeline.lineage.lineage import Budget, Epochs, ImageCounts, Recorded
 from pipeline.lineage.recorded_metrics import Metrics
-from pipeline.pages.pictures import bounded, data_uri
+from pipeline.pages.pictures import SIDE, bounded, data_uri
 from pipeline.params import Gate
 
 GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)
@@ -56,7 +59,9 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     predictions = side_by_side(test, model, before)
     found = gallery.find(predictions)
     chosen = gallery.choose(found)
-    pictures = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
+    uris = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
+    # Every third one has none at full size, as for want of room.
+    pictures = {row: Thumbnail(uri, _whole(row, side)) for row, uri in uris.items()}
     recorded = lineage(generation if base else 1, base=base)
     past = [Past(lineage(n, base=n > 1), measured(0.7 + n % 7 / 40)) for n in range(1, recorded.generation)]
     found_out = measure(predictions, _slices(test, columns or {}, recorded), recorded, model, before)
@@ -66,12 +71,13 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     metrics: Metrics = {**found_out, "accepted": verdict.accepted, "verdict": verdict.verdict, "model": recorded.model}
     right = (predictions["label"] == predictions["predicted"]).to_numpy()
     bins = reliability(right, predictions["confidence"].to_numpy())
+    findings = Findings(predictions, metrics, bins, recorded, past, learned(recorded.steps.total))
     return PageFacts(
-        findings=Findings(predictions, metrics, bins, recorded, past),
+        findings=findings,
         found=found,
         pictures=pictures,
         review=Review(suspected(classes, suspects), drift or []),
-        suspects=dict(enumerate(data_uri(noise(row, side)) for row in range(min(suspects, SUSPECTS)))),
+        suspects={row: Thumbnail(data_uri(noise(row, side))) for row in range(min(suspects, SUSPECTS))},
         refused=pd.DataFrame(
             [("a/<b>\r\u202e.jpg", "", "broken", "cut short"), ("z.gif", "", "animation", "")],
             columns=["source", "id", "reason", "detail"],
@@ -82,6 +88,17 @@ def made(  # noqa: PLR0913 (tests vary each of them)
         ),
         params={"train.lr": 0.004, "train.augment": {"flip": False, "shift": 0.04}},
     )
+
+
+def learned(steps: int) -> dict[str, list[tuple[int, float]]]:
+    """Curves of so many steps."""
+    places = range(steps // 10, steps + 1, max(steps // 10, 1))
+    return {
+        "loss": [(step, 2 / step) for step in places],
+        "lr": [(step, 0.01) for step in places],
+        "val_accuracy": [(step, 1 - 1 / step) for step in places],
+        "val_loss": [],
+    }
 
 
 def suspected(classes: Sequence[str], count: int) -> pd.DataFrame:
@@ -121,6 +138,13 @@ def noise(seed: int, side: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
+def _whole(row: int, side: int) -> str | None:
+    """What is shown at full size of a picture `side` pixels wide: one twice as wide, but of small ones."""
+    if side < SIDE // 2 or side > SIDE:
+        return ""
+    return None if row % 3 == 0 else data_uri(noise(row, 2 * side), 2 * side)
+
+
 def lineage(generation: int, *, base: bool) -> Recorded:
     """That of the model of a generation."""
     return Recorded(
@@ -134,6 +158,12 @@ def lineage(generation: int, *, base: bool) -> Recorded:
         validation=0.875,
         model=f"{generation:032x}.dir",
     )
+
+
+def version(name: str, generation: int) -> Version:
+    """An evaluation of a model of that generation."""
+    model = RecordedModel(lineage(generation, base=generation > 1))
+    return Version(name=name, commit=None, model=model, metrics=made(images=50).findings.metrics)
 
 
 def drawn(classes: list[str], images: int, wrong: float, *, base: bool = True) -> pd.DataFrame:

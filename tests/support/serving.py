@@ -1,4 +1,4 @@
-"""`pipeline serve` in a process of its own, asked over real HTTP."""
+"""`pipeline serve`, or `report --serve`, in a process of its own, asked over real HTTP."""
 
 import os
 import subprocess
@@ -15,12 +15,12 @@ from conftest import ROOT
 class Served:
     """A server of the project in a folder, on a port that is free, for the time of a `with`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._folder, self._arguments = folder, arguments
+    def __init__(self, folder: Path, *arguments: str, command: str = "serve") -> None:
+        self._folder, self._arguments = folder, [command, "--port", "0", *arguments]
         self._log = folder / "serve.log"
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "pipeline", "serve", "--port", "0", *self._arguments]
+        command = [sys.executable, "-m", "pipeline", *self._arguments]
         # Of its own: who decodes what is large waits for others of the same user.
         (temporary := self._folder / "temporary").mkdir(exist_ok=True)
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}

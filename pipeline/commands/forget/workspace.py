@@ -39,7 +39,7 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
     if _are_decoded({*ids, *stored}):
         found.append(paths.DECODED)
     # Which images they are of, or hold, cannot be seen.
-    found.extend(path for path in (paths.FEATURES, paths.STORED) if path.exists())
+    found.extend(path for path in (paths.FEATURES, paths.PAGES, paths.STORED) if path.exists())
     if models and EXPORTS.exists():
         found.append(EXPORTS)
     return sorted(found)

@@ -4,13 +4,12 @@ import argparse
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.commands.parsing import Register, count
+from pipeline.commands.parsing import Register, count, port
 
 # Of this machine alone.
 HOST, PORT = "127.0.0.1", 8000
 # Most that a request may send, in MiB.
 LIMIT = 32
-HIGHEST_PORT = 65535
 
 
 def register(command: Register) -> None:
@@ -31,14 +30,3 @@ def _serve(args: argparse.Namespace) -> int:
 
     check_packages()
     return serve(args.model, args.host, args.port, limit=args.limit * 2**20, verbose=args.verbose)
-
-
-def port(text: str) -> int:
-    """A port.
-
-    Raises:
-        argparse.ArgumentTypeError: there is none of that number.
-    """
-    if not text.isdecimal() or int(text) > HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {HIGHEST_PORT}")
-    return int(text)

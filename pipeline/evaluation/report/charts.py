@@ -1,7 +1,7 @@
 """The numbers behind the page's charts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -44,6 +44,42 @@ def history(generations: Sequence[tuple[int, float | None]]) -> HistoryChart:
             for place, (images, accuracy) in enumerate(generations)
         ],
     )
+
+
+class CurveLine(NamedTuple):
+    """A curve in a chart."""
+
+    name: str
+    points: list[tuple[float, float]]
+    """Shares of the chart's width and height, in the order of the steps."""
+
+
+class CurveChart(NamedTuple):
+    """Learning curves that are measured alike, over all steps."""
+
+    title: str
+    kind: str
+    """How its values are written: as `percent` or as `number`."""
+    low: float
+    high: float
+    lines: list[CurveLine]
+
+
+Points = Sequence[tuple[int, float]]
+
+
+def curves(title: str, kind: str, lines: Mapping[str, Points], steps: int) -> CurveChart | None:
+    """The chart of `lines`, curves by name, over so many `steps`; None where no curve has points."""
+    known = {name: points for name, points in lines.items() if points}
+    values = [value for points in known.values() for _, value in points]
+    if not values or not steps:
+        return None
+    low, high = _span(values) if kind == "percent" else (min(0.0, *values), max(values) or 1.0)
+    drawn = [
+        CurveLine(name, [(min(step / steps, 1.0), (value - low) / (high - low)) for step, value in points])
+        for name, points in known.items()
+    ]
+    return CurveChart(title, kind, low, high, drawn)
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -1,14 +1,17 @@
 """What the page is made of, and how its templates see it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from pipeline.evaluation.calibration import BINS
 from pipeline.evaluation.measurements import Findings
 from pipeline.evaluation.report import charts, gallery, wording
+from pipeline.evaluation.report import generations as generations_view
+from pipeline.evaluation.report.thumbnails import Thumbnail
 from pipeline.evaluation.review.reviewing import Review
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.recorded_metrics import Age, ClassFigures, Metrics, SliceFigures, slice_of, table_of
@@ -31,10 +34,10 @@ class PageFacts:
     review: Review
     found: gallery.GalleryRows
     """What became of the predictions."""
-    pictures: dict[int, str]
-    """Data URIs of images, by row of the predictions, the most wanted first."""
-    suspects: dict[int, str]
-    """Data URIs of images, by row of the suspects."""
+    pictures: dict[int, Thumbnail]
+    """By row of the predictions, the most wanted first."""
+    suspects: dict[int, Thumbnail]
+    """By row of the suspects."""
     refused: pd.DataFrame
     """What refused.csv holds."""
     leaks: pd.DataFrame
@@ -45,10 +48,10 @@ class PageFacts:
 
 def view(facts: PageFacts) -> dict[str, Any]:
     """What the templates see."""
-    predictions, metrics, bins, recorded, past = facts.findings
+    predictions, metrics, bins, recorded, past, _ = facts.findings
     names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
     numbers = {name: number for number, name in enumerate(names)}
-    wrong, flips, found = facts.found
+    wrong, _, found = facts.found
     generations = [*past, Past(recorded, metrics)]
     return {
         "metrics": metrics,
@@ -57,10 +60,7 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "figures": wording.FIGURES,
         "changes": wording.CHANGES,
         "right": len(predictions) - len(wrong),
-        "wrong": _listed(wrong, facts.pictures),
-        "wrong_count": len(wrong),
-        "flips": _listed(flips, facts.pictures),
-        "flips_count": len(flips),
+        **_mistakes(facts, numbers),
         "suspects": len(facts.suspects),
         "suspects_count": len(facts.review.suspects),
         "drift": facts.review.drift,
@@ -68,7 +68,7 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "slices": _slices(metrics),
         "names": names,
         "as_table": len(names) <= TABLE,
-        "totals": [sum(len(found.get((actual, other), ())) for other in names) for actual in names],
+        "totals": _totals(found, names),
         "counts": _counts(found, numbers),
         "pairs": _pairs(found, numbers),
         "data": _data(facts, names, numbers, found),
@@ -76,6 +76,7 @@ def view(facts: PageFacts) -> dict[str, Any]:
         "generations_count": len(generations),
         "oldest": generations[0].recorded.generation,
         "history": charts.history([(one.recorded.images.total, one.accuracy) for one in generations[-MOST:]]),
+        **generations_view.view(generations[-MOST:], facts.findings),
         "bins": _bins(bins),
         "recorded": recorded,
         "refused": _refused(facts.refused),
@@ -85,10 +86,32 @@ def view(facts: PageFacts) -> dict[str, Any]:
     }
 
 
-def _listed(rows: list[int], pictures: dict[int, str]) -> list[int]:
-    """The places among the pictures of the first of `rows`."""
+def _mistakes(facts: PageFacts, numbers: dict[str, int]) -> dict[str, Any]:
+    """Which images the model is wrong about, and of which classes they are."""
+    wrong, flips, found = facts.found
+    return {
+        "wrong": _pictured(wrong, facts.pictures),
+        "wrong_count": len(wrong),
+        "mistaken": _mistaken(found, numbers, 0),
+        "mistaken_for": _mistaken(found, numbers, 1),
+        "flips": _pictured(flips[: gallery.LISTED], facts.pictures),
+        "flips_count": len(flips),
+    }
+
+
+def _pictured(rows: list[int], pictures: dict[int, Thumbnail]) -> list[int]:
+    """The places among the pictures of those of `rows` that have one."""
     places = {row: place for place, row in enumerate(pictures)}
-    return [places[row] for row in rows[: gallery.LISTED] if row in places]
+    return [places[row] for row in rows if row in places]
+
+
+def _mistaken(found: gallery.Cells, numbers: dict[str, int], side: Literal[0, 1]) -> list[tuple[int, int]]:
+    """The classes, and how many mistakes there are of each: what it is, or what it is taken for."""
+    counts: Counter[int] = Counter()
+    for pair, rows in found.items():
+        if pair[0] != pair[1]:
+            counts[numbers[pair[side]]] += len(rows)
+    return sorted(counts.items())
 
 
 def _classes(figures: dict[str, ClassFigures], numbers: dict[str, int]) -> list[dict[str, Any]]:
@@ -149,21 +172,34 @@ def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: ga
     }
     rows = facts.findings.predictions.iloc[list(facts.pictures)].to_dict("records")
     images = [
-        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), picture]
+        [row["id"], numbers[row["label"]], numbers[row["predicted"]], *_answers(row, numbers), *picture]
         for row, picture in zip(rows, facts.pictures.values(), strict=True)
     ]
     suspects = _suspects(facts.review.suspects, facts.suspects)
-    return {"names": list(map(visible, names)), "images": images, "cells": cells, "suspects": suspects}
+    return {
+        "names": list(map(visible, names)),
+        "images": images,
+        "cells": cells,
+        "counts": _counts(found, numbers),
+        "totals": _totals(found, names),
+        "suspects": suspects,
+    }
 
 
-def _suspects(rows: pd.DataFrame, pictures: dict[int, str]) -> list[list[str | float | None]]:
+def _totals(found: gallery.Cells, names: list[str]) -> list[int]:
+    """The images of each class."""
+    return [sum(len(found.get((actual, other), ())) for other in names) for actual in names]
+
+
+def _suspects(rows: pd.DataFrame, pictures: dict[int, Thumbnail]) -> list[list[str | float | None]]:
     """What the page shows of each suspect with a picture: texts and probabilities, None where there is none."""
     shown = rows.iloc[list(pictures)].to_dict("records")
     return [
         [
+            row["id"],
             *(visible(row[name]) for name in ("source", "split", "label", "suggested", "reason")),
             *(None if pd.isna(row[name]) else row[name] for name in ("probability", "suggested_probability")),
-            picture,
+            *picture,
         ]
         for row, picture in zip(shown, pictures.values(), strict=True)
     ]

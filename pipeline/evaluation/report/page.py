@@ -1,6 +1,7 @@
 """data/report/report.html: what evaluate found out, as a page for people."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,8 @@ from pipeline.train_params import FREE
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = paths.REPORT / "report.html"
-# Suspects that have a picture.
-SUSPECTS = 48
+# Suspects that have a picture, and mistakes that have one at full size.
+SUSPECTS, WHOLE = 48, 200
 # Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
 
@@ -41,12 +42,14 @@ def write_report(
         ImagesError: an image was damaged.
     """
     found, suspects = gallery.find(findings.predictions), review.suspects["id"][:SUSPECTS]
+    chosen, wrong = gallery.choose(found), set(found.mistakes)
+    whole = set(islice((row for row in chosen if row in wrong), WHOLE))
     facts = PageFacts(
         findings=findings,
         review=review,
         found=found,
-        pictures=thumbnails([slots[one] for one in findings.predictions["id"]], gallery.choose(found), elsewhere),
-        suspects=thumbnails([slots[one] for one in suspects], range(len(suspects)), elsewhere),
+        pictures=thumbnails([slots[one] for one in findings.predictions["id"]], chosen, elsewhere, whole=whole),
+        suspects=thumbnails([slots[one] for one in suspects], range(len(suspects)), elsewhere, whole=range(SUSPECTS)),
         refused=_read(paths.REFUSED, ["source", "id", "reason", "detail"]),
         leaks=_read(paths.LEAKS, ["id", "label", "split", "source", "like", "like_source"]),
         params=shown_params(params),

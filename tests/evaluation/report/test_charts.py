@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.report.charts import history
+from pipeline.evaluation.report.charts import curves, history
 
 SHARES = st.none() | st.floats(0, 1)
 
@@ -27,3 +27,15 @@ def test_everything_is_inside(generations: list[tuple[int, float | None]]) -> No
         assert 0 <= point.bar <= 1
         assert 0 < point.x < 1
         assert point.y is None or 0 <= point.y <= 1
+
+
+def test_curves() -> None:
+    """Curves without points are left out; the others share one scale, which begins at 0 but for shares."""
+    assert curves("Loss", "number", {"a": []}, 10) is None
+    chart = curves("Loss", "number", {"a": [(5, 2.0), (10, 1.0)], "b": [], "c": [(10, 0.5)]}, 10)
+    assert chart is not None
+    assert (chart.low, chart.high) == (0, 2)
+    assert [(line.name, line.points) for line in chart.lines] == [("a", [(0.5, 1), (1, 0.5)]), ("c", [(1, 0.25)])]
+    shares = curves("Accuracy", "percent", {"a": [(1, 0.8), (2, 0.9)]}, 2)
+    assert shares is not None
+    assert (shares.low, shares.high) == (0.75, 0.95)

@@ -118,7 +118,7 @@ def test_data_agree_with_the_predictions() -> None:
     for cell, places in data["cells"].items():
         actual, predicted = map(int, cell.split(","))
         images = [data["images"][place] for place in places]
-        for identity, label, taken, sure, base, base_sure, uri in images:
+        for identity, label, taken, sure, base, base_sure, uri, _ in images:
             row = rows[identity]
             assert [data["names"][label], data["names"][taken]] == [row["label"], row["predicted"]]
             assert (label, taken) == (actual, predicted)

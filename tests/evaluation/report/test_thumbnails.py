@@ -25,7 +25,7 @@ def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(made) == [2, 0]
     bright = [row for row in range(3) if test["label"][row] == "dog"]
     everything = thumbnails.thumbnails(locate(test).slots, [0, 1, 2])
-    assert {decoded(everything[row]).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
+    assert {decoded(everything[row].small).convert("L").getpixel((0, 0)) for row in bright} == {200, 255}
     assert everything[0] == made[0]
 
 
@@ -44,7 +44,7 @@ def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.
     assert (list(everything), read) == (list(range(9)), slots)
     read.clear()
     monkeypatch.setattr(thumbnails, "AT_ONCE", 2)
-    monkeypatch.setattr(pictures, "LIMIT", sum(len(everything[row]) for row in range(3)))
+    monkeypatch.setattr(pictures, "LIMIT", sum(len(everything[row].small) for row in range(3)))
     assert thumbnails.thumbnails(slots, range(9)) == {row: everything[row] for row in range(3)}
     assert read == slots[:4]
 
@@ -57,3 +57,20 @@ def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shard.write_bytes(shard.read_bytes().replace(b"IDAT", b"IDOT"))
     with pytest.raises(ImagesError, match="is damaged"):
         thumbnails.thumbnails(locate(read_manifest("test")).slots, [0])
+
+
+def test_whole_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images that are asked for and larger than a small picture, as large as they are, as long as there is room."""
+    monkeypatch.chdir(tmp_path)
+    store_images(test=[Plain("cat", 0, 300), Plain("cat", 1, 300), Plain("cat", 2, 90), Plain("cat", 3, 600)])
+    test = read_manifest("test")
+    slots = locate(test).slots
+    made = thumbnails.thumbnails(slots, range(4), whole={0, 1, 2, 3})
+    assert sorted(decoded(one.small).width for one in made.values()) == [90, 96, 96, 96]
+    assert sorted(decoded(one.whole).width for one in made.values() if one.whole) == [300, 300, 512]
+    assert all(one.whole is None for one in thumbnails.thumbnails(slots, range(4)).values() if one.whole != "")
+    first = next(one.whole for one in made.values() if one.whole)
+    monkeypatch.setattr(thumbnails, "WHOLE_LIMIT", len(first))
+    kept = thumbnails.thumbnails(slots, range(4), whole={0, 1, 2, 3})
+    assert [one.whole for one in kept.values() if one.whole] == [first]
+    assert [one.small for one in kept.values()] == [one.small for one in made.values()]

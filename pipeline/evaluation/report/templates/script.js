@@ -1,80 +1,62 @@
-"use strict";
-// Names and texts come into the page as text only, never as markup.
-const { names, images, cells, suspects } = JSON.parse(document.getElementById("json").textContent);
-
-function element(tag, className, ...content) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...content);
-  return made;
-}
-
-function named(name) {
-  const made = element("bdi", "name", name);
-  made.title = name;
-  return made;
-}
-
-const percent = (share) => `${(share * 100).toFixed(1)}%`;
+const { names, images, cells, counts, totals, suspects } = JSON.parse(byId("json").textContent);
 
 // The theme, which theme.js switches
 byId("theme").addEventListener("click", () => draw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 
 // Pictures
-function answer(what, name, confidence, className) {
-  const line = element("div", className, element("span", "what", what), named(name));
-  if (confidence !== null) line.append(element("span", "sure", percent(confidence)));
-  return line;
+function picture([id, actual, predicted, confidence, base, baseConfidence, uri, whole]) {
+  const lines = [answer("is", names[actual], null, "")];
+  lines.push(answer("model", names[predicted], confidence, actual === predicted ? "good" : "bad"));
+  // A class that only the base knows has no number.
+  if (base !== null) lines.push(answer("base", names[base] ?? base, baseConfidence, base === actual ? "good" : "bad"));
+  return framed({ uri, whole, id, lines, alt: `Test image of ${names[actual]}, taken for ${names[predicted]}` });
 }
 
-function picture([id, actual, predicted, confidence, base, baseConfidence, uri]) {
-  const image = element("img");
-  image.alt = `Test image of ${names[actual]}, taken for ${names[predicted]}`;
-  image.title = id;
-  image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 64));
-  image.src = uri;
-  const caption = element("figcaption", "", answer("is", names[actual], null, ""));
-  caption.append(answer("model", names[predicted], confidence, actual === predicted ? "good" : "bad"));
-  if (base !== null) {
-    // A class that only the base knows has no number.
-    caption.append(answer("base", names[base] ?? base, baseConfidence, base === actual ? "good" : "bad"));
-  }
-  return element("figure", "", image, caption);
+function suspect([id, source, split, label, suggested, reason, probability, suggestedProbability, uri, whole]) {
+  const lines = [answer("label", label, probability, "bad")];
+  if (suggested) lines.push(answer("or", suggested, suggestedProbability, "good"));
+  lines.push(element("div", "path", element("bdi", "", source)), element("div", "note", `${split}; ${reason}`));
+  return framed({ uri, whole, id, lines, alt: `${split} image labelled ${label}: ${reason}` });
 }
 
-function suspect([source, split, label, suggested, reason, probability, suggestedProbability, uri]) {
-  const image = element("img");
-  image.alt = `${split} image labelled ${label}: ${reason}`;
-  image.title = source;
-  image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 64));
-  image.src = uri;
-  const caption = element("figcaption", "", answer("label", label, probability, "bad"));
-  if (suggested) caption.append(answer("or", suggested, suggestedProbability, "good"));
-  caption.append(element("div", "path", element("bdi", "", source)), element("div", "note", `${split}; ${reason}`));
-  return element("figure", "", image, caption);
-}
-
-function unfold(gallery, figures) {
-  const most = Number(gallery.dataset.most);
-  const show = (some) => gallery.append(...some.map((figure) => figure()));
-  show(figures.slice(0, most));
-  if (figures.length > most) {
-    const more = element("button", "more", `Show ${figures.length - most} more`);
-    more.type = "button";
-    more.addEventListener("click", () => {
-      show(figures.slice(most));
-      more.remove();
-    });
-    gallery.after(more);
-  }
-}
-
-for (const gallery of document.querySelectorAll("[data-images]")) {
-  const places = gallery.dataset.images ? gallery.dataset.images.split(" ") : [];
-  unfold(gallery, places.map((place) => () => picture(images[place])));
-}
 for (const gallery of document.querySelectorAll("[data-suspects]")) unfold(gallery, suspects.map((one) => () => suspect(one)));
+
+// The mistakes, of all classes or of one
+const lists = [...document.querySelectorAll("[data-images]")].map((gallery) => [gallery, gallery.dataset.images.split(" ").filter(Boolean).map((place) => images[place])]);
+const filter = byId("filter");
+const [is, taken] = filter ? filter.querySelectorAll("select") : [];
+const isWanted = (actual, predicted) => (!is?.value || actual === Number(is.value)) && (!taken?.value || predicted === Number(taken.value));
+function list() {
+  for (const [gallery, all] of lists) unfold(gallery, all.filter(([, actual, predicted]) => isWanted(actual, predicted)).map((one) => () => picture(one)));
+  if (!filter) return;
+  const count = counts.reduce((sum, [actual, predicted, some]) => sum + (actual !== predicted && isWanted(actual, predicted) ? some : 0), 0);
+  const pictured = lists[0][1].filter(([, actual, predicted]) => isWanted(actual, predicted)).length;
+  const what = `${count} ${count === 1 ? "mistake" : "mistakes"}`;
+  byId("filter-status").textContent = pictured === count ? what : `${what}, ${pictured} of them in this page`;
+}
+filter?.addEventListener("change", list);
+if (filter) filter.hidden = false;
+list();
+
+// A generation of all
+const chosen = byId("generation");
+function choose() {
+  for (const one of document.querySelectorAll("[data-generation]")) {
+    const isChosen = one.dataset.generation === chosen.value;
+    one.classList.toggle("chosen", isChosen);
+    if (one.matches("details")) {
+      one.open = isChosen;
+      one.hidden = !isChosen;
+    }
+  }
+}
+if (chosen) {
+  chosen.addEventListener("change", choose);
+  byId("choice").hidden = false;
+  byId("generations").classList.add("one");
+  choose();
+}
 
 // A cell of the confusion matrix
 function open(cell, count) {
@@ -93,63 +75,12 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-cell]");
   if (button) open(button.dataset.cell, Number(button.dataset.count));
 });
-byId("close").addEventListener("click", () => byId("cell").close());
-byId("cell").addEventListener("click", (event) => {
-  if (event.target === event.currentTarget) event.currentTarget.close();
-});
-
-// Tables that can be sorted, searched and unfolded
-for (const table of document.querySelectorAll("table.sortable")) {
-  const body = table.tBodies[0];
-  const most = Number(table.dataset.most);
-  const find = document.querySelector(`[data-filter="${table.id}"]`);
-  const more = document.querySelector(`[data-more="${table.id}"]`);
-  const status = document.querySelector(`[data-status="${table.id}"]`);
-  let all = body.rows.length <= most;
-
-  const show = () => {
-    const wanted = find.value.trim().toLowerCase();
-    const rows = [...body.rows];
-    const found = rows.filter((row) => !wanted || [...row.querySelectorAll("bdi")].some((name) => name.textContent.toLowerCase().includes(wanted)));
-    const shown = new Set(all || wanted ? found : found.slice(0, most));
-    for (const row of rows) row.hidden = !shown.has(row);
-    more.hidden = all || Boolean(wanted);
-    status.textContent = wanted ? `${found.length} of ${rows.length}` : "";
-  };
-
-  const sort = (column, direction) => {
-    const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
-    const numeric = [...body.rows].every((row) => "value" in row.cells[column].dataset);
-    const compare = (a, b) => (numeric ? Number(a) - Number(b) : a.localeCompare(b)) * direction;
-    // What is not measured stays last.
-    const order = (a, b) => (value(a) === "") - (value(b) === "") || compare(value(a), value(b));
-    body.append(...[...body.rows].sort(order));
-  };
-
-  for (const header of table.tHead.rows[0].cells) {
-    header.querySelector("button")?.addEventListener("click", () => {
-      const up = header.getAttribute("aria-sort") !== "ascending";
-      for (const other of table.tHead.rows[0].cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
-      header.setAttribute("aria-sort", up ? "ascending" : "descending");
-      sort(header.cellIndex, up ? 1 : -1);
-      show();
-    });
-  }
-  find.addEventListener("input", show);
-  more.addEventListener("click", () => {
-    all = true;
-    show();
-  });
-  show();
-}
 
 // The matrix of many classes, drawn
 const map = byId("map");
 let zoom = 4;
 function draw() {
   if (!map) return;
-  const counts = JSON.parse(map.dataset.counts);
-  const totals = JSON.parse(map.dataset.totals);
   const style = getComputedStyle(root);
   map.width = map.height = names.length;
   map.style.width = map.style.height = `${names.length * zoom}px`;
@@ -161,7 +92,7 @@ function draw() {
   }
 }
 if (map) {
-  const found = new Map(JSON.parse(map.dataset.counts).map(([actual, predicted, count]) => [`${actual},${predicted}`, count]));
+  const found = new Map(counts.map(([actual, predicted, count]) => [`${actual},${predicted}`, count]));
   const at = (event) => [Math.floor(event.offsetY / zoom), Math.floor(event.offsetX / zoom)];
   map.addEventListener("mousemove", (event) => {
     const [actual, predicted] = at(event);
