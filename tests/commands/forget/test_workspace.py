@@ -33,3 +33,12 @@ def test_copies_for_labelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (batch / "0001-a.png").write_bytes(IMAGE)
     (batch / "0002-b.png").write_bytes(b"another one")
     assert made_of([ID], []) == [batch / "0001-a.png"]
+
+
+def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that people asked for go, all of them: which images they show cannot be seen."""
+    monkeypatch.chdir(tmp_path)
+    page = Path("data/pages/report-0123456.html")
+    page.parent.mkdir(parents=True)
+    page.write_text("<html>")
+    assert made_of([ID], []) == [page.parent]
