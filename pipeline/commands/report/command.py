@@ -21,9 +21,13 @@ WORKSPACE = "workspace"
 
 def register(command: Register) -> None:
     """Add these commands."""
-    sub = command(_report, "find, open or serve the report of the model, or of a commit's")
+    sub = command(_report, "find, open or serve the report on the model, or that of a commit")
     sub.add_argument(
-        "revision", nargs="?", default=WORKSPACE, metavar="REV", help="a commit, branch, tag or experiment"
+        "revision",
+        nargs="?",
+        default=WORKSPACE,
+        metavar="REV",
+        help="a commit, branch, tag or experiment; default: the workspace",
     )
     sub.add_argument("--open", action="store_true", help="open it in the browser")
     sub.add_argument("--serve", action="store_true", help="serve it on 127.0.0.1 until ^C")
