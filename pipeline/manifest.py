@@ -32,6 +32,7 @@ from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
 from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
 from pipeline.splits.classes import changes_of_classes
+from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.points import read_rows
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
@@ -53,7 +54,8 @@ def manifest(params: Params) -> Result:
     read = partial(_columns, order)  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
     split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
-    like = find_leaks(split, read_rows(index.INDEX, order))
+    found = Sorted.of(read_rows(index.INDEX, order))
+    like = find_leaks(split, found)
     # Where images are listed; each stays on its side of the splits.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("id", "label").to_pandas().set_index("id")["label"].astype(str)
@@ -77,7 +79,7 @@ def manifest(params: Params) -> Result:
     test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
-    write_csv(aside / REVIEW, list_review(read, reviewed, read_rows(index.INDEX, order), before))
+    write_csv(aside / REVIEW, list_review(read, reviewed, found, before))
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")

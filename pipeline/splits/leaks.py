@@ -8,30 +8,32 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.splits.duplicates.near_duplicates import near_duplicates
-from pipeline.splits.duplicates.points import Positions, Rows
+from pipeline.splits.duplicates.earlier import Sought, near_duplicates_again
+from pipeline.splits.duplicates.grid import Sorted
+from pipeline.splits.duplicates.points import Positions
 
 LEAKS = paths.LEAKS.name
 
 
-def find_leaks(split: npt.NDArray[np.str_], descriptors: Rows) -> Positions:
+def find_leaks(split: npt.NDArray[np.str_], found: Sorted) -> Positions:
     """For each image the position of one that it must not be held out with, or −1; shape (len(split),).
 
     That is a near-duplicate in train; for a test image also one in val, as far as that is not left out itself: the
-    images in val have a say in which model is kept.
+    images in val have a say in which model is kept. `found` are the descriptors of all.
     """
     like = np.full(len(split), -1)
-    _look(np.flatnonzero(split != "train"), np.flatnonzero(split == "train"), descriptors, like)
+    is_train = split == "train"
+    _look("train", np.flatnonzero(~is_train), np.flatnonzero(is_train), found, like)
     val, test = (np.flatnonzero((split == name) & (like < 0)) for name in ("val", "test"))
-    _look(test, val, descriptors, like)
+    _look("val", test, val, found, like)
     return like
 
 
-def _look(images: Positions, others: Positions, descriptors: Rows, like: Positions) -> None:
-    """Put into `like`, at `images`, which of `others` each of them resembles."""
-    near = near_duplicates(descriptors[images], descriptors[others])
-    found = near >= 0
-    like[images[found]] = others[near[found]]
+def _look(name: str, images: Positions, others: Positions, found: Sorted, like: Positions) -> None:
+    """Put into `like`, at `images`, which of `others`, the split of this `name`, each of them resembles."""
+    kind = np.zeros(len(like), np.int32)
+    kind[others] = 1
+    like[images] = near_duplicates_again(name, found, Sought(images, others, kind))
 
 
 def list_leaks(images: pa.Table, split: npt.NDArray[np.str_], like: Positions) -> pa.Table:

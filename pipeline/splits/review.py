@@ -14,9 +14,12 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import paths
+from pipeline.files import md5_of_bytes
 from pipeline.lineage.seen_images import SeenImages, positions
+from pipeline.splits.duplicates.earlier import Sought, near_duplicates_again
+from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.near_duplicates import near_duplicates
-from pipeline.splits.duplicates.points import Positions, Rows
+from pipeline.splits.duplicates.points import Positions
 
 REVIEW = paths.REVIEW.name
 HEADER = ("id", "label", "md5", "split", "source", "like_id", "like_label", "like_source")
@@ -27,14 +30,15 @@ MOST = 50_000
 
 
 def list_review(
-    images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], descriptors: Rows, before: SeenImages | None
+    images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], found: Sorted, before: SeenImages | None
 ) -> pa.Table:
     """The lines of review.csv, by id; `images` gives these columns of all images, sorted by id.
 
-    `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the base has seen.
+    `found` are the descriptors of all. `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the
+    base has seen.
     """
     chosen = _reviewed(images, splits, before)
-    like = other_label(chosen, images("label")["label"].to_pandas(), descriptors)
+    like = other_label(chosen, images("label")["label"].to_pandas(), found, name="label")
     kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
     chosen, like = chosen[kept], like[kept]
     twins = pa.array(like, mask=like < 0)
@@ -46,10 +50,17 @@ def list_review(
     return pa.table({name: columns[name] for name in HEADER})
 
 
-def other_label(chosen: Positions, labels: pd.Series[str], descriptors: Rows) -> Positions:
-    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),)."""
-    codes = pd.factorize(labels)[0].astype(np.int64)
-    return near_duplicates(descriptors[chosen], descriptors, (codes[chosen], codes))
+def other_label(chosen: Positions, labels: pd.Series[str], found: Sorted, *, name: str = "") -> Positions:
+    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),).
+
+    `found` are the descriptors of all. What is found is remembered under the `name`, if there is one.
+    """
+    codes, names = pd.factorize(labels)
+    search = Sought(chosen, np.arange(len(labels)), codes.astype(np.int32))
+    if not name:
+        return near_duplicates(found, *search[:3])
+    hashes = np.array([int(md5_of_bytes(name.encode())[:16], 16) for name in names], np.uint64)
+    return near_duplicates_again(name, found, search._replace(names=hashes))
 
 
 def _reviewed(images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.params import Params, read_params
 from pipeline.splits.assignment import assign, columns_for, split_of
+from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.near_duplicates import are_near
 from pipeline.splits.groups import groups_of
 from pipeline.splits.leaks import find_leaks
@@ -175,7 +176,7 @@ def test_no_group_is_on_two_sides(some: list[Placed], more: list[Placed], rule: 
         assert len({split for split, own in zip(splits, groups, strict=True) if own == name}) == 1
     rows = np.array([described(one.shows) for one in then], np.int8).reshape(-1, 64)
     split = np.array(splits, dtype=np.str_)
-    listed = np.flatnonzero(find_leaks(split, rows) < 0)
+    listed = np.flatnonzero(find_leaks(split, Sorted.of(rows)) < 0)
     for at in listed:
         same = are_near(rows[listed], np.repeat(rows[at : at + 1], len(listed), 0))
         assert (split[listed[same]] == split[at]).all()

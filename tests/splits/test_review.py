@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.lineage.seen_images import NOTHING, SeenImages
 from pipeline.splits import review
+from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.near_duplicates import are_near
 from pipeline.splits.duplicates.points import Rows
 from pipeline.splits.review import LEFT_OUT, list_review, other_label
@@ -41,7 +42,9 @@ def listed(
     labels: Sequence[str], splits: Sequence[str], seeds: Sequence[int], before: SeenImages | None = None
 ) -> list[dict[str, str]]:
     """The lines of review.csv."""
-    found: list[dict[str, str]] = list_review(images(labels), np.array(splits), descriptors(seeds), before).to_pylist()
+    found: list[dict[str, str]] = list_review(
+        images(labels), np.array(splits), Sorted.of(descriptors(seeds)), before
+    ).to_pylist()
     return found
 
 
@@ -78,7 +81,7 @@ def test_bounded() -> None:
     splits: npt.NDArray[np.str_] = np.array(["train"] * count + ["test"])
     ids = [f"{number:07}" for number in range(count + 1)]
     table = pa.table(dict.fromkeys(("id", "source", "md5"), ids) | {"label": ["a"] * len(ids)})
-    found = list_review(columns_of(table), splits, np.zeros((len(ids), 64), np.int8), None)
+    found = list_review(columns_of(table), splits, Sorted.of(np.zeros((len(ids), 64), np.int8)), None)
     assert found["id"].to_pylist() == [*ids[: review.MOST], ids[-1]]
 
 
@@ -86,7 +89,7 @@ def test_bounded() -> None:
 def test_all_are_found(made: list[tuple[int, int]]) -> None:
     """An image has a twin of another label exactly if there is one."""
     labels, rows = np.array([label for label, _ in made]), descriptors([seed for _, seed in made])
-    found = other_label(np.arange(len(made)), pd.Series(labels), rows)
+    found = other_label(np.arange(len(made)), pd.Series(labels, dtype=str), Sorted.of(rows))
     for one, other in enumerate(found):
         if other >= 0:
             assert labels[one] != labels[other]

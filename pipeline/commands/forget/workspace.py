@@ -14,8 +14,10 @@ from pipeline.images.shards import names_in, shards_in
 from pipeline.lineage.seen_images import SEEN
 
 EXPORTS = paths.DATA / "export"
-# Unfinished work, which the next run begins again: decoded images, shards, checkpoints.
-UNFINISHED = tuple(paths.PROGRESS / name for name in ("train", "ingest", "compaction", "manifest", "base"))
+# Unfinished work, which the next run begins again: decoded images, shards, checkpoints; and what it compares again.
+UNFINISHED = tuple(
+    paths.PROGRESS / name for name in ("train", "ingest", "compaction", "manifest", "base", "near-duplicates")
+)
 
 
 def shards_with(ids: Collection[str]) -> list[Path]:

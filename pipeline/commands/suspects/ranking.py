@@ -19,6 +19,7 @@ from pipeline.evaluation.review.suspects import list_suspects
 from pipeline.images import index
 from pipeline.images.dataset import locate, read_manifest
 from pipeline.params import Params
+from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.review import other_label
 from pipeline.text import csv_text
 
@@ -65,7 +66,7 @@ def _lines(train: pd.DataFrame) -> pd.DataFrame:
     where = pc.index_in(pa.array(train["id"], pa.string()), table["id"])
     found = table.take(where)
     descriptors = np.frombuffer(b"".join(found["descriptor"].to_pylist()), np.int8).reshape(-1, 64)
-    like = other_label(np.arange(len(train)), train["label"], descriptors)
+    like = other_label(np.arange(len(train)), train["label"], Sorted.of(descriptors))
     lines = train.assign(split="train", source=found["source"].to_pylist())
     for name in ("id", "label", "source"):
         lines[f"like_{name}"] = np.where(like >= 0, lines[name].to_numpy(dtype=object)[like], "")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut, squared
+from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut
 
 Cells = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.int32]
@@ -25,39 +29,91 @@ FACTORS = np.random.default_rng(12345).integers(0, 2**63, AXES + 1, dtype=np.uin
 BELOW, TABLED = 24, 24
 # After so many axes a table says which hashes begin so: spares most of the cells, since most are empty.
 DEPTHS = (6, 9, AXES)
+# What a search looks at in the grid, roughly: where all searches look at less than there is, nothing is made ready.
+LOOKED_AT = 2**8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Distinct descriptors of a kind, sorted by cell and contrast, and in that by where they were before."""
+class Sorted:
+    """Descriptors, and their order by cell, by contrast, and in that by where they are."""
 
     rows: Rows
-    """Where they were before, with their copies."""
-    kind: Kinds
-    """Likewise; only descriptors of two kinds are near-duplicates."""
     order: Positions
-    """Where each is first among `rows`."""
-    first: Floats
-    """The coordinates that the grid cuts, shape (len(order), AXES)."""
-    halves: Floats
-    """Half the squared length of each by these coordinates."""
     keys: Cells
+    """In this order."""
     occupied: dict[int, npt.NDArray[np.bool_]]
     """Which upper bits the hashes have, by how many axes are in them."""
 
     @classmethod
-    def of(cls, rows: Rows, kind: Kinds) -> Grid:
-        """That of `rows` of these kinds."""
+    def of(cls, rows: Rows) -> Sorted:
+        """Those of `rows`."""
         occupied = {depth: np.zeros(2**TABLED, np.bool_) for depth in DEPTHS}
-        order, keys, same = sorted_by_key(rows, kind, occupied)
+        keys = np.empty(len(rows), np.uint64)
+
+        def fill(block: slice) -> None:
+            points = Points.of(rows[block])
+            octave = _octave(points.contrast)
+            hashed = _corners(points.first, octave)[0]
+            hashed[:, 0] += octave.astype(np.uint64) * FACTORS[-1]
+            np.cumsum(hashed, axis=1, out=hashed)
+            for depth, table in occupied.items():
+                table[hashed[:, depth - 1] >> np.uint64(64 - TABLED)] = True
+            keys[block] = _keys(hashed[:, -1], points.contrast)
+
+        in_threads(fill, len(rows))
+        order = np.argsort(keys, kind="stable")
+        return cls(rows=rows, order=order, keys=keys[order], occupied=occupied)
+
+    def among(self, chosen: Positions, kind: Kinds) -> tuple[Positions, Cells, Positions]:
+        """Those at the places `chosen`, in this order; their keys in it; and for each the place in it of the first.
+
+        That is the first that is equal and of the same kind; `kind` is that of all rows. Equal ones have equal keys.
+        They are searched for once: else a thousand copies would be a million pairs.
+        """
+        is_chosen = np.zeros(len(self.rows), np.bool_)
+        is_chosen[chosen] = True
+        some = np.flatnonzero(is_chosen.take(self.order))
+        order, keys = self.order[some], self.keys[some]
+        return order, keys, _firsts(self.rows, kind, order, keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Distinct descriptors of a kind, sorted by cell and contrast, and in that by where they are."""
+
+    rows: Rows
+    """All there are, others and copies too."""
+    kind: Kinds
+    """Likewise; only descriptors of two kinds are near-duplicates."""
+    order: Positions
+    """Where each is among `rows`, the first of its copies."""
+    keys: Cells
+    occupied: dict[int, npt.NDArray[np.bool_]]
+    """Which upper bits the hashes have, by how many axes are in them; and some that they have not."""
+    first: Floats | None
+    """The coordinates that the grid cuts, shape (len(order), AXES); None where few are needed."""
+
+    @classmethod
+    def of(cls, found: Sorted, chosen: Positions, kind: Kinds, *, searches: int) -> Grid:
+        """That of the descriptors at the places `chosen`, in which there will be so many searches."""
+        order, keys, same = found.among(chosen, kind)
         distinct = np.flatnonzero(same == np.arange(len(same)))
         if len(distinct) < len(order):
             order, keys = order[distinct], keys[distinct]
+        grid = cls(rows=found.rows, kind=kind, order=order, keys=keys, occupied=found.occupied, first=None)
+        if searches * LOOKED_AT < len(order):
+            return grid
         first = np.empty((len(order), AXES), np.float32)
-        for block in blocks(len(order), IMAGES):
-            first[block] = cut(rows[order[block]])
-        halves = np.asarray(squared(first) / 2, np.float32)
-        return cls(rows=rows, kind=kind, order=order, first=first, halves=halves, keys=keys, occupied=occupied)
+
+        def fill(block: slice) -> None:
+            first[block] = cut(found.rows[order[block]])
+
+        in_threads(fill, len(order))
+        return replace(grid, first=first)
+
+    def coordinates(self, places: Positions) -> Floats:
+        """Those that the grid cuts, of what is at these places in it, shape (len(places), AXES)."""
+        return cut(self.rows[self.order[places]]) if self.first is None else self.first.take(places, 0)
 
     def look_up(self, points: Points) -> tuple[Positions, Positions, Positions]:
         """Which of `points` have candidates, and from where to where in the grid: once for each cell in reach.
@@ -106,34 +162,8 @@ class Grid:
         return point, cell
 
 
-def sorted_by_key(
-    rows: Rows, kind: Kinds, occupied: dict[int, npt.NDArray[np.bool_]] | None = None
-) -> tuple[Positions, Cells, Positions]:
-    """The order of `rows` by cell, contrast, and where they are; their keys in it; and in it the first of equal ones.
-
-    The last says for each row which place in the order the first has that is of the same kind and like it. Puts into
-    `occupied` which hashes occur.
-    """
-    keys = np.empty(len(rows), np.uint64)
-    for block in blocks(len(rows), IMAGES):
-        points = Points.of(rows[block])
-        octave = _octave(points.contrast)
-        hashed = _corners(points.first, octave)[0]
-        hashed[:, 0] += octave.astype(np.uint64) * FACTORS[-1]
-        np.cumsum(hashed, axis=1, out=hashed)
-        for depth, table in (occupied or {}).items():
-            table[hashed[:, depth - 1] >> np.uint64(64 - TABLED)] = True
-        keys[block] = _keys(hashed[:, -1], points.contrast)
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    return order, keys, _firsts(rows, kind, order, keys)
-
-
 def _firsts(rows: Rows, kind: Kinds, order: Positions, keys: Cells) -> Positions:
-    """For each of `order` the place in it of the first that is equal; equal ones have equal `keys`.
-
-    Equal descriptors are searched for once: else a thousand copies would be a million pairs.
-    """
+    """For each of `order` the place in it of the first that is equal; equal ones have equal `keys`."""
     firsts = np.arange(len(order))
     is_same = keys[1:] == keys[:-1]
     several = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
@@ -146,6 +176,12 @@ def _firsts(rows: Rows, kind: Kinds, order: Positions, keys: Cells) -> Positions
         first[code[::-1]] = several[::-1]  # The last to be written is the first.
         firsts[several] = first[code]
     return firsts
+
+
+def in_threads(job: Callable[[slice], None], length: int) -> None:
+    """Do `job` for each block of so many images, on all cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        deque(pool.map(job, blocks(length, IMAGES)), 0)  # For the errors.
 
 
 def radius_of(contrast: Floats) -> Floats:

@@ -10,19 +10,15 @@ near-duplicates can lie in, and only the contrasts that these can have. This is 
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.ingestion.perceptual_hash import STEPS
-from pipeline.splits.duplicates.grid import ABSOLUTE, RELATIVE, SLACK, Grid, Kinds, radius_of, sorted_by_key
+from pipeline.splits.duplicates.grid import ABSOLUTE, RELATIVE, SLACK, Grid, Kinds, Sorted, in_threads, radius_of
 from pipeline.splits.duplicates.points import (
-    IMAGES,
     MEAN_WEIGHT,
     Floats,
     Points,
@@ -46,27 +42,48 @@ WAITING, NONE = 2**13, np.empty(0, np.int64)
 ROUNDED = 1e-5
 
 
-def near_duplicates(images: Rows, others: Rows, kinds: tuple[Positions, Positions] | None = None) -> Positions:
-    """For each of `images` the position of a near-duplicate in `others`, or −1; shape (len(images),).
+def near_duplicates(found: Sorted, images: Positions, others: Positions, kind: Kinds) -> Positions:
+    """For each of `images` one of `others` that is a near-duplicate of another kind, or −1; shape (len(images),).
 
-    With `kinds`, numbers of both, only one of another kind counts.
+    All are places in what is `found`; `kind` is a number for each place in it, shape (n,).
     """
     if not len(images) or not len(others):
         return np.full(len(images), -1)
-    kind, other_kind = (of.astype(np.int32) for of in kinds or (np.zeros(len(images)), np.ones(len(others))))
-    grid = Grid.of(others, other_kind)
-    order, _, firsts = sorted_by_key(images, kind)
-    found = np.full(len(images), -1)
+    near = np.full(len(found.rows), -1)
+    order, _, firsts = found.among(images, kind)
     distinct = np.flatnonzero(firsts == np.arange(len(firsts)))
+    grid = Grid.of(found, others, kind, searches=len(distinct))
 
     def search(block: slice) -> None:
         at = order[distinct[block]]
-        found[distinct[block]] = _search(images[at], kind[at], grid)
+        near[at] = _search(Asked.of(found, at, kind), grid)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        deque(pool.map(search, blocks(len(distinct), IMAGES)), 0)  # For the errors.
-    found[order] = found[firsts]
-    return np.where(found < 0, -1, grid.order[found])
+    in_threads(search, len(distinct))
+    near[order] = near[order[firsts]]
+    return near[images]
+
+
+def resembled(found: Sorted, images: Positions, others: Positions, kind: Kinds) -> npt.NDArray[np.bool_]:
+    """Whether each of `images` has a near-duplicate of another kind among `others`, which are few; as above.
+
+    Of descriptors that are equal, and of one kind, it may say so of one alone.
+    """
+    near = np.zeros(len(found.rows), np.bool_)
+    if not len(images) or not len(others):
+        return near[images]
+    grid = Grid.of(found, images, kind, searches=len(others))
+
+    def search(block: slice) -> None:
+        asked = Asked.of(found, others[block], kind)
+        image, begin, end = grid.look_up(asked.points)
+        while len(image):
+            until = np.minimum(end, begin + PAIRS)
+            for _, other in _near_ones(asked, grid, Spans(image, begin, until), many=True):
+                near[grid.order[other]] = True
+            image, begin, end = (part[until < end] for part in (image, until, end))
+
+    in_threads(search, len(others))
+    return near[images]
 
 
 def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
@@ -82,29 +99,49 @@ def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     return near
 
 
-def _search(rows: Rows, kind: Kinds, grid: Grid) -> Positions:
-    """For each of `rows` where in the grid a near-duplicate is, or −1.
+class Asked(NamedTuple):
+    """Images whose near-duplicates are searched for."""
+
+    rows: Rows
+    kind: Kinds
+    points: Points
+
+    @classmethod
+    def of(cls, found: Sorted, at: Positions, kind: Kinds) -> Asked:
+        """Those at the places `at`; `kind` is that of all."""
+        return cls(rows := found.rows[at], kind[at], Points.of(rows))
+
+
+def _search(asked: Asked, grid: Grid) -> Positions:
+    """For each image the place of a near-duplicate that is in the grid, or −1.
 
     Of each cell ever more candidates are compared until there is one. Of several it is the last in the last cell.
     """
-    points, found, more = Points.of(rows), np.full(len(rows), -1), FEW
-    image, begin, end = grid.look_up(points)
+    found, more = np.full(len(asked.rows), -1), FEW
+    image, begin, end = grid.look_up(asked.points)
     while len(image):
-        until, near = np.minimum(end, begin + more), []
-        compare = _compare_many if more >= MANY else _compare
-        for span, other in _together(compare(points, grid, Spans(image, begin, until))):
-            one, before = image[span], grid.order[other]
-            close = np.flatnonzero(_are_close(rows[one], grid.rows[before], points.contrast[one]))
-            one, before = one[close], before[close]
-            is_near = are_near(rows[one], grid.rows[before]) & (kind[one] != grid.kind[before])
-            near.append((span[close[is_near]], other[close[is_near]]))
-        span, other = _joined(near)
+        until = np.minimum(end, begin + more)
+        span, other = _joined([*_near_ones(asked, grid, Spans(image, begin, until), many=more >= MANY)])
         order = np.lexsort((other, span))
-        found[image[span[order]]] = other[order]
+        found[image[span[order]]] = grid.order[other[order]]
         rest = (until < end) & (found[image] < 0)
         image, begin, end = image[rest], until[rest], end[rest]
         more *= FEW
     return found
+
+
+def _near_ones(asked: Asked, grid: Grid, spans: Spans, *, many: bool) -> Iterator[tuple[Positions, Positions]]:
+    """The pairs that are near-duplicates of two kinds: which of `spans`, and where in the grid the other one is.
+
+    Whether there may be `many` in a span.
+    """
+    (rows, kind, points), compare = asked, _compare_many if many else _compare
+    for span, other in _together(compare(points, grid, spans)):
+        one, before = spans.image[span], grid.order[other]
+        close = np.flatnonzero(_are_close(rows[one], grid.rows[before], points.contrast[one]))
+        one, before = one[close], before[close]
+        is_near = are_near(rows[one], grid.rows[before]) & (kind[one] != grid.kind[before])
+        yield span[close[is_near]], other[close[is_near]]
 
 
 class Spans(NamedTuple):
@@ -124,7 +161,7 @@ def _compare(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positio
         span = np.repeat(np.arange(block.start, block.stop), count)
         other = np.arange(past[-1]) + np.repeat(end[block] - past, count)
         one = image[span]
-        distance = squared(points.first.take(one, 0) - grid.first.take(other, 0))
+        distance = squared(points.first.take(one, 0) - grid.coordinates(other))
         close = distance <= _limit(points.contrast.take(one))
         yield span[close], other[close]
 
@@ -144,8 +181,9 @@ def _compare_many(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Po
         first, bound = points.first[one], least[one, None]
         for start in range(low, high, PAIRS // TILE):
             stop = min(start + PAIRS // TILE, high)
-            product = first @ grid.first[start:stop].T
-            product -= grid.halves[start:stop]
+            there = grid.coordinates(np.arange(start, stop))
+            product = first @ there.T
+            product -= squared(there) / 2
             row, column = np.divmod((product >= bound).ravel().nonzero()[0], stop - start)
             some, other = span[row], column + start
             inside = (begin[some] <= other) & (other < end[some])

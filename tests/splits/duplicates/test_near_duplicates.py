@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
+from support.descriptors import made_up
 
 from pipeline.files import md5_of_bytes
 from pipeline.ingestion.perceptual_hash import STEPS, perceptual_hash
+from pipeline.splits.duplicates import grid
 from pipeline.splits.duplicates import near_duplicates as search
-from pipeline.splits.duplicates.near_duplicates import are_near, near_duplicates
-from pipeline.splits.duplicates.points import Rows
+from pipeline.splits.duplicates.grid import Sorted
+from pipeline.splits.duplicates.near_duplicates import are_near, resembled
+from pipeline.splits.duplicates.points import Positions, Rows
 
 PHOTOS = [Image.fromarray(photo) for photo in load_sample_images().images]
 seeds = st.integers(0, 2**32 - 1)
@@ -22,6 +25,14 @@ seeds = st.integers(0, 2**32 - 1)
 def described(*images: Image.Image) -> Rows:
     """The descriptors of `images`, shape (n, 64)."""
     return np.frombuffer(b"".join(perceptual_hash(image).descriptor for image in images), np.int8).reshape(-1, 64)
+
+
+def near_duplicates(images: Rows, others: Rows) -> Positions:
+    """For each of `images` the position of a near-duplicate in `others`, or −1; shape (len(images),)."""
+    kind = np.repeat(np.array([0, 1], np.int32), (len(images), len(others)))
+    found = Sorted.of(np.concatenate([images, others]))
+    near = search.near_duplicates(found, np.flatnonzero(kind == 0), np.flatnonzero(kind), kind)
+    return np.where(near < 0, -1, near - len(images))
 
 
 def brute_force(images: Rows, others: Rows) -> Any:
@@ -35,21 +46,6 @@ def brute_force(images: Rows, others: Rows) -> Any:
     distance = np.linalg.norm(points[:, None] - other_points[None], axis=2)
     # A hair's breadth, for what is rounded here and there not.
     return distance <= np.maximum(1.5, 0.07 * np.minimum(contrast[:, None], other_contrast[None])) + 1e-9
-
-
-def made_up(random: np.random.Generator, count: int, clumps: int, noise: float) -> Rows:
-    """Descriptors in so many clumps, of all contrasts."""
-    falling = np.arange(1, 63) ** -random.uniform(0, 1)
-    terms = random.normal(size=(clumps, 62)) * falling
-    contrast = np.exp(random.uniform(-1, 4.8, clumps))
-    terms *= (contrast / np.linalg.norm(terms, axis=1))[:, None]
-    which = random.integers(0, clumps, count)
-    terms = terms[which] + noise * contrast[which, None] * random.normal(size=(count, 62)) / 62**0.5
-    octave = np.ceil(np.log2(np.maximum(np.linalg.norm(terms, axis=1), 1) / 1.42))
-    rows = np.empty((count, 64), np.int8)
-    rows[:, 0], rows[:, 1] = octave, random.integers(-128, 128, clumps)[which] + random.integers(0, 3, count) - 1
-    rows[:, 2:] = np.round(terms * (STEPS / 2**octave)[:, None]).clip(-127, 127)
-    return rows
 
 
 def check(images: Rows, others: Rows) -> None:
@@ -109,8 +105,8 @@ def test_blocks(seed: int) -> None:
     """How many images and pairs are inspected in one go changes nothing."""
     rows = made_up(np.random.default_rng(seed), 200, 3, 0.08)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("IMAGES", 7), ("PAIRS", 5), ("FEW", 2)):
-            patch.setattr(search, name, value)
+        for module, name, value in ((grid, "IMAGES", 7), (search, "PAIRS", 5), (search, "FEW", 2)):
+            patch.setattr(module, name, value)
         check(rows[:100], rows[100:])
 
 
@@ -127,6 +123,31 @@ def test_ways_to_compare(seed: int, clumps: int) -> None:
             found.append(near_duplicates(rows[:200], rows[200:]).tolist())
     assert found[0] == found[1]
     check(rows[:200], rows[200:])
+
+
+@given(seeds, st.integers(1, 60), st.floats(0, 0.2))
+@settings(max_examples=20)
+def test_finds_the_same_without_a_table(seed: int, clumps: int, noise: float) -> None:
+    """Where few are searched for, coordinates are worked out when they are needed: of several the same one is found."""
+    rows = made_up(np.random.default_rng(seed), 300, clumps, noise)
+    found = near_duplicates(rows[:50], rows[50:]).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "LOOKED_AT", 0)
+        assert near_duplicates(rows[:50], rows[50:]).tolist() == found
+
+
+@given(seeds, st.integers(1, 60), st.floats(0, 0.2))
+@settings(max_examples=20)
+def test_resembled(seed: int, clumps: int, noise: float) -> None:
+    """All that a few images resemble is found, pieces of long cells included."""
+    rows = made_up(np.random.default_rng(seed), 300, clumps, noise)
+    kind = np.repeat(np.array([0, 1], np.int32), (260, 40))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "PAIRS", 8)
+        near = resembled(Sorted.of(rows), np.arange(260), np.arange(260, 300), kind)
+    missed = np.flatnonzero(brute_force(rows[:260], rows[260:]).any(1) & ~near)
+    assert all((rows[near.nonzero()[0]] == rows[place]).all(1).any() for place in missed)  # Copies are said once.
+    assert not (near & ~brute_force(rows[:260], rows[260:]).any(1)).any()
 
 
 def test_choices_never_change() -> None:
