@@ -81,10 +81,7 @@ def _look(
     `found` is where the images of `lines` lie, test images first.
     """
     splits = lines["split"].to_numpy()
-    parts = [
-        found._replace(slots=[found.slots[row] for row in np.flatnonzero(splits == split)])
-        for split in ("test", "train")
-    ]
+    parts = [found._replace(slots=found.slots.take(np.flatnonzero(splits == split))) for split in ("test", "train")]
     if reason_for_none(paths.BASE) is not None:
         test, new = look_at(paths.MODEL, parts, params)
         return (test, new), test.probabilities, None

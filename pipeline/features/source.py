@@ -59,7 +59,7 @@ class FeatureSource:
         views: Views | None = None,
         *,
         limit: int,
-        alive: Iterable[str] | None = None,
+        alive: Digests | None = None,
     ) -> None:
         """Without `views`, of the images as they are. What is kept takes at most `limit` bytes.
 
@@ -72,13 +72,13 @@ class FeatureSource:
         """
         self._images, self._backbone, self._views = images, backbone, views
         self._count = 1 if views is None else views.count
-        stored = [slot.md5 for slot in images.slots]  # Images that lie in memory have no name.
-        named = stored if views is None or not stored else views.md5s(stored)
+        wanted = images.slots.md5s  # Images that lie in memory have no name.
+        if views is not None and len(wanted):
+            wanted = digests(views.md5s([slot.md5 for slot in images.slots]))
         # The row of each view in what is kept, −1 where it must be computed.
         self._rows, self._kept = np.full(len(images) * self._count, -1), np.empty((0, backbone.width), np.float32)
-        if not named:
+        if not len(wanted):
             return
-        wanted = digests(named)
         recipe = md5_of_bytes(f"{backbone.name} {images.reader and images.reader.recipe}".encode())
         cache = ArrayCache(paths.FEATURES, recipe, ArrayType("features", (backbone.width,), np.float32), limit=limit)
         self._rows, self._kept = cache.find(wanted)
@@ -86,7 +86,7 @@ class FeatureSource:
             return
         try:
             with cache.alone():
-                self._fill(cache, wanted, None if alive is None else digests([*named, *alive]))
+                self._fill(cache, wanted, None if alive is None else np.concatenate([wanted, alive]))
         except OSError as error:
             logger.warning("%s: %s; features are computed whenever they are needed", paths.FEATURES, error.strerror)
         self._rows, self._kept = cache.find(wanted)

@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.images import index
+from pipeline.images.array_cache import Digests, digests
 from pipeline.images.elsewhere import find_index, find_shards
 from pipeline.images.pixel_source import Located, PixelSource, open_pixels
-from pipeline.images.pixels import PixelReader, Slot
+from pipeline.images.pixels import PixelReader, Slot, Slots
 from pipeline.params import Compute
+from pipeline.parquet import ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +84,24 @@ def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
     hint = f"run `dvc checkout {paths.IMAGES} {paths.SHARDS_DVC}` or `dvc repro`"
     path = find_index(hint=hint)
     table = parquet.read_table(path, index.SCHEMA, ["id", *Slot._fields])
-    where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"])
-    lost = manifest["id"][where.is_null().to_numpy(zero_copy_only=False)]
+    where = pc.index_in(pa.array(manifest["id"], pa.string()), table["id"]).fill_null(-1).to_numpy()
+    lost = manifest["id"][where < 0]
     if len(lost):
         raise ImagesError(index.INDEX, f"lacks image {lost.iloc[0]} and {len(lost) - 1} more of the manifest", hint)
-    slots = list(map(Slot, *(column.to_pylist() for column in table.take(where).select(Slot._fields).columns)))
-    if [slot.md5 for slot in slots] != list(manifest["md5"]):
+    is_same = pc.equal(table["md5"].take(pa.array(where)), pa.array(manifest["md5"], pa.string()))
+    if not pc.all(is_same, min_count=0).as_py():
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
+    stored = _digests_of(table["md5"])
+    shards, offsets, lengths = (parquet.numbers(table, name)[where] for name in ("shard", "offset", "length"))
+    slots = Slots(shards, offsets, lengths, stored[where])
     elsewhere = find_shards(path, table, slots, compute, hint=hint)
-    return Located(slots, table["md5"].to_pylist(), elsewhere)
+    return Located(slots, stored, elsewhere)
+
+
+def _digests_of(md5s: pa.ChunkedArray) -> Digests:
+    """MD5s in hexadecimal as an array; few of them are texts at a time."""
+    parts = (chunk.slice(start, ROWS) for chunk in md5s.chunks for start in range(0, len(chunk), ROWS))
+    return np.concatenate([digests([]), *(digests(part.to_pylist()) for part in parts)])
 
 
 def _weights(manifest: pd.DataFrame) -> npt.NDArray[np.float32] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pipeline import paths
 from pipeline.files import md5_of_file
 from pipeline.images import index
-from pipeline.images.pixels import Slot
+from pipeline.images.pixels import Slots
 from pipeline.images.remote_shards import RemoteShards
 from pipeline.images.shard_files import ShardFile, are_here, bring, named_shards
 from pipeline.params import Compute
@@ -39,7 +40,7 @@ def find_index(*, hint: str) -> Path:
 
 
 def find_shards(
-    path: Path, table: pa.Table, slots: Sequence[Slot], compute: Compute | None, *, hint: str
+    path: Path, table: pa.Table, slots: Slots, compute: Compute | None, *, hint: str
 ) -> RemoteShards | None:
     """Those shards that are to be read elsewhere of the images at `slots`, None if none; others are here from now on.
 
@@ -48,7 +49,7 @@ def find_shards(
     Raises:
         MissingDataError: neither cache nor remote has a shard that is to be here.
     """
-    asked = _bytes_by_shard(*(np.array([slot[part] for slot in slots], np.int64) for part in (0, 2)))
+    asked = _bytes_by_shard(slots.shards, slots.lengths)
     if not asked.keys() - are_here(asked) or "ingest" not in read_record():
         return None
     files = _named(path, hint=hint)
@@ -82,7 +83,7 @@ def _are_ranges_read(
     return wanted < SHARE * whole or whole > SHARE * shutil.disk_usage(paths.DATA).free
 
 
-def _bytes_by_shard(shards: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> dict[int, int]:
+def _bytes_by_shard(shards: npt.NDArray[np.integer[Any]], lengths: npt.NDArray[np.integer[Any]]) -> dict[int, int]:
     """The bytes of images in each shard, by number."""
     sums = np.bincount(shards, lengths)
     return {int(number): int(sums[number]) for number in np.unique(shards)}

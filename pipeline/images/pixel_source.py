@@ -1,8 +1,8 @@
 """Images of one size, handed out batch by batch: decoded once, or, where there is no room for that, whenever needed."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import tee
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.images.array_cache import ArrayCache, ArrayType, Digests, Rows, digests
+from pipeline.images.array_cache import ArrayCache, ArrayType, Digests, Rows
 from pipeline.images.ordered import in_order
-from pipeline.images.pixels import PixelReader, Pixels, Slot
+from pipeline.images.pixels import PixelReader, Pixels, Slot, Slots
 from pipeline.images.remote_shards import RemoteShards, read_ahead
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ FEW = 8 * CHUNK
 class Located(NamedTuple):
     """Where images lie."""
 
-    slots: list[Slot]
-    stored: list[str]
+    slots: Slots
+    stored: Digests
     """The MD5 of every stored image of the project, these or not."""
     elsewhere: RemoteShards | None = None
     """Where those are that are not in data/images."""
@@ -44,7 +44,7 @@ class PixelSource:
     """Decoded images, shape (rows, channels, height, width), not to be written to."""
     rows: Rows
     """The row of each image, −1 where it must be decoded, shape (images,)."""
-    slots: Sequence[Slot] = ()
+    slots: Slots = field(default_factory=Slots.none)
     """Where each image lies."""
     reader: PixelReader | None = None
     workers: int = 0
@@ -92,7 +92,7 @@ def open_pixels(located: Located, reader: PixelReader, *, limit: int, workers: i
         MissingDataError: an image cannot be had.
     """
     slots, _, elsewhere = located
-    cache, wanted = decoded(reader, limit=limit), _digests(slots)
+    cache, wanted = decoded(reader, limit=limit), slots.md5s
     rows, pixels = cache.find(wanted)
     if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
         return PixelSource(pixels, rows, slots, reader, elsewhere=elsewhere)
@@ -118,12 +118,13 @@ def in_batches(positions: Positions, size: int) -> list[Positions]:
 
 def _fill(cache: ArrayCache, located: Located, reader: PixelReader, workers: int) -> None:
     slots, alive, elsewhere = located
-    wanted = _digests(slots)
+    wanted = slots.md5s
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():
-        cache.tidy(digests(alive))
+        cache.tidy(alive)
     # In the order in which they lie, so that each shard is read once, from its start to its end.
-    chosen = np.array(sorted(missing[: max(0, cache.room())], key=slots.__getitem__), np.intp)
+    chosen = missing[: max(0, cache.room())]
+    chosen = chosen[np.lexsort((slots.offsets[chosen], slots.shards[chosen]))]
     chunks = in_batches(chosen, CHUNK)
     stored = read_ahead(_slots(slots, chunks), elsewhere, keep=False)
     read = in_order(reader, stored, workers if len(chosen) >= FEW else 0)
@@ -133,9 +134,5 @@ def _fill(cache: ArrayCache, located: Located, reader: PixelReader, workers: int
             bar.update(len(chunk))
 
 
-def _slots(slots: Sequence[Slot], batches: Iterable[Positions]) -> Iterator[list[Slot]]:
+def _slots(slots: Slots, batches: Iterable[Positions]) -> Iterator[list[Slot]]:
     return ([slots[position] for position in batch] for batch in batches)
-
-
-def _digests(slots: Sequence[Slot]) -> Digests:
-    return digests([slot.md5 for slot in slots])

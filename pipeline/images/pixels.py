@@ -1,10 +1,12 @@
 """Reading stored images as the network sees them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from PIL import Image, ImageOps
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_bytes
+from pipeline.images.array_cache import Digests, digests
 from pipeline.images.shards import ShardReader, shard_name
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,6 +31,39 @@ class Slot(NamedTuple):
     offset: int
     length: int
     md5: str
+
+
+@dataclass(frozen=True, eq=False)
+class Slots(Sequence[Slot]):
+    """The slots of many images, at 32 bytes each."""
+
+    shards: npt.NDArray[np.integer[Any]]
+    offsets: npt.NDArray[np.integer[Any]]
+    lengths: npt.NDArray[np.integer[Any]]
+    md5s: Digests
+
+    @classmethod
+    def none(cls) -> Slots:
+        """Those of no image."""
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, nothing, digests([]))
+
+    def __len__(self) -> int:
+        return len(self.md5s)
+
+    @overload
+    def __getitem__(self, place: int) -> Slot: ...
+    @overload
+    def __getitem__(self, place: slice) -> Slots: ...
+    def __getitem__(self, place: int | slice) -> Slot | Slots:
+        if isinstance(place, slice):
+            return self.take(place)
+        shard, offset, length = (int(column[place]) for column in (self.shards, self.offsets, self.lengths))
+        return Slot(shard, offset, length, self.md5s[place, None].tobytes().hex())
+
+    def take(self, places: slice | npt.NDArray[np.integer[Any]]) -> Slots:
+        """Those of the images at `places`."""
+        return Slots(self.shards[places], self.offsets[places], self.lengths[places], self.md5s[places])
 
 
 # An image as it is stored: its bytes, which are checked, or where they lie.

@@ -102,7 +102,7 @@ def test_what_has_no_room_is_computed_when_needed(room: int, count: int) -> None
     for path in paths.FEATURES.glob("*"):
         path.unlink()
     everything(FeatureSource(dataset().images, Counting(1), limit=NOWHERE))
-    kept = [slot.md5 for slot in dataset("val").images.slots]
+    kept = dataset("val").images.slots.md5s
     limit = room * WIDTH
     source = FeatureSource(dataset().images, Counting(), views(count), limit=limit, alive=kept)
     assert np.array_equal(everything(source, count), wanted(count, changed=True))

@@ -95,7 +95,7 @@ class KeptFeatures:
     ) -> None:
         """What is kept takes at most `limit` bytes; where room is short, that of the images of `alive` stays, too."""
         self._dataset, self._backbone, self._views, self._limit = dataset, backbone, views, limit
-        self._alive = None if alive is None else [slot.md5 for slot in alive.images.slots]
+        self._alive = None if alive is None else alive.images.slots.md5s
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
         """What each batch of drawn images is, in that order."""
