@@ -53,7 +53,8 @@ def manifest(params: Params) -> Result:
     order = _by_id()
     read = partial(_columns, order)  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
-    split, weights = np.array(drawn.splits, dtype=np.str_), weights_of(read("source", "attributes"))
+    split = np.array(drawn.splits, dtype=np.str_)
+    weights = weights_of(read("attributes"), lambda: read("source")["source"])
     found = Sorted.of(read_rows(index.INDEX, order))
     like = find_leaks(split, found)
     # Where images are listed; each stays on its side of the splits.
@@ -123,7 +124,7 @@ def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
     seen = read_seen(model).ids
-    if not Forgotten.read().images.isdisjoint(seen):
+    if (positions(pd.Index(sorted(Forgotten.read().images), dtype=str), seen) >= 0).any():
         return False
     now = positions(seen, labels.index)
     if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):

@@ -5,6 +5,7 @@ is in no manifest, so that nothing is trained on it, and nothing measured.
 """
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,10 @@ Weights = npt.NDArray[np.float64]
 UNTRAINED = ""
 
 
-def weights_of(images: pa.Table) -> Weights:
-    """The weight of each of `images`, which has the columns source and attributes, shape (len(images),).
+def weights_of(images: pa.Table, sources: Callable[[], pa.ChunkedArray] | None = None) -> Weights:
+    """The weight of each of `images`, which has the column attributes, and source, which `sources` may give instead.
+
+    Of shape (len(images),).
 
     Raises:
         ImagesError: a cell is no weight; an earlier release has taken it in.
@@ -33,7 +36,8 @@ def weights_of(images: pa.Table) -> Weights:
         try:
             known[at] = weight_of(cell)
         except ValueError:
-            source = images["source"][pc.index(images["attributes"], text).as_py()].as_py()
+            column = sources() if sources else images["source"]
+            source = column[pc.index(images["attributes"], text).as_py()].as_py()
             raise ImagesError(paths.LABELS, f"the weight of {source} is {cell!r}", NEEDED) from None
     if (known == USUAL_WEIGHT).all():  # Most projects; reading columns of text as arrays imports pandas.
         return np.full(len(images), USUAL_WEIGHT)

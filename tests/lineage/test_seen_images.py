@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CheckpointError
 from pipeline.lineage.lineage import ImageCounts
-from pipeline.lineage.seen_images import NOTHING, SEEN, SeenImages, find_seen, read_seen, write_seen
+from pipeline.lineage.seen_images import NOTHING, SEEN, SeenImages, find_seen, positions, read_seen, write_seen
 
 A, B, C, D, E = (letter * 32 for letter in "abcde")
 ids = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -179,3 +179,30 @@ def test_weights(tmp_path: Path) -> None:
     assert find_seen(tmp_path / SEEN, A) == {A: "cat"}
     write_seen(read.then(labels), tmp_path)
     assert (tmp_path / SEEN).read_bytes() == before
+
+
+twins = st.builds(lambda half, rest: half * 16 + rest * 16, st.sampled_from("ab"), st.sampled_from("0ab"))
+odd = st.sampled_from(["", "00", "A" * 32, "g" * 32, "é" * 16, "ab " * 10 + "ab", "1" * 32])
+
+
+@given(
+    st.lists(st.one_of(ids, twins, odd), unique=True),
+    st.lists(st.one_of(ids, twins, odd)),
+    st.sampled_from([list, sorted]),
+    st.randoms(use_true_random=False),
+)
+def test_positions(among: list[str], others: list[str], ordered: Any, random: Any) -> None:
+    """Each id is found where it is, whatever ids are, in whatever order."""
+    wanted = others + among[::2]
+    random.shuffle(wanted)
+    index = pd.Index(ordered(among), dtype=str)
+    found = positions(pd.Index(wanted, dtype=str), index)
+    assert found.tolist() == index.get_indexer(pd.Index(wanted, dtype=str)).tolist()
+
+
+@given(st.lists(ids, unique=True, min_size=1), st.lists(ids), st.sampled_from([list, sorted]))
+def test_positions_of_hashes(among: list[str], others: list[str], ordered: Any) -> None:
+    """Likewise where all are hashes, as in projects."""
+    index = pd.Index(ordered(among), dtype=str)
+    wanted = pd.Index(others + among[::2], dtype=str)
+    assert positions(wanted, index).tolist() == index.get_indexer(wanted).tolist()

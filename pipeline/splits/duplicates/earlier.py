@@ -68,7 +68,7 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
             searched = ~alone | _is_among(mine, touched)
     near: Positions = np.full(len(images), -1)
     near[searched] = near_duplicates(found, images[searched], others, kind)
-    _write(path, Earlier(theirs, np.unique(mine[near < 0])))
+    _write(path, Earlier(theirs, np.sort(mine[near < 0])))
     return near
 
 
