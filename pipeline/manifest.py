@@ -44,6 +44,8 @@ from pipeline.text import counted, short
 from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
+# What is read once, since it is asked for again and again.
+KEPT = ("id", "label")
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLASSES)
 
@@ -51,7 +53,7 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLA
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     order = _by_id()
-    read = partial(_columns, order)  # Few at a time: of ten million images each takes much memory.
+    read = partial(_columns, order, {})  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
     split = np.array(drawn.splits, dtype=np.str_)
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
@@ -96,10 +98,15 @@ def _by_id() -> pa.Array | None:
     return None if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False else pc.sort_indices(ids)
 
 
-def _columns(order: pa.Array | None, *names: str) -> pa.Table:
-    """Columns of the index, in this order or its own."""
-    table = parquet.read_table(index.INDEX, index.WHOLE, [*names])
-    return table if order is None else table.take(order)
+def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: str) -> pa.Table:
+    """Columns of the index, in this order or its own; those that are asked for again and again are `kept`."""
+    found = dict(kept)
+    if further := [name for name in names if name not in kept]:
+        table = parquet.read_table(index.INDEX, index.WHOLE, further)
+        table = table if order is None else table.take(order)
+        found |= zip(table.column_names, table.columns, strict=True)
+        kept |= {name: found[name] for name in KEPT if name in found}
+    return pa.table({name: found[name] for name in names if name in found})
 
 
 def _put_all(folder: Path) -> None:
