@@ -82,22 +82,38 @@ def descriptors(count: int, random: np.random.Generator) -> npt.NDArray[np.int8]
     return rows
 
 
+def ids_of(count: int) -> npt.NDArray[np.bytes_]:
+    """The ids of so many made-up images, sorted."""
+    return np.sort(np.frombuffer(np.random.default_rng(1).bytes(16 * count), "S16"))
+
+
+def numbers_of(count: int) -> npt.NDArray[np.int64]:
+    """The numbers that the images bear in data/raw, which have nothing to do with their ids."""
+    return np.random.default_rng(2).permutation(count)
+
+
+def classes_of(count: int) -> npt.NDArray[np.int64]:
+    """The classes of the images of all numbers."""
+    return np.random.default_rng(3).integers(0, CLASSES, count)
+
+
 def tables(count: int, *, archived: bool) -> Iterator[pa.Table]:
     """The index of so many made-up images by id, `ROWS` at a time; the ids are the hashes of files that never were."""
     random = np.random.default_rng(0)
-    ids = np.sort(np.frombuffer(random.bytes(16 * count), "S16"))
-    shows, classes = descriptors(count, random), random.integers(0, CLASSES, count)
+    ids = ids_of(count)
+    shows, classes, order = descriptors(count, random), classes_of(count), numbers_of(count)
     for start in range(0, count, ROWS):
-        numbers = range(start, min(start + ROWS, count))
-        size, block = len(numbers), slice(start, start + ROWS)
+        block = slice(start, start + ROWS)
+        numbers = order[block].tolist()
+        size = len(numbers)
         sources = [place(number, int(classes[number]), archived=archived) for number in numbers]
         columns = {
             "id": hexadecimal(ids[block].tobytes(), 16),
-            "label": [f"class {number:03d}" for number in classes[block]],
+            "label": [f"class {classes[number]:03d}" for number in numbers],
             "source": [source_of(*source) for source in sources],
-            "attributes": [f'{{"camera": "camera {number % 7}"}}' for number in classes[block]],
-            "shard": np.array(numbers, np.int32) // SHARD,
-            "offset": np.array(numbers) % SHARD * LENGTH,
+            "attributes": [f'{{"camera": "camera {classes[number] % 7}"}}' for number in numbers],
+            "shard": order[block].astype(np.int32) // SHARD,
+            "offset": order[block] % SHARD * LENGTH,
             "length": np.full(size, LENGTH, np.int32),
             "width": np.full(size, 256, np.int32),
             "height": np.full(size, 256, np.int32),
@@ -125,25 +141,19 @@ def write_project(project: Path, count: int, name: str) -> None:
     metadata = {b"recipe": recipe_of(params.ingest).encode(), KEY: metadata_of(shards).encode()}
     (project / paths.IMAGES).mkdir(parents=True, exist_ok=True)
     index = pq.ParquetWriter(project / INDEX, SCHEMA.with_metadata(metadata), compression="zstd")
-    listed = MEMBERS_SCHEMA.with_metadata({"listing": Listing.of(params.ingest).name})
-    members = pq.ParquetWriter(project / MEMBERS, listed, compression="zstd") if archived else None
     files: list[dict[str, str]] = []
     with index:
         for table in tables(count, archived=archived):
             index.write_table(table.replace_schema_metadata(metadata))
-            ids = table["id"].to_pylist()
-            if members is not None:
-                members.write_table(_members(table, ids).replace_schema_metadata(listed.metadata))
-            else:
-                files += [
-                    {"md5": one, "relpath": path} for one, path in zip(ids, table["source"].to_pylist(), strict=True)
-                ]
-    if members is not None:
-        members.close()
-        files = [
-            {"md5": md5_of_bytes(b"%d.zip" % number), "relpath": f"{number:05d}.zip"}
-            for number in range(-(-count // ARCHIVE))
-        ]
+            if not archived:
+                columns = (table[name].to_pylist() for name in ("id", "source"))
+                files += [{"md5": one, "relpath": path} for one, path in zip(*columns, strict=True)]
+    if archived:
+        listed = MEMBERS_SCHEMA.with_metadata({"listing": Listing.of(params.ingest).name})
+        with pq.ParquetWriter(project / MEMBERS, listed, compression="zstd") as members:
+            for table in _members(count):
+                members.write_table(table.replace_schema_metadata(listed.metadata))
+        files = [{"md5": _archive(number), "relpath": f"{number:05d}.zip"} for number in range(-(-count // ARCHIVE))]
     _record(project, files)
     for shard in shards.values():
         path = project.parent / "remote/files/md5" / shard.md5[:2] / shard.md5[2:]
@@ -151,18 +161,25 @@ def write_project(project: Path, count: int, name: str) -> None:
         path.touch()
 
 
-def _members(table: pa.Table, ids: list[str]) -> pa.Table:
-    places = [source.split("!/") for source in table["source"].to_pylist()]
-    numbers = [int(member[-12:-4]) for _, member in places]
-    columns = {
-        "archive": [md5_of_bytes(b"%d.zip" % (number // ARCHIVE)) for number in numbers],
-        "position": [number % ARCHIVE for number in numbers],
-        "member": [member for _, member in places],
-        "id": ids,
-        "reason": [""] * len(ids),
-        "detail": [""] * len(ids),
-    }
-    return pa.table(columns, schema=MEMBERS_SCHEMA)
+def _archive(number: int) -> str:
+    """The MD5 of an archive that never was."""
+    return md5_of_bytes(b"%d.zip" % number)
+
+
+def _members(count: int) -> Iterator[pa.Table]:
+    """What the archives hold, one after another as ingest writes them."""
+    ids, classes = ids_of(count)[np.argsort(numbers_of(count))], classes_of(count)
+    for archive in sorted(range(-(-count // ARCHIVE)), key=_archive):
+        numbers = range(archive * ARCHIVE, min((archive + 1) * ARCHIVE, count))
+        columns = {
+            "archive": [_archive(archive)] * len(numbers),
+            "position": list(range(len(numbers))),
+            "member": [place(number, int(classes[number]), archived=True)[1] for number in numbers],
+            "id": hexadecimal(ids[numbers.start : numbers.stop].tobytes(), 16),
+            "reason": [""] * len(numbers),
+            "detail": [""] * len(numbers),
+        }
+        yield pa.table(columns, schema=MEMBERS_SCHEMA)
 
 
 def _record(project: Path, files: list[dict[str, str]]) -> None:

@@ -5,14 +5,16 @@ already, and what was decoded before is known by that hash.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline import paths
+from pipeline import parquet, paths
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.images import index
+from pipeline.images.compaction import compact, holding_removed, last_number, undamaged
+from pipeline.images.ids import Ids
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shard_files import ShardFile, adopt_earlier_layout, shards_of_index, suspects
 from pipeline.ingestion.additions.journal import Journal
@@ -20,18 +22,17 @@ from pipeline.ingestion.additions.new_images import CHANGED, Kept, NewImages
 from pipeline.ingestion.additions.shared_chunks import sharing
 from pipeline.ingestion.catalogue import Catalogue, CatalogueMember, Listing
 from pipeline.ingestion.collection import Collection, Refused, known_classes
-from pipeline.ingestion.compaction import compact, holding_removed, last_number, undamaged
-from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.erasure import read_erased
 from pipeline.ingestion.labelling.label_files import LABELS
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.notices import notices, picture_notices, vain_notices
-from pipeline.ingestion.places import LINKED, Knowledge, Source, list_new_archives, looking_into, renamed, sources
+from pipeline.ingestion.places import LINKED, Knowledge, find, list_new_archives, looking_into
 from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
-from pipeline.ingestion.refusals import DROPPED, Refusal
+from pipeline.ingestion.refusals import DROPPED
 from pipeline.ingestion.resolving import resolve
+from pipeline.ingestion.settled import Settled
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.lineage import selection
 from pipeline.params import Ingest, Params
@@ -53,36 +54,35 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     labels = _labels(files, params.ingest, mapping)
     absent, limit = AbsentFiles.among(files), params.ingest.shard_size * 2**20
     contents, look = list_new_archives(files, before.contents, listing, absent), looking_into(absent, before.refused)
-
-    def found(unusable: Mapping[str, Refusal], passing: Mapping[Place, Refusal]) -> Iterator[Source]:
-        return renamed(sources(files, contents, labels, Knowledge(unusable, passing, look)), mapping)
-
+    found = partial(find, Settled.among(files, contents, labels), contents, labels, mapping=mapping)
     with (
         Journal(recipe, after=last_number(before.table), limit=limit) as journal,
         sharing(params.compute.progress, journal, _say) as chunks,
     ):
-        new = NewImages(lambda: found({}, {}), before, journal, dict(files))
+        new = NewImages(lambda: found(Knowledge(look=look)), before, journal, dict(files))
         if chunks is not None:
             chunks.begin(new.needs())
         kept = new.keep(new.decode(params, absent), contents)
     _forget_changed_archives([file for file in files if file.path not in absent], before.contents, contents)
-    images, refused, copies = resolve(found(before.unusable | journal.refused, kept.passing))
-    table = _index(images, pa.concat_tables([before.table.select(FACTS.names), journal.facts.drain()]))
+    places = found(Knowledge(before.unusable | journal.refused, kept.passing, look))
+    images, refused, copies = resolve(places.others, places.table())
+    table = _index(images, before.table.select(FACTS.names), journal.facts.drain())
     refused = sorted(refused + [Refused(folder, "", *LINKED) for folder in linked_folders()])
     told = [*notices(files, contents, labels, table, refused), *picture_notices(kept.remarks)]
     for notice in [*told, *copy_notices(copies, params)]:
         print(f"ingest: warning: {notice}", flush=True)
     after = Collection(table, contents, refused)
     _check(after, params.ingest, labels)
+    change, gone = _change(old_ids, after)
     if not removals_are_recorded:
-        check_removals(old_ids, pa.chunked_array([*table["id"].chunks, after.dropped]), params.ingest)
+        check_removals(gone, len(old_ids), params.ingest)
     after = after._replace(table=_in_shards(table, journal, params, shards))
     after.publish(recipe, listing, shards)
     if chunks is not None:
         chunks.clear()
     journal.discard()
     forget_removals()
-    return _result(after, _change(old_ids, after.ids), kept, labels)
+    return _result(after, change, kept, labels)
 
 
 def _say(what: str) -> None:
@@ -94,9 +94,13 @@ def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labe
     return Labels.read(files=names, strip=params.strip, columns=columns, classes=known_classes(mapping))
 
 
-def _change(before: pa.ChunkedArray, after: pa.ChunkedArray) -> ImageChange:
-    kept = pc.sum(pc.is_in(after, before)).as_py() or 0
-    return ImageChange(new=len(after) - kept, removed=len(before) - kept)
+def _change(before: pa.ChunkedArray, after: Collection) -> tuple[ImageChange, set[str]]:
+    """How the usable images differ from those `before`, and which are gone whose class is not dropped."""
+    ids = Ids.of(before)
+    is_gone = Ids.of(after.ids).find(ids) < 0
+    gone = before.take(parquet.column_of(np.flatnonzero(is_gone)))
+    change = ImageChange(new=len(after.ids) - (len(ids) - len(gone)), removed=len(gone))
+    return change, {*gone.to_pylist()} - {*after.dropped.to_pylist()}
 
 
 def _result(after: Collection, change: ImageChange, kept: Kept, labels: Labels) -> Result:
@@ -130,7 +134,7 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, d
         selection.secure(params)  # No work is done where it would be in vain.
         where, what, _ = error.args
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
-    now = Collection.read()
+    now = Collection.read(FACTS.names)
     ids, made_by = now.ids, stored_recipe(now.recipe)
     now, shards = still_good(now, made_by, recipe), shards_of_index()
     table = undamaged(now.table, suspects(now.table, shards))
@@ -155,11 +159,17 @@ def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: 
         contents[file.md5] = [CatalogueMember("", 0, refusal=CHANGED)]
 
 
-def _index(images: pa.Table, facts: pa.Table) -> pa.Table:
-    """The rows of the index: `images`, and what is stored of each, which is among `facts`."""
-    rows = facts.take(pc.index_in(images["id"], facts["id"])).drop_columns("id")
-    table = pa.table([*images.columns, *rows.columns], [*images.column_names, *rows.column_names])
-    return table.cast(index.WHOLE).combine_chunks()
+def _index(images: pa.Table, before: pa.Table, new: pa.Table) -> pa.Table:
+    """The rows of the index: `images`, and what is stored of each, which `before` or what is `new` says."""
+    wanted, more = Ids.of(images["id"]), Ids.of(new["id"])
+    order = more.order()
+    rows = Ids.of(before["id"]).find(wanted)
+    lacking = np.flatnonzero(rows < 0)
+    found = more[order].find(wanted[lacking])
+    assert (found >= 0).all(), "an image is used of which nothing is stored"
+    rows[lacking] = len(before) + order[found]
+    facts = parquet.rows_at(pa.concat_tables([before, new]), rows).drop_columns("id")
+    return pa.Table.from_arrays([*images.columns, *facts.columns], schema=index.WHOLE)
 
 
 def _check(after: Collection, params: Ingest, labels: Labels) -> None:

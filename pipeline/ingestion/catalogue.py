@@ -3,25 +3,22 @@
 So an archive is read once, and renaming it costs nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from copy import copy
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline import parquet, paths
-from pipeline.errors import ImagesError, one_line
-from pipeline.ingestion.decoding import MAX_FILE
-from pipeline.ingestion.labelling.carried import carried_labels
-from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
-from pipeline.ingestion.labelling.labels import is_system_file
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking import archives
-from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
-from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
 from pipeline.ingestion.unpacking.zip_names import USUAL
 from pipeline.params import Ingest
 
@@ -36,10 +33,9 @@ SCHEMA = pa.schema(
         "detail": pa.string(),  # beside a reason; without one, what is not certain of the member's name
     }
 )
+NO_ROWS = pa.Table.from_batches([], SCHEMA)  # `empty_table` imports pandas, which takes seconds.
 # Further ones, where an archive has files of labels.
-LISTED = {name: pa.string() for name in LabelLine._fields}
-# Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
-MAX_MEMBERS = 500_000
+LISTED = pa.schema({name: pa.string() for name in LabelLine._fields})
 # To be raised whenever archives are listed otherwise: those that are here are listed again then, and not decoded again.
 LISTING = "3"
 UNSUPPORTED, UNUSABLE_LABELS = "unsupported archive", "unusable labels"
@@ -80,32 +76,139 @@ class CatalogueMember:
     """What the archive says itself of its label."""
 
 
-Catalogue = dict[str, list[CatalogueMember]]
-
-
 PLAIN = Listing()
 
 
+class Catalogue(MutableMapping[str, list[CatalogueMember]]):
+    """The members of each archive, by the archive's MD5, in the archive's order.
+
+    What was read from a file stays in columns until somebody asks for it; an object each would take ten times as much.
+    """
+
+    def __init__(
+        self, lists: Mapping[str, list[CatalogueMember]] = MappingProxyType({}), rows: pa.Table = NO_ROWS
+    ) -> None:
+        """`rows` are those of a file, in which an archive's lie together."""
+        self._lists = dict(lists)
+        self._rows, self._slices = rows, _slices(rows["archive"])
+        texts = [name for name in rows.column_names if name not in ("archive", "position", "member")]
+        says = {name: parquet.lengths(rows[name]) > 0 for name in texts}
+        self._is_settled = says.pop("id") & ~np.logical_or.reduce(list(says.values()))
+
+    def __getitem__(self, archive: str) -> list[CatalogueMember]:
+        if archive in self._slices:
+            self[archive] = list(_members(self._rows[self._slices[archive]]))
+        return self._lists[archive]
+
+    def __setitem__(self, archive: str, members: list[CatalogueMember]) -> None:
+        self._slices.pop(archive, None)
+        self._lists[archive] = members
+
+    def __delitem__(self, archive: str) -> None:
+        del (self._slices if archive in self._slices else self._lists)[archive]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._lists, *self._slices])  # Who asks for members changes both.
+
+    def __contains__(self, archive: object) -> bool:
+        return archive in self._lists or archive in self._slices
+
+    def __len__(self) -> int:
+        return len(self._lists) + len(self._slices)
+
+    def of(self, archives: Iterable[str]) -> "Catalogue":
+        """Those of these `archives` that are known."""
+        found = copy(self)
+        found._lists, found._slices = dict(self._lists), dict(self._slices)  # noqa: SLF001 (its own class)
+        for archive in {*self}.difference(archives):
+            del found[archive]
+        return found
+
+    def is_in_columns(self, archive: str) -> bool:
+        """Whether nobody has asked for its members yet."""
+        return archive in self._slices
+
+    def unpack(self, archives: Iterable[str]) -> None:
+        """Ask for those of these `archives`."""
+        for archive in self._slices.keys() & set(archives):
+            self[archive]
+
+    def is_supported(self, archive: str) -> bool:
+        """Whether the `archive`, which is known, could be read; if not, another Python may read it."""
+        rows = self._slices.get(archive)
+        if rows is not None and rows.stop - rows.start > 1:
+            return True
+        return [one.refusal and one.refusal.reason for one in self.others(archive)] != [UNSUPPORTED]
+
+    def settled(self, archive: str) -> pa.Table:
+        """Of its members in columns those that have an id, and nothing else is said of them."""
+        rows = self._slices.get(archive, slice(0))
+        chosen = np.flatnonzero(self._is_settled[rows])
+        table = self._rows[rows]
+        return table if len(chosen) == len(table) else table.take(parquet.column_of(chosen))
+
+    def others(self, archive: str) -> Iterable[CatalogueMember]:
+        """All other members."""
+        if archive not in self._slices:
+            return self._lists[archive]
+        rows = self._slices[archive]
+        chosen = np.flatnonzero(~self._is_settled[rows])
+        return _members(self._rows[rows].take(parquet.column_of(chosen))) if len(chosen) else ()
+
+    def tables(self) -> Iterator[pa.Table]:
+        """All that is to be written, sorted by archive."""
+        for is_known, archives in groupby(sorted(self), self._slices.__contains__):
+            if is_known:
+                yield from (self._rows[self._slices[archive]] for archive in archives)
+            else:
+                yield _table({archive: self._lists[archive] for archive in archives})
+
+
 def read_catalogue(path: Path = MEMBERS) -> Catalogue:
-    """The members of each known archive, by the archive's MD5, in the archive's order."""
-    catalogue: Catalogue = {}
-    columns = (column.to_pylist() for column in parquet.read_table(path, SCHEMA).columns)
-    for archive, position, name, image_id, reason, detail, *listed in zip(*columns, strict=True):
-        refusal, doubt = (Refusal(reason, detail), "") if reason else (None, detail)
-        line = LabelLine(*listed) if listed and listed[0] else None
-        member = CatalogueMember(name, position, image_id or None, refusal, doubt, line)
-        catalogue.setdefault(archive, []).append(member)
-    return catalogue
+    """What the file `path` says of archives."""
+    return Catalogue(rows=parquet.read_table(path, SCHEMA))
 
 
-def catalogue_table(catalogue: Catalogue, listing: Listing = PLAIN) -> pa.Table:
+def catalogue_table(catalogue: Mapping[str, list[CatalogueMember]], listing: Listing = PLAIN) -> pa.Table:
     """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out.
 
     `listing` is how its archives were listed.
     """
+    catalogue = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue)
+    tables = list(catalogue.tables())
+    has_labels = any(parquet.lengths(table["label"]).any() for table in tables if "label" in table.column_names)
+    schema = pa.schema([*SCHEMA, *LISTED]) if has_labels else SCHEMA
+    table = pa.concat_tables([pa.Table.from_batches([], schema), *(_of_schema(table, schema) for table in tables)])
+    return table.replace_schema_metadata({"listing": listing.name}) if table.num_rows else table
+
+
+def _slices(archives: pa.ChunkedArray) -> dict[str, slice]:
+    """The rows of each of the `archives`."""
+    slices: dict[str, slice] = {}
+    start = 0
+    for chunk in archives.chunks:
+        runs = pc.run_end_encode(chunk, run_end_type=pa.int64())
+        ends = [start + end for end in runs.run_ends.to_pylist()]
+        for archive, first, end in zip(runs.values.to_pylist(), [start, *ends], ends, strict=False):
+            slices[archive] = slice(slices[archive].start if archive in slices else first, end)
+        start += len(chunk)
+    return slices
+
+
+def _members(rows: pa.Table) -> Iterator[CatalogueMember]:
+    """What `rows` of one archive say."""
+    columns = (column.to_pylist() for column in rows.drop_columns("archive").columns)
+    for position, name, image_id, reason, detail, *listed in zip(*columns, strict=True):
+        refusal, doubt = (Refusal(reason, detail), "") if reason else (None, detail)
+        line = LabelLine(*listed) if listed and listed[0] else None
+        yield CatalogueMember(name, position, image_id or None, refusal, doubt, line)
+
+
+def _table(catalogue: Mapping[str, list[CatalogueMember]]) -> pa.Table:
+    """The rows of some archives."""
 
     def rows() -> Iterator[tuple[str, CatalogueMember]]:
-        for archive in sorted(catalogue):
+        for archive in catalogue:
             for member in catalogue[archive]:
                 if not (member.refusal and member.refusal.is_passing):
                     yield archive, member
@@ -119,89 +222,21 @@ def catalogue_table(catalogue: Catalogue, listing: Listing = PLAIN) -> pa.Table:
         parquet.strings(member.refusal.detail if member.refusal else member.doubt for _, member in rows()),
     ]
     table = pa.Table.from_arrays(columns, schema=SCHEMA)
-    if any(member.line for _, member in rows()):
-        for name in LISTED:
-            table = table.append_column(name, parquet.strings(getattr(member.line, name, "") for _, member in rows()))
-    return table.replace_schema_metadata({"listing": listing.name}) if table.num_rows else table
+    if not any(member.line for _, member in rows()):
+        return table
+    listed = [parquet.strings(getattr(member.line, name, "") for _, member in rows()) for name in LISTED.names]
+    return pa.Table.from_arrays([*table.columns, *listed], schema=pa.schema([*SCHEMA, *LISTED]))
+
+
+def _of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`table` with all columns of `schema` and no other, without metadata."""
+    columns = [table[name] if name in table.column_names else parquet.blank(len(table)) for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def is_current(listing: Listing, path: Path = MEMBERS) -> bool:
     """Whether the archives that `path` knows were listed as they would be now, by `listing`."""
-    table = parquet.read_table(path, SCHEMA, ["position"])
-    return not table.num_rows or (table.schema.metadata or {}).get(b"listing") == listing.name.encode()
-
-
-def is_supported(known: list[CatalogueMember]) -> bool:
-    """Whether an archive of which this is `known` could be read; if not, another Python may read it."""
-    return not (len(known) == 1 and known[0].refusal and known[0].refusal.reason == UNSUPPORTED)
-
-
-def listed_again(known: list[CatalogueMember], path: Path, listing: Listing) -> list[CatalogueMember]:
-    """What is `known` of the archive `path`, or what it holds by today's listing, unread, where that differs."""
-    now = list_archive(path, listing)
-    if any(member.refusal and member.refusal.is_passing for member in now):
-        return known
-    if [member.name for member in now] != [member.name for member in known]:
-        return now
-    for member, again in zip(known, now, strict=True):
-        member.doubt, member.line = "" if member.refusal else again.doubt, again.line
-    return known
-
-
-def list_archive(path: Path, listing: Listing = PLAIN) -> list[CatalogueMember]:
-    """The members of the archive `path`, unread; those that nobody should read are refused at once."""
-    members: list[CatalogueMember] = []
-    unpacked = 0
-    try:
-        archive = archives.open_archive(path, listing.encoding)
-        for one in islice(archive.members(), MAX_MEMBERS + 1):
-            members.append(CatalogueMember(one.name, one.position, refusal=_refusal(one), doubt=one.doubt))
-            unpacked += max(one.size, 0)
-    except BombError as error:
-        return [CatalogueMember("", 0, refusal=Refusal("archive bomb", one_line(error)))]
-    except archives.UnsupportedError as error:
-        return [CatalogueMember("", 0, refusal=Refusal(UNSUPPORTED, one_line(error)))]
-    except archives.BROKEN as error:
-        if Refusal.is_of_place(error):
-            return [CatalogueMember("", 0, refusal=Refusal.of_place(error))]
-        # What comes before the damage may be good.
-        members.append(CatalogueMember("", len(members), refusal=Refusal("broken archive", one_line(error))))
-    if len(members) > MAX_MEMBERS:
-        detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
-        return [CatalogueMember("", 0, refusal=Refusal("too large", detail))]
-    if unpacked > most_unpacked(path):
-        detail = f"{path.stat().st_size} bytes would unpack to {unpacked}"
-        return [CatalogueMember("", 0, refusal=Refusal("archive bomb", detail))]
-    return _labelled(path, members, listing)
-
-
-def _labelled(path: Path, members: list[CatalogueMember], listing: Listing) -> list[CatalogueMember]:
-    """`members` with what files of labels among them say, which are no images."""
-    if not any(member.refusal is None and is_label_file(member.name, listing.columns) for member in members):
-        return members
-    found = [(member.name, member.position) for member in members if member.refusal is None]
-    try:
-        carried = carried_labels(archives.open_archive(path, listing.encoding), found, listing.columns)
-    except (ImagesError, *archives.BROKEN) as error:
-        return [CatalogueMember("", 0, refusal=Refusal(UNUSABLE_LABELS, one_line(error)))]
-    for member in members:
-        member.line = carried.lines.get(member.name)
-        if member.name in carried.refused:
-            member.refusal = Refusal(UNUSABLE_LABELS, carried.refused[member.name])
-        elif member.refusal is None and is_label_file(member.name, listing.columns):
-            member.refusal = LABEL_FILE
-    return members
-
-
-def _refusal(member: ArchiveMember) -> Refusal | None:
-    if is_system_file(member.name):
-        return Refusal("system file", "left by an operating system")
-    if archives.is_unsafe(member.name):
-        return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
-    if member.unreadable:
-        return Refusal(member.unreadable, "cannot be read out of the archive")
-    if is_archive(member.name) or other_archive(member.name):
-        return Refusal("nested archive", "put it into data/raw by itself")
-    if member.size > MAX_FILE:
-        return Refusal("too large", f"{member.size} bytes")
-    return None
+    if not path.exists():
+        return True
+    metadata = pq.read_metadata(path)
+    return not metadata.num_rows or (metadata.metadata or {}).get(b"listing") == listing.name.encode()

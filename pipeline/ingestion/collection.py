@@ -52,7 +52,7 @@ class Collection(NamedTuple):
     @classmethod
     def read(cls, columns: list[str] | None = None) -> Self:
         """What data/images says now, with these `columns` of the index or all; nothing where it is missing."""
-        table = parquet.read_table(index.INDEX, index.SCHEMA, columns)
+        table = parquet.read_table(index.INDEX, index.WHOLE, columns)
         whole = columns is None or "reader" in columns
         return cls(index.completed(table) if whole else table, read_catalogue(), _read_refused())
 
@@ -104,6 +104,8 @@ class Collection(NamedTuple):
         """What of it the packages that are installed would make the same; what none could make again stays, too."""
         readers = pc.unique(self.table["reader"]).to_pylist()
         others = parquet.strings(reader for reader in readers if reader and is_by_another(reader))
+        if not len(others):
+            return self  # To filter is to copy.
         return self._replace(table=self.table.filter(pc.invert(pc.is_in(self.table["reader"], others))))
 
     def publish(self, recipe: str, listing: Listing = PLAIN, before: Mapping[int, ShardFile] | None = None) -> None:

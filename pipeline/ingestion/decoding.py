@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pipeline import paths
 from pipeline.errors import one_line
@@ -68,6 +68,13 @@ class KnownIds:
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._packed = bytes.fromhex("".join(sorted(ids)))
+
+    @classmethod
+    def of(cls, packed: bytes) -> Self:
+        """Those whose bytes are `packed` one after another, sorted."""
+        known = cls(())
+        known._packed = packed
+        return known
 
     def __len__(self) -> int:
         return len(self._packed) // 16

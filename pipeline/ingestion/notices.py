@@ -37,7 +37,7 @@ def notices(
     files: Iterable[RawFile], contents: Catalogue, labels: Labels, table: pa.Table, refused: Iterable[Refused]
 ) -> list[str]:
     """All of them; `table` is the index of the images, and `labels` was asked for all of `files`."""
-    members = ((path, member) for path, md5 in files if is_archive(path) for member in contents[md5])
+    members = ((path, member) for path, md5 in files if is_archive(path) for member in contents.others(md5))
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
     by_class = dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))

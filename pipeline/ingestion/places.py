@@ -1,22 +1,20 @@
 """Every place in data/raw where an image is expected, and what is known of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from heapq import merge
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from pipeline import paths
-from pipeline.ingestion.catalogue import (
-    LABEL_FILE,
-    UNSUPPORTED,
-    UNUSABLE_LABELS,
-    Catalogue,
-    Listing,
-    is_current,
-    is_supported,
-    list_archive,
-    listed_again,
-)
+from pipeline.images.ids import Ids, Rows
+from pipeline.ingestion.archive_listing import list_archive, listed_again
+from pipeline.ingestion.catalogue import LABEL_FILE, UNSUPPORTED, UNUSABLE_LABELS, Catalogue, Listing, is_current
 from pipeline.ingestion.collection import DISPUTED, Refused
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
@@ -24,6 +22,7 @@ from pipeline.ingestion.labelling.labels import Labels, is_system_file
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.refusals import DROPPED, Refusal
+from pipeline.ingestion.settled import Settled
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
@@ -35,6 +34,9 @@ OUTSIDE = Refusal(
 )
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 SYSTEM = Refusal("system file", "left by an operating system")
+AS_THEY_ARE = ClassMapping()
+# A place, the id of what lies there, and why it is not used.
+_Place = tuple[Place, str | None, Refusal | None]
 # Says why a file of data/raw, which is called like no archive, is one that is not read.
 Look = Callable[[str], Refusal | None]
 
@@ -93,8 +95,8 @@ def list_new_archives(
     """
     archives = [file for file in files if is_archive(file.path)]
     is_outdated = bool(known) and not is_current(listing)
-    contents: Catalogue = {file.md5: known[file.md5] for file in archives if file.md5 in known}
-    opened = [(path, md5) for path, md5 in archives if is_outdated or md5 not in known or not is_supported(known[md5])]
+    contents = known.of(file.md5 for file in archives)
+    opened = [(path, md5) for path, md5 in archives if is_outdated or md5 not in known or not known.is_supported(md5)]
     absent.fetch(path for path, _ in opened)
     for path, md5 in opened:
         where = absent.at(path)
@@ -102,19 +104,74 @@ def list_new_archives(
     return contents
 
 
+class Found(NamedTuple):
+    """All places, with what is known of them."""
+
+    others: Iterator[Source]
+    """In the order of files, those that are not settled; then those of the settled ones that are used no more."""
+    settled: Settled
+    """Those that are used."""
+    labels: list[str | None]
+    """Their classes, by folder."""
+
+    def table(self) -> pa.Table:
+        """The settled ones, with the columns of `resolving.COLUMNS`."""
+        return self.settled.table(self.labels)
+
+    def unread(self, known: Ids) -> Iterator[Source]:
+        """The usable places of images that are not `known`, in the order of files."""
+        order = self.settled.ids.order()
+        rows = np.sort(order[known.find(self.settled.ids[order]) < 0])
+        is_loose = rows < self.settled.loose
+        others = (one for one in self.others if one.refusal is None and (one.id is None or one.id not in known))
+        parts = others, self._at(rows[is_loose]), self._at(rows[~is_loose])
+        return merge(*parts, key=lambda one: (one.place.path, one.place.position))
+
+    def _at(self, rows: Rows) -> Iterator[Source]:
+        labels = (self.labels[folder] for folder in self.settled.folder[rows].tolist())
+        for (place, image_id), label in zip(self.settled.places(rows), labels, strict=True):
+            yield Source(place, image_id, label, None)
+
+
 def sources(files: list[RawFile], contents: Catalogue, labels: Labels, known: Knowledge) -> Iterator[Source]:
     """All places in the order of `files`, with what is `known` of them."""
-    for path, md5 in files:
+    return find(Settled.none(files, contents), contents, labels, known).others
+
+
+def find(
+    settled: Settled, contents: Catalogue, labels: Labels, known: Knowledge, mapping: ClassMapping = AS_THEY_ARE
+) -> Found:
+    """The `settled` places and the others, with what is `known` of them, and their classes by `mapping`."""
+    settled = settled.still(contents)
+    judged = _judge(settled, contents, labels, known)
+    by_folder = list(renamed((judged(place, None, None) for place in settled.examples), mapping))
+    is_usable = np.array([one.refusal is None for one in by_folder], np.bool_)[settled.folder]
+    is_usable &= Ids.sorted_of(known.unusable).find(settled.ids) < 0
+    is_usable &= ~settled.within({place.path for place in known.passing})
+    rest = ((place, image_id, None) for place, image_id in settled.places(np.flatnonzero(~is_usable)))
+    others = (judged(*one) for one in chain(_places(settled.rest, contents, labels), rest))
+    return Found(renamed(others, mapping), settled.at(is_usable), [one.label for one in by_folder])
+
+
+def _judge(
+    settled: Settled, contents: Catalogue, labels: Labels, known: Knowledge
+) -> Callable[[Place, str | None, Refusal | None], Source]:
+    """What is known of a place, given its image, and why there is none, if that is known already."""
+    for path, md5 in settled.rest:
         if is_archive(path):
-            labels.carry(path, {member.name: member.line for member in contents[md5] if member.line is not None})
-    labels.settle(source_of(place.path, place.member) for place, _, _ in _places(files, contents, labels))
-    usable = (place for place, _, refusal in _places(files, contents, labels) if refusal is None)
-    unclear = wrapped(usable, labels)
-    for place, image_id, refusal in _places(files, contents, labels):
+            labels.carry(path, {one.name: one.line for one in contents.others(md5) if one.line is not None})
+    places = partial(_places, settled.rest, contents, labels)
+    labels.settle(source_of(place.path, place.member) for place, _, _ in places())
+    usable = (place for place, _, refusal in places() if refusal is None)
+    unclear = wrapped(chain(settled.examples_left(), usable), labels)
+
+    def judged(place: Place, image_id: str | None, refusal: Refusal | None) -> Source:
         line = labels.find(place.path, place.member)
         said = refusal or known.unusable.get(image_id or "") or known.passing.get(place)
         said = said or unclassed(place, line, labels, unclear, known.look)
-        yield Source(place, image_id, line.label, said, line.attributes)
+        return Source(place, image_id, line.label, said, line.attributes)
+
+    return judged
 
 
 def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
@@ -171,12 +228,10 @@ def looking_into(absent: AbsentFiles, refused: Iterable[Refused], *, fetch: bool
     return look
 
 
-def _places(
-    files: list[RawFile], contents: Catalogue, labels: Labels
-) -> Iterator[tuple[Place, str | None, Refusal | None]]:
+def _places(files: list[RawFile], contents: Catalogue, labels: Labels) -> Iterator[_Place]:
     for path, md5 in files:
         if is_archive(path):
-            for member in contents[md5]:
+            for member in contents.others(md5):
                 if member.refusal != LABEL_FILE:
                     yield Place(path, member.name, member.position), member.id, member.refusal
         elif path in labels.unreadable:

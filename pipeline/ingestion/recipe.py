@@ -3,6 +3,7 @@
 import PIL
 
 from pipeline.images import index
+from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.standardising import VERSION
 from pipeline.params import Ingest
@@ -35,7 +36,7 @@ def still_good(had: Collection, stored: str, recipe: str) -> Collection:
         return had.originals()
     if _without_range(stored) == _without_range(recipe):
         return had.without_deep()
-    return Collection(index.WHOLE.empty_table(), {}, [])
+    return Collection(index.WHOLE.empty_table(), Catalogue(), [])
 
 
 def keeps_originals(stored: str, recipe: str) -> bool:

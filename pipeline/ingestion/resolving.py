@@ -1,17 +1,22 @@
 """Of all places with images: one for each usable image, and a line for every place that is not used."""
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import parquet
+from pipeline.images.ids import Ids, Rows
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.refusals import Refusal
 
 COLUMNS = ["id", "label", "source", "attributes"]
+NO_PLACES = pa.Table.from_batches([], pa.schema(dict.fromkeys(COLUMNS, pa.string())))
+BY_NAME = ["id", "source", "attributes"]
 
 
 class PlacedFile(Protocol):
@@ -49,10 +54,11 @@ class Resolution(NamedTuple):
     """All places of the images that are in several, likewise: `COLUMNS`."""
 
 
-def resolve(found: Iterable[PlacedFile]) -> Resolution:
-    """The images in the places `found`; those that are under several labels are refused in all of them.
+def resolve(found: Iterable[PlacedFile], settled: pa.Table = NO_PLACES) -> Resolution:
+    """The images in the places `found`, and those that are `settled`; under several labels they are refused in all.
 
     Of an image in several places the first one by name counts, and the attributes of the first one that has any.
+    `settled` has the columns `COLUMNS`, a row for each place.
     """
     ids, labels, names, attributes = (parquet.Strings() for _ in COLUMNS)
     refused = []
@@ -64,29 +70,44 @@ def resolve(found: Iterable[PlacedFile]) -> Resolution:
             labels.append(one.label)
             names.append(one.name)
             attributes.append(one.attributes)
-    places = pa.table([column.finish() for column in (ids, labels, names, attributes)], COLUMNS)
-    counts = pc.value_counts(places["id"])
-    several = np.flatnonzero(np.frombuffer(counts.field("counts").buffers()[1], np.int64) > 1)
-    is_copied = pc.is_in(places["id"], counts.field("values").take(parquet.integers(several)))
-    copies = places.filter(is_copied)
-    once, disputed = _one_place_each(copies)
-    images = pa.concat_tables([places.filter(pc.invert(is_copied)), once]).sort_by("id")
+    others = pa.table([column.finish() for column in (ids, labels, names, attributes)], COLUMNS)
+    places = pa.concat_tables([settled, others])
+    order, is_again = _sorted(Ids.of(places["id"]))
+    is_copied = is_again | np.append(is_again, False)[1:]
+    copies = parquet.rows_at(places, order[is_copied]).sort_by([(name, "ascending") for name in BY_NAME])
+    once, is_disputed, disputed = _one_place_each(copies, np.cumsum(~is_again[is_copied]) - 1)
+    rows, is_one_of_several = order[~is_again], is_copied[~is_again]
+    rows[is_one_of_several] = len(places) + np.arange(len(once))
+    is_used = np.ones(len(rows), np.bool_)
+    is_used[is_one_of_several] = ~is_disputed
+    images = parquet.rows_at(pa.concat_tables([places, once]), rows[is_used])
     return Resolution(images, refused + disputed, copies)
 
 
-def _one_place_each(copies: pa.Table) -> tuple[pa.Table, list[Refused]]:
-    """Of each image its first place; and the images that are under several labels."""
-    found_at: dict[str, list[tuple[str, str, str]]] = {}
-    for place in copies.to_pylist():
-        found_at.setdefault(place["id"], []).append((place["source"], place["label"], place["attributes"]))
-    disputed: list[Refused] = []
-    first = []
-    for image_id, found in found_at.items():
-        labels = {label for _, label, _ in found}
-        if len(labels) == 1:
-            attributes = next(filter(None, (text for _, _, text in sorted(found))), "")
-            first.append((image_id, labels.pop(), min(found)[0], attributes))
-        else:
-            disputed.extend(Refused.disputed(name, image_id, labels) for name, _, _ in found)
-    columns = [parquet.strings(row[column] for row in first) for column in range(4)]
-    return pa.table(columns, COLUMNS), disputed
+def _sorted(ids: Ids) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """The rows of `ids` in their order, and which of them have the id of the one before."""
+    order = ids.order()
+    return order, ids[order].is_again()
+
+
+def _one_place_each(copies: pa.Table, image: Rows) -> tuple[pa.Table, npt.NDArray[np.bool_], list[Refused]]:
+    """Of each image what counts; which of the images are under several labels; and a line for each place of those.
+
+    `image` numbers the images of `copies`, shape (rows,), which are sorted `BY_NAME`.
+    """
+    first = np.flatnonzero(np.diff(image, prepend=-1))
+    label = parquet.values(copies["label"].combine_chunks().dictionary_encode().indices)
+    is_disputed = np.zeros(len(first), np.bool_)
+    is_disputed[image[label != label[first[image]]]] = True
+    saying, said = np.flatnonzero(parquet.lengths(copies["attributes"]))[::-1], first.copy()
+    said[image[saying]] = saying  # The first one, which comes last here.
+    attributes = copies["attributes"].take(parquet.column_of(said))
+    once = copies.take(parquet.column_of(first)).set_column(COLUMNS.index("attributes"), "attributes", attributes)
+    rows = np.flatnonzero(is_disputed[image])
+    places = zip(image[rows].tolist(), copies.take(parquet.column_of(rows)).to_pylist(), strict=True)
+    disputed = []
+    for _, several in groupby(places, itemgetter(0)):
+        found = [place for _, place in several]
+        labels = {place["label"] for place in found}
+        disputed += [Refused.disputed(place["source"], place["id"], labels) for place in found]
+    return once, is_disputed, disputed

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import ImagesError
-from pipeline.ingestion.catalogue import LABEL_FILE, PLAIN, Listing, list_archive
+from pipeline.ingestion.archive_listing import list_archive
+from pipeline.ingestion.catalogue import LABEL_FILE, PLAIN, Listing
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine

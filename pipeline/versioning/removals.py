@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.files import write_text
@@ -29,8 +26,8 @@ def forget_removals() -> None:
     NOTE.unlink(missing_ok=True)
 
 
-def check_removals(before: pa.ChunkedArray, now: pa.ChunkedArray, params: Ingest) -> None:
-    """See that of the images `before` not more than `max_removed` are gone `now` without anybody's word.
+def check_removals(gone: Iterable[str], count: int, params: Ingest) -> None:
+    """See that of `count` images not more than `max_removed` are `gone` now without anybody's word.
 
     Raises:
         ImagesError: they are; what to run in either case.
@@ -38,9 +35,9 @@ def check_removals(before: pa.ChunkedArray, now: pa.ChunkedArray, params: Ingest
     noted = _noted()
     if ALL in noted:
         return
-    gone = set(before.filter(pc.invert(pc.is_in(before, now))).to_pylist()) - noted
-    if len(gone) > params.max_removed * len(before):
-        what = f"{len(gone):,} of the {len(before):,} images that it held at the last run are gone"
+    unsaid = len(set(gone) - noted)
+    if unsaid > params.max_removed * count:
+        what = f"{unsaid:,} of the {count:,} images that it held at the last run are gone"
         raise ImagesError(paths.RAW, f"{what}, more than ingest.max_removed ({params.max_removed}) lets pass", HINT)
 
 

@@ -4,14 +4,15 @@ import gzip
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from pipeline import parquet
-from pipeline.ingestion import catalogue
+from pipeline.ingestion import archive_listing
+from pipeline.ingestion.archive_listing import list_archive, listed_again
 from pipeline.ingestion.catalogue import (
     LABEL_FILE,
     MEMBERS,
@@ -21,8 +22,6 @@ from pipeline.ingestion.catalogue import (
     CatalogueMember,
     catalogue_table,
     is_current,
-    list_archive,
-    listed_again,
     read_catalogue,
 )
 from pipeline.ingestion.refusals import Refusal
@@ -92,7 +91,7 @@ def reasons(path: Path) -> dict[str, str]:
     return {member.name: member.refusal.reason if member.refusal else "" for member in list_archive(path)}
 
 
-def saved(known: Catalogue, path: Path) -> Catalogue:
+def saved(known: Mapping[str, list[CatalogueMember]], path: Path) -> Catalogue:
     """`known` as the next run reads it."""
     parquet.write_table(catalogue_table(known), path)
     return read_catalogue(path)
@@ -227,7 +226,7 @@ def test_catalogue_of_a_listed_archive_comes_back(tmp_path: Path) -> None:
 
 def test_passing_reasons_are_not_remembered(tmp_path: Path) -> None:
     """An archive that could not be opened this time is as unknown to the next run as if it were new."""
-    known: Catalogue = {
+    known = {
         ONE: [CatalogueMember("", 0, refusal=Refusal("vanished", "no such file"))],
         OTHER: [CatalogueMember("cat/1.png", 0, id="a" * 32)],
     }
@@ -254,7 +253,7 @@ def test_empty_catalogue(tmp_path: Path) -> None:
 
 def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive of more files than can be kept in mind is refused as a whole; one of just so many is not."""
-    monkeypatch.setattr(catalogue, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(archive_listing, "MAX_MEMBERS", 3)
     for make in (make_zip, make_tar):
         assert len(list_archive(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3"))) == 3
         assert reasons(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3", "cat/4")) == {"": "too large"}

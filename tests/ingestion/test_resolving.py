@@ -13,11 +13,12 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import COLUMNS, resolve
 
 BROKEN = Refusal("broken", "x")
+ONE, TWO = "1".zfill(32), "2".zfill(32)
 
 
 def source(path: str, image_id: str | None, label: str | None = "cat", attributes: str = "") -> Source:
     """A usable place; one without an id is broken."""
-    return Source(Place(path), image_id, label, None if image_id else BROKEN, attributes)
+    return Source(Place(path), image_id and image_id.zfill(32), label, None if image_id else BROKEN, attributes)
 
 
 def rows(*found: Source) -> list[dict[str, Any]]:
@@ -38,8 +39,8 @@ def test_copies() -> None:
     """The first place by name counts, and the first attributes that there are."""
     found = [source("b", "2"), source("z", "1", attributes="{2}"), source("y", "1", attributes="{1}"), source("x", "1")]
     assert rows(*found) == [
-        {"id": "1", "label": "cat", "source": "x", "attributes": "{1}"},
-        {"id": "2", "label": "cat", "source": "b", "attributes": ""},
+        {"id": ONE, "label": "cat", "source": "x", "attributes": "{1}"},
+        {"id": TWO, "label": "cat", "source": "b", "attributes": ""},
     ]
 
 
@@ -48,7 +49,7 @@ def test_two_labels() -> None:
     found = [source("a", "1"), source("b", "1", "dog"), source("c", "1"), source("d", "2", "dog"), source("e", None)]
     assert [row["source"] for row in rows(*found)] == ["d"]
     assert sorted(resolve(found).refused) == [
-        *(Refused(name, "1", "two labels", "the same image is in cat, dog") for name in "abc"),
+        *(Refused(name, ONE, "two labels", "the same image is in cat, dog") for name in "abc"),
         Refused("e", "", *BROKEN),
     ]
 

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import RecordError
 from pipeline.images import index
-from pipeline.ingestion.catalogue import Listing, list_archive
+from pipeline.ingestion.archive_listing import list_archive
+from pipeline.ingestion.catalogue import Listing
 from pipeline.ingestion.labelling.class_names import class_name
 from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.labels import Labels, is_system_file

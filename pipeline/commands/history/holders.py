@@ -14,10 +14,10 @@ from pipeline.errors import RecordError
 from pipeline.files import md5_of_file
 from pipeline.git import contents, git_text
 from pipeline.images import index
+from pipeline.images.compaction import holding_removed
 from pipeline.images.shard_files import are_here, named_shards
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import catalogue
-from pipeline.ingestion.compaction import holding_removed
 from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
 from pipeline.versioning.lock import StageRecord, parse_record, read_record

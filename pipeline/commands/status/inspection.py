@@ -7,7 +7,8 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline.commands.status.likeness import StoredFigures
-from pipeline.ingestion.catalogue import Catalogue, Listing, is_current, is_supported, list_archive, listed_again
+from pipeline.ingestion.archive_listing import list_archive, listed_again
+from pipeline.ingestion.catalogue import Catalogue, Listing, is_current
 from pipeline.ingestion.collection import Collection, known_classes
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, decode
 from pipeline.ingestion.labelling.label_files import is_label_file
@@ -105,14 +106,14 @@ def _list_archives(
     files: Iterable[RawFile], absent: AbsentFiles, known: Catalogue, deadline: float, listing: Listing
 ) -> tuple[Catalogue, int]:
     """What each archive holds, nothing where it is not worth the time now; and how many those are."""
-    contents: Catalogue = {}
+    contents = Catalogue()
     unopened = 0
     is_outdated = not is_current(listing)
     for path, md5 in files:
         if not is_archive(path):
             continue
         file = absent.at(path)
-        if md5 in known and not is_outdated and is_supported(known[md5]):
+        if md5 in known and not is_outdated and known.is_supported(md5):
             contents[md5] = known[md5]
             continue
         is_opened = _is_fast(path, file) and monotonic() < deadline

@@ -1,7 +1,7 @@
 """The images that are new: decoded in other processes, and kept in the journal."""
 
 import shutil
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from pipeline import paths
+from pipeline.images.ids import Ids
 from pipeline.ingestion.additions.journal import Journal
 from pipeline.ingestion.additions.ray_decoding import FEWEST, decoders, reading_elsewhere
 from pipeline.ingestion.additions.shared_chunks import Needs
@@ -18,7 +19,7 @@ from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import Job, KnownIds, Outcome, Place, decode
 from pipeline.ingestion.labelling.sources import source_of
-from pipeline.ingestion.places import Source
+from pipeline.ingestion.places import Found, Source
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 from pipeline.lineage import selection
@@ -48,11 +49,12 @@ class NewImages:
     """The images among `found` that neither `before` nor `journal` knows; `md5s` are those of the files, by path."""
 
     def __init__(
-        self, found: Callable[[], Iterable[Source]], before: Collection, journal: Journal, md5s: Mapping[str, str]
+        self, found: Callable[[], Found], before: Collection, journal: Journal, md5s: Mapping[str, str]
     ) -> None:
         self._found, self._before, self._journal, self._md5s = found, before, journal, md5s
+        self._ids = Ids.of(before.ids)
         disputed = before.disputed
-        self._settled = disputed and disputed - _changed(found(), self._known(), disputed)
+        self._settled = disputed and disputed - _changed(found().unread(self._known()), disputed)
 
     def needs(self) -> Needs:
         """What another machine may have decoded of them."""
@@ -72,7 +74,7 @@ class NewImages:
         selection.secure(params)  # Better now than after hours of decoding.
         _warn_of_full_disk(total, self._before.table["length"])
         wanted = {place.path for place in places() if place.path in absent}
-        job, compute = Job(KnownIds(known), params.ingest), params.compute
+        job, compute = Job(KnownIds.of(known.packed()), params.ingest), params.compute
         if compute.engine == "ray" and total >= FEWEST:
             with decoders(reading_elsewhere(job, wanted, absent), compute) as ray:
                 yield from self._shown(total, decode(places(), ray.job, ray.cores, pool=ray))
@@ -111,12 +113,12 @@ class NewImages:
     def _shown(total: int, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         yield from tqdm(outcomes, "decoding", total, unit=" images", disable=None)
 
-    def _known(self) -> set[str]:
-        before, journal = self._before, self._journal
-        return {*before.ids.to_pylist(), *before.unusable, *journal.facts, *journal.refused}
+    def _known(self) -> Ids:
+        more = {*self._before.unusable, *self._journal.facts, *self._journal.refused}
+        return self._ids.joined(Ids.sorted_of(more))
 
-    def _places(self, known: Container[str | None]) -> Iterator[Place]:
-        return (one.place for one in self._found() if _is_unread(one, known) and one.id not in self._settled)
+    def _places(self, known: Ids) -> Iterator[Place]:
+        return (one.place for one in self._found().unread(known) if one.id not in self._settled)
 
 
 def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
@@ -127,14 +129,10 @@ def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
         print(f"ingest: warning: the disk may become full: about {sizes}", flush=True)
 
 
-def _is_unread(source: Source, known: Container[str | None]) -> bool:
-    return source.refusal is None and source.id not in known
-
-
-def _changed(found: Iterable[Source], known: Container[str | None], disputed: set[str]) -> set[str]:
+def _changed(unread: Iterable[Source], disputed: set[str]) -> set[str]:
     """Those of the `disputed` images that are in folders of one class alone by now."""
     labels: dict[str, set[str | None]] = {}
-    for source in found:
-        if source.id in disputed and _is_unread(source, known):
+    for source in unread:
+        if source.id in disputed:
             labels.setdefault(source.id, set()).add(source.label)
     return {image_id for image_id, several in labels.items() if len(several) < 2}

@@ -87,6 +87,16 @@ class Labels:
                 return
             (self._nested if below else self._top).add(name, rows, below=below)
 
+    @property
+    def is_by_folder(self) -> bool:
+        """Whether no file of labels but those that archives carry says anything."""
+        return not self._top and not self._nested
+
+    @property
+    def has_strips(self) -> bool:
+        """Whether `ingest.strip` says anything."""
+        return bool(self._strips)
+
     def carry(self, archive: str, lines: Mapping[str | None, LabelLine]) -> None:
         """Take in what the `archive` says itself of its members."""
         if lines:

@@ -13,6 +13,9 @@ class Strips:
         self._patterns = list(counts)
         self._globs = Globs((pattern, number) for number, pattern in enumerate(self._patterns))
 
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
     def of(self, path: str) -> int | None:
         """How many folders are passed over on the way to an image in the file `path`; None where nothing says."""
         if not self._counts or path in self._counts:

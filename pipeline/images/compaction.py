@@ -87,6 +87,8 @@ def undamaged(table: pa.Table, suspects: Collection[int]) -> pa.Table:
 
     It reads all of these.
     """
+    if not suspects:
+        return table  # To filter is to copy.
     checked = table.filter(pc.is_in(table["shard"], parquet.integers(sorted(suspects))))
     with ShardReader(paths.SHARDS) as reader:
         columns = (checked[name].to_pylist() for name in ("id", "shard", "offset", "length", "md5"))
@@ -140,8 +142,9 @@ def _sizes(table: pa.Table, files: Mapping[int, ShardFile]) -> tuple[Numbers, Nu
 
     A shard that is not here has the size that `files` says; as if nothing of it were dead, if they say none.
     """
-    shards, position = np.unique(parquet.numbers(table, "shard"), return_inverse=True)
-    live = np.bincount(position, size_of_image(parquet.numbers(table, "length")), minlength=len(shards))
+    of_image = parquet.numbers(table, "shard")
+    shards = np.flatnonzero(np.bincount(of_image))
+    live = np.bincount(of_image, size_of_image(parquet.numbers(table, "length")))[shards]
     sizes, here = live.astype(np.int64) + len(END), are_here(shards.tolist())
     for row, number in enumerate(shards.tolist()):
         if number in here:

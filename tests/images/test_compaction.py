@@ -9,8 +9,8 @@ import pytest
 from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.images import index
+from pipeline.images.compaction import MAX_SMALL, compact, holding_removed, removed_in, undamaged
 from pipeline.images.shards import ShardReader, ShardWriter
-from pipeline.ingestion.compaction import MAX_SMALL, compact, holding_removed, removed_in, undamaged
 
 LIMIT = 2**20
 

@@ -1,0 +1,123 @@
+"""What columns say of places is what an object for each of them says: the same images, refused places and new ones."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.images.ids import Ids
+from pipeline.ingestion.catalogue import LABEL_FILE, Catalogue, CatalogueMember, catalogue_table, read_catalogue
+from pipeline.ingestion.labelling.label_tables import LabelLine
+from pipeline.ingestion.labelling.labels import Labels
+from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.places import Knowledge, find
+from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.resolving import resolve
+from pipeline.ingestion.settled import Settled
+from pipeline.ingestion.unpacking.archive_names import is_archive
+from pipeline.versioning.raw_files import RawFile
+
+IDS = [f"{number:032x}" for number in range(12)]
+ARCHIVES = ["f" * 31 + digit for digit in "0123"]
+FOLDERS = ["cat", "dog", "My Set/cat", "My Set/dog", "train/cat", "a\x01b", "cat/./x", "", "._odd", "Emu"]
+NAMES = ["1.png", "2.PNG", "3.jpg", "README", "labels.csv", "x.zip", "Icon\r"]
+BROKEN = Refusal("broken", "x")
+GONE = Refusal("vanished", "no such file")
+PATHS = ("a.zip", "b.tar", "cat/c.zip", "dog/d.zip", "My Set/e.zip")
+LABELS = ("a.zip!/cat/*,wolf", "cat/1.png,dog", "*/2.PNG,emu", "no such,cat", "./dog/1.png,fox", "My Set/cat/1.png,dog")
+names = st.builds(
+    lambda folder, name: f"{folder}/{name}".removeprefix("/"), st.sampled_from(FOLDERS), st.sampled_from(NAMES)
+)
+ids = st.sampled_from(IDS)
+plain = st.builds(lambda name, image_id: CatalogueMember(name, 0, image_id), names, ids)
+refused = st.builds(
+    lambda name, refusal: CatalogueMember(name, 0, refusal=refusal), names, st.sampled_from([BROKEN, LABEL_FILE])
+)
+lines = st.sampled_from([None, LabelLine("wolf", '{"site": "a"}'), LabelLine("cat", "", "two say so")])
+odd = st.builds(
+    lambda name, image_id, doubt, line: CatalogueMember(name, 0, image_id, doubt=doubt, line=line),
+    *(names, st.none() | ids, st.sampled_from(["", "is odd"]), lines),
+)
+
+
+class World(NamedTuple):
+    """A data/raw, and what is known of it."""
+
+    archives: dict[str, list[CatalogueMember]]
+    where: dict[str, str]
+    """The archives' MD5s, by path."""
+    loose: dict[str, str]
+    """The ids of other files, by path."""
+    labels: list[str]
+    strip: dict[str, int]
+    mapping: list[tuple[str, str]]
+    unusable: set[str]
+    passing: set[str]
+    """The paths of files of which nothing can be read now."""
+    changed: set[str]
+    """The archives of which a member turns out to be broken."""
+    known: set[str]
+
+
+worlds = st.builds(
+    World,
+    archives=st.fixed_dictionaries(
+        {one: st.lists(plain | plain | plain | refused | odd, min_size=1, max_size=8) for one in ARCHIVES}
+    ),
+    where=st.dictionaries(st.sampled_from(PATHS), st.sampled_from(ARCHIVES)),
+    loose=st.dictionaries(names.filter(lambda name: not is_archive(name)), ids, max_size=8),
+    labels=st.just([]) | st.lists(st.sampled_from(LABELS), unique=True),
+    strip=st.sampled_from([{}, {}, {"*.zip": 1}, {"My*": 1}, {"a.zip": 0}]),
+    mapping=st.lists(st.sampled_from([("Emu", "dog"), ("cat", ""), ("wolf", "dog")]), unique=True),
+    unusable=st.just(set()) | st.sets(ids),
+    passing=st.just(set()) | st.sets(st.sampled_from([*PATHS, "cat/1.png", "dog/2.PNG"])),
+    changed=st.just(set()) | st.sets(st.sampled_from(ARCHIVES)),
+    known=st.sets(ids),
+)
+
+
+def read(lines: list[str], folder: str, strip: dict[str, int]) -> Labels:
+    """What a labels.csv of these `lines` says."""
+    path = Path(folder, "labels.csv")
+    if lines:
+        path.write_text("path,label\n" + "".join(f"{line}\n" for line in lines))
+    return Labels.read(path, strip=strip, classes={"dog"})
+
+
+def outcome(world: World, contents: Catalogue, folder: str, *, in_columns: bool) -> Any:
+    """All that ingest takes from the places: what is new, what comes of it, what is told of labels, what is written."""
+    files = [RawFile(*one) for one in sorted({**world.where, **world.loose}.items())]
+    labels, mapping = read(world.labels, folder, world.strip), ClassMapping(world.mapping)
+    settled = Settled.among(files, contents, labels) if in_columns else Settled.none(files, contents)
+    unread = list(find(settled, contents, labels, Knowledge(), mapping).unread(Ids.sorted_of(world.known)))
+    for one in unread:
+        if one.id is None:  # Of what is read, nothing stays unread.
+            contents[world.where[one.place.path]][one.place.position].refusal = BROKEN
+    for archive in world.changed:
+        for member in contents[archive][:1]:
+            member.id, member.refusal, member.doubt = None, BROKEN, ""
+    passing = {one.place: GONE for one in unread if one.place.path in world.passing}
+    unusable = dict.fromkeys(world.unusable, Refusal("truncated", "y"))
+    found = find(settled, contents, labels, Knowledge(unusable, passing), mapping)
+    images, lines, copies = resolve(found.others, found.table())
+    by_place = copies.sort_by([(name, "ascending") for name in copies.column_names]).to_pylist()
+    told = labels.unused, labels.clashes
+    return unread, images.to_pylist(), sorted(lines), by_place, told, catalogue_table(contents).to_pylist()
+
+
+@given(worlds)
+def test_columns_say_what_objects_say(world: World) -> None:
+    """Whatever lies in data/raw, and whatever becomes of it."""
+    for listed in world.archives.values():
+        for position, member in enumerate(listed):
+            member.position = position
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "members.parquet")
+        table = catalogue_table(world.archives)
+        pq.write_table(table, path)
+        one = outcome(world, read_catalogue(path), folder, in_columns=True)
+        other = outcome(world, Catalogue(world.archives), folder, in_columns=False)
+    assert one == other
