@@ -1,12 +1,11 @@
 """Trackers for real: each has what happened, MLflow's server too; it may go, and so may a training."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ pytestmark = [
 ]
 Machine = Callable[..., Project]
 TRAIN = (sys.executable, "-m", "pipeline", "run", "train")
+ALONE = {"progress": "off"}
 # What TensorBoard would draw, as its own reader has it.
 EVENTS = """
 import json, sys
@@ -33,8 +33,9 @@ print(json.dumps({tag: [(one.step, one.value) for one in events.Scalars(tag)] fo
 
 
 @pytest.fixture(autouse=True)
-def _trackers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All are installed; W&B's server is never asked."""
+def _trackers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are installed, on machines too; W&B's server is never asked."""
+    del machine
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
 
@@ -52,16 +53,19 @@ def curve(project: Project, name: str) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for kind, step, value in rows if kind == name]
 
 
-def log(project: Project, *, until: Callable[[], bool]) -> "subprocess.Popen[str]":
+@contextmanager
+def running(project: Project, *, until: Callable[[], bool]) -> "Iterator[subprocess.Popen[str]]":
     """A training that runs, and has come so far that `until` holds."""
-    env = {**os.environ, **ENV}
-    running = subprocess.Popen(
-        TRAIN, cwd=project.root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    while not until():
-        assert running.poll() is None, running.communicate()[0]
-        time.sleep(0.2)
-    return running
+    with subprocess.Popen(
+        TRAIN, cwd=project.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            while not until():
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.2)
+            yield process
+        finally:
+            process.kill()
 
 
 def has_points(server: MlflowServer, count: int) -> bool:
@@ -113,14 +117,16 @@ def test_every_tracker_has_the_run(project: Project, server: MlflowServer) -> No
 def test_a_server_that_goes_and_comes(machine: Machine, server: MlflowServer) -> None:
     """Costs one line; what it has missed it is told once it is back, and the model is the same."""
     plain = machine("plain", epochs=300, save_every=1e9)
+    plain.set_params(compute=ALONE)
     plain.run(*TRAIN)
     project = machine("tracked", epochs=300, save_every=1e9, loggers=[{"mlflow": server.url}])
-    running = log(project, until=lambda: has_points(server, 3))
-    server.kill()
-    time.sleep(5)
-    server.start()
-    out = running.communicate(timeout=300)[0]
-    assert running.returncode == 0
+    project.set_params(compute=ALONE)
+    with running(project, until=lambda: has_points(server, 3)) as training:
+        server.kill()
+        time.sleep(5)
+        server.start()
+        out = training.communicate(timeout=300)[0]
+    assert training.returncode == 0
     assert model(project) == model(plain)
     assert out.count("train.loggers: mlflow: ") == 1
     assert "training needs none of it" in out
@@ -132,10 +138,11 @@ def test_a_server_that_goes_and_comes(machine: Machine, server: MlflowServer) ->
 def test_a_server_that_stays_away(machine: Machine, server: MlflowServer) -> None:
     """Nobody waits for it longer than a while at the end; the next training does not begin without it."""
     project = machine("tracked", epochs=200, save_every=1e9, loggers=[{"mlflow": server.url}])
-    running = log(project, until=lambda: has_points(server, 3))
-    server.kill()
-    out = running.communicate(timeout=300)[0]
-    assert running.returncode == 0, out
+    project.set_params(compute=ALONE)
+    with running(project, until=lambda: has_points(server, 3)) as training:
+        server.kill()
+        out = training.communicate(timeout=300)[0]
+    assert training.returncode == 0, out
     assert (project.root / "data/model").is_dir()
     assert out.count("train.loggers: mlflow: Connection refused; training needs none of it") == 1
     refused = project.run(*TRAIN, ok=False).out.splitlines()[-1]
@@ -146,10 +153,9 @@ def test_a_server_that_stays_away(machine: Machine, server: MlflowServer) -> Non
 def test_a_killed_training_goes_on_with_its_run(machine: Machine, server: MlflowServer) -> None:
     """Killed as power fails: there is one run, each point once, by TensorBoard's own reader, too."""
     project = machine("one", epochs=300, loggers=["tensorboard", {"mlflow": server.url}])
-    project.set_params(compute={"progress": "off"})
-    running = log(project, until=lambda: has_points(server, 4))
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    project.set_params(compute=ALONE)
+    with running(project, until=lambda: has_points(server, 4)) as training:
+        training.kill()
     out = project.run(*TRAIN).out
     assert "train: continuing at step" in out
     (run,) = server.runs()
@@ -163,7 +169,7 @@ def test_a_killed_training_goes_on_with_its_run(machine: Machine, server: Mlflow
 def test_one_of_several_processes_logs(machine: Machine, server: MlflowServer) -> None:
     """Two that train together have one run."""
     project = machine("two", devices=2, epochs=10, save_every=1e9, loggers=[{"mlflow": server.url}])
-    project.set_params(compute={"launcher": "torchrun", "progress": "off"})
+    project.set_params(compute={"launcher": "torchrun", **ALONE})
     project.run(*TRAIN)
     (run,) = server.runs()
     assert server.points(run, "loss") == curve(project, "loss")

@@ -67,7 +67,7 @@ class MlflowServer:
     def points(self, run: dict[str, Any], metric: str) -> list[tuple[int, float]]:
         """All points of a metric of `run`, in the order of their steps."""
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": 10000}
-        found = self._ask("GET", "metrics/get-history", params=asked)["metrics"]
+        found = self._ask("GET", "metrics/get-history", params=asked).get("metrics", [])
         return sorted((int(one.get("step", 0)), float(one["value"])) for one in found)
 
     def _ask(self, method: str, what: str, **asked: Any) -> dict[str, Any]:

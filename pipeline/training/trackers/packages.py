@@ -16,8 +16,7 @@ def missing(trackers: Iterable[str]) -> list[str]:
 
 def absence(names: Sequence[str]) -> str:
     """That the trackers `names` are not installed, and how they are."""
-    what = f"train.loggers names {' and '.join(names)}, not installed"
-    return f"{what}; run `make setup EXTRAS={','.join(names)}`, or take that out of train.loggers"
+    return f"train.loggers needs {' and '.join(names)}; run `make setup EXTRAS={','.join(names)}`, or remove it there"
 
 
 def check_installed(trackers: Iterable[str]) -> None:

@@ -19,6 +19,6 @@ def test_trackers_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     train = params.train.model_copy(update={"loggers": ["csv", {"mlflow": "http://127.0.0.1:5000"}]})
     params, changes = params.model_copy(update={"train": train}), Changes(None, None, 0)
     start = Start(oid=None, reason="dvc.lock records no training yet", is_kept=False)
-    said = "training will stop: train.loggers names mlflow, not installed; run `make setup EXTRAS=mlflow`"
+    said = "training will stop: train.loggers needs mlflow; run `make setup EXTRAS=mlflow`"
     assert [remark.partition(", or")[0] for remark in on_training(None, start, changes, params)] == [said]
     assert on_training(None, None, changes, params) == []

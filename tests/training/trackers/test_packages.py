@@ -20,6 +20,6 @@ def test_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert missing(["csv", "mlflow", "wandb", "dvclive"]) == ["wandb", "dvclive"]
     assert "mlflow" not in sys.modules
     check_installed(["csv", "mlflow"])
-    said = "params.yaml: train.loggers names wandb and dvclive, not installed; run `make setup EXTRAS=wandb,dvclive`"
+    said = "params.yaml: train.loggers needs wandb and dvclive; run `make setup EXTRAS=wandb,dvclive`"
     with pytest.raises(ParamError, match=said):
         check_installed(TRACKERS[1:])
