@@ -83,6 +83,7 @@ def manifest(params: Params) -> Result:
     _write(aside / SLICES, slices_of(test, generations, generation))
     reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
     write_csv(aside / REVIEW, list_review(read, reviewed, found, before))
+    del found, reviewed  # Likewise.
     _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")

@@ -23,6 +23,8 @@ SEEN = "seen.npz"
 EARLIER = np.iinfo(np.uint16).max
 # Of an image of which nothing else is said.
 USUAL_WEIGHT = 1.0
+# Ids that are looked at in one go, which bounds memory.
+ROWS = 2**16
 EVEN: pd.Series[float] = pd.Series(dtype=float, index=pd.Index([], dtype=str))
 
 
@@ -72,9 +74,14 @@ class SeenImages:
         self, was: npt.NDArray[np.int64], labels: pd.Series[str], weights: pd.Series[float]
     ) -> npt.NDArray[np.bool_]:
         """The same where their places among the last training's are known, −1 for none."""
-        new = was < 0
-        new[~new] = self.labels.to_numpy()[was[~new]] != labels.to_numpy()[~new]
-        return new | self.is_reweighted(labels, weights)
+        return (was < 0) | self.is_relabelled(was, labels) | self.is_reweighted(labels, weights)
+
+    def is_relabelled(self, was: npt.NDArray[np.int64], labels: pd.Series[str]) -> npt.NDArray[np.bool_]:
+        """Of each of `labels` whether it is another one at its place `was` among the last training's; shape (n,)."""
+        before, now = (pa.array(of, pa.string()) for of in (self.labels, labels))
+        places = pa.array(was, mask=was < 0)
+        is_other: npt.NDArray[np.bool_] = pc.not_equal(before.take(places), now).fill_null(False).to_numpy(False)
+        return is_other
 
     def is_reweighted(self, labels: pd.Series[str], weights: pd.Series[float]) -> npt.NDArray[np.bool_]:
         """Of each of `labels`, by id, whether the last training was with it, and with another weight; shape (n,)."""
@@ -101,14 +108,14 @@ def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]
 
     For a million ids pandas' `isin` takes ten seconds, and this a tenth of one.
     """
-    columns = [pa.array(index.astype(str), pa.string()) for index in (ids, among)]
-    if len(among) and (found := _positions_of_hashes(*columns)) is not None:
+    if len(among) and (found := _positions_of_hashes(ids, among)) is not None:
         return found
+    columns = (pa.array(index.astype(str), pa.string()) for index in (ids, among))
     where: npt.NDArray[np.int64] = pc.index_in(*columns).fill_null(-1).to_numpy().astype(np.int64)
     return where
 
 
-def _positions_of_hashes(ids: pa.Array, among: pa.Array) -> npt.NDArray[np.int64] | None:
+def _positions_of_hashes(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64] | None:
     """The same where all are hashes, and those in `among` differ in their first halves; None where not."""
     wanted, known = _halves(ids), _halves(among)
     if wanted is None or known is None:
@@ -123,21 +130,24 @@ def _positions_of_hashes(ids: pa.Array, among: pa.Array) -> npt.NDArray[np.int64
     return np.where((known[where] == wanted).all(axis=1), where, -1)
 
 
-def _halves(hashes: pa.StringArray | pa.ChunkedArray) -> npt.NDArray[np.uint64] | None:
+def _halves(hashes: pd.Index[str]) -> npt.NDArray[np.uint64] | None:
     """Hashes in hexadecimal as two numbers each, shape (len(hashes), 2); None where one is none, or in capitals."""
-    if isinstance(hashes, pa.ChunkedArray):  # Which has more than one array can take.
-        return None
-    if pc.min_max(pc.binary_length(hashes)).as_py() != {"min": 32, "max": 32}:
-        return None
-    bounds = np.frombuffer(hashes.buffers()[1], np.int32, len(hashes) + 1, 4 * hashes.offset)
-    text = hashes.buffers()[2][bounds[0] : bounds[-1]].to_pybytes()
-    try:
-        data = bytes.fromhex(text.decode()) if text.islower() else b""
-    except ValueError:
-        return None
-    if len(data) != 16 * len(hashes):  # Of blanks.
-        return None
-    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
+    halves = np.empty((len(hashes), 2), np.uint64)
+    for start in range(0, len(hashes), ROWS):
+        column = pa.array(hashes[start : start + ROWS].astype(str), pa.string())
+        part = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if pc.min_max(pc.binary_length(part)).as_py() != {"min": 32, "max": 32}:
+            return None
+        bounds = np.frombuffer(part.buffers()[1], np.int32, len(part) + 1, 4 * part.offset)
+        text = part.buffers()[2][bounds[0] : bounds[-1]].to_pybytes()
+        try:
+            data = bytes.fromhex(text.decode()) if text.islower() else b""
+        except ValueError:
+            return None
+        if len(data) != 16 * len(part):  # Of blanks.
+            return None
+        halves[start : start + len(part)] = np.frombuffer(data, ">u8").reshape(-1, 2)
+    return halves
 
 
 def weights_at(weights: pd.Series[float], ids: pd.Index[str]) -> npt.NDArray[np.float64]:

@@ -35,9 +35,9 @@ def list_changes(before: SeenImages, labels: pd.Series[str], weights: pd.Series[
     was = positions(labels.index, before.labels.index)
     kept, gone = was >= 0, np.ones(len(before.labels), np.bool_)
     gone[was[kept]] = False
-    old, now = before.labels.iloc[was[kept]], labels[kept]
-    both = pd.DataFrame({"label": now, "before": old.set_axis(now.index)})
-    relabelled = both[both["label"] != both["before"]].sort_index()
+    other = np.flatnonzero(before.is_relabelled(was, labels))
+    relabelled = pd.DataFrame({"label": labels.iloc[other], "before": before.labels.iloc[was[other]].to_numpy()})
+    relabelled = relabelled.sort_index()
     reweighted = labels[before.is_reweighted(labels, weights)].sort_index()
     had = (f"{weight:g}" for weight in weights_at(before.weights, reweighted.index))
     vanished = sorted({*before.labels.unique()} - {*labels.unique()})
