@@ -152,7 +152,7 @@ def test_a_server_that_stays_away(machine: Machine, server: MlflowServer) -> Non
 
 def test_a_killed_training_goes_on_with_its_run(machine: Machine, server: MlflowServer) -> None:
     """Killed as power fails: there is one run, each point once, by TensorBoard's own reader, too."""
-    project = machine("one", epochs=300, loggers=["tensorboard", {"mlflow": server.url}])
+    project = machine("one", epochs=100, loggers=["tensorboard", {"mlflow": server.url}])
     project.set_params(compute=ALONE)
     with running(project, until=lambda: has_points(server, 4)) as training:
         training.kill()

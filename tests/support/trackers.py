@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,7 +52,8 @@ class MlflowServer:
 
     def kill(self) -> None:
         """End it as a power cut does."""
-        os.killpg(self.process.pid, signal.SIGKILL)  # It has processes of its own.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # It has processes of its own.
         self.process.wait()
 
     def runs(self) -> list[dict[str, Any]]:
