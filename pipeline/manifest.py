@@ -57,8 +57,7 @@ def manifest(params: Params) -> Result:
     drawn = assign(read(*columns_for(params)), params)
     split = np.array(drawn.splits, dtype=np.str_)
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
-    found = Sorted.of(read_rows(index.INDEX, order))
-    like = find_leaks(split, found)
+    like = find_leaks(split, found := Sorted.of(read_rows(index.INDEX, order)))
     # Where images are listed; each stays on its side of the splits.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("id", "label").to_pandas().set_index("id")["label"].astype(str)
@@ -66,9 +65,7 @@ def manifest(params: Params) -> Result:
     _check(train.labels, params.manifest)
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
-    aside = paths.PROGRESS / "manifest"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    aside = _empty_folder()
     _write_splits(aside, read, listed, like, weights)
     is_cold = selection.is_cold(params, (record := read_record()).get("train"))
     moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
@@ -108,6 +105,14 @@ def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: s
         found |= zip(table.column_names, table.columns, strict=True)
         kept |= {name: found[name] for name in KEPT if name in found}
     return pa.table({name: found[name] for name in names if name in found})
+
+
+def _empty_folder() -> Path:
+    """A folder on the disk of data/manifest, for what is to be put there."""
+    folder = paths.PROGRESS / "manifest"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _put_all(folder: Path) -> None:
