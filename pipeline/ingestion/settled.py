@@ -6,6 +6,8 @@ So what was read before costs a few operations on columns, and no object for eac
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
+from operator import not_
 from typing import Any, Self
 
 import numpy as np
@@ -62,14 +64,14 @@ class Settled:
         """Those in `files`; none where files of labels may say something of any place."""
         if not labels.is_by_folder:
             return cls.none(files, contents)
-        loose = [] if labels.has_strips else [file for file in files if _is_image(file.path)]
+        is_loose = [not labels.has_strips and _is_image(path) for path, _ in files]
+        loose, others = list(compress(files, is_loose)), list(compress(files, map(not_, is_loose)))
         found = [(RawFile("", ""), _loose(loose))]
-        found += [(file, contents.settled(file.md5).select(SCHEMA.names)) for file in files if is_archive(file.path)]
+        found += [(file, contents.settled(file.md5).select(SCHEMA.names)) for file in others if is_archive(file.path)]
         found = [(file, rows) for file, rows in found if len(rows)]
         rows = pa.concat_tables([NO_ROWS, *(rows for _, rows in found)])
         file = np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for _, rows in found])
         folder, examples = _folders(rows["member"], file)
-        others = [file for file in files if not _is_image(file.path)] if loose else files
         whole = cls([file for file, _ in found], rows, file, folder, [], others)
         return replace(whole, examples=[place for place, _ in whole.places(examples)])
 
