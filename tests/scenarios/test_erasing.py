@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Project
+from support.blocks import blocks_of
 from PIL import Image
 
 from pipeline import parquet, paths
@@ -165,9 +165,8 @@ def test_dry_run_notes_nothing(project: Project) -> None:
 
 def documented() -> list[str]:
     """The commands that docs/team.md gives, a line each."""
-    blocks = re.findall(r"(?:^    .*\n)+", (ROOT / "docs/team.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    (block,) = (block for block in blocks if "--erase ID" in block)
-    return [line.strip() for line in block.splitlines()]
+    (block,) = (block for block in blocks_of(ROOT / "docs/team.md") if "--erase ID" in block.text)
+    return block.commands.splitlines()
 
 
 @pytest.mark.slow
