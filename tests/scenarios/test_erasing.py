@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Project
-from support.blocks import blocks_of
 from PIL import Image
+from support.blocks import blocks_of
 
 from pipeline import parquet, paths
 from pipeline.images import index
