@@ -556,6 +556,23 @@ def test_starts_fast() -> None:
     assert not {"PIL", "pyarrow", "dvc", "torch", "numpy", "pydantic", "tqdm"} & set(out.split())
 
 
+def test_interrupted_while_something_is_tidied_up() -> None:
+    """Python ignores what is raised then, in the callbacks of imports too; ^C is not lost."""
+    script = (
+        "import signal, sys, time\n"
+        "class Tidied:\n"
+        "    def __del__(self): signal.raise_signal(signal.SIGINT)\n"
+        "from pipeline import __main__, cli\n"
+        "def command():\n"
+        "    Tidied()\n"
+        "    time.sleep(60)\n"
+        "cli.main = command\n"
+        "sys.exit(__main__.main())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=False, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert (run.returncode, run.stderr) == (130, "pipeline: interrupted; no file is half-written\n")
+
+
 def test_interrupted_while_importing() -> None:
     """Before a command runs, ^C is one line and status 130 as well."""
     command = [sys.executable, "-X", "importtime", "-m", "pipeline", "status"]
