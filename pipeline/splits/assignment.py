@@ -14,7 +14,6 @@ from pipeline.params import Manifest, Params
 from pipeline.splits.dates import dates_of, newest
 from pipeline.splits.given import given_splits
 from pipeline.splits.groups import PATIENT, groups_of
-from pipeline.splits.md5 import md5_of_each
 from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
@@ -42,13 +41,12 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 
 
 def _splits_of(keys: list[str], groups: list[str], params: Manifest) -> list[SplitName]:
-    """The same of many, each in its place; keys are of one length."""
-    texts = "".join(f"{params.seed}:{key}" for key in keys).encode()
-    digests = md5_of_each(np.frombuffer(texts, np.uint8).reshape(len(keys), -1)).astype("<u4").view(">u8")[:, 0]
-    if any(groups):
-        places = [place for place, group in enumerate(groups) if group]
-        named = (md5(f"{params.seed}:group:{groups[place]}".encode()).digest() for place in places)
-        digests[places] = np.frombuffer(b"".join(named), ">u8")[::2]
+    """The same of many, each in its place."""
+    texts = (
+        f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
+        for key, group in zip(keys, groups, strict=True)
+    )
+    digests = np.frombuffer(b"".join(md5(text.encode()).digest() for text in texts), ">u8")[::2]
     position = (digests >> 16) / 2**48
     is_test = position < params.split.test
     # From the other end, so that val and test grow towards each other.

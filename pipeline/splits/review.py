@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pandas.util import hash_array
 
 from pipeline import paths
-from pipeline.files import md5_of_bytes
 from pipeline.lineage.seen_images import SeenImages, positions
 from pipeline.splits.duplicates.earlier import Sought, near_duplicates_again
 from pipeline.splits.duplicates.grid import Sorted
@@ -59,8 +59,7 @@ def other_label(chosen: Positions, labels: pd.Series[str], found: Sorted, *, nam
     search = Sought(chosen, np.arange(len(labels)), codes.astype(np.int32))
     if not name:
         return near_duplicates(found, *search[:3])
-    hashes = np.array([int(md5_of_bytes(name.encode())[:16], 16) for name in names], np.uint64)
-    return near_duplicates_again(name, found, search._replace(names=hashes))
+    return near_duplicates_again(name, found, search._replace(names=hash_array(names.to_numpy(object))))
 
 
 def _reviewed(images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:

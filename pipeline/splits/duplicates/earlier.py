@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+from pandas.util import hash_array
 
 from pipeline import paths
 from pipeline.ingestion.perceptual_hash import STEPS
@@ -26,8 +27,6 @@ VERSION = 1
 CRITERION = np.array([VERSION, ABSOLUTE, RELATIVE, MEAN_WEIGHT, STEPS])
 # Below this, searching takes no time.
 FEW = 2**15
-# SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
-STEP, FIRST, SECOND = (np.uint64(number) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 class Earlier(NamedTuple):
@@ -54,9 +53,9 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
     images, others, kind, names = search
     if len(found.rows) < FEW:
         return near_duplicates(found, images, others, kind)
-    hashes = found_hashes(found.rows)
+    hashes = _hashes(found.rows)
     if names is not None:
-        hashes = _mixed(hashes ^ names[kind])
+        hashes = hash_array(hashes ^ names[kind])
     mine, theirs, path = hashes[images], np.sort(hashes[others]), FOLDER / f"{name}.npz"
     searched = np.ones(len(images), np.bool_)
     if (earlier := _read(path)) is not None:
@@ -72,23 +71,16 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
     return near
 
 
-def found_hashes(rows: Rows) -> Cells:
+def _hashes(rows: Rows) -> Cells:
     """A hash of each of `rows`, shape (len(rows),)."""
     hashes = np.zeros(len(rows), np.uint64)
 
     def fill(block: slice) -> None:
         for part in np.ascontiguousarray(rows[block]).view(np.uint64).T:
-            hashes[block] = _mixed(hashes[block] ^ part)
+            hashes[block] = hash_array(hashes[block] ^ part)
 
     in_threads(fill, len(rows))
     return hashes
-
-
-def _mixed(values: Cells) -> Cells:
-    values = values + STEP
-    values = (values ^ (values >> np.uint64(30))) * FIRST
-    values = (values ^ (values >> np.uint64(27))) * SECOND
-    return values ^ (values >> np.uint64(31))
 
 
 def _is_among(values: Cells, known: Cells) -> npt.NDArray[np.bool_]:
