@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError, MissingDataError
+from pipeline.ids import Ids
 from pipeline.images import index
 from pipeline.images.compaction import compact, holding_removed, last_number, undamaged
-from pipeline.images.ids import Ids
 from pipeline.images.index_rows import FACTS
 from pipeline.images.shard_files import ShardFile, adopt_earlier_layout, shards_of_index, suspects
 from pipeline.ingestion.additions.journal import Journal

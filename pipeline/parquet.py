@@ -61,14 +61,21 @@ def hexadecimal(data: bytes, size: int) -> pa.StringArray:
 
 def packed(column: pa.ChunkedArray | pa.StringArray) -> bytes:
     """The bytes that the texts of a `column` say in hexadecimal."""
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    return b"".join(unhexlify(_characters(chunk)) for chunk in chunks if len(chunk))
+    return b"".join(unhexlify(_characters(chunk)) for chunk in _chunks(column) if len(chunk))
+
+
+def characters(column: pa.ChunkedArray | pa.StringArray) -> bytes:
+    """Those of all texts of a `column`, one after another."""
+    return b"".join(_characters(chunk) for chunk in _chunks(column) if len(chunk))
 
 
 def _characters(texts: pa.StringArray) -> memoryview:
-    """Those of all `texts`, one after another."""
     ends = np.frombuffer(texts.buffers()[1], np.int32)
-    return memoryview(texts.buffers()[2])[ends[texts.offset] : ends[texts.offset + len(texts)]]
+    return memoryview(texts.buffers()[2] or b"")[ends[texts.offset] : ends[texts.offset + len(texts)]]
+
+
+def _chunks(column: pa.ChunkedArray | pa.Array) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
 def lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
@@ -86,8 +93,7 @@ def numbers(table: pa.Table, column: str) -> npt.NDArray[np.integer[Any]]:
 def values(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.integer[Any]]:
     """The same of a `column` by itself."""
     dtype = np.dtype(str(column.type))
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    found = [np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)] for chunk in chunks if len(chunk)]
+    found = [np.frombuffer(c.buffers()[1], dtype)[c.offset :][: len(c)] for c in _chunks(column) if len(c)]
     return found[0] if len(found) == 1 else np.concatenate([np.empty(0, dtype), *found])
 
 

@@ -11,12 +11,11 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.images import index
-from pipeline.images.array_cache import Digests, digests
+from pipeline.images.array_cache import DIGEST
 from pipeline.images.elsewhere import find_index, find_shards
 from pipeline.images.pixel_source import Located, PixelSource, open_pixels
 from pipeline.images.pixels import PixelReader, Slot, Slots
 from pipeline.params import Compute
-from pipeline.parquet import ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,17 +90,11 @@ def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
     is_same = pc.equal(table["md5"].take(pa.array(where)), pa.array(manifest["md5"], pa.string()))
     if not pc.all(is_same, min_count=0).as_py():
         raise ImagesError(index.INDEX, "holds other bytes than the manifest was made of", hint)
-    stored = _digests_of(table["md5"])
+    stored = np.frombuffer(parquet.packed(table["md5"]), DIGEST)
     shards, offsets, lengths = (parquet.numbers(table, name)[where] for name in ("shard", "offset", "length"))
     slots = Slots(shards, offsets, lengths, stored[where])
     elsewhere = find_shards(path, table, slots, compute, hint=hint)
     return Located(slots, stored, elsewhere)
-
-
-def _digests_of(md5s: pa.ChunkedArray) -> Digests:
-    """MD5s in hexadecimal as an array; few of them are texts at a time."""
-    parts = (chunk.slice(start, ROWS) for chunk in md5s.chunks for start in range(0, len(chunk), ROWS))
-    return np.concatenate([digests([]), *(digests(part.to_pylist()) for part in parts)])
 
 
 def _weights(manifest: pd.DataFrame) -> npt.NDArray[np.float32] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.images.ids import Ids, Rows
+from pipeline.ids import Ids, Rows
 from pipeline.ingestion.archive_listing import list_archive, listed_again
 from pipeline.ingestion.catalogue import LABEL_FILE, UNSUPPORTED, UNUSABLE_LABELS, Catalogue, Listing, is_current
 from pipeline.ingestion.collection import DISPUTED, Refused

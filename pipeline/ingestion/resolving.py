@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import parquet
-from pipeline.images.ids import Ids, Rows
+from pipeline.ids import Ids, Rows
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.refusals import Refusal
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import parquet
-from pipeline.images.ids import Ids, Rows
+from pipeline.ids import Ids, Rows
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.labels import Labels, is_system_file

@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import parquet
 from pipeline.errors import CheckpointError
+from pipeline.ids import Ids
 from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import ImageCounts
-from pipeline.parquet import hexadecimal
 
 SEEN = "seen.npz"
 # The label of an image that an earlier generation was trained on, the last one not.
@@ -108,46 +109,29 @@ def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]
 
     For a million ids pandas' `isin` takes ten seconds, and this a tenth of one.
     """
-    if len(among) and (found := _positions_of_hashes(ids, among)) is not None:
-        return found
-    columns = (pa.array(index.astype(str), pa.string()) for index in (ids, among))
-    where: npt.NDArray[np.int64] = pc.index_in(*columns).fill_null(-1).to_numpy().astype(np.int64)
-    return where
-
-
-def _positions_of_hashes(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64] | None:
-    """The same where all are hashes, and those in `among` differ in their first halves; None where not."""
-    wanted, known = _halves(ids), _halves(among)
+    wanted, known = numbers_of(ids), numbers_of(among)
     if wanted is None or known is None:
-        return None
-    first = known[:, 0]
-    order = None if (first[1:] > first[:-1]).all() else np.argsort(first)
-    first = first if order is None else first[order]
-    if not (first[1:] > first[:-1]).all():
-        return None
-    where = np.searchsorted(first, wanted[:, 0]).clip(max=len(first) - 1)
-    where = where if order is None else order[where]
-    return np.where((known[where] == wanted).all(axis=1), where, -1)
+        columns = (pa.array(index.astype(str), pa.string()) for index in (ids, among))
+        return pc.index_in(*columns).fill_null(-1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+    order = known.order()
+    found = known[order].find(wanted)
+    return np.where(found < 0, -1, order[found] if len(order) else -1)
 
 
-def _halves(hashes: pd.Index[str]) -> npt.NDArray[np.uint64] | None:
-    """Hashes in hexadecimal as two numbers each, shape (len(hashes), 2); None where one is none, or in capitals."""
-    halves = np.empty((len(hashes), 2), np.uint64)
-    for start in range(0, len(hashes), ROWS):
-        column = pa.array(hashes[start : start + ROWS].astype(str), pa.string())
-        part = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if pc.min_max(pc.binary_length(part)).as_py() != {"min": 32, "max": 32}:
+def numbers_of(ids: pd.Index[str]) -> Ids | None:
+    """What `ids` are in numbers; None where one is no hash in hexadecimal, as ingest writes them."""
+    parts = []
+    for start in range(0, len(ids), ROWS):
+        column = pa.array(ids[start : start + ROWS].astype(str), pa.string())
+        if pc.min_max(pc.binary_length(column)).as_py() != {"min": 32, "max": 32}:
             return None
-        bounds = np.frombuffer(part.buffers()[1], np.int32, len(part) + 1, 4 * part.offset)
-        text = part.buffers()[2][bounds[0] : bounds[-1]].to_pybytes()
+        if not parquet.characters(column).islower():
+            return None
         try:
-            data = bytes.fromhex(text.decode()) if text.islower() else b""
+            parts.append(Ids.of(column))
         except ValueError:
             return None
-        if len(data) != 16 * len(part):  # Of blanks.
-            return None
-        halves[start : start + len(part)] = np.frombuffer(data, ">u8").reshape(-1, 2)
-    return halves
+    return Ids.concatenated(parts)
 
 
 def weights_at(weights: pd.Series[float], ids: pd.Index[str]) -> npt.NDArray[np.float64]:
@@ -165,7 +149,7 @@ def read_seen(model: Path) -> SeenImages:
         CheckpointError: it does not say.
     """
     ids, codes, classes, weights = _read(model / SEEN)
-    index = pd.Index(pd.array(hexadecimal(ids.tobytes(), 16), dtype=str))
+    index = pd.Index(pd.array(parquet.hexadecimal(ids.tobytes(), 16), dtype=str))
     last = codes != EARLIER
     labels = pd.Series(classes[codes[last]], index=index[last], dtype=str)
     uneven = pd.Series(weights, index=labels.index[: len(weights)], dtype=float)

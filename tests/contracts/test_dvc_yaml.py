@@ -86,6 +86,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         "lineage.base": "hands over data/base, whose hash is a dep",
         "lineage.merged": "hands over data/manifest/merged.csv, which is a dep",
         "models.device": "where it runs, which `compute` says, and no stage depends on that",
+        "ids": "finds images by their ids",
         "parquet": "reads the index",
         "text": "plain CSV of numbers needs no quoting",
         "training.environment": "says what it was trained with; another output",

@@ -15,7 +15,7 @@ from support.imports import MODULES, PACKAGES, STAGES, closure, names, ours, pac
 
 FLOOR = {
     *("params", "param_types", "param_errors", "augment_params", "train_params"),
-    *("paths", "errors", "files", "parquet", "text", "git", "locking", "result", "signals", "ray_cluster"),
+    *("paths", "errors", "files", "ids", "parquet", "text", "git", "locking", "result", "signals", "ray_cluster"),
 }
 TOP = {"cli", "__main__"}
 # What each room may import, besides the floor and itself.

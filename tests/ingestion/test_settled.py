@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.images.ids import Ids
+from pipeline.ids import Ids
 from pipeline.ingestion.catalogue import LABEL_FILE, Catalogue, CatalogueMember, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.label_tables import LabelLine
 from pipeline.ingestion.labelling.labels import Labels

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from pipeline import paths
-from pipeline.images.ids import Ids
+from pipeline.ids import Ids
 from pipeline.ingestion.additions.journal import Journal
 from pipeline.ingestion.additions.ray_decoding import FEWEST, decoders, reading_elsewhere
 from pipeline.ingestion.additions.shared_chunks import Needs

@@ -1,6 +1,6 @@
 """Many ids at once, 16 bytes each: an object each would take ten times the memory, and the time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,6 +34,14 @@ class Ids:
         """These `ids`, sorted."""
         found = cls.of(parquet.strings(ids))
         return found[found.order()]
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Ids"]) -> Self:
+        """Those of all `parts`, one after another."""
+        nothing = np.empty(0, np.uint64)
+        return cls(
+            *(np.concatenate([nothing, *halves]) for halves in ([p.high for p in parts], [p.low for p in parts]))
+        )
 
     def __len__(self) -> int:
         return len(self.high)
@@ -75,7 +83,7 @@ class Ids:
         """These and `other` ones, sorted; both are."""
         if not len(other):
             return self
-        both = Ids(np.concatenate([self.high, other.high]), np.concatenate([self.low, other.low]))
+        both = Ids.concatenated([self, other])
         return both[both.order()]
 
     def packed(self) -> bytes:
