@@ -18,7 +18,7 @@ import torch
 from conftest import ROOT
 from support.kills import train_with_kills
 from support.stored import Plain, store_images
-from support.tiny import tiny_params
+from support.tiny import tiny_params, tiny_project
 from support.weights_file import with_weights
 
 from pipeline import paths
@@ -61,16 +61,9 @@ def model() -> Files:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-    store_images(train=OLD, val=VAL)
-    paths.BASE.mkdir()
-    (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)
+    """A project with images, and without a base, as working directory."""
+    with tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL):
+        yield
 
 
 @pytest.fixture

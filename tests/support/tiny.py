@@ -1,11 +1,19 @@
-"""Params for trainings of seconds."""
+"""Params for trainings of seconds, and projects for them."""
 
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
+from support.stored import Plain, store_images
 
 from pipeline import paths
+from pipeline.lineage.base import FIRST, NONE
 from pipeline.params import Params, read_params
 
 
@@ -18,3 +26,19 @@ def tiny_params(**sections: dict[str, Any]) -> Params:
             content[section].update(values)
     yaml.dump(content, paths.PARAMS)
     return read_params()
+
+
+@contextmanager
+def tiny_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, train: Sequence[Plain], val: Sequence[Plain]
+) -> Iterator[None]:
+    """A project in `folder` with images, and without a base, as working directory; what Lightning changes is undone."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    store_images(train=train, val=val)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+    yield
+    torch.use_deterministic_algorithms(mode=False)

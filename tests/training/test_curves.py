@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from support.stored import Plain, store_images
-from support.tiny import tiny_params
+from support.tiny import tiny_params, tiny_project
 
 from pipeline import paths
 from pipeline.errors import CheckpointError
-from pipeline.lineage.base import FIRST, NONE
 from pipeline.params import Params
 from pipeline.training import curves
 from pipeline.training.curves import (
@@ -134,15 +132,9 @@ def test_folder_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-    store_images(train=TRAIN, val=VAL)
-    paths.BASE.mkdir()
-    (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)
+    """A project with images, and without a base, as working directory."""
+    with tiny_project(tmp_path, monkeypatch, train=TRAIN, val=VAL):
+        yield
 
 
 def params(**train: Any) -> Params:

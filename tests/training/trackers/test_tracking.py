@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
-from support.stored import Plain, store_images
-from support.tiny import tiny_params
+from support.stored import Plain
+from support.tiny import tiny_params, tiny_project
 
 from pipeline import paths
 from pipeline.errors import TrainingError
-from pipeline.lineage.base import FIRST, NONE
 from pipeline.params import Params
 from pipeline.versioning import hashing
 
@@ -45,16 +43,9 @@ def trained(params: Params) -> Files:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-    store_images(train=OLD, val=VAL)
-    paths.BASE.mkdir()
-    (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)
+    """A project with images, and without a base, as working directory."""
+    with tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL):
+        yield
 
 
 def logged() -> list[dict[str, str]]:
