@@ -5,7 +5,7 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -26,17 +26,17 @@ from pipeline.lineage.class_changes import CLASSES, ClassChanges
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
-from pipeline.lineage.seen_images import NOTHING, SeenImages, TrainingImages, positions, read_seen
+from pipeline.lineage.seen_images import SeenImages, positions, read_seen
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
-from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, new_classes, uneven
+from pipeline.splits.changes import CHANGES, NO_CHANGES, list_changes, uneven
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.points import read_rows
 from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
-from pipeline.splits.review import LEFT_OUT, REVIEW, list_review
+from pipeline.splits.review import REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
 from pipeline.splits.tables import write_csv
 from pipeline.splits.weighting import UNTRAINED, Weights, weights_of, written_weights
@@ -52,17 +52,17 @@ FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLA
 
 def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
-    order = _by_id()
-    read = partial(_columns, order, {})  # Few at a time: of ten million images each takes much memory.
+    order, kept = _by_id()
+    read = partial(_columns, order, kept)  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
     split = np.array(drawn.splits, dtype=np.str_)
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
     like = find_leaks(split, found := Sorted.of(read_rows(index.INDEX, order)))
     # Where images are listed; each stays on its side of the splits.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
-    labels = read("id", "label").to_pandas().set_index("id")["label"].astype(str)
-    train = TrainingImages(labels[listed == "train"], uneven(labels.index, weights))
-    _check(train.labels, params.manifest)
+    labels = _labels(read("id", "label"))
+    total = int(np.count_nonzero(is_trained := listed == "train"))
+    _check(names := labels.array[is_trained].unique(), total, params.manifest)
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
     aside = _empty_folder()
@@ -72,28 +72,30 @@ def manifest(params: Params) -> Result:
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
-    counts = _splits(labels, listed, like)
-    del labels  # Which take much of memory.
-    before, classes = _before(train.labels) if chosen.oid else (None, ClassChanges())
+    placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    del labels, drawn  # Which take much of memory.
+    before, classes = _before(names) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
-    reviewed = np.where((like < 0) & (listed != UNTRAINED), split, LEFT_OUT)
-    write_csv(aside / REVIEW, list_review(read, reviewed, found, before))
-    del found, reviewed  # Likewise.
-    _write(aside / CHANGES, NO_CHANGES if before is None else list_changes(before, *train))
+    is_listed = (like < 0) & (listed != UNTRAINED)
+    write_csv(aside / REVIEW, list_review(read, split, is_listed, found, before))
+    del found  # Likewise.
+    changes = None if before is None else _changes(before, read("id", "label"), is_trained, weights)
+    write_csv(aside / CHANGES, NO_CHANGES if changes is None else changes)
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
-    placed = f"{counts}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     _put_all(aside)
     merged = f", merged with {', '.join(map(short, others))}" if others else ""
-    return Result(f"{placed}; {_news(before, train)}{classes.as_news()}; {chosen}{merged}", len(split))
+    return Result(f"{placed}; {_news(changes, total)}{classes.as_news()}; {chosen}{merged}", len(split))
 
 
-def _by_id() -> pa.Array | None:
-    """The order of the index's rows by id; None where they are in it, as ingest writes them."""
+def _by_id() -> tuple[pa.Array | None, dict[str, pa.ChunkedArray]]:
+    """The order of the index's rows by id; None, and the ids, where they are in it, as ingest writes them."""
     ids = parquet.read_table(index.INDEX, index.WHOLE, ["id"])["id"]
-    return None if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False else pc.sort_indices(ids)
+    if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is False:
+        return pc.sort_indices(ids), {}
+    return None, {"id": ids}
 
 
 def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: str) -> pa.Table:
@@ -105,6 +107,11 @@ def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: s
         found |= zip(table.column_names, table.columns, strict=True)
         kept |= {name: found[name] for name in KEPT if name in found}
     return pa.table({name: found[name] for name in names if name in found})
+
+
+def _labels(images: pa.Table) -> "pd.Series[str]":
+    labels: pd.Series[str] = images.to_pandas().set_index("id")["label"].astype(str)
+    return labels
 
 
 def _empty_folder() -> Path:
@@ -122,10 +129,10 @@ def _put_all(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _before(train: "pd.Series[str]") -> tuple[SeenImages, ClassChanges]:
-    """What the model in data/base has seen, by the names that its classes have now; and which ones are others now."""
+def _before(now: Collection[str]) -> tuple[SeenImages, ClassChanges]:
+    """What the model in data/base has seen, by the names that its classes have `now`; and which ones are others now."""
     before = read_seen(paths.BASE)
-    classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), train.unique())
+    classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), now)
     return before.renamed(classes), classes
 
 
@@ -164,9 +171,15 @@ def _write_splits(
     write_csv(folder / LEAKS, list_leaks(images("id", "label", "source"), split, like))
 
 
-def _check(train: "pd.Series[str]", params: Manifest) -> None:
-    if train.nunique() < 2:
-        what = f"{counted(train.nunique(), 'class', 'classes')} among {counted(len(train), 'training image')}"
+def _changes(before: SeenImages, images: pa.Table, trained: npt.NDArray[np.bool_], weights: Weights) -> pa.Table:
+    """The lines of changes.csv: what has changed since the base was trained, where `images` are `trained` on now."""
+    labels = _labels(images.filter(trained))
+    return list_changes(before, labels, uneven(labels.index, weights[trained]))
+
+
+def _check(classes: Collection[str], total: int, params: Manifest) -> None:
+    if len(classes) < 2:
+        what = f"{counted(len(classes), 'class', 'classes')} among {counted(total, 'training image')}"
         finer = f", or make the groups of manifest.split.group ({params.split.group}) smaller"
         hint = f"add images{finer if params.split.group else ''}: at least two classes are needed"
         raise ImagesError(paths.RAW, what, hint)
@@ -212,11 +225,13 @@ def _moves(moved: str) -> str:
     return f", {count:,} moved to another split ({paths.MANIFEST / MOVED})" if count else ""
 
 
-def _news(before: SeenImages | None, train: TrainingImages) -> str:
-    """What has changed since the base was trained."""
-    counts = (before or NOTHING).compare(*train)
-    new = len(new_classes(before, train.labels)) if before else 0
-    other = np.count_nonzero(before.is_reweighted(*train)) if before else 0
-    told = f" ({other:,} of them have another weight)" if other else ""
-    told += f", {counted(new, 'new class', 'new classes')}" if new else ""
-    return f"{counts.new:,} new to training, {counts.removed:,} removed, {counts.relabelled:,} relabelled{told}"
+def _news(changes: pa.Table | None, total: int) -> str:
+    """What has changed since the base was trained: all `total` training images are new where there is none."""
+    if changes is None:
+        return f"{total:,} new to training, 0 removed, 0 relabelled"
+    count = {pair["values"]: pair["counts"] for pair in pc.value_counts(changes["change"]).to_pylist()}
+    other = changes.filter(pc.is_in(changes["change"], pa.array(["relabelled", "reweighted"])))
+    told = f" ({reweighted:,} of them have another weight)" if (reweighted := count.get("reweighted")) else ""
+    told += f", {counted(new, 'new class', 'new classes')}" if (new := count.get("new class")) else ""
+    counts = count.get("added", 0), count.get("removed", 0), pc.count_distinct(other["id"]).as_py()
+    return "{:,} new to training, {:,} removed, {:,} relabelled".format(*counts) + told

@@ -79,7 +79,8 @@ class SeenImages:
 
     def is_relabelled(self, was: npt.NDArray[np.int64], labels: pd.Series[str]) -> npt.NDArray[np.bool_]:
         """Of each of `labels` whether it is another one at its place `was` among the last training's; shape (n,)."""
-        before, now = (pa.array(of, pa.string()) for of in (self.labels, labels))
+        # Not of series: Arrow asks them for an attribute, and pandas hashes all ids to see whether one has its name.
+        before, now = (pa.array(of.array, pa.string()) for of in (self.labels, labels))
         places = pa.array(was, mask=was < 0)
         is_other: npt.NDArray[np.bool_] = pc.not_equal(before.take(places), now).fill_null(False).to_numpy(False)
         return is_other
@@ -109,13 +110,15 @@ def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]
 
     For a million ids pandas' `isin` takes ten seconds, and this a tenth of one.
     """
+    if not len(ids) or not len(among):
+        return np.full(len(ids), -1)
     wanted, known = numbers_of(ids), numbers_of(among)
     if wanted is None or known is None:
         columns = (pa.array(index.astype(str), pa.string()) for index in (ids, among))
         return pc.index_in(*columns).fill_null(-1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
     order = known.order()
     found = known[order].find(wanted)
-    return np.where(found < 0, -1, order[found] if len(order) else -1)
+    return np.where(found < 0, -1, order[found])
 
 
 def numbers_of(ids: pd.Index[str]) -> Ids | None:

@@ -54,7 +54,7 @@ def list_changes(before: SeenImages, labels: pd.Series[str], weights: pd.Series[
 
 def _images(change: str, labels: pd.Series[str], before: Iterable[str] | None = None) -> pa.Table:
     empty = pa.repeat("", len(labels))
-    columns = [pa.repeat(change, len(labels)), labels.index, labels, empty if before is None else before]
+    columns = [pa.repeat(change, len(labels)), labels.index, labels.array, empty if before is None else before]
     return pa.table([pa.array(column, pa.string()) for column in columns], schema=SCHEMA)
 
 

@@ -30,23 +30,28 @@ MOST = 50_000
 
 
 def list_review(
-    images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], found: Sorted, before: SeenImages | None
+    images: Callable[..., pa.Table],
+    splits: npt.NDArray[np.str_],
+    is_listed: npt.NDArray[np.bool_],
+    found: Sorted,
+    before: SeenImages | None,
 ) -> pa.Table:
     """The lines of review.csv, by id; `images` gives these columns of all images, sorted by id.
 
-    `found` are the descriptors of all. `splits` says `LEFT_OUT` of images that are in no manifest; `before` is what the
-    base has seen.
+    `splits` says where each belongs, and `is_listed` whether it is in a manifest. `found` are the descriptors of all;
+    `before` is what the base has seen.
     """
-    chosen = _reviewed(images, splits, before)
+    chosen = _reviewed(images, splits, is_listed, before)
     like = other_label(chosen, images("label")["label"].to_pandas(), found, name="label")
-    kept = (like >= 0) | (splits[chosen] != LEFT_OUT)
+    kept = (like >= 0) | is_listed[chosen]
     chosen, like = chosen[kept], like[kept]
     twins = pa.array(like, mask=like < 0)
     columns: dict[str, pa.ChunkedArray] = {}
     for name in ("id", "label", "md5", "source"):  # One by one, since of all images they take much of memory.
         column = images(name)[name]
         columns |= {name: column.take(pa.array(chosen)), f"like_{name}": column.take(twins).fill_null("")}
-    columns["split"] = pa.array(splits[chosen].astype(object), pa.string())
+    places = np.where(is_listed[chosen], splits[chosen], LEFT_OUT)
+    columns["split"] = pa.array(places.astype(object), pa.string())
     return pa.table({name: columns[name] for name in HEADER})
 
 
@@ -62,8 +67,13 @@ def other_label(chosen: Positions, labels: pd.Series[str], found: Sorted, *, nam
     return near_duplicates_again(name, found, search._replace(names=hash_array(names.to_numpy(object))))
 
 
-def _reviewed(images: Callable[..., pa.Table], splits: npt.NDArray[np.str_], before: SeenImages | None) -> Positions:
-    new = np.flatnonzero(splits == "train")
+def _reviewed(
+    images: Callable[..., pa.Table],
+    splits: npt.NDArray[np.str_],
+    is_listed: npt.NDArray[np.bool_],
+    before: SeenImages | None,
+) -> Positions:
+    new = np.flatnonzero((splits == "train") & is_listed)
     if before is not None:
         new = new[positions(pd.Index(images("id")["id"].take(new)), before.ids) < 0]
-    return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | (splits == LEFT_OUT)))
+    return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | ~is_listed))

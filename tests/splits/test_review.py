@@ -43,7 +43,7 @@ def listed(
 ) -> list[dict[str, str]]:
     """The lines of review.csv."""
     found: list[dict[str, str]] = list_review(
-        images(labels), np.array(splits), Sorted.of(descriptors(seeds)), before
+        images(labels), np.array(splits), np.array(splits) != LEFT_OUT, Sorted.of(descriptors(seeds)), before
     ).to_pylist()
     return found
 
@@ -81,7 +81,9 @@ def test_bounded() -> None:
     splits: npt.NDArray[np.str_] = np.array(["train"] * count + ["test"])
     ids = [f"{number:07}" for number in range(count + 1)]
     table = pa.table(dict.fromkeys(("id", "source", "md5"), ids) | {"label": ["a"] * len(ids)})
-    found = list_review(columns_of(table), splits, Sorted.of(np.zeros((len(ids), 64), np.int8)), None)
+    found = list_review(
+        columns_of(table), splits, splits != LEFT_OUT, Sorted.of(np.zeros((len(ids), 64), np.int8)), None
+    )
     assert found["id"].to_pylist() == [*ids[: review.MOST], ids[-1]]
 
 

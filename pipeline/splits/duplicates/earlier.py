@@ -17,9 +17,9 @@ from pandas.util import hash_array
 
 from pipeline import paths
 from pipeline.ingestion.perceptual_hash import STEPS
-from pipeline.splits.duplicates.grid import ABSOLUTE, RELATIVE, Cells, Kinds, Sorted, in_threads
+from pipeline.splits.duplicates.grid import ABSOLUTE, RELATIVE, Cells, Kinds, Sorted
 from pipeline.splits.duplicates.near_duplicates import near_duplicates, resembled
-from pipeline.splits.duplicates.points import MEAN_WEIGHT, Positions, Rows
+from pipeline.splits.duplicates.points import MEAN_WEIGHT, Positions
 
 FOLDER = paths.PROGRESS / "near-duplicates"
 # To be raised whenever other pairs are near-duplicates; and what decides on them.
@@ -53,7 +53,7 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
     images, others, kind, names = search
     if len(found.rows) < FEW:
         return near_duplicates(found, images, others, kind)
-    hashes = _hashes(found.rows)
+    hashes = found.hashes
     if names is not None:
         hashes = hash_array(hashes ^ names[kind])
     mine, theirs, path = hashes[images], np.sort(hashes[others]), FOLDER / f"{name}.npz"
@@ -69,18 +69,6 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
     near[searched] = near_duplicates(found, images[searched], others, kind)
     _write(path, Earlier(theirs, np.sort(mine[near < 0])))
     return near
-
-
-def _hashes(rows: Rows) -> Cells:
-    """A hash of each of `rows`, shape (len(rows),)."""
-    hashes = np.zeros(len(rows), np.uint64)
-
-    def fill(block: slice) -> None:
-        for part in np.ascontiguousarray(rows[block]).view(np.uint64).T:
-            hashes[block] = hash_array(hashes[block] ^ part)
-
-    in_threads(fill, len(rows))
-    return hashes
 
 
 def _is_among(values: Cells, known: Cells) -> npt.NDArray[np.bool_]:

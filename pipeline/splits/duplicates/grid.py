@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pandas.util import hash_array
 
 from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Positions, Rows, blocks, cut
 
@@ -63,6 +65,18 @@ class Sorted:
         in_threads(fill, len(rows))
         order = np.argsort(keys, kind="stable")
         return cls(rows=rows, order=order, keys=keys[order], occupied=occupied)
+
+    @cached_property
+    def hashes(self) -> Cells:
+        """A hash of each descriptor, shape (len(rows),); equal ones have equal hashes on all machines."""
+        hashes = np.zeros(len(self.rows), np.uint64)
+
+        def fill(block: slice) -> None:
+            for part in np.ascontiguousarray(self.rows[block]).view(np.uint64).T:
+                hashes[block] = hash_array(hashes[block] ^ part)
+
+        in_threads(fill, len(self.rows))
+        return hashes
 
     def among(self, chosen: Positions, kind: Kinds) -> tuple[Positions, Cells, Positions]:
         """Those at the places `chosen`, in this order; their keys in it; and for each the place in it of the first.
