@@ -26,7 +26,12 @@ class Ids:
     @classmethod
     def of(cls, column: pa.ChunkedArray | pa.StringArray) -> Self:
         """Those in a `column` of texts, in its order."""
-        halves = np.frombuffer(parquet.packed(column), ">u8").reshape(len(column), 2)
+        return cls.unpacked(parquet.packed(column))
+
+    @classmethod
+    def unpacked(cls, data: bytes | npt.NDArray[np.uint8]) -> Self:
+        """Those whose bytes are `data`, one after another."""
+        halves = np.frombuffer(data, ">u8").reshape(-1, 2)
         return cls(*(halves[:, half].astype(np.uint64) for half in range(2)))
 
     @classmethod
@@ -87,6 +92,10 @@ class Ids:
             return self
         both = Ids.concatenated([self, other])
         return both[both.order()]
+
+    def texts(self) -> list[str]:
+        """Them as texts."""
+        return parquet.hexadecimal(self.packed(), 16).to_pylist()  # type: ignore[no-any-return]
 
     def packed(self) -> bytes:
         """Their bytes, one id after another."""

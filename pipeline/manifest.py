@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import put
+from pipeline.ids import Ids
 from pipeline.images import index
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import read_dropped
@@ -26,7 +27,7 @@ from pipeline.lineage.class_changes import CLASSES, ClassChanges
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.lineage import read_lineage
 from pipeline.lineage.merged import MERGED, merged_models, to_text
-from pipeline.lineage.seen_images import SeenImages, positions, read_seen
+from pipeline.lineage.seen_images import SeenImages, read_seen, read_seen_ids
 from pipeline.params import Manifest, Params
 from pipeline.result import Result
 from pipeline.splits.assignment import SPLITS, Assignment, assign, columns_for
@@ -60,7 +61,7 @@ def manifest(params: Params) -> Result:
     like = find_leaks(split, found := Sorted.of(read_rows(index.INDEX, order)))
     # Where images are listed; each stays on its side of the splits.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
-    labels = _labels(read("id", "label"))
+    labels = read("label")["label"].to_pandas()
     total = int(np.count_nonzero(is_trained := listed == "train"))
     _check(names := labels.array[is_trained].unique(), total, params.manifest)
 
@@ -71,7 +72,9 @@ def manifest(params: Params) -> Result:
     moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
-    chosen = selection.settle(aside, params, partial(_admits, labels=labels, split=split, params=params.manifest))
+    chosen = selection.settle(
+        aside, params, partial(_admits, images=read("id")["id"], split=split, params=params.manifest)
+    )
     placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     del labels, drawn  # Which take much of memory.
     before, classes = _before(names) if chosen.oid else (None, ClassChanges())
@@ -136,18 +139,18 @@ def _before(now: Collection[str]) -> tuple[SeenImages, ClassChanges]:
     return before.renamed(classes), classes
 
 
-def _admits(model: Path, *, labels: "pd.Series[str]", split: npt.NDArray[np.str_], params: Manifest) -> bool:
+def _admits(model: Path, *, images: pa.ChunkedArray, split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
-    Nor one that is to be forgotten.
+    Nor one that is to be forgotten. `images` are the ids of all, sorted.
 
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
-    seen = read_seen(model).ids
-    if (positions(pd.Index(sorted(Forgotten.read().images), dtype=str), seen) >= 0).any():
+    seen = read_seen_ids(model)
+    if (Ids.sorted_of(Forgotten.read().images).find(seen) >= 0).any():
         return False
-    now = positions(seen, labels.index)
-    if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0]):
+    now = Ids.of(images).find(seen)
+    if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0].texts()):
         return False
     return bool((split[now[now >= 0]] == "train").all())
 

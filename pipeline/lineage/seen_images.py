@@ -159,6 +159,15 @@ def read_seen(model: Path) -> SeenImages:
     return SeenImages(labels=labels, earlier=index[~last], weights=uneven[uneven != USUAL_WEIGHT])
 
 
+def read_seen_ids(model: Path) -> Ids:
+    """All images that the model in the folder `model` has ever seen, in any order, as 16 bytes each.
+
+    Raises:
+        CheckpointError: it does not say.
+    """
+    return Ids.unpacked(_read(model / SEEN)[0].reshape(-1))
+
+
 def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
     """The images in the file `path` whose ids begin with `prefix`, of hexadecimal digits.
 
