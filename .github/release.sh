@@ -32,7 +32,7 @@ cp params.yaml "$copy/project"
 cd "$copy/project"
 [ "$("$copy/venv/bin/pipeline" --version)" = "treering $version" ] || stop "the wheel is not $version"
 "$copy/venv/bin/pipeline" check --quiet "$OLDPWD/data/sample/1-initial.zip" --html check.html
-"$copy/venv/bin/python" -c "import pipeline; pipeline.load_model; assert pipeline.__file__.startswith('$copy/venv')"
+"$copy/venv/bin/python" -c 'import pipeline, sys; pipeline.load_model; assert pipeline.__file__.startswith(sys.argv[1])' "$copy/venv"
 cd "$OLDPWD"
 
 git pull --quiet --ff-only "$copy/code" main

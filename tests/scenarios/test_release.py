@@ -13,9 +13,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 @pytest.fixture
-def project(project: Project) -> Project:
-    """This code, as it is now, on a branch called main."""
+def project(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """This code, as it is now, on a branch called main; temporary folders may have any name."""
     (project.root / ".venv").symlink_to(Path(sys.prefix))
+    (tmp_path / "for 'now'").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "for 'now'"))
     return project
 
 
