@@ -19,6 +19,9 @@ trap 'rm -rf "$copy"' EXIT
 git clone --quiet . "$copy/code"
 (cd "$copy/code" && PYTHONPATH="$OLDPWD/.venv/publish${PYTHONPATH+:$PYTHONPATH}" \
   "$OLDPWD/.venv/bin/python" -m bumpversion bump --new-version "$version" > /dev/null)
+# Whoever has the wheel makes projects with it; a newer release they get from where this one is pushed to.
+git -C "$copy/code" remote set-url origin "$(git remote get-url origin 2> /dev/null || pwd)"
+(cd "$copy/code" && "$OLDPWD/.venv/bin/python" -c 'from pipeline.commands.init.making import pack; pack()')
 .venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir "$copy/dist" "$copy/code"
 publish twine check --strict "$copy"/dist/* > /dev/null
 
@@ -33,6 +36,7 @@ cd "$copy/project"
 [ "$("$copy/venv/bin/pipeline" --version)" = "treering $version" ] || stop "the wheel is not $version"
 "$copy/venv/bin/pipeline" check --quiet "$OLDPWD/data/sample/1-initial.zip" --html check.html
 "$copy/venv/bin/python" -c 'import pipeline, sys; pipeline.load_model; assert pipeline.__file__.startswith(sys.argv[1])' "$copy/venv"
+"$copy/venv/bin/pipeline" init --images "$OLDPWD/data/sample/1-initial.zip" -- "$copy/own" > /dev/null
 cd "$OLDPWD"
 
 git pull --quiet --ff-only "$copy/code" main

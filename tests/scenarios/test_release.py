@@ -43,6 +43,31 @@ def test_release(project: Project) -> None:
     assert "CHANGELOG.md has nothing under [Unreleased]" in release(project, "0.3.0", ok=False)
 
 
+def test_projects_are_made_with_a_wheel(project: Project, tmp_path: Path) -> None:
+    """The same as with a clone; they know the release that it is."""
+    release(project, "0.2.0")
+    installed = tmp_path / "installed"
+    run(
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(installed),
+        *map(str, (project.root / "dist").glob("*.whl")),
+    )
+    made = {}
+    for code in (installed, project.root):
+        folder = tmp_path / "made by" / code.name
+        command = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pipeline import cli; cli.main()"
+        run(sys.executable, "-c", command, str(code), "init", str(folder), "--name", "own", folder=tmp_path)
+        names = run("git", "ls-files", "--cached", "--others", "--exclude-standard", folder=folder).splitlines()
+        made[code] = {name: (folder / name).read_bytes() for name in names}
+    assert made[installed] == made[project.root]
+    assert project.git("rev-parse", "v0.2.0^{commit}").strip() in made[installed]["treering.json"].decode()
+
+
 def test_what_is_not_ready(project: Project) -> None:
     """A version that is none, changes that are not committed, and a branch are errors, and nothing is changed."""
     head = project.git("rev-parse", "HEAD")

@@ -11,12 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline import paths
-from pipeline.commands.init.release import ROOT, Release
+from pipeline.commands.init.release import CODE, PACKED, ROOT, Release
 from pipeline.errors import RecordError, one_line
 from pipeline.files import write_text
 from pipeline.git import git, git_text
 
-CODE = Path("pipeline")
 # Taken as they are; dvc.yaml last, since it says that there is a project.
 TAKEN = (
     paths.PARAMS,
@@ -29,8 +28,9 @@ TAKEN = (
 HEADED = (paths.CLASSES, paths.ERASED, paths.FORGOTTEN)
 # Lists that a project may have lines in already.
 LINES = (Path(".gitignore"), Path(".gitattributes"))
+PYPROJECT = Path("pyproject.toml")
 TEMPLATES = Path(__file__).parent / "templates"
-RENDERED = ("README.md", "Makefile", "pyproject.toml")
+RENDERED = ("README.md", "Makefile", PYPROJECT.name)
 DVC_CONFIG = "[core]\n    analytics = false\n    autostage = true\n"
 
 
@@ -41,10 +41,12 @@ def check_free(folder: Path) -> None:
         RecordError: there is one already, or it lies in a repository that is another one's.
     """
     if not (ROOT / paths.PIPELINE).exists():
-        raise RecordError(ROOT, "has the code alone", "clone the repository of Treering, and run its `pipeline init`")
+        raise RecordError(
+            ROOT, "has the code alone", "take a wheel that was released, or clone Treering, and run its `pipeline init`"
+        )
     if folder.exists() and not folder.is_dir():
         raise RecordError(folder, "not a folder", "name a folder")
-    for name in (paths.PIPELINE, CODE, paths.PARAMS):
+    for name in (paths.PIPELINE, CODE.name, paths.PARAMS):
         if (folder / name).exists():
             raise RecordError(folder, f"holds {name} already, and nothing is overwritten", "name another folder")
     nearest = next(one for one in (folder, *folder.parents) if one.exists())
@@ -70,7 +72,7 @@ def make(folder: Path, name: str, images: Sequence[Path]) -> list[str]:
     (folder / paths.RAW).mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         git("init", "--quiet", str(folder))
-    shutil.copytree(ROOT / CODE, folder / CODE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CODE, folder / CODE.name, ignore=shutil.ignore_patterns("__pycache__", PACKED.name))
     kept = [*_fill(folder), *_render(folder, name)]
     if not (folder / ".dvc").exists():
         _run(folder, "dvc", "init", "--quiet")
@@ -83,11 +85,27 @@ def make(folder: Path, name: str, images: Sequence[Path]) -> list[str]:
     return kept
 
 
+def pack() -> None:
+    """Put all that a project is made of into the folder of the code, so that a wheel has it."""
+    release = Release.running()
+    for path in (*_taken(), *LINES, PYPROJECT):
+        (PACKED / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, PACKED / path)
+    if release is not None:
+        release.write(PACKED)
+
+
+def _taken() -> Iterator[Path]:
+    """What a project has of this release besides the code."""
+    yield from (paths.WEIGHTS / str(value).lower() for value in (True, False))
+    yield from (path.relative_to(ROOT) for path in sorted((ROOT / "docs").glob("*.md")))
+    yield from HEADED
+    yield from TAKEN
+
+
 def _fill(folder: Path) -> Iterator[str]:
     """Write what is taken from this release; yields what was there and differs."""
-    weights = (paths.WEIGHTS / str(value).lower() for value in (True, False))
-    pages = (path.relative_to(ROOT) for path in sorted((ROOT / "docs").glob("*.md")))
-    for path in (*weights, *pages, *HEADED, *TAKEN):
+    for path in _taken():
         content = (ROOT / path).read_bytes()
         content = content.splitlines(keepends=True)[0] if path in HEADED else content
         target = folder / path
@@ -112,7 +130,7 @@ def _render(folder: Path, name: str) -> Iterator[str]:
     environment = Environment(  # noqa: S701 (Markdown and the like, no HTML)
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / PYPROJECT).read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
     for path in RENDERED:
         if (folder / path).exists():

@@ -8,8 +8,10 @@ from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import git, git_text
 
-# The folder of the code that is running, with all that a project is made of beside it.
-ROOT = Path(__file__).parents[3]
+# The code that is running, and all else that a project is made of: in a wheel within it, else beside it.
+CODE = Path(__file__).parents[2]
+PACKED = CODE / "release"
+ROOT = PACKED if PACKED.exists() else CODE.parent
 RECORD = Path("treering.json")
 
 
