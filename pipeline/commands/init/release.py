@@ -76,8 +76,7 @@ def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
     Raises:
         RecordError: it cannot be had, or files that it changes have changes that are not committed.
     """
-    git("fetch", "--quiet", "--no-tags", source or release.source, "HEAD")
-    newest = Release(source or release.source, git_text("rev-parse", "FETCH_HEAD"))
+    newest = _newest(release, source or release.source)
     changed = git_text("diff", "--name-only", "--diff-filter=MDT", "-z", release.commit, newest.commit, "--", *BROUGHT)
     gone = [f":(exclude,literal){name}" for name in changed.split("\0") if name and not Path(name).exists()]
     if edited := git_text("status", "--porcelain", "--", *BROUGHT):
@@ -94,3 +93,18 @@ def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
                 raise
     newest.write()
     return newest, conflicts
+
+
+def _newest(release: Release, source: str) -> Release:
+    """The newest release of `source`, which has `release` as well."""
+    hint = "name where releases are to be had: `pipeline upgrade --fetch SOURCE`"
+    try:
+        git("fetch", "--quiet", "--no-tags", source, "HEAD")
+    except RecordError as error:
+        raise RecordError(source, error.args[1], hint) from None
+    try:
+        git("cat-file", "-e", f"{release.commit}^{{commit}}")
+    except RecordError:
+        what = f"lacks the release {release.commit[:7]}, which this project was made from"
+        raise RecordError(source, what, hint) from None
+    return Release(source, git_text("rev-parse", "FETCH_HEAD"))

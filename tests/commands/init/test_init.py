@@ -96,6 +96,8 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
     assert "has changes that are not committed" in run(project.root, "upgrade", "--fetch", ok=False)
     project.commit()
     assert f"release {first[:7]} is the newest of {source}" in run(project.root, "upgrade", "--fetch")
+    assert "nowhere' does not" in (said := run(project.root, "upgrade", "--fetch", "../nowhere", ok=False))
+    assert "name where releases are to be had" in said
 
     text = source / "pipeline/text.py"
     text.write_text(text.read_text("utf-8") + "\n# A newer release.\n", "utf-8")
@@ -120,3 +122,17 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
     git(source, "commit", "--quiet", "--all", "--message", "a third")
     assert "conflicts left: params.yaml; resolve them" in run(project.root, "upgrade", "--fetch", ok=False)
     assert "<<<<<<< " in project.read("params.yaml")
+
+
+@pytest.mark.slow
+def test_release_that_its_source_lacks(source: Path, tmp_path: Path) -> None:
+    """It was never pushed there: said in one line, and nothing is changed."""
+    run(tmp_path, "init", "own", code=source)
+    project = Project(tmp_path / "own")
+    project.commit()
+    first = git(source, "rev-parse", "HEAD")
+    git(source, "commit", "--quiet", "--amend", "--message", "the same in another commit")
+    out = run(project.root, "upgrade", "--fetch", ok=False)
+    what = f"{source}: lacks the release {first[:7]}, which this project was made from"
+    assert out == f"pipeline: error: {what}; name where releases are to be had: `pipeline upgrade --fetch SOURCE`\n"
+    assert project.git("status", "--porcelain") == ""
