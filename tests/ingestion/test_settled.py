@@ -112,8 +112,9 @@ def outcome(world: World, contents: Catalogue, folder: str, *, in_columns: bool)
 def test_columns_say_what_objects_say(world: World) -> None:
     """Whatever lies in data/raw, and whatever becomes of it."""
     for listed in world.archives.values():
+        said = {member.name: member.line for member in listed}  # Files of labels know members by name.
         for position, member in enumerate(listed):
-            member.position = position
+            member.position, member.line = position, said[member.name]
     with TemporaryDirectory() as folder:
         path = Path(folder, "members.parquet")
         table = catalogue_table(world.archives)
