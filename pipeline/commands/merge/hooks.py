@@ -53,7 +53,8 @@ def set_up() -> list[str]:
         raise RecordError("git", what, "give it a repository of its own to merge branches that train")
     python = shlex.quote(sys.executable)
     git("config", f"merge.{DRIVER}.name", "the better of two models, all images of both sides")
-    git("config", f"merge.{DRIVER}.driver", f"{python} -m pipeline merge-driver %O %A %B %P")
+    driver = python.replace("%", "%%")  # Placeholders are what follows only.
+    git("config", f"merge.{DRIVER}.driver", f"{driver} -m pipeline merge-driver %O %A %B %P")
     # Where two branches have several common ancestors, Git merges those first; one of them will do.
     git("config", f"merge.{DRIVER}.recursive", "binary")
     if git_text("config", "--default", "", "--get", "core.hooksPath"):
