@@ -4,6 +4,7 @@ Shows what each command really prints, and fails where a step does not do what i
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def _say(text: str) -> None:
 
 def _run(folder: Path, *command: str) -> str:
     """Run `command` in `folder`, showing what it prints; returns that."""
-    print(f"$ {' '.join(command)}", flush=True)
+    print(f"$ {shlex.join(command)}", flush=True)
     with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         lines = []
@@ -117,7 +118,7 @@ def _run(folder: Path, *command: str) -> str:
             print(line, end="", flush=True)
             lines.append(line)
     if process.returncode:
-        sys.exit(f"demo: {' '.join(command)} exited with {process.returncode}")
+        sys.exit(f"demo: {shlex.join(command)} exited with {process.returncode}")
     return "".join(lines)
 
 

@@ -30,6 +30,16 @@ TINY: dict[str, dict[str, Any]] = {
     "evaluate": {"gate": {"drop": None, "class_drop": None, "flips": None, "confidence": 0.95}},
     "compute": {"accelerator": "cpu", "workers": 1},
 }
+# DVC writes its config in ASCII alone (docs/team.md), and the tests may run in any folder.
+DVC_IN_UTF_8 = """
+import configobj, sys
+class InUtf8(configobj.ConfigObj):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, default_encoding="utf-8", **options)
+configobj.ConfigObj = InUtf8
+from dvc.cli import main
+sys.exit(main())
+"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,9 @@ class Project:
 
     def dvc(self, *arguments: str, ok: bool | None = True) -> Ran:
         """Run `dvc`."""
-        return self.run("dvc", *arguments, ok=ok)
+        writes_config = arguments[:1] in (("config",), ("remote",))
+        command = ("dvc",) if str(self.root).isascii() or not writes_config else (sys.executable, "-c", DVC_IN_UTF_8)
+        return self.run(*command, *arguments, ok=ok)
 
     def status(self) -> str:
         """What `dvc status` says of data/raw and of all stages, but for `listing`, which always runs."""

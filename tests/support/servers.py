@@ -105,7 +105,7 @@ class Ssh(Server):
         for name in ("host", "user"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(command, check=True)
-        (folder / "sshd_config").write_text(SSHD_CONFIG.format(port=self.port, folder=folder))
+        (folder / "sshd_config").write_text(SSHD_CONFIG.format(port=self.port, folder=str(folder).replace('"', r"\"")))
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # As its service does.
 

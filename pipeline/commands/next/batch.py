@@ -5,6 +5,7 @@ It holds nothing else: whatever lies in data/raw is an image, and further column
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def check_free(folder: Path) -> None:
         ImagesError: there is something at `folder`.
     """
     if os.path.lexists(folder):
-        hint = f"add it with `pipeline add {folder}`, or choose another folder with --into"
+        hint = f"add it with `pipeline add {shlex.quote(str(folder))}`, or choose another folder with --into"
         raise ImagesError(folder, "exists already, and may hold corrected labels", hint)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -95,6 +96,9 @@ def test_nothing_is_overwritten(capsys: Capture) -> None:
     for name in ("file", "broken", "photos", str(folder)):
         assert cli.main(["next", "nowhere", "--into", name]) == 1
         assert "exists already" in capsys.readouterr().err
+    Path("cats' photos").mkdir()
+    assert cli.main(["next", "photos", "--into", "cats' photos"]) == 1
+    assert shlex.split(capsys.readouterr().err.split("`")[1]) == ["pipeline", "add", "cats' photos"]
     assert (folder / "labels.csv").read_text() == "corrected"
     assert not list(folder.parent.glob(".next-*"))
 
