@@ -1,23 +1,28 @@
 """Projects to try things in: real git, real dvc, tiny real images, in temporary folders."""
 
 import hashlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dvc.repo  # noqa: F401 (its logger keeps the stderr of its first import, which one test's must not be)
+import dvc.repo  # At once: its logger keeps the stderr of its first import, which one test's must not be.
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits
+
+from pipeline import cli
+from pipeline.versioning import remote, repository
 
 ROOT = Path(__file__).parent.parent
 # Nothing is remembered from run to run, and nothing written into the checkout.
@@ -71,6 +76,21 @@ class Project:
         )
         assert ok is None or (run.returncode == 0) == ok, f"{command} exited with {run.returncode}:\n{run.stdout}"
         return Ran(run.returncode, run.stdout)
+
+    def pipeline(self, *arguments: str, ok: bool = True) -> Ran:
+        """Run `pipeline` in this process, which has long imported what that imports; its success must be `ok`."""
+        repository._repository.cache_clear()  # What the last command opened.
+        remote.silence.cache_clear()
+        out = io.StringIO()
+        with chdir(self.root), redirect_stdout(out), redirect_stderr(out):
+            code = cli.main(arguments)
+        assert (code == 0) == ok, f"{arguments} returned {code}:\n{out.getvalue()}"
+        return Ran(code, out.getvalue())
+
+    def add_raw(self) -> None:
+        """Do what `dvc add data/raw` does, in this process."""
+        with chdir(self.root), dvc.repo.Repo() as repo:
+            repo.add("data/raw")
 
     def dvc(self, *arguments: str, ok: bool | None = True) -> Ran:
         """Run `dvc`."""
@@ -207,17 +227,22 @@ def copy_checkout(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_project() -> Callable[[Path], Project]:
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Project]:
     """Makes a project in an empty folder: this repository as it is now, committed, with tiny params."""
+    made = Project(tmp_path_factory.mktemp("made") / "project")
+    copy_checkout(made.root)
+    for path in ROOT.glob("pipeline/**/*.pyc"):  # Else the first process of every project would compile all again.
+        (made.root / path.relative_to(ROOT).parent).mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, made.root / path.relative_to(ROOT))
+    made.git("init", "--quiet")
+    made.set_params(**TINY)
+    made.commit("a new project")
+    made.git("repack", "--quiet", "-a", "-d")  # One file to copy.
+    (made.root / "data/raw").mkdir()
 
     def make(root: Path) -> Project:
-        copy_checkout(root)
-        project = Project(root)
-        project.git("init", "--quiet")
-        project.set_params(**TINY)
-        project.commit("a new project")
-        (root / "data/raw").mkdir()
-        return project
+        shutil.copytree(made.root, root, symlinks=True, dirs_exist_ok=True)
+        return Project(root)
 
     return make
 

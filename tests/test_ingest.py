@@ -57,20 +57,20 @@ def labels(project: Project) -> dict[str, str]:
 def list_raw(project: Project) -> None:
     """Do what the stage before ingest does."""
     if not (project.root / "data/raw.dvc").exists():
-        project.dvc("add", "--quiet", "data/raw")
-    project.run("python", "-m", "pipeline", "run", "listing")
+        project.add_raw()
+    project.pipeline("run", "listing")
 
 
 def ingest(project: Project, *, ok: bool = True) -> str:
     """List data/raw as `dvc repro` would, and run ingest; returns what it said."""
     list_raw(project)
-    return project.run("python", "-m", "pipeline", "run", "ingest", ok=ok).out
+    return project.pipeline("run", "ingest", ok=ok).out
 
 
 def manifests(project: Project) -> dict[str, str]:
     """The manifests' text, after ingest and manifest have run."""
     ingest(project)
-    project.run("python", "-m", "pipeline", "run", "manifest")
+    project.pipeline("run", "manifest")
     return {split: project.read(f"data/manifest/{split}.csv") for split in ("train", "val", "test")}
 
 
@@ -132,9 +132,9 @@ def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None
     assert "more than ingest.max_removed (0.2) lets pass" in out
     assert "run `pipeline sync --restore`; if they were removed on purpose, `pipeline sync --keep`" in out
     assert project.snapshot("data/images", "data/shards") == before
-    assert "data/raw is kept" in project.run("python", "-m", "pipeline", "sync", "--keep").out
+    assert "data/raw is kept" in project.pipeline("sync", "--keep").out
     assert "12 images, 0 new, 4 removed" in ingest(project)
-    project.run("python", "-m", "pipeline", "remove", *(f"{path.relative_to(raw)}" for path in files[8:12]))
+    project.pipeline("remove", *(f"{path.relative_to(raw)}" for path in files[8:12]))
     assert "8 images, 0 new, 4 removed" in ingest(project)
     files[12].unlink()
     files[13].unlink()
@@ -148,7 +148,7 @@ def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:
     for number in range(2):
         (raw / "digit 0" / f"{number}.png").write_text(f"no image {number}")
     list_raw(project)
-    out = project.run("python", "-m", "pipeline", "run", "ingest", ok=False).out
+    out = project.pipeline("run", "ingest", ok=False).out
     assert "2 of 10 images are refused" in out
     assert "ingest.max_refused" in out
     assert not (project.root / "data/images").exists()
@@ -164,7 +164,7 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
     )
     out = ingest(project)
     assert "1 line of labels.csv matching nothing, 'no such.png' for one" in out
-    project.run("python", "-m", "pipeline", "run", "manifest")
+    project.pipeline("run", "manifest")
     found = set(labels(project).values())
     assert {"one", "loose"} <= found
     assert "digit 1" not in found
@@ -275,7 +275,7 @@ def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes
     before = project.snapshot("data/images", "data/shards")
     (raw / "labels.csv").write_bytes(text)
     list_raw(project)
-    out = project.run("python", "-m", "pipeline", "run", "ingest", ok=False).out
+    out = project.pipeline("run", "ingest", ok=False).out
     assert out.startswith("ingest: error: data/raw/labels.csv: ")
     assert len(out.splitlines()) == 1
     assert project.snapshot("data/images", "data/shards") == before
@@ -366,7 +366,7 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
     process.wait()
     done = sum(path.read_text().count("}") for path in journal.rglob("journal.jsonl"))
     assert 0 < done < 3000
-    out = project.run("python", "-m", "pipeline", "run", "ingest").out
+    out = project.pipeline("run", "ingest").out
     decoded = int(out.rsplit("; ", 1)[1].split()[0].replace(",", ""))
     assert decoded <= 3000 - done + 1
     assert "3,000 images, 3,000 new" in out

@@ -10,7 +10,7 @@ from conftest import Project
 
 def listing(project: Project, *, ok: bool = True) -> str:
     """Run the stage; returns what it said."""
-    return project.run("python", "-m", "pipeline", "run", "listing", ok=ok).out
+    return project.pipeline("run", "listing", ok=ok).out
 
 
 def cached(project: Project, md5: str) -> Path:
@@ -27,7 +27,7 @@ def recorded(project: Project) -> str:
 def tracked(project: Project) -> Project:
     """A few images, tracked by DVC."""
     project.add_digits(0, 6)
-    project.dvc("add", "--quiet", "data/raw")
+    project.add_raw()
     return project
 
 

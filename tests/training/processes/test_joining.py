@@ -62,42 +62,45 @@ rank = int(sys.argv[1])
 os.environ.update(RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE="2", TORCHELASTIC_RUN_ID="1")
 from lightning.pytorch.utilities import rank_zero_only
 rank_zero_only.rank = rank
-dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
-file = Path("state")
-print(spread(file if rank == 0 else None), file.read_bytes())
-print(spread(None))
-hand_out(Path("model"), Path("environment"))
-print(sorted((str(path), path.read_text()) for path in Path().rglob("*") if path.is_file()))
-dist.barrier()
+dist.init_process_group("gloo", init_method="file://" + str(Path("meeting").absolute()), rank=rank, world_size=2)
+for folder in sys.argv[2:]:
+    os.chdir(folder)
+    file = Path("state")
+    print(spread(file if rank == 0 else None), file.read_bytes())
+    print(spread(None))
+    hand_out(Path("model"), Path("environment"))
+    print(sorted((str(path), path.read_text()) for path in Path().rglob("*") if path.is_file()))
+    dist.barrier()
 """
 
 
-@pytest.mark.parametrize("how", ["lacks it", "has another one", "has it", "one disk"])
-def test_files_reach_the_other_disk(tmp_path: Path, how: str) -> None:
+def test_files_reach_the_other_disk(tmp_path: Path) -> None:
     """Whatever is there: the first process's bytes are everywhere, and of folders nothing else."""
-    folders = [tmp_path / "0", tmp_path / ("0" if how == "one disk" else "1")]
-    for folder in folders:
-        (folder / "model/deep").mkdir(parents=True, exist_ok=True)
-    (folders[0] / "state").write_text("the state")
-    (folders[0] / "model/deep/weights").write_text("weights")
-    (folders[0] / "environment").write_text("here")
-    if how == "has another one":
-        (folders[1] / "state").write_text("an old state")
-        (folders[1] / "model/of-before").write_text("old")
-    if how == "has it":
-        (folders[1] / "state").write_text("the state")
+    cases = ("lacks it", "has another one", "has it", "one disk")
+    disks = [[tmp_path / how / ("0" if how == "one disk" else str(rank)) for how in cases] for rank in range(2)]
+    for how, first, second in zip(cases, *disks, strict=True):
+        for folder in (first, second):
+            (folder / "model/deep").mkdir(parents=True, exist_ok=True)
+        (first / "state").write_text("the state")
+        (first / "model/deep/weights").write_text("weights")
+        (first / "environment").write_text("here")
+        if how == "has another one":
+            (second / "state").write_text("an old state")
+            (second / "model/of-before").write_text("old")
+        if how == "has it":
+            (second / "state").write_text("the state")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(rank), str(tmp_path / "meeting")],
-            cwd=folder,
+            [sys.executable, "-c", SCRIPT, str(rank), *map(str, folders)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank, folder in enumerate(folders)
+        for rank, folders in enumerate(disks)
     ]
     outs = [process.communicate(timeout=100) for process in processes]
     files = [("environment", "here"), ("model/deep/weights", "weights"), ("state", "the state")]
     expected = f"state b'the state'\nNone\n{files}\n"
-    assert [out for out, _ in outs] == [expected, expected], outs
+    for out, error in outs:
+        assert out == expected * len(cases), f"{cases}: {out}{error}"
