@@ -21,17 +21,24 @@ from training.feeding.test_loader import cold
 
 from pipeline import paths
 from pipeline.augment_params import Augment
+from pipeline.errors import ParamError, RecordError
 from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import CHECKPOINT, read_network
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
+from pipeline.train import train
 from pipeline.training.curves import read_curves
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
+from pipeline.versioning.own_code.listing import bring_in_step, check_in_step
 
-pytestmark = pytest.mark.xdist_group("lightning")
+pytestmark = [
+    pytest.mark.xdist_group("lightning"),
+    pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
+]
+COMMAND = ("-m", "pipeline", "run", "train")
 TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
 VAL = [Plain("cat", 20), Plain("dog", 220), Plain("dog", 221)]
 
@@ -69,23 +76,32 @@ def test_order_of_images_is_that_of_one_device(devices: int, count: int, changes
                 assert shares == pytest.approx(devices)
 
 
+def make_project(*more: Plain) -> None:
+    """Make the working directory a project with images, `more` too, and without a base."""
+    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
+    store_images(train=[*TRAIN, *more], val=VAL)
+    paths.BASE.mkdir()
+    (paths.BASE / NONE).write_text(FIRST + "\n")
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with images, and without a base, as working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-    store_images(train=TRAIN, val=VAL)
-    paths.BASE.mkdir()
-    (paths.BASE / NONE).write_text(FIRST + "\n")
+    make_project()
     return tmp_path
 
 
-def start(devices: int, *, script: str | None = None, **train: object) -> subprocess.Popen[str]:
-    """Begin to train on so many devices, in a process group of its own; a `script` may do it."""
-    tiny_params(train={"batch_size": 8, "epochs": 3, **with_weights(train)}, compute={"devices": devices})
+def set_params(devices: int, **train: object) -> Params:
+    """Params of a training on so many devices, also in params.yaml of the working directory."""
+    return tiny_params(train={"batch_size": 8, "epochs": 3, **with_weights(train)}, compute={"devices": devices})
+
+
+def start(*command: str) -> subprocess.Popen[str]:
+    """Begin what trains in the working directory, in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, *((script,) if script else ("-m", "pipeline", "run", "train"))],
+        [sys.executable, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -97,7 +113,8 @@ def start(devices: int, *, script: str | None = None, **train: object) -> subpro
 @pytest.mark.usefixtures("project")
 def test_two_devices_and_then_one() -> None:
     """Killed while two devices train, one goes on from where they were, and says each thing once."""
-    with start(2, epochs=2000, save_every=0.01) as both:
+    set_params(2, epochs=2000, save_every=0.01)
+    with start(*COMMAND) as both:
         while not list(FOLDER.glob("*/*.ckpt")):
             assert both.poll() is None, both.communicate()[0]
             time.sleep(0.05)
@@ -105,82 +122,49 @@ def test_two_devices_and_then_one() -> None:
     assert not paths.MODEL.exists()
     (folder,) = FOLDER.iterdir()
     step = max(int(path.name.partition("-")[0]) for path in folder.glob("*.ckpt"))
-    with start(1, epochs=2000, save_every=0.01) as alone:
+    set_params(1, epochs=2000, save_every=0.01)
+    with start(*COMMAND) as alone:
         assert alone.stdout is not None
         said = [alone.stdout.readline() for _ in range(2)]
         os.killpg(alone.pid, signal.SIGKILL)
     assert said[1] == f"train: continuing at step {step:,} of 10,000\n"
 
 
-@pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("changes", [{}, {"framing": "squash", "crop_pct": 0.5, "augment": "light"}])
-def test_two_devices_make_one_model(changes: dict[str, Any]) -> None:
-    """It is whole, has the steps that one device takes, and what is said is said once."""
-    with start(2, **changes) as both:
-        out = both.communicate()[0]
-    assert both.returncode == 0, out
-    lines = [line for line in out.splitlines() if line.startswith("train:")]
-    assert len(lines) == 2
-    assert lines[1].startswith("train: 15 steps (15 in total)")
-    assert read_lineage(paths.MODEL).steps.run == 15
-    assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
-    assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]
-    assert not FOLDER.exists()
-
-
-@pytest.mark.usefixtures("project")
-def test_two_devices_run_own_code() -> None:
-    """Network, augmentation, loss and optimizer of the project's own make one model, the same one each time."""
+def own_code() -> dict[str, str]:
+    """Params of network, augmentation, loss and optimizer of the project's own, whose files are put here."""
     shutil.copytree(ROOT / "docs/example/my_project", "my_project")
     names = {"model": "nets:build", "augment": "changes:turn", "loss": "losses:focal", "optimizer": "optimizers:build"}
-    own = {name: f"my_project.{path}" for name, path in names.items()}
-    with start(2, **own) as both:
-        assert "now lists my_project/changes.py" in both.communicate()[0]
-    models = []
-    for _ in range(2):
-        with start(2, **own) as both:
-            out = both.communicate()[0]
-        assert both.returncode == 0, out
-        assert "train: 15 steps (15 in total)" in out
-        models.append((paths.MODEL / CHECKPOINT).read_bytes())
-    assert models[0] == models[1]
+    return {name: f"my_project.{path}" for name, path in names.items()}
 
 
-@pytest.mark.usefixtures("project")
-def test_too_few_images_for_each_device() -> None:
-    """Normalisation needs more than one image; the error says what to change."""
-    with start(2, batch_size=7) as both:
-        out = both.communicate()[0]
-    assert "train.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more" in out
-
-
-@pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_two_devices_learn_what_one_does(parts: int) -> None:
-    """Though one of them has more of the rare class, and no image disturbs another: the same, but for rounding."""
-    store_images(train=[*TRAIN, *(Plain("emu", 100 + shade) for shade in range(4))], val=VAL)
-    models = []
-    for devices in (1, 2):
-        train: dict[str, Any] = {
-            "batch_size": 16,
-            "accumulate": parts,
-            "freeze": "backbone",
-            "balance": 1.0,
-            "augment": "none",
-        }
-        with start(devices, **train) as process:
-            out = process.communicate()[0]
-        assert process.returncode == 0, out
-        models.append(read_network(paths.MODEL)[0].state_dict())
-    for name, value in models[0].items():
-        torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-5)
-
-
-# Each process says which weights it has at the end; statistics of normalisation are each one's own on CPUs.
+# Trainings that make one model.
+WHOLE: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "squashed": {"framing": "squash", "crop_pct": 0.5, "augment": "light"},
+}
+# One of two devices has more of the rare class.
+UNEVEN = {"batch_size": 16, "freeze": "backbone", "balance": 1.0, "augment": "none"}
+RARE = [Plain("emu", 100 + shade) for shade in range(4)]
+PARTS = {f"in {parts}": {**UNEVEN, "accumulate": parts} for parts in (1, 2)}
+# Layers begin to train midway.
+LATER: dict[str, dict[str, Any]] = {
+    "all": {
+        "head_epochs": 1.0,
+        "freeze": 1,
+        "layer_decay": 0.5,
+        "clip_norm": 1.0,
+        "batch_size": 16,
+        "accumulate": 2,
+        "balance": 1.0,
+        "augment": "strong",
+    },
+    "adamw": {"head_epochs": 1.5, "optimizer": "adamw"},
+}
+# Each process says which weights it has at the end; statistics of normalisation are each one's own on CPUs. It takes
+# seconds to start, and trains in one folder after another.
 SCRIPT = """
-import hashlib, sys
+import hashlib, os, sys
 from pathlib import Path
-from typing import Any
 from pipeline.cli import main
 from pipeline.training.module import Classifier
 
@@ -189,31 +173,96 @@ def on_train_end(self):
     Path(f"rank{self.global_rank}").write_text(hashlib.md5(weights).hexdigest())
 
 Classifier.on_train_end = on_train_end
-sys.exit(main(["run", "train"]))
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(folder, flush=True)
+    if status := main(["run", "train"]):
+        sys.exit(status)
 """
 
 
-@pytest.mark.parametrize(
-    "train",
-    [
-        {
-            "head_epochs": 1.0,
-            "freeze": 1,
-            "layer_decay": 0.5,
-            "clip_norm": 1.0,
-            "batch_size": 16,
-            "accumulate": 2,
-            "balance": 1.0,
-            "augment": "strong",
-        },
-        pytest.param({"head_epochs": 1.5, "optimizer": "adamw"}, marks=pytest.mark.slow),
-    ],
-)
-def test_two_devices_stay_together(project: Path, train: dict[str, Any]) -> None:
-    """Both have the same weights at the end, though layers began to train midway: gradients of all were shared."""
-    (project / "script.py").write_text(SCRIPT)
-    with start(2, script="script.py", **train) as both:
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of projects in which two devices have trained, with what they said there in the file `said`."""
+    root = tmp_path_factory.mktemp("together")
+    folders = [root / name for name in (*WHOLE, *PARTS, *LATER, "own")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        for folder in folders:
+            folder.mkdir()
+            patch.chdir(folder)
+            make_project(*(RARE if folder.name in PARTS else ()))
+            changes = {**WHOLE, **PARTS, **LATER}.get(folder.name)
+            bring_in_step(set_params(2, **(own_code() if changes is None else changes)))
+        (root / "script.py").write_text(SCRIPT)
+        with start(str(root / "script.py"), *map(str, folders)) as both:
+            out = both.communicate()[0]
+    assert both.returncode == 0, out
+    for folder in reversed(folders):
+        out, _, said = out.partition(f"{folder}\n")
+        (folder / "said").write_text(said)
+    assert not out
+    return root
+
+
+def whole_model(said: str) -> bytes:
+    """The model of the working directory, which is whole, has the steps that one device takes, and was `said` once."""
+    lines = [line for line in said.splitlines() if line.startswith("train:")]
+    assert len(lines) == 2
+    assert lines[1].startswith("train: 15 steps (15 in total)")
+    assert read_lineage(paths.MODEL).steps.run == 15
+    assert read_network(paths.MODEL)[1].classes == ("cat", "dog")
+    assert [step for step, _ in read_curves(paths.MODEL).points["loss"]] == [*range(1, 16)]
+    assert not FOLDER.exists()
+    return (paths.MODEL / CHECKPOINT).read_bytes()
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_two_devices_make_one_model(together: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It is whole, has the steps that one device takes, and what is said is said once."""
+    monkeypatch.chdir(together / name)
+    whole_model(Path("said").read_text())
+
+
+@pytest.mark.usefixtures("project")
+def test_two_devices_run_own_code(together: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network, augmentation, loss and optimizer of the project's own make one model, the same one each time."""
+    params = set_params(2, **own_code())
+    with pytest.raises(RecordError, match=r"now lists my_project/changes\.py"):
+        check_in_step(params)
+    with start(*COMMAND) as both:
         out = both.communicate()[0]
     assert both.returncode == 0, out
-    first, second = ((project / f"rank{rank}").read_text() for rank in range(2))
+    model = whole_model(out)
+    monkeypatch.chdir(together / "own")
+    assert model == whole_model(Path("said").read_text())
+
+
+@pytest.mark.usefixtures("project")
+def test_too_few_images_for_each_device() -> None:
+    """Normalisation needs more than one image; the error says what to change."""
+    said = r"train\.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more"
+    with pytest.raises(ParamError, match=said):
+        train(set_params(2, batch_size=7))
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_two_devices_learn_what_one_does(
+    together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Though one of them has more of the rare class, and no image disturbs another: the same, but for rounding."""
+    monkeypatch.chdir(tmp_path)
+    make_project(*RARE)
+    train(set_params(1, **PARTS[name]))
+    alone, both = (read_network(folder / paths.MODEL)[0].state_dict() for folder in (Path(), together / name))
+    for key, value in alone.items():
+        torch.testing.assert_close(both[key], value, rtol=1e-3, atol=1e-5)
+    torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_two_devices_stay_together(together: Path, name: str) -> None:
+    """Both have the same weights at the end, though layers began to train midway: gradients of all were shared."""
+    first, second = ((together / name / f"rank{rank}").read_text() for rank in range(2))
     assert first == second
