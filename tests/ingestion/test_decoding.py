@@ -85,16 +85,17 @@ def _deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
     return standardising.make_uniform(raw, params)
 
 
-def test_image_that_kills_its_decoder_is_refused_alone(raw: Path) -> None:
+def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others of its batch, and all after it, are decoded all the same."""
-    places = numbered(raw, BATCH + 4)
-    (raw / "007.png").write_bytes(b"deadly")
+    monkeypatch.setattr(decoding, "BATCH", 4)  # Each of them has a process of its own then.
+    places = numbered(raw, 9)
+    (raw / "002.png").write_bytes(b"deadly")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     outcomes = list(decode(places, Job(KnownIds([]), PARAMS, make=_deadly), workers=2))
     assert [outcome.place for outcome in outcomes] == places
     refused = [outcome for outcome in outcomes if isinstance(outcome.result, Refusal)]
     assert refused == [
-        (places[7], hashlib.md5(b"deadly").hexdigest(), Refusal("broken", "decoding it kills the decoder"))
+        (places[2], hashlib.md5(b"deadly").hexdigest(), Refusal("broken", "decoding it kills the decoder"))
     ]
 
 
