@@ -28,12 +28,12 @@ from pipeline.lineage.base import FIRST, NONE
 from pipeline.lineage.lineage import read_lineage
 from pipeline.models.checkpoint import CHECKPOINT, read_network
 from pipeline.params import Params, read_params
-from pipeline.train import train
 from pipeline.training.curves import read_curves
 from pipeline.training.feeding.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
 from pipeline.versioning.own_code.listing import bring_in_step, check_in_step
 
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -242,6 +242,8 @@ def test_two_devices_run_own_code(together: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("project")
 def test_too_few_images_for_each_device() -> None:
     """Normalisation needs more than one image; the error says what to change."""
+    from pipeline.train import train
+
     said = r"train\.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more"
     with pytest.raises(ParamError, match=said):
         train(set_params(2, batch_size=7))
@@ -252,6 +254,8 @@ def test_two_devices_learn_what_one_does(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Though one of them has more of the rare class, and no image disturbs another: the same, but for rounding."""
+    from pipeline.train import train
+
     monkeypatch.chdir(tmp_path)
     make_project(*RARE)
     train(set_params(1, **PARTS[name]))

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from pipeline.training.curves import ACCURACY
-from pipeline.training.log_lines import EVERY, LogLines, StepBar
+
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = pytest.mark.xdist_group("lightning")
 
 
 def lines(steps: int, *, before: int, first: int, seconds: float) -> list[str]:
     """What is said of a training of `steps` steps from `first` on that take so many `seconds` each."""
+    from pipeline.training.log_lines import LogLines
+
     said: list[str] = []
     now = 1000.0
     callback = LogLines(steps, before=before, say=said.append, clock=lambda: now)
@@ -37,7 +41,7 @@ def test_time_left_is_that_of_this_run() -> None:
     assert lines(300, before=0, first=100, seconds=2)[0] == "step 130 of 300, about 6 min left"
 
 
-@pytest.mark.parametrize("seconds", [0.001, (EVERY - 1) / 10])
+@pytest.mark.parametrize("seconds", [0.001, 5.9])
 def test_short_trainings_say_nothing(seconds: float) -> None:
     """What takes less than a minute needs no line."""
     assert lines(10, before=0, first=0, seconds=seconds) == []
@@ -46,6 +50,8 @@ def test_short_trainings_say_nothing(seconds: float) -> None:
 @pytest.mark.parametrize("first", [50, 52])
 def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) -> None:
     """It counts the steps of this generation, from where an interrupted training had come, and says the accuracy."""
+    from pipeline.training.log_lines import StepBar
+
     bar = StepBar(4, before=50)
     trainer: Any = SimpleNamespace(global_step=first, is_global_zero=True, callback_metrics={})
     bar.on_train_start(trainer, trainer)
@@ -64,6 +70,8 @@ def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) 
 
 def test_other_processes_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Of several processes that train together one has the bar."""
+    from pipeline.training.log_lines import StepBar
+
     bar = StepBar(4, before=0)
     trainer: Any = SimpleNamespace(global_step=0, is_global_zero=False, callback_metrics={})
     bar.on_train_start(trainer, trainer)

@@ -62,9 +62,9 @@ def test_a_folder_to_label(capsys: Capture) -> None:
     assert [row["path"][:4] for row in labels] == ["0001", "0002", "0003", "0004", "0005"]
     params = read_params()
     trained = Trained.read(paths.MODEL, params.compute)
-    for label, row in zip(labels, told, strict=True):
+    spots = [spot for row in told for spot in find(Path(row["source"]))]
+    for label, row, answer in zip(labels, told, answers(spots, trained, params, top=2), strict=True):
         assert md5_of_file(folder / label["path"]) == md5_of_file(Path(row["source"])) == row["id"]
-        (answer,) = answers(list(find(Path(row["source"]))), trained, params, top=2)
         assert isinstance(answer.guesses, list)
         (name, share), (other, less) = answer.guesses
         assert [row[key] for key in ("file", "label", "other_label")] == [label["path"], name, other]

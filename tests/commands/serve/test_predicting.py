@@ -39,7 +39,7 @@ def ingested(
     project = make_project(tmp_path_factory.mktemp(request.param) / "project")
     project.set_params(ingest={"mode": request.param, "size": 24})
     put_kinds(project.root / "data/raw/cat")
-    project.dvc("add", "--quiet", "data/raw")
+    project.add_raw()
     project.repro("ingest")
     save_drawn(project.root / paths.MODEL, mode=request.param)
     # Changed since, and so of no concern to what was stored before.

@@ -134,7 +134,7 @@ def test_without_events(tmp_path: Path, stop: Event, monkeypatch: pytest.MonkeyP
 
 def test_slow_copy_is_waited_for(tmp_path: Path, stop: Event) -> None:
     """A file that grows, with pauses shorter than what is asked for, is told of once, when it is whole."""
-    target, pieces = tmp_path / "big.zip", 30
+    target, pieces = tmp_path / "big.zip", 15
     settled = arrivals(tmp_path, QUIET, stop)
     next(settled)
     code = f"for _ in $(seq {pieces}); do printf 12345 >> {target}; sleep 0.1; done"

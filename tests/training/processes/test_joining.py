@@ -12,8 +12,9 @@ from support.tiny import tiny_params
 
 from pipeline.errors import ParamError
 from pipeline.params import read_params
-from pipeline.train import train
 
+# Lightning takes seconds to import: here only when a test runs, and all on one core.
+pytestmark = pytest.mark.xdist_group("lightning")
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -38,6 +39,8 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_missing_is_said(compute: dict[str, Any], said: str) -> None:
     """Before anything waits."""
+    from pipeline.train import train
+
     with pytest.raises(ParamError) as raised:
         train(tiny_params(train={"batch_size": 8}, compute=compute))
     assert said in str(raised.value)
@@ -45,6 +48,8 @@ def test_what_is_missing_is_said(compute: dict[str, Any], said: str) -> None:
 
 def test_another_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torchrun started more than params.yaml says."""
+    from pipeline.train import train
+
     tiny_params(train={"batch_size": 8})
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
