@@ -3,7 +3,10 @@
 DVC rewrites it only when a stage succeeds, so while a stage runs it still holds the run before.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +78,19 @@ def read_yaml(version: Path | str) -> Any:
     """
     path = version if isinstance(version, Path) else paths.RAW_DVC
     try:
-        return YAML(typ="safe").load(version)
+        return deepcopy(_parsed(version.read_bytes(), str(version)) if isinstance(version, Path) else _parsed(version))
     except (YAMLError, ValueError, RecursionError) as error:
         raise RecordError(path, f"not YAML: {one_line(error)}", checkout_hint(path)) from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(content: bytes | str, name: str = "") -> Any:
+    """What the YAML `content` of the file `name` says; parsed once, since a stage asks for the same again and again."""
+    if isinstance(content, str):
+        return YAML(typ="safe").load(content)
+    stream = BytesIO(content)
+    stream.name = name  # type: ignore[attr-defined]  # Which errors name.
+    return YAML(typ="safe").load(stream)
 
 
 def checkout_hint(path: Path) -> str:

@@ -1,5 +1,6 @@
 """dvc.lock is read for what it says; what cannot be read is never taken for nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RecordError
-from pipeline.versioning.lock import StageRecord, parse_record, read_record
+from pipeline.versioning.lock import StageRecord, parse_record, read_record, read_yaml
 
 LOCK = """\
 schema: '2.0'
@@ -46,6 +47,16 @@ def lock(folder: Path, text: str) -> Path:
     path = folder / "dvc.lock"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     return path
+
+
+def test_what_changes_is_read_again(tmp_path: Path) -> None:
+    """Also where size and time of the file stay; and who changes what was read changes it for nobody else."""
+    path = lock(tmp_path, LOCK)
+    read_yaml(path)["stages"].clear()
+    assert set(read_record(path)) == {"train", "nothing"}
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    os.utime(lock(tmp_path, LOCK.replace("nothing", "another")), ns=times)
+    assert set(read_record(path)) == {"train", "another"}
 
 
 def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
