@@ -89,7 +89,7 @@ def _parsed(content: bytes | str, name: str = "") -> Any:
     if isinstance(content, str):
         return YAML(typ="safe").load(content)
     stream = BytesIO(content)
-    stream.name = name  # type: ignore[attr-defined]  # Which errors name.
+    stream.name = name  # Which errors name.
     return YAML(typ="safe").load(stream)
 
 
