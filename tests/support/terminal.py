@@ -58,7 +58,7 @@ class Terminal:
         self._started.append(process)
         return process
 
-    def wait_for(self, text: str, *, seconds: float = 120) -> None:
+    def wait_for(self, text: str, *, seconds: float = 400) -> None:
         """Wait until `text` has been written to it."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
