@@ -36,6 +36,11 @@ def strings(values: Iterable[str | None]) -> pa.StringArray:
     return column.finish()
 
 
+def without_rows(schema: pa.Schema) -> pa.Table:
+    """An empty table of `schema`, likewise without pandas."""
+    return pa.Table.from_batches([], schema)
+
+
 def blank(count: int) -> pa.StringArray:
     """A column of so many empty texts."""
     return pa.StringArray.from_buffers(count, pa.py_buffer(np.zeros(count + 1, np.int32)), pa.py_buffer(b""))
@@ -109,7 +114,7 @@ def rows_at(table: pa.Table, rows: npt.NDArray[np.integer[Any]]) -> pa.Table:
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
     """The table in the Parquet file `path`, or an empty one of `schema` where there is no such file."""
     if not path.exists():
-        return schema.empty_table() if columns is None else schema.empty_table().select(columns)
+        return without_rows(schema) if columns is None else without_rows(schema).select(columns)
     # Not `pq.read_table`, which imports pandas.
     with pq.ParquetFile(path) as file:
         return file.read(columns)

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         "detail": pa.string(),  # beside a reason; without one, what is not certain of the member's name
     }
 )
-NO_ROWS = pa.Table.from_batches([], SCHEMA)  # `empty_table` imports pandas, which takes seconds.
+NO_ROWS = parquet.without_rows(SCHEMA)
 # Further ones, where an archive has files of labels.
 LISTED = pa.schema({name: pa.string() for name in LabelLine._fields})
 # To be raised whenever archives are listed otherwise: those that are here are listed again then, and not decoded again.
@@ -178,7 +178,7 @@ def catalogue_table(catalogue: Mapping[str, list[CatalogueMember]], listing: Lis
     tables = list(catalogue.tables())
     has_labels = any(parquet.lengths(table["label"]).any() for table in tables if "label" in table.column_names)
     schema = pa.schema([*SCHEMA, *LISTED]) if has_labels else SCHEMA
-    table = pa.concat_tables([pa.Table.from_batches([], schema), *(_of_schema(table, schema) for table in tables)])
+    table = pa.concat_tables([parquet.without_rows(schema), *(_of_schema(table, schema) for table in tables)])
     return table.replace_schema_metadata({"listing": listing.name}) if table.num_rows else table
 
 

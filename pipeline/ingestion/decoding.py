@@ -208,7 +208,7 @@ def outcome(place: Place, raw: bytes | Refusal, job: Job) -> Outcome:
     image_id = md5_of_bytes(raw)
     if image_id in job.known:
         return Outcome(place, image_id, None)
-    result = job.make(raw, job.params, one_at_a_time=locked(LOCK))
+    result = job.make(raw, job.params, md5=image_id, one_at_a_time=locked(LOCK))
     return Outcome(place, image_id, job.finish(result) if job.finish and isinstance(result, Picture) else result)
 
 

@@ -2,6 +2,7 @@
 
 import PIL
 
+from pipeline import parquet
 from pipeline.images import index
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.collection import Collection
@@ -36,7 +37,7 @@ def still_good(had: Collection, stored: str, recipe: str) -> Collection:
         return had.originals()
     if _without_range(stored) == _without_range(recipe):
         return had.without_deep()
-    return Collection(index.WHOLE.empty_table(), Catalogue(), [])
+    return Collection(parquet.without_rows(index.WHOLE), Catalogue(), [])
 
 
 def keeps_originals(stored: str, recipe: str) -> bool:

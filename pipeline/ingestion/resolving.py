@@ -15,7 +15,7 @@ from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.refusals import Refusal
 
 COLUMNS = ["id", "label", "source", "attributes"]
-NO_PLACES = pa.Table.from_batches([], pa.schema(dict.fromkeys(COLUMNS, pa.string())))
+NO_PLACES = parquet.without_rows(pa.schema(dict.fromkeys(COLUMNS, pa.string())))
 BY_NAME = ["id", "source", "attributes"]
 
 

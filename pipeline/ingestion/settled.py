@@ -27,7 +27,7 @@ from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.versioning.raw_files import RawFile
 
 SCHEMA = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
-NO_ROWS = pa.Table.from_batches([], SCHEMA)
+NO_ROWS = parquet.without_rows(SCHEMA)
 # For functions on columns: to give them Python's imports pandas.
 NO_TEXT, FIRST = parquet.strings([""])[0], parquet.integers([0])[0]
 TEXTS = pa.dictionary(pa.int32(), pa.string())

@@ -41,18 +41,24 @@ class Picture(NamedTuple):
 
 
 def make_uniform(
-    raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object] = NO_GATE
+    raw: bytes,
+    params: Ingest,
+    *,
+    md5: str | None = None,
+    one_at_a_time: AbstractContextManager[object] = NO_GATE,
 ) -> Picture | Refusal:
     """The image in the bytes `raw` as it is to be stored, or why it cannot be used.
 
-    `one_at_a_time` is entered while an image is decoded that takes much memory.
+    `md5` is that of `raw`, where it is known. `one_at_a_time` is entered while an image is decoded that takes much
+    memory.
     """
     if not raw:
         return Refusal("empty", "0 bytes")
     try:
         form = Form(params.mode, params.size, params.animations, params.range)
         data, suffix, width, height, shown, *more = uniform(raw, form, one_at_a_time=one_at_a_time)
-        return Picture(data, md5_of_bytes(data), suffix, width, height, perceptual_hash(shown), *more)
+        stored = md5 if md5 and data is raw else md5_of_bytes(data)
+        return Picture(data, stored, suffix, width, height, perceptual_hash(shown), *more)
     except UnusableError as error:
         return Refusal(*error.args)
     except UnidentifiedImageError:

@@ -106,6 +106,15 @@ def test_pictures_that_conform_are_kept() -> None:
         assert uniform(raw, GREY).data == raw
 
 
+def test_pictures_that_are_kept_are_not_hashed_again() -> None:
+    """What is known of the bytes is taken over where they are stored as they came, and only there."""
+    kept, changed = (make_uniform(encoded(SMALL, kind), RGB, md5="known") for kind in ("PNG", "BMP"))
+    assert isinstance(kept, Picture)
+    assert kept.md5 == "known"
+    assert isinstance(changed, Picture)
+    assert changed.md5 == md5(changed.data).hexdigest()
+
+
 @pytest.mark.parametrize("params", [RGB, GREY], ids=["rgb", "grey"])
 @pytest.mark.parametrize(
     ("kind", "options"),

@@ -38,9 +38,11 @@ def view(places: Sequence[Place], params: Params) -> dict[Place, str]:
     return bounded(shown, (made[place] for place in shown))
 
 
-def make_visible(raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object]) -> Picture | Refusal:
+def make_visible(
+    raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object], md5: str | None = None
+) -> Picture | Refusal:
     """As `make_uniform`, but of an image that is refused what can be shown of it."""
-    made = make_uniform(raw, params, one_at_a_time=one_at_a_time)
+    made = make_uniform(raw, params, md5=md5, one_at_a_time=one_at_a_time)
     if isinstance(made, Picture):
         return made
     mended = _mended(raw)
