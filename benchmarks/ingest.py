@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 from reporting import Benchmark, Row, Rows, Scale, main, spread
-from scratch import archives, loose, new_floor, new_project, peak_memory, photographs, run, timed
+from scratch import archives, loose, new_floor, new_project, peak_memory, photographs, processor_seconds, run, timed
 
 from pipeline.ingestion.additions.ray_decoding import FEWEST
 from pipeline.ingestion.perceptual_hash import perceptual_hash
@@ -27,9 +27,9 @@ def rate(folder: Path, scale: Scale) -> Rows:
     paths = photographs(project / "data/raw", count)
     run(project, "dvc", "add", "--quiet", "data/raw")
     run(project, "python", "-m", "pipeline", "run", "listing")
-    loops, stages = [], []
+    loops, stages, busy = [], [], []
     for _ in range(scale.rounds(3)):
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.process_time()
         for path in paths[:1000]:
             image = Image.open(BytesIO(path.read_bytes()))
             image.load()
@@ -37,8 +37,11 @@ def rate(folder: Path, scale: Scale) -> Rows:
             perceptual_hash(small)
             small.save(BytesIO(), "JPEG", quality=95)
         loops.append(len(paths[:1000]) / (time.perf_counter() - started))
+        alone = (time.process_time() - began) / len(paths[:1000])
         run(project, "rm", "-rf", "data/images", "data/shards")
-        stages.append(count / timed(project, "python", "-m", "pipeline", "run", "ingest"))
+        started = time.perf_counter()
+        busy.append(count * alone / processor_seconds(project, "python", "-m", "pipeline", "run", "ingest"))
+        stages.append(count / (time.perf_counter() - started))
     cores = os.cpu_count() or 1
     ratios = [stage / loop / cores for stage, loop in zip(stages, loops, strict=True)]
     yield Row(
@@ -46,6 +49,7 @@ def rate(folder: Path, scale: Scale) -> Rows:
         f"{spread(ratios, '×')}; {statistics.median(stages):.0f} images/s against "
         f"{statistics.median(loops):.0f} in one process",
     )
+    yield Row("the same by seconds of a core, which other processes hardly change", spread(busy, "×"))
 
 
 def on_ray(folder: Path, scale: Scale) -> Rows:

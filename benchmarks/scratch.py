@@ -1,6 +1,7 @@
 """Projects and images for benchmarks, made in a temporary folder."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def timed(folder: Path, *command: str) -> float:
     started = time.perf_counter()
     run(folder, *command)
     return time.perf_counter() - started
+
+
+def processor_seconds(folder: Path, *command: str) -> float:
+    """The seconds of a core that `command` takes in `folder`, however busy the machine is."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(folder, *command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def peak_memory(folder: Path, *command: str) -> int:
