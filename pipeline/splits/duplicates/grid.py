@@ -68,7 +68,7 @@ class Sorted:
 
     @cached_property
     def hashes(self) -> Cells:
-        """A hash of each descriptor, shape (len(rows),); equal ones have equal hashes on all machines."""
+        """A hash of each descriptor, shape (len(rows),); equal ones have equal hashes."""
         hashes = np.zeros(len(self.rows), np.uint64)
 
         def fill(block: slice) -> None:
