@@ -26,6 +26,7 @@ from pipeline.ingestion.settled import Settled
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.kinds import LONGEST, UNPACK, kind_of
 from pipeline.ingestion.wrappers import SUFFIXES, Wrapped, group_of, wrapped
+from pipeline.parquet import column_of
 from pipeline.versioning.raw.absent_files import NONE, AbsentFiles
 from pipeline.versioning.raw_files import RawFile
 
@@ -112,7 +113,7 @@ class Found(NamedTuple):
     settled: Settled
     """Those that are used."""
     labels: list[str | None]
-    """Their classes, by folder."""
+    """Their classes, by origin."""
 
     def table(self) -> pa.Table:
         """The settled ones, with the columns of `resolving.COLUMNS`."""
@@ -128,9 +129,10 @@ class Found(NamedTuple):
         return merge(*parts, key=lambda one: (one.place.path, one.place.position))
 
     def _at(self, rows: Rows) -> Iterator[Source]:
-        labels = (self.labels[folder] for folder in self.settled.folder[rows].tolist())
-        for (place, image_id), label in zip(self.settled.places(rows), labels, strict=True):
-            yield Source(place, image_id, label, None)
+        labels = (self.labels[origin] for origin in self.settled.origin[rows].tolist())
+        attributes = self.settled.rows["attributes"].take(column_of(rows)).to_pylist()
+        for (place, image_id), label, more in zip(self.settled.places(rows), labels, attributes, strict=True):
+            yield Source(place, image_id, label, None, more)
 
 
 def sources(files: list[RawFile], contents: Catalogue, labels: Labels, known: Knowledge) -> Iterator[Source]:
@@ -144,13 +146,13 @@ def find(
     """The `settled` places and the others, with what is `known` of them, and their classes by `mapping`."""
     settled = settled.still(contents)
     judged = _judge(settled, contents, labels, known)
-    by_folder = list(renamed((judged(place, None, None) for place in settled.examples), mapping))
-    is_usable = np.array([one.refusal is None for one in by_folder], np.bool_)[settled.folder]
+    by_origin = list(renamed((judged(place, None, None) for place in settled.examples), mapping))
+    is_usable = np.array([one.refusal is None for one in by_origin], np.bool_)[settled.origin]
     is_usable &= Ids.sorted_of(known.unusable).find(settled.ids) < 0
     is_usable &= ~settled.within({place.path for place in known.passing})
     rest = ((place, image_id, None) for place, image_id in settled.places(np.flatnonzero(~is_usable)))
     others = (judged(*one) for one in chain(_places(settled.rest, contents, labels), rest))
-    return Found(renamed(others, mapping), settled.at(is_usable), [one.label for one in by_folder])
+    return Found(renamed(others, mapping), settled.at(is_usable), [one.label for one in by_origin])
 
 
 def _judge(

@@ -1,4 +1,4 @@
-"""Places of which no more is to be said than the image's id, and the class that their folder says: in columns.
+"""Places of which no more is to be said than the image's id, and what a folder or a row of labels says: in columns.
 
 So what was read before costs a few operations on columns, and no object for each image.
 """
@@ -6,8 +6,6 @@ So what was read before costs a few operations on columns, and no object for eac
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress
-from operator import not_
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +24,8 @@ from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.versioning.raw_files import RawFile
 
-SCHEMA = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
+LISTED = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
+SCHEMA = pa.schema([*LISTED, pa.field("attributes", pa.string())])
 NO_ROWS = parquet.without_rows(SCHEMA)
 # For functions on columns: to give them Python's imports pandas.
 NO_TEXT, FIRST = parquet.strings([""])[0], parquet.integers([0])[0]
@@ -46,10 +45,10 @@ class Settled:
     """Of `SCHEMA`; the member of a loose file is its path."""
     file: Numbers
     """Which of `files` each is in, shape (rows,)."""
-    folder: Numbers
-    """The number of its folder, shape (rows,)."""
+    origin: Numbers
+    """The number of what says its class, a folder or files of labels: shape (rows,)."""
     examples: list[Place]
-    """A place in each folder, that of an image by its name where there is one."""
+    """A place of each origin, that of an image by its name where there is one."""
     rest: list[RawFile]
     """The files with other places, archives among them."""
 
@@ -61,19 +60,36 @@ class Settled:
 
     @classmethod
     def among(cls, files: list[RawFile], contents: Catalogue, labels: Labels) -> Self:
-        """Those in `files`; none where files of labels may say something of any place."""
-        if not labels.is_by_folder:
-            return cls.none(files, contents)
-        is_loose = [not labels.has_strips and _is_image(path) for path, _ in files]
-        loose, others = list(compress(files, is_loose)), list(compress(files, map(not_, is_loose)))
+        """Those in `files`; none of an archive of which `labels` have to be asked one by one."""
+        loose = [file for file in files if not labels.has_strips and _is_image(file.path)]
         found = [(RawFile("", ""), _loose(loose))]
-        found += [(file, contents.settled(file.md5).select(SCHEMA.names)) for file in others if is_archive(file.path)]
+        found += [(file, contents.settled(file.md5).select(LISTED.names)) for file in files if is_archive(file.path)]
         found = [(file, rows) for file, rows in found if len(rows)]
-        rows = pa.concat_tables([NO_ROWS, *(rows for _, rows in found)])
+        rows = pa.concat_tables([NO_ROWS.select(LISTED.names), *(rows for _, rows in found)])
         file = np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for _, rows in found])
-        folder, examples = _folders(rows["member"], file)
-        whole = cls([file for file, _ in found], rows, file, folder, [], others)
-        return replace(whole, examples=[place for place, _ in whole.places(examples)])
+        whole = cls([file for file, _ in found], rows, file, np.empty(0, np.int32), [], files)
+        whole, label = whole._listed(labels, contents)
+        origin, examples = _origins(whole.rows["member"], whole.file, label)
+        places = [place for place, _ in whole.places(examples)]
+        settled = {*whole.rows["member"].slice(0, whole.loose).to_pylist()}
+        rest = [file for file in files if file.path not in settled]
+        return replace(whole, origin=origin, examples=places, rest=rest)
+
+    def _listed(self, labels: Labels, contents: Catalogue) -> tuple[Self, Numbers | None]:
+        """These with their attributes, but for those of which `labels` have to be asked; and numbers of their labels.
+
+        A number is −1 where labels are silent; none is given where they are of all.
+        """
+        if labels.is_by_folder:
+            rows = self.rows.append_column("attributes", parquet.blank(len(self)))
+            return replace(self, rows=rows), None
+        label, attributes, is_unclear = labels.listed_columns(self.sources)
+        unclear = [at for at in np.unique(self.file[is_unclear]).tolist() if self.files[at].path]
+        contents.unpack(self.files[at].md5 for at in unclear)
+        clear = np.flatnonzero(~(is_unclear | np.isin(self.file, unclear)))
+        rows = parquet.rows_at(self.rows.append_column("attributes", attributes), clear)
+        code = label.combine_chunks().dictionary_encode().indices.fill_null(-1)
+        return replace(self, rows=rows, file=self.file[clear]), parquet.values(code)[clear]
 
     def __len__(self) -> int:
         return len(self.file)
@@ -93,7 +109,7 @@ class Settled:
         if chosen.all():
             return self
         rows = np.flatnonzero(chosen)
-        return replace(self, rows=parquet.rows_at(self.rows, rows), file=self.file[rows], folder=self.folder[rows])
+        return replace(self, rows=parquet.rows_at(self.rows, rows), file=self.file[rows], origin=self.origin[rows])
 
     def still(self, contents: Catalogue) -> Self:
         """Those that `contents` still has in columns."""
@@ -110,8 +126,8 @@ class Settled:
         return is_within
 
     def examples_left(self) -> list[Place]:
-        """Those of folders that have any places left."""
-        counts = np.bincount(self.folder, minlength=len(self.examples)).tolist()
+        """Those of origins that have any places left."""
+        counts = np.bincount(self.origin, minlength=len(self.examples)).tolist()
         return [place for place, count in zip(self.examples, counts, strict=True) if count]
 
     def places(self, rows: Rows) -> Iterator[tuple[Place, str]]:
@@ -119,21 +135,21 @@ class Settled:
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             found = parquet.rows_at(self.rows, block)
-            columns = (found[name].to_pylist() for name in SCHEMA.names)
+            columns = (found[name].to_pylist() for name in LISTED.names)
             for file, image_id, position, member in zip(self.file[block].tolist(), *columns, strict=True):
                 path = self.files[file].path
                 yield Place(path, member, position) if path else Place(member), image_id
 
-    def table(self, labels: Iterable[str | None]) -> pa.Table:
-        """A row for each place, with the columns of `resolving.COLUMNS`, where `labels` are those of the folders."""
+    @property
+    def sources(self) -> pa.ChunkedArray:
+        """How each place is named to people."""
         begin = parquet.strings(path and f"{path}{MEMBER}" for path, _ in self.files).take(parquet.column_of(self.file))
-        columns = [
-            self.rows["id"],
-            parquet.strings(labels).take(parquet.column_of(self.folder)),
-            pc.binary_join_element_wise(begin, self.rows["member"], NO_TEXT),
-            parquet.blank(len(self)),
-        ]
-        return pa.Table.from_arrays(columns, COLUMNS)
+        return pc.binary_join_element_wise(begin, self.rows["member"], NO_TEXT)
+
+    def table(self, labels: Iterable[str | None]) -> pa.Table:
+        """A row for each place, with the columns of `resolving.COLUMNS`, where `labels` are those of the origins."""
+        label = parquet.strings(labels).take(parquet.column_of(self.origin))
+        return pa.Table.from_arrays([self.rows["id"], label, self.sources, self.rows["attributes"]], COLUMNS)
 
 
 def _loose(files: list[RawFile]) -> pa.Table:
@@ -142,7 +158,7 @@ def _loose(files: list[RawFile]) -> pa.Table:
         parquet.column_of(np.zeros(len(files), np.int32)),
         parquet.strings(path for path, _ in files),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=LISTED)
 
 
 def _is_image(path: str) -> bool:
@@ -150,16 +166,21 @@ def _is_image(path: str) -> bool:
     return path.lower().endswith(SUFFIXES) and not is_system_file(path)
 
 
-def _folders(members: pa.ChunkedArray, file: Numbers) -> tuple[Numbers, Rows]:
-    """The number of the folder of each of the `members` of each `file`, and a member of each; see `Settled`."""
+def _origins(members: pa.ChunkedArray, file: Numbers, label: Numbers | None) -> tuple[Numbers, Rows]:
+    """The number of the origin of each of the `members` of each `file`, and a member of each; see `Settled`.
+
+    That is their folder where they have no `label`, or none has.
+    """
     blocks = (members.slice(start, BLOCK).combine_chunks() for start in range(0, len(members), BLOCK))
     names = pa.chunked_array((_folder(block).dictionary_encode() for block in blocks), TEXTS).unify_dictionaries()
     code = parquet.values(pa.chunked_array((chunk.indices for chunk in names.chunks), pa.int32()))
     pairs = file * np.int64(1 + code.max(initial=0)) + code
-    folder = parquet.values(parquet.column_of(pairs).dictionary_encode().indices)
+    if label is not None:
+        pairs = np.where(label < 0, pairs, -1 - label)
+    origin = parquet.values(parquet.column_of(pairs).dictionary_encode().indices)
     # Numbers are given in the order of first places.
-    examples = np.flatnonzero(np.diff(np.maximum.accumulate(folder), prepend=-1))
-    return folder, _images(members, folder, examples)
+    examples = np.flatnonzero(np.diff(np.maximum.accumulate(origin), prepend=-1))
+    return origin, _images(members, origin, examples)
 
 
 def _folder(members: pa.StringArray) -> pa.StringArray:
@@ -168,12 +189,12 @@ def _folder(members: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(folders, members), NO_TEXT, folders)
 
 
-def _images(members: pa.ChunkedArray, folder: Numbers, examples: Rows) -> Rows:
-    """The `examples`; an image in place of one that is called otherwise, where there is one in its `folder`."""
+def _images(members: pa.ChunkedArray, origin: Numbers, examples: Rows) -> Rows:
+    """The `examples`; an image in place of one that is called otherwise, where there is one of its `origin`."""
     names = members.take(parquet.column_of(examples)).to_pylist()
     lacking = [at for at, name in enumerate(names) if not name.lower().endswith(SUFFIXES)]
-    rows = np.flatnonzero(np.isin(folder, lacking)) if lacking else examples[:0]
+    rows = np.flatnonzero(np.isin(origin, lacking)) if lacking else examples[:0]
     for row, name in zip(rows[::-1].tolist(), members.take(parquet.column_of(rows[::-1])).to_pylist(), strict=True):
         if name.lower().endswith(SUFFIXES):
-            examples[folder[row]] = row
+            examples[origin[row]] = row
     return examples

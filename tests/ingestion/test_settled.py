@@ -1,5 +1,6 @@
 """What columns say of places is what an object for each of them says: the same images, refused places and new ones."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline.ids import Ids
 from pipeline.ingestion.catalogue import LABEL_FILE, Catalogue, CatalogueMember, catalogue_table, read_catalogue
-from pipeline.ingestion.labelling.label_tables import LabelLine
+from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
+from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.places import Knowledge, find
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
@@ -27,7 +29,19 @@ NAMES = ["1.png", "2.PNG", "3.jpg", "README", "labels.csv", "x.zip", "Icon\r"]
 BROKEN = Refusal("broken", "x")
 GONE = Refusal("vanished", "no such file")
 PATHS = ("a.zip", "b.tar", "cat/c.zip", "dog/d.zip", "My Set/e.zip")
-LABELS = ("a.zip!/cat/*,wolf", "cat/1.png,dog", "*/2.PNG,emu", "no such,cat", "./dog/1.png,fox", "My Set/cat/1.png,dog")
+LABELS = (
+    *("a.zip!/cat/*,wolf", "*/2.PNG,emu", "no such,cat", "./dog/1.png,fox", "cat/c.zip!/./cat/1.png,fox"),
+    *(
+        "cat/1.png,dog,north",
+        "cat/1.png,cat",
+        "My Set/cat/1.png,dog",
+        "dog/1.png,wolf",
+        "cat/1,fox",
+        "dog/2,wolf,south",
+    ),
+    *("a.zip!/cat/1.png,emu", "a.zip!/dog/1.png,wolf,north", "b.tar!/cat/1.png,dog,south", "b.tar!/dog/3.jpg,dog"),
+)
+BELOW = ("1.png,wolf", "1.png,fox,north", "2.PNG,dog", "*,emu", "c.zip!/cat/1.png,wolf", "c.zip!/dog/1.png,wolf,north")
 names = st.builds(
     lambda folder, name: f"{folder}/{name}".removeprefix("/"), st.sampled_from(FOLDERS), st.sampled_from(NAMES)
 )
@@ -52,6 +66,11 @@ class World(NamedTuple):
     loose: dict[str, str]
     """The ids of other files, by path."""
     labels: list[str]
+    listed: dict[int, str]
+    """Lines for places of data/raw, by their number: what they say besides the name."""
+    below: list[str]
+    """The lines of a file of labels in the folder cat."""
+    columns: Columns
     strip: dict[str, int]
     mapping: list[tuple[str, str]]
     unusable: set[str]
@@ -69,7 +88,10 @@ worlds = st.builds(
     ),
     where=st.dictionaries(st.sampled_from(PATHS), st.sampled_from(ARCHIVES)),
     loose=st.dictionaries(names.filter(lambda name: not is_archive(name)), ids, max_size=8),
-    labels=st.just([]) | st.lists(st.sampled_from(LABELS), unique=True),
+    labels=st.just([]) | st.lists(st.sampled_from(LABELS), unique=True) | st.lists(st.sampled_from(LABELS[5:])),
+    listed=st.just({}) | st.dictionaries(st.integers(0, 15), st.sampled_from(["dog", "wolf,north", "fox,south"])),
+    below=st.just([]) | st.lists(st.sampled_from(BELOW), unique=True),
+    columns=st.sampled_from([Columns(), Columns(), Columns(path="image")]),
     strip=st.sampled_from([{}, {}, {"*.zip": 1}, {"My*": 1}, {"a.zip": 0}]),
     mapping=st.lists(st.sampled_from([("Emu", "dog"), ("cat", ""), ("wolf", "dog")]), unique=True),
     unusable=st.just(set()) | st.sets(ids),
@@ -79,18 +101,30 @@ worlds = st.builds(
 )
 
 
-def read(lines: list[str], folder: str, strip: dict[str, int]) -> Labels:
-    """What a labels.csv of these `lines` says."""
+def placed(world: World) -> Iterator[tuple[str, str | None]]:
+    """The paths and members of all places."""
+    yield from ((path, None) for path in world.loose)
+    yield from ((path, one.name) for path, md5 in world.where.items() for one in world.archives[md5])
+
+
+def read(world: World, folder: str) -> Labels:
+    """What its files of labels say."""
     path = Path(folder, "labels.csv")
-    if lines:
-        path.write_text("path,label\n" + "".join(f"{line}\n" for line in lines))
-    return Labels.read(path, strip=strip, classes={"dog"})
+    members = {source for one in placed(world) if (source := source_of(*one)).isprintable()}
+    own = [f"{source},{world.listed[at]}" for at, source in enumerate(sorted(members)) if at in world.listed]
+    files = {path.name: world.labels + own, "cat/labels.csv": world.below}
+    for name, lines in files.items():
+        if lines:
+            where = Path(folder, name)
+            where.parent.mkdir(exist_ok=True)
+            where.write_text(f"{world.columns.path},label,site\n" + "".join(f"{line}\n" for line in lines))
+    return Labels.read(path, files=[*files], strip=world.strip, columns=world.columns, classes={"dog"})
 
 
 def outcome(world: World, contents: Catalogue, folder: str, *, in_columns: bool) -> Any:
     """All that ingest takes from the places: what is new, what comes of it, what is told of labels, what is written."""
     files = [RawFile(*one) for one in sorted({**world.where, **world.loose}.items())]
-    labels, mapping = read(world.labels, folder, world.strip), ClassMapping(world.mapping)
+    labels, mapping = read(world, folder), ClassMapping(world.mapping)
     settled = Settled.among(files, contents, labels) if in_columns else Settled.none(files, contents)
     unread = list(find(settled, contents, labels, Knowledge(), mapping).unread(Ids.sorted_of(world.known)))
     for one in unread:

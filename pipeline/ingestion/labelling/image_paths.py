@@ -15,7 +15,7 @@ def plain_path(text: str) -> str:
 
     The same image has one such name, however a program spells it.
     """
-    if not _may_be_odd(text):
+    if not may_be_odd(text):
         return text
     path = normalize("NFC", text).strip().strip(INVISIBLE).strip()
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -24,7 +24,8 @@ def plain_path(text: str) -> str:
     return "/".join(parts)
 
 
-def _may_be_odd(text: str) -> bool:
+def may_be_odd(text: str) -> bool:
+    """Whether `plain_path` may say otherwise."""
     if not text.isascii() or "\\" in text or "//" in text or "/./" in text or text.startswith(BEGINNINGS):
         return True
     return text[:1].isspace() or text[-1:].isspace()

@@ -4,11 +4,20 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from glob import escape
-from pathlib import PurePosixPath
+from posixpath import splitext
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import parquet
+from pipeline.ids import Rows
 from pipeline.ingestion.labelling.globs import Globs, is_glob
-from pipeline.ingestion.labelling.image_paths import plain_path
+from pipeline.ingestion.labelling.image_paths import may_be_odd, plain_path
 from pipeline.ingestion.labelling.label_tables import LabelLine, LabelRow
+
+# In place of a row: no row names the source in any way; `find` has to say.
+NO_ROW, UNCLEAR = -1, -2
 
 
 class LabelIndex:
@@ -93,11 +102,42 @@ class LabelIndex:
         if at is None:
             at = self._matched(name, source) if self._patterns else None
         if at is None and self._bare:
-            at = self._last.get(str(PurePosixPath(name).with_suffix("")))
+            at = self._last.get(splitext(name)[0])
         if at is None:
             return None
         self._used[at] = 1
         return self._lines[at]
+
+    def rows_of(self, sources: pa.ChunkedArray) -> Rows:
+        """The row that says what `find` says of each of many `sources`, shape (len(sources),).
+
+        `NO_ROW` where rows are silent; `UNCLEAR` where `find` has to be asked.
+        """
+        rows = self._rows_named(sources)
+        others = np.flatnonzero(rows == NO_ROW)
+        if self._patterns:
+            rows[others] = UNCLEAR
+        elif self:
+            names = sources.take(parquet.column_of(others)).to_pylist()
+            if self._bare:
+                rows[others] = self._rows_named(parquet.strings(splitext(name)[0] for name in names))
+            rows[others[[may_be_odd(name) for name in names]]] = UNCLEAR
+        np.frombuffer(self._used, np.uint8)[rows[rows >= 0]] = 1
+        return rows
+
+    def _rows_named(self, names: pa.ChunkedArray | pa.StringArray) -> Rows:
+        """The row of each of `names` alone, as it is spelt; likewise."""
+        at = np.array([*self._last.values(), NO_ROW])
+        for number, name in enumerate(self._last):
+            if at[number] in self._patterns or at[number] in self._before or self._paths[at[number]] != name:
+                at[number] = UNCLEAR
+        found: Rows = at[parquet.values(pc.index_in(names, parquet.strings(self._last)).fill_null(len(self._last)))]
+        return found
+
+    def lines(self) -> pa.Table:
+        """What each row says: its `label` and `attributes`."""
+        columns = [parquet.strings(getattr(line, name) for line in self._lines) for name in ("label", "attributes")]
+        return pa.Table.from_arrays(columns, ["label", "attributes"])
 
     @property
     def unused(self) -> list[str]:

@@ -6,19 +6,36 @@ Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 
-from pipeline import paths
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.class_names import label_of
 from pipeline.ingestion.labelling.label_files import USUAL, is_label_file, label_rows
-from pipeline.ingestion.labelling.label_index import LabelIndex
+from pipeline.ingestion.labelling.label_index import NO_ROW, UNCLEAR, LabelIndex
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.labelling.sources import source_of
 from pipeline.ingestion.labelling.strips import Strips
 
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 NOWHERE: Mapping[str, int] = MappingProxyType({})
+# What is said of an image that no row names.
+NOTHING = pa.Table.from_arrays([pa.nulls(1, pa.string()), parquet.strings([""])], ["label", "attributes"])
+
+
+class ListedColumns(NamedTuple):
+    """What files of labels say of many images, in columns as long as there are images."""
+
+    label: pa.ChunkedArray
+    """Null where they are silent."""
+    attributes: pa.ChunkedArray
+    """Empty there."""
+    is_unclear: npt.NDArray[np.bool_]
+    """Where `Labels.listed` has to be asked; nothing is said there."""
 
 
 class Labels:
@@ -131,6 +148,18 @@ class Labels:
             what = f"{path} and a file of labels outside of it give it different labels, {own.label} and {line.label}"
             return line._replace(conflict=line.conflict or own.conflict or what)
         return line or own
+
+    def listed_columns(self, sources: pa.ChunkedArray) -> ListedColumns:
+        """The same of many images that no archive says anything of itself, as far as rows name them as they are."""
+        top, nested = (index.lines() for index in (self._top, self._nested))
+        rows = self._top.rows_of(sources)
+        silent = np.flatnonzero(rows == NO_ROW)
+        if self._nested:
+            below = self._nested.rows_of(sources.take(parquet.column_of(silent)))
+            rows[silent] = np.where(below < 0, below, len(top) + below)
+        said = pa.concat_tables([top, nested, NOTHING])
+        found = said.take(parquet.column_of(np.where(rows < 0, len(said) - 1, rows)))
+        return ListedColumns(found["label"], found["attributes"], rows == UNCLEAR)
 
     def is_certain(self, path: str, member: str | None) -> bool:
         """Whether labels.csv says the class of an image, or `ingest.strip` which of its folders does."""
