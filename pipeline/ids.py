@@ -56,9 +56,13 @@ class Ids:
 
     def __contains__(self, image_id: object) -> bool:
         """Whether `image_id` is among them, which are sorted."""
-        wanted = int(str(image_id), 16)
-        one = type(self)(np.array([wanted >> 64], np.uint64), np.array([wanted & (2**64 - 1)], np.uint64))
-        return bool(self.find(one)[0] >= 0)
+        high, low = divmod(int(str(image_id), 16), 2**64)
+        at = int(np.searchsorted(self.high, np.uint64(high)))
+        while at < len(self) and self.high[at] == high:
+            if self.low[at] == low:
+                return True
+            at += 1
+        return False
 
     def order(self) -> Rows:
         """The rows in the order of the ids; of equal ids in any."""

@@ -82,7 +82,7 @@ def _images(arrivals: "RawChanges") -> str:
         (arrivals.reweighted, "reweighted"),
         (arrivals.renamed, "of renamed classes"),
         (arrivals.switched, "moved to another split"),
-        (arrivals.unopened, "archives not opened, for lack of time"),
+        (arrivals.unopened, f"{'archives' if arrivals.unopened > 1 else 'archive'} not opened, for lack of time"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     if arrivals.looked_at < arrivals.found:

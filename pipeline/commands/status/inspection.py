@@ -1,12 +1,14 @@
 """What is in data/raw now: what ingest had read already, and new files as far as there is the time to look at them."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import pyarrow as pa
+
 from pipeline.commands.status.likeness import StoredFigures
+from pipeline.ids import Ids
 from pipeline.ingestion.archive_listing import list_archive, listed_again
 from pipeline.ingestion.catalogue import Catalogue, Listing, is_current
 from pipeline.ingestion.collection import Collection, known_classes
@@ -15,8 +17,9 @@ from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns
 from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.places import Knowledge, Source, looking_into, renamed, sources
+from pipeline.ingestion.places import Knowledge, Source, find, looking_into
 from pipeline.ingestion.refusals import Refusal
+from pipeline.ingestion.settled import Settled
 from pipeline.ingestion.standardising import Picture
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.params import Ingest, Params
@@ -34,6 +37,11 @@ class Inspection:
     """What is in data/raw, as far as it was inspected."""
 
     places: list[Source]
+    """Those that are gone through one by one, as far as there was the time to look at what is new."""
+    settled: Settled
+    """The other ones, of images that ingest has."""
+    settled_table: pa.Table
+    """Those as `resolve` takes them."""
     keys: dict[str, str]
     """What images show that were inspected, by id."""
     figures: dict[str, tuple[str, StoredFigures]]
@@ -57,25 +65,28 @@ def see(content: RawContent, had: Collection, params: Params, seconds: float) ->
     """Look at what was never read and is here, for about `seconds`. Files of labels that are not here are fetched."""
     files, absent, listing = content.files, AbsentFiles.of(content.belonging), Listing.of(params.ingest)
     contents, unopened = _list_archives(files, absent, had.contents, monotonic() + seconds, listing)
-    known = {*had.ids.to_pylist(), *had.disputed}
-    mapping = ClassMapping.read()
-    labels = _labels(files, absent, params.ingest, mapping)
-    look = looking_into(absent, had.refused, fetch=False)
-    places = list(renamed(sources(files, contents, labels, Knowledge(had.unusable, look=look)), mapping))
-    unread = [source for source in places if source.refusal is None and source.id not in known]
+    mapping, labels = ClassMapping.read(), _labels(files, absent, params.ingest)
+    settled, look = Settled.among(files, contents, labels), looking_into(absent, had.refused, fetch=False)
+    found = find(settled, contents, labels, Knowledge(had.unusable, look=look), mapping)
+    others, ids = list(found.others), Ids.of(had.ids)
+    known = ids[ids.order()].joined(Ids.sorted_of(had.disputed))
+    unread = list(found._replace(others=iter(others)).unread(known))
+    settled = found.settled.at(known.find(found.settled.ids) >= 0)
     elsewhere = absent.cached(source.place.path for source in unread)
     unread.sort(key=lambda source: source.place.path in absent and source.place.path not in elsewhere)
     here = [one.place for one in unread if one.place.path not in absent or one.place.path in elsewhere]
     # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
     cores = os.cpu_count() or 1
     workers = min(params.compute.workers or cores, max(cores - 1, 1))
-    job = Job(KnownIds(known), params.ingest, elsewhere=elsewhere)
+    job = Job(KnownIds.of(known.packed()), params.ingest, elsewhere=elsewhere)
     outcomes = list(decode(here, job, workers, seconds=seconds))
     pictures = {one.id: one.result for one in outcomes if one.id and isinstance(one.result, Picture)}
     label_of = {one.id: source.label or "" for source, one in zip(unread, outcomes, strict=False)}
-    seen = [source for source in places if source.refusal is not None or source.id in known]
+    seen = [one for one in others if one.refusal is not None or (one.id is not None and one.id in known)]
     return Inspection(
         places=seen + [_after(source, outcome) for source, outcome in zip(unread, outcomes, strict=False)],
+        settled=settled,
+        settled_table=settled.table(found.labels),
         keys={one: picture.shows.key for one, picture in pictures.items()},
         figures={one: (label_of[one], StoredFigures.of(picture)) for one, picture in pictures.items()},
         labels=[source.label for source in unread],
@@ -87,12 +98,12 @@ def see(content: RawContent, had: Collection, params: Params, seconds: float) ->
     )
 
 
-def _labels(files: list[RawFile], absent: AbsentFiles, params: Ingest, mapping: ClassMapping) -> Labels:
+def _labels(files: list[RawFile], absent: AbsentFiles, params: Ingest) -> Labels:
     """What files of labels say, those that ingest will have brought here."""
     columns = Columns(**params.columns)
     names = [file.path for file in files if is_label_file(file.path, columns)]
     absent.fetch(names)
-    found, classes = {name: absent.at(name) for name in names}, known_classes(mapping)
+    found, classes = {name: absent.at(name) for name in names}, known_classes(ClassMapping.read())
     return Labels.read(files=found, strip=params.strip, columns=columns, classes=classes)
 
 
@@ -103,25 +114,23 @@ def _after(source: Source, outcome: Outcome) -> Source:
 
 
 def _list_archives(
-    files: Iterable[RawFile], absent: AbsentFiles, known: Catalogue, deadline: float, listing: Listing
+    files: list[RawFile], absent: AbsentFiles, known: Catalogue, deadline: float, listing: Listing
 ) -> tuple[Catalogue, int]:
     """What each archive holds, nothing where it is not worth the time now; and how many those are."""
-    contents = Catalogue()
+    archives = [file for file in files if is_archive(file.path)]
+    contents = known.of(file.md5 for file in archives)
     unopened = 0
     is_outdated = not is_current(listing)
-    for path, md5 in files:
-        if not is_archive(path):
+    for path, md5 in archives:
+        if md5 in known and not is_outdated and known.is_supported(md5):
             continue
         file = absent.at(path)
-        if md5 in known and not is_outdated and known.is_supported(md5):
-            contents[md5] = known[md5]
-            continue
         is_opened = _is_fast(path, file) and monotonic() < deadline
-        if md5 in known:
-            contents[md5] = listed_again(known[md5], file, listing) if is_opened else known[md5]
-            continue
-        contents[md5] = list_archive(file, listing) if is_opened else []
-        unopened += not is_opened
+        if md5 not in known:
+            contents[md5] = list_archive(file, listing) if is_opened else []
+            unopened += not is_opened
+        elif is_opened:
+            contents[md5] = listed_again(known[md5], file, listing)
     return contents, unopened
 
 

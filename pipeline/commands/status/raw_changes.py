@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.commands.status.inspection import see
+from pipeline import parquet
+from pipeline.commands.status.image_difference import ImageDifference
+from pipeline.commands.status.inspection import Inspection, see
 from pipeline.commands.status.likeness import unlike
-from pipeline.commands.status.sides import Sides, splits_of
+from pipeline.commands.status.sides import Sides, having_a_say, splits_of
 from pipeline.ingestion.collection import Collection, Refused
 from pipeline.ingestion.labelling.mapping import ClassMapping
-from pipeline.ingestion.places import Source
-from pipeline.ingestion.resolving import resolve
+from pipeline.ingestion.resolving import COLUMNS, resolve
 from pipeline.params import Params
 from pipeline.splits.classes import changes_of_classes
 from pipeline.splits.weighting import weights_of
@@ -115,64 +117,58 @@ class RawChanges:
         return "no" if is_certain and not self.splits.get("val") else "maybe"
 
 
-class _PlacedImage(NamedTuple):
-    label: str
-    source: str
-    attributes: str
-
-
 def look(content: RawContent, before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
     """Compare the `content` of data/raw with what ingest had, looking at what is new and here for about `seconds`.
 
     `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
     """
-    had, mapping = Collection.read(["id", "label", "source", "attributes", "key"]), ClassMapping.read()
+    had, mapping = Collection.read([*COLUMNS, "key"]), ClassMapping.read()
     files, seen = content.files, see(content, had, params, seconds)
-    found, refused, _ = resolve(seen.places)
-    images, old = _by_id(found), _by_id(had.table)
-    new, gone, common = images.keys() - old.keys(), old.keys() - images.keys(), images.keys() & old.keys()
-    reweighted = _reweighted(had.table, found) & common
-    other = {one for one in common if images[one].label != old[one].label}
-    relabelled = {one for one in other if images[one].label != mapping.label(old[one].label)}
+    found, refused, _ = resolve(seen.places, seen.settled_table)
+    different = ImageDifference.between(had.table, found)
+    new, gone, other = different.new, different.gone.keys(), different.other
+    reweighted = _reweighted(had.table, found) - new - gone
+    relabelled = {one for one, (was, label) in other.items() if label != mapping.label(was)}
     added = {file.path for file in files if before.get(file.path) != file.md5}
-    changed = new | other | reweighted | (set() if seen.is_partial else gone)
-    listed = {one for one in common if images[one] != old[one]}
-    keys = dict(zip(had.ids.to_pylist(), had.table["key"].to_pylist(), strict=True)) | seen.keys
-    sides = Sides.between(changed, *(splits_of(table, changed | listed, keys, params) for table in (had.table, found)))
+    changed = new | other.keys() | reweighted | (set() if seen.is_partial else gone)
+    classes, old_classes = ({*pc.unique(table["label"]).to_pylist()} for table in (found, had.table))
     fresh, mended = _refused_otherwise(had.refused, refused)
-    unread = sum(old[one].source in seen.unread for one in gone)
+    unread = sum(source in seen.unread for source in different.gone.values())
     return RawChanges(
         new=len(new),
-        copies=_count_copies(seen.places, old, added),
-        moved=sum(images[one].source != old[one].source for one in common),
+        copies=_count_copies(seen, had.table, added),
+        moved=different.moved,
         removed=len(gone) - unread,
         unread=unread,
         relabelled=len(relabelled),
         reweighted=len(reweighted - relabelled),
-        renamed=len(other - relabelled),
-        classes=str(changes_of_classes(mapping, _classes(old), _classes(images))),
-        vanished=[] if seen.is_partial else sorted(_named(mapping, _classes(old)) - _classes(images)),
+        renamed=len(other.keys() - relabelled),
+        classes=str(changes_of_classes(mapping, old_classes, classes)),
+        vanished=[] if seen.is_partial else sorted(_named(mapping, old_classes) - classes),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
         unopened=seen.unopened,
-        images=len(images) + seen.found - seen.looked_at,
+        images=len(found) + seen.found - seen.looked_at,
         drift=unlike(seen.labels, seen.figures, mapping),
-        rewrites=bool(images != old or fresh or mended or seen.archives != set(had.contents)),
-        **sides._asdict(),
+        rewrites=bool(new or gone or different.listed or fresh or mended or seen.archives != set(had.contents)),
+        **_sides(changed, changed | different.listed, (had.table, found), seen.keys, params)._asdict(),
     )
+
+
+def _sides(
+    changed: set[str], interest: set[str], tables: tuple[pa.Table, pa.Table], keys: dict[str, str], params: Params
+) -> Sides:
+    """What those of `interest` have to do with splits, of which some have `changed`; `keys` are those of new images."""
+    before, now = (having_a_say(table, interest, params) for table in tables)
+    known = dict(zip(before["id"].to_pylist(), before["key"].to_pylist(), strict=True)) | keys
+    return Sides.between(changed, *(splits_of(table, known, params) for table in (before, now)))
 
 
 def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:
     """The lines of refused.csv that are new, and those that will be gone."""
     # Links to folders are found by a walk through data/raw that is not worth its time here.
     return set(now) - set(before), {line for line in before if line.reason != "link"} - set(now)
-
-
-def _by_id(images: pa.Table) -> dict[str, _PlacedImage]:
-    """The images in a table with the columns id, label, source and attributes."""
-    columns = (images[name].to_pylist() for name in ("id", *_PlacedImage._fields))
-    return {image_id: _PlacedImage(*rest) for image_id, *rest in zip(*columns, strict=True)}
 
 
 def _reweighted(before: pa.Table, now: pa.Table) -> set[str]:
@@ -190,25 +186,31 @@ def _weights(images: pa.Table) -> dict[str, float]:
     return {ids[at]: float(weights[at]) for at in np.flatnonzero(chosen)}
 
 
-def _classes(images: Mapping[str, _PlacedImage]) -> set[str]:
-    return {image.label for image in images.values()}
-
-
 def _named(mapping: ClassMapping, classes: Iterable[str]) -> set[str]:
     """What those of `classes` are called now that are not dropped."""
     return {label for name in classes if (label := mapping.label(name)) is not None}
 
 
-def _count_copies(places: Iterable[Source], old: Mapping[str, _PlacedImage], added: set[str]) -> int:
-    """How many places in the files `added` hold an image that is elsewhere, too."""
+def _count_copies(seen: Inspection, old: pa.Table, added: set[str]) -> int:
+    """How many places in the files `added` hold an image that is elsewhere, too; `old` is what ingest had."""
+    places = [(one.id, one.name, one.place.path in added) for one in seen.places if one.refusal is None and one.id]
+    is_added = seen.settled.within(added)
+    came = {image_id for image_id, _, is_new in places if is_new}
+    came.update(seen.settled_table["id"].take(parquet.column_of(np.flatnonzero(is_added))).to_pylist())
+    wanted = parquet.strings(came)
+    rows = parquet.values(pc.indices_nonzero(pc.is_in(seen.settled_table["id"], wanted)))
+    settled = seen.settled_table.select(["id", "source"]).take(parquet.column_of(rows))
+    columns = (column.to_pylist() for column in settled.columns)
+    places += zip(*columns, is_added[rows].tolist(), strict=True)
+    had = old.select(["id", "source"]).filter(pc.is_in(old["id"], wanted))
+    was = dict(zip(*(column.to_pylist() for column in had.columns), strict=True))
     names: dict[str, list[tuple[str, bool]]] = {}
-    for source in places:
-        if source.refusal is None and source.id is not None:
-            names.setdefault(source.id, []).append((source.name, source.place.path in added))
+    for image_id, name, is_new in places:
+        if image_id in came:
+            names.setdefault(image_id, []).append((name, is_new))
     count = 0
     for image_id, found in names.items():
-        was = old[image_id].source if image_id in old else None
-        came = sum(is_added and name != was for name, is_added in found)
-        is_where_it_was = any(name == was for name, _ in found)
-        count += came - (came > 0 and not is_where_it_was)
+        new = sum(is_new and name != was.get(image_id) for name, is_new in found)
+        is_where_it_was = any(name == was.get(image_id) for name, _ in found)
+        count += new - (new > 0 and not is_where_it_was)
     return count

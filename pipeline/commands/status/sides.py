@@ -35,13 +35,16 @@ class Sides(NamedTuple):
         return cls(dict(Counter(ends + both)), len(switched), held_out)
 
 
-def splits_of(images: pa.Table, interest: set[str], keys: Mapping[str, str], params: Params) -> Splits:
-    """The split of each of `images` that is of `interest`, and whose key is among `keys`, which are by id.
+def having_a_say(images: pa.Table, interest: set[str], params: Params) -> pa.Table:
+    """The `images` that decide on the splits of those of `interest`: themselves, or all there are."""
+    if params.manifest.split.by != "hash":
+        return images
+    return images.filter(pc.is_in(images["id"], parquet.strings(interest)))
 
-    Of all whose key is known, where others have a say in it.
-    """
-    asked = interest & keys.keys() if params.manifest.split.by == "hash" else keys
-    wanted = images.filter(pc.is_in(images["id"], parquet.strings(asked)))
+
+def splits_of(images: pa.Table, keys: Mapping[str, str], params: Params) -> Splits:
+    """The split of each of `images` whose key is among `keys`, which are by id."""
+    wanted = images.filter(pc.is_in(images["id"], parquet.strings(keys)))
     ids = wanted["id"].to_pylist()
     rows = wanted.select(["label", "source", "attributes"]).append_column(
         "key", parquet.strings(keys[one] for one in ids)
