@@ -20,7 +20,7 @@ class Augment(Section):
     flip_vertical: bool = False
     """Whether half of the images are turned upside down by mirroring."""
     crop: Fractions | None = None
-    """Share of an image's area that a random crop shows, scaled to the whole size: `[0.5, 1]`, say; null: no crop."""
+    """Share of an image's area that a random crop shows, scaled to the whole size, as in `[0.5, 1]`; null: none."""
     crop_ratio: Range = Field(default=[0.75, 1.333])
     """Ratio of the sides of a crop, relative to the image's."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0

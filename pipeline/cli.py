@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hush()
         print("pipeline: interrupted; no file is half-written", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # Of `| head`, say.
+    except BrokenPipeError:  # Of `| head`, for example.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
         return 1
     except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)

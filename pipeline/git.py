@@ -45,7 +45,7 @@ UNFINISHED = {
 
 
 def unfinished() -> str | None:
-    """What is in progress here ("merge", say), None where nothing is, or where there is no Git."""
+    """What is in progress here ("merge", for example), None where nothing is, or where there is no Git."""
     asked = [part for name in UNFINISHED for part in ("--git-path", name)]
     try:
         places = git_text("rev-parse", *asked).split("\n")

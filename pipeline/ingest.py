@@ -116,7 +116,7 @@ def _result(after: Collection, change: ImageChange, kept: Kept, labels: Labels) 
         sentence += f"; {dropped:,} of dropped classes"
     if labels.unused:
         sentence += (
-            f"; {counted(len(labels.unused), 'line')} of {LABELS} matching nothing, {labels.unused[0]!r} for one"
+            f"; {counted(len(labels.unused), 'line')} of {LABELS} matching no image, such as {labels.unused[0]!r}"
         )
     return Result(sentence, kept.decoded, change)
 

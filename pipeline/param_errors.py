@@ -14,17 +14,17 @@ from pipeline.errors import ParamError
 SEVERAL = ("ingest.range", "train.crop_pct", "train.freeze")
 # What a value should be that is described by a pattern, or is of several types.
 PATTERNS = {
-    "ingest.range": "it should be dtype, percentile, or what is black and what is white: [0, 4095], say",
-    "train.crop_pct": "it should be model, or a number from 0.25 to 1: 0.875, say",
-    "train.freeze": "it should be none, backbone, or a number of groups of layers: 3, say",
-    "train.model": "it should be small, timm/ and the name of a model of timm's (timm/resnet18, say), or your own: "
+    "ingest.range": "it should be dtype, percentile, or what is black and what is white, such as [0, 4095]",
+    "train.crop_pct": "it should be model, or a number from 0.25 to 1, such as 0.875",
+    "train.freeze": "it should be none, backbone, or a number of groups of layers, such as 3",
+    "train.model": "it should be small, timm/ and the name of a model of timm's (such as timm/resnet18), or your own: "
     "my_project.nets:build",
     "train.optimizer": "it should be schedule_free, adamw, or your own: my_project.optimizers:build",
-    "compute.address": "it should be HOST:PORT, gpu-1:29400 say, or empty",
-    "compute.ray": "it should be HOST:PORT, head:6379 say, or empty",
+    "compute.address": "it should be HOST:PORT, such as gpu-1:29400, or empty",
+    "compute.ray": "it should be HOST:PORT, such as head:6379, or empty",
     "train.loss": "it should be cross_entropy, or your own: my_project.losses:focal",
     "train.augment": "it should be none, light, strong, {flip: true} and the like, or your own: my_project.turns:turn",
-    "compute.progress": "it should be off, remote, or a folder or URL: /mnt/progress or s3://bucket/progress, say",
+    "compute.progress": "it should be off, remote, or a folder or URL, such as /mnt/progress or s3://bucket/progress",
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }

@@ -34,7 +34,9 @@ def as_weights(value: object) -> object:
     """
     names = value.split("/") if isinstance(value, str) else [""]
     if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
-        raise ValueError("It should be true, false, or a path in data/weights, from there: resnet18.safetensors, say")
+        raise ValueError(
+            "It should be true, false, or a path in data/weights, from there, such as resnet18.safetensors"
+        )
     return value
 
 
@@ -54,7 +56,7 @@ def as_loggers(value: object) -> object:
     if unknown or not isinstance(value, list) or not all(isinstance(place, str) for _, place in places):
         nearest = (get_close_matches(name, TRACKERS, n=1, cutoff=0)[0] for name in unknown if isinstance(name, str))
         near = "".join(f"; the nearest is {name}" for name in [*nearest][:1])
-        raise ValueError(f"It should be a list of {', '.join(TRACKERS)}: [tensorboard, mlflow: ADDRESS], say{near}")
+        raise ValueError(f"It should be a list of {', '.join(TRACKERS)}, such as [tensorboard, mlflow: ADDRESS]{near}")
     if len({*names}) < len(names):
         raise ValueError("It should be a list that names each tracker once")
     return value
@@ -72,7 +74,7 @@ def as_encoding(name: str) -> str:
     try:
         b"name".decode(name)
     except (LookupError, UnicodeDecodeError, ValueError):
-        raise ValueError("It should be the name of an encoding: cp437, cp850 or shift_jis, say") from None
+        raise ValueError("It should be the name of an encoding, such as cp437, cp850 or shift_jis") from None
     return name
 
 

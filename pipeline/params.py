@@ -45,7 +45,7 @@ class Ingest(Section):
     columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]
     """Columns of labels.csv that are called otherwise than `path` and `label`: `{path: image_id, label: breed}`."""
     encoding: Annotated[str, AfterValidator(as_encoding)]
-    """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, say."""
+    """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, for example."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
     """Size of a shard, in MiB, beyond which the next one begins."""
     max_removed: Annotated[float, Field(ge=0, le=1)]
@@ -185,4 +185,4 @@ def _check_expression(path: Path, group: str) -> None:
         re.compile(group.removeprefix(EXPRESSION))
     except (re.error, RecursionError, OverflowError) as error:
         what = f"manifest.split.group is {group!r}, which is no regular expression: {one_line(error)}"
-        raise ParamError(path, what, "correct it; re:^(patient[0-9]+)_ is one, say") from None
+        raise ParamError(path, what, "correct it, for example re:^(patient[0-9]+)_") from None

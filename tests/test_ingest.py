@@ -163,7 +163,7 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
         f'path,label\n"digit 1/*",one\n{names[1]},"a, b"\nloose.png,loose\nno such.png,typo\n', encoding="utf-8-sig"
     )
     out = ingest(project)
-    assert "1 line of labels.csv matching nothing, 'no such.png' for one" in out
+    assert "1 line of labels.csv matching no image, such as 'no such.png'" in out
     project.pipeline("run", "manifest")
     found = set(labels(project).values())
     assert {"one", "loose"} <= found

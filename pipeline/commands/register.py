@@ -18,11 +18,11 @@ NAME = "model"
 def register(command: Register) -> None:
     """Add this command."""
     sub = command(_register, "register an accepted model as a version in DVC's model registry")
-    sub.add_argument("version", nargs="?", metavar="VERSION", help="v1.2.0, say; default: the one after the last")
+    sub.add_argument("version", nargs="?", metavar="VERSION", help="such as v1.2.0; default: the one after the last")
     sub.add_argument("--rev", default="HEAD", help="the commit that records it; default: HEAD")
     # `stage` alone names one of dvc.yaml's.
     sub.add_argument(
-        "--stage", dest="assigned", metavar="STAGE", help="let it be the version for this stage, too: prod, say"
+        "--stage", dest="assigned", metavar="STAGE", help="let it be the version for this stage, too, such as prod"
     )
 
 

@@ -86,7 +86,7 @@ class Lease:
         another process is compared with ours, which is written just before.
         """
         if self._since is not None and self.name not in self._folder.times():
-            self._since = None  # Taken for dead, while this machine slept, say.
+            self._since = None  # Taken for dead, while this machine slept, for example.
         self._folder.write(self.name, Runner.here(self._since).model_dump_json().encode())
         times = {name: when for name, when in self._folder.times().items() if name.startswith(PREFIX)}
         now = _known(times.pop(self.name, None), time.time())

@@ -93,7 +93,7 @@ class ArrayCache:
         """Add `arrays`, shape (len(wanted), *shape).
 
         Raises:
-            OSError: the disk is full, say.
+            OSError: the disk is full, for example.
         """
         rows = np.empty(len(wanted), ROW)
         rows["md5"], rows["crc32"] = wanted, [zlib.crc32(array) for array in arrays]

@@ -79,7 +79,7 @@ class BlockCache:
         """Add the block `number` of the object `oid`, for which room was taken.
 
         Raises:
-            OSError: the disk is full, say.
+            OSError: the disk is full, for example.
         """
         path = self._path(oid, number)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def refused_models(recorded: str, *, has_base: bool) -> frozenset[str]:
     a base was accepted then. `has_base` says whether there was anything to compare the recorded one with.
 
     Raises:
-        RecordError: nobody has judged the recorded model yet, because evaluate failed, say.
+        RecordError: nobody has judged the recorded model yet, because evaluate failed, for example.
     """
     judgements = read_judgements()
     refused = {model for model, judgement in judgements.items() if not judgement.accepted}

@@ -109,7 +109,7 @@ def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
 def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[str, list[str]]) -> dict[str, Training]:
     """The trainings by commit, without the commits that have a parent's model, as merges do.
 
-    What such a commit says of the model is newer, of one that was measured again with another gate, say. What came
+    What such a commit says of the model is newer, of one that was measured again with another gate. What came
     after it, of which there is none before its `parents` in `found`, comes after those.
     """
     passed: dict[str, list[str]] = {}

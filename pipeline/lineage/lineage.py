@@ -102,7 +102,7 @@ def read_recorded(path: Path = RECORDED) -> Recorded | None:
     """What Git holds of the last model's lineage, None where there is none.
 
     Raises:
-        RecordError: it cannot be read, because a merge left its marks in it, say.
+        RecordError: it cannot be read, because a merge left its marks in it, for example.
     """
     try:
         return Recorded.model_validate_json(path.read_bytes())

@@ -105,7 +105,7 @@ def read_metrics() -> Metrics | None:
     """What the files say, None where there is no metrics.json.
 
     Raises:
-        RecordError: one cannot be read, because a merge left its marks in it, say.
+        RecordError: one cannot be read, because a merge left its marks in it, for example.
     """
     if not paths.METRICS.exists():
         return None

@@ -103,7 +103,7 @@ def select(situation: Situation, candidates: Candidates) -> Base:
 
     Raises:
         RecordError: dvc.lock says nothing of the model that is here.
-        Exception: whatever `candidates` raises, about a model that nothing is known of, say.
+        Exception: whatever `candidates` raises, about a model that nothing is known of, for example.
     """
     situation.check()
     if situation.is_cold:

@@ -17,7 +17,7 @@ def read_definition() -> dict[str, StageRecord]:
     """The stages of dvc.yaml by name: params as they are now, hashes of the code as it is now, and none of the data.
 
     Raises:
-        RecordError: dvc.yaml or params.yaml cannot be read, because a merge left its marks in it, say.
+        RecordError: dvc.yaml or params.yaml cannot be read, because a merge left its marks in it, for example.
     """
     try:
         values = read_yaml(paths.PARAMS)

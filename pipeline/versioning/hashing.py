@@ -27,7 +27,7 @@ def path_hash(path: Path) -> str | None:
 def directory_hash(path: Path, *, without_ignored: bool = False) -> str | None:
     """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte.
 
-    `without_ignored` leaves out what .dvcignore names, as DVC does with a stage's dependencies: __pycache__, say.
+    `without_ignored` leaves out what .dvcignore names, as DVC does with a stage's dependencies, such as __pycache__.
     """
     from dvc_data.hashfile.db import HashFileDB
     from dvc_objects.fs.local import localfs

@@ -33,7 +33,7 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
     """The recorded stages by name; none where nothing has run yet.
 
     Raises:
-        RecordError: dvc.lock cannot be read, because a merge left its marks in it, say.
+        RecordError: dvc.lock cannot be read, because a merge left its marks in it, for example.
     """
     if not path.exists():
         return {}
@@ -47,7 +47,7 @@ def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
     """The hash of data/raw that `version`, the file or content of data/raw.dvc, records.
 
     Raises:
-        RecordError: there is no such file, or it cannot be read, because a merge left its marks in it, say.
+        RecordError: there is no such file, or it cannot be read, because a merge left its marks in it, for example.
     """
     try:
         return str(read_yaml(version)["outs"][0]["md5"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-# Seconds for the first sign of life, a password typed included. DVC itself would wait for half an hour, SSH, say.
+# Seconds for the first sign of life, a password typed included. DVC itself would wait for half an hour, as for SSH.
 PATIENCE = 60.0
 
 

@@ -20,6 +20,7 @@ VERSIONS = {
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,  # 15364d3
     "664cde705e1a5cac20a534b111ee4e82": 4,
+    "7369c656a488867ad3c0a470f00d0477": 4,
 }
 
 # What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
@@ -62,9 +63,9 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
     """
     before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
     if before is None:
-        return "the recorded model was trained by code of no release, with changes of your own, say"
+        return "the recorded model was trained by code of no release, perhaps with changes of your own"
     if after is None:
-        return "the code here is that of no release; it has changes of your own, say"
+        return "the code here is that of no release, perhaps with changes of your own"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
     added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys() - NEUTRAL_PARAMS.keys()

@@ -190,7 +190,7 @@ def test_weights_to_begin_with(tmp_path: Path, value: object) -> None:
 def test_no_weights_to_begin_with(tmp_path: Path, value: object) -> None:
     """A path that is none in data/weights, or that stands for something else, is an error that says how to write it."""
     said = complaint(written(tmp_path, "train.pretrained", value))
-    allowed = "it should be true, false, or a path in data/weights, from there: resnet18.safetensors, say"
+    allowed = "it should be true, false, or a path in data/weights, from there, such as resnet18.safetensors"
     assert said == f"train.pretrained is {value!r}; {allowed}"
 
 
@@ -256,7 +256,7 @@ def test_loggers(tmp_path: Path, value: Any, trackers: dict[str, str]) -> None:
 )
 def test_no_loggers(tmp_path: Path, value: Any, ending: str) -> None:
     """What is no list of trackers says what is one, and which name was meant."""
-    allowed = "it should be a list of tensorboard, csv, mlflow, wandb, dvclive: [tensorboard, mlflow: ADDRESS], say"
+    allowed = "it should be a list of tensorboard, csv, mlflow, wandb, dvclive, such as [tensorboard, mlflow: ADDRESS]"
     assert complaint(written(tmp_path, "train.loggers", value)) == f"train.loggers is {value!r}; {allowed}{ending}"
 
 
@@ -299,7 +299,7 @@ def test_crop_pct(tmp_path: Path, value: object) -> None:
 def test_wrong_crop_pct(tmp_path: Path, value: object) -> None:
     """Anything else is named with what is allowed; so little of an image that nothing is seen of it, too."""
     said = complaint(written(tmp_path, "train.crop_pct", value))
-    assert said == f"train.crop_pct is {value!r}; it should be model, or a number from 0.25 to 1: 0.875, say"
+    assert said == f"train.crop_pct is {value!r}; it should be model, or a number from 0.25 to 1, such as 0.875"
 
 
 @pytest.mark.parametrize("key", sorted(SUCCESSORS))
@@ -407,7 +407,7 @@ def test_broken_expressions(tmp_path: Path, group: str) -> None:
     """What is no regular expression is one line that says why."""
     said = complaint(written(tmp_path, "manifest.split.group", group))
     assert said.startswith(f"manifest.split.group is {group!r}, which is no regular expression: ")
-    assert said.endswith("; correct it; re:^(patient[0-9]+)_ is one, say")
+    assert said.endswith("; correct it, for example re:^(patient[0-9]+)_")
 
 
 def test_splits_may_be_empty(tmp_path: Path) -> None:

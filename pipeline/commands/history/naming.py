@@ -29,7 +29,7 @@ def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel
     inside = ("",) if path == paths.RAW else (f"{source}/", f"{source}!/")
     within = [f"{paths.RAW}/{one.name}" for one in held if one.id and one.name.startswith(inside)]
     if within or path.is_dir():
-        hint = f"give one image, {within[0]} say" if within else f"give one image of {paths.RAW}"
+        hint = f"give one image, such as {within[0]}" if within else f"give one image of {paths.RAW}"
         raise ImagesError(image, f"holds {counted(len(within), 'image')} of {paths.RAW}", hint)
     if path.is_file():
         return md5_of_file(path)

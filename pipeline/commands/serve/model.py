@@ -42,7 +42,7 @@ class Prediction:
     """What a model says of an image."""
 
     file: str
-    """Its file, as `pipeline predict` names it; where that is no path, its position in what was passed: `[0]`, say."""
+    """As `pipeline predict` names it; where that is no path, its position among what was passed, as `[0]`."""
     probabilities: Mapping[str, float]
     """Of each class, the likeliest first; they sum to 1. Empty where the image cannot be used."""
     refusal: str = ""

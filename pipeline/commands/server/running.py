@@ -36,7 +36,7 @@ def serve(folder: Path, host: str, port: int, *, limit: int, verbose: bool) -> i
     """Serve the model in `folder` until asked to end; returns the exit status. A request may have `limit` bytes.
 
     Raises:
-        TreeringError: it cannot begin, because the port is taken, say, or there is no model.
+        TreeringError: it cannot begin, because the port is taken, for example, or there is no model.
     """
     import uvicorn
 

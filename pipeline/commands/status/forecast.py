@@ -63,7 +63,7 @@ def forecast(params: Params) -> Forecast:
     """What `dvc repro` would do now.
 
     Raises:
-        RecordError: it would fail at once, because a merge left its marks in dvc.lock, say.
+        RecordError: it would fail at once, because a merge left its marks in dvc.lock, for example.
     """
     record = read_record()
     _check(params)

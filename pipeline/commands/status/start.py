@@ -90,7 +90,7 @@ def start_of(
     `held_out` are images that were for training, and will be held out.
 
     Raises:
-        RecordError: `manifest` will not find out either, because nobody has judged the recorded model, say; or what is
+        RecordError: `manifest` will not find out either, if nobody has judged the recorded model; or what is
             recorded of it cannot be read.
         CheckpointError: `train` will refuse it.
     """

@@ -95,7 +95,7 @@ def push(children: Subprocesses) -> bool:
     All data that the commits name goes first, so that Git never names what DVC's remote lacks.
 
     Raises:
-        RecordError: it failed, because somebody else has pushed before, say.
+        RecordError: it failed, because somebody else has pushed before, for example.
     """
     if not _unpushed():
         return False

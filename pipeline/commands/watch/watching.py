@@ -41,7 +41,7 @@ def watch(wishes: WatchOptions) -> int:
     """Watch until asked to end; returns the exit status.
 
     Raises:
-        TreeringError: it cannot begin, because another watcher runs, say.
+        TreeringError: it cannot begin, because another watcher runs, for example.
     """
     _check(wishes)
     with _alone(), noting() as interrupts:

@@ -47,5 +47,5 @@ def carried_labels(archive: Archive, members: Iterable[tuple[str, int]], columns
     lines = {name: line for name in images if (line := index.find(name)) is not None}
     if index and not lines:
         unread = (name for name in files if name not in refused)
-        refused |= dict.fromkeys(unread, f"no line of it matches an image: it names {index.unused[0]!r}, for one")
+        refused |= dict.fromkeys(unread, f"no line of it matches an image: it names {index.unused[0]!r}, for example")
     return CarriedLabels(lines, refused)

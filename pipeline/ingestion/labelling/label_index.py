@@ -77,7 +77,7 @@ class LabelIndex:
         return bool(self._patterns or self._respelt)
 
     def settle(self, sources: Iterable[str]) -> None:
-        """Take each row whose name is spelt as one of `sources` is for that one alone: `cat/img [1].png`, say."""
+        """Take each row whose name is spelt as one of `sources` is for that one alone, such as `cat/img [1].png`."""
         if not self.is_unsettled:
             return
         patterns = {name for name, _ in self._patterns.values()}

@@ -79,7 +79,7 @@ def check_whole_record(content: RawContent) -> None:
     """See that data/raw.dvc lists what was never here, as far as the last commit does.
 
     Raises:
-        RecordError: it does not: `dvc add data/raw`, say, knows only what is here.
+        RecordError: it does not: `dvc add data/raw`, for example, knows only what is here.
     """
     if read_absent() == set() or unfinished():
         return
