@@ -19,7 +19,7 @@ VERSIONS = {
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
     "34eac3692457b075add8334cb26da3c0": 2,  # 83c1998
     "20a7ca207dfc5043e5aaf8a058a06124": 3,  # 15364d3
-    "664cde705e1a5cac20a534b111ee4e82": 4,
+    "664cde705e1a5cac20a534b111ee4e82": 4,  # 21d18ba
     "7369c656a488867ad3c0a470f00d0477": 4,
 }
 
