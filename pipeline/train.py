@@ -89,6 +89,7 @@ def _train(params: Params) -> Result | None:
         load(one, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
         for one in (manifest, validation[known])
     )
+    del manifest, validation  # Text, of a hundred bytes an image.
     try:
         # Processes that train together with the first one find here what it has fetched.
         with handed_over(params.compute.progress, progress, say) if is_first_process() else nullcontext():

@@ -99,7 +99,8 @@ class SeenImages:
 
     def then(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> SeenImages:
         """What a model has seen that starts from this one and is trained on `labels` with `weights`."""
-        return SeenImages(labels=labels, earlier=self.ids.difference(labels.index), weights=weights)
+        earlier = self.ids[positions(self.ids, labels.index) < 0].sort_values()
+        return SeenImages(labels=labels, earlier=earlier, weights=weights)
 
 
 NOTHING = SeenImages(labels=pd.Series(dtype=str), earlier=pd.Index([], dtype=str))
@@ -206,13 +207,13 @@ def _read(
 def write_seen(seen: SeenImages, model: Path) -> None:
     """Write `seen` into the folder `model`, the same bytes for the same content."""
     labels = seen.labels.sort_index()
-    classes, codes = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
-    ids = [*labels.index, *sorted(seen.earlier)]
+    codes, classes = pd.factorize(labels, sort=True)
+    ids = (pa.array(one.astype(str).array, pa.string()) for one in (labels.index, seen.earlier.sort_values()))
     weights: Any = {"weights": weights_at(seen.weights, labels.index)} if len(seen.weights) else {}
     np.savez(
         model / SEEN,
-        ids=np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(-1, 16),
+        ids=np.frombuffer(b"".join(map(parquet.packed, ids)), np.uint8).reshape(-1, 16),
         labels=np.concatenate([codes, np.full(len(seen.earlier), EARLIER)]).astype(np.uint16),
-        classes=classes,
+        classes=np.array(classes, dtype=str),
         **weights,
     )
