@@ -91,7 +91,7 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         """`rows` are those of a file, in which an archive's lie together."""
         self._lists = dict(lists)
         self._rows, self._slices = rows, _slices(rows["archive"])
-        texts = [name for name in rows.column_names if name not in ("archive", "position", "member")]
+        texts = [name for name in ("id", "reason", "detail", "conflict") if name in rows.column_names]
         says = {name: parquet.lengths(rows[name]) > 0 for name in texts}
         self._is_settled = says.pop("id") & ~np.logical_or.reduce(list(says.values()))
 
@@ -141,7 +141,7 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         return [one.refusal and one.refusal.reason for one in self.others(archive)] != [UNSUPPORTED]
 
     def settled(self, archive: str) -> pa.Table:
-        """Of its members in columns those that have an id, and nothing else is said of them."""
+        """Of its members in columns those that have an id, of which nothing is said but what labels certainly say."""
         rows = self._slices.get(archive, slice(0))
         chosen = np.flatnonzero(self._is_settled[rows])
         table = self._rows[rows]

@@ -150,7 +150,9 @@ def find(
     is_usable = np.array([one.refusal is None for one in by_origin], np.bool_)[settled.origin]
     is_usable &= Ids.sorted_of(known.unusable).find(settled.ids) < 0
     is_usable &= ~settled.within({place.path for place in known.passing})
-    rest = ((place, image_id, None) for place, image_id in settled.places(np.flatnonzero(~is_usable)))
+    unused = np.flatnonzero(~is_usable)
+    settled.carry(unused, labels)
+    rest = ((place, image_id, None) for place, image_id in settled.places(unused))
     others = (judged(*one) for one in chain(_places(settled.rest, contents, labels), rest))
     return Found(renamed(others, mapping), settled.at(is_usable), [one.label for one in by_origin])
 

@@ -17,15 +17,18 @@ from pipeline import parquet
 from pipeline.ids import Ids, Rows
 from pipeline.ingestion.catalogue import Catalogue
 from pipeline.ingestion.decoding import Place
-from pipeline.ingestion.labelling.labels import Labels, is_system_file
+from pipeline.ingestion.labelling.label_tables import LabelLine
+from pipeline.ingestion.labelling.labels import NO_LABEL, Labels, is_system_file
 from pipeline.ingestion.labelling.sources import MEMBER
 from pipeline.ingestion.resolving import COLUMNS
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.versioning.raw_files import RawFile
 
-LISTED = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
-SCHEMA = pa.schema([*LISTED, pa.field("attributes", pa.string())])
+PLACES = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
+# What files of labels say: the class, where the archive's own say it and no other, else null; and further columns.
+SAID = pa.schema({"own": pa.string(), "attributes": pa.string()})
+SCHEMA = pa.schema([*PLACES, *SAID])
 NO_ROWS = parquet.without_rows(SCHEMA)
 # For functions on columns: to give them Python's imports pandas.
 NO_TEXT, FIRST = parquet.strings([""])[0], parquet.integers([0])[0]
@@ -63,33 +66,33 @@ class Settled:
         """Those in `files`; none of an archive of which `labels` have to be asked one by one."""
         loose = [file for file in files if not labels.has_strips and _is_image(file.path)]
         found = [(RawFile("", ""), _loose(loose))]
-        found += [(file, contents.settled(file.md5).select(LISTED.names)) for file in files if is_archive(file.path)]
+        found += [(file, _of_archive(contents.settled(file.md5))) for file in files if is_archive(file.path)]
         found = [(file, rows) for file, rows in found if len(rows)]
-        rows = pa.concat_tables([NO_ROWS.select(LISTED.names), *(rows for _, rows in found)])
+        rows = pa.concat_tables([NO_ROWS, *(rows for _, rows in found)])
         file = np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for _, rows in found])
         whole = cls([file for file, _ in found], rows, file, np.empty(0, np.int32), [], files)
         whole, label = whole._listed(labels, contents)
         origin, examples = _origins(whole.rows["member"], whole.file, label)
+        whole.carry(examples, labels)
         places = [place for place, _ in whole.places(examples)]
         settled = {*whole.rows["member"].slice(0, whole.loose).to_pylist()}
         rest = [file for file in files if file.path not in settled]
         return replace(whole, origin=origin, examples=places, rest=rest)
 
     def _listed(self, labels: Labels, contents: Catalogue) -> tuple[Self, Numbers | None]:
-        """These with their attributes, but for those of which `labels` have to be asked; and numbers of their labels.
+        """These with what `labels` say, but for those of which they have to be asked; and numbers of their classes.
 
-        A number is −1 where labels are silent; none is given where they are of all.
+        A number is −1 where a folder says the class; none is given where folders say all.
         """
-        if labels.is_by_folder:
-            rows = self.rows.append_column("attributes", parquet.blank(len(self)))
-            return replace(self, rows=rows), None
-        label, attributes, is_unclear = labels.listed_columns(self.sources)
+        if labels.is_by_folder and self.rows["own"].null_count == len(self):
+            return self, None
+        label, own, attributes, is_unclear = labels.listed_columns(self.sources, self.rows.select(SAID.names))
         unclear = [at for at in np.unique(self.file[is_unclear]).tolist() if self.files[at].path]
         contents.unpack(self.files[at].md5 for at in unclear)
         clear = np.flatnonzero(~(is_unclear | np.isin(self.file, unclear)))
-        rows = parquet.rows_at(self.rows.append_column("attributes", attributes), clear)
+        rows = pa.Table.from_arrays([*self.rows.select(PLACES.names).columns, own, attributes], schema=SCHEMA)
         code = label.combine_chunks().dictionary_encode().indices.fill_null(-1)
-        return replace(self, rows=rows, file=self.file[clear]), parquet.values(code)[clear]
+        return replace(self, rows=parquet.rows_at(rows, clear), file=self.file[clear]), parquet.values(code)[clear]
 
     def __len__(self) -> int:
         return len(self.file)
@@ -135,10 +138,20 @@ class Settled:
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             found = parquet.rows_at(self.rows, block)
-            columns = (found[name].to_pylist() for name in LISTED.names)
+            columns = (found[name].to_pylist() for name in PLACES.names)
             for file, image_id, position, member in zip(self.file[block].tolist(), *columns, strict=True):
                 path = self.files[file].path
                 yield Place(path, member, position) if path else Place(member), image_id
+
+    def carry(self, rows: Rows, labels: Labels) -> None:
+        """Have `labels` take in what archives say themselves of the places at `rows`."""
+        said = self.rows.select(SAID.names)
+        if said["own"].null_count == len(self):
+            return
+        found = zip(self.places(rows), said.take(parquet.column_of(rows)).to_pylist(), strict=True)
+        for (place, _), line in found:
+            if line["own"] is not None:
+                labels.carry(place.path, {place.member: LabelLine(line["own"], line["attributes"])})
 
     @property
     def sources(self) -> pa.ChunkedArray:
@@ -158,7 +171,23 @@ def _loose(files: list[RawFile]) -> pa.Table:
         parquet.column_of(np.zeros(len(files), np.int32)),
         parquet.strings(path for path, _ in files),
     ]
-    return pa.Table.from_arrays(columns, schema=LISTED)
+    return _saying(pa.Table.from_arrays(columns, schema=PLACES))
+
+
+def _of_archive(members: pa.Table) -> pa.Table:
+    places = members.select(PLACES.names)
+    if "label" not in members.column_names:
+        return _saying(places)
+    label = pc.if_else(pc.equal(members["label"], NO_TEXT), NO_LABEL, members["label"])
+    return _saying(places, label, members["attributes"])
+
+
+def _saying(
+    places: pa.Table, label: pa.ChunkedArray | None = None, attributes: pa.ChunkedArray | None = None
+) -> pa.Table:
+    """`places` with what archives say of them themselves, if anything."""
+    said = [pa.nulls(len(places), pa.string()), parquet.blank(len(places))] if label is None else [label, attributes]
+    return pa.Table.from_arrays([*places.columns, *said], schema=SCHEMA)
 
 
 def _is_image(path: str) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import parquet, paths
 from pipeline.errors import ImagesError
@@ -23,6 +24,8 @@ from pipeline.ingestion.labelling.strips import Strips
 
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 NOWHERE: Mapping[str, int] = MappingProxyType({})
+# For functions on columns: `pa.scalar` imports pandas.
+NO_LABEL = pa.nulls(1, pa.string())[0]
 # What is said of an image that no row names.
 NOTHING = pa.Table.from_arrays([pa.nulls(1, pa.string()), parquet.strings([""])], ["label", "attributes"])
 
@@ -32,10 +35,12 @@ class ListedColumns(NamedTuple):
 
     label: pa.ChunkedArray
     """Null where they are silent."""
+    own: pa.ChunkedArray
+    """The same, where the image's archive says it itself; null elsewhere."""
     attributes: pa.ChunkedArray
-    """Empty there."""
+    """Empty where they are silent."""
     is_unclear: npt.NDArray[np.bool_]
-    """Where `Labels.listed` has to be asked; nothing is said there."""
+    """Where `Labels.listed` has to be asked; what is said there does not count."""
 
 
 class Labels:
@@ -149,8 +154,11 @@ class Labels:
             return line._replace(conflict=line.conflict or own.conflict or what)
         return line or own
 
-    def listed_columns(self, sources: pa.ChunkedArray) -> ListedColumns:
-        """The same of many images that no archive says anything of itself, as far as rows name them as they are."""
+    def listed_columns(self, sources: pa.ChunkedArray, own: pa.Table) -> ListedColumns:
+        """The same of many images, as far as rows name them as they are spelt.
+
+        `own` is what archives say themselves, of which a label may be null: a column of labels, one of attributes.
+        """
         top, nested = (index.lines() for index in (self._top, self._nested))
         rows = self._top.rows_of(sources)
         silent = np.flatnonzero(rows == NO_ROW)
@@ -158,8 +166,17 @@ class Labels:
             below = self._nested.rows_of(sources.take(parquet.column_of(silent)))
             rows[silent] = np.where(below < 0, below, len(top) + below)
         said = pa.concat_tables([top, nested, NOTHING])
-        found = said.take(parquet.column_of(np.where(rows < 0, len(said) - 1, rows)))
-        return ListedColumns(found["label"], found["attributes"], rows == UNCLEAR)
+        label, attributes = said.take(parquet.column_of(np.where(rows < 0, len(said) - 1, rows))).columns
+        is_silent, (own_label, own_attributes) = pc.is_null(label), own.columns
+        is_unclear = rows == UNCLEAR
+        both = parquet.values(pc.indices_nonzero(pc.is_valid(own_label)))
+        is_unclear[both[rows[both] >= len(top)]] = True  # Two that are equal, and may disagree.
+        return ListedColumns(
+            pc.coalesce(label, own_label),
+            pc.if_else(is_silent, own_label, NO_LABEL),
+            pc.if_else(is_silent, own_attributes, attributes),
+            is_unclear,
+        )
 
     def is_certain(self, path: str, member: str | None) -> bool:
         """Whether labels.csv says the class of an image, or `ingest.strip` which of its folders does."""
