@@ -65,7 +65,7 @@ def drop_p_value(counts: Counts, tolerated: float) -> float:
     beside = np.arange(binom.ppf(1e-12, images, gains.min()), binom.isf(1e-12, images, gains.max()) + 1)
     fewest = _fewest_lost(images, beside, tolerated, _score(images, np.array(lost), np.array(gained), tolerated))
     rest = images - beside
-    tails = binom.sf(fewest - 1, rest, loses / (1 - gains))
+    tails = binom.sf(fewest - 1, rest, np.minimum(loses / (1 - gains), 1))  # Rounding may go beyond it.
     return min(1.0, float((binom.pmf(beside, images, gains) * tails).sum(1).max()) + OUTSIDE)
 
 

@@ -106,6 +106,7 @@ def test_p_values_are_probabilities(counts: Counts, tolerated: float) -> None:
 
 
 @given(pairs(), TOLERATED)
+@example(Counts(images=2, before=2, lost=1, gained=0), 0.15179570832491787)  # Where rounding makes a share above one.
 @settings(max_examples=50)
 def test_more_lost_is_surer(counts: Counts, tolerated: float) -> None:
     """One image more that is lost, and one gained less, never make the drop less sure; but for the added chance."""

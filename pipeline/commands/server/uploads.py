@@ -1,6 +1,7 @@
 """The images of a request, read so far as is allowed."""
 
 import asyncio
+from contextlib import suppress
 from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
@@ -12,6 +13,8 @@ from starlette.types import Message
 MOST, MOST_FIELDS = 64, 16
 # Within which a request must have arrived.
 SECONDS = 60.0
+# What is still taken of a request that is refused, in bytes and in seconds.
+DROPPED, DROPPING = 8 * 2**20, 2.0
 
 
 class Upload(NamedTuple):
@@ -28,15 +31,15 @@ async def read_uploads(request: Request, limit: int) -> list[Upload]:
     Raises:
         HTTPException: it is larger, too slow, no form although it says so, or has no image.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
-    bounded = Request(request.scope, _BoundedBody(request, limit))
+    body = _BoundedBody(request, limit)
     try:
         async with asyncio.timeout(SECONDS):
-            uploads = await _read(bounded)
+            uploads = await _read(Request(request.scope, body))
     except TimeoutError:
         raise HTTPException(408, f"the request took more than {SECONDS:g} seconds to arrive") from None
+    except HTTPException:
+        await body.drop()
+        raise
     if not uploads:
         raise HTTPException(400, "no image: send its bytes as the body, or files as multipart/form-data")
     return uploads
@@ -47,12 +50,31 @@ class _BoundedBody:
 
     def __init__(self, request: Request, limit: int) -> None:
         self._receive, self._limit, self._came = request.receive, limit, 0
+        declared = request.headers.get("content-length", "")
+        self._is_too_large = declared.isdecimal() and int(declared) > limit
+        # A client that expects to be asked for the body has sent nothing of it yet.
+        self._is_waiting = "expect" in request.headers
+        self._is_done = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
-        self._came += len(message.get("body", b""))
+        if self._is_too_large:
+            raise _too_large(self._limit)
+        message = await self._next()
         if self._came > self._limit:
             raise _too_large(self._limit)
+        return message
+
+    async def drop(self) -> None:
+        """Take the rest and forget it: a connection that is closed before may take the answer with it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DROPPING):
+                while not (self._is_done or self._is_waiting) and self._came < self._limit + DROPPED:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message, self._is_waiting = await self._receive(), False
+        self._came += len(message.get("body", b""))
+        self._is_done = not message.get("more_body", False)
         return message
 
 

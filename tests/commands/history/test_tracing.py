@@ -192,11 +192,15 @@ def test_one_image_at_a_time(history: History) -> None:
     with zipfile.ZipFile(paths.RAW / "more.zip", "w") as archive:
         archive.write(paths.RAW / "cat/a.png", "dog/c.png")
     for name in ("cat", "data/raw/cat", "data/raw/cat/"):
-        with pytest.raises(ImagesError, match=r"holds 2 images of data/raw; give one image, data/raw/cat/a.png say"):
+        with pytest.raises(
+            ImagesError, match=r"holds 2 images of data/raw; give one image, such as data/raw/cat/a.png"
+        ):
             trace(name)
-    with pytest.raises(ImagesError, match=r"holds 1 image of data/raw; give one image, data/raw/more.zip!/dog/c.png"):
+    with pytest.raises(
+        ImagesError, match=r"holds 1 image of data/raw; give one image, such as data/raw/more.zip!/dog/c.png"
+    ):
         trace("data/raw/more.zip")
-    with pytest.raises(ImagesError, match=r"holds 3 images of data/raw; give one image, data/raw/"):
+    with pytest.raises(ImagesError, match=r"holds 3 images of data/raw; give one image, such as data/raw/"):
         trace("data/raw")
     Path("elsewhere").mkdir()
     with pytest.raises(ImagesError, match=r"holds 0 images of data/raw; give one image of data/raw"):
