@@ -341,6 +341,26 @@ def test_lost_images_are_brought_back(start: Team, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("committed", [True, False])
+def test_lost_images_are_brought_back_that_nobody_committed(start: Team, tmp_path: Path, *, committed: bool) -> None:
+    """What a run took in is in DVC's cache, so it comes back, too: beside what is committed, or without any commit."""
+    bob = copy(start, tmp_path / "team").bob
+    bob.set_params(ingest={"max_removed": 0.2})
+    if not committed:
+        shutil.rmtree(bob.root / ".git")
+        bob.git("init", "--quiet")
+    bob.add_digits(100, 130)
+    bob.repro("ingest")
+    before = raw(bob)
+    for number in range(4):
+        shutil.rmtree(bob.root / f"data/raw/digit {number}")
+    assert "pipeline sync --restore" in bob.repro("ingest", ok=False)
+    assert "files brought back; next: dvc repro" in pipeline(bob, "sync", "--restore")
+    assert raw(bob) == before
+    assert stages_run(bob.repro("ingest")) == []
+
+
+@pytest.mark.slow
 @pytest.mark.nightly
 def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
     """Whoever goes back in Git and means the images that are there says so."""

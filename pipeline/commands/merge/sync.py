@@ -13,10 +13,12 @@ from pipeline.errors import MissingDataError, RecordError
 from pipeline.files import write_text
 from pipeline.git import contents, git_text
 from pipeline.versioning import fetching, git_guard, objects, repository, tracking
-from pipeline.versioning.lock import read_raw_hash
+from pipeline.versioning.hashing import hash_of_listing
+from pipeline.versioning.lock import read_raw_hash, read_record
 from pipeline.versioning.raw.absence import note_absent, read_absent
 from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.content import RawContent, as_listed, files_here, here_alone, listed_in
+from pipeline.versioning.raw.recorded import raw_recorded
 from pipeline.versioning.raw.recording import write_listing
 from pipeline.versioning.removals import ALL, note_removals
 
@@ -98,30 +100,55 @@ def keep() -> None:
 
 
 def restore() -> FileChange:
-    """Bring back what data/raw.dvc lists in the last commit and is not here; everything that is here stays.
+    """Bring back what is not here of what the last commit lists, and of what ingest last took in; the rest stays.
 
     Raises:
-        RecordError: Git has no data/raw.dvc.
-        MissingDataError: what Git lists cannot be found. Then nothing is changed.
+        RecordError: neither is recorded.
+        MissingDataError: what Git lists, or ingest alone has taken in, cannot be found. Then nothing is changed.
     """
-    version = git_guard.committed()
-    if version is None:
-        raise RecordError(paths.RAW_DVC, "in no commit, so nothing says what was there", "put the images back by hand")
-    wanted = read_raw_hash(version)
-    fetching.fetch(wanted, what=WHAT, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
+    version, theirs = git_guard.committed(), _taken_in()
+    if version is not None:
+        theirs = {**_fetched(read_raw_hash(version)), **theirs}
+    elif not theirs:
+        what = "in no commit, and no run has taken images in, so nothing says what was there"
+        raise RecordError(paths.RAW_DVC, what, "put the images back by hand")
+    else:
+        version = paths.RAW_DVC.read_text(encoding="utf-8")
     paths.RAW.mkdir(parents=True, exist_ok=True)
     tracking.commit_raw()
-    here, theirs = here_alone().here, fetching.fetch_listing(wanted, what=WHAT)
+    here = here_alone().here
     # A merge that is not committed may have added to what is absent.
     both = {**theirs, **AbsentFiles.besides(here).md5s, **here}
     write_text(
         paths.RAW_DVC,
-        version if both == theirs else tracking.listing_as(version.encode(), both, pull=True).decode(),
+        version
+        if hash_of_listing(both) == read_raw_hash(version)
+        else tracking.listing_as(version.encode(), both, pull=True).decode(),
     )
     tracking.checkout_raw(both)
     note_absent([])
     git_guard.note(read_raw_hash())
     return _change(here, both)
+
+
+def _taken_in() -> Listing:
+    """What ingest last took in, be it committed or not; nothing where that is not known, or only the commit's is had."""
+    record = read_record()
+    oid = raw_recorded(record["ingest"], pull=True) if "ingest" in record else None
+    if oid is None:
+        return {}
+    try:
+        return _fetched(oid)
+    except MissingDataError:
+        if git_guard.committed() is None:
+            raise
+        return {}
+
+
+def _fetched(oid: str) -> Listing:
+    """The files of data/raw where its hash is `oid`, all of which are in DVC's cache from now on."""
+    fetching.fetch(oid, what=WHAT, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
+    return fetching.fetch_listing(oid, what=WHAT)
 
 
 def _ours(noted: git_guard.Note | None, wanted: str) -> RawContent:
