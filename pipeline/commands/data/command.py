@@ -5,7 +5,7 @@ Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,6 +80,17 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
+    if put(args.paths, label=args.label, strip=args.strip):
+        _print_next()
+    return 0
+
+
+def put(images: Sequence[Path], *, label: str | None, strip: int | None) -> bool:
+    """Put `images` into data/raw, and say what became of them; returns whether any was new.
+
+    Raises:
+        TreeringError: none of them can be used.
+    """
     from pipeline.commands.data.addition import add, check_outside, check_split
     from pipeline.commands.data.readiness import make_ready
     from pipeline.commands.data.summary import refused_lines
@@ -90,23 +101,22 @@ def _add(args: argparse.Namespace) -> int:
     params = read_params()
     check_split(params)
     make_ready()
-    check_outside(args.paths)
+    check_outside(images)
     with alone() as folder:
-        found = survey(args.paths, args.label, params, strip=args.strip)
+        found = survey(images, label, params, strip=strip)
         for line in refused_lines(found.refused):
             print(line)
         beside = f"{len(found.known):,} known already, {found.copies.total():,} copies, {len(found.refused):,} refused"
         if not found.new and found.refused and not found.known:
-            raise ImagesError(shown(str(args.paths[0])), "no usable image in it", "see the reasons above")
+            raise ImagesError(shown(str(images[0])), "no usable image in it", "see the reasons above")
         if not found.new:
             print(f"nothing new: {beside}")
-            return 0
+            return False
         archive = add(found.new, folder)
     print(f"added {counted(len(found.new), 'image')} as {archive}; {beside}")
     if kept := sum(bool(one.attributes) for one in found.new.values()):
         print(f"with a labels.csv in it, for the further columns of {counted(kept, 'image')}")
-    _print_next()
-    return 0
+    return True
 
 
 def _remove(args: argparse.Namespace) -> int:

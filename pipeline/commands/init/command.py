@@ -3,10 +3,13 @@
 import argparse
 import os
 import shlex
+from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
+from pipeline.errors import ImagesError
 from pipeline.text import shown
 
 
@@ -21,20 +24,40 @@ def register(command: Register) -> None:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pipeline.commands.init.making import make
+    from pipeline.commands.init.making import make, track_images
     from pipeline.commands.init.release import Release
 
+    if missing := next((path for path in args.images if not path.exists()), None):
+        raise ImagesError(missing, "no such file or folder", "check the path")
     folder = args.folder.resolve()
+    images = [Path(os.path.relpath(path, folder)) for path in args.images]
     name = args.name or folder.name or "project"
-    kept = make(folder, name, args.images)
+    kept = make(folder, name)
     release = Release.running()
     where = f"release {release.commit[:7]} of {release.source}" if release else "the code of this folder"
     print(shown(f"{name}: a new project in {folder}, of {where}"))
     for path in kept:
         print(shown(f"kept as it was: {path}"))
+    try:
+        if images:
+            _put(images, folder)
+    finally:  # A project is whole, whatever becomes of its first images.
+        track_images(folder)
+        _print_next(folder)
+    return 0
+
+
+def _put(images: Sequence[Path], folder: Path) -> None:
+    """Put `images`, relative to the project in `folder`, into its data/raw, as `pipeline add` does, and say so."""
+    from pipeline.commands.data.command import put
+
+    with chdir(folder):
+        put(images, label=None, strip=None)
+
+
+def _print_next(folder: Path) -> None:
     go = "" if folder == Path.cwd() else f"cd {shlex.quote(os.path.relpath(folder))} && "
     put = (
         "" if any((folder / paths.RAW).iterdir()) else f"put a folder of images for each class into {paths.RAW}, then "
     )
     print(shown(f"next: {put}{go}dvc repro"))
-    return 0

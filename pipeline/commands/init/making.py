@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -46,7 +46,11 @@ def check_free(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise RecordError(folder, "not a folder", "name a folder")
-    for name in (paths.PIPELINE, CODE.name, paths.PARAMS):
+    own = (paths.PIPELINE, CODE.name, paths.PARAMS)
+    if all((folder / name).exists() for name in own):
+        hint = "run `pipeline add PATH` in it for more images, or name another folder"
+        raise RecordError(folder, "is a project already", hint)
+    for name in own:
         if (folder / name).exists():
             raise RecordError(folder, f"holds {name} already, and nothing is overwritten", "name another folder")
     nearest = next(one for one in (folder, *folder.parents) if one.exists())
@@ -58,8 +62,8 @@ def check_free(folder: Path) -> None:
         raise RecordError(folder, f"lies in the Git repository {top}", "name a folder outside of it")
 
 
-def make(folder: Path, name: str, images: Sequence[Path]) -> list[str]:
-    """Make the project `name` in `folder`, with `images` in data/raw; what is there already stays as it is.
+def make(folder: Path, name: str) -> list[str]:
+    """Make the project `name` in `folder`, less that DVC tracks data/raw; what is there already stays as it is.
 
     Returns:
         the files that were there, and are not as a project would have them.
@@ -68,7 +72,6 @@ def make(folder: Path, name: str, images: Sequence[Path]) -> list[str]:
         RecordError: see `check_free`; or Git or DVC fails.
     """
     check_free(folder)
-    images = [path.absolute() for path in images]
     (folder / paths.RAW).mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         git("init", "--quiet", str(folder))
@@ -78,11 +81,17 @@ def make(folder: Path, name: str, images: Sequence[Path]) -> list[str]:
         _run(folder, "dvc", "init", "--quiet")
         (folder / ".dvc/config").write_text(DVC_CONFIG, encoding="utf-8")
     _run(folder, "pipeline", "setup")
-    if images:
-        _run(folder, "pipeline", "add", *map(str, images))
+    return kept
+
+
+def track_images(folder: Path) -> None:
+    """Let DVC track data/raw of the project in `folder`, with what is in it.
+
+    Raises:
+        RecordError: DVC fails.
+    """
     if not (folder / paths.RAW_DVC).exists():
         _run(folder, "dvc", "add", "--quiet", str(paths.RAW))
-    return kept
 
 
 def pack() -> None:

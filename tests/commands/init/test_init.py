@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -65,6 +66,26 @@ def test_what_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 
 @pytest.mark.slow
+def test_first_images(tmp_path: Path) -> None:
+    """What becomes of them is said; where none can be used, or all are not there, what is made is whole."""
+    save_png(load_digits().images[0] * 15, tmp_path / "1.png")
+    (tmp_path / "photos/a").mkdir(parents=True)
+    (tmp_path / "photos/a/2.png").write_text("no image")
+    assert "nowhere: no such file or folder; check the path" in run(
+        tmp_path, "init", "own", "--images", "nowhere", ok=False
+    )
+    assert not (tmp_path / "own").exists()
+    out = run(tmp_path, "init", "own", "--images", "1.png", "photos", ok=False)
+    assert "  1 no class folder: put it into a folder named after its class" in out
+    assert "    ../photos/a/2.png\n" in out
+    assert "next: put a folder of images for each class into data/raw, then cd own && dvc repro\n" in out
+    assert out.endswith("pipeline: error: ../1.png: no usable image in it; see the reasons above\n")
+    assert "own: is a project already; run `pipeline add PATH` in it" in run(tmp_path, "init", "own", ok=False)
+    said = run(tmp_path / "own", "add", "../1.png", "--label", "nought")
+    assert said.endswith("0 known already, 0 copies, 0 refused\nnext: dvc repro\n")
+
+
+@pytest.mark.slow
 @pytest.mark.nightly
 def test_two_commands_train_a_model(tmp_path: Path) -> None:
     """From a folder of images: `pipeline init && dvc repro`; then Git has what is Git's, and ignores the rest."""
@@ -74,7 +95,9 @@ def test_two_commands_train_a_model(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(data.images[number] * 15, path)
     out = run(tmp_path, "init", "own", "--name", "Digits", "--images", "photos")
-    assert out.endswith("next: cd own && dvc repro\n")
+    assert re.search(
+        r"\nadded 60 images as data/raw/added-\w+.zip; 0 known already, .*\nnext: cd own && dvc repro\n$", out
+    )
     project = Project(tmp_path / "own")
     assert project.read("README.md").startswith("# Digits\n")
     assert "train: cold start" in project.repro()
