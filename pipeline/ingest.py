@@ -4,14 +4,13 @@ Run by `dvc repro`, or alone as `pipeline run ingest`. Cost grows with what is n
 already, and what was decoded before is known by that hash.
 """
 
-from collections import Counter
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import parquet, paths
-from pipeline.errors import ImagesError, MissingDataError
+from pipeline.errors import MissingDataError
 from pipeline.ids import Ids
 from pipeline.images import index
 from pipeline.images.compaction import compact, holding_removed, last_number, undamaged
@@ -72,7 +71,8 @@ def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     for notice in [*told, *copy_notices(copies, params)]:
         print(f"ingest: warning: {notice}", flush=True)
     after = Collection(table, contents, refused)
-    _check(after, params.ingest, labels)
+    vain = vain_notices(labels, [line for line in refused if line.reason != DROPPED])
+    after.check_usable(params.ingest, "".join(f"{notice}; " for notice in vain))
     change, gone = _change(old_ids, after)
     if not removals_are_recorded:
         check_removals(gone, len(old_ids), params.ingest)
@@ -170,19 +170,3 @@ def _index(images: pa.Table, before: pa.Table, new: pa.Table) -> pa.Table:
     rows[lacking] = len(before) + order[found]
     facts = parquet.rows_at(pa.concat_tables([before, new]), rows).drop_columns("id")
     return pa.Table.from_arrays([*images.columns, *facts.columns], schema=index.WHOLE)
-
-
-def _check(after: Collection, params: Ingest, labels: Labels) -> None:
-    refused = [line for line in after.refused if line.reason != DROPPED]
-    total = after.table.num_rows + len(refused)
-    vain = "".join(f"{notice}; " for notice in vain_notices(labels, refused))
-    if total and len(refused) > params.max_refused * total:
-        reason, count = Counter(line.reason for line in refused).most_common(1)[0]
-        one = next(line for line in refused if line.reason == reason)
-        what = f"{len(refused):,} of {total:,} images are refused, {count:,} as {reason!r} ({one.source}: {one.detail})"
-        hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
-        raise ImagesError(paths.RAW, vain + what, hint)
-    if not after.table.num_rows:
-        raise ImagesError(
-            paths.RAW, f"{vain}no images in it", "put a folder for each class there, or archives of such folders"
-        )

@@ -4,6 +4,7 @@ Written so that a kill at any moment leaves the old index and all that it names,
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import parquet, paths
+from pipeline.errors import ImagesError
 from pipeline.files import write_text
 from pipeline.images import index
 from pipeline.images.shard_files import DAMAGED, ShardFile, known_files, metadata_of, remove_others, track
@@ -20,6 +22,7 @@ from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.pictures.formats import DEEP, is_by_another
 from pipeline.ingestion.refusals import Refusal
 from pipeline.lineage.forgotten import Forgotten
+from pipeline.params import Ingest
 from pipeline.text import csv_text
 
 DISPUTED = "two labels"
@@ -86,6 +89,24 @@ class Collection(NamedTuple):
     def dropped(self) -> pa.Array:
         """The ids of the images that are left out because their class is dropped; empty where one was never read."""
         return parquet.strings(line.id for line in self.refused if line.reason == refusals.DROPPED)
+
+    def check_usable(self, params: Ingest, vain: str = "") -> None:
+        """See that there are images, and not too many are refused; `vain` is what to say first.
+
+        Raises:
+            ImagesError: there are none, or too many are.
+        """
+        refused = [line for line in self.refused if line.reason != refusals.DROPPED]
+        total = self.table.num_rows + len(refused)
+        if total and len(refused) > params.max_refused * total:
+            reason, count = Counter(line.reason for line in refused).most_common(1)[0]
+            one = next(line for line in refused if line.reason == reason)
+            named = f"{count:,} as {reason!r} ({one.source}: {one.detail})"
+            hint = f"repair or remove them, or raise ingest.max_refused ({params.max_refused}) in {paths.PARAMS}"
+            raise ImagesError(paths.RAW, f"{vain}{len(refused):,} of {total:,} images are refused, {named}", hint)
+        if not self.table.num_rows:
+            hint = "put a folder for each class there, or archives of such folders"
+            raise ImagesError(paths.RAW, f"{vain}no images in it", hint)
 
     def originals(self) -> Self:
         """What of it another way of making images does not change: those that are stored as they came."""

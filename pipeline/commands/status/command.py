@@ -88,7 +88,7 @@ def _images(arrivals: "RawChanges") -> str:
     if arrivals.looked_at < arrivals.found:
         looked = f"{arrivals.found:,} new files, {arrivals.looked_at:,} of them inspected"
         return f"{looked}: {told}" if told else looked
-    return told or "the same"
+    return told or ("the same" if arrivals.images else "none")
 
 
 def _pending(waiting: "Pending") -> str:

@@ -10,7 +10,7 @@ from pipeline.commands.durations import pace
 from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.pending import Pending, pending
 from pipeline.commands.status.raw_changes import RawChanges, look
-from pipeline.commands.status.remarks import on_project, on_training
+from pipeline.commands.status.remarks import on_ingest, on_project, on_training
 from pipeline.commands.status.stages import Step, stage_statuses, steps_of
 from pipeline.commands.status.start import Start, changed_images, start_of, step_to_go_on_at, steps_before
 from pipeline.errors import RecordError
@@ -95,7 +95,8 @@ def forecast(params: Params) -> Forecast:
         pending=waiting,
         start=start,
         going_on=going_on,
-        remarks=on_project(params, can_look=can_look, changed=changed)
+        remarks=on_ingest(arrivals)
+        + on_project(params, can_look=can_look, changed=changed)
         + on_training(record.get("train"), start, changes, params),
     )
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import parquet
+from pipeline.commands.status.hindrances import hindrance
 from pipeline.commands.status.image_difference import ImageDifference
 from pipeline.commands.status.inspection import Inspection, see
 from pipeline.commands.status.likeness import unlike
@@ -49,6 +50,8 @@ class RawChanges:
     """Which classes were renamed, merged, split or dropped, in half a sentence."""
     vanished: list[str]
     """Classes of which no image is left; none is named where not all was inspected."""
+    successors: dict[str, str]
+    """The class that the images of a vanished one are of now, where that is one: its folder has another name, say."""
     refused: dict[str, int]
     """How many places cannot be used that ingest did not refuse before, by reason."""
     found: int
@@ -69,6 +72,8 @@ class RawChanges:
     """Whether data/images will not be what it is."""
     drift: list[str]
     """How the new images differ from those that ingest has, a sentence each."""
+    hindrance: str
+    """Why ingest would stop; empty if it would not, or that is not known."""
 
     @property
     def is_partial(self) -> bool:
@@ -129,14 +134,14 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
     new, gone, other = different.new, different.gone.keys(), different.other
     reweighted = _reweighted(had.table, found) - new - gone
     relabelled = {one for one, (was, label) in other.items() if label != mapping.label(was)}
-    added = {file.path for file in files if before.get(file.path) != file.md5}
     changed = new | other.keys() | reweighted | (set() if seen.is_partial else gone)
     classes, old_classes = ({*pc.unique(table["label"]).to_pylist()} for table in (found, had.table))
+    vanished = [] if seen.is_partial else sorted(_named(mapping, old_classes) - classes)
     fresh, mended = _refused_otherwise(had.refused, refused)
     unread = sum(source in seen.unread for source in different.gone.values())
     return RawChanges(
         new=len(new),
-        copies=_count_copies(seen, had.table, added),
+        copies=_count_copies(seen, had.table, {file.path for file in files if before.get(file.path) != file.md5}),
         moved=different.moved,
         removed=len(gone) - unread,
         unread=unread,
@@ -144,13 +149,15 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
         reweighted=len(reweighted - relabelled),
         renamed=len(other.keys() - relabelled),
         classes=str(changes_of_classes(mapping, old_classes, classes)),
-        vanished=[] if seen.is_partial else sorted(_named(mapping, old_classes) - classes),
+        vanished=vanished,
+        successors=_successors(vanished, [(mapping.label(was), label) for was, label in other.values()]),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(found) + seen.found - seen.looked_at,
         drift=unlike(seen.labels, seen.figures, mapping),
+        hindrance="" if seen.is_partial else hindrance(content, gone, len(had.ids), (found, refused), params.ingest),
         rewrites=bool(new or gone or different.listed or fresh or mended or seen.archives != set(had.contents)),
         **_sides(changed, changed | different.listed, (had.table, found), seen.keys, params)._asdict(),
     )
@@ -163,6 +170,12 @@ def _sides(
     before, now = (having_a_say(table, interest, params) for table in tables)
     known = dict(zip(before["id"].to_pylist(), before["key"].to_pylist(), strict=True)) | keys
     return Sides.between(changed, *(splits_of(table, known, params) for table in (before, now)))
+
+
+def _successors(vanished: list[str], changes: list[tuple[str | None, str]]) -> dict[str, str]:
+    """The class that each of `vanished` became, if by the `changes` of labels it is one."""
+    became = {one: {now for before, now in changes if before == one} for one in vanished}
+    return {one: classes.pop() for one, classes in became.items() if len(classes) == 1}
 
 
 def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:

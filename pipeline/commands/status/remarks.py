@@ -1,6 +1,9 @@
 """What else is worth knowing before `dvc repro`, a sentence each."""
 
+import shlex
+from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 
 from pipeline import paths
 from pipeline.commands.status.changes import Changes
@@ -13,12 +16,18 @@ from pipeline.lineage.selection import is_cold
 from pipeline.models.framing import source_of
 from pipeline.params import Params
 from pipeline.text import counted, short
+from pipeline.train_params import Train
 from pipeline.training.trackers.packages import absence, missing
 from pipeline.versioning.definition import read_definition
 from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.own_code.listing import look_at_listing
 from pipeline.versioning.running import running_command
 from pipeline.versioning.weights import NEUTRAL_PARAMS, is_outdated, why_retrain
+
+
+def on_ingest(arrivals: RawChanges | None) -> list[str]:
+    """That ingest will not take in what is in data/raw now, and why."""
+    return [f"ingest will stop: {arrivals.hindrance}"] if arrivals and arrivals.hindrance else []
 
 
 def on_project(params: Params, *, can_look: bool, changed: bool) -> list[str]:
@@ -48,9 +57,18 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
     drift = changes.raw.drift if changes.raw else []
     on_classes = [*_on_changed_classes(changes), *_on_classes(start, changes.raw)]
     on_images = [*_on_held_out(len(changes.held_out)), *on_classes, *drift]
-    absent = missing(params.train.trackers)
-    on_trackers = [f"training will stop: {absence(absent)}"] if absent else []
-    return [*on_succession, *on_images, *_on_seeing(train, start, params), *on_trackers, *_on_release(train)]
+    hindrances = [f"training will stop: {one}" for one in _hindrances(start, params.train)]
+    return [*on_succession, *on_images, *_on_seeing(train, start, params), *hindrances, *_on_release(train)]
+
+
+def _hindrances(start: Start, params: Train) -> Iterator[str]:
+    """What a training from `start` will end at, as far as that is found without building its network."""
+    if absent := missing(params.trackers):
+        yield absence(absent)
+    if params.model.startswith("timm/") and find_spec("timm") is None:
+        yield f"train.model is {params.model}, and timm is not installed; run `pip install timm`"
+    if params.is_unpublished and start.oid is None and start.is_known:
+        yield f"train.pretrained is true, and no weights of train.model {params.model} are published"
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
@@ -103,7 +121,12 @@ def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
     """What becomes of the classes without an image, in a training from `start`."""
     if arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
         return []
-    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}"]
+    renamed = [
+        f"all images of {before} are {now} now: to go on with what the model knows of it, run `pipeline classes merge "
+        f"{shlex.quote(before)} {shlex.quote(now)}`"
+        for before, now in arrivals.successors.items()
+    ]
+    return [f"without images now, so the next model will not know them: {', '.join(arrivals.vanished)}", *renamed]
 
 
 def _on_release(train: StageRecord | None) -> list[str]:

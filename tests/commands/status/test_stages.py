@@ -31,11 +31,13 @@ def changes(**counts: Any) -> RawChanges:
             **NOTHING,
             "classes": "",
             "vanished": [],
+            "successors": {},
             "refused": {},
             "images": 9,
             "splits": {},
             "held_out": [],
             "drift": [],
+            "hindrance": "",
             **counts,
         }
     )

@@ -118,6 +118,29 @@ def test_removed_and_relabelled(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_what_ingest_will_stop_at(project: Project) -> None:
+    """Images lost, refused ones, and none at all: said before, in the words that ingest has for it then."""
+    project.set_params(ingest={"max_removed": 0.2, "max_refused": 0.2})
+    raw = project.root / "data/raw"
+    for number in range(4):
+        shutil.rmtree(raw / f"digit {number}")
+    files = [path for path in raw.rglob("*") if path.is_file()]
+    said = [status(project)]
+    for path in files:
+        path.rename(raw / path.name)
+    said.append(status(project))
+    for path in raw.rglob("*.png"):
+        path.unlink()
+    said.append(status(project))
+    for one, what in zip(said, ("are gone, more than", "are refused, ", "no images in it; put a folder"), strict=True):
+        assert what in one
+        assert one.count("note    ingest will stop: data/raw: ") == 1
+    assert "images  60 removed" in said[-1]
+    (stop,) = (line for line in said[-1].splitlines() if "ingest will stop" in line)
+    assert f"ingest: error: {stop.partition('stop: ')[2]}" in project.repro(ok=False)
+
+
+@pytest.mark.slow
 def test_labels(project: Project) -> None:
     """Lines of labels.csv relabel, too."""
     name = first_raw(project).relative_to(project.root / "data/raw").as_posix()
