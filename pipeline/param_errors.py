@@ -31,6 +31,26 @@ PATTERNS = {
 # A name of timm's without `timm/`.
 BARE_MODEL = r"train\.model \w+(\.\w*\d\w*)?"
 BARE_HINT = "it should be small, timm/{} for that model of timm's, or your own: my_project.nets:build"
+# What Lightning, or habit, calls a param.
+ELSEWHERE = {
+    **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs"), "train.epochs"),
+    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), "train.accumulate"),
+    **dict.fromkeys(("img_size", "image_size", "resolution"), "train.size"),
+    **dict.fromkeys(("arch", "architecture", "backbone", "network"), "train.model"),
+    "gradient_clip_val": "train.clip_norm",
+    "logger": "train.loggers",
+    "weights": "train.pretrained",
+    "num_nodes": "compute.nodes",
+    "num_workers": "compute.workers",
+}
+# Types, in pydantic's words and in ours.
+TYPES = {
+    r"integer.*": "a whole number",
+    r"number.*": "a number",
+    r"boolean.*": "true or false",
+    r"string": "a text",
+    r"dictionary.*": "a section, of a key and a value in each line",
+}
 # What took the place of params and values that earlier releases knew.
 SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
@@ -49,8 +69,8 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     place = [str(part) for part in error["loc"] if part not in (PRESET, BLOCK)]
     key = ".".join(place) or "the file"
     if error["type"] == "extra_forbidden":
-        near = _nearest(place[-1], list(_section_at(place[:-1], params).model_fields))
-        return ParamError(path, f"{key} is not a parameter", SUCCESSORS.get(key, f"the nearest one is {near}"))
+        hint = SUCCESSORS.get(key) or _meant(place, params)
+        return ParamError(path, f"{key} is not a parameter", hint)
     if error["type"] == "missing":
         return ParamError(path, f"{key} is missing", "add it, or run `git diff params.yaml` to see what changed")
     described = next((name for name in SEVERAL if key.startswith(name)), key)
@@ -67,7 +87,29 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
         allowed += ", so that every step has the two images that batch normalisation needs"
     if key == "train.augment" and error["type"] == "model_type":
         return ParamError(path, f"{key} is {error['input']!r}", PATTERNS[key])
-    return ParamError(path, f"{key} is {error['input']!r}", f"it should {allowed}")
+    return ParamError(path, f"{key} is {error['input']!r}", f"it should {_in_words(allowed, error['input'])}")
+
+
+def _in_words(allowed: str, given: object) -> str:
+    """What pydantic's words `allowed` say of what was `given`."""
+    words = next((ours for theirs, ours in TYPES.items() if re.fullmatch(f"be a valid {theirs}", allowed)), None)
+    if words is None:
+        return allowed
+    if isinstance(given, str) and words.endswith("number"):
+        if re.fullmatch(r"[0-9.]+", given):
+            return f"be {words}, without quotes"
+        if re.fullmatch(r"[0-9]+,[0-9]+", given):
+            return f"be {words}, with a point: {given.replace(',', '.')}"
+    return f"be {words}"
+
+
+def _meant(place: list[str], params: type[BaseModel]) -> str:
+    """Which param was meant by what is none: of another section, by another name, or the nearest one."""
+    name, sections = place[-1], params.model_fields
+    elsewhere = [f"{one}.{name}" for one in sections if name in _section_at([one], params).model_fields]
+    if len(place) > 1 and (found := ELSEWHERE.get(name) or next(iter(elsewhere), "")):
+        return f"{found} is what is meant here"
+    return f"the nearest one is {_nearest(name, list(_section_at(place[:-1], params).model_fields))}"
 
 
 def _nearest(name: str, valid: list[str]) -> str:

@@ -162,9 +162,14 @@ def read_params(path: Path = paths.PARAMS) -> Params:
         # YAML 1.2, as DVC reads it: `1e-3` is a number.
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
-        raise ParamError(path, "no such file", "run `git checkout params.yaml`") from None
+        go = "this is no project: go to the folder of one, or make one by `pipeline init DIR`"
+        hint = "run `git checkout params.yaml`" if paths.PIPELINE.exists() else go
+        raise ParamError(path, "no such file", hint) from None
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number that cannot be.
-        raise ParamError(path, f"not YAML: {one_line(error)}", "correct that line") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f"line {mark.line + 1}: {one_line(ValueError(problem))}" if mark and problem else one_line(error)
+        hint = "correct that line, or the one above it; blanks indent, as many as in the lines around"
+        raise ParamError(path, f"not YAML: {line}", hint) from None
     try:
         params = Params.model_validate(content)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline.augment_params import Augment
 from pipeline.errors import ParamError
-from pipeline.param_errors import PATTERNS, SUCCESSORS
+from pipeline.param_errors import PATTERNS, SUCCESSORS, TYPES
 from pipeline.param_types import Section
 from pipeline.params import Params, read_params
 
@@ -169,7 +169,9 @@ def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
 )
 def test_no_type_is_taken_for_another(tmp_path: Path, key: str, value: Any) -> None:
     """Text is no number, a number no switch, a switch no number, a list no section."""
-    assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should be a valid ")
+    said = complaint(written(tmp_path, key, value))
+    assert said.startswith(f"{key} is {value!r}; it should be ")
+    assert said.partition(" should be ")[2].partition(",")[0] in TYPES.values() or "a section" in said
 
 
 @pytest.mark.parametrize("key", choices())
@@ -315,6 +317,44 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace("  lr: ", "  learning_rate: ", 1))
     assert complaint(path).startswith("train.learning_rate is not a parameter; the nearest one is lr")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("train.max_epochs", "train.epochs"),
+        ("train.num_workers", "compute.workers"),
+        ("train.accelerator", "compute.accelerator"),
+        ("compute.lr", "train.lr"),
+    ],
+)
+def test_names_of_elsewhere(tmp_path: Path, key: str, meant: str) -> None:
+    """What Lightning calls otherwise, and what stands in another section, is found."""
+    assert complaint(written(tmp_path, key, 1)) == f"{key} is not a parameter; {meant} is what is meant here"
+    assert meant in dict(fields())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.epochs", "12", "'12'; it should be a whole number, without quotes"),
+        ("train.lr", "0,01", "'0,01'; it should be a number, with a point: 0.01"),
+        ("train.lr", "fast", "'fast'; it should be a number"),
+        ("train.augment", {"flip": "sideways"}, "'sideways'; it should be true or false"),
+    ],
+)
+def test_wrong_type(tmp_path: Path, key: str, value: Any, said: str) -> None:
+    """In words that are not a programmer's."""
+    assert complaint(written(tmp_path, key, value)).endswith(f" is {said}")
+
+
+def test_line_that_is_not_yaml(tmp_path: Path) -> None:
+    """It is named by its number."""
+    path, lines = tmp_path / "params.yaml", TEXT.splitlines(keepends=True)
+    place = lines.index("  epochs: 12\n")
+    for wrong in (" epochs: 12\n", "\tepochs: 12\n"):
+        path.write_text("".join([*lines[:place], wrong, *lines[place + 1 :]]))
+        assert complaint(path).startswith(f"not YAML: line {place + 1}: ")
 
 
 @pytest.mark.parametrize(
