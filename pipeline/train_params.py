@@ -88,6 +88,11 @@ class Train(Section):
         return {f"train.{name}": value for name, value in values.items() if is_own(value)}
 
     @property
+    def is_unpublished(self) -> bool:
+        """Whether it asks for published weights of a network that is none of timm's, which alone have some."""
+        return self.pretrained is True and not self.model.startswith("timm/")
+
+    @property
     def trackers(self) -> dict[str, str]:
         """Where each tracker of `loggers` keeps its runs, by its name; empty where that is left to it."""
         return dict(pair for one in self.loggers for pair in (one.items() if isinstance(one, dict) else [(one, "")]))

@@ -30,7 +30,7 @@ from pipeline.models.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, 
 from pipeline.models.device import use_fast_layout
 from pipeline.models.features import head_of, look
 from pipeline.models.imprinting import imprint
-from pipeline.models.network import Spec, build
+from pipeline.models.network import Spec, build, small
 from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, read_params
 from pipeline.training.curves import CURVE_NAMES, CURVES, read_curves
@@ -461,6 +461,28 @@ def test_nothing_is_frozen_that_was_never_trained(capfd: pytest.CaptureFixture[s
     assert "train: the head alone trains\n" in capfd.readouterr().out
     for name, value in read_network(paths.MODEL)[0].state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("body.8."), name
+
+
+def test_plain_pytorch_loads_the_weights() -> None:
+    """Without what stands before their names, as docs/serving.md says."""
+    run()
+    state = torch.load(paths.MODEL / CHECKPOINT, weights_only=True)["state_dict"]
+    trained, spec = read_network(paths.MODEL)
+    network = small(3 if spec.mode == "rgb" else 1, len(spec.classes)).eval()
+    network.load_state_dict({name.removeprefix("network.body."): weight for name, weight in state.items()})
+    images = torch.randint(0, 256, (2, 3 if spec.mode == "rgb" else 1, spec.size, spec.size), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.allclose(trained.eval()(images), network((images / 255 - 0.5) / 0.25), atol=1e-4)
+
+
+def test_weights_that_nobody_publishes() -> None:
+    """To ask for them is an error, and no start from scratch in silence."""
+    with pytest.raises(ParamError) as raised:
+        run(pretrained=True)
+    assert str(raised.value) == (
+        "params.yaml: train.pretrained is true, and no weights of train.model small are published; "
+        "set it to false, or to a file in data/weights; or take a model of timm's: timm/resnet18, say"
+    )
 
 
 def test_more_groups_than_there_are() -> None:

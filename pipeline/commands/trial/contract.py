@@ -78,9 +78,16 @@ def checks(params: Params) -> Iterator[Check]:
 
 
 def _fits(params: Params) -> str:
-    """Output shape, rows of classes."""
-    rows = rows_of_classes(_spec(params))
-    return "" if rows or not is_own(params.train.model) else "no weight has a row for each class"
+    """Output shape, rows of classes, and that outputs are no probabilities: of those the loss would learn little."""
+    if not is_own(params.train.model):
+        return ""
+    if not rows_of_classes(_spec(params)):
+        return "no weight has a row for each class"
+    images = next(iter(drawn(params, 4, classes=2).images.batches([_all(4)])))
+    with torch.no_grad():
+        outputs = build(_spec(params)).eval()(torch.from_numpy(images))
+    is_softmax = bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), torch.ones(4), atol=1e-3)
+    return "it gives probabilities: leave out the softmax, which the loss does itself" if is_softmax else ""
 
 
 def _is_function(params: Params) -> str:

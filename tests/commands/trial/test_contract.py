@@ -127,6 +127,15 @@ def test_network_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trouble.startswith("mine.nets:build: body.1.bias has the shape (12,) for 3 classes, and (16,) for one more")
 
 
+def test_network_that_gives_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss does the softmax, and would learn little of its results."""
+    build = "\n\nplain = build\n\ndef build(*, channels, classes, size):\n"
+    wrapped = "    return nn.Sequential(plain(channels=channels, classes=classes, size=size), nn.Softmax(1))\n"
+    write_package(monkeypatch, nets=NET + build + wrapped)
+    first = next(iter(troubles("", model="mine.nets:build").values()))
+    assert first == "it gives probabilities: leave out the softmax, which the loss does itself"
+
+
 def test_output_that_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """While training alone, as networks with a second head do; both shapes are named."""
     write_package(monkeypatch, nets=LAYER.format("images[:1]"))
