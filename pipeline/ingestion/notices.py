@@ -1,10 +1,12 @@
 """What people should hear of images, in a sentence each; nothing here decides what is used."""
 
+import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +29,10 @@ from pipeline.versioning.raw_files import RawFile
 
 # More of a kind are counted.
 MOST, FEW = 5, 3
+# A class of fewer images may be a mistake, where another one of ten times as many is called nearly so.
+FEW_IMAGES = 10
+DIGITS = re.compile(r"\d+")
+TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods", ".numbers")
 # What shows the refused files.
 LOOK = f"`pipeline check {paths.RAW} --html check.html`"
 # Each name that is compared takes a tenth of a millisecond.
@@ -46,6 +52,7 @@ def notices(
         *vain_notices(labels, refused, (name.as_py() for name in table["source"])),
         *reason_notices(refused),
         *refusal_notices(refused),
+        *table_notices(line.source for line in refused),
         *clash_notices(labels),
         *class_notices(by_class),
         *garbled_notices(by_class),
@@ -82,7 +89,21 @@ def _nearest(path: str, names: Sequence[str]) -> str:
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
     """Classes that may be one; `counts` are images by class."""
-    return _first(map(partial(_of_group, counts), alike(counts)))
+    groups = alike(counts)
+    return [*_first(map(partial(_of_group, counts), groups)), *_first(_misspelt(counts, {*chain(*groups)}))]
+
+
+def _misspelt(counts: Mapping[str, int], known: set[str]) -> Iterator[str]:
+    """Those of few images that are called nearly as one of many; not those `known` to look alike, or to be numbered."""
+    few = [label for label, count in counts.items() if count < FEW_IMAGES and label not in known]
+    many = [label for label, count in counts.items() if count >= 10 * FEW_IMAGES]
+    if len(few) * len(many) > MOST_COMPARED:
+        return
+    for label in sorted(few):
+        near = get_close_matches(label, many, n=1, cutoff=0.9)
+        if near and DIGITS.sub("", near[0]) != DIGITS.sub("", label):
+            sizes = f"class {label!r} has {counted(counts[label], 'image')}, and {near[0]!r} has {counts[near[0]]:,}"
+            yield f"{sizes}; if they are one: `pipeline classes merge {shlex.join([label, near[0]])}`"
 
 
 def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
@@ -150,6 +171,15 @@ def refusal_notices(refused: Iterable[Refused]) -> list[str]:
     """Archives that are refused until their classes are certain."""
     counts = Counter(line.detail for line in refused if line.reason == REASON)
     return _first(f"{counted(count, 'image')} refused: {detail}" for detail, count in sorted(counts.items()))
+
+
+def table_notices(sources: Iterable[str]) -> list[str]:
+    """Tables among the refused `sources`: somebody may take them for labels."""
+    return _first(
+        f"{source} is not read; if it says which image is of which class, save it as {LABELS}, in Excel as 'CSV UTF-8'"
+        for source in sources
+        if source.lower().endswith(TABLES)
+    )
 
 
 def _first(lines: Iterable[str]) -> list[str]:

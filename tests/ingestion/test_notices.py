@@ -11,6 +11,7 @@ from pipeline.ingestion.notices import (
     picture_notices,
     reason_notices,
     refusal_notices,
+    table_notices,
 )
 from pipeline.ingestion.wrappers import REASON
 
@@ -19,6 +20,24 @@ def test_classes_that_look_like_one() -> None:
     """Issue 14, 6: they are named with their counts."""
     (notice,) = class_notices({"CAT": 1, "cat": 1200, "dog": 5})
     assert notice.startswith("classes 'CAT' (1 image) and 'cat' (1,200 images) differ in case, accents or blanks only")
+
+
+def test_misspelt_classes() -> None:
+    """One of few images that is called nearly as a large one; numbers and small classes are no mistakes."""
+    (notice,) = class_notices({"Flagen": 3, "Flaggen": 175, "Flags": 9, "breed 12": 2, "breed 13": 400})
+    assert notice == (
+        "class 'Flagen' has 3 images, and 'Flaggen' has 175; if they are one: `pipeline classes merge Flagen Flaggen`"
+    )
+    assert class_notices({"Flagen": 3, "Flaggen": 99}) == class_notices({"Flagen": 10, "Flaggen": 175}) == []
+    assert class_notices({f"class {'x' * number}": 1 + number % 2 * 200 for number in range(1000)}) == []
+
+
+def test_tables_are_no_labels() -> None:
+    """Of a spreadsheet next to the images it is said what would be read."""
+    (notice,) = table_notices(["a/b.png", "more/Labels.XLSX"])
+    assert notice.startswith(
+        "more/Labels.XLSX is not read; if it says which image is of which class, save it as labels.csv"
+    )
 
 
 def test_names_that_are_not_certain() -> None:

@@ -18,7 +18,7 @@ from pipeline.ingestion.decoding import Job, KnownIds, Place, decode
 from pipeline.ingestion.labelling.class_names import class_name
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.labelling.sources import source_of
-from pipeline.ingestion.notices import class_notices, garbled_notices, picture_notices
+from pipeline.ingestion.notices import class_notices, garbled_notices, picture_notices, table_notices
 from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.resolving import resolve
 from pipeline.ingestion.standardising import Picture
@@ -97,6 +97,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     report.images = classes.images + Counter(label for label, _ in report.new)
     if label is None:
         report.notices += [*class_notices(report.images), *garbled_notices(report.images)]
+        report.notices += table_notices(name for name, _ in report.refused)
     report.notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     return report
 
