@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline import paths
@@ -27,6 +28,7 @@ from pipeline.commands.upgrade import command as upgrade
 from pipeline.commands.watch import command as watch
 from pipeline.errors import RecordError
 from pipeline.signals import INTERRUPTED, hush
+from pipeline.text import shown
 
 # Raised by .github/release.sh, as in pyproject.toml and CITATION.cff.
 VERSION = "0.1.0"
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; returns the exit status."""
     if arguments is None:
         _hand_over()
-    args = _parser().parse_args(arguments)
+    args = _parsed(sys.argv[1:] if arguments is None else arguments)
     name = getattr(args, "stage", "pipeline")  # A stage speaks in its own name.
     set_up_logging(name, verbose=args.verbose)
     run: Callable[[argparse.Namespace], int] = args.run
@@ -80,6 +82,28 @@ def _hand_over() -> None:
 
 def _is_for_programs(args: argparse.Namespace) -> bool:
     return bool(getattr(args, "json", False)) or getattr(args, "csv", None) is True
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for; ends with what was meant where it is mistaken."""
+    parser = _parser()
+    commands = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices  # noqa: SLF001
+    if not arguments:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    name = arguments[0]
+    if not name.startswith("-") and name not in commands:
+        near = get_close_matches(name, commands, n=1)
+        meant = f"the nearest one is {near[0]}" if near else "`pipeline --help` lists them"
+        hint = f"run `dvc repro`, or `pipeline run {name}` for that stage alone" if name in run.STAGES else meant
+        parser.error(f"there is no command {shown(name)}; {hint}")
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options = commands[args.command]._option_string_actions  # noqa: SLF001
+        near = get_close_matches(unknown[0].partition("=")[0], options, n=1) if unknown[0].startswith("--") else []
+        meant = f"; the nearest one to {unknown[0]} is {near[0]}" if near else ""
+        commands[args.command].error(f"unrecognized arguments: {shown(' '.join(unknown))}{meant}")
+    return args
 
 
 def _check_folder() -> None:

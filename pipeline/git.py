@@ -10,6 +10,7 @@ from pipeline.errors import RecordError, one_line
 # What people may have set that would change what is read here.
 PLAIN = ("-c", "color.ui=false", "-c", "log.showSignature=false", "-c", "log.follow=false")
 PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
+NO_COMMIT = "nothing is committed yet: run `git add --all && git commit`"
 
 
 def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
@@ -25,8 +26,18 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
         raise RecordError("git", "is not installed", "install it") from None
     except subprocess.CalledProcessError as error:
         what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
-        hint = PARTIAL if "promisor remote" in what else "run this in a clone of the project, with a commit"
-        raise RecordError("git", what, hint) from None
+        raise RecordError("git", what, _hint(what)) from None
+
+
+def _hint(what: str) -> str:
+    """What to do where Git complains of `what`."""
+    if "promisor remote" in what:
+        return PARTIAL
+    if "revision 'HEAD'" in what or "does not have any commits" in what:
+        return NO_COMMIT
+    if "bad revision" in what:
+        return "`git log` lists the commits"
+    return "run this in a clone of the project, with a commit"
 
 
 def git_text(*arguments: str) -> str:

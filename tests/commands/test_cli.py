@@ -124,14 +124,14 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
         ["dog", "2", "0", "1", "8", "px"],
         ["all", "7", "0", "2", "8", "px"],
     ]
-    assert "refused 5:\n  2 two labels\n" in out
+    assert "refused 5:\n  2 two labels: the same image is in cat, dog\n" in out
     for name, reason, detail in (
         ("dog/text.png", "not an image", "in no format that is known"),
         ("loose.png", "no class folder", "put it into a folder named after its class"),
         ("cat/both.png", "two labels", "the same image is in cat, dog"),
         ("dog/.DS_Store", "system file", "left by an operating system"),
     ):
-        assert re.search(rf"  \d {reason}\n.*    photos/{name}: {detail}", out)
+        assert re.search(rf"  \d {reason}: {detail}.*\n(    .*\n)?    photos/{name}\n", out)
     assert "2 classes of fewer than 10 images: dog (2), cat (5)" in out
     assert cli.main(["check", str(photos / "more.zip")]) == 0
     assert sorted(path.name for path in here.iterdir()) == ["params.yaml", "photos"]
@@ -144,9 +144,7 @@ def test_check_fits_into_a_screen(here: Path, capsys: Capture) -> None:
     put({f"class {number}/{number}.png": png(number) for number in range(12)}, into=here / "bad")
     assert cli.main(["check", "bad"]) == 1
     out = capsys.readouterr().out
-    assert (
-        "refused 55:\n  30 empty\n    bad/a/00: 0 bytes\n    bad/a/01: 0 bytes\n    bad/a/02: 0 bytes\n  25 not" in out
-    )
+    assert "refused 55:\n  30 empty: 0 bytes\n    bad/a/00\n    bad/a/01\n    bad/a/02\n  25 not" in out
     assert "… 4 more classes" in out
     assert len(out.splitlines()) <= 40
     assert max(map(len, out.splitlines())) <= 100
@@ -304,11 +302,7 @@ def test_hostile_names(here: Path, capsys: Capture) -> None:
     assert "\x1b" not in out
     for said in ("3 unsafe name", "c:/2.png: no name for a class", "pipe.png: not a file", "gone.png: no such file"):
         assert said in out
-    for said in (
-        "evil.zip!/../5.png: would be written",
-        "1 broken archive\n    photos/broken.zip: ",
-        "1\\n.png: put it",
-    ):
+    for said in ("evil.zip!/../5.png: would be written", "\n    photos/broken.zip\n", "1\\n.png"):
         assert said in out
     assert not list(here.rglob("[56].png"))
     assert cli.main(["check", "photos"]) == 1
@@ -701,3 +695,40 @@ def test_folders_inside_a_project_are_named(
     monkeypatch.chdir(tmp_path / "docs/deep")
     assert cli.main(["status"]) == 1
     assert capsys.readouterr().err.endswith("a folder inside the project; run `cd ../..`, then this again\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predit", "a.png"], "there is no command predit; the nearest one is predict\n"),
+        (["train"], "there is no command train; run `dvc repro`, or `pipeline run train` for that stage alone\n"),
+        (["frobnicate"], "there is no command frobnicate; `pipeline --help` lists them\n"),
+        (["check", "a", "--htlm=b"], "unrecognized arguments: --htlm=b; the nearest one to --htlm=b is --html\n"),
+        (["status", "a"], "unrecognized arguments: a\n"),
+    ],
+)
+def test_mistaken_command_line(arguments: list[str], said: str, capsys: Capture) -> None:
+    """It says what was meant, in one line below the usage of what was asked for, and ends with 2."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.endswith(said)
+    assert err.startswith("usage: pipeline " + ("COMMAND" if "no command" in said else arguments[0]))
+
+
+def test_no_command(capsys: Capture) -> None:
+    """Who types `pipeline` alone is shown the commands."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 2
+    assert "classify images with a trained model" in capsys.readouterr().err
+
+
+def test_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Who has no project, or has not gone to it, is told so, and nothing of Git."""
+    monkeypatch.chdir(tmp_path)
+    hint = "this is no project: go to the folder of one, or make one by `pipeline init DIR`"
+    for command in ("check", "predict"):
+        assert cli.main([command, "photos"]) == 1
+        assert capsys.readouterr().err == f"pipeline: error: params.yaml: no such file; {hint}\n"

@@ -187,6 +187,7 @@ def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
 def test_started_as_dvc_does(stage: str) -> None:
     """As a program of its own, too, it says one line, on the stream for errors, and exits with 1."""
     paths.PARAMS.unlink()
+    paths.PIPELINE.touch()
     ran = start(stage)
     expected = f"{stage}: error: params.yaml: no such file; run `git checkout params.yaml`\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", expected)

@@ -143,6 +143,17 @@ def test_nothing_yet(capsys: Capture) -> None:
     assert capsys.readouterr().out == "no commit records a training yet; `dvc repro`, then `git commit`, makes one\n"
 
 
+@pytest.mark.parametrize("model", ["a.dir", "b.dir"])
+def test_what_nobody_committed(model: str, capsys: Capture) -> None:
+    """The model of dvc.lock is named after those of the history, unless it is one of them."""
+    train("a.dir")
+    lock = f"schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n    - path: data/model\n      md5: {model}\n"
+    Path("dvc.lock").write_text(lock)
+    assert cli.main(["log"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (last == f"not committed yet: {model}…; run `git add --all && git commit`") == (model == "b.dir")
+
+
 @pytest.mark.parametrize("revision", ["nowhere", "--output=x"])
 def test_unknown_revision(revision: str) -> None:
     """An error in one line; nothing that looks like an option is taken for one."""

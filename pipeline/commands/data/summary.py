@@ -84,9 +84,11 @@ def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
     examples = min(EXAMPLES, max(1, MOST_EXAMPLES // len(reasons)))
     yield f"refused {len(refused):,}:"
     for reason, count in reasons[:MOST_REASONS]:
-        yield f"  {count:,} {reason}"
         same = [(name, refusal.detail) for name, refusal in refused if refusal.reason == reason]
-        yield from (_cut(f"    {_end_of(name)}: {detail}") for name, detail in same[:examples])
+        shared = same[0][1] if len({detail for _, detail in same}) == 1 else ""
+        yield _cut(f"  {count:,} {reason}{shared and f': {shared}'}")
+        for name, detail in same[:examples]:
+            yield _cut(f"    {_end_of(name)}" if shared else f"    {_end_of(name)}: {detail}")
     if len(reasons) > MOST_REASONS:
         rest = ", ".join(f"{count:,} {reason}" for reason, count in reasons[MOST_REASONS:])
         yield _cut(f"  {rest}")

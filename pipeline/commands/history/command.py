@@ -3,12 +3,15 @@
 import argparse
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline import paths
 from pipeline.commands.parsing import Register
 from pipeline.commands.terminal import print_table
-from pipeline.text import counted, shown
+from pipeline.errors import RecordError
+from pipeline.text import counted, short, shown
+from pipeline.versioning.lock import read_record
 
 if TYPE_CHECKING:
     from pipeline.commands.history.holders import Holders
@@ -82,8 +85,19 @@ def _log(args: argparse.Namespace) -> int:
         print_table(rows)
     else:
         print("no commit records a training yet; `dvc repro`, then `git commit`, makes one")
+    if args.revision == "HEAD" and not args.json:
+        _say_uncommitted({training.recorded.model for training in trained})
     _warn_if_shallow()
     return 0
+
+
+def _say_uncommitted(models: set[str]) -> None:
+    """Say that the model of dvc.lock is none of `models`, those that are committed, if it is not."""
+    with suppress(RecordError):  # A merge is under way, say.
+        train = read_record().get("train")
+        model = train.outs.get(paths.MODEL.as_posix()) if train else None
+        if model and model not in models:
+            print(f"not committed yet: {short(model)}; run `git add --all && git commit`")
 
 
 def _replay(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.git import contents, git_text
+from pipeline.git import NO_COMMIT, contents, git_text
 from pipeline.lineage.history import PUSH_ALL, RecordedModel, recorded_at, show_hint
 from pipeline.lineage.lineage import read_recorded
 from pipeline.lineage.recorded_metrics import Metrics, parse_metrics, read_metrics
@@ -82,7 +82,8 @@ def _commit(name: str) -> str:
             return git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
             continue
-    raise RecordError(name, "no commit, branch, tag or experiment", "see `git log`, or `dvc exp list`")
+    hint = NO_COMMIT if name == "HEAD" else "see `git log`, or `dvc exp list`"
+    raise RecordError(name, "no commit, branch, tag or experiment", hint)
 
 
 def _experiment(name: str) -> str | None:

@@ -150,6 +150,8 @@ def test_project_is_found(
         load_model()
     with pytest.raises(MissingDataError, match="other: no model there; check the path"):
         load_model("other", project=here)
+    with pytest.raises(MissingDataError, match=r"\.ckpt: a file, and a model is a folder; pass 'data/model'"):
+        load_model(paths.MODEL / CHECKPOINT, project=here)
     (here / paths.MODEL / CHECKPOINT).write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="damaged"):
         load_model(project=here)
