@@ -22,7 +22,11 @@ def register(command: Register) -> None:
     sub = command(_sync, "bring data/raw in sync with data/raw.dvc after a pull, merge or checkout")
     whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
     whose.add_argument("--keep", action="store_true", help="keep data/raw as it is; the next `dvc repro` records it")
-    whose.add_argument("--restore", action="store_true", help="bring back what the last commit lists, or the last run took in, and is gone")
+    whose.add_argument(
+        "--restore",
+        action="store_true",
+        help="bring back what the last commit lists, or the last run took in, and is gone",
+    )
     sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
     sub = command(_merge_driver, "merge one of the pipeline's files; Git calls it, see `git help attributes`")
     for name in ("ancestor", "ours", "theirs"):

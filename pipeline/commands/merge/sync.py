@@ -132,7 +132,7 @@ def restore() -> FileChange:
 
 
 def _taken_in() -> Listing:
-    """What ingest last took in, be it committed or not; nothing where that is not known, or only the commit's is had."""
+    """What ingest last took in, committed or not; nothing where that is not known, or the commit's alone is had."""
     record = read_record()
     oid = raw_recorded(record["ingest"], pull=True) if "ingest" in record else None
     if oid is None:

@@ -23,7 +23,7 @@ from pipeline import paths
 from pipeline.commands.serve.in_memory import bytes_of
 from pipeline.commands.serve.predicting import Answer, answered
 from pipeline.commands.serve.preprocessing import recorded_ingest, view_of, views
-from pipeline.errors import ImagesError, RecordError
+from pipeline.errors import ImagesError, MissingDataError, RecordError
 from pipeline.evaluation.inference import Trained, require
 from pipeline.images.pixels import Pixels
 from pipeline.ingestion.refusals import Refusal
@@ -151,6 +151,8 @@ def load_model(model: str | os.PathLike[str] = paths.MODEL, *, project: str | os
     """
     with chdir(_root(Path(project))), _deterministic():
         folder, params = Path(model), read_params()
+        if folder.is_file():
+            raise MissingDataError(folder, "a file, and a model is a folder", f"pass {folder.parent.as_posix()!r}")
         require(folder)
         trained = Trained.read(folder, params.compute)
         return Model(
