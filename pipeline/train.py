@@ -186,7 +186,7 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     pl.seed_everything(params.seed, verbose=False)
     if generation.base is None and params.is_unpublished:
         what = f"train.pretrained is true, and no weights of train.model {params.model} are published"
-        hint = "set it to false, or to a file in data/weights; or take a model of timm's: timm/resnet18, say"
+        hint = "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
         raise ParamError(paths.PARAMS, what, hint)
     network, weights = begin(generation.spec, params.pretrained if generation.base is None else False, folder)
     if weights is not None:

@@ -481,7 +481,7 @@ def test_weights_that_nobody_publishes() -> None:
         run(pretrained=True)
     assert str(raised.value) == (
         "params.yaml: train.pretrained is true, and no weights of train.model small are published; "
-        "set it to false, or to a file in data/weights; or take a model of timm's: timm/resnet18, say"
+        "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
     )
 
 

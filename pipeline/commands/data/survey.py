@@ -78,7 +78,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     report = Survey(
         refused=[(line.source, Refusal(line.reason, line.detail)) for line in refused],
         where={one.name: one.place for one in looked_at},
-        notices=notices,
+        notices=[*notices, *table_notices(line.source for line in refused)],
     )
     places: dict[str, list[FoundImage]] = {}
     for one in looked_at:
@@ -97,7 +97,6 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     report.images = classes.images + Counter(label for label, _ in report.new)
     if label is None:
         report.notices += [*class_notices(report.images), *garbled_notices(report.images)]
-        report.notices += table_notices(name for name, _ in report.refused)
     report.notices += picture_notices({one.name: one.remark for one in looked_at if one.remark})
     return report
 
