@@ -133,7 +133,7 @@ def test_corrected_labels_are_added(capsys: Capture) -> None:
     (folder / "labels.csv").write_text(f"path;label\n{first['path']};Käfer\n{second['path']};{second['label']}\n")
     assert cli.main(["add", str(folder)]) == 0
     out = capsys.readouterr().out
-    assert f"{third['path']}: put it into a folder named after its class" in out
+    assert f"/{third['path']}\n" in out
     (archive,) = paths.RAW.iterdir()
     with zipfile.ZipFile(archive) as file:
         assert sorted(name.partition("/")[0] for name in file.namelist()) == sorted(["Käfer", second["label"]])
