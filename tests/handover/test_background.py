@@ -6,6 +6,7 @@ from threading import Event
 
 import pytest
 
+from pipeline.handover import background
 from pipeline.handover.background import Background, within
 
 
@@ -24,21 +25,39 @@ def test_work_that_never_ends_is_left() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_work_may_take_long_while_its_file_grows(tmp_path: Path) -> None:
-    """A download that gets on is waited for, one that stalls is not."""
-    part = tmp_path / "part"
+@pytest.mark.parametrize("pieces", [0, 3])
+def test_work_may_take_long_while_its_file_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
+    """A download that gets on is waited for, one that has stalled, or never begun, is not: however busy the machine."""
+    part, ended, size, looks = tmp_path / "part", Event(), background._size, 0
 
-    def write(pieces: int, then: float) -> int:
-        for number in range(pieces):
-            part.write_bytes(bytes(number + 1))
-            time.sleep(0.05)
-        time.sleep(then)
-        return pieces
+    def grow_first(path: Path | None) -> int:
+        nonlocal looks
+        looks += 1
+        assert looks <= pieces + 1
+        if looks <= pieces:
+            part.write_bytes(bytes(looks))
+        return size(path)
 
-    assert within(0.4, lambda: write(20, 0), grows=part) == 20
-    part.unlink()
+    monkeypatch.setattr(background, "_size", grow_first)
     with pytest.raises(TimeoutError):
-        within(0.4, lambda: write(3, 60), grows=part)
+        within(0.01, ended.wait, grows=part)
+    assert looks == pieces + 1
+
+
+def test_work_that_took_long_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it returns after its file has grown for a while comes back."""
+    part, ended, size = tmp_path / "part", Event(), background._size
+
+    def grow_first(path: Path | None) -> int:
+        with part.open("ab") as file:
+            file.write(b"a")
+        if size(part) == 5:
+            ended.set()
+        return size(path)
+
+    monkeypatch.setattr(background, "_size", grow_first)
+    assert within(0.01, ended.wait, grows=part)
+    assert size(part) >= 5
 
 
 def test_newest_alone_is_worked_on() -> None:
