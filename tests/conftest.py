@@ -211,6 +211,14 @@ def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _determinism() -> Iterator[None]:
+    """What a stage that ran in a test's process asked of torch does not hold for the next test."""
+    yield
+    if torch := sys.modules.get("torch"):  # Importing it takes a second, which many a test can do without.
+        torch.set_deterministic_debug_mode("default")
+
+
 def copy_checkout(root: Path) -> None:
     """Copy this repository as it is now, without its history, into the folder `root`."""
     listed = subprocess.run(
@@ -254,7 +262,7 @@ def project(make_project: Callable[[Path], Project], tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Project]]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
     """Makes a machine that can train, by its name."""
     import torch
     from support.training_machine import make_machine
@@ -262,5 +270,4 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    yield lambda name, **train: make_machine(tmp_path / name, **train)
-    torch.use_deterministic_algorithms(mode=False)
+    return lambda name, **train: make_machine(tmp_path / name, **train)

@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +114,12 @@ def mean_loss(*probabilities: float) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with a model and no base as working directory."""
     monkeypatch.chdir(tmp_path)
     save_model(paths.MODEL, DARK, WHITE)
     paths.BASE.mkdir(parents=True)
     (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def put_base() -> None:

@@ -93,7 +93,6 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, handler)
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:

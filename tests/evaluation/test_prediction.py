@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def params(**compute: Any) -> Params:
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with a model of random weights, and images, as working directory."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
@@ -42,8 +41,6 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     paths.MODEL.mkdir(parents=True)
     torch.save({SPEC: spec.as_kept(), "state_dict": state}, paths.MODEL / CHECKPOINT)
     store_images(test=IMAGES)
-    yield
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def test_rows_are_images_and_columns_classes() -> None:

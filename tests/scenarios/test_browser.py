@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-import torch
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import DESKTOP, NEEDS_CHROMIUM, PHONE, launched, shoot, violations
 from support.drawn import save_drawn, set_params
@@ -40,7 +39,6 @@ def evaluated() -> str:
             test=[Plain(("cat", "dog", "fox")[shade % 3], shade, generation=1 + shade % 2) for shade in shades]
         )
         evaluate(read_params())
-        torch.use_deterministic_algorithms(mode=False)
         return PAGE.read_text(encoding="utf-8")
 
 

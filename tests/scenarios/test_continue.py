@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,10 +59,9 @@ def model() -> Files:
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with images, and without a base, as working directory."""
-    with tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL):
-        yield
+    tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL)
 
 
 @pytest.fixture

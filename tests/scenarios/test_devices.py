@@ -262,7 +262,6 @@ def test_two_devices_learn_what_one_does(
     alone, both = (read_network(folder / paths.MODEL)[0].state_dict() for folder in (Path(), together / name))
     for key, value in alone.items():
         torch.testing.assert_close(both[key], value, rtol=1e-3, atol=1e-5)
-    torch.use_deterministic_algorithms(mode=False)
 
 
 @pytest.mark.parametrize("name", LATER)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import Project, stages_run
 from ruamel.yaml import YAML
 
@@ -199,7 +198,6 @@ def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
     first.run("pipeline", "fresh")
     first.repro("manifest")
     assert "train: cold start (`pipeline fresh` asked for a cold start)" in first.pipeline("run", "train").out
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def model() -> Files:
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with images in several shards, and without a base, as working directory."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -72,8 +71,6 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     store_images(train=TRAIN, val=VAL)
     paths.BASE.mkdir()
     (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Params for trainings of seconds, and projects for them."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from conftest import ROOT, TINY
 from ruamel.yaml import YAML
 from support.stored import Plain, store_images
@@ -28,11 +26,10 @@ def tiny_params(**sections: dict[str, Any]) -> Params:
     return read_params()
 
 
-@contextmanager
 def tiny_project(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, train: Sequence[Plain], val: Sequence[Plain]
-) -> Iterator[None]:
-    """A project in `folder` with images, and without a base, as working directory; what Lightning changes is undone."""
+) -> None:
+    """A project in `folder` with images, and without a base, as working directory."""
     monkeypatch.chdir(folder)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -40,5 +37,3 @@ def tiny_project(
     store_images(train=train, val=val)
     paths.BASE.mkdir()
     (paths.BASE / NONE).write_text(FIRST + "\n")
-    yield
-    torch.use_deterministic_algorithms(mode=False)

@@ -4,7 +4,6 @@ import csv
 import math
 import shutil
 import signal
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,10 +130,9 @@ def test_folder_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with images, and without a base, as working directory."""
-    with tiny_project(tmp_path, monkeypatch, train=TRAIN, val=VAL):
-        yield
+    tiny_project(tmp_path, monkeypatch, train=TRAIN, val=VAL)
 
 
 def params(**train: Any) -> Params:

@@ -44,7 +44,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         store_images(test=TEST, train=[Plain("dog", shade, 9) for shade in range(50)])
         assert cli.main(["export"]) == 0
         yield root
-        torch.use_deterministic_algorithms(mode=False)
 
 
 @pytest.fixture

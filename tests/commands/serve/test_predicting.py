@@ -60,7 +60,6 @@ def test_it_says_what_evaluate_says(ingested: Project, monkeypatch: pytest.Monke
         assert isinstance(answer.guesses, list)
         assert dict(answer.guesses) == row.to_dict()
     assert expected.round(3).drop_duplicates().shape[0] > len(expected) / 2
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def test_colours_are_those_of_the_model(ingested: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,11 @@
 """The promises that `pipeline try --contract` tries, and code that breaks each of them."""
 
 import shutil
-from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from conftest import ROOT
 from support.own import NET, write_package
 from support.tiny import tiny_params
@@ -50,13 +48,11 @@ def build(*, channels, classes, size):
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A project without data as working directory; what Lightning changes is undone."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project without data as working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
-    yield
-    torch.use_deterministic_algorithms(mode=False)
 
 
 def params(**train: Any) -> Params:

@@ -4,7 +4,6 @@ import csv
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,9 @@ def trained(params: Params) -> Files:
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project with images, and without a base, as working directory."""
-    with tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL):
-        yield
+    tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL)
 
 
 def logged() -> list[dict[str, str]]:
