@@ -40,6 +40,6 @@ def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], object]) 
     """Until that is so."""
     end = time.monotonic() + 100
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, f"it ended with {process.returncode}: {process.communicate()[0]}"
         assert time.monotonic() < end
         time.sleep(0.02)
