@@ -563,7 +563,7 @@ def test_interrupted_while_something_is_tidied_up() -> None:
         "cli.main = command\n"
         "sys.exit(__main__.main())"
     )
-    run = subprocess.run([sys.executable, "-c", script], check=False, stderr=subprocess.PIPE, text=True, timeout=20)
+    run = subprocess.run([sys.executable, "-c", script], check=False, stderr=subprocess.PIPE, text=True, timeout=200)
     assert (run.returncode, run.stderr) == (130, "pipeline: interrupted; no file is half-written\n")
 
 

@@ -93,7 +93,7 @@ def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int
         wait_for(processes[0], partial(any_saved, projects))
         time.sleep(chance.uniform(0, 1))
         chance.choice(workers(processes[0])).kill()
-        outs = [process.communicate(timeout=150)[0] for process in processes]
+        outs = [process.communicate(timeout=200)[0] for process in processes]
         assert not any(process.returncode for process in processes), outs
     assert "continuing at step" in "".join(outs)
     expected = two_devices(machine)
@@ -108,7 +108,7 @@ def test_sigint_saves(machine: Machine) -> None:
     with running(project, "train") as process:
         wait_for(process, partial(saved, project))
         process.send_signal(signal.SIGINT)
-        out = process.communicate(timeout=100)[0]
+        out = process.communicate(timeout=200)[0]
     assert process.returncode == 130
     assert out.count("interrupted; nothing is lost") == 1
     assert "Traceback" not in out
@@ -121,7 +121,7 @@ def test_machine_that_does_not_come(machine: Machine, where: str) -> None:
     """It is waited for as long as params.yaml says, be it the one where they meet or not; then one line says so."""
     first, _ = several(machine, 2, timeout=3, address=f"{where}:{free_port()}")
     with running(first, "train") as process:
-        begun, said = process.communicate(timeout=50)[0].splitlines()
+        begun, said = process.communicate(timeout=200)[0].splitlines()
     assert process.returncode == 1
     assert begun.startswith(f"train: 2 machines meet at {where}:")
     assert "2 machines did not meet in 3 s (compute.timeout)" in said

@@ -38,7 +38,7 @@ def kill(process: "subprocess.Popen[str]") -> str:
 
 def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
     """Until that is so."""
-    end = time.monotonic() + 100
+    end = time.monotonic() + 200
     while not condition():
         assert process.poll() is None, f"it ended with {process.returncode}: {process.communicate()[0]}"
         assert time.monotonic() < end

@@ -272,7 +272,7 @@ def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> Non
         assert started.poll() is None
         time.sleep(0.05)
     started.send_signal(number)
-    out, _ = started.communicate(timeout=60)
+    out, _ = started.communicate(timeout=200)
     assert (started.returncode, out) == (130, "")
     assert training
     assert not processes_in(temporary)

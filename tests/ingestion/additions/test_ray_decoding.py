@@ -109,7 +109,7 @@ def test_sigint_keeps_what_is_decoded(project: Project, two_machines: Cluster) -
     with running(project, "ingest") as process:
         wait_for(process, lambda: sum(path.stat().st_size for path in journal.rglob("*") if path.is_file()) > 10**5)
         process.send_signal(signal.SIGINT)
-        out = process.communicate(timeout=60)[0]
+        out = process.communicate(timeout=200)[0]
     assert process.returncode == 130, out
     assert "Traceback" not in out
     project.set_params(compute={"engine": "local"})
