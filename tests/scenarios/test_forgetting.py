@@ -15,6 +15,9 @@ from conftest import Project
 from scenarios.test_erasing import CALL, files_with, odd, put, put_loose_and_packed, stored
 from support.servers import KINDS, Server, SharedFolder
 
+from pipeline import paths
+from pipeline.versioning.lock import read_raw_hash
+
 pytestmark = pytest.mark.slow
 
 
@@ -82,6 +85,13 @@ def left(told: Told, *folders: Path) -> list[Path]:
     return [path for content in told.contents for path in files_with(content, told.root, *folders)]
 
 
+def listed_on(remote: Path, oid: str) -> dict[str, bool]:
+    """The files that the directory `oid` lists, and whether they are on a remote that is a folder, as it is."""
+    objects = remote / "files/md5"
+    listed = json.loads((objects / oid[:2] / oid[2:]).read_text())
+    return {one["relpath"]: (objects / one["md5"][:2] / one["md5"][2:]).exists() for one in listed}
+
+
 def test_everything_goes(told: Told, tmp_path: Path) -> None:
     """File, copy, archive, shards, models, pictures: here, in the cache, on the remote; what is left can be used."""
     project, remote = Project(told.root), tmp_path / "remote"
@@ -128,9 +138,14 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     assert not list(remote.rglob("*.ckpt"))
     assert odd(3) in (project.root / "data/raw/more.zip").read_bytes()
     for oid in (second, third):
-        files = json.loads((remote / f"files/md5/{oid[:2]}/{oid[2:]}").read_text())
-        there = {one["relpath"]: (remote / f"files/md5/{one['md5'][:2]}/{one['md5'][2:]}").exists() for one in files}
-        assert there == {"checkpoint.ckpt": False, "curves.csv": True, "lineage.json": True, "seen.npz": True}
+        there = {"checkpoint.ckpt": False, "curves.csv": True, "lineage.json": True, "seen.npz": True}
+        assert listed_on(remote, oid) == there
+    # What takes their place was there before they went.
+    for oid in (
+        *(read_raw_hash(project.root / path) for path in (paths.RAW_DVC, paths.SHARDS_DVC)),
+        project.lock()["ingest"]["outs"]["data/images"],
+    ):
+        assert all(listed_on(remote, oid).values())
 
     status = project.run(*CALL, "status").out
     assert "would stop" not in status

@@ -69,9 +69,7 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
         Forgotten.read().note(plan.rows)
     for name in plan.stores_with(ARCHIVE, SHARD) if paths.RAW_DVC.exists() and paths.RAW.is_dir() else ():
         say(f"pushing what takes its place to {name}")
-        tracked = (paths.SHARDS_DVC, paths.IMAGES)
-        outputs = [str(path) for path in tracked if path.exists()]
-        _run("push", "--remote", name.removeprefix("remote ").strip("'"), str(paths.RAW_DVC), *outputs)
+        _push(name.removeprefix("remote ").strip("'"))
     say("deleting what was made of it")
     for path in plan.files:
         delete(path)
@@ -84,6 +82,14 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
         for oid in tqdm(doomed, store.name, unit=" objects", disable=None):
             store.delete(oid)
         store.settle()
+
+
+def _push(remote: str) -> None:
+    """Have all of data/raw, data/shards and data/images on `remote`."""
+    # Apart: where .dvc files come before outputs, DVC 3.67 pushes what the last of those files lists, and no more.
+    for together in ((paths.RAW_DVC, paths.SHARDS_DVC), (paths.IMAGES,)):
+        if targets := [str(path) for path in together if path.exists()]:
+            _run("push", "--remote", remote, *targets)
 
 
 def _run(*arguments: str) -> None:
