@@ -28,7 +28,7 @@ def cluster(*cores: int) -> Iterator[Cluster]:
             found.add_node(num_cpus=count)
         yield found
     finally:
-        del os.environ["RAY_worker_niceness"]  # noqa: SIM112
+        os.environ.pop("RAY_worker_niceness", None)  # Another cluster may have been in this one.
         found.shutdown()  # type: ignore[no-untyped-call]
 
 
