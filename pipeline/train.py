@@ -184,10 +184,9 @@ def _fit(
 def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Network, Loaded | None]:
     """The network of `generation`, its weights drawn by the seed, or those that a cold start is to begin with."""
     pl.seed_everything(params.seed, verbose=False)
-    if generation.base is None and params.is_unpublished:
-        what = f"train.pretrained is true, and no weights of train.model {params.model} are published"
+    if generation.base is None and params.unpublished:
         hint = "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
-        raise ParamError(paths.PARAMS, what, hint)
+        raise ParamError(paths.PARAMS, params.unpublished, hint)
     network, weights = begin(generation.spec, params.pretrained if generation.base is None else False, folder)
     if weights is not None:
         say(f"{weights}")

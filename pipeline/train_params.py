@@ -88,9 +88,10 @@ class Train(Section):
         return {f"train.{name}": value for name, value in values.items() if is_own(value)}
 
     @property
-    def is_unpublished(self) -> bool:
-        """Whether it asks for published weights of a network that is none of timm's, which alone have some."""
-        return self.pretrained is True and not self.model.startswith("timm/")
+    def unpublished(self) -> str:
+        """That it asks for published weights of a network that is none of timm's, which alone have some; else empty."""
+        asks = self.pretrained is True and not self.model.startswith("timm/")
+        return f"train.pretrained is true, and no weights of train.model {self.model} are published" if asks else ""
 
     @property
     def trackers(self) -> dict[str, str]:

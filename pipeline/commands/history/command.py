@@ -93,7 +93,7 @@ def _log(args: argparse.Namespace) -> int:
 
 def _say_uncommitted(models: set[str]) -> None:
     """Say that the model of dvc.lock is none of `models`, those that are committed, if it is not."""
-    with suppress(RecordError):  # A merge is under way, say.
+    with suppress(RecordError):  # As while a merge is under way.
         train = read_record().get("train")
         model = train.outs.get(paths.MODEL.as_posix()) if train else None
         if model and model not in models:

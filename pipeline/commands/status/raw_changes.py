@@ -51,7 +51,7 @@ class RawChanges:
     vanished: list[str]
     """Classes of which no image is left; none is named where not all was inspected."""
     successors: dict[str, str]
-    """The class that the images of a vanished one are of now, where that is one: its folder has another name, say."""
+    """The class that the images of a vanished one are of now, where that is one: its folder was renamed."""
     refused: dict[str, int]
     """How many places cannot be used that ingest did not refuse before, by reason."""
     found: int
@@ -150,7 +150,7 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
         renamed=len(other.keys() - relabelled),
         classes=str(changes_of_classes(mapping, old_classes, classes)),
         vanished=vanished,
-        successors=_successors(vanished, [(mapping.label(was), label) for was, label in other.values()]),
+        successors=_successors(vanished, {(mapping.label(was), label) for was, label in {*other.values()}}),
         refused=dict(Counter(line.reason for line in fresh)),
         found=seen.found,
         looked_at=seen.looked_at,
@@ -172,10 +172,12 @@ def _sides(
     return Sides.between(changed, *(splits_of(table, known, params) for table in (before, now)))
 
 
-def _successors(vanished: list[str], changes: list[tuple[str | None, str]]) -> dict[str, str]:
+def _successors(vanished: list[str], changes: set[tuple[str | None, str]]) -> dict[str, str]:
     """The class that each of `vanished` became, if by the `changes` of labels it is one."""
-    became = {one: {now for before, now in changes if before == one} for one in vanished}
-    return {one: classes.pop() for one, classes in became.items() if len(classes) == 1}
+    became: dict[str | None, list[str]] = {}
+    for before, now in changes:
+        became.setdefault(before, []).append(now)
+    return {one: became[one][0] for one in vanished if len(became.get(one, ())) == 1}
 
 
 def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:

@@ -67,8 +67,8 @@ def _hindrances(start: Start, params: Train) -> Iterator[str]:
         yield absence(absent)
     if params.model.startswith("timm/") and find_spec("timm") is None:
         yield f"train.model is {params.model}, and timm is not installed; run `pip install timm`"
-    if params.is_unpublished and start.oid is None and start.is_known:
-        yield f"train.pretrained is true, and no weights of train.model {params.model} are published"
+    if params.unpublished and start.oid is None and start.is_known:
+        yield params.unpublished
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:

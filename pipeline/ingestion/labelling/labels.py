@@ -170,7 +170,7 @@ class Labels:
         is_silent, (own_label, own_attributes) = pc.is_null(label), own.columns
         is_unclear = rows == UNCLEAR
         both = parquet.values(pc.indices_nonzero(pc.is_valid(own_label)))
-        is_unclear[both[rows[both] >= len(top)]] = True  # Two that are equal, and may disagree.
+        is_unclear[both[rows[both] >= len(top)]] = True  # Neither comes before the other, and they may disagree.
         return ListedColumns(
             pc.coalesce(label, own_label),
             pc.if_else(is_silent, own_label, NO_LABEL),
