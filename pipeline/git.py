@@ -1,7 +1,9 @@
 """Git, through its own command."""
 
 import os
+import re
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +13,12 @@ from pipeline.errors import RecordError, one_line
 PLAIN = ("-c", "color.ui=false", "-c", "log.showSignature=false", "-c", "log.follow=false")
 PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
 NO_COMMIT = "nothing is committed yet: run `git add --all && git commit`"
+# Commands that lock Git's index or configuration. One that is killed leaves its lock, and no Git can write any more.
+LOCKING = frozenset({"add", "apply", "commit", "config"})
+LOCKED = re.compile(r"Unable to create '(.*\.lock)': File exists|could not lock config file (.*): File exists")
+STALE = "wait until it ends; if none runs, one was killed: remove that file"
+# How long such a lock of another process, of an editor for example, is waited for, in seconds.
+PATIENCE = 10.0
 
 
 def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
@@ -19,14 +27,40 @@ def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | No
     Raises:
         RecordError: it fails, or there is no Git.
     """
-    try:
-        command, english = ["git", *PLAIN, *arguments], {**(os.environ if env is None else env), "LANGUAGE": "en"}
-        return subprocess.run(command, input=given, env=english, check=True, capture_output=True).stdout  # noqa: S603
-    except FileNotFoundError:
-        raise RecordError("git", "is not installed", "install it") from None
-    except subprocess.CalledProcessError as error:
-        what = one_line(ValueError(error.stderr.decode(errors="replace").removeprefix("fatal: ")))
-        raise RecordError("git", what, _hint(what)) from None
+    command, english = ["git", *PLAIN, *arguments], {**(os.environ if env is None else env), "LANGUAGE": "en"}
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ended = (_run_to_its_end if arguments[0] in LOCKING else _run)(command, given, english)
+        except FileNotFoundError:
+            raise RecordError("git", "is not installed", "install it") from None
+        if ended.returncode == 0:
+            return ended.stdout
+        said = ended.stderr.decode(errors="replace").removeprefix("fatal: ")
+        locked = LOCKED.search(said)
+        if locked is None:
+            what = one_line(ValueError(said))
+            raise RecordError("git", what, _hint(what))
+        if time.monotonic() > until:
+            lock = locked[1] or f"{locked[2]}.lock"
+            raise RecordError("git", f"another process of Git holds {lock}", STALE)
+        time.sleep(0.1)
+
+
+def _run(command: list[str], given: bytes | None, env: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(command, check=False, input=given, env=env, capture_output=True)  # noqa: S603
+
+
+def _run_to_its_end(
+    command: list[str], given: bytes | None, env: Mapping[str, str]
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run it in a session of its own: neither what kills this process nor what is raised in it kills `command`."""
+    stdin = None if given is None else subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603
+        command, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        out, errors = process.communicate(given)
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 def _hint(what: str) -> str:
