@@ -56,7 +56,7 @@ def manifest(params: Params) -> Result:
     order, kept = _by_id()
     read = partial(_columns, order, kept)  # Few at a time: of ten million images each takes much memory.
     drawn = assign(read(*columns_for(params)), params)
-    split = np.array(drawn.splits, dtype=np.str_)
+    split = drawn.splits
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
     like = find_leaks(split, found := Sorted.of(read_rows(index.INDEX, order)))
     # Where images are listed; each stays on its side of the splits.

@@ -5,9 +5,10 @@ So no image that comes or goes moves another.
 
 from collections.abc import Mapping
 from hashlib import md5
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.params import Manifest, Params
@@ -17,6 +18,7 @@ from pipeline.splits.groups import PATIENT, groups_of
 from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
+SplitNames = npt.NDArray[np.str_]
 # Images at a time.
 ROWS = 2**16
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -25,7 +27,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 class Assignment(NamedTuple):
     """Where images belong, each in its place."""
 
-    splits: list[SplitName]
+    splits: SplitNames
+    """Of `SPLITS`, shape (images,)."""
     groups: list[str]
     """Empty for an image that has none, and so is a group of its own."""
     remark: str = ""
@@ -37,11 +40,11 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 
     Changing the share of one split moves no image between the two others.
     """
-    return _splits_of([key], [group], params)[0]
+    return SPLITS[int(_numbers_of([key], [group], params)[0])]
 
 
-def _splits_of(keys: list[str], groups: list[str], params: Manifest) -> list[SplitName]:
-    """The same of many, each in its place."""
+def _numbers_of(keys: list[str], groups: list[str], params: Manifest) -> npt.NDArray[np.int8]:
+    """Which of `SPLITS` that is, of many, each in its place."""
     texts = (
         f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
         for key, group in zip(keys, groups, strict=True)
@@ -51,7 +54,7 @@ def _splits_of(keys: list[str], groups: list[str], params: Manifest) -> list[Spl
     is_test = position < params.split.test
     # From the other end, so that val and test grow towards each other.
     is_val = position >= 1 - params.split.val
-    return [SPLITS[number] for number in np.where(is_test, 2, is_val).tolist()]
+    return np.where(is_test, 2, is_val).astype(np.int8)
 
 
 def columns_for(params: Params) -> list[str]:
@@ -76,27 +79,26 @@ def assign(images: pa.Table, params: Params) -> Assignment:
     return Assignment(splits, groups, remark)
 
 
-def _draw(images: pa.Table, groups: list[str], params: Manifest) -> list[SplitName]:
-    splits: list[SplitName] = []
-    for batch in images.select(["key"]).to_batches(max_chunksize=ROWS):  # Digests take four times what splits do.
-        start = len(splits)
-        splits += _splits_of(batch["key"].to_pylist(), groups[start : start + len(batch)], params)
-    return splits
+def _draw(images: pa.Table, groups: list[str], params: Manifest) -> SplitNames:
+    numbers, past = np.empty(len(images), np.int8), 0
+    for batch in images.select(["key"]).to_batches(max_chunksize=ROWS):  # Digests take much more than numbers do.
+        block = slice(past, past := past + len(batch))
+        numbers[block] = _numbers_of(batch["key"].to_pylist(), groups[block], params)
+    return np.array(SPLITS)[numbers]
 
 
-def _as_given(images: pa.Table, groups: list[str], params: Manifest) -> tuple[list[SplitName], str]:
-    given = given_splits(images, groups, by_column=params.split.by == "column")
-    drawn = _draw(images, groups, params)
-    splits = [cast("SplitName", split) or other for split, other in zip(given, drawn, strict=True)]
-    without = given.count("")
+def _as_given(images: pa.Table, groups: list[str], params: Manifest) -> tuple[SplitNames, str]:
+    given = np.array(given_splits(images, groups, by_column=params.split.by == "column"), np.str_)
+    splits = np.where(given != "", given, _draw(images, groups, params))
+    without = int(np.count_nonzero(given == ""))
     return splits, f", {counted(without, 'image')} without a given split, drawn by hash" if without else ""
 
 
-def _by_time(images: pa.Table, groups: list[str], params: Manifest) -> tuple[list[SplitName], str]:
+def _by_time(images: pa.Table, groups: list[str], params: Manifest) -> tuple[SplitNames, str]:
     dates = dates_of(images)
     is_newest, first = newest(dates, groups, params.split.test)
     drawn = _draw(images, groups, params.model_copy(update={"split": params.split.model_copy(update={"test": 0.0})}))
-    splits: list[SplitName] = ["test" if new else other for new, other in zip(is_newest, drawn, strict=True)]
+    splits = np.where(is_newest, "test", drawn)
     without = dates.count("")
     told = f", {counted(without, 'image')} without a date, which cannot be among the newest" if without else ""
     return splits, (f", test from {first} on" if first else ", no test") + told

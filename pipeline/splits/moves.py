@@ -52,10 +52,9 @@ def moved_text(
     table = images("id", "label", "source")
     was = positions(pd.Index(table["id"].to_pandas(), dtype=str), (before := _recorded(recorded)).index)
     then = np.where(was < 0, "", before.to_numpy(dtype=str)[was]) if len(before) else np.full(len(was), "")
-    splits = np.array(now.splits, dtype=np.str_)
-    moved = np.flatnonzero((then != "") & (then != splits))
+    moved = np.flatnonzero((then != "") & (then != now.splits))
     rows = table.take(moved).to_pylist()
-    lines = ([*row.values(), now.groups[at], then[at], splits[at]] for row, at in zip(rows, moved, strict=True))
+    lines = ([*row.values(), now.groups[at], then[at], now.splits[at]] for row, at in zip(rows, moved, strict=True))
     return csv_text([HEADER, *lines])
 
 

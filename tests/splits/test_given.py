@@ -25,7 +25,7 @@ def placed(source: str, label: str = "cat", **cells: str) -> Placed:
 
 def splits(*images: Placed, group: str | None = None, **split: Any) -> list[str]:
     """Where they belong."""
-    return list(assign(table(images), asked(group, **split)).splits)
+    return [*map(str, assign(table(images), asked(group, **split)).splits)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_without_a_cell() -> None:
     """The hash decides, and how many those are is said."""
     images = [placed(f"cat/{number}.png", camera="x") for number in range(60)]
     drawn = assign(table([*images, placed("cat/a.png", split="test")]), asked(None, by="column"))
-    assert drawn.splits == [*(split_of(one.key, BY_HASH) for one in images), "test"]
+    assert drawn.splits.tolist() == [*(split_of(one.key, BY_HASH) for one in images), "test"]
     assert drawn.remark == ", 60 images without a given split, drawn by hash"
 
 
@@ -126,7 +126,7 @@ def test_the_newest_are_test() -> None:
     """The newest dates, as many as fit, and one at least; the rest is train or val; without a date never test."""
     images = [placed(f"cat/2026-01-{day:02}.png") for day in range(1, 21)]
     drawn = assign(table([*images, placed("cat/x.png")]), asked(None, by="time", test=0.2, val=0.0))
-    assert drawn.splits == ["train"] * 16 + ["test"] * 4 + ["train"]
+    assert drawn.splits.tolist() == ["train"] * 16 + ["test"] * 4 + ["train"]
     assert drawn.remark == (
         ", test from 2026-01-17 00:00:00 on, 1 image without a date, which cannot be among the newest"
     )

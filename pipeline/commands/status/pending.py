@@ -79,7 +79,7 @@ def _now(params: Params) -> dict[str, Rows]:
     """What the manifests will list of data/images as it is, near-duplicates included."""
     columns = {*COLUMNS, *columns_for(params), "source", "attributes"}
     table = parquet.read_table(index.INDEX, index.SCHEMA, [*columns])
-    splits, weights = np.array(assign(table, params).splits), weights_of(table)
+    splits, weights = assign(table, params).splits, weights_of(table)
     now: dict[str, Rows] = {}
     for name in SPLITS:
         chosen = (splits == name) & ((weights > 0) | (name != "train"))

@@ -49,4 +49,4 @@ def splits_of(images: pa.Table, keys: Mapping[str, str], params: Params) -> Spli
     rows = wanted.select(["label", "source", "attributes"]).append_column(
         "key", parquet.strings(keys[one] for one in ids)
     )
-    return dict(zip(ids, assign(rows, params).splits, strict=True))
+    return dict(zip(ids, assign(rows, params).splits.tolist(), strict=True))
