@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.damage import cuts
 
 from pipeline.images.shards import (
     BLOCK,
@@ -130,7 +131,7 @@ def test_sealing_keeps_what_is_whole_wherever_the_cut_is(tmp_path: Path) -> None
     places = write(tmp_path, IMAGES)
     path, whole = tmp_path / "000000.tar", (tmp_path / "000000.tar").read_bytes()
     ends = {name: places[name][1] + len(data) for name, data in IMAGES.items()}
-    for cut in range(len(whole) + 1):
+    for cut in cuts(whole, ends.values()):
         path.write_bytes(whole[:cut])
         kept = {name: data for name, data in IMAGES.items() if ends[name] <= cut}
         seal(path, max((ends[name] for name in kept), default=0))

@@ -226,6 +226,7 @@ def test_two_devices_make_one_model(together: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.slow
 def test_two_devices_run_own_code(together: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Network, augmentation, loss and optimizer of the project's own make one model, the same one each time."""
     params = set_params(2, **own_code())

@@ -213,6 +213,7 @@ def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
     assert first.snapshot("dvc.lock", "data/manifest", "data/base") == before
 
 
+@pytest.mark.slow
 def test_failed_training_loses_nothing(first: Project) -> None:
     """A stage that fails leaves the outputs of the run before, though DVC removed them when it began."""
     before = first.snapshot("dvc.lock", "data/model")
@@ -326,6 +327,7 @@ def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None
         assert Path(name).relative_to(cache).as_posix().replace("/", "").removesuffix(".dir") == md5
 
 
+@pytest.mark.slow
 def test_damaged_shards_are_mended(first: Project) -> None:
     """A shard that was damaged is replaced; where none is to be had, what is damaged in it is decoded again."""
     sound, before = first.lock()["manifest"]["outs"], first.snapshot("data/shards")

@@ -109,6 +109,7 @@ def grown_remote(project: Project) -> Path:
     return Path(project.dvc("config", "remote.team.url").out.strip())
 
 
+@pytest.mark.slow
 def test_training_reads_what_is_elsewhere(first: Project, tmp_path: Path) -> None:
     """The model of a clone that added to shards which it lacks is that of the folder which has them."""
     clone = partial(first, tmp_path / "clone")

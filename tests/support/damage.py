@@ -1,6 +1,6 @@
 """Files cut and changed anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 def cut(files: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     """One of `files`, cut anywhere."""
     return st.sampled_from(files).flatmap(lambda raw: st.integers(0, len(raw)).map(lambda end: raw[:end]))
+
+
+def cuts(whole: bytes, ends: Iterable[int] = ()) -> list[int]:
+    """Where to cut `whole`: all around `ends`, in many places between, and not at all."""
+    near = {end + step for end in ends for step in (-2, -1, 0, 1, 2)}
+    return sorted({*near, *range(0, len(whole), 11), len(whole)})
 
 
 def changed(files: Sequence[bytes], first: int, last: int) -> st.SearchStrategy[bytes]:

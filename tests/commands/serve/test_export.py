@@ -268,6 +268,7 @@ sys.exit(main(["export"]))
 
 
 @pytest.mark.xdist_group("timm")
+@pytest.mark.slow
 def test_timm_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model of timm's is exported and checked like any other."""
     if not TIMM.is_dir():

@@ -3,10 +3,10 @@
 import hashlib
 import shutil
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support.damage import cuts
 
 from pipeline import paths
 from pipeline.images.shards import ShardReader, shard_name
@@ -59,12 +59,6 @@ def known() -> tuple[set[str], set[str]]:
             data = reader.read(fact["shard"], fact["offset"], fact["length"])
             assert hashlib.md5(data).hexdigest() == fact["md5"]
         return set(opened.facts), set(opened.refused)
-
-
-def cuts(whole: bytes, ends: Iterable[int]) -> list[int]:
-    """Where to cut: all around `ends`, and in many places between."""
-    near = {end + step for end in ends for step in (-2, -1, 0, 1, 2)}
-    return sorted({*near, *range(0, len(whole), 11), len(whole)})
 
 
 def check_shards() -> None:
