@@ -6,6 +6,7 @@ So what was read before costs a few operations on columns, and no object for eac
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -15,11 +16,11 @@ import pyarrow.compute as pc
 
 from pipeline import parquet
 from pipeline.ids import Ids, Rows
-from pipeline.ingestion.catalogue import Catalogue
+from pipeline.ingestion.catalogue import LABEL_FILE, Catalogue
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.label_tables import LabelLine
 from pipeline.ingestion.labelling.labels import NO_LABEL, Labels, is_system_file
-from pipeline.ingestion.labelling.sources import MEMBER
+from pipeline.ingestion.labelling.sources import MEMBER, source_of
 from pipeline.ingestion.resolving import COLUMNS
 from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.wrappers import SUFFIXES
@@ -71,6 +72,8 @@ class Settled:
         rows = pa.concat_tables([NO_ROWS, *(rows for _, rows in found)])
         file = np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for _, rows in found])
         whole = cls([file for file, _ in found], rows, file, np.empty(0, np.int32), [], files)
+        if labels.is_unsettled:
+            labels.settle(chain(whole._names(), _other_names(files, {path for path, _ in loose}, contents, labels)))
         whole, label = whole._listed(labels, contents)
         origin, examples = _origins(whole.rows["member"], whole.file, label)
         whole.carry(examples, labels)
@@ -78,6 +81,11 @@ class Settled:
         settled = {*whole.rows["member"].slice(0, whole.loose).to_pylist()}
         rest = [file for file in files if file.path not in settled]
         return replace(whole, origin=origin, examples=places, rest=rest)
+
+    def _names(self) -> Iterator[str]:
+        sources = self.sources
+        for start in range(0, len(sources), BLOCK):
+            yield from sources.slice(start, BLOCK).to_pylist()
 
     def _listed(self, labels: Labels, contents: Catalogue) -> tuple[Self, Numbers | None]:
         """These with what `labels` say, but for those of which they have to be asked; and numbers of their classes.
@@ -163,6 +171,15 @@ class Settled:
         """A row for each place, with the columns of `resolving.COLUMNS`, where `labels` are those of the origins."""
         label = parquet.strings(labels).take(parquet.column_of(self.origin))
         return pa.Table.from_arrays([self.rows["id"], label, self.sources, self.rows["attributes"]], COLUMNS)
+
+
+def _other_names(files: list[RawFile], loose: Collection[str], contents: Catalogue, labels: Labels) -> Iterator[str]:
+    """How those are named to people that are neither among the `loose` files, nor of an archive and in columns."""
+    for path, md5 in files:
+        if is_archive(path):
+            yield from (source_of(path, one.name) for one in contents.others(md5) if one.refusal != LABEL_FILE)
+        elif path not in loose and not labels.is_file(path):
+            yield path
 
 
 def _loose(files: list[RawFile]) -> pa.Table:

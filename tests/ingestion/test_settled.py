@@ -25,11 +25,12 @@ from pipeline.versioning.raw_files import RawFile
 IDS = [f"{number:032x}" for number in range(12)]
 ARCHIVES = ["f" * 31 + digit for digit in "0123"]
 FOLDERS = ["cat", "dog", "My Set/cat", "My Set/dog", "train/cat", "a\x01b", "cat/./x", "", "._odd", "Emu"]
-NAMES = ["1.png", "2.PNG", "3.jpg", "README", "labels.csv", "x.zip", "Icon\r"]
+NAMES = ["1.png", "2.PNG", "3.jpg", "[1].png", "README", "labels.csv", "x.zip", "Icon\r"]
 BROKEN = Refusal("broken", "x")
 GONE = Refusal("vanished", "no such file")
 PATHS = ("a.zip", "b.tar", "cat/c.zip", "dog/d.zip", "My Set/e.zip")
 LABELS = (
+    *("cat/[1].png,wolf", "*/[1].png,fox", "a.zip!/*,emu", "*/?.png,dog,south", "b.tar!/dog/[1-3].*,cat"),
     *("a.zip!/cat/*,wolf", "*/2.PNG,emu", "no such,cat", "./dog/1.png,fox", "cat/c.zip!/./cat/1.png,fox"),
     *(
         "cat/1.png,dog,north",
@@ -41,7 +42,16 @@ LABELS = (
     ),
     *("a.zip!/cat/1.png,emu", "a.zip!/dog/1.png,wolf,north", "b.tar!/cat/1.png,dog,south", "b.tar!/dog/3.jpg,dog"),
 )
-BELOW = ("1.png,wolf", "1.png,fox,north", "2.PNG,dog", "*,emu", "c.zip!/cat/1.png,wolf", "c.zip!/dog/1.png,wolf,north")
+BELOW = (
+    "[1].png,fox",
+    "*.png,dog",
+    "1.png,wolf",
+    "1.png,fox,north",
+    "2.PNG,dog",
+    "*,emu",
+    "c.zip!/cat/1.png,wolf",
+    "c.zip!/dog/1.png,wolf,north",
+)
 names = st.builds(
     lambda folder, name: f"{folder}/{name}".removeprefix("/"), st.sampled_from(FOLDERS), st.sampled_from(NAMES)
 )
@@ -88,7 +98,7 @@ worlds = st.builds(
     ),
     where=st.dictionaries(st.sampled_from(PATHS), st.sampled_from(ARCHIVES)),
     loose=st.dictionaries(names.filter(lambda name: not is_archive(name)), ids, max_size=8),
-    labels=st.just([]) | st.lists(st.sampled_from(LABELS), unique=True) | st.lists(st.sampled_from(LABELS[5:])),
+    labels=st.just([]) | st.lists(st.sampled_from(LABELS), unique=True) | st.lists(st.sampled_from(LABELS[10:])),
     listed=st.just({}) | st.dictionaries(st.integers(0, 15), st.sampled_from(["dog", "wolf,north", "fox,south"])),
     below=st.just([]) | st.lists(st.sampled_from(BELOW), unique=True),
     columns=st.sampled_from([Columns(), Columns(), Columns(path="image")]),

@@ -18,6 +18,8 @@ from pipeline.ingestion.labelling.label_tables import LabelLine, LabelRow
 
 # In place of a row: no row names the source in any way; `find` has to say.
 NO_ROW, UNCLEAR = -1, -2
+# Sources that are looked at at a time.
+BLOCK = 2**17
 
 
 class LabelIndex:
@@ -99,11 +101,7 @@ class LabelIndex:
             at = self._last.get(name)
         if at is not None and (at in self._before or self._real):
             return self._of_several(source, list(self._named_like(source, at)))
-        if at is None:
-            at = self._matched(name, source) if self._patterns else None
-        if at is None and self._bare:
-            at = self._last.get(splitext(name)[0])
-        if at is None:
+        if at is None and (at := self._alike(name, source)) is None:
             return None
         self._used[at] = 1
         return self._lines[at]
@@ -111,21 +109,29 @@ class LabelIndex:
     def rows_of(self, sources: pa.ChunkedArray) -> Rows:
         """The row that says what `find` says of each of many `sources`, shape (len(sources),).
 
-        `NO_ROW` where rows are silent; `UNCLEAR` where `find` has to be asked.
+        `NO_ROW` where rows are silent; `UNCLEAR` where `find` has to be asked. `settle` has been told of all of them.
         """
         rows = self._rows_named(sources)
-        others = np.flatnonzero(rows == NO_ROW)
-        if self._patterns:
-            rows[others] = UNCLEAR
-        elif self:
-            names = sources.take(parquet.column_of(others)).to_pylist()
-            if self._bare:
-                rows[others] = self._rows_named(parquet.strings(splitext(name)[0] for name in names))
-            rows[others[[may_be_odd(name) for name in names]]] = UNCLEAR
+        others = np.flatnonzero(rows == NO_ROW) if self else rows[:0]
+        for start in range(0, len(others), BLOCK):
+            block = others[start : start + BLOCK]
+            rows[block] = [self._row_alike(name) for name in sources.take(parquet.column_of(block)).to_pylist()]
         np.frombuffer(self._used, np.uint8)[rows[rows >= 0]] = 1
         return rows
 
-    def _rows_named(self, names: pa.ChunkedArray | pa.StringArray) -> Rows:
+    def _row_alike(self, source: str) -> int:
+        """The row that speaks of `source`, and does not bear its name; likewise."""
+        if may_be_odd(source):
+            return UNCLEAR
+        at = self._alike(source, source)
+        return NO_ROW if at is None else at
+
+    def _alike(self, name: str, source: str) -> int | None:
+        """The last row whose glob matches `name`, else that of the name without its suffix."""
+        at = self._matched(name, source) if self._patterns else None
+        return self._last.get(splitext(name)[0]) if at is None and self._bare else at
+
+    def _rows_named(self, names: pa.ChunkedArray) -> Rows:
         """The row of each of `names` alone, as it is spelt; likewise."""
         at = np.array([*self._last.values(), NO_ROW])
         for number, name in enumerate(self._last):
@@ -172,7 +178,7 @@ class LabelIndex:
         other = next((at for at in rows if self._lines[at].label != line.label), None)
         if other is None:
             return line
-        self._clashes.setdefault((other, rows[0]), (source, "the image is refused; leave one of the lines"))
+        self._clash(other, rows[0], source, "the image is refused; leave one of the lines")
         return line._replace(conflict=self._said(other, rows[0], "it"))
 
     def _matched(self, name: str, source: str) -> int | None:
@@ -181,8 +187,12 @@ class LabelIndex:
         for other in matching[:-1]:
             self._used[other] = 1
             if self._lines[other].label != self._lines[matching[-1]].label:
-                self._clashes.setdefault((other, matching[-1]), (source, "the later line counts"))
+                self._clash(other, matching[-1], source, "the later line counts")
         return matching[-1] if matching else None
+
+    def _clash(self, one: int, other: int, source: str, then: str) -> None:
+        """Remember that two rows disagree, with the first `source` by name that they do so of."""
+        self._clashes[one, other] = min(self._clashes.get((one, other), (source, then)), (source, then))
 
     def _said(self, one: int, other: int, source: str) -> str:
         """That the rows at `one` and `other` give `source` different labels."""

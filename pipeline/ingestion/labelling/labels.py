@@ -128,6 +128,11 @@ class Labels:
         """Whether the file `path` is one of labels."""
         return is_label_file(path, self._columns) and path not in self.unreadable
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether `settle` may find names among rows."""
+        return self._top.is_unsettled or self._nested.is_unsettled
+
     def settle(self, sources: Iterable[str]) -> None:
         """See `LabelIndex`."""
         names = list(sources) if self._top.is_unsettled and self._nested.is_unsettled else sources
