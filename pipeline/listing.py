@@ -14,6 +14,7 @@ from pipeline.text import counted
 from pipeline.versioning.git_guard import check_followed
 from pipeline.versioning.raw.content import RawContent, look
 from pipeline.versioning.raw.recording import check_whole_record, record
+from pipeline.versioning.raw.rule import FileChange
 from pipeline.versioning.unhashable import check_hashable
 
 
@@ -38,10 +39,13 @@ def listing(params: Params) -> Result:
 
 
 def _sentence(content: RawContent) -> str:
-    files, absent, removed = content.belonging
+    files, absent, before = content.belonging
+    change = FileChange.between(before, files)
     sentence = f"{counted(len(files), 'file')} in {paths.RAW}"
-    if removed:
-        sentence += f", {len(removed):,} removed"
+    if change.moved:
+        sentence += f", {change.moved:,} moved"
+    if change.removed:
+        sentence += f", {change.removed:,} removed"
     if absent:
         sentence += f"; {len(absent):,} of them not here"
     return sentence

@@ -50,6 +50,19 @@ def test_it_records_what_dvc_would(tracked: Project) -> None:
     assert all(cached(tracked, entry["md5"]).exists() for entry in listed)
 
 
+def test_what_moved_is_not_removed(tracked: Project) -> None:
+    """A file under another name or in another folder is told from one that is gone; `pipeline status` agrees."""
+    tracked.repro("ingest")
+    first, second, third, fourth, *_ = tracked.add_digits(0, 6)
+    first.rename(first.with_name("other.png"))
+    (tracked.root / "data/raw/more").mkdir()
+    second.rename(tracked.root / "data/raw/more" / second.name)
+    fourth.replace(third)  # Whose content is lost.
+    assert "images  3 moved, 1 removed, 2 relabelled" in tracked.pipeline("status").out
+    assert listing(tracked) == "listing: 5 files in data/raw, 3 moved, 1 removed\n"
+    assert listing(tracked) == "listing: 5 files in data/raw\n"
+
+
 def test_nothing_new_writes_nothing(tracked: Project) -> None:
     """A second run leaves every file as it is; a lost cache is filled again."""
     listing(tracked)

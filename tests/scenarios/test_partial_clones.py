@@ -263,13 +263,17 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
         pipeline(project, "setup")
     loose = sorted(path for path in raw(team.alice) if path.endswith(".png"))
     (team.alice.root / "data/raw" / loose[0]).unlink()
+    moved = team.alice.root / "data/raw" / loose[2]
+    moved.rename(moved.with_name("moved.png"))
     zip_digits(team.alice, 60, 90, team.alice.root / "data/raw/first.zip")
     zip_digits(team.alice, 110, 120, team.alice.root / "data/raw/second.zip")
     team.alice.repro("ingest")
     team.publish(team.alice, "fewer and more")
     bob.add_digits(101, 102)  # Not committed.
     out = bob.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
-    assert "data/raw: 1 file added (1 of them on the remote only), 1 removed, 1 changed" in out
+    assert (
+        "data/raw: 1 file added (1 of them on the remote only), 1 removed, 1 changed, 1 moved, as data/raw.dvc" in out
+    )
     name = mine.relative_to(bob.root / "data/raw").as_posix()
     committed = {**raw(team.alice), name: raw(bob)[name]}
     assert raw(bob)["first.zip"] == raw(team.alice)["first.zip"]

@@ -98,10 +98,12 @@ def _sync(args: argparse.Namespace) -> int:
 def _say_sync(take: "Side | None", *, quietly: bool) -> None:
     from pipeline.commands.merge.sync import sync
 
-    added, removed, changed, absent = sync(take)
-    if added or removed or changed:
-        remote = f" ({absent:,} of them on the remote only)" if absent else ""
-        counts = f"{counted(added, 'file')} added{remote}, {removed:,} removed, {changed:,} changed"
+    change = sync(take)
+    if any(change):
+        remote = f" ({change.absent:,} of them on the remote only)" if change.absent else ""
+        moved = f", {change.moved:,} moved" if change.moved else ""
+        came = f"{counted(change.added, 'file')} added{remote}"
+        counts = f"{came}, {change.removed:,} removed, {change.changed:,} changed{moved}"
         print(
             f"{paths.RAW}: {counts}, as {paths.RAW_DVC} says; next: dvc repro, after dvc pull where others have trained"
         )

@@ -4,8 +4,6 @@ Where all of data/raw is here, all of it stays so. Where some of it never was, o
 what others have added stays on the remote, as what else is absent.
 """
 
-from typing import NamedTuple
-
 from pipeline import paths
 from pipeline.commands.merge.listings import Listing, Side
 from pipeline.commands.merge.merging import disagreement, merge_listings
@@ -20,6 +18,7 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.content import RawContent, as_listed, files_here, here_alone, listed_in
 from pipeline.versioning.raw.recorded import raw_recorded
 from pipeline.versioning.raw.recording import write_listing
+from pipeline.versioning.raw.rule import FileChange
 from pipeline.versioning.removals import ALL, note_removals
 
 HINT = (
@@ -28,16 +27,6 @@ HINT = (
 )
 PUSH_FIRST = "run `dvc push` where it was committed, then `pipeline sync`"
 WHAT = paths.RAW.as_posix()
-
-
-class FileChange(NamedTuple):
-    """How many files of data/raw came, went and changed."""
-
-    added: int
-    removed: int
-    changed: int
-    absent: int = 0
-    """How many of those that came are on the remote only."""
 
 
 def sync(take: Side | None = None) -> FileChange:
@@ -53,16 +42,16 @@ def sync(take: Side | None = None) -> FileChange:
     """
     blob = git_guard.indexed()
     if not blob:
-        return FileChange(0, 0, 0)
+        return FileChange()
     version, noted = git_guard.content_of(blob), git_guard.read_note()
     if noted is not None and noted.blob == blob:
-        return FileChange(0, 0, 0)  # What differs was done here.
+        return FileChange()  # What differs was done here.
     wanted = read_raw_hash(version)
     ours = _ours(noted, wanted)
     if wanted in (ours.oid, noted and noted.oid):
         note_absent(ours.belonging.absent)
         git_guard.note(wanted)
-        return FileChange(0, 0, 0)
+        return FileChange()
     if ours.is_whole:
         fetching.fetch(wanted, what=WHAT, hint=PUSH_FIRST)
     if paths.RAW.is_dir():
@@ -128,7 +117,7 @@ def restore() -> FileChange:
     tracking.checkout_raw(both)
     note_absent([])
     git_guard.note(read_raw_hash())
-    return _change(here, both)
+    return FileChange.between(here, both)
 
 
 def _taken_in() -> Listing:
@@ -176,8 +165,8 @@ def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) 
     if paths.RAW.is_dir():
         tracking.checkout_raw(present)
     git_guard.note(wanted)
-    came = len(absent - ours.belonging.files.keys())
-    return _change(ours.belonging.files, files)._replace(absent=came)
+    change = FileChange.between(ours.belonging.files, files)
+    return change if ours.is_whole else change._replace(absent=change.added)
 
 
 def _known() -> dict[str, Listing]:
@@ -206,9 +195,3 @@ def _before(ours: RawContent, noted: git_guard.Note | None) -> Listing:
         return fetching.fetch_listing(oid, what=WHAT)
     within = [listing for listing in _known().values() if listing.items() <= ours.belonging.files.items()]
     return max(within, key=len, default={})
-
-
-def _change(before: Listing, now: Listing) -> FileChange:
-    common = before.keys() & now.keys()
-    changed = sum(before[path] != now[path] for path in common)
-    return FileChange(len(now) - len(common), len(before) - len(common), changed)

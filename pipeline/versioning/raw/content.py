@@ -3,7 +3,7 @@
 Where all of it is here, that costs what DVC's own look at the folder costs, and nothing is asked of any record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pipeline import paths
@@ -47,8 +47,7 @@ def look() -> RawContent:
     if oid == recorded:
         return _whole(oid, here)
     if read_absent() == set():
-        before = objects.listing(repository.repository(), recorded) or {}
-        return _whole(oid, here, before.keys() - here.keys())
+        return _whole(oid, here, before=objects.listing(repository.repository(), recorded) or {})
     try:
         return as_listed(listed_in(recorded), here)
     except MissingDataError:
@@ -88,8 +87,8 @@ def files_here() -> tuple[str, dict[str, str]]:
     return hashing.hash_of_listing({}), {}
 
 
-def _whole(oid: str, here: dict[str, str], removed: Iterable[str] = ()) -> RawContent:
-    return RawContent(oid, here, Belonging(here, set(), set(removed)))
+def _whole(oid: str, here: dict[str, str], before: Mapping[str, str] | None = None) -> RawContent:
+    return RawContent(oid, here, Belonging(here, set(), here if before is None else before))
 
 
 def listed_in(oid: str) -> dict[str, str]:

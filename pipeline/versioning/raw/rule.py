@@ -1,7 +1,36 @@
 """What belongs to data/raw: a rule, of what is listed, what is here, and what was never here."""
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+
+class FileChange(NamedTuple):
+    """How many files of data/raw came, went, changed and moved; each counts once."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    """Of another content, where neither lies anywhere else."""
+    moved: int = 0
+    """Of one that lies under another path now, whatever was there before."""
+    absent: int = 0
+    """How many of those that came are on the remote only."""
+
+    @classmethod
+    def between(cls, before: Mapping[str, str], now: Mapping[str, str]) -> Self:
+        """That from the files `before` to those of `now`, MD5s by path."""
+        gone = {path: md5 for path, md5 in before.items() if now.get(path) != md5}
+        came = {path: md5 for path, md5 in now.items() if before.get(path) != md5}
+        lost, new = Counter(gone.values()), Counter(came.values())
+        moved, changed = lost & new, 0
+        lost, new = lost - moved, new - moved
+        for path in sorted(gone.keys() & came.keys()):
+            if lost[gone[path]] and new[came[path]]:
+                lost[gone[path]] -= 1
+                new[came[path]] -= 1
+                changed += 1
+        return cls(new.total(), lost.total(), changed, moved.total())
 
 
 class Belonging(NamedTuple):
@@ -11,8 +40,8 @@ class Belonging(NamedTuple):
     """The MD5 of each file, by its path relative to data/raw."""
     absent: set[str]
     """Those of them that are not here, and never were."""
-    removed: set[str]
-    """What was listed, was here, and is gone."""
+    before: Mapping[str, str]
+    """What was listed before, likewise."""
 
 
 def belongs(listed: Mapping[str, str], here: Mapping[str, str], never_here: Container[str]) -> Belonging:
@@ -20,9 +49,8 @@ def belongs(listed: Mapping[str, str], here: Mapping[str, str], never_here: Cont
 
     Of what is listed and gone, only what is in `never_here` still belongs to it.
     """
-    gone = listed.keys() - here.keys()
-    absent = {path for path in gone if path in never_here}
-    return Belonging({**{path: listed[path] for path in sorted(absent)}, **here}, absent, gone - absent)
+    absent = {path for path in listed.keys() - here.keys() if path in never_here}
+    return Belonging({**{path: listed[path] for path in sorted(absent)}, **here}, absent, listed)
 
 
 def in_the_way(absent: Iterable[str], here: Iterable[str]) -> str | None:

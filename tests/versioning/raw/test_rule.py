@@ -1,9 +1,11 @@
 """What belongs to data/raw follows from what is listed, what is here, and what was never here; from nothing else."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.versioning.raw.rule import belongs, in_the_way
+from pipeline.versioning.raw.rule import FileChange, belongs, in_the_way
 
 PATHS = st.text("ab/", min_size=1, max_size=4)
 LISTINGS = st.dictionaries(PATHS, st.sampled_from(["1", "2", "3"]), max_size=8)
@@ -13,15 +15,16 @@ LISTINGS = st.dictionaries(PATHS, st.sampled_from(["1", "2", "3"]), max_size=8)
 def test_every_file_is_here_absent_or_removed(
     listed: dict[str, str], here: dict[str, str], never_here: set[str]
 ) -> None:
-    """What is here belongs as it is here; of the rest what was never here, as it is listed."""
+    """What is here belongs as it is here; of the rest what was never here, as it is listed; what else was, is gone."""
     found = belongs(listed, here, never_here)
     assert found.files == here | {path: listed[path] for path in found.absent}
     assert found.absent == (listed.keys() - here.keys()) & never_here
-    assert found.removed == (listed.keys() - here.keys()) - never_here
+    assert found.before.keys() - found.files.keys() == (listed.keys() - here.keys()) - never_here
     assert found.files.keys() == here.keys() | found.absent
     # Said of what came of it, the same comes of it again.
     again = belongs(found.files, here, found.absent)
-    assert (again.files, again.absent, again.removed) == (found.files, found.absent, set())
+    assert (again.files, again.absent) == (found.files, found.absent)
+    assert FileChange.between(again.before, again.files) == FileChange()
 
 
 @given(listed=LISTINGS, here=LISTINGS)
@@ -36,7 +39,31 @@ def test_what_was_never_here_is_never_removed(listed: dict[str, str], new: dict[
     """In a fresh clone all that is listed stays, but for what is replaced."""
     found = belongs(listed, new, listed.keys())
     assert found.files == listed | new
-    assert not found.removed
+    assert found.before.keys() <= found.files.keys()
+
+
+@given(before=LISTINGS, now=LISTINGS)
+def test_each_file_counts_once(before: dict[str, str], now: dict[str, str]) -> None:
+    """As one that came, went, changed or moved, or not at all; no content is lost without a word, and no way back."""
+    change, back = FileChange.between(before, now), FileChange.between(now, before)
+    assert change.added + change.changed + change.moved == len(now.items() - before.items())
+    assert change.removed + change.changed + change.moved == len(before.items() - now.items())
+    lost = Counter(before.values()) - Counter(now.values())
+    assert change.removed + change.changed >= lost.total()
+    assert back == FileChange(change.removed, change.added, change.changed, change.moved)
+
+
+def test_moved_is_what_lies_under_another_path() -> None:
+    """Each new place takes one file, be it the place of another one; a copy that was there before takes none."""
+    assert FileChange.between({"a": "1"}, {"b": "1"}) == FileChange(moved=1)
+    assert FileChange.between({"a": "1", "b": "1"}, {"c": "1"}) == FileChange(removed=1, moved=1)
+    assert FileChange.between({"a": "1"}, {"b": "1", "c": "1"}) == FileChange(added=1, moved=1)
+    assert FileChange.between({"a": "1", "b": "1"}, {"b": "1"}) == FileChange(removed=1)
+    assert FileChange.between({"a": "1", "b": "2"}, {"b": "1"}) == FileChange(removed=1, moved=1)
+    assert FileChange.between({"a": "1", "b": "2"}, {"b": "1", "c": "2"}) == FileChange(moved=2)
+    assert FileChange.between({"a": "1", "b": "2"}, {"a": "2", "b": "1"}) == FileChange(moved=2)
+    assert FileChange.between({"a": "1"}, {"a": "2", "b": "1"}) == FileChange(added=1, moved=1)
+    assert FileChange.between({"a": "1", "b": "2"}, {"a": "3"}) == FileChange(removed=1, changed=1)
 
 
 def test_in_the_way() -> None:
