@@ -19,7 +19,7 @@ class Train(Section):
     pretrained: Annotated[bool | str, BeforeValidator(as_weights)]
     """What a cold start begins with: `true`, weights that are published for a timm model, or a path in data/weights."""
     size: Annotated[int, Field(ge=8, le=1024)]
-    """Height and width that the network sees, in pixels."""
+    """Height and width that the network sees, in pixels; above `ingest.size` images are enlarged."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training images of a cold start; a warm one has no more."""
     warm_epochs: Annotated[int, Field(ge=1)]

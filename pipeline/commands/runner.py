@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from pipeline.commands import results
 from pipeline.commands.durations import Duration, kind_of, note
+from pipeline.commands.enlargement import enlargement
 from pipeline.commands.terminal import FittedLines
 from pipeline.params import Params, read_params
 from pipeline.result import Result
@@ -35,6 +36,8 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
     try:
         params = read_params()
         check_in_step(params)
+        if name == "train" and _speaks(params):
+            _warn_of_enlargement(params)
         before, began, received_before = started_for(), time.monotonic(), received.size
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the one into the other.
@@ -54,6 +57,21 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
         work = time.monotonic() - began
         note(Duration(stage=name, kind=kind_of(name, params), amount=result.amount, start=before, work=work))
     return 0
+
+
+def _speaks(params: Params) -> bool:
+    """Whether this process trains, and no other one is to speak before it."""
+    return _is_first() and (params.compute.launcher == "none" or "RANK" in os.environ)
+
+
+def _warn_of_enlargement(params: Params) -> None:
+    share = params.train.crop_pct
+    if share == "model":
+        from pipeline.models.network import crop_pct_of
+
+        share = crop_pct_of(params.train.model, share)
+    if larger := enlargement(params, share):
+        print(f"train: warning: {larger}", flush=True)
 
 
 def _is_first() -> bool:

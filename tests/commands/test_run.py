@@ -54,6 +54,14 @@ def ends(run: Callable[[Params], Result], capsys: Capture) -> tuple[object, str,
     return (run_train(run), *capsys.readouterr())
 
 
+def set_params(section: str, **values: object) -> None:
+    """Change a section of params.yaml."""
+    yaml = YAML()
+    content = yaml.load(paths.PARAMS)
+    content[section].update(values)
+    yaml.dump(content, paths.PARAMS)
+
+
 def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """Start a stage as DVC does."""
     command = [sys.executable, "-m", "pipeline", "run", stage, *options]
@@ -65,10 +73,7 @@ def test_own_code_is_listed_before_anything_runs(capsys: Capture) -> None:
     """No stage runs while dvc.yaml, which DVC has read, lacks files of the project's own code; then it does."""
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
     Path("mine.py").write_text("def build(): ...\n")
-    yaml = YAML()
-    content = yaml.load(paths.PARAMS)
-    content["train"]["model"] = "mine:build"
-    yaml.dump(content, paths.PARAMS)
+    set_params("train", model="mine:build")
     said = "train: error: dvc.yaml: now lists mine.py, which train.model uses; run `dvc repro` again\n"
     assert ends(lambda _: Result("3 images", 3), capsys) == (1, "", said)
     assert ends(lambda _: Result("3 images", 3), capsys) == (0, "train: 3 images\n", "")
@@ -89,6 +94,44 @@ def test_success_is_a_sentence(capsys: Capture) -> None:
     assert (noted.stage, noted.amount) == ("train", 3)
     assert results.newest("train") == Result("3 images", 3)
     assert noted.start > 0
+
+
+def test_enlarged_images_are_said_first(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Before training, by one process of those that train, and by none that only starts them; the sample has none."""
+    larger = "train: warning: images of 16 pixels (ingest.size) are enlarged to 28 (train.size): ingest.size 28 keeps "
+    set_params("ingest", size=16)
+    code, out, err = ends(lambda _: Result("3 images", 3), capsys)
+    assert (code, err) == (0, "")
+    assert out.startswith(larger)
+    assert out.endswith("\ntrain: 3 images\n")
+    for env, launcher, is_said in (
+        ({"RANK": "1"}, "none", False),
+        ({}, "torchrun", False),
+        ({"RANK": "1"}, "torchrun", False),
+        ({"RANK": "0"}, "torchrun", True),
+    ):
+        set_params("compute", launcher=launcher)
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            assert (larger in ends(lambda _: Result("3 images", 3), capsys)[1]) == is_said
+
+
+def test_enlarged_by_timms_crop(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """What `crop_pct: model` stands for is asked of timm, since `train` will have it anyway."""
+    asked = []
+
+    def crop_pct_of(*given: object) -> float:
+        asked.append(given)
+        return 0.5
+
+    monkeypatch.setattr("pipeline.models.network.crop_pct_of", crop_pct_of)
+    set_params("ingest", size=55)
+    set_params("train", crop_pct="model", model="timm/test_vit3")
+    assert "are enlarged to 56 (train.size / train.crop_pct)" in ends(lambda _: Result("3 images", 3), capsys)[1]
+    assert asked == [("timm/test_vit3", "model")]
+    set_params("ingest", size=56)
+    assert ends(lambda _: Result("3 images", 3), capsys)[1] == "train: 3 images\n"
 
 
 def test_another_process_says_it(capsys: Capture) -> None:

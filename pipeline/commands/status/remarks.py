@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from pipeline import paths
+from pipeline.commands.enlargement import enlargement
 from pipeline.commands.status.changes import Changes
 from pipeline.commands.status.raw_changes import RawChanges
 from pipeline.commands.status.start import Start, size_before
@@ -13,7 +14,6 @@ from pipeline.errors import RecordError
 from pipeline.git import unfinished
 from pipeline.lineage.foretelling import heir
 from pipeline.lineage.selection import is_cold
-from pipeline.models.framing import source_of
 from pipeline.params import Params
 from pipeline.text import counted, short
 from pipeline.train_params import Train
@@ -110,10 +110,9 @@ def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[
             then, now = train.params.get(name, neutral), getattr(params.train, name.removeprefix("train."))
             if then != now:
                 remarks.append(f"the model goes on with {name} {now}, and was trained with {then}")
-    share, stored = params.train.crop_pct, params.ingest.size
-    if share != "model" and share < 1 and (source := source_of(params.train.size, share)) > stored:
-        larger = f"images of {stored} pixels (ingest.size) are enlarged to {source} (train.size / train.crop_pct)"
-        remarks.append(f"{larger}: crops show no more detail, unless ingest.size is {source} or more")
+    share = params.train.crop_pct  # Timm's is 1 at most, and `train` will say what it comes to.
+    if larger := enlargement(params, 1.0 if share == "model" else share):
+        remarks.append(larger)
     return remarks
 
 

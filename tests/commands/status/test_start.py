@@ -76,14 +76,15 @@ def test_other_framing() -> None:
 
 
 def test_images_that_are_enlarged() -> None:
-    """Crops of images that are stored smaller than they are decoded show nothing more, which is said."""
-    assert _on_seeing(None, start(), with_train(size=224, crop_pct=0.875)) == []
-    assert _on_seeing(None, start(), with_train(size=224, crop_pct=1.0)) == []
+    """Images that are stored smaller than they are decoded show nothing more, which is said; timm is not asked."""
+    for size, crop_pct in ((28, 1.0), (224, 0.875), (256, 1.0), (256, "model")):
+        assert _on_seeing(None, start(), with_train(size=size, crop_pct=crop_pct)) == []
     (said,) = _on_seeing(None, start(), with_train(size=230, crop_pct=0.875))
-    assert said.startswith(
-        "images of 256 pixels (ingest.size) are enlarged to 263 (train.size / train.crop_pct): crops"
-    )
-    assert said.endswith("show no more detail, unless ingest.size is 263 or more")
+    assert said.startswith("images of 256 pixels (ingest.size) are enlarged to 263 (train.size / train.crop_pct): ")
+    assert said.endswith(": ingest.size 263 keeps the detail of larger files, and decodes all images again")
+    for crop_pct in (1.0, "model"):
+        (said,) = _on_seeing(None, start(), with_train(size=257, crop_pct=crop_pct))
+        assert said.startswith("images of 256 pixels (ingest.size) are enlarged to 257 (train.size): ingest.size 257 ")
 
 
 def with_train(**changes: object) -> Params:
