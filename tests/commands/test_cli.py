@@ -22,7 +22,7 @@ from PIL import Image
 
 from pipeline import cli, paths
 from pipeline.commands.data import packing, workbench
-from pipeline.commands.data.removal import holdings
+from pipeline.commands.holdings import Holdings
 from pipeline.versioning.raw.absence import note_absent
 
 Capture = pytest.CaptureFixture[str]
@@ -373,11 +373,11 @@ def full(here: Path) -> Path:
 
 def held() -> dict[str, list[int]]:
     """Which images lie in each file of data/raw."""
-    from pipeline.commands.data.removal import holdings
+    from pipeline.commands.holdings import Holdings
 
     numbers = {md5(png(number)): number for number in range(10)}
     found: dict[str, list[int]] = {}
-    for source in holdings():
+    for source in Holdings.read():
         found.setdefault(source.place.path, []).append(numbers.get(source.id or "", -1))
     return found
 
@@ -519,7 +519,7 @@ def test_pack_keeps_columns() -> None:
     assert members(archive)["labels.csv"].decode() == (
         "path,label,camera,weight\ncat/1.png,cat,,0.5\ncat/[2].png,cat,x,2\n"
     )
-    sources = {one.name.partition("!/")[2]: one for one in holdings()}
+    sources = {one.name.partition("!/")[2]: one for one in Holdings.read()}
     assert sorted(sources) == ["cat/1.png", "cat/[2].png", "dog/3.png", "dog/4.png"]
     labels.write_text("path,label,weight\n*dog/4.png,dog,3\n")
     put({"dog/4.png": png(5)})

@@ -120,26 +120,27 @@ def put(images: Sequence[Path], *, label: str | None, strip: int | None) -> bool
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.removal import choose, gone_already, holdings, remove
+    from pipeline.commands.data.removal import choose, gone_already, remove
+    from pipeline.commands.holdings import Holdings
     from pipeline.ingestion.erasure import note_erased
     from pipeline.versioning.removals import note_removals
 
     with _workbench() as folder:
-        held = holdings()
+        held = Holdings.read()
         absent = gone_already(args.patterns, held) if args.erase else set()
         named, copies = choose([one for one in args.patterns if one not in absent], held)
         gone = [*named, *copies]
-        ids = {source.id for source in gone if source.id} | absent
+        ids = {one.id for one in gone if one.id} | absent
         if not args.dry_run:
             if args.erase:
                 note_erased(ids)
             remove(named, copies, held, folder)
             note_removals(ids)
-    images = len({source.id or source.name for source in gone})
+    images = len({one.id or one.name for one in gone})
     done = "would remove" if args.dry_run else "removed"
     if gone:
         print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
-        print_lines([source.name for source in gone])
+        print_lines([one.name for one in gone])
     if args.erase:
         print(
             f"{counted(len(ids), 'image')} to erase: commit {paths.ERASED}; `pipeline trace` says what holds the bytes"

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from pipeline import paths
 from pipeline.commands.data.kept_columns import label_files
-from pipeline.commands.data.removal import loose_paths
 from pipeline.commands.data.workbench import PACKED, put_zip
+from pipeline.commands.holdings import loose_paths
 from pipeline.ingestion.collection import Collection
 from pipeline.ingestion.decoding import MAX_FILE
 from pipeline.ingestion.labelling.class_names import label_of

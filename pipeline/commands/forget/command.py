@@ -69,10 +69,10 @@ def _forget(args: argparse.Namespace) -> int:
 
 def _names(images: list[str]) -> dict[str, list[str]]:
     """The ids that each of `images` stands for."""
-    from pipeline.commands.data.removal import holdings
     from pipeline.commands.forget.naming import ids_of
+    from pipeline.commands.holdings import Holdings
 
-    return ids_of(images, holdings() if images and paths.RAW.is_dir() else [])
+    return ids_of(images, Holdings.read() if images and paths.RAW.is_dir() else Holdings.none())
 
 
 def _check_known(plan: "Plan", names: dict[str, list[str]]) -> None:
@@ -104,7 +104,7 @@ def _verify(plan: "Plan") -> None:
     """
     if not plan.is_done:
         left = [*(str(path) for path in (*plan.shards, *plan.files)), *(one.name for one in plan.remnants.found)]
-        where = (left or [source.name for source in plan.places])[0]
+        where = (left or [one.name for one in plan.places])[0]
         raise MissingDataError(where, "it is still there", "run `pipeline forget` again")
 
 

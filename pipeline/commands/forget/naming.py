@@ -7,16 +7,16 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.commands.data.removal import DIGITS, HEX, choose
 from pipeline.commands.history.naming import beginning
+from pipeline.commands.holdings import Holdings
 from pipeline.errors import ImagesError
 from pipeline.files import md5_of_file, write_text
-from pipeline.ingestion.places import Source
 from pipeline.lineage.history import every_model
 
 # The ids that names stood for, until all is done: what is gone from data/raw has no name any more.
 NOTE = paths.PROGRESS / "forget.json"
 
 
-def ids_of(names: Iterable[str], held: list[Source]) -> dict[str, list[str]]:
+def ids_of(names: Iterable[str], held: Holdings) -> dict[str, list[str]]:
     """The ids of the images that each of `names` stands for; `held` are the places in data/raw.
 
     Raises:
@@ -31,7 +31,7 @@ def note(names: Mapping[str, list[str]]) -> None:
     write_text(NOTE, json.dumps({**_noted(), **names}))
 
 
-def _find(name: str, held: list[Source]) -> set[str]:
+def _find(name: str, held: Holdings) -> set[str]:
     if len(name) == DIGITS and set(name) <= HEX:
         return {name}
     if (file := Path(name)).is_file():
@@ -49,7 +49,7 @@ def _find(name: str, held: list[Source]) -> set[str]:
 def _of_the_past(name: str, unknown: ImagesError) -> str:
     """The id of an image that is gone from data/raw, by its source."""
     try:
-        found = beginning(name, [], every_model())
+        found = beginning(name, Holdings.none(), every_model())
     except ImagesError:
         raise unknown from None
     if len(found) != DIGITS:

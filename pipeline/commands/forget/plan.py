@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline import paths
-from pipeline.commands.data.removal import holdings
 from pipeline.commands.forget.elsewhere import kept_elsewhere
 from pipeline.commands.forget.remnants import Remnant, Remnants, Search
 from pipeline.commands.forget.stores import CACHE, Objects, every_store
 from pipeline.commands.forget.workspace import made_of, shards_with
 from pipeline.commands.history.holders import every_record
+from pipeline.commands.holdings import Holding, Holdings
 from pipeline.handover.remote_folder import RemoteFolder
-from pipeline.ingestion.places import Source
 from pipeline.lineage.forgotten import IMAGE, MODEL
 from pipeline.lineage.history import every_model
 from pipeline.text import counted
@@ -24,9 +23,9 @@ class Plan(NamedTuple):
     """What is to go, and where it is."""
 
     ids: frozenset[str]
-    held: list[Source]
+    held: Holdings
     """All places in data/raw."""
-    places: list[Source]
+    places: list[Holding]
     """Those that hold one of the images."""
     shards: list[Path]
     """The shards in data/images that are to be written again."""
@@ -45,11 +44,12 @@ class Plan(NamedTuple):
             MissingDataError: a remote gives no answer.
         """
         objects = Objects(every_store(), folder)
-        held = holdings() if paths.RAW.is_dir() else []
-        places = [source for source in held if source.id in ids]
+        held = Holdings.read() if paths.RAW.is_dir() else Holdings.none()
         remnants = Search(ids, objects).run(every_record())
         files = made_of(ids, remnants.stored)
-        return cls(frozenset(ids), held, places, shards_with(ids), files, kept_elsewhere(), remnants, objects)
+        return cls(
+            frozenset(ids), held, held.of_images(ids), shards_with(ids), files, kept_elsewhere(), remnants, objects
+        )
 
     @property
     def is_done(self) -> bool:
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
     def lines(self) -> Iterator[str]:
         """All of it, for people."""
         yield f"forget {counted(len(self.ids), 'image')}: {', '.join(sorted(self.ids))}"
-        yield from (f"  delete   {paths.RAW}/{source.name}" for source in self.places)
+        yield from (f"  delete   {paths.RAW}/{one.name}" for one in self.places)
         yield from (f"  rewrite  {path}, without {'it' if len(self.ids) == 1 else 'them'}" for path in self.shards)
         yield from (f"  delete   {path}" for path in self.files)
         yield from (f"  delete   unfinished work in {folder}" for folder in self.elsewhere)

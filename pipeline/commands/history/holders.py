@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import parquet, paths
+from pipeline.commands.holdings import Holdings
 from pipeline.errors import RecordError
 from pipeline.files import md5_of_file
 from pipeline.git import contents, git_text
@@ -18,7 +19,6 @@ from pipeline.images.compaction import holding_removed
 from pipeline.images.shard_files import are_here, named_shards
 from pipeline.images.shards import shard_name
 from pipeline.ingestion import catalogue
-from pipeline.ingestion.places import Source
 from pipeline.versioning import remote
 from pipeline.versioning.lock import StageRecord, parse_record, read_record
 from pipeline.versioning.objects import cached_path, listing
@@ -58,7 +58,7 @@ class Holders(NamedTuple):
         return {**self._asdict(), "found": [one._asdict() for one in self.found]}
 
 
-def find_holders(image_id: str, held: Iterable[Source]) -> Holders:
+def find_holders(image_id: str, held: Holdings) -> Holders:
     """What holds the image, which data/raw has at those places of `held` that are of this id; nothing is pulled.
 
     Raises:
@@ -78,8 +78,8 @@ def find_holders(image_id: str, held: Iterable[Source]) -> Holders:
     return Holders(sorted(one for one in holders if one.where), unknown, trouble)
 
 
-def _in_workspace(image_id: str, held: Iterable[Source]) -> Iterator[Path]:
-    places = {paths.RAW / source.place.path for source in held if source.id == image_id}
+def _in_workspace(image_id: str, held: Holdings) -> Iterator[Path]:
+    places = {paths.RAW / one.place.path for one in held.of_images([image_id])}
     yield from (path for path in places if path.exists())  # Others belong to data/raw, and are on the remote.
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "shard", "length"])
     for shard in are_here(_shards(table, image_id) | holding_removed(table, {image_id})):

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from pipeline import parquet, paths
 from pipeline.commands.data.removal import DIGITS, HEX, SHORTEST
+from pipeline.commands.holdings import Holdings
 from pipeline.errors import ImagesError, MissingDataError
 from pipeline.files import md5_of_file
 from pipeline.images import index
-from pipeline.ingestion.places import Source
 from pipeline.lineage.history import PUSH_ALL, RecordedModel
 from pipeline.text import counted
 from pipeline.versioning import fetching
 
 
-def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel]) -> str:
+def beginning(image: str, held: Holdings, models: Iterable[RecordedModel]) -> str:
     """The id of `image`, or the beginning of it that was given.
 
     A source is looked for among the places `held` in data/raw, then in the index, then in the indexes that `models`
@@ -25,17 +25,17 @@ def beginning(image: str, held: Iterable[Source], models: Iterable[RecordedModel
     """
     path = Path(image)
     source = path.as_posix().removeprefix(f"{paths.RAW.as_posix()}/")
-    held = list(held)
     inside = ("",) if path == paths.RAW else (f"{source}/", f"{source}!/")
-    within = [f"{paths.RAW}/{one.name}" for one in held if one.id and one.name.startswith(inside)]
-    if within or path.is_dir():
-        hint = f"give one image, such as {within[0]}" if within else f"give one image of {paths.RAW}"
+    within = held.within(*inside)
+    if len(within) or path.is_dir():
+        such = "".join(f", such as {paths.RAW}/{one.name}" for one in held.at(within[:1]))
+        hint = f"give one image{such or f' of {paths.RAW}'}"
         raise ImagesError(image, f"holds {counted(len(within), 'image')} of {paths.RAW}", hint)
     if path.is_file():
         return md5_of_file(path)
     if SHORTEST <= len(image) <= DIGITS and set(image.lower()) <= HEX:
         return image.lower()
-    for one in held:
+    for one in held.at(held.called([source])[source]):
         if one.id and one.name == source:
             return one.id
     for table in _indexes(models):

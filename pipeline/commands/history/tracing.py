@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline import paths
-from pipeline.commands.data.removal import DIGITS, holdings
+from pipeline.commands.data.removal import DIGITS
 from pipeline.commands.history.holders import Holders, find_holders
 from pipeline.commands.history.naming import beginning
+from pipeline.commands.holdings import Holdings
 from pipeline.errors import CheckpointError, ImagesError, MissingDataError
 from pipeline.lineage.history import PUSH_ALL, RecordedModel, every_model
 from pipeline.lineage.lineage import read_recorded
@@ -88,15 +89,15 @@ def trace(image: str) -> Trace:
     Raises:
         ImagesError: nothing is known by that name, or the ids of several images begin so.
     """
-    told, held = list(every_model()), holdings()
+    told, held = list(every_model()), Holdings.read()
     start = beginning(image, held, told)
     seen = [_find(model, start) for model in told]
-    ids = {one.id for one in held if one.id and one.id.startswith(start)}
+    ids = {one.id for one in held.at(held.beginning(start)) if one.id}
     ids |= {image_id for found in seen if isinstance(found, dict) for image_id in found}
     wanted = _only({start} if len(start) == DIGITS else ids, image)
     sightings = [_sighting(model, wanted, found) for model, found in zip(told, seen, strict=True)]
     here = {name: path for name in ("train", *HELD_OUT) if (path := paths.MANIFEST / f"{name}.csv").exists()}
-    places, newest = [one.name for one in held if one.id == wanted], read_recorded()
+    places, newest = [one.name for one in held.of_images([wanted])], read_recorded()
     current = newest.model if newest else None
     return Trace(wanted, places, _split(here, wanted), sightings, current, find_holders(wanted, held))
 
