@@ -14,7 +14,7 @@ PLAIN = ("-c", "color.ui=false", "-c", "log.showSignature=false", "-c", "log.fol
 PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
 NO_COMMIT = "nothing is committed yet: run `git add --all && git commit`"
 # Commands that lock Git's index or configuration. One that is killed leaves its lock, and no Git can write any more.
-LOCKING = frozenset({"add", "apply", "commit", "config"})
+LOCKING = frozenset({"add", "apply", "commit", "config", "init"})
 LOCKED = re.compile(r"Unable to create '(.*\.lock)': File exists|could not lock config file (.*): File exists")
 STALE = "wait until it ends; if none runs, one was killed: remove that file"
 # How long such a lock of another process, of an editor for example, is waited for, in seconds.

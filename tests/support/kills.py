@@ -1,11 +1,13 @@
-"""Trainings that are killed."""
+"""Trainings, and commands, that are killed."""
 
 import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
+from conftest import ROOT
 
 from pipeline import paths
 
@@ -28,3 +30,25 @@ def train_with_kills(low: float, high: float) -> int:
                 process.kill()
                 kills += 1
     return kills
+
+
+# Dies as power fails, before the first write, move, deletion or command that names `moment`.
+DYING = """
+import os, sys
+moment = sys.argv.pop(1)
+PLACES = {"open": 0, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "subprocess.Popen": 1}
+def hook(event, arguments):
+    if event in PLACES and (event != "open" or (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)):
+        if moment in str(arguments[PLACES[event]]):
+            os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+from pipeline.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def kill_before(moment: str, *arguments: str, folder: Path) -> None:
+    """Run a command of the pipeline in `folder`, killed before it first writes, moves or runs what names `moment`."""
+    code = folder if (folder / "pipeline").exists() else ROOT
+    command, environment = [sys.executable, "-c", DYING, moment, *arguments], {**os.environ, "PYTHONPATH": str(code)}
+    assert subprocess.run(command, cwd=folder, env=environment, check=False).returncode == -9

@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 
@@ -24,6 +23,7 @@ def register(command: Register) -> None:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from pipeline.commands.data.command import put
     from pipeline.commands.init.making import make, track_images
     from pipeline.commands.init.release import Release
 
@@ -39,20 +39,14 @@ def _init(args: argparse.Namespace) -> int:
     for path in kept:
         print(shown(f"kept as it was: {path}"))
     try:
-        if images:
-            _put(images, folder)
+        with chdir(folder):
+            if images:
+                put(images, label=None, strip=None)
     finally:  # A project is whole, whatever becomes of its first images.
-        track_images(folder)
+        with chdir(folder):
+            track_images()
         _print_next(folder)
     return 0
-
-
-def _put(images: Sequence[Path], folder: Path) -> None:
-    """Put `images`, relative to the project in `folder`, into its data/raw, as `pipeline add` does, and say so."""
-    from pipeline.commands.data.command import put
-
-    with chdir(folder):
-        put(images, label=None, strip=None)
 
 
 def _print_next(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """A project made of the release that is running: its code, stages and params, and a repository of Git and DVC."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,6 +33,9 @@ LINES = (Path(".gitignore"), Path(".gitattributes"))
 PYPROJECT = Path("pyproject.toml")
 TEMPLATES = Path(__file__).parent / "templates"
 RENDERED = ("README.md", "Makefile", PYPROJECT.name)
+# There as long as a project is being made: which of its files were there before.
+BEGUN = paths.PROGRESS / "init.json"
+DVC = ".dvc"
 DVC_CONFIG = "[core]\n    analytics = false\n    autostage = true\n"
 
 
@@ -65,33 +70,47 @@ def check_free(folder: Path) -> None:
 def make(folder: Path, name: str) -> list[str]:
     """Make the project `name` in `folder`, less that DVC tracks data/raw; what is there already stays as it is.
 
+    After a kill it goes on with what was begun.
+
     Returns:
         the files that were there, and are not as a project would have them.
 
     Raises:
         RecordError: see `check_free`; or Git or DVC fails.
     """
-    check_free(folder)
+    is_begun = (folder / BEGUN).exists() and not (folder / ".dvc/cache").exists()  # Else somebody works with it.
+    if not is_begun:
+        check_free(folder)
     (folder / paths.RAW).mkdir(parents=True, exist_ok=True)
-    if not (folder / ".git").exists():
-        git("init", "--quiet", str(folder))
-    shutil.copytree(CODE, folder / CODE.name, ignore=shutil.ignore_patterns("__pycache__", PACKED.name))
-    kept = [*_fill(folder), *_render(folder, name)]
-    if not (folder / ".dvc").exists():
-        _run(folder, "dvc", "init", "--quiet")
-        (folder / ".dvc/config").write_text(DVC_CONFIG, encoding="utf-8")
-    _run(folder, "pipeline", "setup")
+    with chdir(folder):
+        if not is_begun:
+            own = (*_taken(), *map(Path, (*RENDERED, DVC)))
+            write_text(BEGUN, json.dumps([str(path) for path in own if path.exists()]))
+        kept = list(_make(name, json.loads(BEGUN.read_bytes())))
+        BEGUN.unlink()
     return kept
 
 
-def track_images(folder: Path) -> None:
-    """Let DVC track data/raw of the project in `folder`, with what is in it.
+def _make(name: str, before: Container[str]) -> Iterator[str]:
+    """Make it in the working directory; yields what was there `before`, and is not as a project would have it."""
+    git("init", "--quiet")  # Of what is a repository already it makes none.
+    shutil.copytree(CODE, CODE.name, ignore=shutil.ignore_patterns("__pycache__", PACKED.name), dirs_exist_ok=True)
+    yield from _fill(before)
+    yield from _render(name, before)
+    if DVC not in before:
+        _run("dvc", "init", "--quiet", "--force")
+        write_text(Path(DVC, "config"), DVC_CONFIG)
+    _run("pipeline", "setup")
+
+
+def track_images() -> None:
+    """Let DVC track data/raw of the project in the working directory, with what is in it.
 
     Raises:
         RecordError: DVC fails.
     """
-    if not (folder / paths.RAW_DVC).exists():
-        _run(folder, "dvc", "add", "--quiet", str(paths.RAW))
+    if not paths.RAW_DVC.exists():
+        _run("dvc", "add", "--quiet", str(paths.RAW))
 
 
 def pack() -> None:
@@ -112,48 +131,46 @@ def _taken() -> Iterator[Path]:
     yield from TAKEN
 
 
-def _fill(folder: Path) -> Iterator[str]:
-    """Write what is taken from this release; yields what was there and differs."""
+def _fill(before: Container[str]) -> Iterator[str]:
+    """Write what is taken from this release; yields what was there `before` and differs."""
     for path in _taken():
         content = (ROOT / path).read_bytes()
         content = content.splitlines(keepends=True)[0] if path in HEADED else content
-        target = folder / path
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        elif target.read_bytes() != content:
+        if str(path) not in before:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        elif path.read_bytes() != content:
             yield str(path)
     for path in LINES:
-        target = folder / path
-        before = target.read_text(encoding="utf-8") if target.exists() else ""
+        there = path.read_text(encoding="utf-8") if path.exists() else ""
         lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
-        missing = [line for line in lines if line not in before.splitlines()]
-        write_text(target, before + ("\n" if before and before[-1] != "\n" else "") + "\n".join([*missing, ""]))
+        missing = [line for line in lines if line not in there.splitlines()]
+        write_text(path, there + ("\n" if there and there[-1] != "\n" else "") + "\n".join([*missing, ""]))
 
 
-def _render(folder: Path, name: str) -> Iterator[str]:
-    """Write what bears the project's name; yields what was there."""
+def _render(name: str, before: Container[str]) -> Iterator[str]:
+    """Write what bears the project's name; yields what was there `before`."""
     release = Release.running()
     if release is not None:
-        release.write(folder)
+        release.write()
     environment = Environment(  # noqa: S701 (Markdown and the like, no HTML)
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
     )
     extras = tomllib.loads((ROOT / PYPROJECT).read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
     for path in RENDERED:
-        if (folder / path).exists():
+        if path in before:
             yield path
         else:
             named = {"name": name, "package": package, "release": release, "extras": extras}
             text = environment.get_template(f"{path}.jinja").render(named)
-            write_text(folder / path, text)
+            write_text(Path(path), text)
 
 
-def _run(folder: Path, program: str, *arguments: str) -> None:
+def _run(program: str, *arguments: str) -> None:
     command = [sys.executable, "-m", program, *arguments]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if ran.returncode:
         last = (ran.stderr.strip() or ran.stdout.strip()).rpartition("\n")[2]
         what = one_line(ValueError(last.removeprefix("pipeline: error: ")))
-        raise RecordError(f"{program} {arguments[0]}", what, f"run it in {folder} again once that is right")
+        raise RecordError(f"{program} {arguments[0]}", what, "run this again once that is right")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Project, copy_checkout, save_png
 from sklearn.datasets import load_digits
+from support.kills import kill_before
 
 from pipeline import cli
 
@@ -63,6 +64,28 @@ def test_what_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     for choice in ("TORCH=cpu", "EXTRAS=s3"):
         commands = [subprocess.check_output([*make, "-C", str(root), "setup", choice]) for root in (folder, ROOT)]
         assert commands[0] == commands[1]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment(tmp_path: Path) -> None:
+    """The same command goes on with what was begun, to what it would have made; nothing is written elsewhere."""
+    folders = [tmp_path / name / "own" for name in ("undisturbed", "killed")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text("mine")
+    for moment in ("git", "own/pipeline/cli.py", "params.yaml", "Makefile", "'dvc'", ".dvc/config", "'pipeline'"):
+        kill_before(moment.replace("own/", ""), "init", "own", folder=folders[1].parent)
+    said = [run(folder.parent, "init", "own") for folder in folders]
+    assert said[0].replace("undisturbed", "killed") == said[1]
+    assert "\nkept as it was: README.md\nnext: " in said[1]
+    files = [
+        {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        for folder in (folder.parent for folder in folders)
+    ]
+    files = [{path: file for path, file in each.items() if not {".git", "tmp"} & {*path.parts}} for each in files]
+    assert files[0] == files[1]
+    assert {path.parts[0] for path in files[1]} == {"own"}
+    assert "is a project already" in run(tmp_path / "killed", "init", "own", ok=False)
 
 
 @pytest.mark.slow
