@@ -119,7 +119,11 @@ class Holdings:
 
     def of_images(self, ids: Collection[str]) -> list[Holding]:
         """Those of the images `ids`."""
-        return self.at(_where(pc.is_in(self.rows["id"], parquet.strings(ids))))
+        return self.at(self.showing(ids))
+
+    def showing(self, ids: Collection[str]) -> Rows:
+        """The rows of those of the images `ids`."""
+        return _where(pc.is_in(self.rows["id"], parquet.strings(ids)))
 
     def beginning(self, start: str) -> Rows:
         """The rows of those whose images' ids begin with `start`, which is not empty."""

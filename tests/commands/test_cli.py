@@ -19,10 +19,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, Project
 from PIL import Image
+from support.kills import kill_before
 
 from pipeline import cli, paths
 from pipeline.commands.data import packing, workbench
 from pipeline.commands.holdings import Holdings
+from pipeline.versioning import removals
 from pipeline.versioning.raw.absence import note_absent
 
 Capture = pytest.CaptureFixture[str]
@@ -417,6 +419,20 @@ def test_remove_by_other_names(full: Path) -> None:
     assert cli.main(["remove", "*"]) == 0
     assert raw() == {}
     assert full.exists()
+
+
+@pytest.mark.parametrize("moment", ["a.zip", "cat/2.png"])
+def test_remove_goes_on_after_a_kill(full: Path, capsys: Capture, moment: str) -> None:
+    """The same command takes out the rest, whichever of its names is gone; what was gone already counts as removed."""
+    names = ["cat/1.png", "cat/2.png", "dog/*"]
+    kill_before(moment, "remove", *names, folder=full)
+    assert cli.main(["remove", *names]) == 0
+    assert held() == {"a.zip": [4, 5], "cat/text.png": [-1]}
+    noted = set(removals.NOTE.read_text().split())
+    assert {md5(png(number)) for number in (1, 2, 3, 6, 7)} <= noted
+    capsys.readouterr()
+    assert cli.main(["remove", names[0]]) == 1
+    assert "nothing in it is called 'cat/1.png'" in capsys.readouterr().err
 
 
 def test_remove_writes_into_no_file(full: Path) -> None:

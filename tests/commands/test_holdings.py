@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.commands.data.removal import choose, gone_already
+from pipeline.commands.data.removal import gone_already, match, with_copies
 from pipeline.commands.forget.naming import ids_of
 from pipeline.commands.holdings import Holding, Holdings
 from pipeline.errors import ImagesError
@@ -90,10 +90,10 @@ def test_patterns_choose_as_one_by_one(raw: tuple[list[RawFile], Catalogue], dat
         found = rows_of(pattern, places)
         if isinstance(found, str):
             with pytest.raises(ImagesError, match=re.escape(found)):
-                choose(patterns, held)
+                match(patterns, held)
             return
         wanted |= found
-    named, copies = choose(patterns, held)
+    named, copies = with_copies(match(patterns, held).values(), held)
     assert named == [places[row] for row in sorted(wanted)]
     ids = {one.id for one in named if one.id}
     assert copies == [one for row, one in enumerate(places) if one.id in ids and row not in wanted]
@@ -116,7 +116,8 @@ def test_unreadable_file_has_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """It can be taken out; to forget it, its id would have to be known."""
     monkeypatch.chdir(tmp_path)
     held = Holdings.of([RawFile("a/1.png", ""), RawFile("a/2.png", IDS[0])], Catalogue(), Columns())
-    assert choose(["a/1.png"], held) == ([Holding(Place("a/1.png"), None)], [])
+    matched = match(["a/1.png"], held).values()
+    assert with_copies(matched, held) == ([Holding(Place("a/1.png"), None)], [])
     assert ids_of(["a/2.png"], held) == {"a/2.png": [IDS[0]]}
     for name in ("a/1.png", "a/*"):
         with pytest.raises(ImagesError, match=r"a/1\.png: cannot be read, so its id is unknown; take it out with"):
@@ -129,5 +130,5 @@ def test_nothing_is_held() -> None:
     assert (len(held), list(held), gone_already(IDS, held)) == (0, [], {*IDS})
     assert held.called(["a"])["a"].tolist() == []
     with pytest.raises(ImagesError, match="nothing in it is called 'a'; there is nothing in it"):
-        choose(["a"], held)
+        match(["a"], held)
     assert Holding(Place("a.zip", "b", 1), None).name == "a.zip!/b"

@@ -120,27 +120,33 @@ def put(images: Sequence[Path], *, label: str | None, strip: int | None) -> bool
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.removal import choose, gone_already, remove
+    from pipeline.commands.data.removal import NOTE, gone_already, match, remove, with_copies
+    from pipeline.commands.data.workbench import note_names, noted_names
     from pipeline.commands.holdings import Holdings
     from pipeline.ingestion.erasure import note_erased
     from pipeline.versioning.removals import note_removals
 
     with _workbench() as folder:
-        held = Holdings.read()
-        absent = gone_already(args.patterns, held) if args.erase else set()
-        named, copies = choose([one for one in args.patterns if one not in absent], held)
+        held, begun = Holdings.read(), noted_names(NOTE)
+        absent = gone_already(args.patterns, held) - begun.keys() if args.erase else set()
+        matched = match([one for one in args.patterns if one not in absent], held, begun)
+        named, copies = with_copies(matched.values(), held)
         gone = [*named, *copies]
         ids = {one.id for one in gone if one.id} | absent
         if not args.dry_run:
+            note_names(NOTE, {name: {one.id for one in held.at(rows) if one.id} for name, rows in matched.items()})
             if args.erase:
                 note_erased(ids)
-            remove(named, copies, held, folder)
             note_removals(ids)
+            remove(named, copies, held, folder)
+            NOTE.unlink()
     images = len({one.id or one.name for one in gone})
     done = "would remove" if args.dry_run else "removed"
     if gone:
         print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
         print_lines([one.name for one in gone])
+    elif begun:
+        print("nothing is left of what an interrupted run was to remove")
     if args.erase:
         print(
             f"{counted(len(ids), 'image')} to erase: commit {paths.ERASED}; `pipeline trace` says what holds the bytes"

@@ -1,9 +1,10 @@
 """Taking images out of data/raw: out of folders and out of archives, every copy of them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.recording import note_never_here
 
 HEX = set("0123456789abcdef")
+# The ids that the names of a removal stand for, until all of them are out.
+NOTE = paths.PROGRESS / "removing.json"
 # A prefix of an id must have as many digits to be taken for one.
 SHORTEST = 8
 DIGITS = 32
@@ -31,8 +34,12 @@ def absent_files() -> AbsentFiles:
     return AbsentFiles.besides(dict.fromkeys(loose_paths(), ""))
 
 
-def choose(patterns: Iterable[str], held: Holdings) -> tuple[list[Holding], list[Holding]]:
-    """The places that `patterns` (ids, sources, globs) name, and those of other copies of the same images.
+def match(
+    patterns: Iterable[str], held: Holdings, begun: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> dict[str, Rows]:
+    """The rows of `held` that each of `patterns` (ids, sources, globs) names.
+
+    `begun` are the ids that some of them named before a kill: what is left of these goes, too.
 
     Raises:
         ImagesError: a pattern names nothing, or begins the ids of several images.
@@ -40,19 +47,24 @@ def choose(patterns: Iterable[str], held: Holdings) -> tuple[list[Holding], list
     # A path that the shell completed begins in the project's folder.
     forms = {pattern: (pattern, pattern.removeprefix(f"{paths.RAW}/")) for pattern in patterns}
     called = held.called({form for both in forms.values() for form in both})
-    is_named = np.zeros(len(held), np.bool_)
+    matched: dict[str, Rows] = {}
     for pattern, both in forms.items():
         exactly = (called.get(form, NOWHERE) for form in both)
-        found = next((rows for rows in chain(exactly, (_matching(form, held) for form in both)) if len(rows)), None)
-        if found is None:
+        found = next((rows for rows in chain(exactly, (_matching(form, held) for form in both)) if len(rows)), NOWHERE)
+        if not len(found) and pattern not in begun:
             near = get_close_matches(pattern, held.names.slice(0, 20_000).to_pylist(), n=1, cutoff=0)
             hint = f"the nearest is {near[0]}" if near else "there is nothing in it"
             raise ImagesError(paths.RAW, f"nothing in it is called {pattern!r}", hint)
-        is_named[found] = True
-    named = held.at(np.flatnonzero(is_named))
-    places = {one.place for one in named}
-    copies = [one for one in held.of_images({one.id for one in named if one.id}) if one.place not in places]
-    return named, copies
+        matched[pattern] = np.union1d(found, held.showing(begun.get(pattern, ())))
+    return matched
+
+
+def with_copies(matched: Iterable[Rows], held: Holdings) -> tuple[list[Holding], list[Holding]]:
+    """The places at the rows that were `matched`, and those of other copies of the same images."""
+    rows = np.unique(np.concatenate([NOWHERE, *matched]))
+    named = held.at(rows)
+    copies = np.setdiff1d(held.showing({one.id for one in named if one.id}), rows)
+    return named, held.at(copies)
 
 
 def gone_already(patterns: Iterable[str], held: Holdings) -> set[str]:

@@ -3,15 +3,16 @@
 What is in data/raw may be a link into DVC's cache, so nothing is ever written into; it is replaced, or unlinked.
 """
 
+import json
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import paths
 from pipeline.errors import ImagesError
-from pipeline.files import md5_of_bytes, put
+from pipeline.files import md5_of_bytes, put, write_text
 from pipeline.locking import locked
 
 FOLDER = paths.PROGRESS / "raw"
@@ -32,7 +33,8 @@ def alone(folder: Path = FOLDER) -> Iterator[Path]:
     paths.PROGRESS.mkdir(parents=True, exist_ok=True)
     what = "another `pipeline` command is changing it"
     with locked(LOCK, taken=lambda: ImagesError(paths.RAW, what, "wait until that has ended")):
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (FOLDER, folder):  # By what was killed; it holds images.
+            shutil.rmtree(left, ignore_errors=True)
         folder.mkdir()
         try:
             yield folder
@@ -52,3 +54,17 @@ def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Pa
     target = paths.RAW / f"{prefix}-{md5_of_bytes(''.join(listing).encode())[:12]}.zip"
     put(aside, target)
     return target
+
+
+def note_names(note: Path, names: Mapping[str, Iterable[str]]) -> None:
+    """Keep in the file `note` the ids that `names` stand for, for another try: what is gone has no name any more."""
+    write_text(note, json.dumps({name: sorted(ids) for name, ids in {**noted_names(note), **names}.items()}))
+
+
+def noted_names(note: Path) -> dict[str, list[str]]:
+    """What an interrupted command has left in the file `note`."""
+    try:
+        noted = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}

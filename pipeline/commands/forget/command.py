@@ -27,7 +27,7 @@ def register(command: Register) -> None:
 
 
 def _forget(args: argparse.Namespace) -> int:
-    from pipeline.commands.data.workbench import alone
+    from pipeline.commands.data.workbench import alone, note_names
     from pipeline.commands.forget import naming
     from pipeline.commands.forget.deletion import carry_out, check
     from pipeline.commands.forget.plan import Plan
@@ -59,7 +59,7 @@ def _forget(args: argparse.Namespace) -> int:
         if not args.yes and not _is_confirmed():
             print("nothing was changed")
             return 1
-        naming.note(names)
+        note_names(naming.NOTE, names)
         carry_out(plan, folder, search, lambda what: print(f"forget: {what}", flush=True))
         _verify(search())
         naming.NOTE.unlink(missing_ok=True)

@@ -1,18 +1,18 @@
 """Which images people mean: by file, id, source or glob; also of a `pipeline forget` that was interrupted."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.commands.data.removal import DIGITS, HEX, choose
+from pipeline.commands.data.removal import DIGITS, HEX, match
+from pipeline.commands.data.workbench import noted_names
 from pipeline.commands.history.naming import beginning
 from pipeline.commands.holdings import Holdings
 from pipeline.errors import ImagesError
-from pipeline.files import md5_of_file, write_text
+from pipeline.files import md5_of_file
 from pipeline.lineage.history import every_model
 
-# The ids that names stood for, until all is done: what is gone from data/raw has no name any more.
+# The ids that names stood for, until all is done.
 NOTE = paths.PROGRESS / "forget.json"
 
 
@@ -22,13 +22,8 @@ def ids_of(names: Iterable[str], held: Holdings) -> dict[str, list[str]]:
     Raises:
         ImagesError: a name stands for nothing that is known, or for what cannot be read.
     """
-    noted = _noted()
+    noted = noted_names(NOTE)
     return {name: noted.get(name) or sorted(_find(name, held)) for name in names}
-
-
-def note(names: Mapping[str, list[str]]) -> None:
-    """Keep what `names` stand for, for another try."""
-    write_text(NOTE, json.dumps({**_noted(), **names}))
 
 
 def _find(name: str, held: Holdings) -> set[str]:
@@ -37,7 +32,7 @@ def _find(name: str, held: Holdings) -> set[str]:
     if (file := Path(name)).is_file():
         return {md5_of_file(file)}
     try:
-        chosen, _ = choose([name], held)
+        chosen = held.at(match([name], held)[name])
     except ImagesError as error:
         return {_of_the_past(name, error)}
     unread = [one.name for one in chosen if one.id is None]
@@ -55,11 +50,3 @@ def _of_the_past(name: str, unknown: ImagesError) -> str:
     if len(found) != DIGITS:
         raise ImagesError(name, "begins no id of an image in data/raw", "give all digits of the id")
     return found
-
-
-def _noted() -> dict[str, list[str]]:
-    try:
-        noted = json.loads(NOTE.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
