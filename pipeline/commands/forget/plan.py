@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline import paths
 from pipeline.commands.forget.elsewhere import kept_elsewhere
-from pipeline.commands.forget.remnants import Remnant, Remnants, Search
+from pipeline.commands.forget.remnants import COPY, Remnant, Remnants, Search
 from pipeline.commands.forget.stores import CACHE, Objects, every_store
 from pipeline.commands.forget.workspace import made_of, shards_with
 from pipeline.commands.history.holders import every_record
@@ -59,7 +59,11 @@ class Plan(NamedTuple):
     @property
     def rows(self) -> list[tuple[str, str]]:
         """What data/forgotten.csv is to say."""
-        found = [(one.what, one.oid[:32]) for one in self.remnants.found if one.oid not in self.ids]
+        found = [
+            (one.what, one.oid[:32])
+            for one in self.remnants.found
+            if one.oid not in self.ids and one.what != COPY  # Which has no hash.
+        ]
         return [*((IMAGE, one) for one in self.ids), *found, *((MODEL, one) for one in self.remnants.models)]
 
     def stores_with(self, *kinds: str) -> list[str]:

@@ -22,7 +22,7 @@ from pipeline.commands.forget.contents import (
     rows_of,
     stems_in,
 )
-from pipeline.commands.forget.stores import Objects
+from pipeline.commands.forget.stores import UNFINISHED_COPY, Objects
 from pipeline.errors import CheckpointError
 from pipeline.images import index
 from pipeline.images.shard_files import named_shards
@@ -34,7 +34,7 @@ from pipeline.lineage.lineage import LINEAGE
 from pipeline.lineage.seen_images import SEEN
 from pipeline.versioning.lock import StageRecord
 
-SHARD, ARCHIVE, FILE, WEIGHTS, REPORT = "shard", "archive", "file", "weights", "report"
+SHARD, ARCHIVE, FILE, WEIGHTS, REPORT, COPY = "shard", "archive", "file", "weights", "report", "copy"
 # What stays of a model: which images it has seen, where it comes from, how it learned. Neither images nor weights.
 KEPT = (SEEN, LINEAGE, "curves.csv")
 # What `evaluate` makes of images that it shows; and what lists them: test images, and those whose label is in doubt.
@@ -83,6 +83,9 @@ class Search:
     def run(self, records: Iterable[Mapping[str, StageRecord]]) -> Remnants:
         """Look through all objects; `records` are all versions of dvc.lock."""
         listings = {oid: self._objects.listing(oid) for oid in sorted(self._objects.oids) if oid.endswith(".dir")}
+        for oid in self._objects.oids:
+            if UNFINISHED_COPY.fullmatch(oid[2:]):  # Of what, cannot be seen.
+                self._note(COPY, "a copy that was never finished", oid)
         for oid in self._ids & self._objects.oids:
             self._note(FILE, f"{paths.RAW}: the file itself", oid)
         archived: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CACHE = "cache"
 HINT = "nothing says that it holds none of it; run `pipeline forget` again once it can be reached"
+# What DVC calls a file while it copies it; a kill leaves it, there or next to what it was to become.
+UNFINISHED_COPY = re.compile(r"\.[\w-]{22}\.tmp")
 GONE = "make it answer, or take it out of .dvc/config with `dvc remote remove`; nothing was changed"
 
 

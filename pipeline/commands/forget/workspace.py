@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.commands.forget.contents import has_seen_any, lists_any
 from pipeline.commands.forget.remnants import LISTS, SHOWN
+from pipeline.commands.forget.stores import UNFINISHED_COPY
 from pipeline.commands.next.batch import BATCH
 from pipeline.errors import CheckpointError
 from pipeline.files import md5_of_file
@@ -40,6 +41,7 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
     found = [*models, *_reports(ids), *chosen, *(path for path in UNFINISHED if path.exists())]
     if _are_decoded({*ids, *stored}):
         found.append(paths.DECODED)
+    found.extend(path for path in paths.DATA.rglob(".*.tmp") if UNFINISHED_COPY.fullmatch(path.name))
     # Which images they are of, or hold, cannot be seen.
     found.extend(path for path in (paths.FEATURES, paths.PAGES, paths.STORED) if path.exists())
     if models and EXPORTS.exists():

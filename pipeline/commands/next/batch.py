@@ -71,7 +71,7 @@ def write_batch(proposals: Sequence[Proposal], folder: Path) -> None:
         ImagesError: `folder` is there, or cannot be written, or an image has changed since it was looked at.
     """
     check_free(folder)
-    aside = folder.with_name(f".{folder.name}.part")
+    aside = folder.with_name(f"{folder.name}.part")  # Which Git ignores, and `pipeline forget` finds, as they do it.
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dvc_objects.fs.utils import tmp_fname
 
 from pipeline.commands.forget.remnants import Remnants, Search
 from pipeline.commands.forget.stores import Objects, every_store
@@ -91,6 +92,18 @@ def test_nothing() -> None:
     cache(zipped(a=OTHER))
     cache(b"what,ever\n")
     assert search().found == []
+
+
+def test_copies_that_a_kill_left_unfinished() -> None:
+    """A file that DVC was copying goes, whatever it is of: half of an archive cannot be looked into."""
+    (CACHE / "ab").mkdir(parents=True)
+    unfinished = CACHE / "ab" / tmp_fname()
+    unfinished.write_bytes(zipped(a=IMAGE)[:40])
+    cache(OTHER)
+    assert found() == {f"ab{unfinished.name}": "copy"}
+    (store,) = every_store()
+    store.delete(f"ab{unfinished.name}")
+    assert not unfinished.exists()
 
 
 def test_shards() -> None:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from dvc_objects.fs.utils import tmp_fname
 
 from pipeline.commands.forget.workspace import made_of
 
@@ -42,3 +43,14 @@ def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page.parent.mkdir(parents=True)
     page.write_text("<html>")
     assert made_of([ID], []) == [page.parent]
+
+
+def test_copies_that_a_kill_left_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What DVC was copying goes, wherever it lies, since what it is cannot be seen; files of people stay."""
+    monkeypatch.chdir(tmp_path)
+    raw = Path("data/raw/a")
+    raw.mkdir(parents=True)
+    copies = [raw / tmp_fname(), raw / tmp_fname()]
+    for path in (*copies, raw / ".mine.tmp", raw / "b.tmp"):
+        path.write_bytes(b"half of an im")
+    assert made_of([ID], []) == sorted(copies)

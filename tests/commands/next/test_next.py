@@ -3,18 +3,23 @@
 import csv
 import json
 import shlex
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from support.drawn import CLASSES, save_drawn, set_params
+from support.kills import kill_before
 from support.kinds import noise
 
 from pipeline import cli, paths
+from pipeline.commands.forget.workspace import made_of
 from pipeline.commands.next.observing import observe
 from pipeline.commands.serve.predicting import answers
 from pipeline.evaluation.inference import Trained
 from pipeline.files import md5_of_file
+from pipeline.git import git
 from pipeline.ingestion.scan import find
 from pipeline.params import read_params
 
@@ -101,6 +106,20 @@ def test_nothing_is_overwritten(capsys: Capture) -> None:
     assert shlex.split(capsys.readouterr().err.split("`")[1]) == ["pipeline", "add", "cats' photos"]
     assert (folder / "labels.csv").read_text() == "corrected"
     assert not list(folder.parent.glob(".next-*"))
+
+
+def test_a_kill_leaves_nothing_that_git_sees(here: Path, capsys: Capture) -> None:
+    """What was copied is ignored as the batch is, `pipeline forget` finds it, and the same command writes the batch."""
+    kill_before("labels.csv", "next", "photos", folder=here)
+    (left,) = paths.DATA.glob("*next-*/")
+    assert left.suffix == ".part"
+    copies = list(left.iterdir())
+    assert made_of([md5_of_file(path) for path in copies], []) == sorted(copies)
+    shutil.copy(ROOT / "data/.gitignore", paths.DATA)
+    git("init", "--quiet")
+    assert not git("status", "--porcelain", "--untracked-files=all", "--", str(paths.DATA / "*.png"))
+    assert batch_of(capsys) == left.with_suffix("")
+    assert not left.exists()
 
 
 def test_known_images_are_left_out(capsys: Capture) -> None:
