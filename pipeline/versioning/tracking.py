@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import paths
 from pipeline.errors import MergeError, RecordError
 from pipeline.files import md5_of_bytes, write_text
+from pipeline.git import git
 from pipeline.versioning import remote
 from pipeline.versioning.hashing import workspace_listing
 from pipeline.versioning.lock import read_raw_hash
@@ -97,11 +98,13 @@ def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
     """Let `dvc_file` list `files`, the MD5 and size of each in its folder, and DVC's cache hold those that are here.
 
     Raises:
-        RecordError: another command of DVC's is changing things.
+        RecordError: another command of DVC's is changing things, or another process holds Git's index.
     """
     from dvc.lock import LockError
 
     folder, repo = dvc_file.with_suffix(""), repository()
+    # DVC would hold the lock of Git's index in this process, and a kill would leave it.
+    setattr(repo.scm_context, "add", _stage)  # noqa: B010 (it is a method)
     listed = {name: md5 for name, (md5, _) in files.items()}
     oid = store_listing(listed)
     new = [
@@ -126,6 +129,10 @@ def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
         raise RecordError(
             dvc_file, "another DVC command is running", "wait until that has ended, then this again"
         ) from None
+
+
+def _stage(files: Iterable[str]) -> None:
+    git("add", "--", *sorted(files))
 
 
 def _add(places: Iterable[Path]) -> None:

@@ -1,0 +1,57 @@
+"""Folders that .dvc files track: what a kill leaves in Git."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import git as module
+from pipeline.errors import RecordError
+from pipeline.files import md5_of_bytes
+from pipeline.git import git, git_text
+from pipeline.versioning.tracking import track
+
+FILES = {"a": (md5_of_bytes(b"content"), 7)}
+DVC_FILE = Path("data/shards.dvc")
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What Git makes while it stages: here that of a .dvc file takes a second, and DVC is to stage what it writes."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet")
+    for command in ("init --quiet", "config core.autostage true"):
+        subprocess.run([sys.executable, "-m", "dvc", *command.split()], check=True)
+    git("config", "filter.slow.clean", "sleep 1; cat")
+    Path(".gitattributes").write_text("*.dvc filter=slow\n")
+    Path("data/shards").mkdir(parents=True)
+    Path("data/shards/a").write_bytes(b"content")
+    return tmp_path / ".git/index.lock"
+
+
+def test_a_kill_leaves_no_lock(lock: Path) -> None:
+    """Git ends what it stages by itself."""
+    program = "from tests.versioning.test_tracking import *; track(DVC_FILE, FILES)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, env=environment)
+    while not (lock.exists() and DVC_FILE.exists()):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    git("add", ".gitattributes")  # Waits for the one that still runs.
+    assert DVC_FILE.as_posix() in git_text("ls-files").split()
+    assert not lock.exists()
+
+
+def test_a_lock_that_stays_is_named(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some Git has left is said in words, and all is well once it is gone."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    lock.touch()
+    with pytest.raises(RecordError, match=r"index\.lock"):
+        track(DVC_FILE, FILES)
+    lock.unlink()
+    track(DVC_FILE, FILES)
+    assert DVC_FILE.exists()
