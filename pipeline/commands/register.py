@@ -28,11 +28,15 @@ def register(command: Register) -> None:
 
 def _register(args: argparse.Namespace) -> int:
     from gto import api
-    from gto.exceptions import GTOException
+    from gto.exceptions import GTOException, VersionExistsForCommit
 
-    recorded = _accepted(args.rev)
+    recorded, tags = _accepted(args.rev), []
     try:
-        tags = [api.register(".", NAME, args.rev, version=args.version)]
+        try:
+            tags.append(api.register(".", NAME, args.rev, version=args.version))
+        except VersionExistsForCommit:
+            if not args.assigned or not _is_version(args.version, args.rev):
+                raise
         if args.assigned:
             tags.append(api.assign(".", NAME, args.assigned, ref=args.rev))
     except GTOException as error:
@@ -41,6 +45,13 @@ def _register(args: argparse.Namespace) -> int:
     print(f"registered {' and '.join(names)}: {short(recorded.model)}, generation {recorded.generation}")
     print(f"next: dvc push && git push origin {' '.join(repr(name) for name in names)}")
     return 0
+
+
+def _is_version(version: str | None, revision: str) -> bool:
+    """Whether `version`, if it is given, is that of the commit `revision`, which has one."""
+    from pipeline.git import git_text
+
+    return version is None or f"{NAME}@{version}" in git_text("tag", "--points-at", revision).splitlines()
 
 
 def _accepted(revision: str) -> "Recorded":

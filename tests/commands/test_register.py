@@ -75,6 +75,21 @@ def test_versions_and_stages(here: Project, capsys: Capture) -> None:
     assert here.git("rev-parse", "model@v1.2.0^{commit}") == here.git("rev-parse", "HEAD~1")
 
 
+def test_a_version_gets_a_stage_later(here: Project, capsys: Capture) -> None:
+    """Or when a command that was killed between the two is typed again; another version it does not get."""
+    record(here, A, accepted=True)
+    assert run("v1.0.0") == 0
+    capsys.readouterr()
+    assert run("v2.0.0", "--stage", "prod") == 1
+    assert run("v1.0.0", "--stage", "prod") == 0
+    assert run("--stage", "dev") == 0
+    assert run("v1.0.0") == 1
+    assert capsys.readouterr().out.splitlines()[::2] == [
+        "registered model#prod#1: aaaaaaaa…, generation 1",
+        "registered model#dev#2: aaaaaaaa…, generation 1",
+    ]
+
+
 def test_what_is_not_accepted_gets_no_version(here: Project, capsys: Capture) -> None:
     """By the gate, or by people, who may overrule it."""
     record(here, A, accepted=False)
