@@ -1,12 +1,15 @@
 """Folders that .dvc files track: what a kill leaves in Git."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
+from dvc_objects.fs.utils import tmp_fname
 
 from pipeline import git as module
 from pipeline.errors import RecordError
@@ -55,3 +58,15 @@ def test_a_lock_that_stays_is_named(lock: Path, monkeypatch: pytest.MonkeyPatch)
     lock.unlink()
     track(DVC_FILE, FILES)
     assert DVC_FILE.exists()
+
+
+def test_git_ignores_what_dvc_was_copying(lock: Path) -> None:
+    """A kill leaves it next to what it was to become, and no `git add --all` is to take it."""
+    assert not lock.exists()
+    shutil.copy(ROOT / "data/.gitignore", "data")
+    left = [Path("data", folder, tmp_fname()) for folder in ("", "report")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half of an im")
+    git("add", "--all")
+    assert not {path.as_posix() for path in left} & {*git_text("ls-files").split()}
