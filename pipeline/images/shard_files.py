@@ -159,15 +159,6 @@ def mend() -> str:
     return f"{told} replaced"
 
 
-def track(files: Mapping[int, ShardFile]) -> None:
-    """Let data/shards.dvc list the shards `files`, and DVC's cache hold those of them that are here.
-
-    Raises:
-        RecordError: another command of DVC's is changing things.
-    """
-    tracking.track(paths.SHARDS_DVC, {shard_name(number): file for number, file in files.items()})
-
-
 def remove_others(numbers: Collection[int]) -> None:
     """Delete the shards in data/shards that are not of these `numbers`."""
     for path in shards_in(paths.SHARDS):

@@ -15,7 +15,8 @@ from pipeline import parquet, paths
 from pipeline.errors import ImagesError
 from pipeline.files import write_text
 from pipeline.images import index
-from pipeline.images.shard_files import DAMAGED, ShardFile, known_files, metadata_of, remove_others, track
+from pipeline.images.shard_files import DAMAGED, ShardFile, known_files, metadata_of, remove_others
+from pipeline.images.tracked_shards import track
 from pipeline.ingestion import refusals
 from pipeline.ingestion.catalogue import MEMBERS, PLAIN, Catalogue, Listing, catalogue_table, read_catalogue
 from pipeline.ingestion.labelling.mapping import ClassMapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -13,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from pipeline import paths
-from pipeline.errors import MergeError, RecordError
-from pipeline.files import md5_of_bytes, write_text
-from pipeline.git import git
+from pipeline.errors import MergeError
+from pipeline.files import md5_of_bytes
 from pipeline.versioning import remote
-from pipeline.versioning.hashing import workspace_listing
-from pipeline.versioning.lock import read_raw_hash
 from pipeline.versioning.objects import cached_path, lacking, listing
 from pipeline.versioning.repository import repository
 
@@ -94,58 +90,6 @@ def described(version: bytes, *, oid: str, size: int | None, files: int) -> byte
     return written.getvalue()
 
 
-def track(dvc_file: Path, files: Mapping[str, tuple[str, int]]) -> None:
-    """Let `dvc_file` list `files`, the MD5 and size of each in its folder, and DVC's cache hold those that are here.
-
-    Raises:
-        RecordError: another command of DVC's is changing things, or another process holds Git's index.
-    """
-    from dvc.lock import LockError
-
-    folder, repo = dvc_file.with_suffix(""), repository()
-    # DVC would hold the lock of Git's index in this process, and a kill would leave it.
-    setattr(repo.scm_context, "add", _stage)  # noqa: B010 (it is a method)
-    listed = {name: md5 for name, (md5, _) in files.items()}
-    oid = store_listing(listed)
-    new = [
-        folder / name
-        for name, md5 in sorted(listed.items())
-        if (folder / name).exists() and not cached_path(repo, md5).exists()
-    ]
-    if not new and _lists(dvc_file, oid):
-        return
-    try:
-        if not workspace_listing(folder)[1].items() ^ listed.items():
-            _add([folder])
-            return
-        size = sum(size for _, size in files.values()) if all(size >= 0 for _, size in files.values()) else None
-        version = f"outs:\n- md5: ''\n  size: 0\n  nfiles: 0\n  hash: md5\n  path: {folder.name}\n".encode()
-        write_text(dvc_file, described(version, oid=oid, size=size, files=len(files)).decode())
-        with repo.scm_context(quiet=True) as context:
-            context.track_file(str(dvc_file))
-        if new:
-            _add(new)  # To what is listed, without the others.
-    except LockError:
-        raise RecordError(
-            dvc_file, "another DVC command is running", "wait until that has ended, then this again"
-        ) from None
-
-
-def _stage(files: Iterable[str]) -> None:
-    git("add", "--", *sorted(files))
-
-
-def _add(places: Iterable[Path]) -> None:
-    """As `dvc add` does, without its bar."""
-    log = logging.getLogger("dvc")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        repository().add([str(place) for place in places])
-    finally:
-        log.setLevel(level)
-
-
 def link(md5: str, path: Path) -> None:
     """Put the file of this MD5, which DVC's cache holds, to `path`, as DVC does: a copy, or what `cache.type` says."""
     from dvc_data.hashfile.checkout import checkout
@@ -167,14 +111,6 @@ def store_file(content: bytes) -> str:
         path.write_bytes(content)
         repository().cache.local.add(str(path), localfs, oid)
     return oid
-
-
-def _lists(dvc_file: Path, oid: str) -> bool:
-    """Whether `dvc_file` lists the directory `oid`."""
-    try:
-        return read_raw_hash(dvc_file) == oid
-    except RecordError:
-        return False
 
 
 def _tree(files: Mapping[str, str]) -> Any:

@@ -65,6 +65,7 @@ WITHOUT: dict[str, dict[str, str]] = {
             "hands over images, each checked by its hash",
         ),
         "ingestion.additions.ray_decoding": "has the same function make the same bytes elsewhere",
+        "images.tracked_shards": "lists shards, each as DVC has it",
         "ingestion.notices": "says what people should hear, and decides nothing",
         **dict.fromkeys(
             ("splits.copies", "splits.given", "splits.groups", "splits.sources", "splits.weighting"),

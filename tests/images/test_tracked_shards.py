@@ -1,4 +1,4 @@
-"""Folders that .dvc files track: what a kill leaves in Git."""
+"""data/shards.dvc: what a kill leaves in Git."""
 
 import os
 import shutil
@@ -12,13 +12,14 @@ from conftest import ROOT
 from dvc_objects.fs.utils import tmp_fname
 
 from pipeline import git as module
+from pipeline import paths
 from pipeline.errors import RecordError
 from pipeline.files import md5_of_bytes
 from pipeline.git import git, git_text
-from pipeline.versioning.tracking import track
+from pipeline.images.shard_files import ShardFile
+from pipeline.images.tracked_shards import track
 
-FILES = {"a": (md5_of_bytes(b"content"), 7)}
-DVC_FILE = Path("data/shards.dvc")
+SHARDS = {0: ShardFile(md5_of_bytes(b"content"), 7)}
 
 
 @pytest.fixture
@@ -31,21 +32,21 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git("config", "filter.slow.clean", "sleep 1; cat")
     Path(".gitattributes").write_text("*.dvc filter=slow\n")
     Path("data/shards").mkdir(parents=True)
-    Path("data/shards/a").write_bytes(b"content")
+    Path("data/shards/000000.tar").write_bytes(b"content")
     return tmp_path / ".git/index.lock"
 
 
 def test_a_kill_leaves_no_lock(lock: Path) -> None:
     """Git ends what it stages by itself."""
-    program = "from tests.versioning.test_tracking import *; track(DVC_FILE, FILES)"
+    program = "from tests.images.test_tracked_shards import *; track(SHARDS)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, env=environment)
-    while not (lock.exists() and DVC_FILE.exists()):
+    while not (lock.exists() and paths.SHARDS_DVC.exists()):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     git("add", ".gitattributes")  # Waits for the one that still runs.
-    assert DVC_FILE.as_posix() in git_text("ls-files").split()
+    assert paths.SHARDS_DVC.as_posix() in git_text("ls-files").split()
     assert not lock.exists()
 
 
@@ -54,10 +55,10 @@ def test_a_lock_that_stays_is_named(lock: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     lock.touch()
     with pytest.raises(RecordError, match=r"index\.lock"):
-        track(DVC_FILE, FILES)
+        track(SHARDS)
     lock.unlink()
-    track(DVC_FILE, FILES)
-    assert DVC_FILE.exists()
+    track(SHARDS)
+    assert paths.SHARDS_DVC.exists()
 
 
 def test_git_ignores_what_dvc_was_copying(lock: Path) -> None:
