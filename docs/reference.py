@@ -65,7 +65,8 @@ def _command(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     usage = re.sub(r"\[-h\] (\[-v\] \[-q\] )?", "", " ".join(parser.format_usage().split()).removeprefix("usage: "))
     yield f"```text\n{usage}\n```\n"
     actions = [one for one in parser._actions if not COMMON & {*one.option_strings}]  # noqa: SLF001
-    rows = [_row(one) for one in actions if one.help and not isinstance(one, argparse._SubParsersAction)]  # noqa: SLF001
+    actions = [one for one in actions if one.help not in (None, argparse.SUPPRESS)]
+    rows = [_row(one) for one in actions if not isinstance(one, argparse._SubParsersAction)]  # noqa: SLF001
     if rows:
         yield "\n".join(["| argument | meaning |", "|---|---|", *rows, ""])
     for sub in _subcommands(parser).values():

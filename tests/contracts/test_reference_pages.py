@@ -10,3 +10,8 @@ from docs import reference
 def test_page_is_made_of_the_code(page: str) -> None:
     """Commands, options, names and their sentences are those of the code."""
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == reference.text_of(page), "run `make docs`"
+
+
+def test_hidden_options_are_not_listed() -> None:
+    """What only Git's hooks pass is no option for people."""
+    assert "SUPPRESS" not in reference.text_of("cli.md")
