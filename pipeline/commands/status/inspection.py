@@ -45,15 +45,13 @@ class Inspection:
     keys: dict[str, str]
     """What images show that were inspected, by id."""
     figures: dict[str, tuple[str, StoredFigures]]
-    """Their labels, and what else the index would say of them, by id."""
-    labels: list[str | None]
-    """Those of all places that were never read, inspected or not."""
+    """The labels of those, and what else the index would say of them, by id."""
     found: int
     looked_at: int
     unopened: int
     archives: set[str]
-    unread: set[str]
-    """The sources of the places that there was not the time to look at."""
+    unread: dict[str, str | None]
+    """The sources of the places that there was not the time to look at, and their labels."""
 
     @property
     def is_partial(self) -> bool:
@@ -89,12 +87,11 @@ def see(content: RawContent, had: Collection, params: Params, seconds: float) ->
         settled_table=settled.table(found.labels),
         keys={one: picture.shows.key for one, picture in pictures.items()},
         figures={one: (label_of[one], StoredFigures.of(picture)) for one, picture in pictures.items()},
-        labels=[source.label for source in unread],
         found=len(unread),
         looked_at=len(outcomes),
         unopened=unopened,
         archives={file.md5 for file in files if file.md5 in contents},
-        unread={source.name for source in unread[len(outcomes) :]},
+        unread={source.name: source.label for source in unread[len(outcomes) :]},
     )
 
 

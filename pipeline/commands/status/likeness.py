@@ -52,9 +52,9 @@ def unlike(
 ) -> list[str]:
     """How new images differ from those in the index, a sentence each.
 
-    `labels` are those of all of them; `inspected` has the label and the figures of some, by id.
+    `inspected` has the label and the figures of those that were inspected, by id; `labels` are those of the others.
     """
-    new = Counter(filter(None, labels))
+    new = Counter(filter(None, (*labels, *(label for label, _ in inspected.values()))))
     if new.total() < FEWEST:
         return []
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", *StoredFigures._fields])

@@ -138,13 +138,13 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
     classes, old_classes = ({*pc.unique(table["label"]).to_pylist()} for table in (found, had.table))
     vanished = [] if seen.is_partial else sorted(_named(mapping, old_classes) - classes)
     fresh, mended = _refused_otherwise(had.refused, refused)
-    unread = sum(source in seen.unread for source in different.gone.values())
+    unread = seen.unread.keys() & different.gone.values()
     return RawChanges(
         new=len(new),
         copies=_count_copies(seen, had.table, {file.path for file in files if before.get(file.path) != file.md5}),
         moved=different.moved,
-        removed=len(gone) - unread,
-        unread=unread,
+        removed=len(gone) - len(unread),
+        unread=len(unread),
         relabelled=len(relabelled),
         reweighted=len(reweighted - relabelled),
         renamed=len(other.keys() - relabelled),
@@ -156,7 +156,7 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
         looked_at=seen.looked_at,
         unopened=seen.unopened,
         images=len(found) + seen.found - seen.looked_at,
-        drift=unlike(seen.labels, seen.figures, mapping),
+        drift=unlike((label for name, label in seen.unread.items() if name not in unread), seen.figures, mapping),
         hindrance="" if seen.is_partial else hindrance(content, gone, len(had.ids), (found, refused), params.ingest),
         rewrites=bool(new or gone or different.listed or fresh or mended or seen.archives != set(had.contents)),
         **_sides(changed, changed | different.listed, (had.table, found), seen.keys, params)._asdict(),
