@@ -16,6 +16,11 @@ from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_
 
 # Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
 MAX_MEMBERS = 500_000
+# What to do about members that an archive cannot give.
+UNREADABLE = {
+    "encrypted": "it needs a password; unpack it, or pack it without one",
+    "not a file": "a link, a device or a pipe; pack the file itself",
+}
 
 
 def listed_again(known: list[CatalogueMember], path: Path, listing: Listing) -> list[CatalogueMember]:
@@ -81,7 +86,7 @@ def _refusal(member: ArchiveMember) -> Refusal | None:
     if archives.is_unsafe(member.name):
         return Refusal("unsafe name", "would be written outside the folder it is unpacked into")
     if member.unreadable:
-        return Refusal(member.unreadable, "cannot be read out of the archive")
+        return Refusal(member.unreadable, UNREADABLE[member.unreadable])
     if is_archive(member.name) or other_archive(member.name):
         return Refusal("nested archive", "put it into data/raw by itself")
     if member.size > MAX_FILE:

@@ -38,7 +38,10 @@ class ZipArchive:
             return file.read(limit)
 
     def _check_start(self) -> None:
-        """See that no other zip comes before this one in the file: the list at the end does not name its members."""
+        """See that no other zip comes before this one in the file: the list at the end does not name its members.
+
+        It may be whole, or one that was cut off within a zip that it holds.
+        """
         start = min((info.header_offset for info in self._file.infolist()), default=self._file.start_dir)
         window = max(start - MAX_END, 0)
         with self._path.open("rb") as file:
@@ -46,6 +49,9 @@ class ZipArchive:
             before = file.read(start - window)
             end = before.rfind(b"PK\5\6")
             if not 0 <= end <= len(before) - 22:
+                file.seek(0)
+                if start and file.read(4) == b"PK\3\4":
+                    raise zipfile.BadZipFile("it begins with files that its list at the end lacks; it may be cut off")
                 return
             count, size = struct.unpack_from("<HL", before, end + 10)
             file.seek(max(window + end - size, 0))

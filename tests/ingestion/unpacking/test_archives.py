@@ -453,8 +453,20 @@ def test_a_zip_before_a_zip_is_told(tmp_path: Path) -> None:
     assert next(listed).name == "cat/3.png"
     with pytest.raises(zipfile.BadZipFile, match="2 files are in another zip"):
         next(listed)
-    path.write_bytes(first.replace(b"PK\5\6", b"PK\0\0") + second)
+    path.write_bytes(b"#!" + first.replace(b"PK\5\6", b"PK\0\0") + second)
     assert contents(path) == [("cat/3.png", b"3")]
+
+
+def test_a_zip_that_is_cut_off_within_a_zip_is_told(tmp_path: Path) -> None:
+    """The list at the end is that of the zip in it then."""
+    inner = make_zip(tmp_path / "inner.zip", [("cat/3.png", b"3")]).read_bytes()
+    path = make_zip(tmp_path / "a.zip", [("cat/1.png", b"1"), ("more.zip", inner)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(inner) + len(inner)])
+    listed = open_archive(path).members()
+    assert next(listed).name == "cat/3.png"
+    with pytest.raises(zipfile.BadZipFile, match="it may be cut off"):
+        next(listed)
 
 
 @pytest.mark.parametrize(
