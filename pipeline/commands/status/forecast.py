@@ -110,8 +110,8 @@ def _are_classes_changed(record: Mapping[str, StageRecord]) -> bool:
 def _look(content: RawContent, record: Mapping[str, StageRecord], params: Params) -> RawChanges:
     """What the `content` of data/raw as it is brings since ingest took it in."""
     before = raw_recorded(record["ingest"]) if "ingest" in record else None
-    known = objects.listing(repository.repository(), before) if before else None
-    return look(content, known or {}, params, LOOK)
+    known = objects.listing(repository.repository(), before) if before else {}
+    return look(content, known, params, LOOK)
 
 
 def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int] | None:

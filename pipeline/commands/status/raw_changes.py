@@ -122,10 +122,10 @@ class RawChanges:
         return "no" if is_certain and not self.splits.get("val") else "maybe"
 
 
-def look(content: RawContent, before: Mapping[str, str], params: Params, seconds: float) -> RawChanges:
+def look(content: RawContent, before: Mapping[str, str] | None, params: Params, seconds: float) -> RawChanges:
     """Compare the `content` of data/raw with what ingest had, looking at what is new and here for about `seconds`.
 
-    `before` says the MD5 of each file of data/raw when ingest last ran, as far as that is known.
+    `before` says the MD5 of each file of data/raw when ingest last ran. Where that is not known no copy is counted.
     """
     had, mapping = Collection.read([*COLUMNS, "key"]), ClassMapping.read()
     files, seen = content.files, see(content, had, params, seconds)
@@ -136,12 +136,13 @@ def look(content: RawContent, before: Mapping[str, str], params: Params, seconds
     relabelled = {one for one, (was, label) in other.items() if label != mapping.label(was)}
     changed = new | other.keys() | reweighted | (set() if seen.is_partial else gone)
     classes, old_classes = ({*pc.unique(table["label"]).to_pylist()} for table in (found, had.table))
+    added = set() if before is None else {file.path for file in files if before.get(file.path) != file.md5}
     vanished = [] if seen.is_partial else sorted(_named(mapping, old_classes) - classes)
     fresh, mended = _refused_otherwise(had.refused, refused)
     unread = seen.unread.keys() & different.gone.values()
     return RawChanges(
         new=len(new),
-        copies=_count_copies(seen, had.table, {file.path for file in files if before.get(file.path) != file.md5}),
+        copies=_count_copies(seen, had.table, added),
         moved=different.moved,
         removed=len(gone) - len(unread),
         unread=len(unread),

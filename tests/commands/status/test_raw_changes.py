@@ -82,3 +82,12 @@ def test_moved_images_are_not_compared_as_new_ones(raw: Path) -> None:
     found = seen(before)
     assert (found.new, found.moved, found.found, found.looked_at) == (0, 20, 20, 20)
     assert found.drift == []
+
+
+@pytest.mark.parametrize(("is_known", "copies"), [(True, 1), (False, 0)])
+def test_copies_are_counted_where_it_is_known_what_was_there(raw: Path, *, is_known: bool, copies: int) -> None:
+    """A fresh clone has not the list of what ingest last had: copies that were there then are no news."""
+    before, image = look_at_raw().here, min(raw.glob("digit*/*.png"))
+    shutil.copy(image, image.with_name("zzz.png"))
+    found = look(look_at_raw(), before if is_known else None, read_params(paths.PARAMS), 60)
+    assert (found.new, found.copies) == (0, copies)
