@@ -13,13 +13,15 @@ from ruamel.yaml import YAML
 
 from pipeline import paths
 from pipeline.errors import MergeError
-from pipeline.files import md5_of_bytes
+from pipeline.files import md5_of_bytes, md5_of_file
 from pipeline.versioning import remote
 from pipeline.versioning.objects import cached_path, lacking, listing
 from pipeline.versioning.repository import repository
 
 if TYPE_CHECKING:
     from dvc.output import Output
+
+REPLACING = paths.PROGRESS / "replacing"
 
 
 def commit_raw() -> None:
@@ -44,8 +46,24 @@ def checkout_raw(files: Mapping[str, str]) -> None:
         with repo.lock:
             checkout(output.fs_path, output.fs, _tree(files), output.cache, state=repo.state, ignore=repo.dvcignore)
     except PromptError as error:
-        what = f"{Path(error.path).relative_to(Path.cwd())} appeared while this was running"
-        raise MergeError(paths.RAW, what, "run `pipeline sync` again") from None
+        raise _appeared(str(Path(error.path).relative_to(Path.cwd()))) from None
+
+
+def replace_in_raw(files: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Replace the files of data/raw that `files` has another MD5 for than they had `before`, each in one step.
+
+    `checkout_raw` takes a file away before it puts another in its place: after a kill it would seem to be removed.
+
+    Raises:
+        MergeError: one of them has changed since.
+    """
+    for path, md5 in files.items():
+        if before.get(path, md5) != md5:
+            if md5_of_file(paths.RAW / path) != before[path]:
+                raise _appeared(str(paths.RAW / path))
+            aside = REPLACING / md5
+            link(md5, aside)
+            aside.replace(paths.RAW / path)
 
 
 def put_in_raw(files: Mapping[str, str]) -> None:
@@ -88,6 +106,10 @@ def described(version: bytes, *, oid: str, size: int | None, files: int) -> byte
     written = BytesIO()
     yaml.dump(content, written)
     return written.getvalue()
+
+
+def _appeared(path: str) -> MergeError:
+    return MergeError(paths.RAW, f"{path} appeared while this was running", "run `pipeline sync` again")
 
 
 def link(md5: str, path: Path) -> None:

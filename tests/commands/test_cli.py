@@ -425,7 +425,7 @@ def test_remove_by_other_names(full: Path) -> None:
 def test_remove_goes_on_after_a_kill(full: Path, capsys: Capture, moment: str) -> None:
     """The same command takes out the rest, whichever of its names is gone; what was gone already counts as removed."""
     names = ["cat/1.png", "cat/2.png", "dog/*"]
-    kill_before(moment, "remove", *names, folder=full)
+    assert kill_before(moment, "remove", *names, folder=full)
     assert cli.main(["remove", *names]) == 0
     assert held() == {"a.zip": [4, 5], "cat/text.png": [-1]}
     noted = set(removals.NOTE.read_text().split())

@@ -32,14 +32,16 @@ def train_with_kills(low: float, high: float) -> int:
     return kills
 
 
-# Dies as power fails, before the first write, move, deletion or command that names `moment`.
+# Dies as power fails, before the so-manieth write, move, deletion or command that names `moment`.
 DYING = """
 import os, sys
-moment = sys.argv.pop(1)
+moment, left = sys.argv.pop(1), int(sys.argv.pop(1))
 PLACES = {"open": 0, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "subprocess.Popen": 1}
 def hook(event, arguments):
+    global left
     if event in PLACES and (event != "open" or (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)):
-        if moment in str(arguments[PLACES[event]]):
+        left -= moment in str(arguments[PLACES[event]])
+        if not left:
             os.kill(os.getpid(), 9)
 sys.addaudithook(hook)
 from pipeline.cli import main
@@ -47,8 +49,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def kill_before(moment: str, *arguments: str, folder: Path) -> None:
-    """Run a command of the pipeline in `folder`, killed before it first writes, moves or runs what names `moment`."""
+def kill_before(moment: str, *arguments: str, folder: Path, nth: int = 1) -> bool:
+    """Run a command of the pipeline in `folder`, killed before it writes, moves or runs what names `moment`.
+
+    The `nth` time, that is; returns whether it was killed, else it has succeeded.
+    """
     code = folder if (folder / "pipeline").exists() else ROOT
-    command, environment = [sys.executable, "-c", DYING, moment, *arguments], {**os.environ, "PYTHONPATH": str(code)}
-    assert subprocess.run(command, cwd=folder, env=environment, check=False).returncode == -9
+    command = [sys.executable, "-c", DYING, moment, str(nth), *arguments]
+    ran = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(code)}, check=False)
+    assert ran.returncode in (0, -9)
+    return ran.returncode != 0

@@ -17,7 +17,8 @@ from pipeline.lineage.seen_images import SEEN
 EXPORTS = paths.DATA / "export"
 # Unfinished work, which the next run begins again: decoded images, shards, checkpoints; and what it compares again.
 UNFINISHED = tuple(
-    paths.PROGRESS / name for name in ("train", "ingest", "compaction", "manifest", "base", "near-duplicates")
+    paths.PROGRESS / name
+    for name in ("train", "ingest", "compaction", "manifest", "base", "near-duplicates", "replacing")
 )
 
 

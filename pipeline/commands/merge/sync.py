@@ -163,6 +163,7 @@ def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) 
     note_absent(absent)
     write_text(paths.RAW_DVC, version)
     if paths.RAW.is_dir():
+        tracking.replace_in_raw(present, ours.here)
         tracking.checkout_raw(present)
     git_guard.note(wanted)
     change = FileChange.between(ours.belonging.files, files)

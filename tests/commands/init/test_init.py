@@ -74,7 +74,7 @@ def test_a_kill_at_any_moment(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "README.md").write_text("mine")
     for moment in ("git", "own/pipeline/cli.py", "params.yaml", "Makefile", "'dvc'", ".dvc/config", "'pipeline'"):
-        kill_before(moment.replace("own/", ""), "init", "own", folder=folders[1].parent)
+        assert kill_before(moment.replace("own/", ""), "init", "own", folder=folders[1].parent)
     said = [run(folder.parent, "init", "own") for folder in folders]
     assert said[0].replace("undisturbed", "killed") == said[1]
     assert "\nkept as it was: README.md\nnext: " in said[1]

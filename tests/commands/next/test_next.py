@@ -110,7 +110,7 @@ def test_nothing_is_overwritten(capsys: Capture) -> None:
 
 def test_a_kill_leaves_nothing_that_git_sees(here: Path, capsys: Capture) -> None:
     """What was copied is ignored as the batch is, `pipeline forget` finds it, and the same command writes the batch."""
-    kill_before("labels.csv", "next", "photos", folder=here)
+    assert kill_before("labels.csv", "next", "photos", folder=here)
     (left,) = paths.DATA.glob("*next-*/")
     assert left.suffix == ".part"
     copies = list(left.iterdir())
