@@ -135,9 +135,12 @@ def visit(browser: Browser, folder: Path) -> Iterator[Open]:
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("name", CASES)
 def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
-    """The page is as wide as the window, light or dark as the system is, and every picture shows."""
+    """The page is as wide as the window, light or dark as the system is, and every picture and its lines show."""
     page = visit(name, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(
+        "[...document.querySelectorAll('figcaption')].every((one) => one.scrollWidth <= one.clientWidth)"
+    )
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (brightness > 128) == (scheme == "light")
     # What is decoded when it comes into sight is decoded now.

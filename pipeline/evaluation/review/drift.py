@@ -113,4 +113,4 @@ def shares_differ(new: Counter[str], known: Counter[str]) -> str:
     share, before = now / sizes[0], then / sizes[1]
     most = int(np.argmax(np.maximum(share - before, 0)))
     new_share, known_share = (f"{100 * shares[most]:.0f} %" for shares in (share, before))
-    return f"{names[most]} is {new_share} of the new images, and {known_share} of the known ones"
+    return f"class {names[most]!r} is {new_share} of the new images, and {known_share} of the known ones"

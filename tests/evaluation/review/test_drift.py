@@ -52,8 +52,10 @@ def test_another_mixture_of_classes_is_no_difference() -> None:
 def test_shares() -> None:
     """A class that is most of the new images is told of; neither chance nor three images are."""
     known = Counter(cat=500, dog=500)
-    assert shares_differ(Counter(cat=95, dog=5), known) == "cat is 95 % of the new images, and 50 % of the known ones"
-    assert "emu is 100 %" in shares_differ(Counter(emu=30), known)
+    assert shares_differ(Counter(cat=95, dog=5), known) == (
+        "class 'cat' is 95 % of the new images, and 50 % of the known ones"
+    )
+    assert "class 'emu' is 100 %" in shares_differ(Counter(emu=30), known)
     assert shares_differ(Counter(cat=3), known) == ""
     assert shares_differ(Counter(cat=52, dog=48), known) == ""
 
