@@ -482,6 +482,9 @@ def test_pack(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> N
     assert cli.main(["pack", "--min", "7"]) == 0
     assert "6 loose images, left as they are" in capsys.readouterr().out
     assert cli.main(["pack"]) == 0
+    said = capsys.readouterr().out
+    assert "1 image left loose, since labels.csv or ingest.strip says" in said
+    assert "such as owl/0.png\n" in said
     packed = sorted(paths.RAW.glob("packed-*.zip"))
     assert sorted([list(members(path)) for path in packed]) == [
         ["cat/1.png", "cat/2.png", "cat/deep/8.png", "cat/text.png"],

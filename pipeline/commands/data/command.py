@@ -160,7 +160,7 @@ def _pack(args: argparse.Namespace) -> int:
     from pipeline.commands.data.packing import loose_images, pack
 
     with _workbench() as folder:
-        images = loose_images()
+        images, named = loose_images()
         if len(images) < max(1, args.min):
             print(f"{counted(len(images), 'loose image')}, left as they are")
             return 0
@@ -170,6 +170,9 @@ def _pack(args: argparse.Namespace) -> int:
         + (f", {before:,} before" if before else "")
     )
     print_lines([str(path) for path in archives])
+    if named:
+        said = "labels.csv or ingest.strip says their class or columns, by their paths"
+        print(f"{counted(len(named), 'image')} left loose, since {said}, such as {shown(named[0])}")
     _print_next()
     return 0
 

@@ -46,18 +46,24 @@ class Loose(NamedTuple):
         return paths.RAW / self.path
 
 
-def loose_images() -> list[Loose]:
-    """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named."""
+def loose_images() -> tuple[list[Loose], list[str]]:
+    """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named.
+
+    And those that could be, if labels.csv did not name them where they are.
+    """
     refused = {line.source for line in Collection.read().refused}
     params = read_params().ingest
     labels = Labels.read(files=loose_paths(), strip=params.strip, columns=Columns(**params.columns))
     labels.settle(loose_paths())
-    found = [
-        Loose(path, _state(paths.RAW / path), _said(path, labels))
-        for path in loose_paths()
-        if _can_be_packed(path, refused, labels)
-    ]
-    return sorted(one for one in found if one.state[0] <= MAX_FILE)
+    named, found = list[str](), list[Loose]()
+    for path in loose_paths():
+        if not _may_be_packed(path, refused, labels):
+            continue
+        if _is_bound(path, labels):
+            named.append(path)
+        else:
+            found.append(Loose(path, _state(paths.RAW / path), _said(path, labels)))
+    return sorted(one for one in found if one.state[0] <= MAX_FILE), named
 
 
 def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
@@ -79,19 +85,23 @@ def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
     return made, len(done)
 
 
-def _can_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
+def _may_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
+    """Whether the file is an image, as far as that is known, of some class."""
     try:
         path.encode()
     except UnicodeEncodeError:
         return False
     if labels.is_file(path) or is_archive(path) or is_system_file(path) or is_unsafe(path):
         return False
-    if not (paths.RAW / path).is_file():
-        return False
+    return (paths.RAW / path).is_file() and labels.of(path, None) is not None and path not in refused
+
+
+def _is_bound(path: str, labels: Labels) -> bool:
+    """Whether the image would be of another class in an archive, or other columns would be said of it."""
     label, line, inside = label_of(path, None), labels.find(path, None), labels.listed(INSIDE, path)
     keeps_label = label == line.label == labels.of(INSIDE, path)
     keeps_columns = inside is None or inside.attributes == line.attributes
-    return label is not None and keeps_label and keeps_columns and path not in refused
+    return not (label is not None and keeps_label and keeps_columns)
 
 
 def _said(path: str, labels: Labels) -> LabelLine:
