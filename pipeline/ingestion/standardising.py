@@ -14,7 +14,7 @@ from pipeline.ingestion.perceptual_hash import PerceptualHash, perceptual_hash
 from pipeline.ingestion.pictures.uniform import NO_GATE, Form, uniform
 from pipeline.ingestion.pictures.unusable import UnusableError
 from pipeline.ingestion.refusals import Refusal
-from pipeline.ingestion.unpacking.kinds import UNPACK, image_kind_of, kind_of
+from pipeline.ingestion.unpacking.kinds import UNPACK, ZIP, image_kind_of, kind_of
 from pipeline.params import Ingest
 
 # To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
@@ -74,6 +74,8 @@ def _unknown(raw: bytes) -> Refusal:
     """Why bytes in a format that is not read are refused."""
     if archive := kind_of(raw):
         return Refusal("unsupported archive", f"{archive}; {UNPACK}")
+    if raw.startswith(ZIP):
+        return Refusal("not an image", "its bytes are those of a zip file; archives are known by their names, .zip say")
     kind = image_kind_of(raw)
     if kind is None:
         return Refusal("not an image", "in no format that is known")

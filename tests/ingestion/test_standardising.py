@@ -458,6 +458,7 @@ def test_no_dimensions() -> None:
         (bytes(10_000), "not an image"),
         (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "not an image"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "unsupported format"),
+        (b"PK\3\4" + bytes(100), "not an image"),
         (b"%PDF-1.7\n", "unsupported format"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported format"),
         (b"\x89PNG\r\n\x1a\n", "not an image"),
@@ -470,6 +471,11 @@ def test_no_dimensions() -> None:
 def test_unusable_files(raw: bytes, reason: str) -> None:
     """Files that are no images, or not whole, are refused for a reason that one can count."""
     assert refused(raw).reason == reason
+
+
+def test_a_zip_that_is_called_like_an_image_is_named() -> None:
+    """Archives are known by their names, so it is not looked into."""
+    assert "those of a zip file" in refused(b"PK\3\4" + bytes(100)).detail
 
 
 @pytest.mark.parametrize(

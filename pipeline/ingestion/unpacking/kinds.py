@@ -1,5 +1,6 @@
 """Names of common kinds of files that are not read, archives and images, by their first bytes."""
 
+ZIP = b"PK\3\4"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 # What programs of Windows begin with.
 PROGRAM = b"MZ"
