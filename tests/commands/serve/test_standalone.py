@@ -102,6 +102,15 @@ def test_what_training_refuses_it_refuses(here: Path) -> None:
         run_script(here / SCRIPT, [Path("a.gif")], here / "images.npy")
 
 
+def test_without_a_file_for_the_result_it_says_what_it_takes(here: Path) -> None:
+    """One line, and nothing is written."""
+    (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
+    Image.new("L", (9, 9)).save("a.png")
+    ran = subprocess.run([sys.executable, SCRIPT, "a.png"], cwd=here, check=False, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (1, "usage: python preprocess.py IMAGE… images.npy\n")
+    assert not [*here.glob("*.npy")]
+
+
 def test_another_rule_is_found(trained: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script that does not turn images upright is not written, and nor is the model; one line names the image."""
     body = standalone._body
