@@ -86,7 +86,12 @@ def _sync(args: argparse.Namespace) -> int:
         print(f"{paths.RAW} is kept; the next dvc repro records it as it is")
         return 0
     if args.restore:
-        print(f"{paths.RAW}: {counted(restore().added, 'file')} brought back; next: dvc repro")
+        added = restore().added
+        print(
+            f"{paths.RAW}: {counted(added, 'file')} brought back; next: dvc repro"
+            if added
+            else f"{paths.RAW}: nothing to bring back"
+        )
         return 0
     if not paths.RAW.is_dir() and read_absent() is None:
         print(f"nothing of {paths.RAW} is here, so nothing has to follow {paths.RAW_DVC}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -120,9 +121,14 @@ def changed_params(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> It
         if name not in now:
             yield Reason(name, f"{name} is gone")
         elif name not in before:
-            yield Reason(name, f"{name} is new to it ({now[name]})")
+            yield Reason(name, f"{name} is new to it ({_written(now[name])})")
         elif before[name] != now[name]:
-            yield Reason(name, f"{name} changed from {before[name]} to {now[name]}")
+            yield Reason(name, f"{name} changed from {_written(before[name])} to {_written(now[name])}")
+
+
+def _written(value: object) -> str:
+    """A param as params.yaml has it."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 # What makes a stage run: images that come or go, every image made again, code alone, or something else.

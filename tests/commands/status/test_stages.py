@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.commands.status.raw_changes import RawChanges
-from pipeline.commands.status.stages import Reason, StageStatus, steps_of
+from pipeline.commands.status.stages import Reason, StageStatus, changed_params, steps_of
 
 NOTHING: dict[str, Any] = dict.fromkeys(
     (
@@ -70,3 +70,13 @@ def test_the_same_images_listed_otherwise() -> None:
     """Nothing trains, unless an earlier run did not get so far."""
     assert likely(changes(rewrites=True)) == ["yes", "yes", "no"]
     assert likely(changes(rewrites=True), "data/manifest/train.csv") == ["yes", "yes", "maybe"]
+
+
+def test_params_are_named_as_params_yaml_has_them() -> None:
+    """An empty text is seen, and neither null nor true is called as Python calls it."""
+    before, now = {"a": {"b": "", "c": None}}, {"a": {"b": "abc", "c": True}, "d": 1e-05}
+    assert [one.text for one in changed_params(before, now)] == [
+        'a.b changed from "" to abc',
+        "a.c changed from null to true",
+        "d is new to it (1e-05)",
+    ]
