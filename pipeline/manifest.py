@@ -48,6 +48,7 @@ COLUMNS = ["id", "label", "md5"]
 # What is read once, since it is asked for again and again.
 KEPT = ("id", "label")
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
+FEW = 3  # classes that are named
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLASSES)
 
 
@@ -64,6 +65,7 @@ def manifest(params: Params) -> Result:
     labels = read("label")["label"].to_pandas()
     total = int(np.count_nonzero(is_trained := listed == "train"))
     _check(names := labels.array[is_trained].unique(), total, params.manifest)
+    _warn_of_untrained({*labels.unique()}.difference(names))
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
     aside = _empty_folder()
@@ -188,6 +190,14 @@ def _check(classes: Collection[str], total: int, params: Manifest) -> None:
         raise ImagesError(paths.RAW, what, hint)
 
 
+def _warn_of_untrained(classes: set[str]) -> None:
+    """Say that there are `classes` of which no image is trained on, if there are any."""
+    if classes:
+        named = ", ".join(map(repr, sorted(classes)[:FEW])) + (", …" if len(classes) > FEW else "")
+        what = f"no image of {counted(len(classes), 'class', 'classes')} ({named}) is for training"
+        print(f"manifest: warning: {what}, so the model cannot know it: add images", flush=True)
+
+
 def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
     """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
@@ -234,7 +244,7 @@ def _news(changes: pa.Table | None, total: int) -> str:
         return f"{total:,} new to training, 0 removed, 0 relabelled"
     count = {pair["values"]: pair["counts"] for pair in pc.value_counts(changes["change"]).to_pylist()}
     other = changes.filter(pc.is_in(changes["change"], pa.array(["relabelled", "reweighted"])))
-    told = f" ({reweighted:,} of them have another weight)" if (reweighted := count.get("reweighted")) else ""
+    told = f" ({reweighted:,} of them with another weight)" if (reweighted := count.get("reweighted")) else ""
     told += f", {counted(new, 'new class', 'new classes')}" if (new := count.get("new class")) else ""
     counts = count.get("added", 0), count.get("removed", 0), pc.count_distinct(other["id"]).as_py()
     return "{:,} new to training, {:,} removed, {:,} relabelled".format(*counts) + told

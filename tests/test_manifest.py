@@ -182,6 +182,16 @@ def test_groups(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_class_that_is_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its images are held out, all of them, and the model will never name it."""
+    alone = [one._replace(label="emu") for one in images("val", 1, first=10)]
+    run(images("train", 10) + alone)
+    what = "manifest: warning: no image of 1 class ('emu') is for training, so the model cannot know it: add images\n"
+    assert capsys.readouterr().out == what
+    run(images("train", 10) + images("val", 1, first=10))
+    assert capsys.readouterr().out == ""
+
+
 def test_one_group_of_all() -> None:
     """It leaves nothing to train on, or nothing else; the error names the param where groups are the reason."""
     made = [one._replace(label="cat") for one in images("train", 4)]

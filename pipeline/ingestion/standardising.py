@@ -75,7 +75,9 @@ def _unknown(raw: bytes) -> Refusal:
     if archive := kind_of(raw):
         return Refusal("unsupported archive", f"{archive}; {UNPACK}")
     if raw.startswith(ZIP):
-        return Refusal("not an image", "its bytes are those of a zip file; archives are known by their names, .zip say")
+        return Refusal(
+            "not an image", "its bytes are those of a zip file; archives are known by their names, such as a.zip"
+        )
     kind = image_kind_of(raw)
     if kind is None:
         return Refusal("not an image", "in no format that is known")

@@ -52,7 +52,7 @@ def test_weights(project: Project) -> None:
     assert "5 reweighted" in said
     assert "train, evaluate: " in said
     out = project.repro()
-    assert "0 new to training, 1 removed, 3 relabelled (3 of them have another weight)" in out
+    assert "0 new to training, 1 removed, 3 relabelled (3 of them with another weight)" in out
     assert "1 of weight 0 kept from training" in out
     assert "train: warm start" in out
     assert sources(project, "train") == [path for path in trained if path != trained[3]]
