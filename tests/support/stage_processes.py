@@ -27,7 +27,12 @@ def running(project: Project, stage: str) -> Iterator["subprocess.Popen[str]"]:
         text=True,
         start_new_session=True,
     ) as process:
-        yield process
+        try:
+            yield process
+        except BaseException:
+            if process.poll() is None:  # Else a test that has failed would wait for its end.
+                kill(process)
+            raise
 
 
 def kill(process: "subprocess.Popen[str]") -> str:
