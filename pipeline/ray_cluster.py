@@ -5,6 +5,7 @@ Ray is imported by whoever asks for it, and by nobody else.
 
 import logging
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -117,9 +118,12 @@ def _start(ray: Any, address: str) -> None:
     is_main = threading.current_thread() is threading.main_thread()
     answered = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    env: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)], "excludes": ["__pycache__"]}
+    if address == LOCAL:  # A shell reads this, and a project's Python may lie in any folder.
+        env["py_executable"] = shlex.quote(sys.executable)
     ray.init(
         address=address,
-        runtime_env={"py_modules": [str(Path(__file__).parent)], "excludes": ["__pycache__"]},
+        runtime_env=env,
         include_dashboard=False if address == LOCAL else None,
         logging_level=logging.CRITICAL,
         log_to_driver=False,

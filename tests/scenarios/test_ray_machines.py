@@ -1,8 +1,10 @@
 """Training on Ray: the bytes of as many devices of one machine, also where a process or a machine is killed."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -77,4 +79,34 @@ def test_too_few_devices(machine: Machine) -> None:
         project.set_params(compute=compute)
         out = project.run(*command("train"), ok=False, OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1")).out
     assert "it has not 1 machine with 3 free CPUs each within 2 s (compute.timeout); its machines have" in out
+    assert len(out.splitlines()) == 1, out
+
+
+@pytest.fixture
+def odd_python(tmp_path: Path) -> str:
+    """This Python, in a folder whose name a shell takes apart."""
+    folder = tmp_path / 'Bob\'s "own" venv'
+    folder.symlink_to(sys.prefix)
+    return str(folder / "bin/python")
+
+
+def test_python_in_any_folder(machine: Machine, odd_python: str) -> None:
+    """The Ray that is started on this machine starts its processes there."""
+    project = machine("odd", devices=2)
+    project.set_params(compute={"launcher": "ray", "progress": "off", "timeout": 60})
+    project.run(odd_python, *command("train")[1:])
+    assert model(project) == two_devices(machine)
+
+
+def test_cluster_that_starts_no_process(machine: Machine, odd_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says so; Ray would try for ever."""
+    project = machine("none")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", odd_python)
+        with cluster(1) as machines:
+            patch.undo()
+            compute = {"launcher": "ray", "ray": machines.address, "progress": "off", "timeout": 15}
+            project.set_params(compute=compute)
+            out = project.run(*command("train"), ok=False).out
+    assert "it starts no process within 15 s (compute.timeout); see its raylet.err; where the path of its Python" in out
     assert len(out.splitlines()) == 1, out

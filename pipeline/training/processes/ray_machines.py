@@ -39,7 +39,7 @@ def train_on_ray(compute: Compute) -> None:
     with connected(compute, stage="train") as ray:
         for _ in range(RESTARTS + 1):
             with _machines(ray, compute) as machines:
-                if _has_ended(ray, machines):
+                if _has_ended(ray, machines, compute.timeout):
                     return
             print("train: a machine of Ray's has gone; starting again", flush=True)
         what = f"a machine went {RESTARTS + 1} times"
@@ -77,17 +77,18 @@ def _machines(ray: Any, compute: Compute) -> Iterator[list[Any]]:
         ray.util.remove_placement_group(group)  # And all that is in it.
 
 
-def _has_ended(ray: Any, machines: list[Any]) -> bool:
+def _has_ended(ray: Any, machines: list[Any], timeout: float) -> bool:
     """Train on `machines`; returns whether that has ended well, False where one of them went.
 
     Raises:
+        ClusterError: they do not begin within `timeout` seconds.
         TrainingError: it has not.
         SystemExit: it was interrupted.
     """
     lines: Lines = SimpleQueue()
     folder = Path.cwd()
     try:
-        env = _environment(*ray.get(machines[0].address.remote()))
+        env = _environment(*_first_address(ray, machines, timeout))
         for number, machine in enumerate(machines):
             said = machine.run.options(num_returns="streaming").remote(folder, {**env, INSIDE: str(number)})
             Thread(target=_follow, args=(ray, said, lines), daemon=True).start()
@@ -103,6 +104,21 @@ def _has_ended(ray: Any, machines: list[Any]) -> bool:
         raise SystemExit(INTERRUPTED) from None
     _stop(machines, lines, len(machines) - len(statuses), show=lambda _: None)
     return False
+
+
+def _first_address(ray: Any, machines: list[Any], timeout: float) -> tuple[str, int]:
+    """Where the first of `machines` is reached, once all of them run.
+
+    Raises:
+        ClusterError: they do not within `timeout` seconds.
+    """
+    try:
+        first: tuple[str, int] = ray.get([machine.address.remote() for machine in machines], timeout=timeout)[0]
+    except TimeoutError:
+        what = f"it starts no process within {timeout:g} s (compute.timeout)"
+        hint = "see its raylet.err; where the path of its Python has a blank or a quote, Ray starts none"
+        raise ClusterError(_name(ray), what, hint) from None
+    return first
 
 
 def _check(ray: Any, statuses: list[int | None]) -> None:
