@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,9 +51,9 @@ class MlflowServer:
 
     def kill(self) -> None:
         """End it as a power cut does."""
-        with suppress(ProcessLookupError):
+        if self.process.returncode is None:  # Else its number may be another process's by now.
             os.killpg(self.process.pid, signal.SIGKILL)  # It has processes of its own.
-        self.process.wait()
+            self.process.wait()
 
     def runs(self) -> list[dict[str, Any]]:
         """All of its runs: their info, and data with params and the last value of each metric by name."""
