@@ -137,8 +137,8 @@ def test_slow_copy_is_waited_for(tmp_path: Path, stop: Event) -> None:
     target, pieces = tmp_path / "big.zip", 15
     settled = arrivals(tmp_path, QUIET, stop)
     next(settled)
-    code = f"for _ in $(seq {pieces}); do printf 12345 >> {target}; sleep 0.1; done"
-    with subprocess.Popen(["sh", "-c", code]) as copying:
+    code = f'for _ in $(seq {pieces}); do printf 12345 >> "$0"; sleep 0.1; done'
+    with subprocess.Popen(["sh", "-c", code, str(target)]) as copying:
         next(settled)
         assert target.stat().st_size == 5 * pieces
         assert copying.wait() == 0
