@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ class Malice:
         self.created = created
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return os.system, (f"touch '{self.created}'",)
+        return os.system, (shlex.join(["touch", str(self.created)]),)
 
 
 @pytest.fixture
