@@ -64,8 +64,7 @@ def manifest(params: Params) -> Result:
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("label")["label"].to_pandas()
     total = int(np.count_nonzero(is_trained := listed == "train"))
-    _check(names := labels.array[is_trained].unique(), total, params.manifest)
-    _warn_of_untrained({*labels.unique()}.difference(names))
+    _check(labels, names := labels.array[is_trained].unique(), total, params.manifest)
 
     # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
     aside = _empty_folder()
@@ -182,19 +181,15 @@ def _changes(before: SeenImages, images: pa.Table, trained: npt.NDArray[np.bool_
     return list_changes(before, labels, uneven(labels.index, weights[trained]))
 
 
-def _check(classes: Collection[str], total: int, params: Manifest) -> None:
+def _check(labels: "pd.Series[str]", classes: Collection[str], total: int, params: Manifest) -> None:
     if len(classes) < 2:
         what = f"{counted(len(classes), 'class', 'classes')} among {counted(total, 'training image')}"
         finer = f", or make the groups of manifest.split.group ({params.split.group}) smaller"
         hint = f"add images{finer if params.split.group else ''}: at least two classes are needed"
         raise ImagesError(paths.RAW, what, hint)
-
-
-def _warn_of_untrained(classes: set[str]) -> None:
-    """Say that there are `classes` of which no image is trained on, if there are any."""
-    if classes:
-        named = ", ".join(map(repr, sorted(classes)[:FEW])) + (", …" if len(classes) > FEW else "")
-        what = f"no image of {counted(len(classes), 'class', 'classes')} ({named}) is for training"
+    if untrained := sorted({*labels.unique()}.difference(classes)):
+        named = ", ".join(map(repr, untrained[:FEW])) + (", …" if len(untrained) > FEW else "")
+        what = f"no image of {counted(len(untrained), 'class', 'classes')} ({named}) is for training"
         print(f"manifest: warning: {what}, so the model cannot know it: add images", flush=True)
 
 

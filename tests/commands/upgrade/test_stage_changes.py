@@ -40,5 +40,5 @@ def test_everything_changed() -> None:
     assert (change.new, change.changed, change.gone) == (["pipeline/c.py"], ["pipeline/a.py"], ["pipeline/b.py"])
     assert str(change) == (
         "code (1 new, 1 changed, 1 gone), command, ingest.mode changed from rgb to grey, train.lr is gone, "
-        "train.new is new to it (True)"
+        "train.new is new to it (true)"
     )
