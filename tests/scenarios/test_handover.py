@@ -155,6 +155,7 @@ def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> None:
     """Both processes of another machine go on from what was fetched, to the bytes of two that nothing interrupted."""
     first, second = machine("first", devices=2), machine("second", devices=2)

@@ -176,6 +176,7 @@ def test_a_shard_that_is_nowhere(first: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_merged(first: Project, tmp_path: Path) -> None:
     """Two sides that each appended a shard of the same number: that of the model that is kept, and no conflict."""
     first.repro()
