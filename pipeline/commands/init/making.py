@@ -84,7 +84,7 @@ def make(folder: Path, name: str) -> list[str]:
     (folder / paths.RAW).mkdir(parents=True, exist_ok=True)
     with chdir(folder):
         if not is_begun:
-            own = (*_taken(), *map(Path, (*RENDERED, DVC)))
+            own = (*_taken(), Path(DVC))
             write_text(BEGUN, json.dumps([str(path) for path in own if path.exists()]))
         kept = list(_make(name, json.loads(BEGUN.read_bytes())))
         BEGUN.unlink()
@@ -96,7 +96,7 @@ def _make(name: str, before: Container[str]) -> Iterator[str]:
     git("init", "--quiet")  # Of what is a repository already it makes none.
     shutil.copytree(CODE, CODE.name, ignore=shutil.ignore_patterns("__pycache__", PACKED.name), dirs_exist_ok=True)
     yield from _fill(before)
-    yield from _render(name, before)
+    yield from _render(name)
     if DVC not in before:
         _run("dvc", "init", "--quiet", "--force")
         write_text(Path(DVC, "config"), DVC_CONFIG)
@@ -132,14 +132,15 @@ def _taken() -> Iterator[Path]:
 
 
 def _fill(before: Container[str]) -> Iterator[str]:
-    """Write what is taken from this release; yields what was there `before` and differs."""
+    """Write what is taken from this release; yields what is there and differs, be it from `before` or from since."""
     for path in _taken():
         content = (ROOT / path).read_bytes()
         content = content.splitlines(keepends=True)[0] if path in HEADED else content
-        if str(path) not in before:
+        present = path.read_bytes() if path.exists() else b""
+        if str(path) not in before and content.startswith(present):  # It is missing, or a kill has left a part of it.
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        elif path.read_bytes() != content:
+        elif present != content:
             yield str(path)
     for path in LINES:
         there = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -148,8 +149,8 @@ def _fill(before: Container[str]) -> Iterator[str]:
         write_text(path, there + ("\n" if there and there[-1] != "\n" else "") + "\n".join([*missing, ""]))
 
 
-def _render(name: str, before: Container[str]) -> Iterator[str]:
-    """Write what bears the project's name; yields what was there `before`."""
+def _render(name: str) -> Iterator[str]:
+    """Write what bears the project's name; yields what is there and differs."""
     release = Release.running()
     if release is not None:
         release.write()
@@ -159,11 +160,11 @@ def _render(name: str, before: Container[str]) -> Iterator[str]:
     extras = tomllib.loads((ROOT / PYPROJECT).read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
     for path in RENDERED:
-        if path in before:
+        named = {"name": name, "package": package, "release": release, "extras": extras}
+        text = environment.get_template(f"{path}.jinja").render(named)
+        if Path(path).exists() and Path(path).read_bytes() != text.encode():
             yield path
         else:
-            named = {"name": name, "package": package, "release": release, "extras": extras}
-            text = environment.get_template(f"{path}.jinja").render(named)
             write_text(Path(path), text)
 
 

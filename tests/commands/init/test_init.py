@@ -88,6 +88,18 @@ def test_a_kill_at_any_moment(tmp_path: Path) -> None:
     assert "is a project already" in run(tmp_path / "killed", "init", "own", ok=False)
 
 
+def test_what_is_written_after_a_kill_stays(tmp_path: Path) -> None:
+    """Whoever goes on is told of it, as of what was there before."""
+    assert kill_before("'pipeline'", "init", "own", folder=tmp_path)
+    for name in ("README.md", "params.yaml"):
+        with (tmp_path / "own" / name).open("a") as file:
+            file.write("# mine\n")
+    said = run(tmp_path, "init", "own")
+    assert "kept as it was: params.yaml\nkept as it was: README.md\n" in said
+    for name in ("README.md", "params.yaml"):
+        assert (tmp_path / "own" / name).read_text().endswith("# mine\n")
+
+
 @pytest.mark.slow
 def test_first_images(tmp_path: Path) -> None:
     """What becomes of them is said; where none can be used, or all are not there, what is made is whole."""
