@@ -90,6 +90,13 @@ class Ids:
                 return np.where(is_alike & (one.low == wanted.low), at, -1)
             at = at + is_before
 
+    def are_among(self, others: "Ids") -> npt.NDArray[np.bool_]:
+        """Whether each of these ids, sorted and distinct, is among `others`, which are in any order; shape (rows,)."""
+        is_among = np.zeros(len(self), np.bool_)
+        at = self.find(others)
+        is_among[at[at >= 0]] = True
+        return is_among
+
     def joined(self, other: "Ids") -> "Ids":
         """These and `other` ones, sorted; both are."""
         if not len(other):

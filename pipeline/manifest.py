@@ -6,6 +6,7 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -56,10 +57,12 @@ def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     order, kept = _by_id()
     read = partial(_columns, order, kept)  # Few at a time: of ten million images each takes much memory.
-    drawn = assign(read(*columns_for(params)), params)
-    split = drawn.splits
+    with ThreadPoolExecutor(1) as pool:  # Cells are computed by NumPy, which leaves the interpreter to the drawing.
+        cells = pool.submit(lambda: Sorted.of(read_rows(index.INDEX, order)))
+        drawn = assign(read(*columns_for(params)), params)
+    split, found = drawn.splits, cells.result()
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
-    like = find_leaks(split, found := Sorted.of(read_rows(index.INDEX, order)))
+    like = find_leaks(split, found)
     # Where images are listed; each stays on its side of the splits.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("label")["label"].to_pandas()
@@ -73,9 +76,10 @@ def manifest(params: Params) -> Result:
     moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
-    chosen = selection.settle(
-        aside, params, partial(_admits, images=read("id")["id"], split=split, params=params.manifest)
-    )
+    ids = Ids.of(read("id")["id"])
+    chosen = selection.settle(aside, params, partial(_admits, ids=ids, split=split, params=params.manifest))
+    is_seen = ids.are_among(read_seen_ids(paths.BASE)) if chosen.oid else np.zeros(len(ids), np.bool_)
+    del ids
     placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
     del labels, drawn  # Which take much of memory.
     before, classes = _before(names) if chosen.oid else (None, ClassChanges())
@@ -83,7 +87,7 @@ def manifest(params: Params) -> Result:
     test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     is_listed = (like < 0) & (listed != UNTRAINED)
-    write_csv(aside / REVIEW, list_review(read, split, is_listed, found, before))
+    write_csv(aside / REVIEW, list_review(read, split, is_listed, is_seen, found))
     del found  # Likewise.
     changes = None if before is None else _changes(before, read("id", "label"), is_trained, weights)
     write_csv(aside / CHANGES, NO_CHANGES if changes is None else changes)
@@ -140,17 +144,17 @@ def _before(now: Collection[str]) -> tuple[SeenImages, ClassChanges]:
     return before.renamed(classes), classes
 
 
-def _admits(model: Path, *, images: pa.ChunkedArray, split: npt.NDArray[np.str_], params: Manifest) -> bool:
+def _admits(model: Path, *, ids: Ids, split: npt.NDArray[np.str_], params: Manifest) -> bool:
     """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
 
-    Nor one that is to be forgotten. `images` are the ids of all, sorted.
+    Nor one that is to be forgotten. `ids` are those of all images, sorted.
 
     An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
     """
     seen = read_seen_ids(model)
     if (Ids.sorted_of(Forgotten.read().images).find(seen) >= 0).any():
         return False
-    now = Ids.of(images).find(seen)
+    now = ids.find(seen)
     if params.on_removed == "ancestor" and not read_dropped().issuperset(seen[now < 0].texts()):
         return False
     return bool((split[now[now >= 0]] == "train").all())

@@ -1,7 +1,8 @@
 """Tables in Parquet files and columns of Arrow, without pandas, whose import takes longer than ingest does."""
 
 from binascii import unhexlify
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,22 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
         return file.read(columns)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write `table` to `path` in one step, unless that is what `path` holds already.
+def write_tables(tables: Mapping[Path, pa.Table]) -> None:
+    """Write each table to its path, unless the path holds it already; the paths change one after another, in order.
 
-    Parquet's bytes change with the version of pyarrow; a file that says the same is left as it is.
+    Parquet's bytes change with the version of pyarrow, so a file of equal content is left as it is.
     """
+    with ThreadPoolExecutor(len(tables)) as pool:  # Arrow encodes each file on one core.
+        written = list(pool.map(_write_aside, tables.values(), tables))
+    for path, aside in zip(tables, written, strict=True):
+        if aside is not None:
+            put(aside, path)
+
+
+def _write_aside(table: pa.Table, path: Path) -> Path | None:
+    """Write `table` to a file that is to replace `path`; None where `path` holds it already."""
     if path.exists() and _holds(path, table):
-        return
+        return None
     aside = paths.PROGRESS / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
     # Most columns have a different value in each row, of which a dictionary would be another copy.
@@ -134,7 +144,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         for start in range(0, max(table.num_rows, 1), ROWS):
             # In one piece, since where pieces end is where pages may end.
             writer.write_table(table.slice(start, ROWS).combine_chunks(), row_group_size=ROWS)
-    put(aside, path)
+    return aside
 
 
 def _holds(path: Path, table: pa.Table) -> bool:

@@ -76,7 +76,7 @@ def suspects(table: pa.Table, shards: Mapping[int, ShardFile]) -> set[int]:
     numbers, recorded = set(pc.unique(table["shard"]).to_pylist()), read_record().get("ingest")
     here = are_here(numbers)
     changed = here  # All of them, where the index is of another commit, or damaged.
-    if recorded is not None and index.is_recorded(recorded):
+    if here and recorded is not None and index.is_recorded(recorded):
         now = known_files(here, {})
         changed = {number for number in here if now[number].md5 != (shards[number].md5 if number in shards else "")}
     named = {number: shards[number] for number in numbers & shards.keys()}

@@ -136,10 +136,10 @@ class Collection(NamedTuple):
         `before` are the shards that the index named until now, of which some need not be here.
         """
         shards = known_files(set(pc.unique(self.table["shard"]).to_pylist()), before or {})
-        parquet.write_table(catalogue_table(self.contents, listing), MEMBERS)
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
         metadata = {"recipe": recipe, "shards": metadata_of(shards)}
-        parquet.write_table(index.shortened(self.table).replace_schema_metadata(metadata), index.INDEX)
+        table = index.shortened(self.table).replace_schema_metadata(metadata)
+        parquet.write_tables({MEMBERS: catalogue_table(self.contents, listing), index.INDEX: table})
         remove_others(shards)
         track(shards)
         DAMAGED.unlink(missing_ok=True)

@@ -44,7 +44,8 @@ def moved_text(
     """
     if recorded is None or any(_path(name) not in recorded.outs for name in LISTED):
         return NONE
-    if all(md5_of_file(folder / name) == recorded.outs[_path(name)] for name in LISTED):
+    # The largest file last: most runs need not hash it.
+    if all(md5_of_file(folder / name) == recorded.outs[_path(name)] for name in reversed(LISTED)):
         md5 = recorded.outs.get(_path(MOVED), md5_of_bytes(NONE.encode()))
         return NONE if md5 == md5_of_bytes(NONE.encode()) else _content(MOVED, md5).decode()
     if not may_move(recorded.params, params):

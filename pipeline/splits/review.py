@@ -15,7 +15,6 @@ import pyarrow as pa
 from pandas.util import hash_array
 
 from pipeline import paths
-from pipeline.lineage.seen_images import SeenImages, positions
 from pipeline.splits.duplicates.earlier import Sought, near_duplicates_again
 from pipeline.splits.duplicates.grid import Sorted
 from pipeline.splits.duplicates.near_duplicates import near_duplicates
@@ -33,15 +32,16 @@ def list_review(
     images: Callable[..., pa.Table],
     splits: npt.NDArray[np.str_],
     is_listed: npt.NDArray[np.bool_],
+    is_seen: npt.NDArray[np.bool_],
     found: Sorted,
-    before: SeenImages | None,
 ) -> pa.Table:
-    """The lines of review.csv, by id; `images` gives these columns of all images, sorted by id.
+    """Return the rows of review.csv, sorted by id.
 
-    `splits` says where each belongs, and `is_listed` whether it is in a manifest. `found` are the descriptors of all;
-    `before` is what the base has seen.
+    `images` returns the named columns of all images, sorted by id; the other arguments are in the same order, shape
+    (images,): `splits` holds the split of each image, `is_listed` whether a manifest lists it, `is_seen` whether the
+    base was ever trained on it, and `found` the descriptors.
     """
-    chosen = _reviewed(images, splits, is_listed, before)
+    chosen = _reviewed(splits, is_listed, is_seen)
     like = other_label(chosen, images("label")["label"].to_pandas(), found, name="label")
     kept = (like >= 0) | is_listed[chosen]
     chosen, like = chosen[kept], like[kept]
@@ -68,12 +68,7 @@ def other_label(chosen: Positions, labels: pd.Series[str], found: Sorted, *, nam
 
 
 def _reviewed(
-    images: Callable[..., pa.Table],
-    splits: npt.NDArray[np.str_],
-    is_listed: npt.NDArray[np.bool_],
-    before: SeenImages | None,
+    splits: npt.NDArray[np.str_], is_listed: npt.NDArray[np.bool_], is_seen: npt.NDArray[np.bool_]
 ) -> Positions:
-    new = np.flatnonzero((splits == "train") & is_listed)
-    if before is not None:
-        new = new[positions(pd.Index(images("id")["id"].take(new)), before.ids) < 0]
+    new = np.flatnonzero((splits == "train") & is_listed & ~is_seen)
     return np.union1d(new[:MOST], np.flatnonzero((splits == "test") | ~is_listed))

@@ -90,7 +90,7 @@ def test_earlier_layout(tmp_path: Path) -> None:
     store_images(train=[Plain("cat", shade, 11) for shade in range(120)])
     for path in sorted(paths.SHARDS.iterdir()):
         path.rename(paths.IMAGES / path.name)
-    parquet.write_table(parquet.read_table(INDEX, SCHEMA).replace_schema_metadata({}), INDEX)
+    parquet.write_tables({INDEX: parquet.read_table(INDEX, SCHEMA).replace_schema_metadata({})})
     far.record_images()
     far.move_to(tmp_path / "remote")
     assert streams("stream")

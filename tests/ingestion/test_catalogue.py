@@ -93,7 +93,7 @@ def reasons(path: Path) -> dict[str, str]:
 
 def saved(known: Mapping[str, list[CatalogueMember]], path: Path) -> Catalogue:
     """`known` as the next run reads it."""
-    parquet.write_table(catalogue_table(known), path)
+    parquet.write_tables({path: catalogue_table(known)})
     return read_catalogue(path)
 
 
@@ -237,11 +237,11 @@ def test_the_same_catalogue_is_the_same_table(tmp_path: Path) -> None:
     """In whatever order archives are found, they are written in one, so that nothing is written again."""
     one, other = [CatalogueMember("cat/1.png", 0, id="a" * 32)], [CatalogueMember("cat/2.png", 0, id="b" * 32)]
     path = tmp_path / "members.parquet"
-    parquet.write_table(catalogue_table({ONE: one, OTHER: other}), path)
+    parquet.write_tables({path: catalogue_table({ONE: one, OTHER: other})})
     before = (path.stat().st_ino, path.read_bytes())
-    parquet.write_table(catalogue_table({OTHER: other, ONE: one}), path)
+    parquet.write_tables({path: catalogue_table({OTHER: other, ONE: one})})
     assert (path.stat().st_ino, path.read_bytes()) == before
-    parquet.write_table(catalogue_table({OTHER: other}), path)
+    parquet.write_tables({path: catalogue_table({OTHER: other})})
     assert path.read_bytes() != before[1]
 
 
@@ -269,12 +269,12 @@ def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
     """So that archives are listed again once; without archives there is nothing to list."""
     path = tmp_path / "members.parquet"
     known = {ONE: [CatalogueMember("cat/1.png", 0, id="a" * 32)]}
-    parquet.write_table(catalogue_table(known).replace_schema_metadata({}), path)
+    parquet.write_tables({path: catalogue_table(known).replace_schema_metadata({})})
     assert not is_current(PLAIN, path)
     assert read_catalogue(path) == known
     saved(known, path)
     assert is_current(PLAIN, path)
-    parquet.write_table(catalogue_table({}), path)
+    parquet.write_tables({path: catalogue_table({})})
     assert is_current(PLAIN, path)
 
 
@@ -317,7 +317,7 @@ def test_archives_carry_labels(tmp_path: Path) -> None:
         "x/3.png": ("emu", ""),
         "x/4.png": (None, ""),
     }
-    parquet.write_table(catalogue_table({ONE: list_archive(path)}), tmp_path / "members.parquet")
+    parquet.write_tables({tmp_path / "members.parquet": catalogue_table({ONE: list_archive(path)})})
     assert read_catalogue(tmp_path / "members.parquet") == {ONE: list_archive(path)}
 
 

@@ -62,7 +62,7 @@ def store_images(**splits: Sequence[Plain]) -> None:
     assert len({row["id"] for row in rows}) == len(rows), "two images are the same"
     files = {shard_number(path): ShardFile(md5_of_file(path), path.stat().st_size) for path in paths.SHARDS.iterdir()}
     table = pa.Table.from_pylist(rows, index.SCHEMA)
-    parquet.write_table(table.replace_schema_metadata({"shards": metadata_of(files)}), index.INDEX)
+    parquet.write_tables({index.INDEX: table.replace_schema_metadata({"shards": metadata_of(files)})})
 
 
 def _write(name: str, rows: Iterable[tuple[str, ...]]) -> None:

@@ -27,6 +27,8 @@ VERSION = 1
 CRITERION = np.array([VERSION, ABSOLUTE, RELATIVE, MEAN_WEIGHT, STEPS])
 # Below this, searching takes no time.
 FEW = 2**15
+# So many hashes fit into a core's cache.
+CACHED = 2**15
 
 
 class Earlier(NamedTuple):
@@ -75,7 +77,11 @@ def _is_among(values: Cells, known: Cells) -> npt.NDArray[np.bool_]:
     """Whether each of `values` is among those that are `known`, which are sorted."""
     if not len(known):
         return np.zeros(len(values), np.bool_)
-    is_known: npt.NDArray[np.bool_] = known.take(np.searchsorted(known, values), mode="clip") == values
+    is_known = np.empty(len(values), np.bool_)
+    # Sorted needles are found four times faster, unless all of `known` fits into a cache.
+    order = np.argsort(values) if len(known) > CACHED else slice(None)
+    wanted = values[order]
+    is_known[order] = known.take(np.searchsorted(known, wanted), mode="clip") == wanted
     return is_known
 
 

@@ -78,7 +78,7 @@ class History:
             {"id": image_id(text), "label": label, "source": f"{label}/{text}.png", "md5": "", "key": "", **empty}
             for text, label in labels.items()
         ]
-        parquet.write_table(pa.Table.from_pylist(rows, index.SCHEMA), stored / index.INDEX.name)
+        parquet.write_tables({stored / index.INDEX.name: pa.Table.from_pylist(rows, index.SCHEMA)})
         manifest = "".join(["id,label,md5\n", *(f"{image_id(text)},x,x\n" for text in val)])
         outs = {"data/images": cache_folder(stored), "data/manifest/val.csv": cache(manifest.encode())}
         base_model, self.model = self.model, cache_folder(paths.MODEL)

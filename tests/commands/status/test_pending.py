@@ -36,7 +36,7 @@ def ingested(labels: dict[str, str], source: Callable[[str], str] = str) -> None
     columns["attributes"] = [""] * len(labels)
     empty = pa.nulls(len(labels))
     columns = {name: columns.get(name, empty) for name in index.SCHEMA.names}
-    parquet.write_table(pa.table(columns).cast(index.SCHEMA), index.INDEX)
+    parquet.write_tables({index.INDEX: pa.table(columns).cast(index.SCHEMA)})
 
 
 def trained(train: dict[str, str], val: dict[str, str]) -> StageRecord:
