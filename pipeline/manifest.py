@@ -4,7 +4,6 @@ Run by `dvc repro`, or alone as `pipeline run manifest`.
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,6 +23,7 @@ from pipeline.images import index
 from pipeline.ingestion.labelling.mapping import ClassMapping
 from pipeline.ingestion.refusals import read_dropped
 from pipeline.lineage import selection
+from pipeline.lineage.base import Base
 from pipeline.lineage.class_changes import CLASSES, ClassChanges
 from pipeline.lineage.forgotten import Forgotten
 from pipeline.lineage.lineage import read_lineage
@@ -40,6 +40,7 @@ from pipeline.splits.leaks import LEAKS, find_leaks, list_leaks
 from pipeline.splits.moves import MOVED, NONE, moved_text
 from pipeline.splits.review import REVIEW, list_review
 from pipeline.splits.slices import NO_GENERATIONS, SLICES, recorded_generations, slices_of
+from pipeline.splits.summary import counts, grouping, moves, news
 from pipeline.splits.tables import write_csv
 from pipeline.splits.weighting import UNTRAINED, Weights, weights_of, written_weights
 from pipeline.text import counted, short
@@ -57,10 +58,8 @@ def manifest(params: Params) -> Result:
     """Write the manifests, what is listed next to them, and the base; returns what they come to."""
     order, kept = _by_id()
     read = partial(_columns, order, kept)  # Few at a time: of ten million images each takes much memory.
-    with ThreadPoolExecutor(1) as pool:  # Cells are computed by NumPy, which leaves the interpreter to the drawing.
-        cells = pool.submit(lambda: Sorted.of(read_rows(index.INDEX, order)))
-        drawn = assign(read(*columns_for(params)), params)
-    split, found = drawn.splits, cells.result()
+    drawn, found = _drawn(read, order, params)
+    split = drawn.splits
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
     like = find_leaks(split, found)
     # Where images are listed; each stays on its side of the splits.
@@ -76,11 +75,8 @@ def manifest(params: Params) -> Result:
     moved = NONE if is_cold else moved_text(aside, read, drawn, record.get("manifest"), params.manifest)
     (aside / MOVED).write_text(moved, encoding="utf-8")
     generations = NO_GENERATIONS if is_cold else recorded_generations()
-    ids = Ids.of(read("id")["id"])
-    chosen = selection.settle(aside, params, partial(_admits, ids=ids, split=split, params=params.manifest))
-    is_seen = ids.are_among(read_seen_ids(paths.BASE)) if chosen.oid else np.zeros(len(ids), np.bool_)
-    del ids
-    placed = f"{_splits(labels, listed, like)}{_groups(drawn, params.manifest)}{drawn.remark}{_moves(moved)}"
+    chosen, is_seen = _settle(aside, Ids.of(read("id")["id"]), split, params)
+    placed = f"{counts(labels, listed, like)}{grouping(drawn, params.manifest)}{drawn.remark}{moves(moved)}"
     del labels, drawn  # Which take much of memory.
     before, classes = _before(names) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
@@ -95,7 +91,7 @@ def manifest(params: Params) -> Result:
     (aside / CLASSES).write_text(classes.to_text(), encoding="utf-8")
     _put_all(aside)
     merged = f", merged with {', '.join(map(short, others))}" if others else ""
-    return Result(f"{placed}; {_news(changes, total)}{classes.as_news()}; {chosen}{merged}", len(split))
+    return Result(f"{placed}; {news(changes, total)}{classes.as_news()}; {chosen}{merged}", len(split))
 
 
 def _by_id() -> tuple[pa.Array | None, dict[str, pa.ChunkedArray]]:
@@ -115,6 +111,14 @@ def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: s
         found |= zip(table.column_names, table.columns, strict=True)
         kept |= {name: found[name] for name in KEPT if name in found}
     return pa.table({name: found[name] for name in names if name in found})
+
+
+def _drawn(images: Callable[..., pa.Table], order: pa.Array | None, params: Params) -> tuple[Assignment, Sorted]:
+    """The split of each image, and the descriptors of all; computed at the same time, since NumPy needs no lock."""
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(lambda: Sorted.of(read_rows(index.INDEX, order)))
+        drawn = assign(images(*columns_for(params)), params)
+    return drawn, found.result()
 
 
 def _labels(images: pa.Table) -> "pd.Series[str]":
@@ -142,6 +146,13 @@ def _before(now: Collection[str]) -> tuple[SeenImages, ClassChanges]:
     before = read_seen(paths.BASE)
     classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), now)
     return before.renamed(classes), classes
+
+
+def _settle(folder: Path, ids: Ids, split: npt.NDArray[np.str_], params: Params) -> tuple[Base, npt.NDArray[np.bool_]]:
+    """Put the base into data/base; returns it, and whether it was ever trained on each image, shape (images,)."""
+    admits = partial(_admits, ids=ids, split=split, params=params.manifest)
+    base = selection.settle(folder, params, admits)
+    return base, ids.are_among(read_seen_ids(paths.BASE)) if base.oid else np.zeros(len(ids), np.bool_)
 
 
 def _admits(model: Path, *, ids: Ids, split: npt.NDArray[np.str_], params: Manifest) -> bool:
@@ -201,49 +212,3 @@ def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
     """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     frame.to_csv(path, index=False, lineterminator="\n")
-
-
-def _splits(labels: "pd.Series[str]", split: npt.NDArray[np.str_], like: npt.NDArray[np.int64]) -> str:
-    """How many images are where."""
-    listed = like < 0
-    counts = ", ".join(f"{np.count_nonzero((split == name) & listed):,} {name}" for name in SPLITS)
-    classes = labels[listed].nunique()
-    left_out, untrained = np.count_nonzero(~listed), np.count_nonzero(split == UNTRAINED)
-    told = f", {left_out:,} left out as near-duplicates ({paths.MANIFEST / LEAKS})" if left_out else ""
-    told += f", {untrained:,} of weight 0 kept from training" if untrained else ""
-    return f"{counts}, {counted(classes, 'class', 'classes')}{told}"
-
-
-def _groups(drawn: Assignment, params: Manifest) -> str:
-    """How many groups there are, and how many images have none."""
-    if params.split.group is None:
-        return ""
-    names = Counter(drawn.groups)
-    without = names.pop("", 0)
-    if not names:
-        what = f"no image has a group by manifest.split.group ({params.split.group}): each is drawn by itself"
-        print(f"manifest: warning: {what}", flush=True)
-    for name, share in (("val", params.split.val), ("test", params.split.test)):
-        if share and name not in drawn.splits:
-            what = f"no image is for {name}: {counted(len(names), 'group')} are few for a share of {share}"
-            print(f"manifest: warning: {what}", flush=True)
-    told = f" ({without:,} images without one)" if without else ""
-    return f", {counted(len(names), 'group')}{told}"
-
-
-def _moves(moved: str) -> str:
-    """How many images have changed sides."""
-    count = moved.count("\n") - 1
-    return f", {count:,} moved to another split ({paths.MANIFEST / MOVED})" if count else ""
-
-
-def _news(changes: pa.Table | None, total: int) -> str:
-    """What has changed since the base was trained: all `total` training images are new where there is none."""
-    if changes is None:
-        return f"{total:,} new to training, 0 removed, 0 relabelled"
-    count = {pair["values"]: pair["counts"] for pair in pc.value_counts(changes["change"]).to_pylist()}
-    other = changes.filter(pc.is_in(changes["change"], pa.array(["relabelled", "reweighted"])))
-    told = f" ({reweighted:,} of them with another weight)" if (reweighted := count.get("reweighted")) else ""
-    told += f", {counted(new, 'new class', 'new classes')}" if (new := count.get("new class")) else ""
-    counts = count.get("added", 0), count.get("removed", 0), pc.count_distinct(other["id"]).as_py()
-    return "{:,} new to training, {:,} removed, {:,} relabelled".format(*counts) + told

@@ -73,7 +73,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         ),
         "versioning.removals": "may stop the stage, and changes no byte",
     },
-    "manifest": {},
+    "manifest": {"splits.summary": "says what people should hear, and decides nothing"},
     "train": {
         "images.array_cache": "hands over arrays, checked by their checksum",
         "images.block_cache": "keeps stored bytes, which are checked by their MD5",
