@@ -1,1 +1,1 @@
-"""Where a model comes from, what Git's history records of others, and which one the next training starts from."""
+"""Where a model comes from, which other models Git's history records, and which one the next training starts from."""

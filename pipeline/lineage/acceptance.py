@@ -1,6 +1,6 @@
 """Which models may be the next base: those that the gate accepted, unless people decided otherwise.
 
-What the gate said stands in data/report/lineage.json, what people said in data/accepted.json. Git holds both.
+data/report/lineage.json has the gate's verdict, data/accepted.json the decisions of people. Git tracks both files.
 """
 
 import json
@@ -15,12 +15,12 @@ from pipeline.files import write_text
 from pipeline.lineage.lineage import RECORDED, read_recorded
 from pipeline.versioning.lock import checkout_hint
 
-# The last line, so that all others end in a comma, and those of two people can be put one below the other.
+# A constant last entry. Every line above it ends in a comma, so Git can merge lines that two people added.
 END, END_NOTE = "", "one model a line, sorted by hash, written by `pipeline accept` and `pipeline refuse`"
 
 
 class Judgement(BaseModel):
-    """What people decided about a model. Who and when, Git knows."""
+    """A person's decision about a model. Git records who decided and when."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -29,16 +29,16 @@ class Judgement(BaseModel):
 
 
 def read_judgements(path: Path = paths.ACCEPTED) -> dict[str, Judgement]:
-    """What people decided, by the hash of the model.
+    """Return people's decisions, by the hash of the model.
 
     Raises:
-        RecordError: `path` cannot be read, or says two things of one model, which a merge can do.
+        RecordError: `path` cannot be read, or has two different judgements of one model, for example after a merge.
     """
     return parse_judgements(path.read_bytes(), path) if path.exists() else {}
 
 
 def parse_judgements(content: bytes, path: Path) -> dict[str, Judgement]:
-    """What a version of the file says; `path` names it in errors.
+    """Parse `content`, a version of the file; `path` is its name in errors.
 
     Raises:
         RecordError: see `read_judgements`.
@@ -54,19 +54,20 @@ def parse_judgements(content: bytes, path: Path) -> dict[str, Judgement]:
 
 
 def write_judgements(judgements: Mapping[str, Judgement], path: Path = paths.ACCEPTED) -> None:
-    """Write them all, a line each, so that Git can merge them as text."""
+    """Write all `judgements`, one per line, so that Git can merge the file as text."""
     lines = [f"{json.dumps(model)}: {_to_line(judgements[model])},\n" for model in sorted(judgements)]
     write_text(path, "".join(["{\n", *lines, f"{json.dumps(END)}: {json.dumps(END_NOTE)}\n", "}\n"]))
 
 
 def refused_models(recorded: str, *, has_base: bool) -> frozenset[str]:
-    """The models that may not be the next base, where dvc.lock records `recorded` as the last one.
+    """Return the models that may not be the next base, where dvc.lock records `recorded` as the last model.
 
-    Those that people refused, and the recorded one if the gate did and nobody accepted it. An earlier one that was
-    a base was accepted then. `has_base` says whether there was anything to compare the recorded one with.
+    These are the models that people refused, and `recorded` if the gate rejected it and nobody accepted it. The gate
+    is not asked about earlier models: each of them that was a base was accepted at that time. `has_base` states
+    whether `recorded` had a base to be compared with.
 
     Raises:
-        RecordError: nobody has judged the recorded model yet, because evaluate failed, for example.
+        RecordError: `recorded` is not judged yet, for example because evaluate failed.
     """
     judgements = read_judgements()
     refused = {model for model, judgement in judgements.items() if not judgement.accepted}

@@ -1,4 +1,4 @@
-"""The models that a model descends from, and what was recorded of them, as far as that is known here."""
+"""The ancestors of a model and their recorded metrics, as far as this clone has them."""
 
 import logging
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ logger = logging.getLogger(__name__)
 
 
 class Past(NamedTuple):
-    """An earlier generation."""
+    """An earlier generation of a model."""
 
     recorded: Recorded
     metrics: Metrics | None
-    """What was measured of it, on the test images of then; None where that is not known."""
+    """Its metrics on the test images of that time; None where they are not known."""
 
     @property
     def accuracy(self) -> float | None:
-        """None where there were no test images, too."""
+        """The test accuracy; None where the metrics are not known, or there were no test images."""
         return self.metrics.get("accuracy") if self.metrics else None
 
 
 def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
-    """The model of hash `base` and those before it, oldest first, as far as Git's history knows them.
+    """Return the model with hash `base` and its ancestors, oldest first, as far as Git's history records them.
 
-    Of the commits that name the same model the metrics of the oldest count. Where no commit has recorded `base` yet,
-    the folder `nearby`, which holds it, names it and its base. In a project without Git, or in a shallow clone,
-    some are not known; nor are those whose record is damaged, which a warning says, and those before them.
+    If several commits record the same model, the metrics of the oldest commit count. If no commit has recorded `base`
+    yet, its lineage is read from the folder `nearby`, which contains the model. Without Git, or in a shallow clone,
+    some ancestors are not known. A damaged record causes a warning; that model and its ancestors are not known either.
     """
     known = _in_git() if base is not None else {}
     here, chain = [], []
@@ -50,7 +50,7 @@ def known_ancestors(base: str | None, nearby: Path | None = None) -> list[Past]:
 
 
 def recorded_metrics(past: Sequence[Past]) -> dict[int, Metrics]:
-    """The metrics of each of `past`, by generation, but for those that are not known or of an older form."""
+    """Return the metrics in `past` by generation, without those that are not known or have an older format."""
     known = ((one.recorded.generation, one.metrics) for one in past if one.metrics is not None)
     return {generation: metrics for generation, metrics in known if {"slices", "classes"} <= metrics.keys()}
 
@@ -61,7 +61,7 @@ def _past(training: Training, metrics: bytes | None, details: bytes | None) -> P
 
 
 def _in_git() -> dict[str, Training]:
-    """By the hash of the model."""
+    """Return the trainings that Git's history records, by the hash of the model."""
     try:
         return {training.recorded.model: training for training in generations()}
     except RecordError as error:

@@ -1,7 +1,7 @@
-"""data/base: the checkpoint that training starts from, decided by reading dvc.lock, never by guessing from files.
+"""data/base: the checkpoint that training starts from. dvc.lock decides which one; it is never guessed from files.
 
-It holds either a byte-for-byte copy of an earlier data/model, whose hash is then the hash of both, or the one file
-`none` with the reason why there is no base.
+The folder is either a byte-for-byte copy of an earlier data/model, so that both have the same hash, or it contains only
+the file `none`, which states why there is no base.
 """
 
 import shutil
@@ -22,23 +22,23 @@ FIRST = "dvc.lock records no training yet"
 HELD_OUT = "every earlier model has seen images that are held out, or were removed, now"
 REFUSED = "every earlier model is refused, or has seen images that are held out, or were removed, now"
 WANTED = "`pipeline fresh` asked for a cold start"
-# The last one is of earlier releases.
+# Earlier releases wrote the last reason.
 REASONS = (FIRST, HELD_OUT, REFUSED, WANTED, "train.start asks for a cold start")
 HINT = "run `dvc push` where it was trained and then `dvc repro` here, or `pipeline fresh` to train from scratch"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """What data/base holds: the model of hash `oid`, or none; and the reason, where there is something to say."""
+    """The content of data/base: the model with hash `oid`, or no model; and the reason, if there is one to report."""
 
     oid: str | None
     reason: str
     again: bool = False
-    """Whether the recorded model was trained on these very manifests."""
+    """Whether the recorded model was trained on exactly these manifests."""
 
     @property
     def hash(self) -> str:
-        """That of data/base."""
+        """The hash of data/base."""
         return self.oid or hashing.hash_of_files(_none(self.reason))
 
     def __str__(self) -> str:
@@ -48,24 +48,24 @@ class Base:
 
 
 def reason_for_none(base: Path) -> str | None:
-    """Why the folder `base` holds no model, or None if it does."""
+    """Return why the folder `base` contains no model; None if it contains one."""
     path = base / NONE
     return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
 def reason_of(oid: str) -> str | None:
-    """Why a data/base of this hash holds no model, or None if it does."""
+    """Return why a data/base with hash `oid` contains no model; None if it contains one."""
     return next((reason for reason in REASONS if hashing.hash_of_files(_none(reason)) == oid), None)
 
 
 def base_of_hash(oid: str) -> Base:
-    """What a data/base of this hash holds."""
+    """Return the content of a data/base with hash `oid`."""
     reason = reason_of(oid)
     return Base(oid=None, reason=reason) if reason else Base(oid=oid, reason="")
 
 
 def misfit(trained: Mapping[str, object], params: Params) -> str | None:
-    """Why training with `params` cannot start from a model that was `trained` with those; None where it can."""
+    """Return why training with `params` cannot start from a model `trained` with other params; None if it can."""
     for name, now in {"train.model": params.train.model, "ingest.mode": params.ingest.mode}.items():
         if (before := trained.get(name, now)) != now:
             return f"{name} was {before!r} when it was trained and is {now!r} now"
@@ -73,10 +73,10 @@ def misfit(trained: Mapping[str, object], params: Params) -> str | None:
 
 
 def restore() -> bool:
-    """Make sure that data/base is what dvc.lock says that `manifest` made of it; returns whether it had to be restored.
+    """Restore data/base as dvc.lock records it among the outputs of `manifest`; return whether it differed.
 
     Raises:
-        MissingDataError: it is another one, and the recorded one cannot be found.
+        MissingDataError: it differs, and the recorded version cannot be found.
     """
     manifest = read_record().get("manifest")
     oid = manifest.outs.get(BASE) if manifest else None
@@ -93,12 +93,12 @@ def restore() -> bool:
 
 
 def _none(reason: str) -> dict[str, bytes]:
-    """The files of a data/base without a model."""
+    """Return the files of a data/base without a model, by name."""
     return {NONE: f"{reason}\n".encode()}
 
 
 def write_none(aside: Path, reason: str) -> None:
-    """Make the folder `aside` a data/base without a model, for this `reason`."""
+    """Write a data/base without a model, for this `reason`, to the folder `aside`; replace what is there."""
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     for name, content in _none(reason).items():

@@ -1,7 +1,8 @@
-"""data/manifest/classes.csv: which classes of the base are which ones now; what is the same in both is not listed.
+"""data/manifest/classes.csv: what has become of the base's classes; classes that stay the same are not listed.
 
-A row an origin and its heir. A class in one row is renamed; several with the same heir are merged, and a class with
-several heirs is split. One without an heir is dropped.
+Each row pairs a class of the base (the origin) with a present class (its heir). A class in a single row is renamed.
+Several classes with the same heir are merged, and a class with several heirs is split. A class whose heir is empty is
+dropped.
 """
 
 from __future__ import annotations
@@ -27,48 +28,48 @@ HEADER = ("was", "now")
 
 @dataclass(frozen=True)
 class ClassChanges:
-    """What became of the classes of a model."""
+    """What has become of a model's classes."""
 
     rows: tuple[tuple[str, str], ...] = ()
-    """Pairs of a class then and one now, empty where it is dropped."""
+    """Pairs of a former class and a present class; the latter is empty where the class is dropped."""
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> ClassChanges:
-        """From all `pairs`, of which those are left out that change nothing."""
+        """Build it from `pairs`, without the pairs that change nothing."""
         rows = sorted(set(pairs))
         before, now = Counter(was for was, _ in rows), Counter(name for _, name in rows)
         return cls(tuple((was, name) for was, name in rows if was != name or max(before[was], now[name]) > 1))
 
     @classmethod
     def read(cls, path: Path = paths.MANIFEST / CLASSES) -> ClassChanges:
-        """What the file `path` says; nothing where there is none."""
+        """Read the file `path`; a missing file means that no class has changed."""
         if not path.exists():
             return cls()
         with path.open(newline="", encoding="utf-8") as file:
             return cls(tuple((was, name) for was, name in list(csv.reader(file))[1:]))
 
     def to_text(self) -> str:
-        """The content of a file that says so."""
+        """Return the content of classes.csv for these changes."""
         return csv_text([HEADER, *self.rows])
 
     def heirs(self, was: str) -> list[str]:
-        """The classes now that come of the class `was`."""
+        """Return the present classes that the former class `was` has become."""
         return self._heirs.get(was, [was])
 
     def label(self, was: str) -> str:
-        """What an image of the class `was` is called now: as then, unless the class has one heir."""
+        """Return the present label of images of the former class `was`: its heir if it has exactly one, else `was`."""
         heirs = self.heirs(was)
         return heirs[0] if len(heirs) == 1 else was
 
     def relabel(self, labels: pd.Series[str]) -> pd.Series[str]:
-        """`labels` of then as they are called now."""
+        """Replace former `labels` by the present ones."""
         return labels.map({was: self.label(was) for was in labels.unique()}).astype(str) if self.rows else labels
 
     def merge_columns(self, probabilities: pd.DataFrame) -> pd.DataFrame:
-        """`probabilities` that a model gives its classes, a column each, as those of the classes now: sums of both."""
+        """Convert `probabilities`, a column per former class, to the present classes; merged classes are summed."""
         if not self.rows:
             return probabilities
-        import pandas as pd  # Late, since `pipeline status` needs none of it.
+        import pandas as pd  # A late import: `pipeline status` does not need pandas.
 
         merged: dict[str, pd.Series[float]] = {}
         for was in probabilities.columns:
@@ -77,7 +78,7 @@ class ClassChanges:
         return pd.DataFrame(merged)
 
     def origins(self, before: Sequence[str], now: Collection[str]) -> dict[str, list[int]]:
-        """The places in `before` of the classes that each class among `now` comes of; without those that are new."""
+        """Return, for each class in `now` that is not new, the positions in `before` of the classes it comes from."""
         found: dict[str, list[int]] = {}
         for place, was in enumerate(before):
             for name in self.heirs(was):
@@ -93,11 +94,11 @@ class ClassChanges:
         return heirs
 
     def __str__(self) -> str:
-        """In half a sentence, empty where nothing has changed."""
+        """Describe the changes in half a sentence; empty if nothing has changed."""
         return ", ".join(self._parts())
 
     def as_news(self) -> str:
-        """The same as the end of a sentence."""
+        """Describe the changes as the end of a sentence; empty if nothing has changed."""
         return f"; classes: {self}" if self.rows else ""
 
     def _parts(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which model the next training will start from: the rules of selection.py, by what Git reports; nothing is fetched."""
+"""Predicts the next training's base: applies the rules of selection.py to Git's records, and fetches nothing."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,19 +14,19 @@ from pipeline.versioning.lock import StageRecord
 
 
 class Reported(Candidates):
-    """Candidates as the workspace and Git's history report them; what they have seen is not looked into."""
+    """Candidates as recorded in the workspace and Git's history; which images they have seen is not checked."""
 
     @cached_property
     def known(self) -> Mapping[str, Recorded]:
-        """What is known of them."""
+        """The lineage of every recorded model, by hash."""
         return known_models()
 
     def admits(self, model: str) -> bool:
-        """Any: that is for `manifest` to find out."""
+        """Accept any model: only `manifest` checks which images it has seen."""
         return bool(model)
 
     def base_of(self, model: str) -> str | None:
-        """As recorded.
+        """Return the recorded base of `model`.
 
         Raises:
             KeyError: nothing is known of the model.
@@ -37,28 +37,30 @@ class Reported(Candidates):
 def foretell(
     params: Params, train: StageRecord | None, *, same_images: bool, candidates: Reported | None = None
 ) -> Base:
-    """The base of the next training; if it has seen no image that is held out now, unless `candidates` look into that.
+    """Return the base of the next training.
+
+    Without `candidates`, this assumes that no model has seen an image that is held out now.
 
     Raises:
-        RecordError: nobody has judged the recorded model yet, or dvc.lock says nothing of the model that is here.
-        KeyError: a model that is refused, and whose base no commit here records.
+        RecordError: the recorded model is not judged yet, or dvc.lock does not record the model in the workspace.
+        KeyError: a model is refused, and no commit in this clone records its base.
     """
     return select(Situation.of(params, train, same_images=same_images), candidates or Reported())
 
 
 class Heir(NamedTuple):
-    """The model that a training on other images than the last one's starts from."""
+    """The model that the next training starts from, if its images are not those of the last training."""
 
     model: str | None
     """Its hash; None where every model is refused."""
     why: str
-    """Why it is not the last one; empty where it is."""
+    """Why it is not the last model; empty where it is."""
     is_final: bool = False
-    """Whether nobody can accept the last one any more."""
+    """Whether the last model can no longer be accepted."""
 
 
 def heir(train: StageRecord) -> Heir:
-    """The heir of the model that dvc.lock records as made by `train`, if no image that it has seen is held out now.
+    """Return the heir of the model recorded by `train`, assuming that no model has seen an image held out now.
 
     Raises:
         RecordError, KeyError: see `foretell`.

@@ -1,6 +1,7 @@
-"""data/forgotten.csv: the images that are to leave nothing behind, and what was deleted for it. Git holds it.
+"""data/forgotten.csv: the images that must leave no trace, and what was deleted for that purpose. Git tracks the file.
 
-So no clone takes such an image in again, or starts from a model that has seen one, and history says what is gone.
+Because of it no clone ingests such an image again, or trains from a model that has seen one; and `pipeline log`
+shows which models were deleted.
 """
 
 import csv
@@ -21,17 +22,17 @@ HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class Forgotten(NamedTuple):
-    """What it lists."""
+    """The content of data/forgotten.csv."""
 
     rows: frozenset[tuple[str, str]] = frozenset()
-    """Pairs of what something was (an image, an archive, a model) and its hash."""
+    """Pairs of a kind (an image, an archive, a model) and a hash."""
 
     @classmethod
     def read(cls, path: Path = paths.FORGOTTEN) -> Self:
-        """Nothing where there is no such file.
+        """Read `path`; the result is empty where there is no such file.
 
         Raises:
-            RecordError: it holds something else, so that it is not known what it means.
+            RecordError: a line does not have the expected form, so its meaning is unknown.
         """
         if not path.exists():
             return cls()
@@ -44,21 +45,21 @@ class Forgotten(NamedTuple):
 
     @property
     def images(self) -> frozenset[str]:
-        """The ids of images."""
+        """The ids of the forgotten images."""
         return self._of(IMAGE)
 
     @property
     def models(self) -> frozenset[str]:
-        """The hashes of models that have seen one of them."""
+        """The hashes of the models that have seen a forgotten image."""
         return self._of(MODEL)
 
     @property
     def hashes(self) -> frozenset[str]:
-        """All hashes."""
+        """The hashes of all rows."""
         return frozenset(oid for _, oid in self.rows)
 
     def note(self, rows: Iterable[tuple[str, str]], path: Path = paths.FORGOTTEN) -> Self:
-        """Add `rows` to it, a line each, so that Git can merge the lines of both sides."""
+        """Add `rows` to the file, one per line so that Git can merge both sides; return its new content."""
         both = self._replace(rows=self.rows | frozenset(rows))
         write_text(path, csv_text([HEADER, *sorted(both.rows)]))
         return both

@@ -1,4 +1,4 @@
-"""The generations that Git's history records, without any of the data.
+"""The generations that Git's history records; no data is read.
 
 Each commit that recorded a training changed data/report/lineage.json, which evaluate writes next to the metrics.
 """
@@ -23,24 +23,24 @@ from pipeline.versioning.lock import parse_record
 logger = logging.getLogger(__name__)
 
 
-# Fields are separated by what none of them can hold.
+# Fields are separated by zero bytes, which no field can contain.
 FORMAT = "%x00%H%x00%P%x00%an%x00%aI%x00%s"
-# All commits that changed it, also those of branches whose change a merge did not keep; joined where branches met.
+# Every commit that changed the file, even on branches whose change a merge dropped, and the merges that join them.
 SELECTION = ("--full-history", "--simplify-merges", "--topo-order")
 
 
 class Training(NamedTuple):
-    """A training as a commit recorded it."""
+    """A training as recorded by a commit."""
 
     commit: str
     parents: list[str]
-    """Those among the commits that recorded one."""
+    """Its parents among the commits that recorded a training."""
     author: str
     date: datetime
     subject: str
     recorded: Recorded
     accuracy: float | None
-    """On the test images of then, None where there were none."""
+    """Accuracy on the test images of that time; None where there were none."""
 
     @property
     def name(self) -> str:
@@ -48,27 +48,27 @@ class Training(NamedTuple):
         return f"generation {self.recorded.generation} ({self.commit[:7]})"
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Return all fields as JSON values."""
         return {**self._asdict(), "date": self.date.isoformat(), "recorded": self.recorded.model_dump()}
 
 
 class GraphLine(NamedTuple):
-    """Of a drawing of the history."""
+    """A line of the drawn history."""
 
     drawn: str
-    """What Git draws before it."""
+    """The part of the graph that Git draws in front of the commit."""
     training: Training | None
 
 
 def is_shallow() -> bool:
-    """Whether the clone lacks the beginning of its history."""
+    """Whether the clone is shallow, so that the beginning of its history is missing."""
     return git_text("rev-parse", "--is-shallow-repository") == "true"
 
 
 def generations(revision: str | None = "HEAD") -> list[Training]:
-    """Each model that `revision` records, or any branch where that is None, oldest first.
+    """Return each model recorded in the history of `revision`, or of any branch if it is None, oldest first.
 
-    A model that a merge, a revert or a cherry-pick recorded again is listed once, by the commit that was first.
+    A model that a merge, a revert or a cherry-pick recorded again is listed once, with the first commit.
     """
     first: dict[str, Training] = {}
     for training in reversed(trainings(revision)):
@@ -77,7 +77,7 @@ def generations(revision: str | None = "HEAD") -> list[Training]:
 
 
 def trainings(revision: str | None = "HEAD") -> list[Training]:
-    """The trainings that `revision` records, or any branch where that is None, newest first.
+    """Return the trainings recorded in the history of `revision`, or of any branch if it is None, newest first.
 
     Raises:
         RecordError: there is no such revision, or no repository.
@@ -86,7 +86,7 @@ def trainings(revision: str | None = "HEAD") -> list[Training]:
 
 
 def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
-    """The same, line by line, with branches and merges as `git log --graph` draws them."""
+    """Return the trainings line by line, with branches and merges drawn as by `git log --graph`."""
     out = git_text(
         "log",
         "--graph",
@@ -107,10 +107,11 @@ def drawing(revision: str | None = "HEAD") -> list[GraphLine]:
 
 
 def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[str, list[str]]) -> dict[str, Training]:
-    """The trainings by commit, without the commits that have a parent's model, as merges do.
+    """Return the trainings by commit, without commits that record the same model as a parent, as merges do.
 
-    What such a commit says of the model is newer, of one that was measured again with another gate. What came
-    after it, of which there is none before its `parents` in `found`, comes after those.
+    The record of such a commit is newer, for example if the model was evaluated again with another gate, so the
+    parent's training gets it. The commit's children become children of its `parents`. `found` lists every commit before
+    its parents.
     """
     passed: dict[str, list[str]] = {}
     trained: dict[str, Training] = {}
@@ -130,21 +131,24 @@ def _without_repetitions(found: Mapping[str, Training | None], parents: Mapping[
 
 
 def recorded_at(revision: str) -> Recorded | None:
-    """What `revision` records of its model; None where it records nothing, or is no revision.
+    """Return the lineage that `revision` records; None if it records none, or does not exist.
 
     Raises:
-        RecordError: what it records cannot be read.
+        RecordError: the recorded lineage cannot be read.
     """
     try:
         commit = git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
+    except (RecordError, ValueError):  # ValueError: an argument cannot contain a zero byte.
         return None
     (content,) = contents([(commit, RECORDED)])
     return None if content is None else _recorded(content, commit)
 
 
 def _training(row: Sequence[str], read: tuple[bytes | None, bytes | None]) -> Training | None:
-    """What a commit records; None where it removed that, or holds what cannot be read, which nobody can correct now."""
+    """Return the training that a commit records; None if it removed the record, or the record cannot be read.
+
+    An unreadable record causes only a warning, since a commit cannot be corrected.
+    """
     _, commit, parents, author, date, subject = row
     lineage, metrics = read
     if lineage is None:
@@ -170,23 +174,23 @@ def _damaged(commit: str) -> RecordError:
 
 
 def show_hint(commit: str, path: Path) -> str:
-    """What to do about a file of a commit that cannot be read."""
+    """Return the hint for a file of a commit that cannot be read."""
     return f"see `git show {commit[:7]}:{path}`"
 
 
-# What to do where data of the past is in neither cache nor remote.
+# The hint where data of earlier commits is in neither cache nor remote.
 PUSH_ALL = "run `dvc push --all-commits` where it was trained, then `dvc fetch --all-commits` here"
 
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """A generation, and where it is recorded."""
+    """A generation, and the commit that records it."""
 
     recorded: Recorded
     training: Training | None = None
     """None where no commit has recorded it yet."""
     lock: bytes | None = None
-    """dvc.lock of the same commit, or of the workspace; None where there is none."""
+    """The content of dvc.lock in the same commit, or in the workspace; None where there is no such file."""
 
     @property
     def name(self) -> str:
@@ -195,7 +199,7 @@ class RecordedModel:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """The hash of each output of then, by path; none where dvc.lock of then cannot be read."""
+        """The hash of each output in `lock`, by path; empty if `lock` cannot be read."""
         where = f"{self.training.commit[:7]}:{paths.LOCK}" if self.training else str(paths.LOCK)
         try:
             stages = parse_record(self.lock, where) if self.lock else {}
@@ -205,7 +209,7 @@ class RecordedModel:
 
 
 def every_model() -> Iterator[RecordedModel]:
-    """Every generation of any branch, oldest first, and the one that no commit has recorded yet.
+    """Yield every generation of any branch, oldest first, then the one that no commit has recorded yet, if any.
 
     Raises:
         RecordError: there is no Git repository, or its records cannot be read.

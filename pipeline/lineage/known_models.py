@@ -1,4 +1,4 @@
-"""Every model that is recorded anywhere here, by its hash."""
+"""Every model that a commit or the workspace records, by its hash."""
 
 from contextlib import suppress
 
@@ -10,9 +10,9 @@ from pipeline.lineage.lineage import RECORDED, Recorded, read_recorded
 
 
 def recorded_models() -> dict[str, Recorded]:
-    """The lineage of every model that any commit records, by its hash, on branches that were left behind, too.
+    """Return the lineage of every model that any commit records, by its hash, including commits of abandoned branches.
 
-    Of several records of one model the newest counts.
+    If several commits record the same model, the newest record counts.
     """
     where = ("log", "--all", "--reflog", "--ignore-missing", *merge_heads(), "--full-history", "--format=%H")
     commits = git_text(*where, "--", str(RECORDED)).split()
@@ -25,10 +25,10 @@ def recorded_models() -> dict[str, Recorded]:
 
 
 def known_models() -> dict[str, Recorded]:
-    """The same, and the model that the workspace tells of; that one alone where there is no repository.
+    """Return `recorded_models` and the model recorded in the workspace; only the latter without a Git repository.
 
     Raises:
-        RecordError: what the workspace tells cannot be read.
+        RecordError: the record in the workspace cannot be read.
     """
     try:
         known = recorded_models()

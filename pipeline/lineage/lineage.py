@@ -1,6 +1,6 @@
 """data/model/lineage.json: where a model comes from.
 
-It holds no clock, path or host, so that the same run gives the same bytes.
+It contains no time, path or host name, so that the same run writes the same bytes.
 """
 
 from functools import partial
@@ -14,10 +14,10 @@ from pipeline.errors import CheckpointError, RecordError
 from pipeline.versioning.lock import checkout_hint
 
 LINEAGE = "lineage.json"
-# What Git holds of it.
+# The copy that Git tracks.
 RECORDED = paths.REPORT / LINEAGE
 
-# Ends the reason of a warm start whose base was trained by other code of the project's own.
+# The end of the reason for a warm start whose base was trained with another version of the project's own code.
 EDITED = "; the network's code was edited"
 
 
@@ -26,7 +26,7 @@ class _Facts(BaseModel):
 
 
 class ImageCounts(_Facts):
-    """The training images, against those of the base's own training."""
+    """Counts of the training images, compared with the images that the base was trained on."""
 
     total: int
     new: int
@@ -35,19 +35,19 @@ class ImageCounts(_Facts):
 
     @property
     def changed(self) -> int:
-        """How many are not what they were."""
+        """The number of images that are new, removed or relabelled."""
         return self.new + self.removed + self.relabelled
 
 
 class Budget(_Facts):
-    """A count for this run, and since the cold start that the chain of bases begins with."""
+    """A count for this run, and in total since the cold start at the beginning of the chain of bases."""
 
     run: int
     total: int
 
 
 class Epochs(_Facts):
-    """Images drawn, in passes over all that there are, for this run and since the cold start; to three digits."""
+    """Drawn images in passes over all training images, for this run and since the cold start; rounded to 3 decimals."""
 
     run: Annotated[float, AfterValidator(partial(round, ndigits=3))]
     total: Annotated[float, AfterValidator(partial(round, ndigits=3))]
@@ -57,52 +57,52 @@ class Weights(_Facts):
     """The weights that a model's cold start began with."""
 
     source: str
-    """Where they came from."""
+    """Where the weights came from."""
     md5: str
-    """Of their file."""
+    """MD5 of the weights file."""
     fit: str
-    """What of them fitted into the network, and what did not."""
+    """Which weights fitted into the network, and which did not."""
 
 
 class Lineage(_Facts):
     """Where a model comes from."""
 
     generation: int
-    """How many trainings deep the model is; 1 after a cold start."""
+    """The number of trainings in the chain up to this model; 1 after a cold start."""
     start: Literal["cold", "warm"]
     reason: str
-    """Why it started so."""
+    """Why the start was cold or warm."""
     base: str | None
     """The hash that dvc.lock records for the base, null after a cold start."""
     images: ImageCounts
     epochs: Epochs
     steps: Budget
     merged: tuple[str, ...] = ()
-    """The models of branches that were merged before this training, but for the one that it started from."""
+    """The models of branches that were merged before this training, except the one that it started from."""
     validation: float | None = None
-    """Share of the validation images of then that the model is right on; null where there were none."""
+    """Share of the validation images of that time that the model predicts correctly; null where there were none."""
     weights: Weights | None = Field(default=None, exclude_if=lambda weights: weights is None)
-    """What it began with; not written where that was drawn by the seed, or is the base."""
+    """The weights at the cold start; omitted after a warm start, or if they were drawn from the seed."""
 
 
 class Recorded(Lineage):
-    """The lineage of a model, and which one that is; for Git, which does not hold models."""
+    """The lineage of a model and the model's hash; for Git, which does not track models."""
 
     model: str
-    """The hash that dvc.lock records for it."""
+    """The hash that dvc.lock records for the model."""
     others: tuple[str, ...] = ()
-    """The models of branches merged since then, which the next training will name."""
+    """The models of branches merged since this training; the next training will list them as `merged`."""
     accepted: bool | None = None
-    """Whether the gate let it take its base's place; null where it was recorded before there was a gate."""
+    """Whether the gate accepted the model in place of its base; null if it was recorded before there was a gate."""
     verdict: str = ""
-    """Why."""
+    """The gate's reason."""
 
 
 def read_recorded(path: Path = RECORDED) -> Recorded | None:
-    """What Git holds of the last model's lineage, None where there is none.
+    """Return the last model's lineage as Git tracks it; None where there is none.
 
     Raises:
-        RecordError: it cannot be read, because a merge left its marks in it, for example.
+        RecordError: it cannot be read, for example because it contains conflict markers.
     """
     try:
         return Recorded.model_validate_json(path.read_bytes())
@@ -113,10 +113,10 @@ def read_recorded(path: Path = RECORDED) -> Recorded | None:
 
 
 def read_lineage(model: Path) -> Lineage:
-    """The lineage of the model in the folder `model`.
+    """Return the lineage of the model in the folder `model`.
 
     Raises:
-        CheckpointError: there is none, or it is not of this form.
+        CheckpointError: there is none, or it does not have this form.
     """
     path = model / LINEAGE
     try:

@@ -1,6 +1,7 @@
-"""data/manifest/merged.csv: the models of branches that Git merged, and that the next training does not start from.
+"""data/manifest/merged.csv: the models of merged branches, except the model that the next training starts from.
 
-The driver that merges data/report/lineage.json notes them there; from here they come into the model's own lineage.
+The merge driver writes these models into data/report/lineage.json. They are copied to merged.csv, and from there into
+the lineage of the next model.
 """
 
 from pathlib import Path
@@ -13,25 +14,25 @@ from pipeline.versioning.lock import read_record
 
 MERGED = "merged.csv"
 PATH = paths.MANIFEST / MERGED
-# Its first line.
+# The first line of the file.
 HEADER = "model"
 
 
 def read_merged(path: Path = PATH) -> tuple[str, ...]:
-    """The hashes in `path`; none where there is no such file."""
+    """Return the hashes in `path`; none where there is no such file."""
     return tuple(path.read_text(encoding="utf-8").splitlines()[1:]) if path.exists() else ()
 
 
 def to_text(models: tuple[str, ...]) -> str:
-    """The content of the file that names `models`."""
+    """Return the content of a merged.csv that lists `models`."""
     return "".join(f"{line}\n" for line in (HEADER, *models))
 
 
 def merged_models(*, again: bool) -> tuple[str, ...]:
-    """The models that the training to come has to name; `again` if it is the recorded one.
+    """Return the models that the next training has to list; `again` if it repeats the recorded training.
 
     Raises:
-        RecordError: what the recorded training named is not to be had.
+        RecordError: the models that the recorded training listed are not available.
     """
     train, recorded = read_record().get("train"), read_recorded()
     if train is None:

@@ -1,7 +1,7 @@
-"""What evaluate measures, as types; and what Git or the workspace holds of it.
+"""The metrics that evaluate measures, as types, and how to read them from Git or the workspace.
 
-data/report/metrics.json has the figures of the whole test split, details.json the rest. Earlier releases wrote all into
-metrics.json.
+data/report/metrics.json has the figures of the whole test split, details.json the rest. Earlier releases wrote
+everything into metrics.json.
 """
 
 import json
@@ -17,7 +17,7 @@ Age = Literal["new", "old"]
 
 
 class Figures(TypedDict):
-    """A number each of a model, on all test images: see `metrics.figures`. None where there is nothing to measure."""
+    """A model's figures on all test images, see `metrics.figures`. None where there is nothing to measure."""
 
     accuracy: float | None
     accuracy_low: float | None
@@ -30,7 +30,7 @@ class Figures(TypedDict):
 
 
 class ClassFigures(TypedDict):
-    """Of the images of a class."""
+    """Figures on the images of one class."""
 
     precision: float | None
     recall: float | None
@@ -42,7 +42,7 @@ class ClassFigures(TypedDict):
 
 
 class SliceFigures(TypedDict):
-    """Of the images of a slice."""
+    """Figures on the images of one slice."""
 
     accuracy: float | None
     support: int
@@ -50,14 +50,14 @@ class SliceFigures(TypedDict):
 
 
 class FlipFigures(TypedDict):
-    """The share of images that changed sides."""
+    """The shares of images whose prediction turned wrong (negative) or right (positive)."""
 
     negative_flips: float | None
     positive_flips: float | None
 
 
 class TransferFigures(TypedDict):
-    """What learning does to other images, see transfer.py."""
+    """The effects of learning some images on the accuracy on others, see transfer.py."""
 
     forgetting: float | None
     backward_transfer: float | None
@@ -65,47 +65,47 @@ class TransferFigures(TypedDict):
 
 
 class ChangeFigures(FlipFigures, TransferFigures):
-    """Of a model against its base."""
+    """Differences between a model and its base."""
 
     accuracy: float | None
 
 
 class Measurements(Figures):
-    """What is measured of a model and its base."""
+    """All measurements of a model and its base."""
 
     validation: float | None
     base: Figures | None
     change: ChangeFigures | None
     classes: dict[str, ClassFigures]
     slices: dict[str, SliceFigures | dict[str, SliceFigures]]
-    """The slices `new` and `old`; and a slice for each generation, and each value of a further column of labels.csv."""
+    """The slices `new` and `old`; a slice for each generation, and for each value of a further column of labels.csv."""
 
 
 class Metrics(Measurements):
-    """What both files hold. What an earlier release wrote may lack some: `get` what was not always there."""
+    """The content of both files. Files of an earlier release may lack some keys: `get` those that were added later."""
 
     accepted: bool
     verdict: str
     model: str
-    """The hash that dvc.lock records for it."""
+    """The hash that dvc.lock records for the model."""
 
 
-# What details.json holds of it; metrics.json names the model, too, in short.
+# The keys that go into details.json; metrics.json also has the model, as a short hash.
 DETAILED = ("verdict", "model", "classes", "slices")
 
 
 def in_files(metrics: Metrics) -> dict[Path, dict[str, Any]]:
-    """What each of the two files holds of `metrics`."""
+    """Return the content of each of the two files, by path."""
     figures = {key: figure for key, figure in metrics.items() if key not in DETAILED}
     details = {key: figure for key, figure in metrics.items() if key in DETAILED}
     return {paths.METRICS: {**figures, "model": metrics["model"][:8]}, paths.DETAILS: details}
 
 
 def read_metrics() -> Metrics | None:
-    """What the files say, None where there is no metrics.json.
+    """Read both files; None where there is no metrics.json.
 
     Raises:
-        RecordError: one cannot be read, because a merge left its marks in it, for example.
+        RecordError: one of them cannot be read, for example because it contains conflict markers.
     """
     if not paths.METRICS.exists():
         return None
@@ -114,15 +114,15 @@ def read_metrics() -> Metrics | None:
 
 
 def parse_metrics(metrics: bytes, details: bytes | None, hint: Callable[[Path], str]) -> Metrics:
-    """What a version of the files says; `hint` says what to do about one that cannot be read.
+    """Parse a version of both files; `hint` returns the hint for a file that cannot be read.
 
     Raises:
-        RecordError: it cannot.
+        RecordError: one of them cannot be read.
     """
     parsed = _parsed(metrics, paths.METRICS, hint)
     if details is not None and "classes" not in parsed:
         parsed |= _parsed(details, paths.DETAILS, hint)
-    return parsed  # type: ignore[return-value]  # What evaluate wrote.
+    return parsed  # type: ignore[return-value]  # As evaluate wrote it.
 
 
 def _parsed(content: bytes, path: Path, hint: Callable[[Path], str]) -> dict[str, Any]:
@@ -136,16 +136,16 @@ def _parsed(content: bytes, path: Path, hint: Callable[[Path], str]) -> dict[str
 
 
 def slice_of(metrics: Measurements, age: Age) -> SliceFigures:
-    """The slice of the new images, or of the old ones."""
-    return metrics["slices"][age]  # type: ignore[return-value]  # A slice, and no column.
+    """Return the slice of the new images, or of the old images."""
+    return metrics["slices"][age]  # type: ignore[return-value]  # A slice, not a column.
 
 
 def table_of(metrics: Measurements, column: str) -> dict[str, SliceFigures]:
-    """The slices by what is in `column`, by value."""
+    """Return the slices of `column`, by the value in it."""
     return metrics["slices"][column]  # type: ignore[return-value]  # A column, neither `new` nor `old`.
 
 
 def by_generation(metrics: Measurements, what: Literal["accuracy", "base_accuracy"]) -> dict[int, float]:
-    """The accuracy of the model, or of its base, on the images that came in each generation, where that is known."""
+    """Return the accuracy of the model, or of its base, on the images added in each generation, where it is known."""
     rows = ((int(name), row[what]) for name, row in table_of(metrics, "generation").items())
     return {generation: accuracy for generation, accuracy in rows if accuracy is not None}
