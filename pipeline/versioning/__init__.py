@@ -1,1 +1,1 @@
-"""What dvc.lock records, objects by hash in workspace, cache and remote, and data/raw as DVC and Git track it."""
+"""The records in dvc.lock, objects by hash in workspace, cache and remote, and data/raw as DVC and Git track it."""

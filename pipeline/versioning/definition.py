@@ -1,4 +1,4 @@
-"""dvc.yaml: what each stage would be recorded with, were it run now."""
+"""dvc.yaml: the record that each stage would get if it ran now."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ CODE = "pipeline/"
 
 
 def read_definition() -> dict[str, StageRecord]:
-    """The stages of dvc.yaml by name: params as they are now, hashes of the code as it is now, and none of the data.
+    """Return the stages of dvc.yaml by name, with the present params and hashes of code, but no hashes of data.
 
     Raises:
-        RecordError: dvc.yaml or params.yaml cannot be read, because a merge left its marks in it, for example.
+        RecordError: dvc.yaml or params.yaml cannot be read, for example because it contains conflict markers.
     """
     try:
         values = read_yaml(paths.PARAMS)
@@ -29,18 +29,18 @@ def read_definition() -> dict[str, StageRecord]:
 
 
 def deps_of(stage: str) -> list[str]:
-    """The paths that dvc.yaml lists among the dependencies of `stage`, with the params of now in them."""
+    """Return the dependencies of `stage` in dvc.yaml, with the values of the present params filled in."""
     values = read_yaml(paths.PARAMS)
     return [_filled(path, values) for path in _paths(read_yaml(paths.PIPELINE)["stages"][stage]["deps"])]
 
 
 def code_among(deps: Mapping[str, str]) -> dict[str, str]:
-    """The hashes of code among those of `deps`, by path."""
+    """Return the entries of `deps`, hashes by path, that are code."""
     return {path: oid for path, oid in deps.items() if path.startswith(CODE)}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The params `values` by dotted name, sections dissolved."""
+    """Return the nested params `values` as one flat mapping by dotted name."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -58,7 +58,7 @@ def _stage(stage: Mapping[str, Any], values: Any) -> StageRecord:
 
 
 def _code_hash(path: str) -> str:
-    """That of code, empty where it is missing or is data."""
+    """Return the hash of `path` if it is code; empty where it is missing or is data."""
     return (hashing.path_hash(Path(path)) or "") if path.startswith(CODE) else ""
 
 
@@ -68,7 +68,7 @@ def _paths(entries: list[Any]) -> Iterator[str]:
 
 
 def _filled(path: str, values: Any) -> str:
-    """`path` with a param's value for each `${name}` in it, written as DVC writes it."""
+    """Replace each `${name}` in `path` by the param's value, written as DVC writes it."""
 
     def written(match: re.Match[str]) -> str:
         value = _value(values, match[1])
@@ -83,7 +83,7 @@ def _names(entries: list[Any]) -> Iterator[str]:
 
 
 def _value(values: Any, name: str) -> Any:
-    """The value of the dotted `name`, None where there is none."""
+    """Return the value of the dotted `name`; None where there is none."""
     for part in name.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values

@@ -1,6 +1,6 @@
-"""Files by the hash that dvc.lock records: from the workspace, else DVC's cache, else its remote.
+"""Files by the hash that dvc.lock records: from the workspace, else from DVC's cache, else from its remote.
 
-DVC's own commands bring back what dvc.lock names now, to where it names it; this brings any hash to any place.
+DVC's own commands restore only the hashes and paths that dvc.lock names now; this module brings any hash to any path.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ PUSH_FIRST = "run `dvc push` where it was committed, then this again"
 
 
 def fetch(oid: str, *, what: str, hint: str) -> dict[str, Path]:
-    """Make sure that the directory `oid` is in DVC's cache, pulling what is missing from the remote.
+    """Make sure that the directory `oid` is in DVC's cache; pull missing files from the remote.
 
     Returns:
-        the cached file of each path in the directory, whose name is the file's MD5 (its last two parts joined).
+        the cached file of each path in the directory. The last two parts of the cached file's path, joined, are its
+            MD5.
 
     Raises:
         MissingDataError: neither cache nor remote has all of it, and the message ends with `hint`; or the remote cannot
@@ -43,7 +44,7 @@ def fetch(oid: str, *, what: str, hint: str) -> dict[str, Path]:
 
 
 def fetch_listing(oid: str, *, what: str, hint: str = PUSH_FIRST) -> dict[str, str]:
-    """The MD5 of each file in the directory `oid`, by its path in it; pulled from the remote where the cache lacks it.
+    """Return the MD5 of each file in the directory `oid`, by relative path; pull the listing if the cache lacks it.
 
     Raises:
         MissingDataError: neither cache nor remote has it, or the remote cannot be read.
@@ -53,7 +54,7 @@ def fetch_listing(oid: str, *, what: str, hint: str = PUSH_FIRST) -> dict[str, s
 
 
 def fetch_file(md5: str, *, what: str, hint: str) -> Path:
-    """Make sure that the single file of this MD5 is in DVC's cache, undamaged; returns where.
+    """Make sure that the single file with this MD5 is in DVC's cache, undamaged; return its path there.
 
     Raises:
         MissingDataError: neither cache nor remote has it.
@@ -62,14 +63,14 @@ def fetch_file(md5: str, *, what: str, hint: str) -> Path:
     path = cached_path(repo, md5)
 
     def pull() -> str:
-        path.unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+        path.unlink(missing_ok=True)  # A damaged copy, which DVC would not check.
         return remote.pull(repo, [md5])
 
     return _had(md5, lambda: path if _is_sound(path) else None, pull, what, hint)
 
 
 def fetch_member(oid: str, name: str, *, what: str, hint: str) -> Path:
-    """Likewise the file `name` of the directory `oid`, without the others.
+    """Make sure that the file `name` of the directory `oid` is in DVC's cache, without the others; return its path.
 
     Raises:
         MissingDataError: neither cache nor remote has it, or the directory holds no such file.
@@ -81,12 +82,12 @@ def fetch_member(oid: str, name: str, *, what: str, hint: str) -> Path:
 
 
 def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, hint: str) -> None:
-    """Write the files of the directory `oid` to the new folder `destination`, every byte checked.
+    """Write the files of the directory `oid` to the new folder `destination`; every byte is checked.
 
-    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+    `nearby` is a path in the workspace that may hold a copy, which is used if its hash matches.
 
     Raises:
-        MissingDataError: no undamaged copy is to be had.
+        MissingDataError: no undamaged copy is available.
     """
     if directory_hash(nearby) == oid:
         shutil.copytree(nearby, destination, symlinks=False)
@@ -104,12 +105,12 @@ def copy_directory(oid: str, destination: Path, *, nearby: Path, what: str, hint
 
 
 def read_file(md5: str, *, nearby: Path, what: str, hint: str) -> bytes:
-    """The content of the file whose hash is `md5`, every byte checked.
+    """Return the content of the file whose hash is `md5`; every byte is checked.
 
-    `nearby` is where the workspace may hold a copy, used if its hash agrees.
+    `nearby` is a path in the workspace that may hold a copy, which is used if its hash matches.
 
     Raises:
-        MissingDataError: no undamaged copy is to be had.
+        MissingDataError: no undamaged copy is available.
     """
     if nearby.is_file():
         content = nearby.read_bytes()
@@ -119,19 +120,19 @@ def read_file(md5: str, *, nearby: Path, what: str, hint: str) -> bytes:
 
 
 def _pull(repo: Repo, oid: str) -> str:
-    """Pull what the cache lacks of the directory `oid`; returns what went wrong, if anything did."""
-    # A directory's hash brings its listing alone.
+    """Pull what the cache lacks of the directory `oid`; return the error, empty if there was none."""
+    # Pulling a directory's hash brings only its listing.
     return _pull_listing(repo, oid) or remote.pull(repo, lacking(repo, oid).values())
 
 
 def _pull_listing(repo: Repo, oid: str) -> str:
     if listing(repo, oid) is None:
-        cached_path(repo, oid).unlink(missing_ok=True)  # Damaged, and DVC would take it for good.
+        cached_path(repo, oid).unlink(missing_ok=True)  # A damaged copy, which DVC would not check.
     return remote.pull(repo, [oid])
 
 
 def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: str, hint: str) -> T:
-    """What `look` finds of `oid` in the cache, after a `pull` if need be, which says what went wrong."""
+    """Return what `look` finds of `oid` in the cache, after a `pull` if necessary; `pull` returns its error."""
     if (found := look()) is not None:
         return found
     trouble = pull()
@@ -148,12 +149,12 @@ def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: 
 
 
 def _is_sound(cached: Path) -> bool:
-    """Whether the file `cached` is there, and its bytes are those that its name says."""
+    """Whether the file `cached` exists, and its content has the MD5 that its path states."""
     return cached.is_file() and md5_of_file(cached) == cached.parent.name + cached.name
 
 
 def _copy_checked(files: dict[str, Path], destination: Path) -> list[Path]:
-    """Copy `files` into the new folder `destination`; returns those whose bytes are not what their name says."""
+    """Copy `files` into the new folder `destination`; return the sources whose content does not match their MD5."""
     shutil.rmtree(destination, ignore_errors=True)
     damaged = []
     for name, source in files.items():

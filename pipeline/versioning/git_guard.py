@@ -1,7 +1,8 @@
-"""Whether data/raw has followed Git: a merge, pull or checkout changes data/raw.dvc, and no image.
+"""Checks whether data/raw is in sync with Git: a merge, pull or checkout changes data/raw.dvc, but no image.
 
-`dvc repro` would take what data/raw holds then for the new truth, and images that others added for removed. So ingest
-notes which version of data/raw.dvc the images are of, and `listing` refuses to work where Git has gone on since.
+After that, `dvc repro` would record the content of data/raw as the newest version, and images that others added would
+count as removed. So ingest notes which version of data/raw.dvc the images belong to, and the stage `listing` fails if
+Git has moved to another version since.
 """
 
 from collections.abc import Container
@@ -22,21 +23,21 @@ NEVER_HERE = "run `pipeline sync --restore` to bring them in, or `pipeline sync 
 
 
 class Note(NamedTuple):
-    """What data/raw was, when it last was in sync with Git."""
+    """The state of data/raw when it was last in sync with Git."""
 
     blob: str
-    """Git's name of the version of data/raw.dvc in its index then, empty where there was none."""
+    """The blob hash of data/raw.dvc in Git's index at that time; empty where there was none."""
     oid: str
     """DVC's hash of data/raw."""
 
 
 def indexed() -> str:
-    """Git's name of the version of data/raw.dvc in its index, empty where that has none, or there is no Git.
+    """Return the blob hash of data/raw.dvc in Git's index; empty where the index has none, or there is no Git.
 
-    In the index, not in the commit, since there a merge is before it is committed.
+    The index counts, not the last commit, since a merge is in the index before it is committed.
 
     Raises:
-        RecordError: it is in conflict.
+        RecordError: data/raw.dvc is in conflict.
     """
     try:
         entries = git_text("ls-files", "--stage", "--", str(paths.RAW_DVC)).splitlines()
@@ -48,7 +49,7 @@ def indexed() -> str:
 
 
 def committed() -> str | None:
-    """The version of data/raw.dvc in the last commit; None where that has none. The index may hold what DVC staged."""
+    """Return data/raw.dvc as last committed; None where it is not. The index may contain a version that DVC staged."""
     try:
         return git_text("show", f"HEAD:./{paths.RAW_DVC}") + "\n"
     except RecordError:
@@ -56,18 +57,18 @@ def committed() -> str | None:
 
 
 def committed_hash() -> str | None:
-    """The hash of data/raw that the last commit records."""
+    """Return the hash of data/raw that the last commit records; None where it records none."""
     version = committed()
     return None if version is None else read_raw_hash(version)
 
 
 def content_of(blob: str) -> str:
-    """The version `blob` of data/raw.dvc."""
+    """Return the content of data/raw.dvc in the version `blob`."""
     return git_text("cat-file", "blob", blob) + "\n"
 
 
 def read_note() -> Note | None:
-    """What was noted last; None where nothing was, or what was is damaged."""
+    """Return the last note; None where there is none, or it is damaged."""
     try:
         blob, oid = NOTE.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -81,12 +82,12 @@ def note(oid: str) -> None:
 
 
 def check_followed(oid: str, files: Container[str] | None = None) -> None:
-    """Look whether data/raw, whose hash is `oid`, comes from what Git's index lists.
+    """Check that data/raw, whose hash is `oid`, is derived from the version that Git's index lists.
 
-    `files` are those that belong to it, relative to it; asked of DVC's cache where they are None.
+    `files` are the files that belong to data/raw, relative to it; if None, they are read from DVC's cache.
 
     Raises:
-        RecordError: Git has gone on to another version of it since, or the images of that were never here.
+        RecordError: Git has moved to another version since, or files of that version were never in this clone.
     """
     blob, noted = indexed(), read_note()
     if noted is None and (last := committed_hash()) not in (None, oid):
@@ -102,13 +103,13 @@ def check_followed(oid: str, files: Container[str] | None = None) -> None:
 
 
 def unlisted() -> RecordError:
-    """That nothing says which files were in data/raw."""
+    """Return the error for the case that no record states which files were in data/raw."""
     what = f"the listing that {paths.RAW_DVC} names in Git is not in DVC's cache, so it is not known what is missing"
     return RecordError(paths.RAW, what, UNKNOWN)
 
 
 def _check_present(wanted: str, oid: str, files: Container[str] | None) -> None:
-    """Look whether what Git records as `wanted`, and the present `oid` with its `files` lacks, has ever been here."""
+    """Check that each file of the version `wanted` is among `files`, which `oid` lists, or was in this clone before."""
     listed = objects.listing(repository.repository(), oid) or {} if files is None else files
     missing = objects.missing_files(wanted, besides=listed)
     if missing is None:

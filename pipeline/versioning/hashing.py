@@ -1,4 +1,4 @@
-"""The hashes that DVC gives to files and directories, as they are now."""
+"""The hashes that DVC gives to files and directories in their present state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def path_hash(path: Path) -> str | None:
-    """The hash that DVC gives `path` among the dependencies of a stage, a file or a directory; None where it is none.
+    """Return the hash that DVC gives the dependency `path`, a file or a directory; None where it is neither.
 
     Reads every byte.
     """
@@ -25,41 +25,41 @@ def path_hash(path: Path) -> str | None:
 
 
 def directory_hash(path: Path, *, without_ignored: bool = False) -> str | None:
-    """The hash that DVC gives the directory `path` as it is now, None where there is none. Reads every byte.
+    """Return the hash that DVC gives the directory `path` now; None where there is none. Reads every byte.
 
-    `without_ignored` leaves out what .dvcignore names, as DVC does with a stage's dependencies, such as __pycache__.
+    `without_ignored` leaves out what .dvcignore names, for example __pycache__, as DVC does for a stage's dependencies.
     """
     from dvc_data.hashfile.db import HashFileDB
     from dvc_objects.fs.local import localfs
 
     ignored = None
     if without_ignored:
-        from dvc.ignore import DvcIgnoreFilter  # Loads half of DVC.
+        from dvc.ignore import DvcIgnoreFilter  # A late import: it loads half of DVC.
 
         ignored = DvcIgnoreFilter(localfs, str(Path.cwd()))
     return _directory_hash(path, HashFileDB(localfs, str(paths.PROGRESS)), ignored)
 
 
 def known_directory_hash(path: Path) -> str | None:
-    """The same, but files that DVC has hashed before, and that bear no sign of a change since, are not read."""
+    """Return `directory_hash` without reading files that DVC has hashed before and that show no sign of a change."""
     return _directory_hash(path, repository().cache.local)
 
 
 def hash_of_files(files: dict[str, bytes]) -> str:
-    """The hash that DVC gives a directory of these `files`, their bytes by name."""
+    """Return the hash that DVC gives a directory of `files`, contents by name."""
     return hash_of_listing({name: md5_of_bytes(content) for name, content in files.items()})
 
 
 def hash_of_listing(files: Mapping[str, str]) -> str:
-    """The hash that DVC gives a directory of `files`, their MD5s by path."""
+    """Return the hash that DVC gives a directory of `files`, MD5s by path."""
     listed = [{"md5": md5, "relpath": path} for path, md5 in sorted(files.items())]
     return md5_of_bytes(json.dumps(listed, sort_keys=True).encode()) + ".dir"
 
 
 def workspace_listing(path: Path) -> tuple[str, dict[str, str]]:
-    """The hash of the directory `path` as it is now, and the MD5 of each file in it that DVC does not ignore.
+    """Return the present hash of the directory `path`, and the MD5 of each file in it that DVC does not ignore.
 
-    Files that DVC has hashed before, and that bear no sign of a change since, are not read.
+    Files that DVC has hashed before, and that show no sign of a change since, are not read.
     """
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.tree import Tree

@@ -1,6 +1,6 @@
-"""dvc.lock: what the previous run of each stage read and wrote, by hash.
+"""dvc.lock: the hashes of what the last run of each stage read and wrote.
 
-DVC rewrites it only when a stage succeeds, so while a stage runs it still holds the run before.
+DVC rewrites the file only when a stage succeeds, so while a stage runs it still describes the run before.
 """
 
 from copy import deepcopy
@@ -19,21 +19,21 @@ from pipeline.errors import RecordError, one_line
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """A stage's last successful run: hashes by path, of which a directory's ends in `.dir`, and parameters by name."""
+    """A stage's last successful run: hashes by path, with the suffix `.dir` for a directory, and parameters by name."""
 
     deps: dict[str, str]
     outs: dict[str, str]
     params: dict[str, Any] = field(default_factory=dict)
-    """As dvc.yaml lists them: a whole section, or a key of one with dots in its name."""
+    """As dvc.yaml lists them: a whole section by its name, or a key of a section by its dotted name."""
     command: str = ""
-    """What was run."""
+    """The command that was run."""
 
 
 def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
-    """The recorded stages by name; none where nothing has run yet.
+    """Return the recorded stages by name; none where nothing has run yet.
 
     Raises:
-        RecordError: dvc.lock cannot be read, because a merge left its marks in it, for example.
+        RecordError: dvc.lock cannot be read, for example because it contains conflict markers.
     """
     if not path.exists():
         return {}
@@ -44,10 +44,10 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
 
 
 def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
-    """The hash of data/raw that `version`, the file or content of data/raw.dvc, records.
+    """Return the hash of data/raw that `version`, the path or the content of data/raw.dvc, records.
 
     Raises:
-        RecordError: there is no such file, or it cannot be read, because a merge left its marks in it, for example.
+        RecordError: there is no such file, or it cannot be read, for example because it contains conflict markers.
     """
     try:
         return str(read_yaml(version)["outs"][0]["md5"])
@@ -59,7 +59,7 @@ def read_raw_hash(version: Path | str = paths.RAW_DVC) -> str:
 
 
 def parse_record(content: bytes, where: str) -> dict[str, StageRecord]:
-    """The same of a dvc.lock that is no file here; `where` it is, Git can show.
+    """Parse the `content` of a dvc.lock that is not in the workspace; `git show` can print it from `where`.
 
     Raises:
         RecordError: it cannot be read.
@@ -71,10 +71,10 @@ def parse_record(content: bytes, where: str) -> dict[str, StageRecord]:
 
 
 def read_yaml(version: Path | str) -> Any:
-    """What DVC wrote to the file, or as the content, `version`.
+    """Parse the YAML in `version`, the path or the content of a file.
 
     Raises:
-        RecordError: it is not YAML any more.
+        RecordError: it is not valid YAML.
     """
     path = version if isinstance(version, Path) else paths.RAW_DVC
     try:
@@ -85,16 +85,16 @@ def read_yaml(version: Path | str) -> Any:
 
 @lru_cache(maxsize=8)
 def _parsed(content: bytes | str, name: str = "") -> Any:
-    """What the YAML `content` of the file `name` says; parsed once, since a stage asks for the same again and again."""
+    """Parse the YAML `content` of the file `name`; cached, since a stage reads the same content again and again."""
     if isinstance(content, str):
         return YAML(typ="safe").load(content)
     stream = BytesIO(content)
-    stream.name = name  # Which errors name.
+    stream.name = name  # Parse errors name it.
     return YAML(typ="safe").load(stream)
 
 
 def checkout_hint(path: Path) -> str:
-    """What to do about a file of DVC's that cannot be read."""
+    """Return the hint for a file in Git that cannot be read."""
     return f"run `git checkout {path}`, or end the merge that it is in"
 
 

@@ -1,4 +1,4 @@
-"""What DVC's cache holds, by hash; nothing is pulled."""
+"""The objects in DVC's cache, by hash; nothing is pulled."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def lacking(repo: Repo, oid: str) -> dict[str, str]:
-    """The MD5, by path, of those files of the directory `oid` that the cache lacks."""
+    """Return the MD5s, by path, of the files of the directory `oid` that the cache lacks."""
     entries = listing(repo, oid) or {}
     return {path: md5 for path, md5 in entries.items() if not cached_path(repo, md5).exists()}
 
 
 def missing_files(oid: str, *, besides: Container[str]) -> list[str] | None:
-    """The files of the directory `oid` that neither DVC's cache has nor are among `besides`.
+    """Return the files of the directory `oid` that are neither in DVC's cache nor in `besides`.
 
     None if the cache lacks the listing of `oid`.
     """
@@ -30,9 +30,9 @@ def missing_files(oid: str, *, besides: Container[str]) -> list[str] | None:
 
 
 def listing(repo: Repo, oid: str) -> dict[str, str] | None:
-    """The MD5 of each file in the directory `oid`, by its path in it, or None if the cache lacks `oid`.
+    """Return the MD5 of each file in the directory `oid`, by relative path; None if the cache has no sound listing.
 
-    Read from the JSON that DVC keeps, since its Tree objects take a kilobyte an entry.
+    The listing is read from DVC's JSON file, since DVC's Tree objects take a kilobyte per entry.
     """
     try:
         content = cached_path(repo, oid).read_bytes()
@@ -44,12 +44,12 @@ def listing(repo: Repo, oid: str) -> dict[str, str] | None:
 
 
 def is_cached(oid: str) -> bool:
-    """Whether all of the directory `oid` is in DVC's cache."""
+    """Whether DVC's cache has all of the directory `oid`."""
     return cached_files(repository(), oid) is not None
 
 
 def cached_files(repo: Repo, oid: str) -> dict[str, Path] | None:
-    """The cached file of each path in the directory `oid`, or None if any is missing."""
+    """Return the cached file of each path in the directory `oid`; None if any is missing."""
     entries = listing(repo, oid)
     if entries is None:
         return None
@@ -58,5 +58,5 @@ def cached_files(repo: Repo, oid: str) -> dict[str, Path] | None:
 
 
 def cached_path(repo: Repo, oid: str) -> Path:
-    """Where DVC's cache keeps the object `oid`, whether it is there or not."""
+    """Return the path of the object `oid` in DVC's cache, whether or not it exists."""
     return Path(repo.cache.local.oid_to_path(oid))

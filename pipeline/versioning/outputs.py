@@ -1,4 +1,4 @@
-"""Outputs of a stage, put back into the workspace as dvc.lock records them."""
+"""Restores outputs of a stage in the workspace, as dvc.lock records them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def checkout(stage: str, path: Path, *, hint: str) -> None:
-    """Bring back the directory `path` as dvc.lock records it among the outputs of `stage`.
+    """Restore the directory `path` as dvc.lock records it among the outputs of `stage`.
 
     Raises:
         MissingDataError: neither cache nor remote has it.
@@ -30,7 +30,7 @@ def checkout(stage: str, path: Path, *, hint: str) -> None:
 
 
 def restore_outputs(stage: str) -> None:
-    """Put back, as far as the cache has them, recorded outputs that DVC removed before it ran `stage`."""
+    """Restore, as far as the cache has them, the recorded outputs that DVC removed before it ran `stage`."""
     try:
         outputs = read_record()[stage].outs
         missing = {Path(path): oid for path, oid in outputs.items() if not Path(path).exists()}
@@ -38,9 +38,9 @@ def restore_outputs(stage: str) -> None:
             return
         for path, oid in missing.items():
             if oid.endswith(".dir") and cached_files(repository(), oid) is None:
-                continue  # Half of it would be worse than nothing.
+                continue  # An incomplete directory would be worse than none.
             output = _output(repository(), stage, path)
-            output.use_cache = True  # Metrics are kept by Git, but the run cache has a copy.
+            output.use_cache = True  # Git tracks metrics, but DVC's run cache has a copy.
             output.checkout(force=True, allow_missing=True)
     except Exception:
         logger.debug("outputs not put back", exc_info=True)

@@ -1,4 +1,4 @@
-"""data/raw as the stage `listing` has just listed it: what nobody needs to hash again."""
+"""data/raw as the stage `listing` has just listed it, so that no other stage has to hash it again."""
 
 import os
 from collections.abc import Iterable
@@ -22,14 +22,14 @@ class RawFile(NamedTuple):
     path: str
     """Relative to data/raw, with forward slashes."""
     md5: str
-    """Of its bytes, in hexadecimal."""
+    """MD5 of its content, in hexadecimal."""
 
 
 def listed_hash() -> str:
-    """The hash of all that belongs to data/raw, which the stage `listing` has written down.
+    """Return the hash of all files that belong to data/raw, as the stage `listing` has written it.
 
     Raises:
-        RecordError: it has not, or DVC does not track data/raw.
+        RecordError: `listing` has not run, or DVC does not track data/raw.
     """
     read_raw_hash()
     try:
@@ -39,10 +39,10 @@ def listed_hash() -> str:
 
 
 def raw_files() -> list[RawFile]:
-    """All files that belong to data/raw, be they here or not, sorted by path, as `listing` has just listed them.
+    """Return all files that belong to data/raw, present locally or not, by path, as `listing` has just listed them.
 
     Raises:
-        RecordError: nothing is listed yet, or the listing is not to be had.
+        RecordError: nothing is listed yet, or the listing is not available.
     """
     oid = listed_hash()
     entries = objects.listing(repository.repository(), oid)
@@ -53,7 +53,7 @@ def raw_files() -> list[RawFile]:
 
 
 def linked_folders() -> list[str]:
-    """The folders below data/raw that are links, relative to it: DVC passes them over without a word."""
+    """Return the folders below data/raw, relative to it, that are symbolic links: DVC skips them silently."""
     links: list[Path] = []
     for folder, names, _ in os.walk(paths.RAW):
         links.extend(Path(folder, name) for name in names if Path(folder, name).is_symlink())
@@ -61,7 +61,7 @@ def linked_folders() -> list[str]:
 
 
 def changed_files(files: Iterable[RawFile]) -> list[RawFile]:
-    """Those of `files` that were written to, or went away, after DVC had hashed them."""
+    """Return the `files` that were written or removed after DVC had hashed them."""
     from dvc_objects.fs.local import localfs
 
     state = repository.repository().state
@@ -69,7 +69,7 @@ def changed_files(files: Iterable[RawFile]) -> list[RawFile]:
 
 
 def _md5(state: "StateBase", fs: "FileSystem", path: Path) -> str | None:
-    """By DVC's memory of the file's time, size and inode where it has one."""
+    """Return the MD5 of `path`, from DVC's state database if the file's time, size and inode match; None if missing."""
     if not path.exists():
         return None
     _, remembered = state.get(str(path.resolve()), fs)

@@ -1,4 +1,4 @@
-"""DVC's remote: what it has, how that arrives, and how much it was; what goes wrong is reported in time."""
+"""DVC's remote: which objects it has, how to pull them, the bytes received, and whether it responds within a minute."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-# Seconds for the first sign of life, a password typed included. DVC itself would wait for half an hour, as for SSH.
+# Seconds to wait for the first response, including the typing of a password. DVC may wait half an hour, e.g. with SSH.
 PATIENCE = 60.0
 
 
 @dataclass
 class Received:
-    """What this process has read from remotes itself; what DVC's own commands pull is not in it."""
+    """What this process itself has read from remotes; pulls by DVC's own commands are not counted."""
 
     size: int = 0
     """In bytes."""
@@ -36,16 +36,16 @@ received = Received()
 
 
 def default_remote(repo: Repo) -> str | None:
-    """The name of the remote that is pulled from, if there is one."""
+    """Return the name of the default remote; None where there is none."""
     name = repo.config["core"].get("remote")
     return str(name) if name else None
 
 
 def pull(repo: Repo, oids: Iterable[str]) -> str:
-    """Bring the objects `oids` into DVC's cache, as far as the default remote has them.
+    """Pull the objects `oids` into DVC's cache, as far as the default remote has them.
 
     Returns:
-        what went wrong, other than that the remote has not all of them; nothing if nothing did.
+        the error, other than that the remote lacks some of the objects; empty if there was none.
     """
     from dvc_data.hashfile.hash_info import HashInfo
 
@@ -66,7 +66,7 @@ def pull(repo: Repo, oids: Iterable[str]) -> str:
 
 
 def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
-    """Those of the objects `oids` that the default remote has; and why that cannot be known, if it cannot."""
+    """Return the objects among `oids` that the default remote has, and the error if that cannot be determined."""
     name = default_remote(repo)
     mute = silence(repo, name) if name else ""
     if name is None or mute:
@@ -80,7 +80,7 @@ def held(repo: Repo, oids: Iterable[str]) -> tuple[set[str], str]:
 
 @lru_cache(maxsize=1)
 def silence(repo: Repo, name: str) -> str:
-    """Why the remote gives no answer, if it gives none; asked once, since it may take long."""
+    """Return why the remote does not respond; empty if it does. The result is cached, since it may take long."""
     errors = []
 
     def ask() -> None:
@@ -93,7 +93,7 @@ def silence(repo: Repo, name: str) -> str:
             logger.debug("no answer", exc_info=True)
             errors.append(one_line(error))
 
-    # A thread of its own, since not every kind of remote can be told to give up; it ends with the process.
+    # In a thread, since some kinds of remote have no timeout. The thread ends with the process.
     asking = Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PATIENCE)
@@ -102,7 +102,7 @@ def silence(repo: Repo, name: str) -> str:
 
 @contextmanager
 def _overheard() -> Iterator[list[BaseException]]:
-    """Why objects did not arrive: DVC says so in its log alone, with tracebacks that nobody else need see."""
+    """Collect the errors of a transfer: DVC only logs them, with tracebacks, which are hidden below log level DEBUG."""
     errors: list[BaseException] = []
 
     def hear(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Images that are gone from data/raw since the last run. Many at once are a mistake, unless somebody meant it."""
+"""Images missing from data/raw since the last run. Many at once are an error, unless they were removed on purpose."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from pipeline.errors import ImagesError
 from pipeline.files import write_text
 from pipeline.params import Ingest
 
-# The ids of images that somebody has removed since the last run, or `ALL`, a line each.
+# The ids of images that were removed on purpose since the last run, or `ALL`; one per line.
 NOTE = paths.PROGRESS / "removed"
 ALL = "*"
 HINT = (
@@ -17,20 +17,20 @@ HINT = (
 
 
 def note_removals(ids: Iterable[str]) -> None:
-    """Note that the images `ids` are removed on purpose; `ALL` stands for whatever is gone."""
+    """Note that the images `ids` were removed on purpose; `ALL` stands for all missing images."""
     write_text(NOTE, "".join(f"{one}\n" for one in sorted(_noted() | set(ids))))
 
 
 def forget_removals() -> None:
-    """Forget what was noted, once a run has taken it in."""
+    """Delete the note, once a run has recorded the removals."""
     NOTE.unlink(missing_ok=True)
 
 
 def check_removals(gone: Iterable[str], count: int, params: Ingest) -> None:
-    """See that of `count` images not more than `max_removed` are `gone` now without anybody's word.
+    """Check that, of `count` images, at most the share `max_removed` is `gone` without having been noted.
 
     Raises:
-        ImagesError: they are; what to run in either case.
+        ImagesError: more are gone. The hint has the commands for a loss and for a removal on purpose.
     """
     noted = _noted()
     if ALL in noted:

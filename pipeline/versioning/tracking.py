@@ -1,4 +1,4 @@
-"""Folders that .dvc files track: data/raw into the cache and out of it, and lists of files that need not be here."""
+"""Folders tracked by .dvc files: moves data/raw to and from the cache, and lists files that may be absent locally."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLACING = paths.PROGRESS / "replacing"
 
 
 def commit_raw() -> None:
-    """Take the files of data/raw that are here into DVC's cache, and leave data/raw.dvc as it is."""
+    """Add the files that are present in data/raw to DVC's cache; data/raw.dvc is not changed."""
     output = _raw()
     with repository().lock:
         output.save()
@@ -33,16 +33,16 @@ def commit_raw() -> None:
 
 
 def checkout_raw(files: Mapping[str, str]) -> None:
-    """Make data/raw hold `files`, an MD5 for each path, and no others; DVC's cache must hold them, and all that goes.
+    """Make data/raw contain exactly `files`, MD5s by path; DVC's cache must have them, and all files that are removed.
 
     Raises:
-        MergeError: a file is in the way that DVC's cache does not hold, since it came after `commit_raw`.
+        MergeError: a file that would be removed is not in DVC's cache, since it was added after `commit_raw`.
     """
     from dvc_data.hashfile.checkout import PromptError, checkout
 
     repo, output = repository(), _raw()
     try:
-        # Not by Output.checkout, which would ask, and this may be a hook of Git's.
+        # Output.checkout would ask the user, but this may run in a Git hook.
         with repo.lock:
             checkout(output.fs_path, output.fs, _tree(files), output.cache, state=repo.state, ignore=repo.dvcignore)
     except PromptError as error:
@@ -50,12 +50,12 @@ def checkout_raw(files: Mapping[str, str]) -> None:
 
 
 def replace_in_raw(files: Mapping[str, str], before: Mapping[str, str]) -> None:
-    """Replace the files of data/raw that `files` has another MD5 for than they had `before`, each in one step.
+    """Replace, each atomically, the files of data/raw whose MD5 in `files` is not the one that they had `before`.
 
-    `checkout_raw` takes a file away before it puts another in its place: after a kill it would seem to be removed.
+    `checkout_raw` removes a file before it writes the new one: after a kill in between, it would seem to be removed.
 
     Raises:
-        MergeError: one of them has changed since.
+        MergeError: one of the files has changed since.
     """
     for path, md5 in files.items():
         if before.get(path, md5) != md5:
@@ -67,35 +67,35 @@ def replace_in_raw(files: Mapping[str, str], before: Mapping[str, str]) -> None:
 
 
 def put_in_raw(files: Mapping[str, str]) -> None:
-    """Put `files`, an MD5 for each path, into data/raw next to what is there; DVC's cache must hold them."""
+    """Add `files`, MD5s by path, to those in data/raw; DVC's cache must have them."""
     for path, md5 in files.items():
         link(md5, paths.RAW / path)
 
 
 def store_listing(files: Mapping[str, str]) -> str:
-    """Put the directory of `files`, an MD5 for each path, into DVC's cache; returns its hash."""
+    """Store the listing of a directory of `files`, MD5s by path, in DVC's cache; return its hash."""
     tree, cache = _tree(files), repository().cache.local
     cache.add(tree.path, tree.fs, tree.oid)
     return str(tree.oid)
 
 
 def listing_as(version: bytes, files: Mapping[str, str], *, pull: bool) -> bytes:
-    """The `version` of data/raw.dvc, but listing `files`, whose listing DVC's cache holds from now on.
+    """Return `version`, a content of data/raw.dvc, changed so that it lists `files`; store the listing in DVC's cache.
 
-    `pull` says whether the files themselves are to be there, too, as far as they can be had.
+    `pull` states whether to pull the files themselves into the cache, too, as far as the remote has them.
     """
     repo, out = repository(), YAML().load(version)["outs"][0]
     before, size = listing(repo, str(out["md5"])) or {}, None
     oid = store_listing(files)
     if pull:
         remote.pull(repo, lacking(repo, oid).values())
-    with suppress(OSError):  # Those that are not here have a size that is not known.
+    with suppress(OSError):  # The size of files that the cache lacks is unknown.
         size = _size(files.values()) if pull else _changed_size(out.get("size"), before, files)
     return described(version, oid=oid, size=size, files=len(files))
 
 
 def described(version: bytes, *, oid: str, size: int | None, files: int) -> bytes:
-    """The `version` of a .dvc file, with the hash, size in bytes and number of files of its folder."""
+    """Return the content `version` of a .dvc file with another hash, size in bytes and number of files."""
     yaml = YAML()
     content = yaml.load(version)
     out = content["outs"][0]
@@ -113,7 +113,7 @@ def _appeared(path: str) -> MergeError:
 
 
 def link(md5: str, path: Path) -> None:
-    """Put the file of this MD5, which DVC's cache holds, to `path`, as DVC does: a copy, or what `cache.type` says."""
+    """Place the file with this MD5 from DVC's cache at `path` as DVC does: as a copy, or as `cache.type` configures."""
     from dvc_data.hashfile.checkout import checkout
     from dvc_objects.fs.local import localfs
 
@@ -124,7 +124,7 @@ def link(md5: str, path: Path) -> None:
 
 
 def store_file(content: bytes) -> str:
-    """Put a file of `content` into DVC's cache; returns its hash."""
+    """Store a file with this `content` in DVC's cache; return its hash."""
     from dvc_objects.fs.local import localfs
 
     oid = md5_of_bytes(content)
@@ -136,7 +136,7 @@ def store_file(content: bytes) -> str:
 
 
 def _tree(files: Mapping[str, str]) -> Any:
-    """DVC's directory of `files`, an MD5 for each path."""
+    """Return DVC's Tree of `files`, MD5s by path."""
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
     from dvc_data.hashfile.tree import Tree
@@ -149,13 +149,13 @@ def _tree(files: Mapping[str, str]) -> Any:
 
 
 def _size(md5s: Iterable[str]) -> int:
-    """How many bytes objects have, all of which DVC's cache must hold."""
+    """Return the total size of the objects in bytes; DVC's cache must have all of them."""
     repo = repository()
     return sum(cached_path(repo, md5).stat().st_size for md5 in md5s)
 
 
 def _changed_size(size: int | None, before: Mapping[str, str], now: Mapping[str, str]) -> int:
-    """The size of the files `now`, where those `before` had `size`."""
+    """Return the total size in bytes of the files `now`, given the `size` of the files `before`."""
     if size is None or not before:
         return _size(now.values())
     new, gone = (dict(one.items() - other.items()) for one, other in ((now, before), (before, now)))

@@ -1,6 +1,6 @@
-"""Files of data/raw at which DVC stops with an error of its own, or waits for ever, before any stage runs.
+"""Files in data/raw that make DVC fail with an error of its own, or hang, before any stage runs.
 
-DVC hashes data/raw first, so nothing of ours can pass them over; what .dvcignore names, DVC passes over itself.
+DVC hashes data/raw first, so the pipeline's own code cannot skip them; DVC itself skips what .dvcignore names.
 """
 
 import os
@@ -20,22 +20,22 @@ class Obstacle(NamedTuple):
     """A file that DVC cannot hash."""
 
     path: str
-    """From the project's folder, with forward slashes; undecodable bytes of its name as surrogates."""
+    """Relative to the project's folder, with forward slashes; undecodable bytes of its name as surrogates."""
     what: str
     """What it is instead of a readable file."""
 
     @property
     def pattern(self) -> str:
-        """A line of .dvcignore that names it."""
+        """A line of .dvcignore that matches it."""
         escaped = "".join(f"\\{char}" if char in "*?[\\" else char for char in self.path)
         return "/" + "".join("?" if "\udc80" <= char <= "\udcff" else char for char in escaped)
 
 
 def check_hashable() -> None:
-    """See that DVC can hash all of data/raw.
+    """Check that DVC can hash all of data/raw.
 
     Raises:
-        ImagesError: it cannot; naming the first file, and the two ways on.
+        ImagesError: it cannot. The error names the first such file and two ways to continue.
     """
     found = [one for one in obstacles() if not repository.repository().dvcignore.is_ignored_file(one.path)]
     if found:
@@ -46,11 +46,11 @@ def check_hashable() -> None:
 
 
 def obstacles() -> list[Obstacle]:
-    """All of them, by path, those that .dvcignore names included."""
+    """Return all files that DVC cannot hash, sorted by path, including those that .dvcignore names."""
     unreadable: list[Obstacle] = []
 
     def note(error: OSError) -> None:
-        if isinstance(error, PermissionError):  # Else it is gone.
+        if isinstance(error, PermissionError):  # With any other error the folder is gone.
             unreadable.append(Obstacle(Path(error.filename).as_posix(), "a folder that you may not read"))
 
     found = []

@@ -1,8 +1,8 @@
-"""Which code trains which weights: what a release says of training, so that no project retrains for nothing.
+"""Which code trains which weights: each release declares it, so that no project retrains without need.
 
-A version stands for code that makes the same model of the same manifests, base and params, bit for bit. The hash of the
-code that `train` depends on is known here for every release; tests/contracts/test_releases.py holds that of the code
-itself, and tests/scenarios/test_upgrade.py trains with both.
+All code of one version trains the same model, bit for bit, from the same manifests, base and params. For every release,
+VERSIONS has the hash of the code that `train` depends on. tests/contracts/test_releases.py checks that it has the
+present code, and tests/scenarios/test_upgrade.py trains with an earlier release and with the present code.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pipeline.files import md5_of_bytes
 from pipeline.versioning.definition import code_among, flat
 from pipeline.versioning.lock import StageRecord
 
-# The version of the weights that code trains, by the hash of that code. What is not listed is nobody's release.
+# The version of the weights, by the hash of the code that trains them. Code that is not listed is not a release.
 VERSIONS = {
     "68ec48140a0bd5c830a1fa41b1d71a37": 1,  # 6b401a0
     "b5cd8db3a1ca4a0a6e07e462e4c1cd8b": 1,  # 5046afb
@@ -23,14 +23,14 @@ VERSIONS = {
     "451aa859e16b0ce902d413bdb37c36d5": 4,
 }
 
-# What training reads by now and changes no weight as long as it says this, by path: a model that is recorded without it
-# stands for one with it.
+# Files that training did not read in earlier releases, by path, with the content that changes no weight: a model
+# recorded without such a file counts as trained with it.
 NEUTRAL = {
     "data/manifest/classes.csv": "was,now\n",
     "data/weights/false": "drawn by the seed\n",
     "data/weights/true": "published for the model\n",
 }
-# Likewise the params that it has by now, and the values at which they change no weight.
+# Params that training did not have in earlier releases, with the values that change no weight.
 NEUTRAL_PARAMS: dict[str, Any] = {
     "train.accumulate": 1,
     "train.clip_norm": None,
@@ -46,20 +46,20 @@ NEUTRAL_PARAMS: dict[str, Any] = {
 
 
 def code_hash(deps: Mapping[str, str]) -> str:
-    """Of the code among `deps`, hashes by path: what `md5sum PATH… | md5sum` prints of the paths in order."""
+    """Return the hash of the code among `deps`, hashes by path: the output of `md5sum PATH… | md5sum`, paths sorted."""
     lines = [f"{md5}  {path}\n" for path, md5 in sorted(code_among(deps).items())]
     return md5_of_bytes("".join(lines).encode())
 
 
 def is_outdated(recorded: StageRecord, now: StageRecord) -> bool:
-    """Whether DVC would run a stage that is `recorded` for its code or its command, as they are `now`."""
+    """Whether DVC would rerun the stage `recorded` because its code or command is different `now`."""
     return recorded.command != now.command or code_among(recorded.deps) != code_among(now.deps)
 
 
 def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
-    """Why the model that is `recorded` does not stand for what training would make `now`, as far as code decides that.
+    """Return why code that is as `now` would not train the same weights as the `recorded` training.
 
-    None where it does: then the record may name the code of now instead, whatever became of data and params since.
+    None where it would: then the record may name the present code instead, regardless of changes to data and params.
     """
     before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
     if before is None:
@@ -75,11 +75,11 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
 
 
 def with_neutral_params(recorded: StageRecord, now: StageRecord) -> StageRecord:
-    """What is `recorded`, with what it stands for of the params that it lacks and `now` has."""
+    """Return `recorded` with the values from `NEUTRAL_PARAMS` for the params that it lacks and `now` has."""
     neutral = {name: value for name, value in NEUTRAL_PARAMS.items() if name in now.params}
     return replace(recorded, params={**neutral, **recorded.params})
 
 
 def _surroundings(stage: StageRecord) -> set[str]:
-    """The params, files and folders that a stage reads and writes, apart from code."""
+    """Return the params, files and folders that a stage reads and writes, except code."""
     return flat(stage.params).keys() | (stage.deps.keys() - code_among(stage.deps).keys()) | stage.outs.keys()

@@ -1,1 +1,1 @@
-"""Code of a project's own, which params name: its source files, and dvc.yaml, which has to list them."""
+"""A project's own code, which params name: its source files, and their listing in dvc.yaml."""

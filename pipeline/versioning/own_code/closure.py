@@ -1,4 +1,4 @@
-"""The source files of a project's own code: the one that a param names, and what that imports of the project."""
+"""The source files of a project's own code: the file that a param names, and the project files that it imports."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -7,16 +7,16 @@ from pathlib import Path
 from pipeline.errors import ParamError
 from pipeline.versioning.own_code.imports import imported_names
 
-# The package of the release, whose files dvc.yaml lists anyway.
+# The release's own package, whose files dvc.yaml always lists.
 RELEASE = "pipeline"
 FORM = "it should be package.module:function, of a file in the project's folder"
 
 
 def module_of(name: str) -> tuple[str, Path]:
-    """The module that `name`, `package.module:function`, is in, and its file, relative to the project's folder.
+    """Return the module of `name`, `package.module:function`, and the module's file, relative to the project's folder.
 
-    Nothing but a file of the project will do: neither an installed package nor the standard library, since `name` may
-    come from a checkpoint of somebody else's.
+    Only a file of the project is accepted, not an installed package or the standard library, since `name` may come from
+    somebody else's checkpoint.
 
     Raises:
         ParamError: there is no such file.
@@ -34,7 +34,7 @@ def module_of(name: str) -> tuple[str, Path]:
 
 
 def closure(name: str) -> list[str]:
-    """The project's files that the function `name` is made of, in order: its own, and all that it imports of them.
+    """Return the sorted project files that the function `name` needs: its own, and all that it imports, transitively.
 
     Raises:
         ParamError: there is no such file, or one is not Python.
@@ -60,7 +60,7 @@ def _imported(path: Path, module: str) -> Iterable[str]:
 
 
 def _files(name: str) -> Iterator[tuple[Path, str]]:
-    """The files that importing `name` runs, with their modules; `name` may go on to something in the last of them."""
+    """Yield the files that importing `name` runs, with their modules; `name` may end with a name in the last module."""
     parts = name.split(".")
     if parts[0] == RELEASE:
         return
@@ -77,6 +77,6 @@ def _file(module: str) -> Path | None:
 
 
 def _places(module: str) -> tuple[Path, Path]:
-    """Where a module's file may be."""
+    """Return the possible paths of a module's file."""
     path = Path(*module.split("."))
     return path.with_suffix(".py"), path / "__init__.py"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 def run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run, be it late: all but what is for type checkers only."""
+    """Yield all nodes except those for type checkers only: code inside functions counts, too."""
     yield node
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         children: list[ast.AST] = list(node.orelse)
@@ -16,7 +16,7 @@ def run_time(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def imported_names(tree: ast.Module, package: str) -> Iterator[str]:
-    """The full names of what `tree`, a module in `package`, imports, inside functions too."""
+    """Yield the full names that `tree`, a module in `package`, imports, including imports inside functions."""
     for node in run_time(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,6 +1,6 @@
-"""dvc.yaml lists the files of a project's own code among the deps of the stages that run it, each line with a mark.
+"""Lists the files of a project's own code in dvc.yaml, in the deps of the stages that run it; each line has a mark.
 
-Lines are put in and taken out, and all others stay as they are, byte for byte, so that Git merges a newer release.
+Only such lines are added and removed. All other lines keep every byte, so that Git can merge a newer release.
 """
 
 import re
@@ -17,7 +17,7 @@ from pipeline.versioning.lock import checkout_hint, read_yaml
 from pipeline.versioning.own_code.closure import RELEASE, closure
 
 MARK = "# Own code: `pipeline setup` keeps this line."
-# What the stages that run such code run of it.
+# The stages that run a project's own code, with the params that name it.
 STAGES = {"train": ("train.model", "train.optimizer", "train.loss", "train.augment"), "evaluate": ("train.model",)}
 Files = dict[str, list[str]]
 
@@ -26,14 +26,14 @@ class CodeListing(NamedTuple):
     """How dvc.yaml lists the project's own code."""
 
     text: str
-    """Of dvc.yaml as it should be."""
+    """The content that dvc.yaml should have."""
     added: dict[str, str]
-    """The params that use each file that it does not list yet."""
+    """The files that it does not list yet, each with a param that uses it."""
     removed: list[str]
-    """Files that it lists, and no param uses."""
+    """The files that it lists but no param uses."""
 
     def __bool__(self) -> bool:
-        """Whether it has to be changed."""
+        """Whether dvc.yaml has to be changed."""
         return bool(self.added or self.removed)
 
     def __str__(self) -> str:
@@ -47,11 +47,11 @@ class CodeListing(NamedTuple):
 
 
 def look_at_listing(params: Params) -> CodeListing:
-    """What dvc.yaml has to list for `params`, and what it does.
+    """Compare the files that dvc.yaml lists with those that it has to list for `params`.
 
     Raises:
-        ParamError: a file of the code is not there, or not Python.
-        RecordError: dvc.yaml is another than those of Treering.
+        ParamError: a file of the code does not exist, or is not Python.
+        RecordError: dvc.yaml does not have Treering's form.
     """
     text = paths.PIPELINE.read_text(encoding="utf-8") if paths.PIPELINE.exists() else ""
     own = params.train.own
@@ -72,11 +72,11 @@ def look_at_listing(params: Params) -> CodeListing:
 
 
 def bring_in_step(params: Params) -> CodeListing:
-    """Let dvc.yaml list the files that the code of the project's own is made of, and no others; returns what changed.
+    """Make dvc.yaml list exactly the files of the project's own code; return what has changed.
 
     Raises:
-        ParamError: a file of the code is not there, or not Python.
-        RecordError: dvc.yaml is another than those of Treering.
+        ParamError: a file of the code does not exist, or is not Python.
+        RecordError: dvc.yaml does not have Treering's form.
     """
     listing = look_at_listing(params)
     if listing:
@@ -85,18 +85,18 @@ def bring_in_step(params: Params) -> CodeListing:
 
 
 def check_in_step(params: Params) -> None:
-    """The same, where DVC has read dvc.yaml already: it has to read it again.
+    """Update dvc.yaml like `bring_in_step`, inside a stage: DVC has already read dvc.yaml, and must read it again.
 
     Raises:
-        RecordError: something had to be changed.
-        ParamError: a file of the code is not there, or not Python.
+        RecordError: dvc.yaml had to be changed.
+        ParamError: a file of the code does not exist, or is not Python.
     """
     if listing := bring_in_step(params):
         raise RecordError(paths.PIPELINE, f"now {listing}", "run `dvc repro` again")
 
 
 def listed_by_hand() -> list[str]:
-    """What people have put among the deps of `train`, since their code reads it, besides the files that have a mark."""
+    """Return the unmarked deps of `train` that people added, since their own code reads them."""
     if not paths.PIPELINE.exists():
         return []
     text = paths.PIPELINE.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def _and_more(files: int) -> str:
 
 
 def _with_lines(text: str, stage: str, files: Iterable[str]) -> str:
-    """`text` with `files` among the deps of `stage`, before the release's code."""
+    """Return `text` with `files` added to the deps of `stage`, before the release's code."""
     place = re.search(rf"^  {stage}:\n(?:(?!^  \S).*\n)*?(?P<indent> +)- (?=pipeline/)", text, flags=re.MULTILINE)
     if place is None:
         what = f"the stage {stage} lists no code of the release among its deps"
@@ -121,7 +121,7 @@ def _with_lines(text: str, stage: str, files: Iterable[str]) -> str:
 
 
 def _listed(version: Path | str) -> Files:
-    """The deps of each stage in the file, or the content, `version` of dvc.yaml."""
+    """Return the deps of each stage in `version`, the path or the content of dvc.yaml."""
     try:
         stages = read_yaml(version)["stages"]
         return {name: [str(dep) for dep in stages[name]["deps"]] for name in STAGES}

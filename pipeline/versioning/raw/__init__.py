@@ -1,1 +1,1 @@
-"""What belongs to data/raw, be it here or not: what DVC lists, without what was removed, and with what came."""
+"""Which files belong to data/raw, present locally or not: those that DVC lists, without removed and with new files."""

@@ -1,4 +1,4 @@
-"""Files that belong to data/raw and were never here, read as objects of DVC's cache; each is fetched when asked for."""
+"""Files that belong to data/raw but were never in this clone, read from DVC's cache; each is fetched on demand."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -15,21 +15,21 @@ from pipeline.versioning.raw_files import RawFile
 
 
 class AbsentFiles:
-    """Those among the files of data/raw; the paths of all are relative to that."""
+    """The absent files of data/raw; all paths are relative to data/raw."""
 
     def __init__(self, md5s: Mapping[str, str]) -> None:
-        """`md5s` are those of the absent files, by path."""
+        """`md5s` are the MD5s of the absent files, by path."""
         self.md5s = md5s
         self._fetched: set[str] = set()
 
     @classmethod
     def of(cls, belonging: Belonging) -> "AbsentFiles":
-        """Those that `belonging` says."""
+        """Build it from the absent files of `belonging`."""
         return cls({path: belonging.files[path] for path in belonging.absent})
 
     @classmethod
     def besides(cls, here: Mapping[str, str]) -> "AbsentFiles":
-        """Those that belong to data/raw besides the files `here`, MD5s by path, as far as that is known."""
+        """Build it from the files that belong to data/raw besides those `here`, MD5s by path, as far as is known."""
         if not paths.RAW_DVC.exists() or read_absent() == set():
             return NONE
         try:
@@ -39,43 +39,43 @@ class AbsentFiles:
 
     @classmethod
     def among(cls, files: Iterable[RawFile]) -> "AbsentFiles":
-        """Those of `files` that were noted, unless they have come since."""
+        """Build it from the `files` that were noted as absent and have not arrived since."""
         noted = read_absent() or set()
         gone = ((path, md5) for path, md5 in files if path in noted) if noted else ()
-        # A `Path` for each takes longer than to look.
+        # Creating a `Path` for each file would take longer than the check itself.
         return cls({path: md5 for path, md5 in gone if not os.path.exists(f"{paths.RAW}/{path}")})  # noqa: PTH110
 
     def __contains__(self, path: object) -> bool:
         return path in self.md5s
 
     def at(self, path: str) -> Path:
-        """Where the bytes of the file `path` are, or will be once it is fetched."""
+        """Return where the content of the file `path` is, or will be once it is fetched."""
         if path not in self.md5s:
             return paths.RAW / path
         return objects.cached_path(repository.repository(), self.md5s[path])
 
     def cached(self, wanted: Iterable[str]) -> dict[str, Path]:
-        """Where those of the files `wanted` are, by path, that are absent and have come into DVC's cache before."""
+        """Return the path in DVC's cache, by path, of each absent file in `wanted` that the cache already has."""
         found = ((path, self.at(path)) for path in {*wanted} & self.md5s.keys())
         return {path: where for path, where in found if where.exists()}
 
     def fetch(self, wanted: Iterable[str]) -> dict[str, Path]:
-        """Bring those of the files `wanted` that are absent into DVC's cache; returns where each of them is.
+        """Fetch the absent files in `wanted` into DVC's cache; return where each of them is.
 
         Raises:
-            MissingDataError: one of them is neither there nor on the remote.
+            MissingDataError: one of them is neither in the cache nor on the remote.
         """
         found = {path: self.at(path) for path in wanted if path in self.md5s}
         if not (new := sorted(found.keys() - self._fetched)):
             return found
         remote.pull(repository.repository(), [self.md5s[path] for path in new if not found[path].exists()])
-        for path in new:  # Each is checked, and what could not be pulled is said.
+        for path in new:  # Checks each file, and raises if one could not be pulled.
             fetching.fetch_file(self.md5s[path], what=f"{paths.RAW}/{path}", hint=fetching.PUSH_FIRST)
         self._fetched.update(new)
         return found
 
     def bring(self, wanted: Iterable[str]) -> None:
-        """Put those of the files `wanted` that are absent into data/raw.
+        """Put the absent files in `wanted` into data/raw.
 
         Raises:
             MissingDataError: see `fetch`.

@@ -1,6 +1,6 @@
-"""data/raw as a whole: what is here, what belongs to it besides, and its hash; nothing is changed.
+"""data/raw as a whole: the present files, the absent files that belong to it, and its hash; nothing is changed.
 
-Where all of it is here, that costs what DVC's own look at the folder costs, and nothing is asked of any record.
+Where no file is absent, this takes as long as DVC's own check of the folder, and no other record is read.
 """
 
 from collections.abc import Mapping
@@ -16,31 +16,31 @@ from pipeline.versioning.raw_files import RawFile
 
 
 class RawContent(NamedTuple):
-    """What data/raw holds, be it here or not."""
+    """The content of data/raw, whether or not it is present locally."""
 
     oid: str
-    """DVC's hash of it."""
+    """DVC's hash of data/raw."""
     here: dict[str, str]
-    """The MD5 of each file that is here, by its path relative to data/raw."""
+    """The MD5 of each file that is present locally, by its path relative to data/raw."""
     belonging: Belonging
 
     @property
     def files(self) -> list[RawFile]:
-        """All files, by path."""
+        """All files that belong to data/raw, sorted by path."""
         return [RawFile(path, md5) for path, md5 in sorted(self.belonging.files.items())]
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is here."""
+        """Whether all of it is present locally."""
         return not self.belonging.absent
 
 
 def look() -> RawContent:
-    """What data/raw holds now, by what data/raw.dvc lists, what is here, and what was noted as absent.
+    """Return the present content of data/raw, from data/raw.dvc, the local files and the note of absent files.
 
     Raises:
-        RecordError: DVC does not track data/raw; the folder is gone; or it is not known what was there.
-        MissingDataError: nothing of it is here, and what data/raw.dvc lists is not to be had.
+        RecordError: DVC does not track data/raw; the folder is gone; or it is unknown which files were there.
+        MissingDataError: no file of it is present, and the listing that data/raw.dvc names is not available.
     """
     recorded = read_raw_hash()
     oid, here = files_here()
@@ -57,15 +57,17 @@ def look() -> RawContent:
 
 
 def here_alone() -> RawContent:
-    """The same, where all that belongs to data/raw is here."""
+    """Return the content of data/raw, where all that belongs to it is present locally."""
     return _whole(*files_here())
 
 
 def as_listed(listed: dict[str, str], here: dict[str, str]) -> RawContent:
-    """The same, where data/raw.dvc lists the files `listed`, MD5s by path, and `here` are those that are here.
+    """Return the content of data/raw, where data/raw.dvc lists the files `listed` and those `here` are present.
+
+    Both are MD5s by path.
 
     Raises:
-        RecordError: a file has the name of a folder that is not here, or the other way round.
+        RecordError: a present file has the path of an absent folder, or the other way round.
     """
     found = belongs(listed, here, never_here(listed, here))
     if path := in_the_way(found.absent, here):
@@ -75,10 +77,10 @@ def as_listed(listed: dict[str, str], here: dict[str, str]) -> RawContent:
 
 
 def files_here() -> tuple[str, dict[str, str]]:
-    """The hash of data/raw as a folder, and the MD5 of each file that is here, by its path relative to it.
+    """Return the hash of data/raw as a folder, and the MD5 of each present file, by its path relative to data/raw.
 
     Raises:
-        RecordError: the folder is gone, with files that were in it.
+        RecordError: the folder is gone, together with the files that were in it.
     """
     if paths.RAW.is_dir():
         return hashing.workspace_listing(paths.RAW)
@@ -92,9 +94,9 @@ def _whole(oid: str, here: dict[str, str], before: Mapping[str, str] | None = No
 
 
 def listed_in(oid: str) -> dict[str, str]:
-    """The MD5 of each file of data/raw, where its hash is `oid`, by path; pulled where DVC's cache lacks the listing.
+    """Return the MD5s by path of data/raw in the version with the hash `oid`; pull the listing if the cache lacks it.
 
     Raises:
-        MissingDataError: it is not to be had.
+        MissingDataError: the listing is not available.
     """
     return fetching.fetch_listing(oid, what=paths.RAW.as_posix())

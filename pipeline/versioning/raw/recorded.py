@@ -1,4 +1,4 @@
-"""Which data/raw a record of ingest speaks of: by its hash, or, in newer ones, by a file that holds the hash."""
+"""Which version of data/raw a record of ingest names: by its hash or, in newer records, by a file with the hash."""
 
 from contextlib import suppress
 
@@ -12,14 +12,14 @@ RAW, RAW_HASH = paths.RAW.as_posix(), paths.RAW_HASH.as_posix()
 
 
 def content_of(oid: str) -> str:
-    """What data/raw.hash holds where data/raw has the hash `oid`."""
+    """Return the content of data/raw.hash where data/raw has the hash `oid`."""
     return f"{oid}\n"
 
 
 def raw_recorded(ingested: StageRecord, *, pull: bool = False) -> str | None:
-    """The hash of data/raw that ingest, as it was `ingested`, took in; None where that is not to be had.
+    """Return the hash of data/raw that the run of ingest recorded as `ingested` read; None if it is not available.
 
-    Looked for in workspace and cache, and on the remote if `pull`.
+    It is looked up in the workspace and the cache, and if `pull` also on the remote.
     """
     if RAW in ingested.deps:
         return ingested.deps[RAW]
@@ -37,7 +37,7 @@ def raw_recorded(ingested: StageRecord, *, pull: bool = False) -> str | None:
 
 
 def is_of(ingested: StageRecord, oid: str) -> bool:
-    """Whether ingest, as it was `ingested`, took in the data/raw of the hash `oid`; nothing but that is asked for."""
+    """Whether the run of ingest recorded as `ingested` read the data/raw with the hash `oid`; reads no file."""
     if RAW in ingested.deps:
         return ingested.deps[RAW] == oid
     return ingested.deps.get(RAW_HASH) == md5_of_bytes(content_of(oid).encode())

@@ -1,4 +1,4 @@
-"""Writing down what belongs to data/raw: into DVC's cache, data/raw.dvc and data/raw.hash."""
+"""Records which files belong to data/raw: in DVC's cache, data/raw.dvc and data/raw.hash."""
 
 from collections.abc import Iterable
 
@@ -14,15 +14,15 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.content import RawContent, listed_in, look
 from pipeline.versioning.raw.recorded import content_of
 
-# How often data/raw may change while it is taken into the cache.
+# How often data/raw may change while DVC adds it to its cache.
 TRIES = 3
 
 
 def record(content: RawContent) -> RawContent:
-    """Take the `content` of data/raw into DVC's cache, and write data/raw.dvc and data/raw.hash; returns it.
+    """Add the `content` of data/raw to DVC's cache, write data/raw.dvc and data/raw.hash; return the recorded content.
 
     Raises:
-        ImagesError: something is written to data/raw all the time.
+        ImagesError: data/raw keeps changing.
     """
     for _ in range(TRIES):
         if _is_stored(content):
@@ -32,7 +32,7 @@ def record(content: RawContent) -> RawContent:
     else:
         what = f"changed {TRIES} times while DVC took it into its cache"
         raise ImagesError(paths.RAW, what, "wait until all is copied, then `dvc repro`")
-    note_never_here(content.belonging.absent)  # Before data/raw.dvc: what is noted and not listed means nothing.
+    note_never_here(content.belonging.absent)  # Before data/raw.dvc: a noted file that is not listed has no effect.
     if content.oid != read_raw_hash():
         write_listing(content.belonging.files, pull=False)
         add_to_index()
@@ -43,15 +43,15 @@ def record(content: RawContent) -> RawContent:
 
 
 def write_listing(files: dict[str, str], *, pull: bool) -> None:
-    """Let data/raw.dvc list `files`; `pull` says whether DVC's cache is to have all of them."""
+    """Make data/raw.dvc list `files`; `pull` states whether to pull them all into DVC's cache."""
     version = paths.RAW_DVC.read_bytes()
     write_text(paths.RAW_DVC, tracking.listing_as(version, files, pull=pull).decode())
 
 
 def add_to_index() -> None:
-    """Put data/raw.dvc into Git's index where DVC is to do that by itself, once it is what ingest has taken in.
+    """Add data/raw.dvc to Git's index if DVC's `core.autostage` is on, but only once ingest has read that version.
 
-    Not before: it would look as if Git had gone on to it.
+    Before that, it would look as if Git had moved to another version.
     """
     noted = git_guard.read_note()
     if noted and noted.oid == read_raw_hash() and repository.repository().config["core"].get("autostage"):
@@ -59,9 +59,9 @@ def add_to_index() -> None:
 
 
 def note_never_here(absent: Iterable[str]) -> None:
-    """Note the files `absent` of data/raw; in a fresh clone, too, of which version of data/raw.dvc that is said.
+    """Note the files `absent` of data/raw; in a fresh clone also note the version of data/raw.dvc that they refer to.
 
-    Else what Git brings next would seem to have been here.
+    Without that version, files that Git lists next would seem to have been in this clone.
     """
     note_absent(absent)
     if git_guard.read_note() is None:
@@ -69,17 +69,17 @@ def note_never_here(absent: Iterable[str]) -> None:
 
 
 def note_followed(oid: str) -> None:
-    """Note that data/raw, whose hash is `oid`, is in sync with Git, and what of it was never here."""
+    """Note that data/raw, whose hash is `oid`, is in sync with Git, and which of its files were never in this clone."""
     if read_absent() is None:
-        note_absent(look().belonging.absent)  # Else a note of the one alone says that nothing is absent.
+        note_absent(look().belonging.absent)  # git_guard's note alone would mean that nothing is absent.
     git_guard.note(oid)
 
 
 def check_whole_record(content: RawContent) -> None:
-    """See that data/raw.dvc lists what was never here, as far as the last commit does.
+    """Check that data/raw.dvc lists all never-present files that the last commit lists.
 
     Raises:
-        RecordError: it does not: `dvc add data/raw`, for example, knows only what is here.
+        RecordError: it does not, for example because `dvc add data/raw` lists only the files that are present.
     """
     if read_absent() == set() or unfinished():
         return
@@ -93,10 +93,10 @@ def check_whole_record(content: RawContent) -> None:
 
 
 def bring(files: Iterable[str], content: RawContent) -> RawContent:
-    """Put those of `files` into data/raw that belong to it, by its `content`, and are not here; one object each.
+    """Put the `files` that are absent according to `content` into data/raw, object by object; return the new content.
 
     Raises:
-        MissingDataError: one of them is not to be had.
+        MissingDataError: one of them is not available.
     """
     wanted = content.belonging.absent.intersection(files)
     if not wanted:
@@ -106,6 +106,6 @@ def bring(files: Iterable[str], content: RawContent) -> RawContent:
 
 
 def _is_stored(content: RawContent) -> bool:
-    """Whether DVC's cache has all files that are here."""
+    """Whether DVC's cache has all files that are present in data/raw."""
     repo = repository.repository()
     return all(objects.cached_path(repo, md5).exists() for md5 in content.here.values())

@@ -1,4 +1,4 @@
-"""Files on DVC's remote, read by their MD5 on machines that have neither the repository nor its cache."""
+"""Reads files on DVC's remote by their MD5, on machines that have neither the repository nor its cache."""
 
 import time
 from collections.abc import Iterable
@@ -10,24 +10,24 @@ from pipeline.versioning import remote
 from pipeline.versioning.fetching import PUSH_FIRST
 from pipeline.versioning.repository import repository
 
-# Seconds in which a lost connection must be back; those of the first wait, doubled each time.
+# Seconds within which a lost connection must return, and seconds before the first retry, doubled for each further one.
 PATIENCE = 60.0
 WAIT = 0.25
 
 
 class RemoteFiles(NamedTuple):
-    """The default remote, as another machine can open it: with whatever DVC's configuration says, secrets included."""
+    """The default remote, in a form that another machine can open: with all of DVC's settings for it, even secrets."""
 
     name: str
     kind: type
-    """DVC's class of such file systems."""
+    """DVC's class for this kind of file system."""
     config: dict[str, Any]
     root: str
-    """Where objects are."""
+    """The path of the objects on the remote."""
 
     @classmethod
     def default(cls) -> "RemoteFiles | None":
-        """That of the working directory, None where there is none, or it gives no answer."""
+        """Return the working directory's default remote; None where there is none, or it does not respond."""
         repo = repository()
         name = remote.default_remote(repo)
         if name is None or remote.silence(repo, name):
@@ -36,14 +36,14 @@ class RemoteFiles(NamedTuple):
         return cls(name, type(odb.fs), dict(odb.fs.config), odb.path)
 
     def held(self, md5s: Iterable[str]) -> set[str]:
-        """Those of the objects `md5s` that are there."""
+        """Return the objects in `md5s` that the remote has."""
         return remote.held(repository(), md5s)[0]
 
     def read(self, md5: str, *, what: object) -> bytes:
-        """The bytes of the object `md5`, which are those of `what`.
+        """Return the bytes of the object `md5`; `what` names it in errors.
 
         Raises:
-            MissingDataError: the remote has no such object, or a damaged one, or cannot be read.
+            MissingDataError: the remote lacks the object, has a damaged copy, or cannot be read.
         """
         began, wait = time.monotonic(), WAIT
         while True:
@@ -70,5 +70,5 @@ class RemoteFiles(NamedTuple):
         return _opened[key]
 
 
-# In each process: the file systems of fsspec that it has opened.
+# The fsspec file systems that this process has opened.
 _opened: dict[tuple[str, str], Any] = {}

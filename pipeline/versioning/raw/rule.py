@@ -1,4 +1,4 @@
-"""What belongs to data/raw: a rule, of what is listed, what is here, and what was never here."""
+"""The rule for what belongs to data/raw, from the files that are listed, that are present, and that never were."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -6,20 +6,20 @@ from typing import NamedTuple, Self
 
 
 class FileChange(NamedTuple):
-    """How many files of data/raw came, went, changed and moved; each counts once."""
+    """How many files of data/raw were added, removed, changed and moved; each file counts once."""
 
     added: int = 0
     removed: int = 0
     changed: int = 0
-    """Of another content, where neither lies anywhere else."""
+    """Files with new content, where neither the old nor the new content counts as moved."""
     moved: int = 0
-    """Of one that lies under another path now, whatever was there before."""
+    """Contents that are now at another path, whatever was there before."""
     absent: int = 0
-    """How many of those that came are on the remote only."""
+    """How many of the added files are on the remote only."""
 
     @classmethod
     def between(cls, before: Mapping[str, str], now: Mapping[str, str]) -> Self:
-        """That from the files `before` to those of `now`, MD5s by path."""
+        """Count the changes from the files `before` to the files `now`, MD5s by path."""
         gone = {path: md5 for path, md5 in before.items() if now.get(path) != md5}
         came = {path: md5 for path, md5 in now.items() if before.get(path) != md5}
         lost, new = Counter(gone.values()), Counter(came.values())
@@ -34,34 +34,34 @@ class FileChange(NamedTuple):
 
 
 class Belonging(NamedTuple):
-    """What data/raw holds, be it here or not."""
+    """The files that belong to data/raw, whether or not they are present locally."""
 
     files: dict[str, str]
     """The MD5 of each file, by its path relative to data/raw."""
     absent: set[str]
-    """Those of them that are not here, and never were."""
+    """The paths of those that are not present, and never were in this clone."""
     before: Mapping[str, str]
-    """What was listed before, likewise."""
+    """The MD5 of each file that was listed before, by its path relative to data/raw."""
 
 
 def belongs(listed: Mapping[str, str], here: Mapping[str, str], never_here: Container[str]) -> Belonging:
-    """What belongs to data/raw, where `listed` did, and `here` are its files now; MD5s by path.
+    """Return what belongs to data/raw, given the files `listed` before and the files present `here`; MD5s by path.
 
-    Of what is listed and gone, only what is in `never_here` still belongs to it.
+    Of the listed files that are not present, only those in `never_here` still belong to it.
     """
     absent = {path for path in listed.keys() - here.keys() if path in never_here}
     return Belonging({**{path: listed[path] for path in sorted(absent)}, **here}, absent, listed)
 
 
 def in_the_way(absent: Iterable[str], here: Iterable[str]) -> str | None:
-    """The first file, by name, that is a folder among the other paths; None where no folder has a file's name."""
+    """Return the first path, in sorted order, that is a file in one set and a folder in the other; None if none is."""
     absent, here = set(absent), set(here)
     mixed = (absent & _folders(here)) | (here & _folders(absent)) if absent else set()
     return min(mixed, default=None)
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """All folders that `paths` are in, at any depth."""
+    """Return all folders that contain one of `paths`, at any depth."""
     found: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]
