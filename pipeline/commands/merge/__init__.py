@@ -1,1 +1,1 @@
-"""`pipeline setup`, `resolve` and `sync`: branches that train, merged through Git."""
+"""`pipeline setup`, `resolve` and `sync`: merging branches that train, through Git."""

@@ -1,7 +1,7 @@
-"""Three versions of data/classes.csv into one: what Git does with lines, done with what becomes of each class.
+"""Merges three versions of data/classes.csv as Git merges lines, but class by class.
 
-A class that only one side changed becomes what that side says. Where both split it, it is split into all; anything else
-that both changed is a conflict, and so is a circle that only both sides together make.
+If only one side changed what becomes of a class, that side counts. If both sides split a class, it is split into all
+their parts. Any other change by both sides is a conflict, and so is a cycle that only both sides together form.
 """
 
 from pipeline import paths
@@ -15,10 +15,10 @@ Heirs = frozenset[str]
 
 
 def merge_classes(ancestor: bytes, ours: bytes, theirs: bytes, *, take: Side | None = None) -> bytes:
-    """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where they do not agree.
+    """Merge `ours` and `theirs`, which derive from `ancestor`; `take` is the side that wins where they disagree.
 
     Raises:
-        MergeError: they do not agree, and no side is to be taken.
+        MergeError: they disagree, and `take` is None.
         RecordError: one of them cannot be read; `ancestor` may be empty.
     """
     was, here, there = map(_heirs, (ancestor, ours, theirs))
@@ -43,7 +43,7 @@ def merge_classes(ancestor: bytes, ours: bytes, theirs: bytes, *, take: Side | N
 
 
 def _heirs(version: bytes) -> dict[str, Heirs]:
-    """The new classes of each old one in a version of the file."""
+    """Return the new classes of each old class in a version of the file."""
     found: dict[str, Heirs] = {}
     for old, new in read_rows(version, paths.CLASSES) if version else []:
         found[old] = found.get(old, Heirs()) | {new}
@@ -51,7 +51,7 @@ def _heirs(version: bytes) -> dict[str, Heirs]:
 
 
 def _merged(was: Heirs, here: Heirs, there: Heirs) -> Heirs | None:
-    """What becomes of a class, None where the sides do not agree."""
+    """Return what becomes of a class; None where the sides disagree."""
     if there in (was, here):
         return here
     if here == was:

@@ -1,4 +1,4 @@
-"""Working with others through Git: `pipeline setup`, `resolve`, `sync`, and what Git itself calls."""
+"""Working with others through Git: `pipeline setup`, `resolve`, `sync`, and the merge driver that Git calls."""
 
 import argparse
 import sys
@@ -123,7 +123,7 @@ def _merge_driver(args: argparse.Namespace) -> int:
     versions = (args.ancestor, args.ours, args.theirs)
     try:
         merged = merge_file(args.path, Versions(*(version.read_bytes() for version in versions)))
-    except Exception as error:  # noqa: BLE001 (whatever it is, nobody must take one side for the whole)
+    except Exception as error:  # noqa: BLE001 (after any error, nobody must take one side for the result)
         mark_conflict(*versions)
         complain("pipeline", error, "pipeline resolve -v")
         return 1

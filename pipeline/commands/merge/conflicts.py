@@ -1,4 +1,4 @@
-"""Ending the conflicts that a merge without our driver, or one in which the sides disagree, leaves in Git's index."""
+"""Resolves conflicts in Git's index, after a merge without our driver or one in which the sides disagree."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +14,7 @@ OURS = {paths.RAW_DVC.as_posix(), paths.CLASSES.as_posix(), *MERGES}
 
 
 def in_conflict() -> dict[str, dict[int, str]]:
-    """Git's names of the versions of each file in conflict, by path and stage: 1 ancestor, 2 ours, 3 theirs."""
+    """Return Git's blob hashes of each file in conflict, by path and stage: 1 ancestor, 2 ours, 3 theirs."""
     found: dict[str, dict[int, str]] = {}
     for entry in filter(None, git_text("ls-files", "--unmerged", "-z").split("\0")):
         facts, _, path = entry.partition("\t")
@@ -24,13 +24,13 @@ def in_conflict() -> dict[str, dict[int, str]]:
 
 
 def resolve(take: Side | None) -> tuple[list[str], list[str]]:
-    """Merge the files in conflict that are ours to merge; `take` says whose files of data/raw are right.
+    """Merge the files in conflict that the pipeline can merge; `take` is the side that wins, see `merging.merge_file`.
 
     Returns:
-        those that were merged, and those that are still in conflict.
+        the files that were merged, and the files that are still in conflict.
 
     Raises:
-        MergeError: see `merging.merge_file`; what was merged before stays so.
+        MergeError: see `merging.merge_file`; files that were merged before the error stay merged.
     """
     found = in_conflict()
     merged = [path for path in found if path in OURS and {2, 3} <= found[path].keys()]
@@ -43,6 +43,6 @@ def resolve(take: Side | None) -> tuple[list[str], list[str]]:
 
 
 def mark_conflict(ancestor: Path, ours: Path, theirs: Path) -> None:
-    """Write both sides into the file `ours` with Git's marks, so that nobody takes one for the whole."""
-    with suppress(RecordError):  # It fails by as many as there are conflicts.
+    """Write both sides with Git's conflict markers into the file `ours`, so that nobody takes one for the result."""
+    with suppress(RecordError):  # Its exit status is the number of conflicts.
         git("merge-file", "--quiet", *(str(path) for path in (ours, ancestor, theirs)))

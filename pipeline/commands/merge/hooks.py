@@ -1,6 +1,6 @@
-"""What Git is to call: our merge driver, and hooks that bring data/raw in sync with data/raw.dvc.
+"""Registers what Git calls: our merge driver, and hooks that bring data/raw in sync with data/raw.dvc.
 
-Which files the driver merges is in .gitattributes, which the repository holds; who drives is each clone's own affair.
+The repository's .gitattributes lists the files that the driver merges. The driver itself is configured in each clone.
 """
 
 import shlex
@@ -38,13 +38,13 @@ fi
 
 
 def set_up() -> list[str]:
-    """Register driver and hooks with the clone in the working directory.
+    """Register the driver and the hooks with the clone in the working directory.
 
     Returns:
-        the hooks that are somebody else's, or in a folder of their own, and were left alone.
+        the hooks that were left alone, since somebody else made them or `core.hooksPath` names another folder.
 
     Raises:
-        RecordError: there is no Git repository, or the project is not all of it.
+        RecordError: there is no Git repository, or the project is only a part of it.
     """
     if inside := git_text("rev-parse", "--show-prefix"):
         what = (
@@ -53,19 +53,19 @@ def set_up() -> list[str]:
         raise RecordError("git", what, "give it a repository of its own to merge branches that train")
     python = shlex.quote(sys.executable)
     git("config", f"merge.{DRIVER}.name", "the better of two models, all images of both sides")
-    driver = python.replace("%", "%%")  # Placeholders are what follows only.
+    driver = python.replace("%", "%%")  # Only the arguments after it are placeholders.
     git("config", f"merge.{DRIVER}.driver", f"{driver} -m pipeline merge-driver %O %A %B %P")
-    # Where two branches have several common ancestors, Git merges those first; one of them will do.
+    # If two branches have several common ancestors, Git first merges these; one of them suffices.
     git("config", f"merge.{DRIVER}.recursive", "binary")
     if git_text("config", "--default", "", "--get", "core.hooksPath"):
-        return list(HOOKS)  # That folder may be other projects', too.
+        return list(HOOKS)  # Other projects may share that folder.
     folder = Path(git_text("rev-parse", "--git-path", "hooks"))
     folder.mkdir(parents=True, exist_ok=True)
     return [name for name in HOOKS if not _write(folder / name, SCRIPT.replace("PYTHON", python))]
 
 
 def _write(hook: Path, script: str) -> bool:
-    """Write `script` unless there is a hook of somebody else's; returns whether it is there."""
+    """Write `script` unless there is a hook of somebody else; return whether it was written."""
     if hook.exists() and MARK not in hook.read_text(encoding="utf-8", errors="replace"):
         return False
     hook.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Three versions of labels.csv into one, row by row: what Git does with lines, done with what each says of a path.
+"""Merges three versions of labels.csv as Git merges lines, but row by row.
 
-A row that only one side added, changed or removed is as that side has it. Of a row that both changed, each cell is
-merged likewise; two values for one cell are a conflict, never a guess. Rows keep the order of ours, since of two globs
-the later one counts; what only theirs has comes after them. The file is written as ours is: encoding, delimiter, ends
-of lines and names of columns are kept; blanks around cells, and rows that are there twice, are not.
+A row that only one side added, changed or removed is taken from that side. A row that both sides changed is merged cell
+by cell by the same rule; two values for one cell are a conflict, never a guess. Rows keep the order of ours, since the
+later one of two globs counts; rows that only theirs has follow. The file keeps the encoding, delimiter, line ends and
+column names of ours, but not blanks around cells or duplicate rows.
 """
 
 import json
@@ -20,31 +20,31 @@ from pipeline.ingestion.labelling.label_tables import Columns, LabelRow, LabelTa
 
 Row = dict[str, str]
 Rows = dict[str, Row]
-"""The cells that are not empty, by column, of each image or glob."""
+"""The non-empty cells by column, for each image or glob."""
 
 
 class MergedLabels(NamedTuple):
-    """What comes of it."""
+    """The result of a merge."""
 
     content: bytes
     conflicts: list[Conflict]
-    """In the order of the rows. Without a side to take these are as ours has them."""
+    """In the order of the rows. `content` has such rows as in ours, unless a side was to be taken."""
 
 
 class Table(NamedTuple):
     """A version of labels.csv."""
 
     columns: dict[str, str]
-    """How each column is called in it, by its name; those of paths and labels are named as `ingest.columns` says."""
+    """The columns' names as written, by their keys; the keys of paths and labels are the names in `ingest.columns`."""
     rows: Rows
     dialect: Dialect = Dialect()
 
     @classmethod
     def parse(cls, content: bytes, columns: Columns = USUAL) -> "Table":
-        """The version `content`.
+        """Parse the version `content`.
 
         Raises:
-            ValueError: it cannot be read, or gives one image two labels.
+            ValueError: it cannot be read, or has two labels for one image.
         """
         try:
             table = LabelTable(LABELS, BytesIO(content), columns)
@@ -62,7 +62,7 @@ class Table(NamedTuple):
 def merge_labels(
     ancestor: bytes, ours: bytes, theirs: bytes, *, take: Side | None = None, columns: Columns = USUAL
 ) -> MergedLabels:
-    """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where both changed a cell.
+    """Merge `ours` and `theirs`, which derive from `ancestor`; `take` is the side that wins where both changed a cell.
 
     Raises:
         ValueError: one of them cannot be read; `ancestor` may be empty.
@@ -87,10 +87,10 @@ def merge_labels(
 
 
 def _by_image(rows: Sequence[LabelRow], columns: Columns) -> Rows:
-    """The cells of `rows`, by the image or the glob that each of them names.
+    """Return the cells of `rows`, by the image or the glob that each row names.
 
     Raises:
-        ValueError: two of them give one image two labels.
+        ValueError: two rows have different labels for one image.
     """
     found: Rows = {}
     for _, path, line in rows:
@@ -103,19 +103,19 @@ def _by_image(rows: Sequence[LabelRow], columns: Columns) -> Rows:
 
 
 def _spelt(versions: "_Versions", column: str) -> str:
-    """How the path of a row is written, on our side first."""
+    """Return the path of a row as written, on our side if it is there."""
     return _cell(versions.here, column) or _cell(versions.there, column)
 
 
 class _Versions(NamedTuple):
-    """A row in the ancestor and on both sides, None where it is not there."""
+    """A row in the ancestor and on both sides; None where it does not exist."""
 
     was: Row | None
     here: Row | None
     there: Row | None
 
     def disputed(self, columns: Sequence[str], label: str) -> list[str]:
-        """The columns in which both sides have changed it, and not alike; `label` where one of them removed it."""
+        """Return the columns that both sides changed differently; only `label` where one side removed the row."""
         if self.there in (self.was, self.here) or self.here == self.was:
             return []
         if self.here is None or self.there is None:
@@ -123,7 +123,7 @@ class _Versions(NamedTuple):
         return [column for column in columns if _differ(*(_cell(row, column) for row in self))]
 
     def merged(self, columns: Sequence[str], disputed: Sequence[str], take: Side | None) -> Row | None:
-        """What comes of it, None where it goes; `disputed` columns are those of the side to `take`."""
+        """Return the merged row, None if it is removed; `disputed` columns are taken from the side `take`."""
         winner = self.there if take == "theirs" else self.here
         if self.here is None or self.there is None:
             return winner if disputed else self.there if self.here == self.was else self.here
@@ -134,7 +134,7 @@ class _Versions(NamedTuple):
         return _filled(row)
 
     def said(self, column: str, of: str) -> str:
-        """What either side has in `column`, which is named by `of`."""
+        """Describe what each side has in `column`; `of` introduces the values."""
         here, there = ("removed" if row is None else f"{of}{_cell(row, column)!r}" for row in (self.here, self.there))
         return f"is {here} here and {there} there"
 

@@ -1,6 +1,6 @@
-"""Three versions of data/raw, as DVC lists them, into one: what Git does with lines, done with files.
+"""Merges three versions of data/raw, as DVC lists them, as Git merges lines, but file by file.
 
-A file that only one side added, changed or removed is as that side has it. Anything else is a conflict, never a guess.
+A file that only one side added, changed or removed is taken from that side. Anything else is a conflict, never a guess.
 """
 
 from collections import defaultdict
@@ -16,26 +16,26 @@ Side = Literal["ours", "theirs"]
 
 
 class Conflict(NamedTuple):
-    """A file on which the sides do not agree."""
+    """A file on which the sides disagree."""
 
     path: str
     what: str
 
 
 class Merged(NamedTuple):
-    """What comes of it."""
+    """The result of a merge."""
 
     files: dict[str, str]
-    """Without a side to take in conflicts, they are as ours has them."""
+    """Files in conflict are as in ours, unless a side was to be taken."""
     conflicts: list[Conflict]
     """Sorted by path."""
 
 
 def merge(ancestor: Listing, ours: Listing, theirs: Listing, *, take: Side | None = None) -> Merged:
-    """`ours` and `theirs`, which came from `ancestor`, as one; `take` says who is right where both changed a file.
+    """Merge `ours` and `theirs`, which derive from `ancestor`; `take` is the side that wins where both changed a file.
 
-    Not only files are inspected, but what they hold: an image that one side removed everywhere, and the other put
-    somewhere else, is a conflict; so is one that would be of more classes than on either side.
+    Contents count as well as paths: it is a conflict if one side removed an image everywhere and the other put it
+    somewhere else, or if an image would belong to more classes than on either side.
     """
     files: dict[str, str] = {}
     conflicts: dict[str, str] = {}
@@ -62,7 +62,7 @@ def merge(ancestor: Listing, ours: Listing, theirs: Listing, *, take: Side | Non
 
 
 def removed_but_packed(ancestor: Listing, ours: Listing, theirs: Listing) -> list[str]:
-    """The files that both sides lack now while one of them has new archives, which may hold what the other removed."""
+    """Return the files that both sides lack, if one side has new archives, which may contain what the other removed."""
     if not any(is_archive(path) for side in (ours, theirs) for path in side if path not in ancestor):
         return []
     return sorted(path for path in ancestor if path not in ours and path not in theirs)
@@ -75,7 +75,7 @@ def _disagreement(was: str | None, here: str | None, there: str | None) -> str:
 
 
 class _DisputedImage(NamedTuple):
-    """An image on which the sides do not agree, and the paths that hold it."""
+    """An image on which the sides disagree, and the paths that hold it."""
 
     path: str
     what: str
@@ -87,9 +87,9 @@ class _DisputedImage(NamedTuple):
 def _images_in_conflict(
     ancestor: Listing, ours: Listing, theirs: Listing, merged: Listing, undecided: set[str]
 ) -> Iterator[_DisputedImage]:
-    """The images that one side removed and the other put elsewhere, or that would be of more classes than they were.
+    """Yield the images that one side removed and the other put elsewhere, or that would belong to more classes.
 
-    In `undecided` paths `merged` is as one side has it, and could be as the other does.
+    At `undecided` paths, `merged` has the version of one side, and could get that of the other.
     """
     sides = (ancestor, ours, theirs)
     touched = {md5 for side in sides for path, md5 in side.items() if any(other.get(path) != md5 for other in sides)}
@@ -103,7 +103,7 @@ def _images_in_conflict(
 
 
 def _places(listing: Listing, contents: set[str]) -> dict[str, list[str]]:
-    """The paths, sorted, of each of `contents`."""
+    """Return the sorted paths of each MD5 in `contents`."""
     places = defaultdict(list)
     for path, md5 in sorted(listing.items()):
         if md5 in contents:
@@ -112,7 +112,7 @@ def _places(listing: Listing, contents: set[str]) -> dict[str, list[str]]:
 
 
 def _removed_and_put(was: list[str], here: list[str], there: list[str]) -> str | None:
-    """What is to be said of an image that one side has no more, and the other in another place."""
+    """Describe the conflict if one side removed the image and the other put it somewhere else; None if not."""
     for left, gone, sentence in (
         (here, there, "{} here and removed there"),
         (there, here, "removed here and {} there"),
@@ -125,7 +125,7 @@ def _removed_and_put(was: list[str], here: list[str], there: list[str]) -> str |
 
 
 def _of_more_classes(here: list[str], there: list[str], possible: list[str]) -> str | None:
-    """What is to be said of an image that each side has in classes of its own, if it may be in all `possible` paths."""
+    """Describe the conflict if the image, at all `possible` paths, would have more classes than on either side."""
     if len(possible) < 2:
         return None
     ours, theirs, both = (
@@ -138,6 +138,6 @@ def _of_more_classes(here: list[str], there: list[str], possible: list[str]) -> 
 
 
 def _folders(path: str) -> list[str]:
-    """The folders that the file `path` is in."""
+    """Return the folders that contain the file `path`."""
     parts = path.split("/")
     return ["/".join(parts[:end]) for end in range(1, len(parts))]

@@ -1,7 +1,7 @@
-"""Three versions of a file that Git holds of the pipeline into one, as `git merge` and its like need it.
+"""Merges three versions of one of the pipeline's files in Git, for `git merge` and similar commands.
 
-dvc.lock and the reports next to it are never mixed: they are of the side whose model is the better one on its
-validation images, and the report names the other model for the next training.
+dvc.lock and the reports are never mixed: all are taken from the side whose model is better on its validation images.
+The recorded lineage lists the other model for the next training.
 """
 
 import json
@@ -35,7 +35,7 @@ HINT = "run `pipeline resolve --ours` or `--theirs` to choose a side for them"
 
 
 class Versions(NamedTuple):
-    """What a file holds in the common ancestor, where there is none nothing, and on the two sides."""
+    """The content of a file in the common ancestor, empty where there is none, and on the two sides."""
 
     ancestor: bytes
     ours: bytes
@@ -43,11 +43,11 @@ class Versions(NamedTuple):
 
 
 def merge_file(path: str, versions: Versions, take: Side | None = None) -> bytes:
-    """What `path` is to hold; `take` says who is right about a file of data/raw that both sides changed.
+    """Return the merged content of `path`; `take` is the side that wins in data/raw and data/classes.csv.
 
     Raises:
-        MergeError: the sides do not agree, or one of them cannot be read.
-        RecordError: nothing is known of a side's model.
+        MergeError: the sides disagree, one of them cannot be read, or nothing is known of a side's model.
+        RecordError: people's decisions about models, or a side's data/classes.csv or data/raw.dvc, cannot be read.
         MissingDataError: what a side has in data/raw cannot be found.
     """
     if path == paths.RAW_DVC.as_posix():
@@ -71,14 +71,14 @@ def _model_in_lock(lock: bytes) -> str | None:
 
 
 def _merge_shards(versions: Versions) -> bytes:
-    """The shards of the side whose dvc.lock is kept, since that says which index names them."""
+    """Return data/shards.dvc of the side whose dvc.lock is kept, since that records the index of these shards."""
     sides = [_lock_beside(version) for version in versions[1:]]
     ours, theirs = (_model_in_lock(lock) if lock else None for lock in sides)
     return _of_better(versions, [None, ours, theirs])
 
 
 def _lock_beside(shards: bytes) -> bytes | None:
-    """The dvc.lock in the commit of a side that has this data/shards.dvc; None where there is none."""
+    """Return dvc.lock of the merged commit whose data/shards.dvc is `shards`; None where there is none."""
     heads = ["HEAD", *merge_heads()]
     locks = contents((head, paths.LOCK) for head in heads)
     beside = contents((head, paths.SHARDS_DVC) for head in heads)
@@ -86,7 +86,7 @@ def _lock_beside(shards: bytes) -> bytes | None:
 
 
 def _merge_metrics(versions: Versions) -> bytes:
-    """That of the better model, which metrics.json names in short, and details.json in full."""
+    """Return the version with the better model; metrics.json has the model's short hash, details.json the full one."""
     known = KnownModels.read().records
     named = [str(json.loads(version)["model"]) if version else None for version in versions]
     return _of_better(
@@ -95,7 +95,7 @@ def _merge_metrics(versions: Versions) -> bytes:
 
 
 def _of_better(versions: Versions, models: Sequence[str | None]) -> bytes:
-    """The version of the side whose model is the better one; `models` are those of `versions`."""
+    """Return the version of the side with the better model; `models` are the models of `versions`."""
     ancestor, ours, theirs = models
     return versions.theirs if better(ancestor, ours, theirs, KnownModels.read()) == "theirs" else versions.ours
 
@@ -128,12 +128,12 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
         print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
-    # Where files are absent, what others added may stay so.
+    # Where this clone has absent files, files that others added may stay absent.
     return tracking.listing_as(versions.ours, merged.files, pull=read_absent() == set())
 
 
 def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side | None) -> listings.Merged:
-    """Three versions of data/raw as one: files of labels row by row, and everything else file by file."""
+    """Merge three versions of data/raw: label files row by row, everything else file by file."""
     columns, conflicts = _columns(), list[listings.Conflict]()
     ours, theirs = dict(ours), dict(theirs)
     for path in sorted(ours.keys() & theirs.keys()):
@@ -143,7 +143,7 @@ def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side
         contents = [_labels_file(path, oid) for oid in versions]
         try:
             labels = merge_labels(*contents, take=take, columns=columns)
-        except ValueError:  # One of them is no such file, so nothing is known of its rows.
+        except ValueError:  # One of them is not a valid label file, so its rows are unknown.
             continue
         conflicts += [one._replace(path=path) for one in labels.conflicts]
         ours[path] = theirs[path] = tracking.store_file(labels.content)
@@ -152,7 +152,7 @@ def merge_listings(ancestor: Listing, ours: Listing, theirs: Listing, take: Side
 
 
 def _columns() -> Columns:
-    """Those of labels.csv; params.yaml may be in conflict itself meanwhile."""
+    """Return the columns of labels.csv; the usual ones if params.yaml cannot be read, since it may be in conflict."""
     with suppress(ParamError):
         return Columns(**read_params().ingest.columns)
     return USUAL
@@ -165,7 +165,7 @@ def _labels_file(path: str, oid: str | None) -> bytes:
 
 
 def disagreement(conflicts: list[listings.Conflict], hint: str) -> MergeError:
-    """What `conflicts` there are, and how to `hint` them."""
+    """Return the error for `conflicts`, with the `hint`."""
     first, *more = conflicts
     beyond = f", and {counted(len(more), 'more file')}" if more else ""
     return MergeError(paths.RAW, f"{first.path} was {first.what}{beyond}", hint)

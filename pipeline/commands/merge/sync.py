@@ -1,7 +1,7 @@
-"""Bringing data/raw in sync with Git, after a merge, pull or checkout, with whatever was put into it meanwhile.
+"""Brings data/raw in sync with Git after a merge, pull or checkout, and keeps the local changes made meanwhile.
 
-Where all of data/raw is here, all of it stays so. Where some of it never was, only what is here is replaced or removed;
-what others have added stays on the remote, as what else is absent.
+Where all files of data/raw are present, they stay so. Where some were never in this clone, only files that are present
+are replaced or removed; files that others have added stay on the remote, like the other absent files.
 """
 
 from pipeline import paths
@@ -30,22 +30,23 @@ WHAT = paths.RAW.as_posix()
 
 
 def sync(take: Side | None = None) -> FileChange:
-    """Make data/raw what data/raw.dvc lists in Git's index, with what was done to it here since it was in step.
+    """Make data/raw what data/raw.dvc lists in Git's index, plus the local changes since it was last in sync.
 
-    `take` says who is right about a file that was changed both here ("ours") and in Git ("theirs").
+    `take` is the side that wins for a file that was changed both locally ("ours") and in Git ("theirs").
+
+    After an error, nothing is changed, or only what another try completes.
 
     Raises:
         RecordError: data/raw.dvc is in conflict.
-        MergeError: the same file was changed here and in Git, or an image appeared while this was running. Then
-            nothing is changed, or nothing that another try would not end.
-        MissingDataError: what Git lists cannot be found. Likewise.
+        MergeError: the same file was changed locally and in Git, or an image appeared while this was running.
+        MissingDataError: files that Git lists cannot be found.
     """
     blob = git_guard.indexed()
     if not blob:
         return FileChange()
     version, noted = git_guard.content_of(blob), git_guard.read_note()
     if noted is not None and noted.blob == blob:
-        return FileChange()  # What differs was done here.
+        return FileChange()  # All differences are local changes.
     wanted = read_raw_hash(version)
     ours = _ours(noted, wanted)
     if wanted in (ours.oid, noted and noted.oid):
@@ -55,7 +56,7 @@ def sync(take: Side | None = None) -> FileChange:
     if ours.is_whole:
         fetching.fetch(wanted, what=WHAT, hint=PUSH_FIRST)
     if paths.RAW.is_dir():
-        tracking.commit_raw()  # So that nothing of it can be lost.
+        tracking.commit_raw()  # So that no local file can be lost.
     theirs = fetching.fetch_listing(wanted, what=WHAT)
     merged = merge_listings(_before(ours, noted), ours.belonging.files, theirs, take)
     if merged.conflicts and take is None:
@@ -66,7 +67,7 @@ def sync(take: Side | None = None) -> FileChange:
 
 
 def begin() -> None:
-    """Note that data/raw is in sync with Git's index, if it is, and nothing has been noted here yet."""
+    """Note that data/raw is in sync with Git's index, if it is and nothing has been noted in this clone yet."""
     blob = git_guard.indexed()
     if blob and git_guard.read_note() is None and paths.RAW.is_dir():
         wanted = read_raw_hash(git_guard.content_of(blob))
@@ -75,11 +76,11 @@ def begin() -> None:
 
 
 def keep() -> None:
-    """Take data/raw as it is, whatever Git lists: what is gone was removed on purpose; what was never here stays."""
+    """Accept data/raw as it is, whatever Git lists: missing files are removals, except those never in this clone."""
     noted = git_guard.read_note()
     try:
         content = _ours(noted, read_raw_hash())
-    except MissingDataError:  # Nothing says what was there, so this does.
+    except MissingDataError:  # No record states which files were there, so the present ones count.
         content = here_alone()
     if not content.is_whole:
         note_absent(content.belonging.absent)
@@ -89,11 +90,12 @@ def keep() -> None:
 
 
 def restore() -> FileChange:
-    """Bring back what is not here of what the last commit lists, and of what ingest last took in; the rest stays.
+    """Restore missing files that the last commit lists, or that ingest last read; all present files stay.
 
     Raises:
-        RecordError: neither is recorded.
-        MissingDataError: what Git lists, or ingest alone has taken in, cannot be found. Then nothing is changed.
+        RecordError: there is neither such a commit nor a record of ingest.
+        MissingDataError: files that Git lists, or that only ingest has recorded, cannot be found. Then nothing is
+            changed.
     """
     version, theirs = git_guard.committed(), _taken_in()
     if version is not None:
@@ -106,7 +108,7 @@ def restore() -> FileChange:
     paths.RAW.mkdir(parents=True, exist_ok=True)
     tracking.commit_raw()
     here = here_alone().here
-    # A merge that is not committed may have added to what is absent.
+    # An uncommitted merge may have added absent files.
     both = {**theirs, **AbsentFiles.besides(here).md5s, **here}
     write_text(
         paths.RAW_DVC,
@@ -121,7 +123,10 @@ def restore() -> FileChange:
 
 
 def _taken_in() -> Listing:
-    """What ingest last took in, committed or not; nothing where that is not known, or the commit's alone is had."""
+    """Return the files that ingest last read, committed or not.
+
+    The result is empty if they are not known, or if they cannot be found but the last commit lists files.
+    """
     record = read_record()
     oid = raw_recorded(record["ingest"], pull=True) if "ingest" in record else None
     if oid is None:
@@ -135,13 +140,13 @@ def _taken_in() -> Listing:
 
 
 def _fetched(oid: str) -> Listing:
-    """The files of data/raw where its hash is `oid`, all of which are in DVC's cache from now on."""
+    """Return the files of data/raw in the version with the hash `oid`, after fetching all of them into DVC's cache."""
     fetching.fetch(oid, what=WHAT, hint="run `dvc push` where it was committed, then `pipeline sync --restore`")
     return fetching.fetch_listing(oid, what=WHAT)
 
 
 def _ours(noted: git_guard.Note | None, wanted: str) -> RawContent:
-    """What data/raw holds by what it held when it was last in sync with Git, which lists `wanted` now."""
+    """Return the content of data/raw, given the last note of a sync with Git; Git lists `wanted` now."""
     oid, here = files_here()
     if oid == wanted or read_absent() == set() or (noted is None and _was_whole(here)):
         return here_alone()
@@ -149,12 +154,12 @@ def _ours(noted: git_guard.Note | None, wanted: str) -> RawContent:
 
 
 def _was_whole(here: Listing) -> bool:
-    """Whether a version of data/raw that was ever committed is all `here`, so that nothing of it was left out."""
+    """Whether all files of some committed version of data/raw are `here`, so that the clone was complete."""
     return any(listing and listing.items() <= here.items() for listing in _known().values())
 
 
 def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) -> FileChange:
-    """Make data/raw hold what is to be here of `files`, which `version` of data/raw.dvc lists."""
+    """Make data/raw contain `files`, which `version` of data/raw.dvc lists, except those that are to stay absent."""
     present = files if ours.is_whole else {path: md5 for path, md5 in files.items() if path in ours.here}
     for path, md5 in present.items() if not ours.is_whole else ():
         if ours.here[path] != md5:
@@ -171,24 +176,24 @@ def _follow(version: str, ours: RawContent, files: dict[str, str], wanted: str) 
 
 
 def _known() -> dict[str, Listing]:
-    """What each version of data/raw lists that was ever committed, as far as DVC's cache has the listing, by hash."""
+    """Return the listing of each committed version of data/raw by hash; empty where DVC's cache lacks the listing."""
     repo = repository.repository()
     return {oid: objects.listing(repo, oid) or {} for oid in _committed_hashes()}
 
 
 def _committed_hashes() -> list[str]:
-    """The hashes of all versions of data/raw that were ever committed."""
+    """Return the hashes of all versions of data/raw that were ever committed."""
     commits = git_text("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.RAW_DVC)).split()
     versions = contents((commit, paths.RAW_DVC) for commit in commits)
     return [read_raw_hash(version.decode()) for version in versions if version]
 
 
 def _before(ours: RawContent, noted: git_guard.Note | None) -> Listing:
-    """What data/raw, which holds `ours`, held when it was last in sync with Git.
+    """Return the files that data/raw, which is `ours` now, had when it was last in sync with Git.
 
-    That is what ingest saw last if it was committed, else Git's version of then. Without a note: what it holds now, if
-    that was ever committed; else the largest version of which nothing is missing here, so that something was added to
-    it at most; else nothing, so that nothing counts as removed here.
+    With a note, this is the version that ingest read last if it was committed, else Git's version at that time. Without
+    a note, it is the present version if it was ever committed; else the largest version of which no file is missing, so
+    that files were at most added; else no files, so that none counts as removed locally.
     """
     if noted is not None:
         is_kept = noted.oid in _committed_hashes() or not noted.blob

@@ -1,6 +1,6 @@
-"""Which of two branches' models a merge goes on with.
+"""Decides which of two branches' models a merge keeps.
 
-Git merges each file by itself. All of them ask here, so that all come to the same.
+Git merges each file separately. The merges of all files use this module, so that they choose the same side.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,32 +16,32 @@ from pipeline.lineage.lineage import RECORDED, Recorded
 
 
 class KnownModels(NamedTuple):
-    """What Git records of models."""
+    """Git's records of models."""
 
     records: Mapping[str, Recorded]
-    """By hash."""
+    """The lineage of each model, by hash."""
     judgements: Mapping[str, Judgement]
-    """What people have decided on either side, by hash; who refused a model is right."""
+    """People's decisions on both sides, by hash; a refusal takes precedence."""
 
     @classmethod
     def read(cls) -> Self:
-        """All that any commit records, those that are being merged included.
+        """Read all models that any commit records, including the commits that are being merged.
 
         Raises:
-            RecordError: what people decided cannot be read.
+            RecordError: people's decisions cannot be read.
         """
         versions = contents((head, paths.ACCEPTED) for head in ("HEAD", *merge_heads()))
         judged = [item for version in versions if version for item in parse_judgements(version, paths.ACCEPTED).items()]
         return cls(recorded_models(), dict(sorted(judged, key=lambda item: item[1].accepted, reverse=True)))
 
     def rank(self, model: str) -> tuple[bool, float]:
-        """The greater of two is of the better model: none that is refused is, whatever it is right on."""
+        """Return a sort key, greater for the better model: accepted models first, then by validation accuracy."""
         recorded, judgement = self.records[model], self.judgements.get(model)
         accepted = judgement.accepted if judgement else recorded.accepted is not False
         return accepted, recorded.validation or 0.0
 
     def before(self, model: str) -> set[str]:
-        """The models that this one descends from, and those that its lineage names as merged."""
+        """Return all models that `model` descends from, by base or by merge."""
         found: set[str] = set()
         ahead = [model]
         while ahead:
@@ -54,10 +54,10 @@ class KnownModels(NamedTuple):
 
 
 def better(ancestor: str | None, ours: str | None, theirs: str | None, known: KnownModels) -> Side:
-    """Whose model is the one to go on with: the only new one, else the one that comes of the other, else the better.
+    """Return the side whose model is kept: the only new one, else the descendant of the other, else the better one.
 
     Raises:
-        MergeError: nothing is known of one of them.
+        MergeError: nothing is known of one of the models.
     """
     if theirs in (ours, ancestor, None) or theirs is None:
         return "ours"
@@ -72,7 +72,7 @@ def better(ancestor: str | None, ours: str | None, theirs: str | None, known: Kn
 
 
 def unnamed(models: Iterable[str], kept: str, known: KnownModels) -> tuple[str, ...]:
-    """Those of `models` that the next training, from the model `kept`, has to name: what none of the rest comes of."""
+    """Return the `models` that the next training, from `kept`, has to list: those that no other one descends from."""
     distinct = dict.fromkeys(models)
     named = {kept}.union(*(known.before(model) for model in (kept, *distinct)))
     return tuple(model for model in distinct if model not in named)
