@@ -1,1 +1,1 @@
-"""Which images of an unlabelled folder are most worth labelling, and a folder of them with proposed labels."""
+"""Chooses the images of an unlabelled folder that are most worth labelling, and copies them with proposed labels."""

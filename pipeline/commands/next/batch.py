@@ -1,6 +1,7 @@
-"""A folder of images to label: copies of their files, and a labels.csv with a proposal for each, to be corrected.
+"""A folder of images to label: copies of their files, and a labels.csv with a proposed label for each, to be corrected.
 
-It holds nothing else: whatever lies in data/raw is an image, and further columns of labels.csv would become slices.
+It contains nothing else: any other file would count as an image in data/raw, and further columns of labels.csv would
+become slices.
 """
 
 import os
@@ -20,36 +21,36 @@ from pipeline.ingestion.scan import Spot
 from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.text import csv_text
 
-# How the name of a folder begins that nobody has chosen.
+# The prefix of a folder's name, unless the user chose the name.
 BATCH = "next-"
-# Letters of a file's own name.
+# The maximum number of characters that are kept of a file's own name.
 LONGEST = 60
 
 
 class Proposal(NamedTuple):
-    """An image, and what the model takes it for."""
+    """An image, and the model's predictions for it."""
 
     name: str
-    """In the folder: its rank, and what it was called."""
+    """The file name in the folder: the image's rank, and its former name."""
     spot: Spot
     id: str
     label: str
     probability: float
     other: str
-    """The second likeliest class, empty where there is no other."""
+    """The second most likely class; empty where there is no other."""
     other_probability: float
 
 
 def folder_for(ids: Sequence[str]) -> Path:
-    """Where a batch of the images `ids` lies if nothing else is asked for: another place for another batch."""
+    """Return the default folder for a batch of the images `ids`, different for each batch."""
     return paths.DATA / f"{BATCH}{md5_of_bytes(''.join(sorted(ids)).encode())[:12]}"
 
 
 def check_free(folder: Path) -> None:
-    """See that nothing is overwritten.
+    """Check that nothing would be overwritten.
 
     Raises:
-        ImagesError: there is something at `folder`.
+        ImagesError: `folder` exists.
     """
     if os.path.lexists(folder):
         hint = f"add it with `pipeline add {shlex.quote(str(folder))}`, or choose another folder with --into"
@@ -57,7 +58,7 @@ def check_free(folder: Path) -> None:
 
 
 def name_in_batch(rank: int, spot: Spot) -> str:
-    """A name that any system can hold, and that a file of labels takes for a name and not for a pattern."""
+    """Return a file name that is valid on any system, and that a label file does not read as a pattern."""
     own = (spot.place.member or spot.inside).replace("\\", "/").rpartition("/")[2]
     suffix = next((suffix for suffix in SUFFIXES if own.lower().endswith(suffix)), "")
     stem = re.sub(r"[^\w.-]+", "_", own[: len(own) - len(suffix)]).strip("._")
@@ -65,19 +66,19 @@ def name_in_batch(rank: int, spot: Spot) -> str:
 
 
 def write_batch(proposals: Sequence[Proposal], folder: Path) -> None:
-    """Put the images of `proposals` into the new `folder` with their labels.csv, all of it in one step.
+    """Copy the images of `proposals` into the new `folder`, with their labels.csv; atomically.
 
     Raises:
-        ImagesError: `folder` is there, or cannot be written, or an image has changed since it was looked at.
+        ImagesError: `folder` exists, or cannot be written, or an image has changed since the model saw it.
     """
     check_free(folder)
-    aside = folder.with_name(f"{folder.name}.part")  # Which Git ignores, and `pipeline forget` finds, as they do it.
+    aside = folder.with_name(f"{folder.name}.part")  # Git ignores it and `pipeline forget` finds it, like `folder`.
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
         _copy(proposals, aside)
         text = csv_text([("path", "label"), *((one.name, one.label) for one in proposals)])
-        # Spreadsheets take a file without the mark for Windows-1252, and would save it so.
+        # Without a byte order mark, spreadsheets read and save a file as Windows-1252.
         (aside / LABELS).write_text(text, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="")
         aside.rename(folder)
     except OSError as error:

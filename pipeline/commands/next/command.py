@@ -1,4 +1,4 @@
-"""What to label next: `pipeline next`."""
+"""`pipeline next`: chooses the images to label next."""
 
 import argparse
 import shlex
@@ -51,7 +51,7 @@ def _next(args: argparse.Namespace) -> int:
         save(args.csv, as_csv(proposals))
     if args.html:
         save(args.html, render(as_sheet(proposals, found, folder, params)))
-    write_batch(proposals, folder)  # Last, since it is not overwritten where anything of this has to be done again.
+    write_batch(proposals, folder)  # Last: it is not overwritten if the command has to be repeated.
     if args.json:
         print(as_json(proposals, found, folder))
         return 0

@@ -1,4 +1,4 @@
-"""What a network makes of the images in folders and archives that are not known yet, batch by batch."""
+"""A network's features and probabilities for the images in folders and archives that are not known yet."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Array = npt.NDArray[np.floating]
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled:
-    """The images that are not known yet, each once, sorted by id, so that they are the same wherever they lie."""
+    """The images that are not known yet, each once, sorted by id, so that their order is independent of their paths."""
 
     spots: list[Spot]
     ids: list[str]
@@ -30,20 +30,20 @@ class Unlabelled:
     probabilities: Array
     """Shape (n, classes)."""
     known: int
-    """How many places hold images that are known."""
+    """The number of files whose image is known."""
     copies: int
-    """How many more places hold one of these images."""
+    """The number of further files with one of these images."""
     unusable: int
-    """How many places hold nothing that can be used."""
+    """The number of files that cannot be used."""
 
 
 def observe(tops: Iterable[Path], trained: Trained, params: Params, known: set[str]) -> Unlabelled:
-    """What `trained` makes of the images in `tops`, but for those whose ids are `known`.
+    """Run `trained` on the images in `tops`, except those whose ids are `known`.
 
-    The pixels are those that `evaluate` sees; they are not kept, 10⁵ images take some 60 MB with the built-in network.
+    The pixels are the same as in `evaluate`. They are not kept: with the built-in network, 10⁵ images take about 60 MB.
 
     Raises:
-        ImagesError: one of `tops` is not there.
+        ImagesError: one of `tops` does not exist.
     """
     spots = [spot for top in tops for spot in find(top)]
     ingest = recorded_ingest(params, mode=trained.spec.mode)

@@ -1,4 +1,4 @@
-"""The images that are most worth labelling, with what the model takes them for: as rows, and as a page."""
+"""The images that are most worth labelling, with the model's predictions: as rows, and as a page."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ COLUMNS = ("rank", "file", "source", "id", "label", "probability", "other_label"
 
 
 def propose(found: Unlabelled, classes: Sequence[str], count: int, seed: int) -> list[Proposal]:
-    """The `count` images that are most worth labelling, in that order, or all."""
+    """Return the `count` images that are most worth labelling, in that order, or fewer if there are no more."""
     proposals = []
     for number, row in enumerate(rank(found.features, found.probabilities, count, seed), 1):
         shares = found.probabilities[row]
@@ -32,12 +32,12 @@ def propose(found: Unlabelled, classes: Sequence[str], count: int, seed: int) ->
 
 
 def as_csv(proposals: Sequence[Proposal]) -> str:
-    """A line for each of `proposals`, a header first."""
+    """Return `proposals` as CSV, with a header and a line for each."""
     return csv_text([COLUMNS, *_rows(proposals)])
 
 
 def as_json(proposals: Sequence[Proposal], found: Unlabelled, folder: Path | None) -> str:
-    """The same for programs, with where they lie and what is no image to label."""
+    """Return `proposals` as JSON, with their folder and the counts of images that need no label."""
     counts = {"unlabelled": len(found.ids), "known": found.known, "copies": found.copies, "unusable": found.unusable}
     chosen = [dict(zip(COLUMNS, row, strict=True)) for row in _rows(proposals)]
     told = {"folder": folder and str(folder), "chosen": chosen, **counts}
@@ -50,7 +50,7 @@ def _rows(proposals: Sequence[Proposal]) -> Iterator[tuple[object, ...]]:
 
 
 def as_sheet(proposals: Sequence[Proposal], found: Unlabelled, folder: Path, params: Params) -> Sheet:
-    """The page about `proposals`, which lie in `folder`."""
+    """Return the page about `proposals`, which are in `folder`."""
     pictures = view([one.spot.place for one in proposals], params)
     tiles = [
         Tile(pictures[one.spot.place], f"{one.spot.name}, perhaps {one.label}", one.name, tuple(_guesses(one)))
