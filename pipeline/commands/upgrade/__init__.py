@@ -1,1 +1,1 @@
-"""`pipeline upgrade`: what another release of the code means for this project, and a record that fits it."""
+"""`pipeline upgrade`: shows what another release of the code changes for this project, and adapts its records."""

@@ -1,4 +1,4 @@
-"""After another release of the code was merged: `pipeline upgrade`."""
+"""`pipeline upgrade`, which is run after another release of the code was merged."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ def _fetch(args: argparse.Namespace) -> int:
         print(f"conflicts left: {shown(', '.join(conflicts))}; resolve them, then `pipeline upgrade`", file=out)
         return 1
     flags = [f"--{name}" for name in ("json", "verbose", "quiet") if getattr(args, name)]
-    # The code is another one now.
+    # Run again with the new code.
     return os.execv(sys.executable, [sys.executable, "-m", "pipeline", "upgrade", *flags])  # noqa: S606
 
 
@@ -96,18 +96,18 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 
 def _take_over(params: "Params", out: TextIO) -> None:
-    """Bring what another release left here into the form of this one."""
+    """Convert what another release left in this project to the form of this release."""
     from pipeline.images.shard_files import adopt_earlier_layout
     from pipeline.versioning.own_code.listing import bring_in_step
 
-    if listing := bring_in_step(params):  # A merge may have lost them, or brought a release.
+    if listing := bring_in_step(params):  # A merge may have lost its lines, or brought a release.
         print(f"{paths.PIPELINE} now {listing}", file=out)
     if adopt_earlier_layout():
         print(f"{paths.SHARDS} now holds the shards that were in {paths.IMAGES}; `dvc repro` tracks them", file=out)
 
 
 def _outcomes(changes: "Mapping[str, StageChange]", *, again: int, why: str | None) -> Iterator[tuple[str, str]]:
-    """What becomes of each stage, given its changes; `why` is the reason to retrain, if the release gives one."""
+    """Yield what happens to each stage, given its changes; `why` is the release's reason to retrain, if any."""
     outcomes = {
         "ingest": f"runs again, and decodes {counted(again, 'image') if again else 'no image'} again",
         "manifest": "runs again; training follows only if images or base are others then",

@@ -1,7 +1,7 @@
-"""DVC's record of a stage, settled: made to name the code of now where that makes what is recorded.
+"""Settles DVC's record of a stage: makes it name the present code, where that code produces the recorded outputs.
 
-Data and params stay as they are recorded, and so does the model; nothing is run, pulled or hashed but code. What has
-changed besides, DVC still sees.
+The recorded data, params and model stay as they are. Nothing is run or pulled, and only code is hashed. DVC still
+detects all other changes.
 """
 
 import inspect
@@ -19,12 +19,12 @@ from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 
 
 def settle(name: str) -> None:
-    """Let dvc.lock record the stage `name` with the command of dvc.yaml, and with the code as it is now.
+    """Make dvc.lock record the stage `name` with the command in dvc.yaml and the present code.
 
-    What it reads besides, and did not when it ran, is recorded with the content that changes nothing; so are params.
+    Files and params that the stage did not have yet when it ran are recorded with the values that change nothing.
 
     Raises:
-        RecordError: another DVC command is changing things.
+        RecordError: another DVC command is running.
     """
     from dvc.dependency.param import ParamsDependency
     from dvc.lock import LockError
@@ -50,10 +50,10 @@ def settle(name: str) -> None:
 
 
 def keep_decoded(params: Params) -> bool:
-    """Give the images in data/.decoded the name that this release looks for; returns whether there were any.
+    """Give the images in data/.decoded the name that this release looks for; return whether there were any.
 
-    Up to 6b401a0 they were named by a hash of source text. It cannot be computed once that text changes: then they are
-    decoded again.
+    Up to commit 6b401a0 their name was a hash of source text. It cannot be computed once that text changes: then the
+    images are decoded again.
     """
     if pixels.VERSION != 1:
         return False

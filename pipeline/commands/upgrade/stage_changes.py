@@ -9,21 +9,21 @@ from pipeline.versioning.lock import StageRecord
 
 
 class StageChange(NamedTuple):
-    """How a stage differs from its record, data apart."""
+    """How a stage differs from its record, apart from data."""
 
     new: list[str]
-    """Files of code that are new to it."""
+    """Code files that it did not depend on before."""
     changed: list[str]
     gone: list[str]
-    """Files of code that it does not depend on any more."""
+    """Code files that it no longer depends on."""
     command: bool
-    """Whether it is run by another command."""
+    """Whether its command has changed."""
     params: list[str]
-    """What is new, gone or another value, a sentence for each."""
+    """A sentence for each param that is new, gone or changed."""
 
     @classmethod
     def between(cls, recorded: StageRecord, now: StageRecord) -> "StageChange":
-        """How `now` differs from what is `recorded`."""
+        """Compare the stage as it is `now` with the `recorded` one."""
         before, after = code_among(recorded.deps), code_among(now.deps)
         return cls(
             new=sorted(after.keys() - before.keys()),
@@ -34,11 +34,11 @@ class StageChange(NamedTuple):
         )
 
     def __bool__(self) -> bool:
-        """Whether DVC runs the stage for it; what a stage does not depend on any more is no reason."""
+        """Whether DVC reruns the stage because of it; files that it no longer depends on are no reason."""
         return bool(self.new or self.changed or self.command or self.params)
 
     def __str__(self) -> str:
-        """In half a line."""
+        """Describe the changes in half a line."""
         return ", ".join(self._parts()) or "nothing has changed"
 
     def _parts(self) -> Iterator[str]:
