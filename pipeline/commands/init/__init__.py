@@ -1,1 +1,1 @@
-"""`pipeline init`: a project of one's own, with the code of this release and nothing of this repository's data."""
+"""`pipeline init`: creates a new project with the code of this release and none of this repository's data."""

@@ -1,4 +1,4 @@
-"""A project of one's own: `pipeline init`."""
+"""`pipeline init`: creates a new project."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def _init(args: argparse.Namespace) -> int:
         with chdir(folder):
             if images:
                 put(images, label=None, strip=None)
-    finally:  # A project is whole, whatever becomes of its first images.
+    finally:  # The project is complete even if adding its first images fails.
         with chdir(folder):
             track_images()
         _print_next(folder)

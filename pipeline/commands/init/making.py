@@ -1,4 +1,4 @@
-"""A project made of the release that is running: its code, stages and params, and a repository of Git and DVC."""
+"""Creates a project from the running release: its code, stages and params, and a repository of Git and DVC."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from pipeline.errors import RecordError, one_line
 from pipeline.files import write_text
 from pipeline.git import git, git_text
 
-# Taken as they are; dvc.yaml last, since it says that there is a project.
+# Copied unchanged. dvc.yaml is last, since its presence means that there is a project.
 TAKEN = (
     paths.PARAMS,
     *(Path(f"requirements{kind}.txt") for kind in ("", "-dev", "-timm")),
@@ -26,24 +26,25 @@ TAKEN = (
     paths.DATA / ".gitignore",
     paths.PIPELINE,
 )
-# Tables that a project fills itself.
+# Tables of which only the header is copied.
 HEADED = (paths.CLASSES, paths.ERASED, paths.FORGOTTEN)
-# Lists that a project may have lines in already.
+# Files to which missing lines are added, since a project may already have lines of its own in them.
 LINES = (Path(".gitignore"), Path(".gitattributes"))
 PYPROJECT = Path("pyproject.toml")
 TEMPLATES = Path(__file__).parent / "templates"
 RENDERED = ("README.md", "Makefile", PYPROJECT.name)
-# There as long as a project is being made: which of its files were there before.
+# Exists while a project is being created, and lists those of its files that existed before.
 BEGUN = paths.PROGRESS / "init.json"
 DVC = ".dvc"
 DVC_CONFIG = "[core]\n    analytics = false\n    autostage = true\n"
 
 
 def check_free(folder: Path) -> None:
-    """Raise what speaks against a project in `folder`.
+    """Check that a project can be created in `folder`.
 
     Raises:
-        RecordError: there is one already, or it lies in a repository that is another one's.
+        RecordError: `folder` is not a folder, contains a project or parts of one, or lies inside another Git
+            repository; or the running installation has only the code.
     """
     if not (ROOT / paths.PIPELINE).exists():
         raise RecordError(
@@ -68,17 +69,17 @@ def check_free(folder: Path) -> None:
 
 
 def make(folder: Path, name: str) -> list[str]:
-    """Make the project `name` in `folder`, less that DVC tracks data/raw; what is there already stays as it is.
+    """Create the project `name` in `folder`, without DVC's tracking of data/raw; existing files are not overwritten.
 
-    After a kill it goes on with what was begun.
+    After a kill, another call completes the project.
 
     Returns:
-        the files that were there, and are not as a project would have them.
+        the existing files that differ from those of a new project.
 
     Raises:
         RecordError: see `check_free`; or Git or DVC fails.
     """
-    is_begun = (folder / BEGUN).exists() and not (folder / ".dvc/cache").exists()  # Else somebody works with it.
+    is_begun = (folder / BEGUN).exists() and not (folder / ".dvc/cache").exists()  # Else it is in use.
     if not is_begun:
         check_free(folder)
     (folder / paths.RAW).mkdir(parents=True, exist_ok=True)
@@ -92,8 +93,8 @@ def make(folder: Path, name: str) -> list[str]:
 
 
 def _make(name: str, before: Container[str]) -> Iterator[str]:
-    """Make it in the working directory; yields what was there `before`, and is not as a project would have it."""
-    git("init", "--quiet")  # Of what is a repository already it makes none.
+    """Create it in the working directory, where the files `before` existed; yield the existing files that differ."""
+    git("init", "--quiet")  # It has no effect in an existing repository.
     shutil.copytree(CODE, CODE.name, ignore=shutil.ignore_patterns("__pycache__", PACKED.name), dirs_exist_ok=True)
     yield from _fill(before)
     yield from _render(name)
@@ -104,7 +105,7 @@ def _make(name: str, before: Container[str]) -> Iterator[str]:
 
 
 def track_images() -> None:
-    """Let DVC track data/raw of the project in the working directory, with what is in it.
+    """Make DVC track data/raw of the project in the working directory, with the files in it.
 
     Raises:
         RecordError: DVC fails.
@@ -114,7 +115,7 @@ def track_images() -> None:
 
 
 def pack() -> None:
-    """Put all that a project is made of into the folder of the code, so that a wheel has it."""
+    """Copy all files that a project needs besides the code into the code's folder, so that a wheel includes them."""
     release = Release.running()
     for path in (*_taken(), *LINES, PYPROJECT):
         (PACKED / path).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def pack() -> None:
 
 
 def _taken() -> Iterator[Path]:
-    """What a project has of this release besides the code."""
+    """Yield the paths that a project gets from this release besides the code."""
     yield from (paths.WEIGHTS / str(value).lower() for value in (True, False))
     yield from (path.relative_to(ROOT) for path in sorted((ROOT / "docs").glob("*.md")))
     yield from HEADED
@@ -132,12 +133,12 @@ def _taken() -> Iterator[Path]:
 
 
 def _fill(before: Container[str]) -> Iterator[str]:
-    """Write what is taken from this release; yields what is there and differs, be it from `before` or from since."""
+    """Write the files of this release; yield existing files that differ, whether from `before` or added since."""
     for path in _taken():
         content = (ROOT / path).read_bytes()
         content = content.splitlines(keepends=True)[0] if path in HEADED else content
         present = path.read_bytes() if path.exists() else b""
-        if str(path) not in before and content.startswith(present):  # It is missing, or a kill has left a part of it.
+        if str(path) not in before and content.startswith(present):  # It is missing, or incomplete after a kill.
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         elif present != content:
@@ -150,7 +151,7 @@ def _fill(before: Container[str]) -> Iterator[str]:
 
 
 def _render(name: str) -> Iterator[str]:
-    """Write what bears the project's name; yields what is there and differs."""
+    """Write the files that contain the project's name; yield existing files that differ."""
     release = Release.running()
     if release is not None:
         release.write()

@@ -1,4 +1,4 @@
-"""Which release of the code a project was made from, and where a newer one is had: treering.json."""
+"""treering.json: which release of the code a project was made from, and where newer releases are available."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from pipeline.errors import RecordError
 from pipeline.files import write_text
 from pipeline.git import git, git_text
 
-# The code that is running, and all else that a project is made of: in a wheel within it, else beside it.
+# The running code, and the folder with all else that a project needs: in a wheel inside the code, else its parent.
 CODE = Path(__file__).parents[2]
 PACKED = CODE / "release"
 ROOT = PACKED if PACKED.exists() else CODE.parent
@@ -19,17 +19,17 @@ class Release(NamedTuple):
     """A version of the code."""
 
     source: str
-    """What Git fetches it from: a URL, or a folder."""
+    """Where Git fetches it from: a URL or a folder."""
     commit: str
 
     @classmethod
     def running(cls) -> Self | None:
-        """That of the code that is running; None where neither Git nor a record knows."""
+        """Return the release of the running code; None where neither Git nor treering.json states it."""
         if (ROOT / RECORD).exists():
             return cls.read(ROOT)
         try:
             if git_text("-C", str(ROOT), "rev-parse", "--show-prefix"):
-                return None  # Of a repository that is somebody else's.
+                return None  # The code lies inside another project's repository.
             commit = git_text("-C", str(ROOT), "rev-parse", "--verify", "HEAD")
             names = git_text("-C", str(ROOT), "remote").split()
             return cls(
@@ -40,10 +40,10 @@ class Release(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path = Path()) -> Self:
-        """That which the project in `folder` records.
+        """Read the release that the project in `folder` records.
 
         Raises:
-            RecordError: it records none.
+            RecordError: it records none, or the record cannot be read.
         """
         try:
             return cls(**json.loads((folder / RECORD).read_bytes()))
@@ -54,11 +54,11 @@ class Release(NamedTuple):
             raise RecordError(RECORD, "cannot be read", f"run `git checkout {RECORD}`") from None
 
     def write(self, folder: Path = Path()) -> None:
-        """Let the project in `folder` record it."""
+        """Record this release in the project in `folder`."""
         write_text(folder / RECORD, json.dumps(self._asdict(), indent=2) + "\n")
 
 
-# What a newer release brings: code, and what belongs to it; what is a project's own it leaves alone.
+# The paths that a newer release changes: the code and what belongs to it, but none of a project's own files.
 BROUGHT = (
     *("pipeline", ":(glob)docs/*.md", "dvc.yaml", "params.yaml", ".dvcignore", ".gitattributes"),
     *("setup.mk", "requirements.txt", "requirements-dev.txt", "requirements-timm.txt", "Dockerfile", ".dockerignore"),
@@ -66,15 +66,15 @@ BROUGHT = (
 
 
 def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
-    """Change the code here as it has changed from `release` to the newest of `source`, or of where that came from.
+    """Apply the changes from `release` to the newest release of `source`; the default is the source of `release`.
 
-    What was changed here as well is merged, line by line. Files that are not here stay so.
+    Files that the project has changed, too, are merged line by line. Files that the project has deleted stay deleted.
 
     Returns:
         the newest release, and the files in which both sides changed the same lines.
 
     Raises:
-        RecordError: it cannot be had, or files that it changes have changes that are not committed.
+        RecordError: the newest release is not available, or there are uncommitted changes in files that it may change.
     """
     newest = _newest(release, source or release.source)
     changed = git_text("diff", "--name-only", "--diff-filter=MDT", "-z", release.commit, newest.commit, "--", *BROUGHT)
@@ -96,7 +96,7 @@ def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
 
 
 def _newest(release: Release, source: str) -> Release:
-    """The newest release of `source`, which has `release` as well."""
+    """Return the newest release of `source`, which must also have `release`."""
     hint = "name where releases are to be had: `pipeline upgrade --fetch SOURCE`"
     try:
         git("fetch", "--quiet", "--no-tags", source, "HEAD")
