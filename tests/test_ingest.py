@@ -129,7 +129,7 @@ def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None
         path.unlink()
     out = ingest(project, ok=False)
     assert "4 of the 16 images that it held at the last run are gone" in out
-    assert "more than ingest.max_removed (0.2) lets pass" in out
+    assert "more than ingest.max_removed (0.2) allows" in out
     assert "run `pipeline sync --restore`; if they were removed on purpose, `pipeline sync --keep`" in out
     assert project.snapshot("data/images", "data/shards") == before
     assert "data/raw is kept" in project.pipeline("sync", "--keep").out

@@ -144,7 +144,7 @@ def _had(oid: str, look: Callable[[], T | None], pull: Callable[[], str], what: 
         said = f"{oid} is recorded, but cannot be pulled from remote {name!r}: {trouble}"
         raise MissingDataError(what, said, "run `dvc repro` again when it can be")
     looked = f"workspace, cache and remote {name!r}" if name else "workspace and cache; no remote is set"
-    lost = "".join(f", for want of {path}" for path in list(lacking(repo, oid))[:1])
+    lost = "".join(f", since {path} is missing" for path in list(lacking(repo, oid))[:1])
     raise MissingDataError(what, f"{oid} is recorded, but cannot be found{lost} (looked in {looked})", hint)
 
 

@@ -18,7 +18,7 @@ from pipeline.versioning.lock import read_raw_hash
 
 NOTE = paths.PROGRESS / "followed" / "raw"
 HINT = "run `pipeline sync` to bring in what it lists, or `pipeline sync --keep` to leave data/raw as it is"
-UNKNOWN = "if all is here, run `pipeline sync --keep`; else `pipeline sync --restore`, which pulls what is not"
+UNKNOWN = "if no file is missing, run `pipeline sync --keep`; else `pipeline sync --restore`, which pulls missing files"
 NEVER_HERE = "run `pipeline sync --restore` to bring them in, or `pipeline sync --keep` to leave data/raw as it is"
 
 
@@ -98,7 +98,9 @@ def check_followed(oid: str, files: Container[str] | None = None) -> None:
     if wanted == oid or (noted is not None and noted.oid == wanted):
         return
     if noted is not None:
-        raise RecordError(paths.RAW, f"Git has gone on to another {paths.RAW_DVC} than these images are of", HINT)
+        raise RecordError(
+            paths.RAW, f"Git has moved to a version of {paths.RAW_DVC} that these images do not match", HINT
+        )
     _check_present(wanted, oid, files)
 
 

@@ -38,7 +38,7 @@ def check_removals(gone: Iterable[str], count: int, params: Ingest) -> None:
     unsaid = len(set(gone) - noted)
     if unsaid > params.max_removed * count:
         what = f"{unsaid:,} of the {count:,} images that it held at the last run are gone"
-        raise ImagesError(paths.RAW, f"{what}, more than ingest.max_removed ({params.max_removed}) lets pass", HINT)
+        raise ImagesError(paths.RAW, f"{what}, more than ingest.max_removed ({params.max_removed}) allows", HINT)
 
 
 def _noted() -> set[str]:

@@ -63,14 +63,14 @@ def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
     """
     before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
     if before is None:
-        return "the recorded model was trained by code of no release, perhaps with changes of your own"
+        return "the recorded model was trained with code that is no release, perhaps with your own changes"
     if after is None:
-        return "the code here is that of no release, perhaps with changes of your own"
+        return "the present code is no release, perhaps with your own changes"
     if before != after:
         return f"this release trains other weights (version {after}, and not {before}; CHANGELOG.md says why)"
     added = _surroundings(now) - _surroundings(recorded) - NEUTRAL.keys() - NEUTRAL_PARAMS.keys()
     if other := sorted(added | (_surroundings(recorded) - _surroundings(now))):
-        return f"this release has more or less for it to read or write ({', '.join(other)})"
+        return f"in this release training has other inputs or outputs ({', '.join(other)})"
     return None
 
 

@@ -116,7 +116,7 @@ def test_fetching_from_a_remote_that_fails_and_comes_back(server: Server, tmp_pa
             shutil.rmtree(cache)
             said = fetch(project, oid, ok=False)
             assert f"the model: {oid} is recorded, but cannot be found" in said
-            assert ("for want of checkpoint.ckpt" in said) == (lost != oid)
+            assert ("since checkpoint.ckpt is missing" in said) == (lost != oid)
             assert said.endswith("(looked in workspace, cache and remote 'team'); do this")
             server.put(lost, content)
             fetch(project, oid)

@@ -321,7 +321,7 @@ def test_a_lost_cache_is_not_taken_for_lost_images(start: Team, tmp_path: Path) 
     assert (
         "the listing that data/raw.dvc names in Git is not in DVC's cache, so it is not known what is missing" in said
     )
-    assert "if all is here, run `pipeline sync --keep`; else `pipeline sync --restore`" in said
+    assert "if no file is missing, run `pipeline sync --keep`; else `pipeline sync --restore`" in said
     pipeline(team.bob, "sync", "--keep")
     assert "110 images, 10 new, 0 removed" in team.bob.repro("ingest")
 

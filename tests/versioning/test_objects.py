@@ -197,7 +197,7 @@ def test_half_a_directory_is_none(oid: str, name: str) -> None:
     """Where one file cannot be found, the whole directory is not."""
     object_of(oid, name).unlink()
     object_of(oid, name, among=REMOTE).unlink()
-    lacks = f"{oid} is recorded, but cannot be found, for want of {name} ("
+    lacks = f"{oid} is recorded, but cannot be found, since {name} is missing ("
     assert lacks in complaint(lambda: fetch(oid))
     assert lacks in complaint(lambda: copy(oid))
 

@@ -86,8 +86,8 @@ def test_what_is_recorded_so_is_not_outdated() -> None:
 @pytest.mark.parametrize(
     ("recorded", "now", "why"),
     [
-        (replace(OLD, deps={**OLD.deps, "pipeline/a.py": "0"}), NEW, "trained by code of no release"),
-        (OLD, replace(NEW, deps={**NEW.deps, "pipeline/c.py": ""}), "the code here is that of no release"),
+        (replace(OLD, deps={**OLD.deps, "pipeline/a.py": "0"}), NEW, "trained with code that is no release"),
+        (OLD, replace(NEW, deps={**NEW.deps, "pipeline/c.py": ""}), "the present code is no release"),
         (OLD, replace(NEW, deps={**NEW.deps, "pipeline/c.py": "6"}), "other weights (version 2, and not 1"),
         (OLD, replace(NEW, params={**NEW.params, "train.new": 0}), "train.new"),
         (OLD, replace(NEW, params={**NEW.params, "train.augment": {"flip": True, "turn": 0}}), "train.augment.turn"),

@@ -15,8 +15,8 @@ from pipeline.text import shown
 def register(command: Register) -> None:
     """Add this command."""
     sub = command(_init, "start a project of your own, without this repository's samples, tests and history")
-    sub.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: this folder")
-    sub.add_argument("--name", help="what it is called; default: as the folder")
+    sub.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: the current folder")
+    sub.add_argument("--name", help="the project's name; default: the folder's name")
     sub.add_argument(
         "--images", nargs="+", type=Path, default=[], metavar="PATH", help="put these into data/raw, as `add` does"
     )

@@ -48,7 +48,7 @@ def check_free(folder: Path) -> None:
     """
     if not (ROOT / paths.PIPELINE).exists():
         raise RecordError(
-            ROOT, "has the code alone", "take a wheel that was released, or clone Treering, and run its `pipeline init`"
+            ROOT, "contains only the code", "install a released wheel, or clone Treering, and run `pipeline init` there"
         )
     if folder.exists() and not folder.is_dir():
         raise RecordError(folder, "not a folder", "name a folder")
@@ -175,4 +175,4 @@ def _run(program: str, *arguments: str) -> None:
     if ran.returncode:
         last = (ran.stderr.strip() or ran.stdout.strip()).rpartition("\n")[2]
         what = one_line(ValueError(last.removeprefix("pipeline: error: ")))
-        raise RecordError(f"{program} {arguments[0]}", what, "run this again once that is right")
+        raise RecordError(f"{program} {arguments[0]}", what, "correct that, then run this again")

@@ -97,7 +97,7 @@ def bring(release: Release, source: str | None) -> tuple[Release, list[str]]:
 
 def _newest(release: Release, source: str) -> Release:
     """Return the newest release of `source`, which must also have `release`."""
-    hint = "name where releases are to be had: `pipeline upgrade --fetch SOURCE`"
+    hint = "name a source of releases: `pipeline upgrade --fetch SOURCE`"
     try:
         git("fetch", "--quiet", "--no-tags", source, "HEAD")
     except RecordError as error:

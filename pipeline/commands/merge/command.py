@@ -18,14 +18,14 @@ def register(command: Register) -> None:
     """Add these commands."""
     command(_setup, "set up Git to merge the pipeline's files and to keep data/raw in sync; list own code in dvc.yaml")
     sub = command(_resolve, "resolve the conflicts of a merge in the pipeline's files")
-    _whose(sub, "where both sides changed a file of data/raw, {} is right (as Git calls them)")
+    _whose(sub, "where both sides changed a file of data/raw, take {} (in Git's terms)")
     sub = command(_sync, "bring data/raw in sync with data/raw.dvc after a pull, merge or checkout")
-    whose = _whose(sub, "where a file was changed both here (ours) and in Git (theirs), {} is right")
+    whose = _whose(sub, "where a file was changed both locally (ours) and in Git (theirs), take {}")
     whose.add_argument("--keep", action="store_true", help="keep data/raw as it is; the next `dvc repro` records it")
     whose.add_argument(
         "--restore",
         action="store_true",
-        help="bring back what the last commit lists, or the last run took in, and is gone",
+        help="restore missing files that the last commit lists or the last run recorded",
     )
     sub.add_argument("--hook", action="store_true", help=argparse.SUPPRESS)
     sub = command(_merge_driver, "merge one of the pipeline's files; Git calls it, see `git help attributes`")

@@ -127,7 +127,7 @@ def _merge_raw(versions: Versions, take: Side | None) -> bytes:
         raise disagreement(merged.conflicts, HINT)
     gone = listings.removed_but_packed(ancestor, ours, theirs)
     if gone:
-        print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may hold it")
+        print(f"pipeline: {gone[0]} is gone on both sides ({len(gone):,} such files), but new archives may contain it")
     # Where this clone has absent files, files that others added may stay absent.
     return tracking.listing_as(versions.ours, merged.files, pull=read_absent() == set())
 

@@ -22,8 +22,8 @@ from pipeline.versioning.raw.rule import FileChange
 from pipeline.versioning.removals import ALL, note_removals
 
 HINT = (
-    "run `pipeline sync --ours` to have such files as they are here, or `--theirs` to have them as Git lists them; "
-    "all others are brought together"
+    "run `pipeline sync --ours` to keep your version of such files, or `--theirs` to take Git's; "
+    "all other files are merged"
 )
 PUSH_FIRST = "run `dvc push` where it was committed, then `pipeline sync`"
 WHAT = paths.RAW.as_posix()
@@ -101,7 +101,7 @@ def restore() -> FileChange:
     if version is not None:
         theirs = {**_fetched(read_raw_hash(version)), **theirs}
     elif not theirs:
-        what = "in no commit, and no run has taken images in, so nothing says what was there"
+        what = "in no commit, and no run has recorded images, so it is not known which files were there"
         raise RecordError(paths.RAW_DVC, what, "put the images back by hand")
     else:
         version = paths.RAW_DVC.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ def register(command: Register) -> None:
     )
     sub.add_argument("--html", type=page, metavar="FILE", help="write a page of pictures to FILE as well")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write ranks and probabilities to FILE as well")
-    sub.add_argument("--json", action="store_true", help="print what was chosen as JSON")
+    sub.add_argument("--json", action="store_true", help="print the chosen images as JSON")
     sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
 
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pipeline.params import Params
 
 
-UNCHANGED = "nothing has changed: runs only if what it reads does"
+UNCHANGED = "nothing has changed: runs only if its inputs change"
 NEXT = "next: `dvc repro`, then `git add --all && git commit`"
 
 
 def register(command: Register) -> None:
     """Add this command."""
     sub = command(_upgrade, "show what a newer release reruns, and keep the model if it trains the same weights")
-    sub.add_argument("--json", action="store_true", help="print it as JSON")
+    sub.add_argument("--json", action="store_true", help="print the changes as JSON")
     how = sub.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help=f"show it, and leave {paths.LOCK} as it is")
+    how.add_argument("--dry-run", action="store_true", help=f"show the changes, and leave {paths.LOCK} as it is")
     how.add_argument(
         "--fetch",
         nargs="?",
@@ -110,7 +110,7 @@ def _outcomes(changes: "Mapping[str, StageChange]", *, again: int, why: str | No
     """Yield what happens to each stage, given its changes; `why` is the release's reason to retrain, if any."""
     outcomes = {
         "ingest": f"runs again, and decodes {counted(again, 'image') if again else 'no image'} again",
-        "manifest": "runs again; training follows only if images or base are others then",
+        "manifest": "runs again; training follows only if images or base change",
         "train": _of_training(changes["train"], why) if "train" in changes else "",
         "evaluate": "runs again",
     }

@@ -155,7 +155,7 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
     project.commit()
     assert f"release {first[:7]} is the newest of {source}" in run(project.root, "upgrade", "--fetch")
     assert "nowhere' does not" in (said := run(project.root, "upgrade", "--fetch", "../nowhere", ok=False))
-    assert "name where releases are to be had" in said
+    assert "name a source of releases" in said
 
     text = source / "pipeline/text.py"
     text.write_text(text.read_text("utf-8") + "\n# A newer release.\n", "utf-8")
@@ -192,5 +192,5 @@ def test_release_that_its_source_lacks(source: Path, tmp_path: Path) -> None:
     git(source, "commit", "--quiet", "--amend", "--message", "the same in another commit")
     out = run(project.root, "upgrade", "--fetch", ok=False)
     what = f"{source}: lacks the release {first[:7]}, which this project was made from"
-    assert out == f"pipeline: error: {what}; name where releases are to be had: `pipeline upgrade --fetch SOURCE`\n"
+    assert out == f"pipeline: error: {what}; name a source of releases: `pipeline upgrade --fetch SOURCE`\n"
     assert project.git("status", "--porcelain") == ""

@@ -41,7 +41,7 @@ def test_same_weights(capsys: Capture) -> None:
     assert list(told) == ["ingest", "manifest", "train", "evaluate", "next:"]
     assert told["train"].endswith("command: does not run: this release trains the same weights, so the model stays")
     assert not weights.is_outdated(read_record()["train"], read_definition()["train"])
-    assert upgrade(capsys)["train"] == "nothing has changed: runs only if what it reads does"
+    assert upgrade(capsys)["train"] == "nothing has changed: runs only if its inputs change"
 
 
 def test_new_params(recorded: Project, capsys: Capture) -> None:
@@ -88,7 +88,7 @@ def test_code_of_ones_own(recorded: Project, capsys: Capture) -> None:
     """Who has changed the code that decides weights retrains, and is told that this is why."""
     with (recorded.root / "pipeline/models/network.py").open("a") as file:
         file.write("# mine\n")
-    assert "the code here is that of no release" in upgrade(capsys)["train"]
+    assert "the present code is no release" in upgrade(capsys)["train"]
     assert weights.is_outdated(read_record()["train"], read_definition()["train"])
 
 
