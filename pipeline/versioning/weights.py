@@ -57,9 +57,9 @@ def is_outdated(recorded: StageRecord, now: StageRecord) -> bool:
 
 
 def why_retrain(recorded: StageRecord, now: StageRecord) -> str | None:
-    """Return why code that is as `now` would not train the same weights as the `recorded` training.
+    """Return why training as it is `now` would not give the `recorded` weights, as far as code decides that.
 
-    None where it would: then the record may name the present code instead, regardless of changes to data and params.
+    None if it would: then the record may name the present code instead, regardless of changes to data and params.
     """
     before, after = (VERSIONS.get(code_hash(stage.deps)) for stage in (recorded, now))
     if before is None:
