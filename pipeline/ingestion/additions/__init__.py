@@ -1,1 +1,1 @@
-"""What is new in data/raw: decoded, and kept in a journal until it is published, here and where others find it."""
+"""Decodes new images of data/raw and keeps them in a journal, locally and shared, until they are published."""

@@ -1,7 +1,7 @@
-"""The unfinished work of ingest: shards being filled, and a line for each image that is whole in them.
+"""The journal of an unfinished ingest: shards being filled, and a line for each image that was written completely.
 
-After a kill at any moment, what the journal says and the shards confirm need not be decoded again. It lies
-outside data/images, so that nothing unfinished can become an output.
+After a kill at any moment, images that the journal lists and the shards confirm need not be decoded again. The journal
+is kept outside data/images, so that nothing unfinished can become an output.
 """
 
 import json
@@ -21,32 +21,32 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.standardising import Picture
 
 FOLDER = paths.PROGRESS / "ingest"
-# What a line says of one image.
+# The content of one line: an image, or why it was refused.
 Entry = dict[str, Any]
 
 
 class Journal:
-    """Appends decoded images to new shards below `FOLDER`, and remembers them across interruptions.
+    """Appends decoded images to new shards below `FOLDER`, and recovers them after an interruption.
 
-    Use as a context manager; the shards are whole once it is left.
+    Use it as a context manager; the shards are complete when it exits.
     """
 
     def __init__(self, recipe: str, *, after: int, limit: int) -> None:
-        """Number new shards of at most `limit` bytes from `after` + 1 on.
+        """Number new shards from `after` + 1 on; a shard takes at most `limit` bytes.
 
-        `recipe` names how images are made; what another one made is thrown away.
+        `recipe` identifies how images are made; the journal of any other recipe is deleted.
         """
         self.recipe, self.folder = recipe, FOLDER / recipe
         self.on_kept: Callable[[Entry], object] | None = None
-        """What is called with each entry once its image is in a shard."""
+        """Called with each entry after its image is written to a shard."""
         if not self.folder.exists():
             shutil.rmtree(FOLDER, ignore_errors=True)
             self.folder.mkdir(parents=True)
         self._path = self.folder / "journal.jsonl"
-        # What the index says of each stored image, by id.
+        # The index row of each stored image, by id.
         self.facts = IndexRows()
         self.refused: dict[str, Refusal] = {}
-        # Here shards are numbered from 0 on: what their numbers will be in data/images may change until they get there.
+        # In the journal, shards are numbered from 0: their final numbers may change until they are published.
         self._first = after + 1
         for entry in self._confirmed():
             if "reason" in entry:
@@ -58,7 +58,7 @@ class Journal:
         self._seal()
         self._shards = ShardWriter(self.folder, first=last_shard(self.folder) + 1, limit=limit)
         self._file: TextIO = self._path.open("a", encoding="utf-8")
-        self._file.write("\n")  # Lest the first new line continues one that a kill cut off.
+        self._file.write("\n")  # Ends a line that a kill may have cut off.
 
     def __len__(self) -> int:
         return len(self.facts) + len(self.refused)
@@ -67,11 +67,11 @@ class Journal:
         return image_id in self.facts or image_id in self.refused
 
     def entries(self) -> Iterator[Entry]:
-        """Those of what is here, in the order in which it was added; those of releases that wrote less are left out."""
+        """Return the valid entries in the order in which they were added, without those of releases that lack `file`."""
         return (entry for entry in self._lines() if entry["id"] in self and "file" in entry)
 
     def add(self, image_id: str, result: Picture | Refusal, file: str) -> None:
-        """Keep what decoding the image `image_id` gave; `file` is the MD5 of the file in data/raw that it is in."""
+        """Store the `result` of decoding the image `image_id`; `file` is the MD5 of its file in data/raw."""
         if isinstance(result, Refusal):
             self.refused[image_id] = result
             self._write({"id": image_id, "file": file, **result._asdict()})
@@ -98,7 +98,7 @@ class Journal:
     def publish(self, folder: Path) -> None:
         """Put the shards into `folder` under their final numbers.
 
-        They stay here, too, so that a kill before the index names them costs nothing.
+        The journal keeps them, too, so that nothing is lost by a kill before the index lists them.
         """
         for path in shards_in(self.folder):
             with path.open("rb") as file:
@@ -107,16 +107,16 @@ class Journal:
             assert not target.exists(), f"{target} is there already"
             try:
                 target.hardlink_to(path)
-            except OSError:  # Not every file system can.
+            except OSError:  # Not every file system supports hard links.
                 shutil.copyfile(path, target)
 
     def discard(self) -> None:
-        """Forget it all, once the index names what was published."""
+        """Delete the journal; call this once the index lists what was published."""
         shutil.rmtree(FOLDER)
 
     def _fact(self, entry: Entry) -> dict[str, Any]:
-        """What the index will say of the image of a journal's `entry`."""
-        unknown = dict.fromkeys(index.FURTHER.names)  # In a journal of an earlier release.
+        """Return the index row of the image of `entry`."""
+        unknown = dict.fromkeys(index.FURTHER.names)  # Missing in journals of earlier releases.
         return {
             **unknown,
             **entry,
@@ -125,7 +125,7 @@ class Journal:
         }
 
     def _seal(self) -> None:
-        """Cut what was half written from the shards that a kill left open, and end them as tar files end."""
+        """Truncate incomplete images in shards that a kill left open, and append the end of a tar file."""
         for path in shards_in(self.folder):
             shard = self._first + shard_number(path)
             ends = [fact["offset"] + fact["length"] for fact in self.facts.values() if fact["shard"] == shard]
@@ -139,7 +139,7 @@ class Journal:
             self.on_kept(entry)
 
     def _confirmed(self) -> Iterator[Entry]:
-        """The entries whose images are whole where they say."""
+        """Yield refusals, and the entries whose images are complete in their shards."""
         with ShardReader(self.folder) as reader:
             for entry in self._lines():
                 if "reason" in entry or _is_whole(reader, entry):
@@ -149,7 +149,7 @@ class Journal:
         if not self._path.exists():
             return
         for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError):  # A kill cut it off in the middle.
+            with suppress(ValueError):  # A kill cut the line off.
                 yield json.loads(line)
 
     def __enter__(self) -> Self:

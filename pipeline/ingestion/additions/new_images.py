@@ -1,4 +1,4 @@
-"""The images that are new: decoded in other processes, and kept in the journal."""
+"""Decodes new images in other processes and keeps them in the journal."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,26 +27,26 @@ from pipeline.params import Params
 from pipeline.text import counted
 from pipeline.versioning.raw.absent_files import AbsentFiles
 
-# So many new images are kept as a list.
+# Up to this number of new images, their places are kept as a list.
 MOST_LISTED = 10_000
 CHANGED = Refusal("changed", "written to after DVC had hashed it; the next run reads it")
 
 
 class Kept(NamedTuple):
-    """What became of what was decoded."""
+    """The results of decoding, apart from what is in the journal."""
 
     passing: dict[Place, Refusal]
-    """The places that could not be read this time."""
+    """The places that could not be read in this run, and why."""
     remarks: dict[str, str]
-    """What people should know of images, by their sources."""
+    """Remarks on images to report to the user, by source."""
     decoded: int
-    """How many files were decoded."""
+    """The number of images decoded, including refused ones."""
     stored: int
-    """How many images they were, without copies and what is refused."""
+    """The number of images stored, without copies and refused ones."""
 
 
 class NewImages:
-    """The images among `found` that neither `before` nor `journal` knows; `md5s` are those of the files, by path."""
+    """The images in `found` that neither `before` nor `journal` contains; `md5s` maps paths to the MD5s of files."""
 
     def __init__(
         self, found: Callable[[], Found], before: Collection, journal: Journal, md5s: Mapping[str, str]
@@ -57,21 +57,21 @@ class NewImages:
         self._settled = disputed and disputed - _changed(found().unread(self._known()), disputed)
 
     def needs(self) -> Needs:
-        """What another machine may have decoded of them."""
+        """Return which images to look for among those that other machines have decoded."""
         known = self._known()
         unread = {self._md5s[place.path] for place in self._places(known)}
         return Needs(frozenset(self._md5s.values()), unread, known)
 
     def decode(self, params: Params, absent: AbsentFiles) -> Iterator[Outcome]:
-        """What became of them, in their order; those that are `absent` are fetched."""
+        """Yield the outcome of each new image, in order; `absent` files are fetched."""
         known = self._known()
         few = [*islice(self._places(known), MOST_LISTED + 1)]
-        # Each time that places are gone through costs as much as all that are known; a list of many costs memory.
+        # Each iteration over the places takes time for all known images; a list of many places takes memory.
         places = partial(self._places, known) if len(few) > MOST_LISTED else partial(iter, few)
         total = sum(1 for _ in places())
         if not total:
             return
-        selection.secure(params)  # Better now than after hours of decoding.
+        selection.secure(params)  # Fail now rather than after hours of decoding.
         _warn_of_full_disk(total, self._before.table["length"])
         wanted = {place.path for place in places() if place.path in absent}
         job, compute = Job(KnownIds.of(known.packed()), params.ingest), params.compute
@@ -83,7 +83,7 @@ class NewImages:
         yield from self._shown(total, decode(places(), job, compute.workers))
 
     def keep(self, outcomes: Iterable[Outcome], contents: Catalogue) -> Kept:
-        """Write them into the journal, and into `contents` what the members of archives are."""
+        """Write `outcomes` to the journal, and the ids and refusals of archive members to `contents`."""
         passing: dict[Place, Refusal] = {}
         remarks: dict[str, str] = {}
         decoded = stored = 0
@@ -122,7 +122,7 @@ class NewImages:
 
 
 def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
-    """Warn where so many images, each as large as the stored ones of these `lengths`, may not fit onto the disk."""
+    """Warn if `images` new images may not fit on the disk; `lengths` are the sizes of stored ones, in bytes."""
     needed, free = images * (pc.mean(lengths).as_py() or 0), shutil.disk_usage(paths.DATA).free
     if needed > free:
         sizes = f"{needed / 2**20:,.0f} MiB for {counted(images, 'image')}, and {free >> 20:,} MiB are free"
@@ -130,7 +130,7 @@ def _warn_of_full_disk(images: int, lengths: pa.ChunkedArray) -> None:
 
 
 def _changed(unread: Iterable[Source], disputed: set[str]) -> set[str]:
-    """Those of the `disputed` images that are in folders of one class alone by now."""
+    """Return the `disputed` images that now lie in folders of a single class."""
     labels: dict[str, set[str | None]] = {}
     for source in unread:
         if source.id in disputed:

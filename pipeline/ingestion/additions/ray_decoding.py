@@ -1,8 +1,8 @@
-"""Decoding what is new on Ray's cluster, by the same function, to the same bytes.
+"""Decodes new images on a Ray cluster, by the same function as locally, to the same bytes.
 
-Files that are here are read here, and sent; what is on the remote alone is read there by whoever decodes it, so no
-machine needs a shared disk. This process alone writes. A batch whose process dies is done again elsewhere; one that
-dies each time is decoded here, image by image.
+Local files are read by this process and sent to the workers. Files that are on the DVC remote only are read from there
+by the worker that decodes them, so that no shared disk is needed. Only this process writes. A batch whose worker dies
+is retried on another worker; if each retry dies, the batch is decoded locally, image by image.
 """
 
 import platform
@@ -30,19 +30,19 @@ from pipeline.text import counted
 from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.remote_files import RemoteFiles
 
-# Fewer images are decoded here: Ray takes seconds to start, in which one core decodes so many.
+# Fewer images are decoded locally: one core decodes about this number in the seconds that Ray takes to start.
 FEWEST = 2000
-# How often a batch is done again whose process, or machine, has died.
+# How often a batch is retried after its process or machine has died.
 RETRIES = 2
-# Objects that one process reads from the remote at a time.
+# The number of objects that one worker reads from the remote concurrently.
 AT_ONCE = 8
 Versions = dict[str, str | None]
-# What is known of a place here: its bytes, the MD5 of an object on the remote, or already what becomes of it.
+# What this process knows of a place: its bytes, the MD5 of its object on the remote, or already its outcome.
 Known = bytes | str | Outcome
 
 
 class RayDecoders(Executor):
-    """Decodes batches of places as `job` says, on so many `cores` of the cluster that the module `ray` is at."""
+    """Decodes batches of places by `job` on `cores` cores of the cluster that the module `ray` is connected to."""
 
     def __init__(self, ray: Any, job: Job, cores: int) -> None:
         self._ray, self.job, self.cores = ray, job, cores
@@ -51,7 +51,7 @@ class RayDecoders(Executor):
         self._decode = ray.remote(num_cpus=1, max_retries=RETRIES)(_decode_known)
 
     def submit(self, _fn: Callable[..., Any], /, *args: Any, **_: Any) -> "Future[Any]":
-        """Have the places of a batch decoded: of large files only the first, as many as may be under way."""
+        """Have the places of a batch decoded; of large files only the first few, so that memory stays bounded."""
         (places,) = args
         known = list(self._known(places))
         if all(isinstance(one, Outcome) for _, one in known):
@@ -77,17 +77,17 @@ class RayDecoders(Executor):
 
 
 class RayFuture(Future[Any]):
-    """What a task of Ray's comes to, fetched when it is asked for and not before, so that memory stays bounded."""
+    """The result of a Ray task, fetched only when it is requested, so that memory stays bounded."""
 
     def __init__(self, ray: Any, reference: Any) -> None:
         super().__init__()
         self._ray, self._reference = ray, reference
 
     def result(self, timeout: float | None = None) -> Any:
-        """As that of any future.
+        """Return the task's result, as `Future.result` does.
 
         Raises:
-            BrokenExecutor: its process died, again and again.
+            BrokenExecutor: the worker died at each retry.
         """
         try:
             return self._ray.get(self._reference, timeout=timeout)
@@ -100,10 +100,10 @@ class RayFuture(Future[Any]):
 
 
 def reading_elsewhere(job: Job, wanted: Collection[str], absent: AbsentFiles) -> Job:
-    """`job`, reading the files `wanted`, which are `absent`, where they are: images on the remote, archives fetched.
+    """Return `job` set up to read the `absent` files `wanted`: images from the remote, archives after a fetch.
 
     Raises:
-        MissingDataError: one of them is nowhere.
+        MissingDataError: a file is neither in the cache nor on the remote.
     """
     cached, remote = absent.cached(wanted), RemoteFiles.default() if wanted else None
     loose = {path: absent.md5s[path] for path in wanted if path not in cached and not is_archive(path)}
@@ -115,11 +115,11 @@ def reading_elsewhere(job: Job, wanted: Collection[str], absent: AbsentFiles) ->
 
 @contextmanager
 def decoders(job: Job, compute: Compute) -> Iterator[RayDecoders]:
-    """What decodes as `job` says on the cluster that `compute` names.
+    """Yield an executor that decodes by `job` on the cluster that `compute` names.
 
     Raises:
         ParamError: Ray is not installed.
-        ClusterError: no cluster answers, none of its machines has a free core, or one has other versions.
+        ClusterError: no cluster answers, no core is free, or a machine has other package versions.
     """
     with connected(compute, stage="ingest") as ray:
         _check_room(ray, compute)
@@ -131,7 +131,7 @@ def decoders(job: Job, compute: Compute) -> Iterator[RayDecoders]:
 
 
 def _check_room(ray: Any, compute: Compute) -> None:
-    """See that the cluster gives this process a core, starting machines for that if it can."""
+    """Check that the cluster has a free core; an autoscaling cluster may start a machine for it."""
     try:
         ray.get(ray.remote(num_cpus=1)(_check_versions).remote(versions()), timeout=compute.timeout)
     except TimeoutError:
@@ -142,7 +142,7 @@ def _check_room(ray: Any, compute: Compute) -> None:
 
 @cache
 def versions() -> Versions:
-    """What is installed in this process of all that decides on the bytes of an image."""
+    """Return the versions, in this process, of everything that affects the bytes of a stored image."""
     return {
         "Python": platform.python_version(),
         "Pillow": version("pillow"),
@@ -159,7 +159,7 @@ def _version(package: str) -> str | None:
 
 
 def _decode_known(fixed: tuple[Job, RemoteFiles | None, Versions], known: list[tuple[Place, Known]]) -> list[Outcome]:
-    """In a process of Ray's: what becomes of the first of `known`, as many as fit into memory."""
+    """In a Ray worker: return the outcomes of the first of `known`, as many as `MAX_RESULTS` allows."""
     job, remote, expected = fixed
     _check_versions(expected)
     return as_many(one if isinstance(one, Outcome) else outcome(place, one, job) for place, one in _read(known, remote))
@@ -168,7 +168,7 @@ def _decode_known(fixed: tuple[Job, RemoteFiles | None, Versions], known: list[t
 def _read(
     known: list[tuple[Place, Known]], remote: RemoteFiles | None
 ) -> Iterator[tuple[Place, bytes | Refusal | Outcome]]:
-    """`known`, with the bytes of what is on the `remote`; some are read ahead."""
+    """Yield `known` with MD5s replaced by the bytes of their objects on `remote`, which are read ahead."""
     distant = [(place.path, one) for place, one in known if isinstance(one, str)]
     if remote is None or not distant:
         yield from ((place, one) for place, one in known if not isinstance(one, str))
@@ -185,10 +185,10 @@ def _read_object(remote: RemoteFiles, wanted: tuple[str, str]) -> bytes | Refusa
 
 
 def _check_versions(expected: Versions) -> None:
-    """See that this process would make the same bytes as the one that `expected` these versions.
+    """Check that this process has the `expected` versions, so that it makes the same bytes as the ingest process.
 
     Raises:
-        ClusterError: it may not.
+        ClusterError: a version differs.
     """
     here = versions()
     for name in sorted(expected.keys() | here.keys()):

@@ -1,7 +1,7 @@
-"""Handing over an unfinished ingest: what one machine has decoded, another one need not decode again.
+"""Shares an unfinished ingest between machines, so that no image is decoded twice.
 
-It lies there in chunks: a shard, and the journal's lines of its images. They say no more than what becomes of the bytes
-of files in data/raw, so any number of machines may put some there and take some, for any branch.
+A shared folder holds chunks: a shard, and the journal's lines for its images. A chunk depends only on the bytes of files
+in data/raw, so any number of machines may upload and download chunks, for any branch.
 """
 
 import json
@@ -26,43 +26,43 @@ from pipeline.ingestion.standardising import Picture
 from pipeline.signals import stoppable
 from pipeline.text import counted
 
-# Where chunks are kept, a folder for each recipe.
+# The subfolder for chunks, with a folder for each recipe.
 INGESTS = "ingest"
-# How the names of a chunk's two files end. The lines come last: what has them is whole.
+# The suffixes of a chunk's two files. The lines are uploaded last: a chunk that has them is complete.
 SHARD, LINES = ".tar", ".jsonl"
 
 
 class Chunk(NamedTuple):
-    """Images that were decoded, and are in one shard."""
+    """Decoded images of one shard, with their lines of the journal."""
 
     shard: Path
     lines: bytes
 
     @property
     def name(self) -> str:
-        """What its files there are called, without their endings."""
+        """The name of the chunk's files in the shared folder, without suffix."""
         return md5_of_bytes(self.lines)
 
 
 class Needs(NamedTuple):
-    """What an ingest looks for there; files of data/raw are given by the MD5 of their bytes."""
+    """What an ingest looks for in the shared folder; files of data/raw are identified by MD5."""
 
     files: Collection[str]
     """All files of data/raw."""
     unread: Collection[str]
-    """Those with images that are to be decoded."""
+    """The files with images that are to be decoded."""
     known: Container[str]
-    """The ids of images that are not."""
+    """The ids of images that need not be decoded."""
 
 
 @contextmanager
 def sharing(where: str, journal: Journal, say: Say) -> "Iterator[SharedChunks | None]":
-    """While this lasts, what `journal` gets can be kept `where` others find it; None where it is not to be.
+    """Yield the chunks shared at `where`, to and from which `journal` is synchronised; None if sharing is off.
 
-    Where a signal or an error ends this, what was decoded until then is uploaded first. `say` tells people.
+    If a signal or an error ends the context, the images decoded so far are uploaded first. `say` prints messages.
 
     Raises:
-        ParamError: there is no such place.
+        ParamError: `where` does not exist.
     """
     if where == OFF:
         yield None
@@ -77,21 +77,21 @@ def sharing(where: str, journal: Journal, say: Say) -> "Iterator[SharedChunks | 
 
 
 class SharedChunks:
-    """What the ingests by one recipe have in a folder that other machines reach."""
+    """The chunks of one recipe in a folder that other machines can access."""
 
     def __init__(self, folder: RemoteFolder, journal: Journal, say: Say) -> None:
         self._folder, self._journal, self._say = folder, journal, say
         self._attempts = Attempts(folder, say)
         self._uploads = Background(self._upload)
         self._filling: list[Entry] = []
-        """What is new of the shard that is being filled."""
+        """Entries of the current shard that are not uploaded yet."""
         self._spent: set[str] = set()
-        """The chunks that are of no use once this ingest has succeeded."""
+        """Names of chunks that are obsolete once this ingest has succeeded."""
 
     def begin(self, needs: Needs) -> None:
-        """Add to the journal what is there and is needed; from now on, upload what it gets.
+        """Add the needed images of the shared folder to the journal, and upload new ones from now on.
 
-        Nothing is asked where there is nothing to decode.
+        The shared folder is not accessed if there is nothing to decode.
         """
         if not needs.unread and not len(self._journal):
             return
@@ -113,14 +113,14 @@ class SharedChunks:
         self._journal.on_kept = self._keep
 
     def leave(self) -> None:
-        """End before ingest does: see that what was decoded arrives, if it does soon."""
+        """Upload what was decoded before ingest ends early, within a limited time."""
         if self._journal.on_kept is None:
             return
         self._give()
         self._attempts.finish(self._uploads, "what was decoded")
 
     def clear(self) -> None:
-        """Delete what no ingest of these files needs any more, since this one has succeeded."""
+        """Delete the chunks that are obsolete after this successful ingest."""
         if self._journal.on_kept is None:
             return
         self._journal.on_kept = None
@@ -128,7 +128,7 @@ class SharedChunks:
         self._attempts.attempt("is not deleted", self._delete)
 
     def _chunks(self) -> Iterator[tuple[str, list[Entry]]]:
-        """The chunks that are there, by name, with what they say of their images."""
+        """Yield the name and the entries of each chunk in the shared folder."""
         files = self._attempts.ask(self._folder.times)
         names = sorted(file.removesuffix(LINES) for file in files if file.endswith(LINES))
         for name in tqdm(names, "looking for what others have decoded", unit=" shards", disable=None, leave=False):
@@ -146,14 +146,14 @@ class SharedChunks:
         return not (entry.get("reader") and is_by_another(entry["reader"]))
 
     def _take(self, name: str, entries: list[Entry]) -> None:
-        """Add the images `entries` of a chunk to the journal, those that are whole."""
+        """Add the images `entries` of the chunk `name` to the journal, unless their bytes are damaged."""
         if not entries:
             return
         part = self._journal.folder / "fetched"
         try:
             self._attempts.fetch(name + SHARD, part)
         except FileNotFoundError:
-            return  # Whoever put it there has succeeded meanwhile.
+            return  # The machine that uploaded it has finished meanwhile, and deleted it.
         with part.open("rb") as file:
             for entry in entries:
                 if "reason" in entry:
@@ -166,7 +166,7 @@ class SharedChunks:
         part.unlink()
 
     def _keep(self, entry: Entry) -> None:
-        """Upload a shard once an image is in the next one."""
+        """Queue `entry` for upload; upload a shard when the first image of the next one arrives."""
         now = _shard_of(self._filling)
         if now is not None and entry.get("shard", now) != now:
             self._give()

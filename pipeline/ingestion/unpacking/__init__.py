@@ -1,1 +1,1 @@
-"""Reading archives member by member: which kinds there are, and what their members are called."""
+"""Reads archives member by member: formats, member names, and protection against malicious archives."""

@@ -1,10 +1,10 @@
-"""Which files are archives, by their names."""
+"""Recognises archives by their file names."""
 
 SUFFIXES = (
     *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
-    ".exe",  # A program that unpacks itself, with a zip at its end.
+    ".exe",  # A self-extracting archive: a program with a zip appended.
 )
-# What other archives are called; they are named to people, and not opened.
+# Archive formats that are not supported: they are reported, not opened.
 OTHER_SUFFIXES = {
     ".7z": "a 7z archive",
     ".rar": "a RAR archive",
@@ -17,11 +17,11 @@ OTHER_SUFFIXES = {
 
 
 def is_archive(name: str) -> bool:
-    """Whether the name of a file says that it is an archive that is looked into."""
+    """Whether the file name has the suffix of a supported archive format."""
     return name.lower().endswith(SUFFIXES)
 
 
 def other_archive(name: str) -> str | None:
-    """What kind of archive that is not read the name of a file says; None where it says no such thing."""
+    """Return the unsupported archive format that the file name indicates, or None."""
     lower = name.lower()
     return next((kind for suffix, kind in OTHER_SUFFIXES.items() if lower.endswith(suffix)), None)

@@ -1,7 +1,7 @@
-"""Archives, trusting nothing they say: opening them, and what goes wrong on the way.
+"""Opens archives, which are untrusted input, and lists the errors that reading one may raise.
 
-A member is never extracted to a file, so a name like `../x` cannot write anywhere; it is refused all the same,
-since whoever unpacks the archive by hand would be harmed.
+A member is never extracted to a file, so a name like `../x` cannot write anywhere. Such a name is refused nevertheless,
+because it would harm people who unpack the archive by hand.
 """
 
 import lzma
@@ -18,10 +18,10 @@ from pipeline.ingestion.unpacking.zips import ZipArchive
 
 
 class UnsupportedError(Exception):
-    """An archive is of a kind that is not read, or not by this Python; says which, and what to do."""
+    """The archive's format is not supported, or not by this Python version; the message names the format and a fix."""
 
 
-# What opening or reading a broken archive is known to raise.
+# All exceptions that opening or reading a broken archive is known to raise.
 BROKEN = (
     BombError,
     UnsupportedError,
@@ -29,7 +29,7 @@ BROKEN = (
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
-    IndexError,  # zipfile, of an empty name.
+    IndexError,  # zipfile raises it for an empty member name.
     EOFError,
     OSError,
     NotImplementedError,
@@ -41,9 +41,9 @@ BROKEN = (
 
 
 def open_archive(path: Path, encoding: str = USUAL) -> Archive:
-    """Open the archive `path`, of the kind that its bytes say; raises one of `BROKEN` where that fails.
+    """Open the archive `path`, whose format is detected from its first bytes; raises one of `BROKEN` on failure.
 
-    `encoding` is that of names in zips that do not say it.
+    `encoding` is used for the member names of zips that do not declare one.
     """
     with path.open("rb") as file:
         start = file.read(LONGEST)
@@ -55,7 +55,7 @@ def open_archive(path: Path, encoding: str = USUAL) -> Archive:
     try:
         return TarArchive(path)
     except tarfile.ReadError:
-        # Such as unpacks itself begins with a program.
+        # A self-extracting archive begins with a program.
         if zipfile.is_zipfile(path):
             return ZipArchive(path, encoding)
         if start.startswith(PROGRAM):
@@ -64,12 +64,12 @@ def open_archive(path: Path, encoding: str = USUAL) -> Archive:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether the archive `path` is a zip, by its bytes."""
+    """Whether the content of the archive `path` is a zip, whatever its name."""
     return isinstance(open_archive(path), ZipArchive)
 
 
 def is_unsafe(name: str) -> bool:
-    """Whether unpacking a member of this name could write outside the folder it is unpacked into."""
+    """Whether unpacking a member of this name could write outside the target folder."""
     posix = name.replace("\\", "/")
     drive = len(posix) > 1 and posix[1] == ":"
     return posix.startswith("/") or drive or ".." in PurePosixPath(posix).parts or "\0" in name

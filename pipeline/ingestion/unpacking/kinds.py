@@ -1,8 +1,8 @@
-"""Names of common kinds of files that are not read, archives and images, by their first bytes."""
+"""Identifies common archive and image formats that are not supported, by their first bytes."""
 
 ZIP = b"PK\3\4"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-# What programs of Windows begin with.
+# The first bytes of a Windows program.
 PROGRAM = b"MZ"
 OTHER_ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -18,11 +18,11 @@ LONGEST = max(map(len, OTHER_ARCHIVES))
 
 
 def kind_of(start: bytes) -> str | None:
-    """Which archive that is not read begins with the bytes `start`, None where that is not known."""
+    """Return the unsupported archive format whose files begin with `start`, or None if it is unknown."""
     return next((kind for magic, kind in OTHER_ARCHIVES.items() if start.startswith(magic)), None)
 
 
-# Some are of formats that are read, and are here for what is damaged in their first bytes.
+# Some of these formats are supported; they are listed so that files with a damaged header are identified, too.
 OTHER_IMAGES = {
     b"\0\0\1\0": "an ICO file",
     b"\0\0\2\0": "a CUR file",
@@ -58,7 +58,7 @@ OTHER_IMAGES = {
     b"BUFR": "a BUFR file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
 }
-# What stands after the length and `ftyp` of files in ISO's base media format.
+# The brand that follows the length and `ftyp` in files of the ISO base media format.
 BRANDS = {
     **dict.fromkeys((b"isom", b"iso2", b"mp41", b"mp42", b"M4V ", b"avc1"), "an MP4 file"),
     **dict.fromkeys((b"qt  ",), "a QuickTime file"),
@@ -68,7 +68,7 @@ TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
 
 def image_kind_of(raw: bytes) -> str | None:
-    """Which image format that is not read the bytes `raw` are in, None where that is not known."""
+    """Return the unsupported image format of the bytes `raw`, or None if it is unknown."""
     if raw[4:8] == b"ftyp":
         return BRANDS.get(raw[8:12])
     if raw.endswith(TGA_FOOTER):

@@ -1,52 +1,52 @@
-"""What archives of every kind are to those who read them."""
+"""The common interface of all archive formats."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-# An archive that unpacks to more than this, and to this many times its size, is made to harm.
+# An archive that unpacks to more than both limits, bytes and a multiple of its own size, is an archive bomb.
 MAX_UNPACKED = 4 * 2**30
 MAX_RATIO = 100
 
 
 class BombError(Exception):
-    """An archive is made to take far more memory or time than its size says."""
+    """The archive is built to take far more memory or time than its size suggests."""
 
 
 class ArchiveMember(NamedTuple):
-    """A file in an archive, as its directory describes it."""
+    """A file in an archive, as the archive's directory describes it."""
 
     name: str
     position: int
-    """Its place in the archive's own order: names may repeat."""
+    """The member's index in the archive's own order; it identifies the member, because names may repeat."""
     size: int
-    """Bytes it claims to unpack to."""
+    """The declared unpacked size, in bytes."""
     unreadable: str
-    """Why it cannot be read ("encrypted", "not a file"), empty where it can."""
+    """Why the member cannot be read ("encrypted", "not a file"); empty if it can."""
     doubt: str = ""
-    """What is not certain of its name, empty where nothing is."""
+    """Why the name is uncertain; empty if it is certain."""
 
 
 class Archive(Protocol):
     """An open archive."""
 
     def members(self) -> Iterator[ArchiveMember]:
-        """Its files in its own order; raises one of `BROKEN`."""
+        """Yield the archive's files in its own order; raises one of `archives.BROKEN`."""
         ...
 
     def read(self, position: int, limit: int) -> bytes:
-        """The bytes of the member at `position`, at most `limit` of them; raises one of `BROKEN`."""
+        """Return at most `limit` bytes of the member at `position`; raises one of `archives.BROKEN`."""
         ...
 
 
 def with_folders(name: str) -> str:
-    """`name` with slashes between folders: some programs of Windows write backslashes there, and no slash then.
+    """Return `name` with slashes between folders; some Windows programs write backslashes only.
 
-    A name with slashes may hold a backslash, as the half of a Japanese letter say.
+    A backslash in a name that has slashes is kept: it may be part of a name, such as the second byte of a Japanese character.
     """
     return name if "/" in name.removeprefix("./") else name.replace("\\", "/")
 
 
 def most_unpacked(path: Path) -> int:
-    """The bytes beyond which what is in the archive `path` is no honest content."""
+    """Return the unpacked size in bytes above which the archive `path` counts as an archive bomb."""
     return max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Tar archives, compressed or not, read member by member without unpacking more than is asked for."""
+"""Reads tar archives, compressed or not, member by member, and unpacks no more than is requested."""
 
 import bz2
 import gzip
@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple, cast
 from pipeline.ingestion.unpacking.kinds import ZSTANDARD
 from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked, with_folders
 
-# What tar keeps of one member besides its content: names, attributes, maps of holes.
+# The most that a tar may store for one member besides its content: names, attributes, sparse maps. In bytes.
 MAX_HEADER = 2**20
 BUFFER = 2**20
 UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
@@ -31,20 +31,20 @@ NOT_UTF8 = "is not UTF-8"
 
 
 class _Content(NamedTuple):
-    """The content of a member."""
+    """Where a member's content is stored."""
 
     header: int
     size: int
 
 
 class TarArchive:
-    """An open tar; keeps where members lie, and none of tarfile's objects, which take a kilobyte each."""
+    """An open tar; keeps the offsets of members instead of tarfile's objects, which take a kilobyte each."""
 
     def __init__(self, path: Path) -> None:
         self._stream = _Bounded(path)
-        self._headers = array("q")  # As far as a member was asked for.
+        self._headers = array("q")  # Offsets of headers, up to the last member read.
         self._rest: Iterator[tarfile.TarInfo] | None = None
-        self._linked: dict[int, _Content] | None = None  # As soon as there is a hard link.
+        self._linked: dict[int, _Content] | None = None  # Filled at the first hard link.
         self._open_at(0)
 
     def __del__(self) -> None:
@@ -62,7 +62,7 @@ class TarArchive:
 
     def read(self, position: int, limit: int) -> bytes:
         """See `Archive`."""
-        # No further than needed: what comes after may be damaged.
+        # List no further than needed: the rest of the archive may be damaged.
         self._rest = self._rest or self._listed()
         missing = position + 1 - len(self._headers)
         self._headers.extend(info.offset for info in islice(self._rest, max(missing, 0)))
@@ -79,7 +79,7 @@ class TarArchive:
         return file.read(limit)
 
     def _target(self, info: tarfile.TarInfo) -> "_Content | None":
-        """Where the content of `info` is: a hard link has that of the file before it which it names."""
+        """Return the location of the content of `info`; that of a hard link is an earlier file, which it names."""
         if not info.islnk():
             return _Content(info.offset, info.size) if info.isfile() else None
         if self._linked is None:
@@ -87,7 +87,7 @@ class TarArchive:
         return self._linked.get(info.offset)
 
     def _find_linked(self) -> "dict[int, _Content]":
-        """The content of each hard link, by the place of its own header."""
+        """Return the location of each hard link's content, by the offset of the link's own header."""
         files: dict[str, _Content] = {}
         linked: dict[int, _Content] = {}
         for info in self._listed():
@@ -98,26 +98,26 @@ class TarArchive:
         return linked
 
     def _open_at(self, header: int) -> tarfile.TarFile:
-        """The archive from the member on whose header lies there; tarfile reads that header at once."""
+        """Open the archive at the offset `header` of a member; tarfile reads that header immediately."""
         self._stream.expect(MAX_HEADER)
         self._stream.seek(header)
         return tarfile.TarFile(fileobj=self._stream, errors="surrogateescape")
 
     def _listed(self) -> Iterator[tarfile.TarInfo]:
-        """All files; between two of them others may read elsewhere in the stream."""
+        """Yield all members but folders; callers may read elsewhere in the stream between two of them."""
         start: int | None = 0
         while start is not None:
             archive = self._open_at(start)
             while (info := archive.next()) is not None:
                 if not info.isdir():
                     yield info
-                archive.members.clear()  # type: ignore[attr-defined]  # Or all of them stay in memory.
+                archive.members.clear()  # type: ignore[attr-defined]  # Else all of them stay in memory.
                 self._stream.expect(MAX_HEADER)
             start = self._after(archive.offset)
 
     def _after(self, end: int) -> int | None:
-        """Where another tar begins behind the one that ends at `end`, as where two files were put into one."""
-        # Of a header that is damaged or missing tarfile says no more than of the end, which is a block of zeros.
+        """Return the offset of another tar appended after the one that ends at `end`, or None."""
+        # tarfile treats a damaged or missing header like the end of the archive, which is a block of zeros.
         self._stream.expect(MAX_HEADER)
         self._stream.seek(end)
         if self._stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -136,7 +136,7 @@ class TarArchive:
 
 
 class _Bounded(io.BufferedIOBase):
-    """A tar file, unpacked as it is read, of which no more is read at a time than is expected."""
+    """A tar file, decompressed on the fly, that raises `BombError` when more is read than `expect` allowed."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -147,7 +147,7 @@ class _Bounded(io.BufferedIOBase):
         self._expected = MAX_HEADER
 
     def expect(self, size: int) -> None:
-        """Allow `size` bytes to be read from now on."""
+        """Allow the next `size` bytes to be read."""
         self._expected = size
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -172,5 +172,5 @@ class _Bounded(io.BufferedIOBase):
 
 
 def printable(name: str) -> str:
-    """A name that can be written as UTF-8, whatever encoding its bytes were in."""
+    """Return `name` in a form that can be written as UTF-8: undecodable bytes become backslash escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""What a member of a zip is called: zips say too little of the encoding of names."""
+"""Decodes the names of zip members, whose encoding zips often do not declare."""
 
 import struct
 import zlib
@@ -9,26 +9,27 @@ from zipfile import ZipInfo
 from pipeline.ingestion.unpacking.members import with_folders
 
 IS_UTF8 = 0x800
-# The extra field that holds the name in UTF-8 (4.6.9).
+# The extra field that holds the name in UTF-8 (APPNOTE 4.6.9).
 UNICODE_PATH = 0x7075
-# What the specification says of names without a flag.
+# The encoding that the specification prescribes for names without the UTF-8 flag.
 USUAL = "cp437"
 DOUBT = "is in an encoding that the zip does not name"
 
 
 class ZipName(NamedTuple):
-    """The name of a member."""
+    """The decoded name of a zip member."""
 
     text: str
     doubt: str
-    """Why it may be another one, else empty."""
+    """Why the name may be wrong; empty if it is certain."""
 
 
 def name_of(info: ZipInfo, encoding: str = USUAL) -> ZipName:
-    """What `info` is called.
+    """Return the name of the member `info`.
 
-    Without a flag, bytes that are UTF-8 are UTF-8, as Info-ZIP and old versions of macOS write them; else they are in
-    `encoding`. Code page 437 is what the specification says, and what few programs do, so that it is doubtful.
+    A name without the UTF-8 flag is decoded as UTF-8 if it is valid UTF-8, as Info-ZIP and old versions of macOS write
+    it, else by `encoding`. A name in code page 437 is reported as doubtful: the specification prescribes that encoding,
+    but few programs use it.
     """
     text, doubt = _decoded(info, encoding)
     return ZipName(with_folders(text), doubt)
@@ -53,7 +54,7 @@ def _in_code_page(info: ZipInfo, raw: bytes, encoding: str) -> ZipName:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> bytes | None:
-    """The name that `extra` holds, if it is that of the name `raw`."""
+    """Return the UTF-8 name in `extra`, if its checksum matches the name `raw`."""
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<2H", extra)
         field, extra = extra[4 : 4 + size], extra[4 + size :]

@@ -1,4 +1,4 @@
-"""Zip archives."""
+"""Reads zip archives."""
 
 import struct
 import zipfile
@@ -8,12 +8,12 @@ from pathlib import Path
 from pipeline.ingestion.unpacking.members import ArchiveMember
 from pipeline.ingestion.unpacking.zip_names import name_of
 
-# A zip's last record: 22 bytes, and a comment.
+# The longest end-of-central-directory record: 22 bytes and a comment.
 MAX_END = 22 + 2**16
 
 
 def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members of `archive` that are no folders, in its own order."""
+    """Return the members of `archive` that are not folders, in its own order."""
     return [info for info in archive.infolist() if not name_of(info).text.endswith("/")]
 
 
@@ -38,9 +38,12 @@ class ZipArchive:
             return file.read(limit)
 
     def _check_start(self) -> None:
-        """See that no other zip comes before this one in the file: the list at the end does not name its members.
+        """Check that no other zip precedes this one in the file: the central directory does not list its members.
 
-        It may be whole, or one that was cut off within a zip that it holds.
+        The other zip may be complete, or it may be cut off in the middle of a nested zip.
+
+        Raises:
+            zipfile.BadZipFile: there is one.
         """
         start = min((info.header_offset for info in self._file.infolist()), default=self._file.start_dir)
         window = max(start - MAX_END, 0)
@@ -55,7 +58,7 @@ class ZipArchive:
                 return
             count, size = struct.unpack_from("<HL", before, end + 10)
             file.seek(max(window + end - size, 0))
-            # A program that unpacks itself holds that mark, too, but no list of files before it.
+            # A self-extracting program contains that signature, too, but no central directory before it.
             is_zip = file.read(4) == b"PK\1\2"
         if count and is_zip:
             what = f"{count} files are in another zip that comes before it in the same file"
