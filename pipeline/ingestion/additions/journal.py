@@ -67,7 +67,7 @@ class Journal:
         return image_id in self.facts or image_id in self.refused
 
     def entries(self) -> Iterator[Entry]:
-        """Return the valid entries in the order in which they were added, without those of releases that lack `file`."""
+        """Return the valid entries in the order they were added, but none of earlier releases, which lack `file`."""
         return (entry for entry in self._lines() if entry["id"] in self and "file" in entry)
 
     def add(self, image_id: str, result: Picture | Refusal, file: str) -> None:

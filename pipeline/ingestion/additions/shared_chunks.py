@@ -1,7 +1,7 @@
 """Shares an unfinished ingest between machines, so that no image is decoded twice.
 
-A shared folder holds chunks: a shard, and the journal's lines for its images. A chunk depends only on the bytes of files
-in data/raw, so any number of machines may upload and download chunks, for any branch.
+A shared folder holds chunks: a shard, and the journal's lines for its images. A chunk depends only on the bytes of
+files in data/raw, so any number of machines may upload and download chunks, for any branch.
 """
 
 import json
@@ -62,7 +62,7 @@ def sharing(where: str, journal: Journal, say: Say) -> "Iterator[SharedChunks | 
     If a signal or an error ends the context, the images decoded so far are uploaded first. `say` prints messages.
 
     Raises:
-        ParamError: `where` does not exist.
+        ParamError: `where` cannot be opened.
     """
     if where == OFF:
         yield None

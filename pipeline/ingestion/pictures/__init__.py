@@ -1,1 +1,1 @@
-"""One image by Pillow, or a reader of HEIC or DICOM: what its file says, made uniform; exported with models."""
+"""Opens one image by Pillow, pillow-heif or pydicom, and makes it uniform; exported together with models."""

@@ -1,4 +1,4 @@
-"""The colours of an image in sRGB or grey, and nothing transparent."""
+"""Converts an image to opaque sRGB or grey."""
 
 from io import BytesIO
 
@@ -6,23 +6,23 @@ from PIL import Image, ImageCms
 
 
 def coloured(image: Image.Image, mode: str) -> Image.Image:
-    """`image` in sRGB or grey, on white where it is transparent."""
+    """Return `image` in sRGB or grey, with transparent pixels on white."""
     if image.mode == "RGBA":
         on_white, profile = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image), image.info
         if "icc_profile" in profile:
-            # In sRGB first: white is to be white.
+            # Convert to sRGB before blending, so that the background is white in sRGB.
             opaque = _in_srgb(image.convert("RGB"))
             on_white = Image.composite(opaque, Image.new("RGB", image.size, "white"), image.getchannel("A"))
         image = on_white
     else:
         image = _in_srgb(image)
     if image.mode == "L" or (mode == "rgb" and image.mode in ("RGB", "YCbCr")):
-        return image  # Converting it would copy it.
+        return image  # `convert` would copy it.
     return image.convert("RGB" if mode == "rgb" else "L")
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """`image` with its colour profile applied; one that cannot be read is taken for sRGB, as viewers do."""
+    """Return `image` with its colour profile applied; an unreadable profile counts as sRGB, as in viewers."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode == "L":
         return image

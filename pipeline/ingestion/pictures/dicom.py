@@ -1,6 +1,6 @@
-"""DICOM files as Pillow opens others: the header first, its one frame or the first one when it is loaded.
+"""Opens DICOM files as Pillow opens other formats: the header at once, the first frame on `load`.
 
-Grey values become floats in the modality's units (PS3.3 C.11.1), with what is black and white in them by the window.
+Grey values become floats in the modality's units (PS3.3 C.11.1); the window says which of them are black and white.
 """
 
 from hashlib import md5
@@ -15,23 +15,23 @@ from pipeline.ingestion.pictures.unusable import UnusableError
 
 DICOM_START = (128, b"DICM")
 PYDICOM = "pydicom"
-# What pydicom decodes each transfer syntax with that is read; others would depend on what else is installed.
+# Supported transfer syntaxes, with pydicom's plugin for each; others would depend on what else is installed.
 SYNTAXES = {
     "1.2.840.10008.1.2": "",
     "1.2.840.10008.1.2.1": "",
     "1.2.840.10008.1.2.2": "",
-    "1.2.840.10008.1.2.5": "pydicom",  # Run lengths.
+    "1.2.840.10008.1.2.5": "pydicom",  # RLE
     "1.2.840.10008.1.2.4.50": "pillow",  # JPEG
     "1.2.840.10008.1.2.4.90": "pillow",  # JPEG 2000, without loss
     "1.2.840.10008.1.2.4.91": "pillow",
 }
-# The whole data set would be inflated at once, to any size.
+# Refused: pydicom would inflate the whole data set at once, to any size.
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-# Each element takes two; a header of more would take more memory than pixels do.
+# Each data element takes two reads; a header with more would take more memory than the pixels.
 MAX_READS = 2**18
-# Run lengths are hardly longer than the pixels, and what is longer is an attack.
+# RLE data is hardly longer than the pixels; longer data is an attack. A factor, and extra bytes.
 MOST_RUNS, MOST_EXTRA = 2, 2**16
 TAGS = [
     *("PatientID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
@@ -45,15 +45,15 @@ TAGS = [
 
 
 def is_dicom(raw: bytes) -> bool:
-    """Whether the bytes `raw` begin as a DICOM file does."""
+    """Whether the bytes `raw` have the preamble and the prefix of a DICOM file."""
     offset, mark = DICOM_START
     return raw[offset : offset + len(mark)] == mark
 
 
 class DicomImageFile(ImageFile.ImageFile):
-    """A DICOM file whose bytes are `fp`; `info` has patient, inverted and, once it is loaded, window.
+    """A DICOM file; `info` has the keys patient, inverted and, after `load`, window.
 
-    Without `info["as_shown"]` values are in the modality's units, whatever table a viewer would apply.
+    If `info["as_shown"]` is False, values stay in the modality's units even if the file has a VOI lookup table.
     """
 
     format = "DICOM"
@@ -69,7 +69,7 @@ class DicomImageFile(ImageFile.ImageFile):
             raise UnusableError("unsupported pixels", f"a DICOM file with {what}; convert it to PNG or JPEG")
         self._mode = "F" if self.shown_as in GREYS else "RGB"
         patient = str(self.data.get("PatientID") or "").strip()
-        # A name of a person should stand in no index and no report.
+        # Hashed, because the ID may be a person's name, which must not appear in indexes and reports.
         self.info["patient"] = md5(patient.encode(errors="replace")).hexdigest()[:16] if patient else ""
         self.info["inverted"] = self.shown_as == "MONOCHROME1"
         self.n_frames = max(int(self.data.get("NumberOfFrames") or 1), 1)
@@ -81,7 +81,7 @@ class DicomImageFile(ImageFile.ImageFile):
         if self._im is None:
             decoded = self._decoded()
             self.im, self._mode = decoded.im, decoded.mode
-            del self.data  # Which holds the pixels, too.
+            del self.data  # Free memory: it contains the encoded pixels.
         return super().load()
 
     def _decoded(self) -> Image.Image:
@@ -104,7 +104,7 @@ class DicomImageFile(ImageFile.ImageFile):
 
 
 def _read(raw: bytes) -> Any:
-    """What of the file `raw` decides on its pixels, with all that it takes to decode them."""
+    """Return the data elements of the file `raw` that are needed to decode its pixels."""
     try:
         from pydicom import dcmread
     except ModuleNotFoundError:
@@ -119,7 +119,7 @@ def _read(raw: bytes) -> Any:
 
 
 class _CountedReads(BytesIO):
-    """A file that can be read a limited number of times."""
+    """A file that allows at most `MAX_READS` reads."""
 
     reads = 0
 
@@ -138,14 +138,14 @@ def _bytes_of_frame(data: Any, size: tuple[int, int]) -> int:
 
 
 def _check_length(data: Any, size: tuple[int, int]) -> None:
-    """See that pixels which are not compressed are all there."""
+    """Check that uncompressed pixels are complete."""
     found, needed = len(data.PixelData), _bytes_of_frame(data, size)
     if found < needed:
         raise UnusableError("truncated", f"{found:,} of {needed:,} bytes of pixels")
 
 
 def _check_frame(data: Any, size: tuple[int, int]) -> None:
-    """See that the first frame, which is compressed, is no larger than the header says."""
+    """Check that the first frame, which is compressed, is no larger than the header declares."""
     from pydicom.encaps import get_frame
 
     frame = get_frame(data.PixelData, 0, number_of_frames=int(data.get("NumberOfFrames") or 1))
@@ -160,7 +160,10 @@ def _check_frame(data: Any, size: tuple[int, int]) -> None:
 def _in_units(
     pixels: npt.NDArray[Any], data: Any, *, as_shown: bool
 ) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
-    """Grey `pixels` in the modality's units, and which of them are black and white; `as_shown` by a table, if any."""
+    """Return grey `pixels` in the modality's units, with the values of black and white.
+
+    If `as_shown`, the file's VOI lookup table is applied, if it has one. Padding becomes NaN.
+    """
     from pydicom.pixels import processing
 
     signed, bits = bool(data.PixelRepresentation), int(data.BitsStored)
@@ -184,7 +187,7 @@ def _in_units(
 
 
 def _linear(centre: float, width: float, function: str) -> tuple[float, float]:
-    """What is black and white in a window (PS3.3 C.11.2.1.2); a sigmoid is taken for linear."""
+    """Return the values of black and white in a window (PS3.3 C.11.2.1.2); a sigmoid is treated as linear."""
     if function == "LINEAR_EXACT":
         return centre - width / 2, centre + max(width, 1e-3) / 2
     black = centre - 0.5 - (width - 1) / 2
@@ -192,10 +195,10 @@ def _linear(centre: float, width: float, function: str) -> tuple[float, float]:
 
 
 def _of_table(sequence: Any) -> tuple[float, float]:
-    """The range of what a lookup table makes of values."""
+    """Return the output range of a lookup table."""
     return 0, 2 ** int(sequence[0].LUTDescriptor[2]) - 1
 
 
 def _first(value: Any) -> float:
-    """The first of several windows."""
+    """Return the first value of an element that may have several."""
     return float(value[0]) if not isinstance(value, int | float | str) and hasattr(value, "__len__") else float(value)

@@ -1,4 +1,4 @@
-"""Which formats are read, and how a file of each is opened; what no header of an honest file says is refused first."""
+"""Opens images of all supported formats, and refuses implausible headers before Pillow sees them."""
 
 import struct
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.ingestion.pictures.dicom import PYDICOM, DicomImageFile, is_dicom
 from pipeline.ingestion.pictures.unusable import UnusableError
 
-# What Pillow recognises safely by itself.
+# Formats that Pillow identifies safely.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-# What is checked first, by how it begins; TGA files begin in no way of their own.
+# Formats whose headers are checked first, by their first bytes; TGA files have no signature.
 STARTS = {b"DDS ": "DDS", b"\0\0\1\0": "ICO", b"\x0a": "PCX", b"8BPS": "PSD", b"\x01\xda": "SGI", b"": "TGA"}
 PILLOW_HEIF = "pillow-heif"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-# Versions of Pillow are in the recipe of all images; these are in those of some.
+# Optional readers, by format. Unlike Pillow's version, which is in the recipe, theirs are recorded per image.
 PACKAGES = {"HEIF": PILLOW_HEIF, "DICOM": PYDICOM}
 DEEP = "deep"
-# Pillow decodes uncompressed colours of DDS one by one, three microseconds each.
+# In pixels. Pillow decodes uncompressed DDS pixel by pixel, at 3 µs each.
 MOST_DDS = 2048**2
-# No icon is larger; Pillow would not ask before it decodes one.
+# In pixels. No icon is larger, and Pillow decodes an icon without a check of its size.
 MOST_ICO = 1024
-# Grey, palette, colours, CMYK, duotone; of others Pillow makes other colours than Photoshop.
+# Grey, palette, RGB, CMYK, duotone; Pillow shows other modes in other colours than Photoshop.
 PSD_MODES = (1, 2, 3, 4, 8)
 PSD_VERSION_INFO, MOST_RESOURCES = 1057, 10_000
 TGA_DEPTHS = {1: (8,), 2: (16, 24, 32), 3: (1, 8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
@@ -31,14 +31,14 @@ TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
 
 def opened(raw: bytes) -> Image.Image:
-    """The image in the bytes `raw`, as far as its header goes; icons are decoded.
+    """Open the image in the bytes `raw`; only its header is read, but icons are decoded.
 
     Raises:
-        UnidentifiedImageError: they are in no format that is read.
-        UnusableError: they are refused for what the header says.
-        Exception: nearly any, on damaged bytes.
+        UnidentifiedImageError: the format is not supported.
+        UnusableError: the image is refused because of its header.
+        Exception: damaged bytes may raise nearly any exception.
     """
-    Image.init()  # Until then Pillow knows but the commonest formats.
+    Image.init()  # Without it, Pillow has loaded the most common formats only.
     try:
         return Image.open(BytesIO(raw), formats=FORMATS)
     except UnidentifiedImageError:
@@ -57,27 +57,33 @@ def opened(raw: bytes) -> Image.Image:
 
 
 def is_several(image: Image.Image) -> bool:
-    """Whether it has several frames or pages.
+    """Whether `image` has several frames or pages.
 
-    A camera's JPEG with others appended (MPO) is one picture, and so are the layers of Photoshop.
+    A camera's JPEG with appended JPEGs (MPO) counts as one picture, and so do the layers of a Photoshop file.
     """
     return image.format not in ("MPO", "PSD") and bool(getattr(image, "is_animated", False))
 
 
 def visible(image: Image.Image) -> Image.Image:
-    """The loaded `image`, opaque where all of it would be transparent: in games such a channel means something else."""
+    """Return the loaded `image`, made opaque if all of it is transparent.
+
+    In DDS and TGA files of games, such an alpha channel has another meaning.
+    """
     is_clear = image.format in ("DDS", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
     return image.convert("RGB") if is_clear else image
 
 
 def reader_of(image: Image.Image, *, is_deep: bool) -> str:
-    """What the stored bytes of `image` depend on that is not in every recipe: a package, and `ingest.range`."""
+    """Return what the stored bytes of `image` depend on besides the recipe: a package's version, and `DEEP`.
+
+    `DEEP` marks images that depend on `ingest.range`.
+    """
     package = PACKAGES.get(image.format or "")
     return " ".join([*([package, version(package)] if package else []), *([DEEP] if is_deep else [])])
 
 
 def is_by_another(reader: str) -> bool:
-    """Whether what `reader_of` said names another version of a package than is installed."""
+    """Whether `reader`, from `reader_of`, names a package that is now missing or has another version."""
     package, *rest = reader.split()
     try:
         return package in PACKAGES.values() and rest[0] != version(package)
@@ -104,7 +110,7 @@ def _check_dds(raw: bytes) -> bool:
 
 
 def _check_ico(raw: bytes) -> bool:
-    """Whether it holds icons, by what each says of itself, since Pillow believes the list that comes before them."""
+    """Whether the file contains icons; checks each icon's own header, since Pillow trusts the directory."""
     count: int = struct.unpack_from("<H", raw, 4)[0] if len(raw) >= 6 else 0
     for at in range(6, min(6 + 16 * count, len(raw) - 15), 16):
         (start,) = struct.unpack_from("<I", raw, at + 12)
@@ -123,7 +129,7 @@ def _check_sgi(raw: bytes) -> bool:
 
 
 def _check_psd(raw: bytes) -> bool:
-    """Whether it holds a merged picture of 8 bits a channel."""
+    """Check that the file contains a merged picture of 8 bits per channel; return True."""
     if len(raw) < 34:
         raise UnusableError("truncated", f"a PSD file of {len(raw)} bytes")
     version_, bits, mode = (struct.unpack_from(">H", raw, at)[0] for at in (4, 22, 24))
@@ -140,7 +146,7 @@ def _check_psd(raw: bytes) -> bool:
 
 
 def _psd_resources(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """The number and the content of each image resource."""
+    """Yield the id and the first 16 bytes of each image resource."""
     at = 30 + struct.unpack_from(">I", raw, 26)[0]
     if at + 4 > len(raw):
         return
@@ -157,7 +163,7 @@ def _psd_resources(raw: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _check_tga(raw: bytes) -> bool:
-    """Whether a TGA file says so at its end, or the whole header fits; a text might fit in part."""
+    """Whether `raw` is a TGA file: it has the footer, or its whole header is plausible; a text may match in part."""
     if len(raw) < 18:
         return False
     id_length, has_map, kind, _, colours, map_depth, _, _, width, height, depth, flags = struct.unpack_from(

@@ -1,8 +1,8 @@
-"""One image made uniform: orientation applied, colours in sRGB or grey, no transparency, the shorter side bounded.
+"""Makes one image uniform: upright, in sRGB or grey, without transparency, its shorter side limited.
 
-Bytes that are so already are kept as they are; other JPEGs are written as JPEG, everything else as PNG, which loses
-nothing. `pipeline export` copies this package next to the model, so it imports Pillow and numpy alone, and what reads
-HEIC and DICOM only where it meets such a file.
+Files that conform already are kept byte by byte. Other JPEGs are written as JPEG, everything else as PNG, which is
+lossless. `pipeline export` copies this package next to the model, so it imports only Pillow and numpy; the readers of
+HEIC and DICOM are imported when such a file is opened.
 """
 
 import warnings
@@ -21,13 +21,13 @@ from pipeline.ingestion.pictures.values import SIXTEEN_BITS, STRETCHING, Bounds,
 
 NO_GATE = nullcontext()
 JPEGS = ("JPEG", "MPO")
-# No uncompressed image is larger; what is has something else appended, and is re-encoded.
+# No uncompressed image takes more bytes. A larger file has other data appended, and is re-encoded.
 MAX_BYTES_PER_PIXEL, MAX_EXTRA = 4, 2**16
-# What an image shows is judged at this length of the shorter side, whatever size it is stored at.
+# The perceptual hash is computed at this length of the shorter side, in pixels, or at `Form.size` if that is larger.
 MIDDLE = 512
 MAX_ASPECT = 100
 JPEG_QUALITY = 95
-# What turns an image upright, by its orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on odd other tags.
+# The transposition for each orientation (EXIF 2.3, tag 274). ImageOps.exif_transpose fails on unusual other tags.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,52 +37,52 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Ours comes after scaled decoding and answers in our words.
+# Pillow's limit is off: `MAX_MEMORY` replaces it, and takes scaled decoding into account.
 Image.MAX_IMAGE_PIXELS = None
 
 
 class Form(NamedTuple):
-    """What images are made: `ingest` says it."""
+    """The form that images are converted to, from the params below `ingest`."""
 
     mode: str
-    """rgb or grey."""
+    """The colour mode: rgb or grey."""
     size: int
-    """Longest that the shorter side may be, in pixels."""
+    """The maximum length of the shorter side, in pixels."""
     animations: str
-    """Whether of several frames or pages the "first" is taken."""
+    """What to do with several frames or pages: use the "first", or "refuse"."""
     values: str | Sequence[float]
-    """Which values of more than 8 bits are black and white, see `bounds_of`."""
+    """Which values of more than 8 bits become black and white, see `bounds_of`."""
 
 
 class Uniform(NamedTuple):
     """An image as it is stored."""
 
     data: bytes
-    """A whole file."""
+    """The content of the image file."""
     suffix: str
     width: int
     height: int
     shown: Image.Image
-    """What it shows, at a size that does not depend on the one that it is stored at."""
+    """The image in memory, for the perceptual hash."""
     remark: str
-    """Which of its values are used, where they take little of the range; else empty."""
+    """The range of its values, if it is a small part of the possible range; else empty."""
     reader: str
-    """What its bytes depend on besides Pillow, see `reader_of`."""
+    """What the bytes depend on besides Pillow, see `reader_of`."""
     patient: str
-    """The patient that a DICOM file is of, as a hash; else empty."""
+    """A hash of the patient's ID in a DICOM file; else empty."""
 
 
 def uniform(raw: bytes, form: Form, *, one_at_a_time: AbstractContextManager[object] = NO_GATE) -> Uniform:
-    """The image in the bytes `raw` in this `form`.
+    """Return the image in the bytes `raw`, converted to `form`.
 
     `one_at_a_time` is entered while an image is decoded that takes more than `MUCH_MEMORY`.
 
     Raises:
-        UnusableError: it is refused for what its header says.
-        Exception: nearly any, of Pillow's decoders on damaged bytes.
+        UnusableError: the image is refused, mostly because of its header.
+        Exception: Pillow's decoders may raise nearly any exception on damaged bytes.
     """
     with warnings.catch_warnings():
-        # Odd metadata is no reason to refuse pixels that decode.
+        # Unusual metadata is no reason to refuse an image whose pixels can be decoded.
         warnings.simplefilter("ignore")
         image = opened(raw)
         if is_several(image) and form.animations == "refuse":
@@ -96,11 +96,11 @@ def uniform(raw: bytes, form: Form, *, one_at_a_time: AbstractContextManager[obj
 
 
 def _prepared(image: Image.Image, raw: bytes, form: Form) -> int:
-    """What decoding `image` takes, in bytes; a JPEG will be decoded scaled, but not too far for what it shows."""
+    """Return the memory in bytes that decoding `image` takes, and set up a JPEG to be decoded at a smaller scale."""
     shorter, middle = min(image.size), max(MIDDLE, form.size)
     further = bytes_of_coefficients(image, raw) if image.format in JPEGS else 0
     if image.format in JPEGS:
-        # Twice the size aimed at is what Pillow's own thumbnails leave to the exact filter.
+        # Decode at twice the target size or more, as Pillow's thumbnails do; the exact filter does the rest.
         sides = (2 * middle * image.width // shorter, 2 * middle * image.height // shorter)
         image.draft(_drafted(image, form.mode), sides)
     if is_deep(image) and form.values != "dtype":
@@ -113,14 +113,14 @@ def _prepared(image: Image.Image, raw: bytes, form: Form) -> int:
 
 
 def _decoded(image: Image.Image, raw: bytes | None, form: Form) -> Uniform:
-    """`image` as it is to be stored: as the bytes `raw`, if they conform."""
+    """Decode `image` and return it as it is stored: as the bytes `raw`, if they are given and conform."""
     suffix = "jpg" if image.format in JPEGS else "png"
     image.info["as_shown"] = form.values == "dtype"
     image.load()
     bounds = bounds_of(image, form.values) if is_deep(image) else None
     remark, reader = bounds.remark if bounds else "", reader_of(image, is_deep=bounds is not None)
     said = (remark, reader, image.info.get("patient", ""))
-    # Made small first, so that the rest costs little even where the file holds a poster.
+    # Scale down first, so that the other steps are cheap even for a very large image.
     orientation, middle = _orientation(image), max(MIDDLE, form.size)
     shown = _scaled(_continuous(visible(image), middle, bounds), middle)
     shown = coloured(_upright(shown, orientation), form.mode)
@@ -128,7 +128,7 @@ def _decoded(image: Image.Image, raw: bytes | None, form: Form) -> Uniform:
     if raw is not None and orientation not in UPRIGHT and len(raw) <= most:
         return Uniform(raw, suffix, *image.size, shown, *said)
     stored = _scaled(shown, form.size)
-    # Pillow would write the profile along, which is applied by now, and which holds the clock where it is Pillow's own.
+    # Else Pillow would write the profile, which has been applied; a profile made by Pillow contains the current time.
     stored.info = {}
     out = BytesIO()
     if suffix == "jpg":
@@ -139,20 +139,20 @@ def _decoded(image: Image.Image, raw: bytes | None, form: Form) -> Uniform:
 
 
 def _subsampling(image: Image.Image) -> int:
-    """How to write chroma, as Pillow counts: as fine as luminance where the JPEG `image` has it so, else by default."""
+    """Return Pillow's `subsampling`: 0 (4:4:4) if the JPEG `image` has full chroma resolution, else the default."""
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     return 0 if JpegImagePlugin.get_sampling(image) == 0 else -1
 
 
 def _drafted(image: Image.Image, mode: str) -> str | None:
-    """The mode to decode a JPEG in: as it is coded, where nothing needs another one, so that nothing is converted."""
-    # JFIF says that it is coded so; of other JPEGs one would have to guess.
+    """Return the mode to decode a JPEG in: its coded mode, to avoid conversions, or None if that is not safe."""
+    # JFIF guarantees YCbCr; the coding of other JPEGs would be a guess.
     as_coded = image.mode == "RGB" and "jfif" in image.info and "icc_profile" not in image.info
     return {"rgb": "YCbCr", "grey": "L"}[mode] if as_coded else None
 
 
 def _conforms(image: Image.Image, mode: str, size: int) -> bool:
-    """Whether it is stored as it is, as far as its header says; its orientation may stand behind the pixels."""
+    """Whether `image` can be stored unchanged, by its header; its orientation, which may follow the pixels, is ignored."""
     return (
         image.format in ("JPEG", "PNG")
         and image.mode in (("RGB", "L") if mode == "rgb" else ("L",))
@@ -164,15 +164,15 @@ def _conforms(image: Image.Image, mode: str, size: int) -> bool:
 
 
 def _continuous(image: Image.Image, size: int, bounds: Bounds | None) -> Image.Image:
-    """`image` in a mode in which its values can be averaged: no palette, not two colours, not more than 8 bits.
+    """Return `image` in a mode whose values can be averaged: no palette, no bilevel image, at most 8 bits.
 
-    What has more, and black and white at `bounds`, is scaled to `size` already, since it takes so much memory.
+    An image of more bits, black and white at `bounds`, is also scaled to `size`, because it takes much memory.
     """
     if bounds is not None and image.mode != "F" and bounds[:2] == SIXTEEN_BITS:
-        # Pillow's own conversion would clip 16 bits to 8.
+        # Pillow's conversion would clip 16 bits to 8.
         image = _scaled(on_white(image).convert("I"), size).point(lambda value: value / 256).convert("L")
     elif bounds is not None:
-        # Pillow's own rounds down.
+        # Adds 0.5, because Pillow's conversion rounds down.
         image = _scaled(as_grey(image, bounds), size).point(lambda value: value * 1 + 0.5).convert("L")
     if image.has_transparency_data and image.mode != "RGBA":
         return image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Values of more than 8 bits made 8: which of them is black and which white, by `ingest.range`."""
+"""Converts values of more than 8 bits to 8; `ingest.range` decides which values become black and white."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,26 +9,26 @@ from PIL import Image
 
 from pipeline.ingestion.pictures.unusable import UnusableError
 
-# Of 16 bits all values are meant; what a percentile is taken of are the finite ones.
+# The full range of 16 bits; the percentiles of finite values that become black and white.
 SIXTEEN_BITS, PERCENTILES = (0.0, 65535.0), (0.5, 99.5)
-# Values that take less of the range than this show nearly one grey, which people should know.
+# Values that span a smaller share of the range than this look nearly uniform, which is reported.
 NARROW = 0.1
-# Bytes a pixel that `as_grey` takes of its own.
+# Bytes per pixel that `as_grey` needs.
 STRETCHING = 20
 
 
 class Bounds(NamedTuple):
-    """Which values of an image become black and white, and which there are."""
+    """The values of an image that become black and white, and its lowest and highest value."""
 
     black: float
-    """More than `white` where the values are shown inverted."""
+    """Greater than `white` if the image is inverted."""
     white: float
     low: float
     high: float
 
     @property
     def remark(self) -> str:
-        """What people should know of values that take little of the range, empty where they take enough."""
+        """A remark if the values span a small part of the range (less than `NARROW`); else empty."""
         bottom, top = sorted((self.black, self.white))
         used = min(self.high, top) - max(self.low, bottom)
         shown = [f"{value:,.{0 if value == round(value) else 3}f}" for value in (self.low, self.high, bottom, top)]
@@ -36,17 +36,19 @@ class Bounds(NamedTuple):
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether it is grey of more than 8 bits; Pillow itself makes 8 bits of deeper colours."""
+    """Whether `image` is grey with more than 8 bits; Pillow itself reduces deeper colours to 8 bits."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def bounds_of(image: Image.Image, values: str | Sequence[float]) -> Bounds:
-    """Those of the deep `image` by `values`, which is "dtype", "percentile", or what is black and what is white.
+    """Return the bounds of the deep `image`.
+
+    `values` is "dtype", "percentile", or a pair: the values of black and white.
 
     Raises:
-        UnusableError: nothing tells what is black and white in it.
+        UnusableError: the values of black and white cannot be determined.
     """
-    # What a reader of DICOM knows: a window, and whether black is its upper end.
+    # Set by the DICOM reader: the window, and whether its upper end is black.
     window, inverted = image.info.get("window"), image.info.get("inverted", False)
     if values == "dtype":
         low, high = _extrema(image)
@@ -62,7 +64,7 @@ def bounds_of(image: Image.Image, values: str | Sequence[float]) -> Bounds:
 
 
 def as_grey(image: Image.Image, bounds: Bounds) -> Image.Image:
-    """The deep `image` with floats from 0, which is black, to 255."""
+    """Return the deep `image` as floats from 0 (black) to 255 (white)."""
     pixels = _pixels(image).astype(np.float32)
     transparent, (black, white) = _transparent(image, pixels), bounds[:2]
     pixels[np.isnan(pixels)] = black
@@ -75,7 +77,7 @@ def as_grey(image: Image.Image, bounds: Bounds) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """An `image` of 16 bits in which the value that stands for transparency is white."""
+    """Return the 16-bit `image` with transparent pixels set to white."""
     pixels = np.array(image)
     if (transparent := _transparent(image, pixels)) is None:
         return image
@@ -84,8 +86,8 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def _check_dtype(image: Image.Image, low: float, high: float) -> None:
-    """Refuse the values from `low` to `high` if the type does not tell what is black and white."""
-    # Of 32 bits is what TIFF has so; in other formats Pillow says it of 16.
+    """Refuse values from `low` to `high` if the pixel type does not define black and white."""
+    # Mode I means 32 bits in TIFF; in other formats Pillow uses it for 16 bits.
     is_long = image.mode == "I" and image.format == "TIFF" and not (low >= 0 and 2**8 <= high < 2**16)
     if image.mode == "F" or is_long:
         found = f"32-bit pixels, in {low:,}…{high:,}" if is_long else f"floating-point pixels, in {low:g}…{high:g}"
@@ -100,7 +102,7 @@ def _extrema(image: Image.Image) -> tuple[float, float]:
 
 
 def _finite(image: Image.Image) -> npt.NDArray[Any]:
-    """The values that say something, of which there is one at least."""
+    """Return the values that are finite and not transparent; raises `UnusableError` if there are none."""
     pixels = _pixels(image)
     transparent = _transparent(image, pixels)
     meant = np.isfinite(pixels) if transparent is None else ~transparent
@@ -110,7 +112,7 @@ def _finite(image: Image.Image) -> npt.NDArray[Any]:
 
 
 def _pixels(image: Image.Image) -> npt.NDArray[Any]:
-    """Its values; Pillow takes all of 32 bits for signed, which TIFF says of some only."""
+    """Return the values of `image`; Pillow treats all 32-bit integers as signed, but TIFF declares some as unsigned."""
     pixels = np.asarray(image)
     tags = getattr(image, "tag_v2", {})
     is_unsigned = image.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,)
@@ -118,6 +120,6 @@ def _pixels(image: Image.Image) -> npt.NDArray[Any]:
 
 
 def _transparent(image: Image.Image, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-    """Where the value is that stands for transparency, None where none does."""
+    """Return the mask of transparent pixels, or None if no value stands for transparency."""
     value = image.info.get("transparency")
     return pixels == value if isinstance(value, int) else None

@@ -42,7 +42,7 @@ class Archive(Protocol):
 def with_folders(name: str) -> str:
     """Return `name` with slashes between folders; some Windows programs write backslashes only.
 
-    A backslash in a name that has slashes is kept: it may be part of a name, such as the second byte of a Japanese character.
+    A backslash in a name that has slashes is kept: it may be the second byte of a Japanese character.
     """
     return name if "/" in name.removeprefix("./") else name.replace("\\", "/")
 
