@@ -1,1 +1,1 @@
-"""Which class an image is of: what labels.csv says, what `ingest.strip` says, and what its folder says."""
+"""Determines the class of an image, from labels.csv, from `ingest.strip` and from its folder."""

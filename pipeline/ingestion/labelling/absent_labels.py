@@ -1,4 +1,4 @@
-"""Files of labels that belong to data/raw and were never here: the only files that have to come."""
+"""Fetches label files of data/raw that are missing locally: the only files of data/raw that ingest always needs."""
 
 from pipeline.ingestion.labelling.label_files import is_label_file
 from pipeline.ingestion.labelling.label_tables import Columns
@@ -7,9 +7,11 @@ from pipeline.versioning.raw.recording import bring
 
 
 def bring_labels(content: RawContent, columns: Columns) -> RawContent:
-    """Put them into data/raw, whose `content` is as it was; `columns` are theirs. Returns the content now.
+    """Put missing label files with these `columns` into data/raw, and return its new content.
+
+    `content` is the content of data/raw before.
 
     Raises:
-        MissingDataError: one of them is neither in DVC's cache nor on the remote.
+        MissingDataError: a file is neither in DVC's cache nor on the remote.
     """
     return bring((path for path in content.belonging.absent if is_label_file(path, columns)), content)

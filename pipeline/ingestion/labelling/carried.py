@@ -1,4 +1,4 @@
-"""The labels that an archive carries itself, in files of labels next to its images."""
+"""Reads the labels that an archive contains itself, in label files next to its images."""
 
 from collections.abc import Iterable
 from io import BytesIO
@@ -10,24 +10,26 @@ from pipeline.ingestion.labelling.label_index import LabelIndex
 from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 from pipeline.ingestion.unpacking.members import Archive
 
-# What a file of labels may take of memory.
+# The largest label file in an archive, in bytes.
 MAX_LABELS = 160 * 2**20
 
 
 class CarriedLabels(NamedTuple):
-    """What an archive says of its own members."""
+    """The labels that an archive contains for its own members."""
 
     lines: dict[str, LabelLine]
-    """By the names of images."""
+    """The labels, by the names of images."""
     refused: dict[str, str]
-    """The files of labels that say nothing of the images, and why."""
+    """Label files that cannot be used, each with the reason."""
 
 
 def carried_labels(archive: Archive, members: Iterable[tuple[str, int]], columns: Columns) -> CarriedLabels:
-    """What `archive` says of its `members`, names and positions; their paths are relative to the file that lists them.
+    """Return the labels that `archive` contains for its `members`, which are names and positions.
+
+    The paths in a label file are relative to the folder of that file.
 
     Raises:
-        ImagesError: a line of it cannot be used.
+        ImagesError: a line of a label file cannot be used, or the file is too large.
     """
     found = dict(members)
     files = {name: position for name, position in found.items() if is_label_file(name, columns)}

@@ -1,6 +1,7 @@
-"""What can be the name of a class, and which one an image's folder says.
+"""Checks and normalises class names, and derives the class of an image from its folder.
 
-Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of class `cat`.
+Archives are treated like folders without a name: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of
+class `cat`.
 """
 
 import re
@@ -9,20 +10,24 @@ from contextlib import suppress
 from functools import lru_cache
 from unicodedata import category, normalize
 
-# What is not seen at the ends of a name; `str.strip` knows blanks only.
+# Invisible characters at the ends of a name; `str.strip` removes whitespace only.
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
 ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
-# In which UTF-8 is read by mistake, and what it often becomes there: lines and blocks, which no class is called.
+# Encodings in which UTF-8 is often read by mistake, and box-drawing characters, which often result and are in no class
+# name.
 CODE_PAGES = ("cp437", "cp1252")
 DRAWN = re.compile(r"[\u2500-\u259f]")
 
 
 def class_name(text: str) -> str | None:
-    """The class that `text` names: composed, without blanks around; None where it cannot stand in a manifest."""
+    """Return `text` as a class name: composed (NFC) and stripped; None if it cannot be one.
+
+    A class name is not empty and contains no slash and no control character.
+    """
     if "/" in text or has_control(text):
         return None
-    # The same name comes in two spellings: macOS writes é as two characters.
+    # The same name has two spellings in Unicode: macOS writes é as two characters.
     name = normalize("NFC", text)
     while (bare := name.strip().strip(INVISIBLE)) != name:
         name = bare
@@ -30,27 +35,27 @@ def class_name(text: str) -> str | None:
 
 
 def has_control(text: str) -> bool:
-    """Whether there is a control character in `text`, a line break say."""
+    """Whether `text` contains a control character, such as a line break."""
     return not text.isprintable() and any(category(char) == "Cc" for char in text)
 
 
 def label_of(path: str, member: str | None, strip: int = 0) -> str | None:
-    """The class that an image's folder says, or None where it lies outside any class folder.
+    """Return the class that the folders of an image name, or None if it lies outside any class folder.
 
-    The folder is the first one, or the first after `strip` others.
+    The class folder is the outermost one, after `strip` others.
     """
     return _label_of_folder(folder_of(path, member), strip)
 
 
 def folder_of(path: str, member: str | None) -> str:
-    """The folder that an image lies in, its archive being seen through."""
+    """Return the path of an image's folder, without the name of its archive."""
     folder, _, _ = path.rpartition("/")
     return (path if member is None else f"{folder}/{member}").rpartition("/")[0]
 
 
 @lru_cache(2**16)
 def parts_of(folder: str) -> tuple[str, ...]:
-    """The names of the folders in the path `folder`, the outermost first."""
+    """Return the names of the folders in the path `folder`, the outermost first."""
     return tuple(part for part in folder.split("/") if part not in ("", "."))
 
 
@@ -61,7 +66,7 @@ def _label_of_folder(folder: str, strip: int) -> str | None:
 
 
 def alike(labels: Iterable[str]) -> list[list[str]]:
-    """Those of `labels` that look like one class: they differ in case, accents, kinds of blanks or in encoding only."""
+    """Group those `labels` that look like the same class: they differ only in case, accents, spaces or Unicode form."""
     groups: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
         groups.setdefault(_bare(label), []).append(label)
@@ -69,15 +74,15 @@ def alike(labels: Iterable[str]) -> list[list[str]]:
 
 
 def _bare(label: str) -> str:
-    """`label` without case, and without the accents of Latin, Greek and Cyrillic; other scripts' marks make words."""
+    """Return `label` without case and without combining accents; marks of other scripts stay, as they change words."""
     letters = "".join(char for char in normalize("NFKD", label) if char not in ACCENTS)
     return " ".join(normalize("NFKC", letters).casefold().split())
 
 
 def ungarbled(label: str) -> str | None:
-    """What a class was called before its UTF-8 was read in a code page, empty where that cannot be told.
+    """Return the original name of a class whose UTF-8 was decoded in a wrong code page.
 
-    None where its name looks like one.
+    Empty if the original name cannot be recovered; None if the name does not look garbled.
     """
     if label.isascii():
         return None

@@ -1,4 +1,4 @@
-"""How a CSV file is written: what programs call CSV differs in its encoding, its delimiter and its ends of lines."""
+"""Detects the dialect of a CSV file: programs write CSV with different encodings, delimiters and line endings."""
 
 import codecs
 import csv
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-# The longer marks first: that of UTF-32 begins like that of UTF-16.
+# Byte-order marks, UTF-32 first: its mark begins like that of UTF-16.
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -16,28 +16,28 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 DELIMITERS = (",", ";", "\t", "|")
-# A line above the header that names the delimiter, as Excel reads it.
+# A line above the header that declares the delimiter, as Excel writes and reads it.
 DECLARED = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?(\r\n|\r|\n)', re.IGNORECASE)
 LINE_END = re.compile(r"\r\n|\r|\n")
-# As much of a file as its header may take.
+# The longest header, in bytes.
 HEADER = 2**16
 
 
 class Dialect(NamedTuple):
-    """How a CSV file is written."""
+    """The dialect of a CSV file."""
 
     mark: bytes = b""
-    """The byte-order mark that it begins with, if it has one."""
+    """The byte-order mark at the start of the file; empty if there is none."""
     encoding: str = "utf-8"
     delimiter: str = ","
     newline: str = "\n"
     declared: str = ""
-    """The line above the header that names the delimiter, with its end; mostly there is none."""
+    """The line above the header that declares the delimiter, with its line ending; usually empty."""
     spaced: bool = False
-    """Whether a blank follows each delimiter."""
+    """Whether a space follows each delimiter."""
 
     def rows(self, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-        """Each row of `file` that is not empty, the header first, and the number of the line that it begins in."""
+        """Yield each non-empty row of `file`, the header first, with the number of its first line."""
         file.seek(len(self.mark))
         text = io.TextIOWrapper(file, self.encoding, newline="")
         try:
@@ -54,23 +54,24 @@ class Dialect(NamedTuple):
                 text.detach()
 
     def written(self, rows: Iterable[Iterable[object]]) -> bytes:
-        """`rows` as a file of this dialect; a blank after a delimiter is left out."""
+        """Return `rows` as the content of a file in this dialect, without spaces after delimiters."""
         return self.mark + "".join([self.declared, *map(self._line, rows)]).encode(self.encoding)
 
     def _line(self, row: Iterable[object]) -> str:
         line = io.StringIO()
-        # Some versions of Python quote in a line only what ends it, so that a name could hold the other character.
+        # Some versions of Python quote only the characters of the line terminator; with "\r\n" both are quoted.
         csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(row)
         return line.getvalue().removesuffix("\r\n") + self.newline
 
 
 def dialect_of(file: BinaryIO, needed: Iterable[str]) -> Dialect:
-    """The dialect of `file`, whose header should have the columns `needed`, which are in lower case.
+    """Return the dialect of `file`, whose header should have the columns `needed`, given in lower case.
 
-    Its bytes alone decide. The delimiter is the one between those columns, so others may be part of a name.
+    It is detected from the file's bytes alone. The delimiter is the one that separates the needed columns; other
+    delimiters may be part of a column's name.
 
     Raises:
-        UnicodeDecodeError: the header is not in the encoding that the file seems to have.
+        UnicodeDecodeError: the header is not valid in the detected encoding.
     """
     file.seek(0)
     start = file.read(HEADER)
@@ -89,7 +90,7 @@ def dialect_of(file: BinaryIO, needed: Iterable[str]) -> Dialect:
 
 
 def _names(header: str, delimiter: str) -> list[str]:
-    """The cells of the first row in `header` that is not empty."""
+    """Return the cells of the first non-empty row in `header`."""
     rows: Any = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
     try:
         return next(filter(None, rows), [])
@@ -98,7 +99,7 @@ def _names(header: str, delimiter: str) -> list[str]:
 
 
 def _unmarked(start: bytes) -> str:
-    """The encoding of a file without a mark: a header has no NUL, so every other byte is one in UTF-16 alone."""
+    """Return the encoding of a file without a mark; every other byte of an ASCII header is NUL only in UTF-16."""
     even, odd = start[:64:2], start[1:64:2]
     if odd and not any(odd):
         return "utf-16-le"

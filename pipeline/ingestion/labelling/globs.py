@@ -1,4 +1,4 @@
-"""Globs over the names of images, of which the last that matches counts; fast where there are thousands of them."""
+"""Matches the names of images against globs; fast even with thousands of globs."""
 
 import re
 from collections.abc import Iterable
@@ -6,21 +6,21 @@ from fnmatch import translate
 from itertools import product
 
 SPECIAL = re.compile(r"[*?[]")
-# A bracket that stands for one of a few plain characters.
+# A bracket expression that lists plain characters.
 BRACKET = re.compile(r"\[([^]!^\[\\-][^]\[\\-]*)\]")
 MAX_NAMES = 100
 
 
 def is_glob(text: str) -> bool:
-    """Whether `text` may stand for more than one name."""
+    """Whether `text` contains a special character of globs."""
     return SPECIAL.search(text) is not None
 
 
 class Globs:
-    """Patterns, each with its number."""
+    """Globs, each with a number."""
 
     def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
-        # By what a name has to be or to begin with, so that few are tried on it.
+        # Patterns by the names that they match, or by their literal prefix, so that few are tried on each name.
         self._names: dict[str, list[int]] = {}
         self._begin: dict[str, list[tuple[re.Pattern[str], int]]] = {}
         for pattern, number in patterns:
@@ -33,7 +33,7 @@ class Globs:
         self._lengths = sorted({len(begin) for begin in self._begin})
 
     def matching(self, name: str) -> list[int]:
-        """The numbers of all patterns that match `name`, sorted."""
+        """Return the numbers of all patterns that match `name`, sorted."""
         found = self._names.get(name, ())
         begins = [name[:length] for length in self._lengths if length <= len(name)]
         tried = (one for begin in begins for one in self._begin.get(begin, ()))
@@ -41,7 +41,7 @@ class Globs:
 
 
 def _names(pattern: str) -> list[str]:
-    """All names that `pattern` matches, if it has brackets alone and they are few; else none."""
+    """Return all names that `pattern` matches, if it has only brackets and at most `MAX_NAMES` names; else nothing."""
     parts = BRACKET.split(pattern)
     if any(is_glob(part) for part in parts[::2]):
         return []

@@ -1,4 +1,4 @@
-r"""How files of labels name images: many programs write `.\cat\1.png` or `data/raw/cat/1.png` for `cat/1.png`."""
+r"""Normalises the paths in label files: many programs write `.\cat\1.png` or `data/raw/cat/1.png` for `cat/1.png`."""
 
 from unicodedata import normalize
 
@@ -6,14 +6,14 @@ from pipeline import paths
 from pipeline.ingestion.labelling.class_names import INVISIBLE
 
 RAW = tuple(paths.RAW.parts)
-# How few paths begin, so that most are left alone at once.
+# Prefixes that need normalising. Few paths have one, so most are returned unchanged at once.
 BEGINNINGS = ("/", "./", f"{'/'.join(RAW)}/")
 
 
 def plain_path(text: str) -> str:
-    """The image or glob that `text` names, relative to data/raw, with slashes between folders, its letters composed.
+    """Return the image or glob `text` in canonical form: relative to data/raw, with slashes, composed (NFC).
 
-    The same image has one such name, however a program spells it.
+    All spellings of the same path have the same canonical form.
     """
     if not may_be_odd(text):
         return text
@@ -25,7 +25,7 @@ def plain_path(text: str) -> str:
 
 
 def may_be_odd(text: str) -> bool:
-    """Whether `plain_path` may say otherwise."""
+    """Whether `plain_path` may change `text`."""
     if not text.isascii() or "\\" in text or "//" in text or "/./" in text or text.startswith(BEGINNINGS):
         return True
     return text[:1].isspace() or text[-1:].isspace()

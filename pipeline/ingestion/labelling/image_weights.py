@@ -1,21 +1,21 @@
-"""The column `weight` of labels.csv: how much an image counts in training, and how such a number is written."""
+"""The column `weight` of labels.csv: an image's weight in training."""
 
 import re
 
 COLUMN = "weight"
-# Of an image of which nothing says it.
+# The weight of images for which none is given.
 USUAL_WEIGHT = 1.0
 NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-# Beyond these a mean of weights would not be exact any more.
+# Outside this range, a mean of weights would lose precision.
 LEAST, MOST = 1e-6, 1e6
 NEEDED = f"write 0 to keep it from training, or a number from {LEAST:f} to {MOST:.0f} like 0.5"
 
 
 def weight_of(cell: str) -> float:
-    """The weight that a cell says.
+    """Return the weight in a cell; an empty cell means `USUAL_WEIGHT`.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: the cell is not 0 and not a number from `LEAST` to `MOST`.
     """
     if not cell:
         return USUAL_WEIGHT

@@ -1,4 +1,4 @@
-"""Labels by the names and globs of images, as files of labels list them."""
+"""Finds the label of an image among the rows of label files, which contain names and globs."""
 
 from array import array
 from bisect import bisect_right
@@ -16,34 +16,33 @@ from pipeline.ingestion.labelling.globs import Globs, is_glob
 from pipeline.ingestion.labelling.image_paths import may_be_odd, plain_path
 from pipeline.ingestion.labelling.label_tables import LabelLine, LabelRow
 
-# In place of a row: no row names the source in any way; `find` has to say.
+# Special row numbers: no row matches the source; `find` has to decide.
 NO_ROW, UNCLEAR = -1, -2
-# Sources that are looked at at a time.
+# The number of sources processed at a time.
 BLOCK = 2**17
 
 
 class LabelIndex:
-    """The rows of files of labels, of which no file comes before another.
+    """The rows of label files that have equal precedence.
 
-    A name is stronger than a glob, and of two globs the later one counts, as in .gitignore. Two rows that name one
-    image and give it different labels are a conflict. What looks like a glob, or like another spelling of a name, and
-    is the name of a source, is that name alone, once `settle` has been told of it.
+    A name overrides a glob, and a later glob overrides an earlier one, as in .gitignore. Two rows that name the same
+    image and give it different labels are a conflict. A row that looks like a glob, or like another spelling of a name,
+    but is exactly the name of a source given to `settle`, matches that source alone.
     """
 
     def __init__(self, *, bare: bool = False) -> None:
-        """`bare` says whether names may lack the suffix of their file."""
+        """Create an empty index; `bare` allows names without the suffix of the image file."""
         self._bare = bare
         self._numbers, self._paths, self._lines = array("L"), list[str](), list[LabelLine]()
-        # Where each file's rows begin, and how it is named to people.
+        # The first row of each file, and the file's name in messages.
         self._starts, self._files = list[int](), list[str]()
-        # The last row of each name; and of a row the one before it that has the same name.
+        # The last row of each name, and for each row the previous one of the same name.
         self._last: dict[str, int] = {}
         self._before: dict[int, int] = {}
-        # Rows in a spelling of their own, and those of them that a source bears.
+        # Paths of rows that are not in canonical form, and those of them that are names of sources.
         self._respelt: set[str] = set()
         self._real: set[str] = set()
-        # What looks like a glob, and is not known to be a name.
-        # With how much of it is the name of a folder.
+        # The rows that are globs, each with the length of its prefix that is a folder's literal name.
         self._patterns: dict[int, tuple[str, int]] = {}
         self._globs = Globs([])
         self._used = bytearray()
@@ -53,7 +52,7 @@ class LabelIndex:
         return len(self._paths)
 
     def add(self, file: str, rows: Iterable[LabelRow], *, below: str = "") -> None:
-        """Take in the `rows` of `file`, whose paths are relative to the folder `below`."""
+        """Add the `rows` of `file`, whose paths are relative to the folder `below`."""
         self._starts.append(len(self._paths))
         self._files.append(file)
         last, above = self._last, f"{below}/" if below else ""
@@ -75,11 +74,11 @@ class LabelIndex:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether `settle` may find names among the rows."""
+        """Whether `settle` is needed: some rows look like globs or are not in canonical form."""
         return bool(self._patterns or self._respelt)
 
     def settle(self, sources: Iterable[str]) -> None:
-        """Take each row whose name is spelt as one of `sources` is for that one alone, such as `cat/img [1].png`."""
+        """Let each row that is exactly the name of a source, such as `cat/img [1].png`, match that source alone."""
         if not self.is_unsettled:
             return
         patterns = {name for name, _ in self._patterns.values()}
@@ -94,7 +93,7 @@ class LabelIndex:
             self._globs = self._compiled()
 
     def find(self, source: str) -> LabelLine | None:
-        """What the rows say of an image, None where they are silent."""
+        """Return the line for the image `source`, or None if no row matches it."""
         name = source
         if (at := self._last.get(name)) is None:
             name = plain_path(source)
@@ -107,9 +106,9 @@ class LabelIndex:
         return self._lines[at]
 
     def rows_of(self, sources: pa.ChunkedArray) -> Rows:
-        """The row that says what `find` says of each of many `sources`, shape (len(sources),).
+        """Return the row of the line that `find` returns, for each of many `sources`; shape (len(sources),).
 
-        `NO_ROW` where rows are silent; `UNCLEAR` where `find` has to be asked. `settle` has been told of all of them.
+        `NO_ROW` if no row matches, `UNCLEAR` if `find` has to decide. `settle` must have been called with all sources.
         """
         rows = self._rows_named(sources)
         others = np.flatnonzero(rows == NO_ROW) if self else rows[:0]
@@ -120,19 +119,19 @@ class LabelIndex:
         return rows
 
     def _row_alike(self, source: str) -> int:
-        """The row that speaks of `source`, and does not bear its name; likewise."""
+        """Return the row that matches `source` other than by its exact name, `NO_ROW` or `UNCLEAR`."""
         if may_be_odd(source):
             return UNCLEAR
         at = self._alike(source, source)
         return NO_ROW if at is None else at
 
     def _alike(self, name: str, source: str) -> int | None:
-        """The last row whose glob matches `name`, else that of the name without its suffix."""
+        """Return the last row whose glob matches `name`, else the row of `name` without suffix if `bare`, else None."""
         at = self._matched(name, source) if self._patterns else None
         return self._last.get(splitext(name)[0]) if at is None and self._bare else at
 
     def _rows_named(self, names: pa.ChunkedArray) -> Rows:
-        """The row of each of `names` alone, as it is spelt; likewise."""
+        """Return the row with the exact name of each of `names`, `NO_ROW` or `UNCLEAR`."""
         at = np.array([*self._last.values(), NO_ROW])
         for number, name in enumerate(self._last):
             if at[number] in self._patterns or at[number] in self._before or self._paths[at[number]] != name:
@@ -141,18 +140,18 @@ class LabelIndex:
         return found
 
     def lines(self) -> pa.Table:
-        """What each row says: its `label` and `attributes`."""
+        """Return a table with the `label` and the `attributes` of each row."""
         columns = [parquet.strings(getattr(line, name) for line in self._lines) for name in ("label", "attributes")]
         return pa.Table.from_arrays(columns, ["label", "attributes"])
 
     @property
     def unused(self) -> list[str]:
-        """The paths of the rows that no image has matched so far."""
+        """The paths of the rows that have matched no image so far."""
         return [path for at, path in enumerate(self._paths) if not self._used[at]]
 
     @property
     def clashes(self) -> list[str]:
-        """Which rows gave one image different labels so far, and what follows: a sentence each."""
+        """A message for each pair of rows that gave the same image different labels so far, with the consequence."""
         found = sorted(self._clashes.items())
         return [f"{self._said(one, other, source)}; {then}" for (one, other), (source, then) in found]
 
@@ -160,7 +159,7 @@ class LabelIndex:
         return Globs((escape(name[:end]) + name[end:], at) for at, (name, end) in self._patterns.items())
 
     def _named_like(self, source: str, at: int | None) -> Iterator[int]:
-        """The row at `at` and those before it of the same name, as far as they speak of `source`."""
+        """Yield the row `at` and the earlier rows of the same name, except those that do not apply to `source`."""
         is_own = source in self._real
         while at is not None:
             path = self._paths[at]
@@ -169,7 +168,7 @@ class LabelIndex:
             at = self._before.get(at)
 
     def _of_several(self, source: str, rows: list[int]) -> LabelLine | None:
-        """What `rows`, the last one first, say of `source` by its name."""
+        """Return the line that `rows`, the last one first, give `source` by name; with a conflict if they disagree."""
         for at in rows:
             self._used[at] = 1
         if not rows:
@@ -182,7 +181,7 @@ class LabelIndex:
         return line._replace(conflict=self._said(other, rows[0], "it"))
 
     def _matched(self, name: str, source: str) -> int | None:
-        """The last row whose glob matches `name`."""
+        """Return the last row whose glob matches `name`, or None; note clashes with earlier ones."""
         matching = self._globs.matching(name)
         for other in matching[:-1]:
             self._used[other] = 1
@@ -191,11 +190,11 @@ class LabelIndex:
         return matching[-1] if matching else None
 
     def _clash(self, one: int, other: int, source: str, then: str) -> None:
-        """Remember that two rows disagree, with the first `source` by name that they do so of."""
+        """Note that two rows disagree about `source`; the first such source by name is kept for the message."""
         self._clashes[one, other] = min(self._clashes.get((one, other), (source, then)), (source, then))
 
     def _said(self, one: int, other: int, source: str) -> str:
-        """That the rows at `one` and `other` give `source` different labels."""
+        """Return the message that the rows `one` and `other` give `source` different labels."""
         first, second = (self._files[bisect_right(self._starts, at) - 1] for at in (one, other))
         numbers = self._numbers[one], self._numbers[other]
         where = f"line {numbers[0]} of {first} and line {numbers[1]} of {second}"

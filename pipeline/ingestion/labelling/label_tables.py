@@ -1,7 +1,7 @@
-"""A file of labels, row by row, as spreadsheets and programs write it. Everything that reads one reads it here.
+"""Parses a label file row by row, as spreadsheets and programs write it; the only parser of label files.
 
-Its header names the columns, in any case and with blanks around them too; `ingest.columns` says which of them hold the
-path and the label.
+The header names the columns, in upper or lower case, possibly with spaces around them. `ingest.columns` says which of
+them contain the path and the label.
 """
 
 import csv
@@ -20,46 +20,48 @@ from pipeline.ingestion.labelling.image_weights import COLUMN as WEIGHT
 from pipeline.ingestion.labelling.image_weights import NEEDED as NEEDED_WEIGHT
 from pipeline.ingestion.labelling.image_weights import weight_of
 
-# What slices.csv and metrics.json call their own.
+# Column names that slices.csv and metrics.json use for themselves.
 TAKEN = ("id", "generation", "new", "old")
 NEEDED = "give each line a path and a label"
 
 
 class Columns(NamedTuple):
-    """`ingest.columns`: the names of the columns that say which image, and which class."""
+    """`ingest.columns`: the names of the columns that contain the image's path and its class."""
 
     path: str = "path"
     label: str = "label"
 
 
 class LabelLine(NamedTuple):
-    """What a file of labels says of an image."""
+    """What a label file contains for an image."""
 
     label: str | None
     attributes: str = ""
-    """Its further columns as a JSON object, in the same bytes for the same content; empty where they are."""
+    """The further columns as a JSON object, serialised deterministically; empty if they have no values."""
     conflict: str = ""
-    """Why the label is not certain, empty where it is."""
+    """Why the label is uncertain; empty if it is certain."""
 
 
 class LabelRow(NamedTuple):
-    """A row."""
+    """A row of a label file."""
 
     number: int
-    """Of its line in the file."""
+    """The number of its line in the file."""
     path: str
-    """A source or a glob, as it is written."""
+    """A source or a glob, as written in the file."""
     line: LabelLine
 
 
 class LabelTable:
-    """An open file of labels."""
+    """An open label file."""
 
     def __init__(self, where: object, file: BinaryIO, columns: Columns, *, shift: int = 0) -> None:
-        """`where` is how `file` is named to people, whose lines are `shift` less than those of it.
+        """Read the header of `file`.
+
+        `where` names the file in messages; `shift` is subtracted from line numbers in messages.
 
         Raises:
-            ImagesError: it is no CSV file in a known encoding, or its columns are not those that are needed.
+            ImagesError: the file is not CSV in a known encoding, or its columns cannot be used.
         """
         self._where, self._file, self._shift = where, file, shift
         self.dialect, self.names = Dialect(), list[str]()
@@ -72,7 +74,7 @@ class LabelTable:
         self._check_names()
 
     def rows(self) -> Iterator[LabelRow]:
-        """The rows below the header, checked; equal contents are the same object.
+        """Yield the rows below the header, checked; equal lines share one object.
 
         Raises:
             ImagesError: a row lacks its path or its label, or has a value that cannot be used.
@@ -90,7 +92,7 @@ class LabelTable:
             yield LabelRow(number, path, line)
 
     def cells(self) -> Iterator[tuple[int, list[str]]]:
-        """The rows below the header as they are written, at least as long as it is, without empty ones."""
+        """Yield the non-empty rows below the header as written, padded to the header's length, with line numbers."""
         width = len(self.names)
         with self._readable():
             for number, row in self._rows:
@@ -100,7 +102,7 @@ class LabelTable:
                     yield number - self._shift, row
 
     def _find(self, columns: Columns) -> list[int]:
-        """Where the `columns` are; a name in other case only where there is none in the same."""
+        """Return the positions of `columns`; an exact match is preferred to one in a different case."""
         lower = [name.lower() for name in self.names]
         wanted = [name.strip() for name in columns]
         if not {name.lower() for name in wanted} <= set(lower):
@@ -130,7 +132,7 @@ class LabelTable:
                 raise ImagesError(self._where, f"a control character in the name of column {name!r}", "rename it")
 
     def _line(self, number: int, cells: list[str]) -> LabelLine:
-        """What the line `number` says, whose `cells` are those beside the path."""
+        """Return the content of the line `number`, whose `cells` are all but the path."""
         names = [*self.names[: self.path], *self.names[self.path + 1 :]]
         text = cells[self.label - (self.label > self.path)]
         label = class_name(text)
@@ -169,7 +171,7 @@ class LabelTable:
             raise ImagesError(self._where, f"not a CSV file ({error})", "save it as one, in UTF-8") from None
 
     def _undecodable(self, encoding: str) -> str:
-        """Where the file is not UTF-8, and what it may be."""
+        """Return a message with the first line that is not UTF-8, and its text in Windows-1252."""
         self._file.seek(0)
         content = self._file.read()
         try:

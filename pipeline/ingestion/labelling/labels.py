@@ -1,6 +1,7 @@
-"""Which class an image belongs to: what files of labels say, else the first folder below data/raw.
+"""Determines the class of an image: from label files, else from the first folder below data/raw.
 
-Archives are seen through: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of class `cat`.
+Archives are treated like folders without a name: `cat/1.png`, `cat/old.zip!/1.png` and `more.zip!/cat/1.png` are all of
+class `cat`.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -24,31 +25,31 @@ from pipeline.ingestion.labelling.strips import Strips
 
 SYSTEM_FILES = {".DS_Store", "Icon\r", "Thumbs.db", "desktop.ini", ".gitignore", ".gitkeep", ".dvcignore"}
 NOWHERE: Mapping[str, int] = MappingProxyType({})
-# For functions on columns: `pa.scalar` imports pandas.
+# A null for Arrow's compute functions; `pa.scalar` would import pandas.
 NO_LABEL = pa.nulls(1, pa.string())[0]
-# What is said of an image that no row names.
+# The values for images that no row matches.
 NOTHING = pa.Table.from_arrays([pa.nulls(1, pa.string()), parquet.strings([""])], ["label", "attributes"])
 
 
 class ListedColumns(NamedTuple):
-    """What files of labels say of many images, in columns as long as there are images."""
+    """The labels of many images from label files, as columns with a value per image."""
 
     label: pa.ChunkedArray
-    """Null where they are silent."""
+    """The label; null if no label file names the image."""
     own: pa.ChunkedArray
-    """The same, where the image's archive says it itself; null elsewhere."""
+    """The label, if only the image's own archive gives it; else null."""
     attributes: pa.ChunkedArray
-    """Empty where they are silent."""
+    """Further columns as JSON; empty if no label file names the image."""
     is_unclear: npt.NDArray[np.bool_]
-    """Where `Labels.listed` has to be asked; what is said there does not count."""
+    """The images for which `Labels.listed` has to decide; their values in the other columns are invalid."""
 
 
 class Labels:
     """The class of each place in data/raw.
 
-    A line of a file of labels names a source, `cat/1.png` or `more.zip!/dog/b.jpg`, or is a glob over sources in which
-    `*` stands for anything, slashes included. The files on top of data/raw come before those in its folders and
-    archives, which are equal; and those before folders.
+    A line of a label file names a source, `cat/1.png` or `more.zip!/dog/b.jpg`, or is a glob over sources in which `*`
+    matches anything, including slashes. Label files directly in data/raw have precedence over those in its folders and
+    archives, which are equal to each other. Folder names come last.
     """
 
     def __init__(
@@ -58,18 +59,18 @@ class Labels:
         columns: Columns = USUAL,
         classes: Container[str] | None = None,
     ) -> None:
-        """No file of labels yet; `strip` is `ingest.strip`.
+        """Create it without label files; `strip` is `ingest.strip`.
 
-        `classes` are those that are known from before; None where a folder's name is taken for a class without a doubt.
+        `classes` are the classes of earlier runs; None if every folder name is accepted as a class.
         """
         self.classes = classes
         self._strips = Strips(strip)
         self._columns = columns
         self._top, self._nested = (LabelIndex(bare=columns.path != USUAL.path) for _ in range(2))
-        # What archives say themselves of their members.
+        # The labels that archives contain for their own members, by archive and member.
         self._carried: dict[str, dict[str | None, LabelLine]] = {}
         self.unreadable: dict[str, str] = {}
-        """The files of labels in folders that are none after all, and why."""
+        """Files in folders that are named like label files but cannot be read as such, each with the reason."""
 
     @classmethod
     def read(
@@ -81,12 +82,12 @@ class Labels:
         columns: Columns = USUAL,
         classes: Container[str] | None = None,
     ) -> Self:
-        """What the file `path` says, if there is one, and the others like it among `files`, relative to its folder.
+        """Read the label file `path`, if it exists, and other label files among `files`, relative to its folder.
 
-        Where these are mapped, they are read there. The rest is as for `Labels` itself.
+        If `files` is a mapping, each file is read at the path it maps to. The other arguments are those of `Labels`.
 
         Raises:
-            ImagesError: one of them cannot be read, see `LabelTable`.
+            ImagesError: a label file cannot be read, see `LabelTable`.
         """
         labels = cls(strip=strip, columns=columns, classes=classes)
         for name in dict.fromkeys([path.name, *(name for name in files if is_label_file(name, columns))]):
@@ -94,7 +95,7 @@ class Labels:
         return labels
 
     def _add(self, root: Path, name: str, elsewhere: Path | None) -> None:
-        """Take in the file `name` below `root`, or `elsewhere`, if it is there."""
+        """Add the file `name` below `root`, or its copy `elsewhere`, if it exists."""
         where, below = root / name, name.rpartition("/")[0]
         content = elsewhere or where
         if not content.is_file():
@@ -111,44 +112,44 @@ class Labels:
 
     @property
     def is_by_folder(self) -> bool:
-        """Whether no file of labels but those that archives carry says anything."""
+        """Whether there are no label files outside archives, or only empty ones."""
         return not self._top and not self._nested
 
     @property
     def has_strips(self) -> bool:
-        """Whether `ingest.strip` says anything."""
+        """Whether `ingest.strip` has entries."""
         return bool(self._strips)
 
     def carry(self, archive: str, lines: Mapping[str | None, LabelLine]) -> None:
-        """Take in what the `archive` says itself of its members."""
+        """Add the labels that `archive` contains for its own members."""
         if lines:
             self._carried.setdefault(archive, {}).update(lines)
 
     def is_file(self, path: str) -> bool:
-        """Whether the file `path` is one of labels."""
+        """Whether the file `path` is a readable label file."""
         return is_label_file(path, self._columns) and path not in self.unreadable
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether `settle` may find names among rows."""
+        """Whether `settle` is needed, see `LabelIndex`."""
         return self._top.is_unsettled or self._nested.is_unsettled
 
     def settle(self, sources: Iterable[str]) -> None:
-        """See `LabelIndex`."""
+        """Pass all `sources` to the indexes, see `LabelIndex.settle`."""
         names = list(sources) if self._top.is_unsettled and self._nested.is_unsettled else sources
         self._top.settle(names)
         self._nested.settle(names)
 
     def of(self, path: str, member: str | None) -> str | None:
-        """The class of an image, or None where it lies outside any class folder and labels.csv is silent."""
+        """Return the class of an image, or None if no label file names it and it lies outside any class folder."""
         return self.find(path, member).label
 
     def find(self, path: str, member: str | None) -> LabelLine:
-        """The same, and what else the line says that says the class."""
+        """Return the class of an image, with the other columns of the line that gives it."""
         return self.listed(path, member) or LabelLine(label_of(path, member, self._strips.of(path) or 0))
 
     def listed(self, path: str, member: str | None) -> LabelLine | None:
-        """What files of labels say of an image, None where they are silent."""
+        """Return the line of a label file for an image, or None if no label file names it."""
         source = source_of(path, member)
         line = self._top.find(source) if self._top else None
         if line is not None or not (self._nested or self._carried):
@@ -160,9 +161,9 @@ class Labels:
         return line or own
 
     def listed_columns(self, sources: pa.ChunkedArray, own: pa.Table) -> ListedColumns:
-        """The same of many images, as far as rows name them as they are spelt.
+        """Return the labels of many images from label files, like `listed`, where rows name them exactly.
 
-        `own` is what archives say themselves, of which a label may be null: a column of labels, one of attributes.
+        `own` has what archives contain for their own members: columns of labels, which may be null, and of attributes.
         """
         top, nested = (index.lines() for index in (self._top, self._nested))
         rows = self._top.rows_of(sources)
@@ -175,7 +176,7 @@ class Labels:
         is_silent, (own_label, own_attributes) = pc.is_null(label), own.columns
         is_unclear = rows == UNCLEAR
         both = parquet.values(pc.indices_nonzero(pc.is_valid(own_label)))
-        is_unclear[both[rows[both] >= len(top)]] = True  # Neither comes before the other, and they may disagree.
+        is_unclear[both[rows[both] >= len(top)]] = True  # Both have equal precedence, and may disagree.
         return ListedColumns(
             pc.coalesce(label, own_label),
             pc.if_else(is_silent, own_label, NO_LABEL),
@@ -184,26 +185,26 @@ class Labels:
         )
 
     def is_certain(self, path: str, member: str | None) -> bool:
-        """Whether labels.csv says the class of an image, or `ingest.strip` which of its folders does."""
+        """Whether a label file gives the class of an image, or `ingest.strip` selects its class folder."""
         return self._strips.of(path) is not None or self.listed(path, member) is not None
 
     @property
     def unused(self) -> list[str]:
-        """The lines that no place has matched so far."""
+        """The paths of lines that have matched no place so far."""
         return [*self._top.unused, *self._nested.unused]
 
     @property
     def clashes(self) -> list[str]:
-        """See `LabelIndex`."""
+        """Messages about rows that disagree, see `LabelIndex.clashes`."""
         return [*self._top.clashes, *self._nested.clashes]
 
     @property
     def is_in_vain(self) -> bool:
-        """Whether there are lines, and no place has matched any so far."""
+        """Whether there are lines, but none has matched a place so far."""
         return not self._carried and 0 < len(self._top) + len(self._nested) == len(self.unused)
 
 
 def is_system_file(name: str) -> bool:
-    """Whether an operating system has left the file `name` (of any folder) behind."""
+    """Whether the file `name`, in any folder, was left by an operating system or by Git or DVC."""
     *folders, last = name.split("/")
     return last in SYSTEM_FILES or last.startswith("._") or "__MACOSX" in folders

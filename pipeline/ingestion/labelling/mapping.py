@@ -1,8 +1,8 @@
-"""data/classes.csv: what became of classes that were renamed, merged, split or dropped. Git holds it.
+"""data/classes.csv: records which classes were renamed, merged, split or dropped. Git tracks it.
 
-One row `old,new` gives every label `old` the name `new`; where that is a class too, or several rows have the same
-`new`, they become one. An empty `new` drops the class. Several rows for one `old` split it: labels come from labels.csv
-and folders as ever, and the rows say only which class the new ones come of.
+A row `old,new` renames the label `old` to `new`. If `new` is also a class, or several rows have the same `new`, the
+classes are merged. An empty `new` drops the class. Several rows for one `old` split it: labels still come from
+labels.csv and folders, and the rows only record which class the new classes were split from.
 """
 
 import csv
@@ -24,13 +24,13 @@ Row = tuple[str, str]
 
 
 class ClassMapping:
-    """The rows of data/classes.csv, and what follows from them."""
+    """The rows of data/classes.csv, and the renamings that they imply."""
 
     def __init__(self, rows: Iterable[Row] = (), path: Path = paths.CLASSES) -> None:
-        """`rows` are pairs of an old class and a new one; `path` is what an error names.
+        """Create it from `rows`, pairs of an old and a new class; errors name the file `path`.
 
         Raises:
-            RecordError: rows go round in a circle, or drop a class that others keep.
+            RecordError: rows form a cycle, or drop a class that other rows rename or split.
         """
         self._heirs: dict[str, list[str]] = {}
         for old, new in sorted(set(rows)):
@@ -43,16 +43,16 @@ class ClassMapping:
 
     @classmethod
     def read(cls, path: Path = paths.CLASSES) -> Self:
-        """What the file `path` says; nothing where there is none.
+        """Read the file `path`; without it the mapping is empty.
 
         Raises:
-            RecordError: it cannot be understood.
+            RecordError: the file or a row is invalid.
         """
         return cls(read_rows(path.read_bytes(), path), path) if path.exists() else cls()
 
     @property
     def rows(self) -> list[Row]:
-        """All of them, sorted."""
+        """All rows, sorted."""
         return [(old, new) for old, heirs in self._heirs.items() for new in heirs]
 
     @property
@@ -61,15 +61,18 @@ class ClassMapping:
         return self._heirs
 
     def label(self, name: str) -> str | None:
-        """What images labelled `name` are called now; None where that class is dropped."""
+        """Return the current class of images labelled `name`; None if that class is dropped."""
         return self._labels.get(name, name)
 
     def is_split(self, name: str) -> bool:
-        """Whether other classes come of `name`, while its own images stay what they are."""
+        """Whether `name` was split into several classes; images still labelled `name` keep it."""
         return len(self._heirs.get(name, ())) > 1
 
     def descendants(self, name: str) -> list[str]:
-        """All classes that may come of `name`, itself included where it is not renamed; splits are followed, too."""
+        """Return all classes that images of `name` may have now, through renamings and splits.
+
+        `name` itself is included unless it is renamed or dropped.
+        """
         found: dict[str, None] = {}
         waiting = [name]
         while waiting:
@@ -80,11 +83,11 @@ class ClassMapping:
         return [one for one in found if one != DROPPED]
 
     def write(self, path: Path = paths.CLASSES) -> None:
-        """Write the rows into the file `path`, in one step."""
+        """Write the rows to the file `path` atomically."""
         write_text(path, to_text(self.rows))
 
     def _follow(self, old: str, path: Path) -> str | None:
-        """What the chain of rows that begins at `old` ends in."""
+        """Return the last class in the chain of renamings from `old`; None if it is dropped."""
         passed, name = [old], old
         while len(heirs := self._heirs.get(name, [])) == 1 and heirs[0] != name:
             name = heirs[0]
@@ -98,10 +101,10 @@ class ClassMapping:
 
 
 def read_rows(content: bytes, path: Path) -> list[Row]:
-    """The rows of a version of the file `path`.
+    """Return the rows in `content`, a version of the file `path`.
 
     Raises:
-        RecordError: it is no CSV file of two columns, or a name cannot be that of a class.
+        RecordError: the content is not CSV with two columns, or contains an invalid class name.
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
@@ -113,7 +116,7 @@ def read_rows(content: bytes, path: Path) -> list[Row]:
 
 
 def to_text(rows: Iterable[Row]) -> str:
-    """The content of a file with these `rows`."""
+    """Return the content of a file with these `rows`."""
     return csv_text([HEADER, *sorted(set(rows))])
 
 

@@ -1,4 +1,4 @@
-"""What folders and cells are called that say the split of an image, in lower case, and which one each of them is."""
+"""Common names of splits in folders and cells, in lower case, mapped to train, val and test."""
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -1,4 +1,4 @@
-"""How many folders lie above those that name classes: `ingest.strip` says it of archives, and of globs."""
+"""`ingest.strip`: how many folders lie above the class folders, by archive or glob."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from pipeline.ingestion.labelling.globs import Globs
 
 
 class Strips:
-    """`ingest.strip`; a name is stronger than a glob, and a later line than an earlier one."""
+    """The entries of `ingest.strip`; a name overrides a glob, and a later glob overrides an earlier one."""
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._counts = counts
@@ -17,7 +17,7 @@ class Strips:
         return bool(self._counts)
 
     def of(self, path: str) -> int | None:
-        """How many folders are passed over on the way to an image in the file `path`; None where nothing says."""
+        """Return how many folders to skip above the class folder for images in the file `path`; None if not set."""
         if not self._counts or path in self._counts:
             return self._counts.get(path)
         matching = self._globs.matching(path)

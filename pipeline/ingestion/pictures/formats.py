@@ -83,7 +83,7 @@ def reader_of(image: Image.Image, *, is_deep: bool) -> str:
 
 
 def is_by_another(reader: str) -> bool:
-    """Whether `reader`, from `reader_of`, names a package that is now missing or has another version."""
+    """Whether `reader`, from `reader_of`, names a package that is installed in another version."""
     package, *rest = reader.split()
     try:
         return package in PACKAGES.values() and rest[0] != version(package)

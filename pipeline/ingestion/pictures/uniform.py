@@ -152,7 +152,7 @@ def _drafted(image: Image.Image, mode: str) -> str | None:
 
 
 def _conforms(image: Image.Image, mode: str, size: int) -> bool:
-    """Whether `image` can be stored unchanged, by its header; its orientation, which may follow the pixels, is ignored."""
+    """Whether `image` can be stored unchanged, by its header. The orientation may follow the pixels: not checked."""
     return (
         image.format in ("JPEG", "PNG")
         and image.mode in (("RGB", "L") if mode == "rgb" else ("L",))
