@@ -1,1 +1,1 @@
-"""From the files of data/raw to stored images: listing, labels, decoding, standardising, and data/images as a whole."""
+"""Turns the files of data/raw into data/images: listing, labelling, decoding, standardising and storing."""

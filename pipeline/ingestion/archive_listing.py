@@ -1,4 +1,4 @@
-"""What an archive holds: its members, unread, and what it says itself of their labels."""
+"""Lists the members of an archive without decoding them, with the labels that the archive contains for them."""
 
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,9 @@ from pipeline.ingestion.unpacking import archives
 from pipeline.ingestion.unpacking.archive_names import is_archive, other_archive
 from pipeline.ingestion.unpacking.members import ArchiveMember, BombError, most_unpacked
 
-# Each file that an archive lists takes half a kilobyte of memory in each process that reads it.
+# Each listed member takes half a kilobyte of memory in each process that reads the archive.
 MAX_MEMBERS = 500_000
-# What to do about members that an archive cannot give.
+# Details for members that cannot be read.
 UNREADABLE = {
     "encrypted": "it needs a password; unpack it, or pack it without one",
     "not a file": "a link, a device or a pipe; pack the file itself",
@@ -24,7 +24,7 @@ UNREADABLE = {
 
 
 def listed_again(known: list[CatalogueMember], path: Path, listing: Listing) -> list[CatalogueMember]:
-    """What is `known` of the archive `path`, or what it holds by today's listing, unread, where that differs."""
+    """List the archive `path` again; return the `known` members, updated, or the new ones if their names differ."""
     now = list_archive(path, listing)
     if any(member.refusal and member.refusal.is_passing for member in now):
         return known
@@ -36,7 +36,7 @@ def listed_again(known: list[CatalogueMember], path: Path, listing: Listing) -> 
 
 
 def list_archive(path: Path, listing: Listing = PLAIN) -> list[CatalogueMember]:
-    """The members of the archive `path`, unread; those that nobody should read are refused at once."""
+    """Return the members of the archive `path`, not decoded; unsafe or unsupported ones are refused."""
     members: list[CatalogueMember] = []
     unpacked = 0
     try:
@@ -51,7 +51,7 @@ def list_archive(path: Path, listing: Listing = PLAIN) -> list[CatalogueMember]:
     except archives.BROKEN as error:
         if Refusal.is_of_place(error):
             return [CatalogueMember("", 0, refusal=Refusal.of_place(error))]
-        # What comes before the damage may be good.
+        # Members before the damage may be intact.
         members.append(CatalogueMember("", len(members), refusal=Refusal("broken archive", one_line(error))))
     if len(members) > MAX_MEMBERS:
         detail = f"more than {MAX_MEMBERS:,} files; put them into several archives"
@@ -63,7 +63,7 @@ def list_archive(path: Path, listing: Listing = PLAIN) -> list[CatalogueMember]:
 
 
 def _labelled(path: Path, members: list[CatalogueMember], listing: Listing) -> list[CatalogueMember]:
-    """`members` with what files of labels among them say, which are no images."""
+    """Return `members` with the labels from label files among them; the label files are marked as such."""
     if not any(member.refusal is None and is_label_file(member.name, listing.columns) for member in members):
         return members
     found = [(member.name, member.position) for member in members if member.refusal is None]

@@ -1,6 +1,6 @@
-"""data/images/members.parquet: what each archive in data/raw holds, by the archive's own hash.
+"""data/images/members.parquet: the members of each archive in data/raw, by the archive's MD5.
 
-So an archive is read once, and renaming it costs nothing.
+Each archive is read once, and not again after it is renamed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -27,53 +27,53 @@ SCHEMA = pa.schema(
     {
         "archive": pa.string(),  # MD5 of the archive
         "position": pa.int32(),
-        "member": pa.string(),  # empty where the row speaks of the archive as a whole
-        "id": pa.string(),  # empty where the member could not be read
-        "reason": pa.string(),  # why not, else empty
-        "detail": pa.string(),  # beside a reason; without one, what is not certain of the member's name
+        "member": pa.string(),  # empty if the row is about the archive as a whole
+        "id": pa.string(),  # empty if the member could not be read
+        "reason": pa.string(),  # why the member is not used, else empty
+        "detail": pa.string(),  # details of the reason; without a reason, why the name is uncertain
     }
 )
 NO_ROWS = parquet.without_rows(SCHEMA)
-# Further ones, where an archive has files of labels.
+# Further columns, if any archive contains label files.
 LISTED = pa.schema({name: pa.string() for name in LabelLine._fields})
-# To be raised whenever archives are listed otherwise: those that are here are listed again then, and not decoded again.
+# Increase it whenever archives are listed differently: they are then listed again, but not decoded again.
 LISTING = "3"
 UNSUPPORTED, UNUSABLE_LABELS = "unsupported archive", "unusable labels"
-# A member that is no image, and no reason to complain.
+# Marks a member that is not an image, but is not reported either.
 LABEL_FILE = Refusal("file of labels", "says what the labels of other members are")
 
 
 class Listing(NamedTuple):
-    """How archives are listed: what `ingest` says of it."""
+    """The params below `ingest` that affect how archives are listed."""
 
     encoding: str = USUAL
-    """Of names in zips that do not say it."""
+    """The encoding of names in zips that do not declare one."""
     columns: Columns = Columns()
-    """Of files of labels in them."""
+    """The columns of label files in archives."""
 
     @classmethod
     def of(cls, params: Ingest) -> Self:
-        """That of `params`."""
+        """Build it from `params`."""
         return cls(params.encoding, Columns(**params.columns))
 
     @property
     def name(self) -> str:
-        """Another one where archives are listed otherwise."""
+        """A name that changes whenever archives are listed differently."""
         return LISTING if self == PLAIN else f"{LISTING} {self.encoding} {self.columns.path} {self.columns.label}"
 
 
 @dataclass(slots=True)
 class CatalogueMember:
-    """A member of an archive: its image's id, or why there is none; neither as long as it is unread."""
+    """A member of an archive, with its image's id or a refusal; with neither if it is not read yet."""
 
     name: str
     position: int
     id: str | None = None
     refusal: Refusal | None = None
     doubt: str = ""
-    """What is not certain of its name."""
+    """Why the name is uncertain; empty if it is certain."""
     line: LabelLine | None = None
-    """What the archive says itself of its label."""
+    """The label that the archive itself contains for it."""
 
 
 PLAIN = Listing()
@@ -82,13 +82,13 @@ PLAIN = Listing()
 class Catalogue(MutableMapping[str, list[CatalogueMember]]):
     """The members of each archive, by the archive's MD5, in the archive's order.
 
-    What was read from a file stays in columns until somebody asks for it; an object each would take ten times as much.
+    Members read from a file stay in columns until they are accessed; objects would take ten times the memory.
     """
 
     def __init__(
         self, lists: Mapping[str, list[CatalogueMember]] = MappingProxyType({}), rows: pa.Table = NO_ROWS
     ) -> None:
-        """`rows` are those of a file, in which an archive's lie together."""
+        """Create it from `lists` and the `rows` of a file, in which the rows of an archive are contiguous."""
         self._lists = dict(lists)
         self._rows, self._slices = rows, _slices(rows["archive"])
         texts = [name for name in ("id", "reason", "detail", "conflict") if name in rows.column_names]
@@ -108,7 +108,7 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         del (self._slices if archive in self._slices else self._lists)[archive]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._lists, *self._slices])  # Who asks for members changes both.
+        return iter([*self._lists, *self._slices])  # A copy, because accessing members changes both dictionaries.
 
     def __contains__(self, archive: object) -> bool:
         return archive in self._lists or archive in self._slices
@@ -117,7 +117,7 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         return len(self._lists) + len(self._slices)
 
     def of(self, archives: Iterable[str]) -> "Catalogue":
-        """Those of these `archives` that are known."""
+        """Return a catalogue restricted to those `archives` that it contains."""
         found = copy(self)
         found._lists, found._slices = dict(self._lists), dict(self._slices)  # noqa: SLF001 (its own class)
         for archive in {*self}.difference(archives):
@@ -125,30 +125,30 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         return found
 
     def is_in_columns(self, archive: str) -> bool:
-        """Whether nobody has asked for its members yet."""
+        """Whether the members of `archive` are still in columns, not loaded into objects."""
         return archive in self._slices
 
     def unpack(self, archives: Iterable[str]) -> None:
-        """Ask for those of these `archives`."""
+        """Load the members of `archives` into objects."""
         for archive in self._slices.keys() & set(archives):
             self[archive]
 
     def is_supported(self, archive: str) -> bool:
-        """Whether the `archive`, which is known, could be read; if not, another Python may read it."""
+        """Whether the format of the known `archive` was supported; if not, another Python version may support it."""
         rows = self._slices.get(archive)
         if rows is not None and rows.stop - rows.start > 1:
             return True
         return [one.refusal and one.refusal.reason for one in self.others(archive)] != [UNSUPPORTED]
 
     def settled(self, archive: str) -> pa.Table:
-        """Of its members in columns those that have an id, of which nothing is said but what labels certainly say."""
+        """Return the rows of members that are still in columns, and have an id but no refusal, doubt or conflict."""
         rows = self._slices.get(archive, slice(0))
         chosen = np.flatnonzero(self._is_settled[rows])
         table = self._rows[rows]
         return table if len(chosen) == len(table) else table.take(parquet.column_of(chosen))
 
     def others(self, archive: str) -> Iterable[CatalogueMember]:
-        """All other members."""
+        """Return the archive's remaining members: those that `settled` leaves out."""
         if archive not in self._slices:
             return self._lists[archive]
         rows = self._slices[archive]
@@ -156,7 +156,7 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
         return _members(self._rows[rows].take(parquet.column_of(chosen))) if len(chosen) else ()
 
     def tables(self) -> Iterator[pa.Table]:
-        """All that is to be written, sorted by archive."""
+        """Yield tables of all rows to be written, sorted by archive."""
         for is_known, archives in groupby(sorted(self), self._slices.__contains__):
             if is_known:
                 yield from (self._rows[self._slices[archive]] for archive in archives)
@@ -165,14 +165,14 @@ class Catalogue(MutableMapping[str, list[CatalogueMember]]):
 
 
 def read_catalogue(path: Path = MEMBERS) -> Catalogue:
-    """What the file `path` says of archives."""
+    """Read the catalogue from the file `path`."""
     return Catalogue(rows=parquet.read_table(path, SCHEMA))
 
 
 def catalogue_table(catalogue: Mapping[str, list[CatalogueMember]], listing: Listing = PLAIN) -> pa.Table:
-    """`catalogue` as it is written to `MEMBERS`; an archive that could not be opened this time is left out.
+    """Return `catalogue` as the table that is written to `MEMBERS`; temporary refusals are left out.
 
-    `listing` is how its archives were listed.
+    `listing` is the one with which the archives were listed.
     """
     catalogue = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue)
     tables = list(catalogue.tables())
@@ -183,7 +183,7 @@ def catalogue_table(catalogue: Mapping[str, list[CatalogueMember]], listing: Lis
 
 
 def _slices(archives: pa.ChunkedArray) -> dict[str, slice]:
-    """The rows of each of the `archives`."""
+    """Return the range of rows of each archive in the column `archives`."""
     slices: dict[str, slice] = {}
     start = 0
     for chunk in archives.chunks:
@@ -196,7 +196,7 @@ def _slices(archives: pa.ChunkedArray) -> dict[str, slice]:
 
 
 def _members(rows: pa.Table) -> Iterator[CatalogueMember]:
-    """What `rows` of one archive say."""
+    """Yield the members in the `rows` of one archive."""
     columns = (column.to_pylist() for column in rows.drop_columns("archive").columns)
     for position, name, image_id, reason, detail, *listed in zip(*columns, strict=True):
         refusal, doubt = (Refusal(reason, detail), "") if reason else (None, detail)
@@ -205,7 +205,7 @@ def _members(rows: pa.Table) -> Iterator[CatalogueMember]:
 
 
 def _table(catalogue: Mapping[str, list[CatalogueMember]]) -> pa.Table:
-    """The rows of some archives."""
+    """Return the rows of the archives in `catalogue`, without temporary refusals."""
 
     def rows() -> Iterator[tuple[str, CatalogueMember]]:
         for archive in catalogue:
@@ -229,13 +229,13 @@ def _table(catalogue: Mapping[str, list[CatalogueMember]]) -> pa.Table:
 
 
 def _of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`table` with all columns of `schema` and no other, without metadata."""
+    """Return `table` with exactly the columns of `schema`, without metadata."""
     columns = [table[name] if name in table.column_names else parquet.blank(len(table)) for name in schema.names]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def is_current(listing: Listing, path: Path = MEMBERS) -> bool:
-    """Whether the archives that `path` knows were listed as they would be now, by `listing`."""
+    """Whether the archives in the file `path` were listed as they would be now, with `listing`."""
     if not path.exists():
         return True
     metadata = pq.read_metadata(path)

@@ -1,6 +1,6 @@
-"""data/images as a whole: the index over the shards, what the archives held, and refused.csv.
+"""data/images as a whole: the index of the shards, the members of archives, and refused.csv.
 
-Written so that a kill at any moment leaves the old index and all that it names, or the new one.
+Writing is safe against a kill: it leaves either the old index with all the shards that it lists, or the new one.
 """
 
 import csv
@@ -39,40 +39,40 @@ class Refused(NamedTuple):
 
     @classmethod
     def disputed(cls, source: str, image_id: str, labels: Iterable[str]) -> Self:
-        """That of an image which is under several `labels`."""
+        """Return the line for an image that has several `labels`."""
         return cls(source, image_id, DISPUTED, f"the same image is in {', '.join(sorted(labels))}")
 
 
 class Collection(NamedTuple):
-    """What data/images says."""
+    """The content of data/images, without the shards."""
 
     table: pa.Table
-    """The usable images, of `index.SCHEMA` and `index.FURTHER`, by id."""
+    """The usable images, sorted by id; the columns of `index.SCHEMA` and `index.FURTHER`."""
     contents: Catalogue
-    """What the archives held."""
+    """The members of archives."""
     refused: list[Refused]
-    """Everything else, by source."""
+    """All places that are not used."""
 
     @classmethod
     def read(cls, columns: list[str] | None = None) -> Self:
-        """What data/images says now, with these `columns` of the index or all; nothing where it is missing."""
+        """Read data/images, with all or only these `columns` of the index; missing files count as empty."""
         table = parquet.read_table(index.INDEX, index.WHOLE, columns)
         whole = columns is None or "reader" in columns
         return cls(index.completed(table) if whole else table, read_catalogue(), _read_refused())
 
     @property
     def recipe(self) -> str:
-        """Names how the images were made."""
+        """The name of the recipe that made the images."""
         return str((self.table.schema.metadata or {}).get(b"recipe", b"").decode())
 
     @property
     def ids(self) -> pa.ChunkedArray:
-        """The usable images, sorted."""
+        """The ids of the usable images, sorted."""
         return self.table["id"]
 
     @property
     def unusable(self) -> dict[str, Refusal]:
-        """The ids whose bytes are known to be no usable image, as far as that still holds, or are to be forgotten."""
+        """The ids of unusable and forgotten images, with the reason; outdated refusals are left out."""
         said = ((line.id, Refusal(line.reason, line.detail)) for line in self.refused if line.id)
         known = {
             image_id: refusal
@@ -83,19 +83,19 @@ class Collection(NamedTuple):
 
     @property
     def disputed(self) -> set[str]:
-        """The ids that are refused because they lie in folders of several classes."""
+        """The ids of images that are refused because they have several labels."""
         return {line.id for line in self.refused if line.reason == DISPUTED}
 
     @property
     def dropped(self) -> pa.Array:
-        """The ids of the images that are left out because their class is dropped; empty where one was never read."""
+        """The ids of images whose class is dropped; an empty id for an image that was never read."""
         return parquet.strings(line.id for line in self.refused if line.reason == refusals.DROPPED)
 
     def check_usable(self, params: Ingest, vain: str = "") -> None:
-        """See that there are images, and not too many are refused; `vain` is what to say first.
+        """Check that there are images, and that not too many are refused; `vain` is a prefix of the message.
 
         Raises:
-            ImagesError: there are none, or too many are.
+            ImagesError: there are no images, or too many are refused.
         """
         refused = [line for line in self.refused if line.reason != refusals.DROPPED]
         total = self.table.num_rows + len(refused)
@@ -110,12 +110,12 @@ class Collection(NamedTuple):
             raise ImagesError(paths.RAW, f"{vain}no images in it", hint)
 
     def originals(self) -> Self:
-        """What of it another way of making images does not change: those that are stored as they came."""
+        """Return the images that are stored unchanged, which a new recipe leaves as they are."""
         refused = [line for line in self.refused if line.reason not in refusals.UNUSABLE]
         return self._replace(table=self.table.filter(pc.equal(self.table["id"], self.table["md5"])), refused=refused)
 
     def without_deep(self) -> Self:
-        """What of it another `ingest.range` does not change; of what no release said otherwise, the originals."""
+        """Return the images that do not depend on `ingest.range`; if that was not recorded, those stored unchanged."""
         reader = self.table["reader"]
         stored_as_came = pc.equal(self.table["id"], self.table["md5"])
         is_flat = pc.coalesce(pc.invert(pc.match_substring(reader, DEEP)), stored_as_came)
@@ -123,17 +123,17 @@ class Collection(NamedTuple):
         return self._replace(table=self.table.filter(is_flat), refused=refused)
 
     def by_these_readers(self) -> Self:
-        """What of it the packages that are installed would make the same; what none could make again stays, too."""
+        """Return the images except those whose reader is now installed in another version."""
         readers = pc.unique(self.table["reader"]).to_pylist()
         others = parquet.strings(reader for reader in readers if reader and is_by_another(reader))
         if not len(others):
-            return self  # To filter is to copy.
+            return self  # Avoids a copy.
         return self._replace(table=self.table.filter(pc.invert(pc.is_in(self.table["reader"], others))))
 
     def publish(self, recipe: str, listing: Listing = PLAIN, before: Mapping[int, ShardFile] | None = None) -> None:
-        """Write it all, the index last; then have DVC track the shards that it names, and remove others.
+        """Write data/images, the index last; then have DVC track the index's shards, and remove other shards.
 
-        `before` are the shards that the index named until now, of which some need not be here.
+        `before` are the shards of the previous index; some of them may be missing locally.
         """
         shards = known_files(set(pc.unique(self.table["shard"]).to_pylist()), before or {})
         write_text(paths.REFUSED, csv_text([Refused._fields, *self.refused]))
@@ -146,7 +146,7 @@ class Collection(NamedTuple):
 
 
 def known_classes(mapping: ClassMapping) -> set[str]:
-    """The classes of the images that data/images holds now, and the names that they had before `mapping`."""
+    """Return the classes in data/images, and the old names of classes in `mapping`."""
     labels = pc.unique(parquet.read_table(index.INDEX, index.SCHEMA, ["label"])["label"]).to_pylist()
     return {*labels, *mapping.heirs}
 

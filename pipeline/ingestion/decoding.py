@@ -1,4 +1,4 @@
-"""Reading and decoding what is new, on all cores, in order, with a bounded number of images in flight."""
+"""Reads and decodes new images on all cores, in order, with a bounded number of images in flight."""
 
 import math
 import os
@@ -29,49 +29,49 @@ if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
 
 
-# Larger files are refused unread: no image is that large, and archives can claim any size.
+# In bytes. Larger files are refused unread: no image is that large, and archives can declare any size.
 MAX_FILE = 160 * 2**20
 BATCH = 32
-# Where time is limited, less is lost with the batch that comes too late.
+# The batch size if time is limited: less work is lost with the batch that misses the deadline.
 SMALL_BATCH = 8
-# How many times as long the first batch may take, for which a process has to start.
+# The factor on the time limit of the first batch, which includes the start of a process.
 STARTING = 6
-# A batch ends early when its results take more than this; the rest of it is a batch of its own then.
+# A batch ends early when its results take more bytes than this; the rest becomes a new batch.
 MAX_RESULTS = 8 * 2**20
-# Held by the process of this user that decodes something large.
+# Held by a process while it decodes a large image: only one of this user's processes does so at a time.
 LOCK = Path(gettempdir()) / f"treering-decoding-{os.getuid()}.lock"
 
 
 class Place(NamedTuple):
-    """Where in data/raw an image lies."""
+    """The location of an image in data/raw."""
 
     path: str
-    """The file, relative to data/raw."""
+    """The file's path, relative to data/raw."""
     member: str | None = None
-    """The member's name if the file is an archive."""
+    """The member's name, if the file is an archive."""
     position: int = 0
     """The member's position in the archive."""
 
 
 class Outcome(NamedTuple):
-    """What became of the image at a place."""
+    """The result of reading and decoding the image at a place."""
 
     place: Place
     id: str | None
-    """MD5 of its bytes, None where they could not be read."""
+    """The MD5 of its bytes; None if they could not be read."""
     result: Picture | Refusal | None
-    """None where an image of this id was known before."""
+    """None if an image of this id was known before."""
 
 
 class KnownIds:
-    """A sorted set of ids at 16 bytes each, cheap to hand to another process."""
+    """A sorted set of ids in 16 bytes each, cheap to send to another process."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._packed = bytes.fromhex("".join(sorted(ids)))
 
     @classmethod
     def of(cls, packed: bytes) -> Self:
-        """Those whose bytes are `packed` one after another, sorted."""
+        """Create the set from the concatenated bytes of its sorted ids."""
         known = cls(())
         known._packed = packed
         return known
@@ -88,36 +88,36 @@ class KnownIds:
         return index < len(self) and self[index] == key
 
 
-# Makes a picture of an image's bytes, as `make_uniform` does.
+# Decodes an image's bytes into a picture, as `make_uniform` does.
 Make = Callable[..., Picture | Refusal]
-# Makes something else of a picture's bytes.
+# Post-processes a picture.
 Finish = Callable[[Picture], Picture]
 
 
 class Job(NamedTuple):
-    """What does not change from image to image."""
+    """The settings that are the same for all images."""
 
     known: KnownIds
-    """The images that are read, but not decoded."""
+    """Ids of images that are read, but not decoded."""
     params: Ingest
     finish: Finish | None = None
-    """Is done to every picture where it was decoded."""
+    """Applied to every picture, in the process that decoded it."""
     make: Make = make_uniform
-    """Decodes."""
+    """The function that decodes an image."""
     elsewhere: Mapping[str, Path] = MappingProxyType({})
-    """Where the bytes are of files that are not in data/raw."""
+    """The local paths of files that are not in data/raw, by path in data/raw."""
     remote: RemoteFiles | None = None
     distant: Mapping[str, str] = MappingProxyType({})
-    """The MD5s, by path, of files that are read on `remote`."""
+    """The MD5s, by path, of files that are read from `remote`."""
 
 
 def decode(
     places: Iterable[Place], job: Job, workers: int, *, seconds: float = math.inf, pool: Executor | None = None
 ) -> Iterator[Outcome]:
-    """What became of each of `places`, in their order; only of what is done `seconds` after the first few are.
+    """Yield the outcome of each of `places`, in order; stop `seconds` after the first batch is done.
 
-    Everything is decoded in other processes, so that an image that kills its decoder is refused like any other; in
-    those of `pool`, which outlives that, if it is given.
+    Images are decoded in other processes, so that an image that crashes its decoder is refused like any other.
+    If `pool` is given, its processes are used; it must survive such a crash.
     """
     most = BATCH if seconds == math.inf else SMALL_BATCH
     sizes = Batches(places, most)
@@ -135,7 +135,7 @@ def decode(
                 return
             except BrokenExecutor:
                 if seconds < math.inf:
-                    return  # Which of them it was takes long to find out.
+                    return  # Finding the image that crashed takes too long.
                 if own is not None:
                     own = _pool(workers, job)
                     window.move_to(own)
@@ -143,7 +143,7 @@ def decode(
                 continue
             if rest := batch[len(done) :]:
                 window.put_first(rest)
-            # With large images all others would wait for the rest of each batch.
+            # Smaller batches for large images: else the other processes would wait for the rest of each batch.
             sizes.size = len(done) if rest else min(2 * sizes.size, most)
             deadline = min(deadline, monotonic() + seconds)
             yield from done
@@ -153,7 +153,7 @@ def decode(
 
 
 def _planned(batches: Iterator[list[Place]], workers: int) -> tuple[Iterator[list[Place]], int]:
-    """`batches`, and how many processes are to decode them: for a few images, starting more takes longer."""
+    """Return `batches` and the number of processes; a single batch gets one, because starting more takes longer."""
     first = list(islice(batches, 2))
     return chain(first, batches), (workers or os.cpu_count() or 1) if len(first) > 1 else 1
 
@@ -165,7 +165,7 @@ def _pool(workers: int, job: Job) -> "ProcessPoolExecutor":
 
 
 def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
-    """Decode each of `places` in a process of its own, since one of them has just killed its process."""
+    """Decode each of `places` in its own process, because one of them has crashed the last one."""
     for place in places:
         with _pool(1, job) as pool:
             try:
@@ -176,7 +176,7 @@ def _decode_apart(places: list[Place], job: Job) -> Iterator[Outcome]:
                 yield Outcome(place, image_id, Refusal("broken", "decoding it kills the decoder"))
 
 
-# In each process: what does not change from batch to batch.
+# In each worker process: the settings of all batches.
 _job: Job
 
 
@@ -186,12 +186,12 @@ def _set_up(job: Job) -> None:
 
 
 def _decode_batch(places: list[Place]) -> list[Outcome]:
-    """What became of the first of `places`, as many as `MAX_RESULTS` allows."""
+    """Return the outcomes of the first of `places`, as many as `MAX_RESULTS` allows."""
     return as_many(outcome(place, read(place, _job), _job) for place in places)
 
 
 def as_many(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """The first of `outcomes`, as many as `MAX_RESULTS` allows."""
+    """Return the first of `outcomes`, as many as `MAX_RESULTS` allows."""
     taken, size = [], 0
     for one in outcomes:
         taken.append(one)
@@ -202,7 +202,7 @@ def as_many(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def outcome(place: Place, raw: bytes | Refusal, job: Job) -> Outcome:
-    """What becomes of the bytes `raw` at `place`."""
+    """Decode the bytes `raw` of the image at `place`, unless its id is known."""
     if isinstance(raw, Refusal):
         return Outcome(place, None, raw)
     image_id = md5_of_bytes(raw)
@@ -213,7 +213,7 @@ def outcome(place: Place, raw: bytes | Refusal, job: Job) -> Outcome:
 
 
 def read(place: Place, job: Job) -> bytes | Refusal:
-    """The bytes at `place`, or why there are none."""
+    """Return the bytes at `place`, or why they cannot be read."""
     if job.remote is not None and place.path in job.distant:
         return checked_size(job.remote.read(job.distant[place.path], what=f"{paths.RAW}/{place.path}"))
     path = job.elsewhere.get(place.path) or paths.RAW / place.path
@@ -221,7 +221,7 @@ def read(place: Place, job: Job) -> bytes | Refusal:
 
 
 def checked_size(raw: bytes) -> bytes | Refusal:
-    """The bytes `raw` of a file, unless they are too many."""
+    """Return `raw`, or a refusal if it is larger than `MAX_FILE`."""
     return raw if len(raw) <= MAX_FILE else Refusal("too large", f"{len(raw)} bytes")
 
 

@@ -1,6 +1,6 @@
-"""data/erased.csv: the images that leave nothing behind once they are gone from data/raw.
+"""data/erased.csv: the ids of images whose data is erased completely once they are gone from data/raw.
 
-Git holds it, and ingest depends on it, so that what one person erases no other person's shards bring back.
+Git tracks it and ingest depends on it, so that an erased image does not come back from another person's shards.
 """
 
 import csv
@@ -18,10 +18,10 @@ COLUMN = "id"
 
 
 def read_erased(path: Path = paths.ERASED) -> frozenset[str]:
-    """The ids in it; none where there is no such file.
+    """Return the ids in the file `path`; an empty set if it does not exist.
 
     Raises:
-        RecordError: it holds something else, so that it is not known what it means.
+        RecordError: the file contains something other than ids.
     """
     if not path.exists():
         return frozenset()
@@ -34,5 +34,5 @@ def read_erased(path: Path = paths.ERASED) -> frozenset[str]:
 
 
 def note_erased(ids: Iterable[str], path: Path = paths.ERASED) -> None:
-    """Add `ids` to it, a line each, so that Git can merge the lines of both sides."""
+    """Add `ids` to the file `path`, one per line, so that Git can merge two versions line by line."""
     write_text(path, csv_text([[COLUMN], *([one] for one in sorted(read_erased(path) | set(ids)))]))

@@ -1,4 +1,4 @@
-"""What people should hear of images, in a sentence each; nothing here decides what is used."""
+"""Notices to the user about images and labels, one sentence each; they do not affect which images are used."""
 
 import re
 import shlex
@@ -27,22 +27,22 @@ from pipeline.ingestion.wrappers import REASON
 from pipeline.text import counted
 from pipeline.versioning.raw_files import RawFile
 
-# More of a kind are counted.
+# How many notices of a kind, and how many examples in a notice, are shown; further ones are only counted.
 MOST, FEW = 5, 3
-# A class of fewer images may be a mistake, where another one of ten times as many is called nearly so.
+# A class of fewer images may be a typo, if a class of at least ten times this number has a similar name.
 FEW_IMAGES = 10
 DIGITS = re.compile(r"\d+")
 TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods", ".numbers")
-# What shows the refused files.
+# The command that shows refused files.
 LOOK = f"`pipeline check {paths.RAW} --html check.html`"
-# Each name that is compared takes a tenth of a millisecond.
+# The most names to compare: each takes about 0.1 ms.
 MOST_COMPARED = 2000
 
 
 def notices(
     files: Iterable[RawFile], contents: Catalogue, labels: Labels, table: pa.Table, refused: Iterable[Refused]
 ) -> list[str]:
-    """All of them; `table` is the index of the images, and `labels` was asked for all of `files`."""
+    """Return all notices; `table` is the index of the images, and `labels` has looked up all of `files`."""
     members = ((path, member) for path, md5 in files if is_archive(path) for member in contents.others(md5))
     found = ((path, member.name, member.doubt, labels) for path, member in members if member.doubt)
     counts = pc.value_counts(table["label"])
@@ -61,14 +61,14 @@ def notices(
 
 
 def clash_notices(labels: Labels) -> list[str]:
-    """Lines of files of labels that contradict each other."""
+    """Return notices about lines of label files that contradict each other."""
     return _first(labels.clashes)
 
 
 def vain_notices(labels: Labels, refused: Iterable[Refused], sources: Iterable[str] = ()) -> list[str]:
-    """That no line of labels.csv names an image, and the nearest one: of the `refused` for want of a class, if any.
+    """Return a notice if there are lines in label files, but none matches an image, with the name of the nearest image.
 
-    Else it is one of the usable `sources`.
+    The nearest image is one of the `refused` without a class, if there are any, else one of the usable `sources`.
     """
     if not labels.is_in_vain:
         return []
@@ -81,20 +81,23 @@ def vain_notices(labels: Labels, refused: Iterable[Refused], sources: Iterable[s
 
 
 def _nearest(path: str, names: Sequence[str]) -> str:
-    """That of `names` which `path` may be meant for: one of the same file name, or one that is spelt alike."""
+    """Return the one of `names` that `path` may refer to: with the same file name, or with a similar spelling."""
     last = plain_path(path).rpartition("/")[2]
     same = next((name for name in names if name.rpartition("/")[2] == last), None)
     return same or get_close_matches(path, names[:MOST_COMPARED], n=1, cutoff=0)[0]
 
 
 def class_notices(counts: Mapping[str, int]) -> list[str]:
-    """Classes that may be one; `counts` are images by class."""
+    """Return notices about classes that may be the same; `counts` are images by class."""
     groups = alike(counts)
     return [*_first(map(partial(_of_group, counts), groups)), *_first(_misspelt(counts, {*chain(*groups)}))]
 
 
 def _misspelt(counts: Mapping[str, int], known: set[str]) -> Iterator[str]:
-    """Those of few images that are called nearly as one of many; not those `known` to look alike, or to be numbered."""
+    """Yield notices about small classes whose names resemble that of a large one.
+
+    Classes `known` to look alike are left out, and so are names that differ in digits only.
+    """
     few = [label for label, count in counts.items() if count < FEW_IMAGES and label not in known]
     many = [label for label, count in counts.items() if count >= 10 * FEW_IMAGES]
     if len(few) * len(many) > MOST_COMPARED:
@@ -107,7 +110,7 @@ def _misspelt(counts: Mapping[str, int], known: set[str]) -> Iterator[str]:
 
 
 def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
-    """That of classes that look like one; the one with the most images gives the name that is proposed."""
+    """Return the notice about a `group` of classes that look alike; it proposes the name with the most images."""
     names = " and ".join(f"{label!r} ({counted(counts[label], 'image')})" for label in group)
     ordered = shlex.join(sorted(group, key=counts.__getitem__))
     return (
@@ -116,7 +119,7 @@ def _of_group(counts: Mapping[str, int], group: list[str]) -> str:
 
 
 def garbled_notices(classes: Iterable[str]) -> list[str]:
-    """Those of `classes` whose names were read in the wrong encoding somewhere."""
+    """Return notices about `classes` whose names seem to have been decoded with a wrong encoding."""
     found = ((label, ungarbled(label)) for label in sorted(classes))
     return _first(
         f"the name of class {label!r} looks garbled{f', {meant!r} may be meant' if meant else ''}; "
@@ -127,7 +130,7 @@ def garbled_notices(classes: Iterable[str]) -> list[str]:
 
 
 def picture_notices(remarks: Mapping[str, str]) -> list[str]:
-    """How many images use little of the range of their values; `remarks` say what of it, by their sources."""
+    """Return a notice about images that use a small part of their value range; `remarks` describe it by source."""
     if not remarks:
         return []
     few = "; ".join(f"{source}: {said}" for source, said in [*remarks.items()][:FEW])
@@ -137,14 +140,14 @@ def picture_notices(remarks: Mapping[str, str]) -> list[str]:
 
 
 def name_notices(found: Iterable[tuple[str, str | None, str, Labels]]) -> list[str]:
-    """Classes whose names are not certain.
+    """Return notices about classes whose names are uncertain.
 
-    `found` are archives, members, what is not certain of their names, and what says their classes.
+    `found` are archives, members, why the members' names are uncertain, and the labels.
     """
     globs: dict[tuple[str, str, str], str] = {}
     for path, member, doubt, labels in found:
         label = labels.of(path, member) if labels.listed(path, member) is None else None
-        if label is not None and (not label.isascii() or "\\x" in label):  # Else the file's own name is in doubt.
+        if label is not None and (not label.isascii() or "\\x" in label):  # Else only the file's own name is uncertain.
             globs.setdefault((path, label, doubt), f"{path}{MEMBER}{(member or '').rpartition('/')[0]}/*")
     return _first(
         f"{path}: the name of class {label!r} {doubt}; if it has another, {_hint(doubt)}add to {LABELS}: {glob},NAME"
@@ -157,7 +160,7 @@ def _hint(doubt: str) -> str:
 
 
 def reason_notices(refused: Iterable[Refused]) -> list[str]:
-    """How many files are refused for each reason, the commonest first, with an example of each."""
+    """Return a notice with the number of refused files per reason, most common first, with an example of each."""
     examples, counts = dict[str, str](), Counter[str]()
     for line in refused:
         examples.setdefault(line.reason, line.source)
@@ -168,13 +171,13 @@ def reason_notices(refused: Iterable[Refused]) -> list[str]:
 
 
 def refusal_notices(refused: Iterable[Refused]) -> list[str]:
-    """Archives that are refused until their classes are certain."""
+    """Return notices about archives that are refused because their classes are ambiguous."""
     counts = Counter(line.detail for line in refused if line.reason == REASON)
     return _first(f"{counted(count, 'image')} refused: {detail}" for detail, count in sorted(counts.items()))
 
 
 def table_notices(sources: Iterable[str]) -> list[str]:
-    """Tables among the refused `sources`: somebody may take them for labels."""
+    """Return notices about tables among the refused `sources`, which may be meant as label files."""
     return _first(
         f"{source} is not read; if it says which image is of which class, save it as {LABELS}, in Excel as 'CSV UTF-8'"
         for source in sources

@@ -1,9 +1,9 @@
-"""What an image shows, in few numbers that re-encoding and scaling hardly change.
+"""A perceptual hash: a few numbers that describe an image and hardly change when it is re-encoded or scaled.
 
 The grey image is projected onto its lowest cosine terms, with exact integrals over the pixels, so that an image of
-any size, even 1 × 1, has the same terms as a scaled copy of itself. Rounded coarsely they are the *key*, equal for
-most copies, which decides on the split; rounded finely they are the *descriptor*, by which near-duplicates are found.
-docs/benchmarks.md compares the key with the usual perceptual hashes.
+any size, even 1 × 1, has the same terms as a scaled copy of itself. The terms, rounded coarsely, form the *key*, which
+is equal for most copies and decides the split. Rounded finely, they form the *descriptor*, which finds near-duplicates.
+docs/benchmarks.md compares the key with other perceptual hashes.
 """
 
 from functools import lru_cache
@@ -15,20 +15,20 @@ import numpy.typing as npt
 from PIL import Image
 
 SIDE = 8
-# The 62 lowest of the 63 terms besides the mean, the lowest first.
+# The 62 lowest of the 63 terms other than the mean, lowest first.
 _TERMS = sorted(
     ((row, column) for row in range(SIDE) for column in range(SIDE) if row + column),
     key=lambda term: (term[0] ** 2 + term[1] ** 2, term),
 )[:62]
 _POSITIONS = np.array([row * SIDE + column for row, column in _TERMS])
-# Terms in the key, and the width of its steps as a share of the image's contrast.
+# The number of terms in the key, and its quantisation step as a share of the image's contrast.
 KEY_TERMS, KEY_STEP = 12, 0.1
-# A descriptor's terms are steps of 2 ** its first byte / 89: with that, the largest just fits into a byte.
+# The quantisation step of a descriptor's terms is 2 ** (its first byte) / 89: then the largest term just fits a byte.
 STEPS = 89
 
 
 class PerceptualHash(NamedTuple):
-    """What an image shows."""
+    """The perceptual hash of an image."""
 
     key: str
     """16 hexadecimal digits."""
@@ -37,11 +37,11 @@ class PerceptualHash(NamedTuple):
 
 
 def perceptual_hash(image: Image.Image) -> PerceptualHash:
-    """The hash of `image`, of mode L or RGB."""
+    """Return the perceptual hash of `image`, of mode L or RGB."""
     mean, terms = _cosine_terms(image.convert("L"))
     low = float(np.sqrt(terms[:24] @ terms[:24]))
     octave = round(np.log2(max(low, 2.0)))
-    # Flat images have no terms to tell them apart, so there the mean does.
+    # Flat images have no distinctive terms, so their mean is part of the key.
     shade = int(mean + 8) >> 4 if octave <= 1 else 0
     steps = np.round(terms[:KEY_TERMS] / (KEY_STEP * 2.0**octave))
     key = np.append(steps, (octave, shade)).astype(np.int8)
@@ -54,7 +54,7 @@ def perceptual_hash(image: Image.Image) -> PerceptualHash:
 
 
 def _cosine_terms(grey: Image.Image) -> tuple[float, npt.NDArray[np.float32]]:
-    """The mean and the 62 lowest terms, shape (62,), in grey levels."""
+    """Return the mean and the 62 lowest terms, shape (62,), in grey levels."""
     width, height = grey.size
     across, down = max(1, width // 64), max(1, height // 64)
     if across > 1 or down > 1:
@@ -66,7 +66,7 @@ def _cosine_terms(grey: Image.Image) -> tuple[float, npt.NDArray[np.float32]]:
 
 @lru_cache(1024)
 def _basis(length: int, step: int) -> npt.NDArray[np.float32]:
-    """The integrals of the lowest cosines over each run of `step` pixels on an axis of `length`: shape (8, runs)."""
+    """Return the integrals of the lowest cosines over each run of `step` pixels of `length`: shape (8, runs)."""
     edges = np.minimum(np.arange(0, length + step, step), length) / length
     order = np.arange(1, SIDE)[:, None]
     constant = np.diff(edges)[None]

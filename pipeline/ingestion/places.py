@@ -1,4 +1,4 @@
-"""Every place in data/raw where an image is expected, and what is known of it."""
+"""Lists every place in data/raw where an image is expected, and what is known of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -36,14 +36,14 @@ OUTSIDE = Refusal(
 LINKED = Refusal("link", "DVC does not follow links to folders; put the folder itself there")
 SYSTEM = Refusal("system file", "left by an operating system")
 AS_THEY_ARE = ClassMapping()
-# A place, the id of what lies there, and why it is not used.
+# A place, the id of its image, and why it is not used.
 _Place = tuple[Place, str | None, Refusal | None]
-# Says why a file of data/raw, which is called like no archive, is one that is not read.
+# Returns the refusal of a file of data/raw that is an unsupported archive despite its name.
 Look = Callable[[str], Refusal | None]
 
 
 def other_archive_at(path: Path) -> Refusal | None:
-    """Why the file `path`, which is called like no image and like no archive, is an archive that is not read."""
+    """Return the refusal of `path` if its content is an unsupported archive and it has no image's suffix."""
     if path.name.lower().endswith(SUFFIXES):
         return None
     try:
@@ -59,40 +59,41 @@ def _look(path: str) -> Refusal | None:
 
 
 class Source(NamedTuple):
-    """A place in data/raw."""
+    """A place in data/raw, and what is known of its image."""
 
     place: Place
     id: str | None
-    """The image's id; None as long as it is unread, and where it cannot be read."""
+    """The image's id; None if it is not read yet, or cannot be read."""
     label: str | None
-    """The image's class, where there is no refusal."""
+    """The image's class, valid if there is no refusal."""
     refusal: Refusal | None
     attributes: str = ""
-    """What labels.csv says beyond that, as JSON."""
+    """The further columns of label files, as JSON."""
 
     @property
     def name(self) -> str:
-        """How the place is named to people."""
+        """The name of the place in messages and tables."""
         return source_of(self.place.path, self.place.member)
 
 
 class Knowledge(NamedTuple):
-    """What is known of places, besides what the names of files say."""
+    """What is known of places, apart from file names."""
 
     unusable: Mapping[str, Refusal] = MappingProxyType({})
-    """Of ids whose bytes are no image."""
+    """The refusals of unusable images, by id."""
     passing: Mapping[Place, Refusal] = MappingProxyType({})
-    """Of places that cannot be read now."""
+    """The refusals of places that cannot be read in this run."""
     look: Look = _look
-    """Looks into a file that is called like no archive."""
+    """Checks whether a file is an unsupported archive despite its name."""
 
 
 def list_new_archives(
     files: list[RawFile], known: Catalogue, listing: Listing, absent: AbsentFiles = NONE
 ) -> Catalogue:
-    """The catalogue of the archives among `files`; those that `known` lacks are opened and listed.
+    """Return the catalogue of the archives among `files`.
 
-    So are those that an earlier version listed otherwise. Of both kinds those that are `absent` are fetched.
+    An archive is opened if `known` lacks it or it was unsupported; all are opened if `listing` has changed. `absent`
+    archives are fetched before they are opened.
     """
     archives = [file for file in files if is_archive(file.path)]
     is_outdated = bool(known) and not is_current(listing)
@@ -106,21 +107,21 @@ def list_new_archives(
 
 
 class Found(NamedTuple):
-    """All places, with what is known of them."""
+    """All places, with what is known of their images."""
 
     others: Iterator[Source]
-    """In the order of files, those that are not settled; then those of the settled ones that are used no more."""
+    """The places that are not settled, in the order of files; then settled ones that are no longer used."""
     settled: Settled
-    """Those that are used."""
+    """The settled places that are used."""
     labels: list[str | None]
-    """Their classes, by origin."""
+    """The classes of the settled places, by origin."""
 
     def table(self) -> pa.Table:
-        """The settled ones, with the columns of `resolving.COLUMNS`."""
+        """Return a table of the settled places, with the columns of `resolving.COLUMNS`."""
         return self.settled.table(self.labels)
 
     def unread(self, known: Ids) -> Iterator[Source]:
-        """The usable places of images that are not `known`, in the order of files."""
+        """Yield the usable places of images that are not `known`, in the order of files."""
         order = self.settled.ids.order()
         rows = np.sort(order[known.find(self.settled.ids[order]) < 0])
         is_loose = rows < self.settled.loose
@@ -136,14 +137,14 @@ class Found(NamedTuple):
 
 
 def sources(files: list[RawFile], contents: Catalogue, labels: Labels, known: Knowledge) -> Iterator[Source]:
-    """All places in the order of `files`, with what is `known` of them."""
+    """Yield all places in the order of `files`, with what is `known` of them."""
     return find(Settled.none(files, contents), contents, labels, known).others
 
 
 def find(
     settled: Settled, contents: Catalogue, labels: Labels, known: Knowledge, mapping: ClassMapping = AS_THEY_ARE
 ) -> Found:
-    """The `settled` places and the others, with what is `known` of them, and their classes by `mapping`."""
+    """Return the `settled` and the other places, with what is `known` of them; `mapping` renames their classes."""
     settled = settled.still(contents)
     judged = _judge(settled, contents, labels, known)
     by_origin = list(renamed((judged(place, None, None) for place in settled.examples), mapping))
@@ -160,7 +161,7 @@ def find(
 def _judge(
     settled: Settled, contents: Catalogue, labels: Labels, known: Knowledge
 ) -> Callable[[Place, str | None, Refusal | None], Source]:
-    """What is known of a place, given its image, and why there is none, if that is known already."""
+    """Return a function that makes a `Source` of a place, its image's id, and a refusal that is already known."""
     for path, md5 in settled.rest:
         if is_archive(path):
             labels.carry(path, {one.name: one.line for one in contents.others(md5) if one.line is not None})
@@ -179,7 +180,7 @@ def _judge(
 
 
 def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
-    """The places `found` with the classes that `mapping` makes of their labels; those of dropped ones are refused."""
+    """Yield the places `found`, with classes renamed by `mapping`; images of dropped classes are refused."""
     for source in found:
         label = mapping.label(source.label or "")
         if source.refusal is None and label != source.label:
@@ -190,12 +191,12 @@ def renamed(found: Iterable[Source], mapping: ClassMapping) -> Iterator[Source]:
 
 
 def of_dropped(label: str | None) -> Refusal:
-    """Why an image of the class `label`, which is dropped, is left out."""
+    """Return the refusal of an image of the dropped class `label`."""
     return Refusal(DROPPED, f"its class {label} is dropped in {paths.CLASSES}")
 
 
 def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped, look: Look) -> Refusal | None:
-    """Why an image at `place` has no certain class, None where it is of the one that `line` says."""
+    """Return the refusal of an image at `place` without a certain class; None if its class is that of `line`."""
     if line.conflict:
         return Refusal(DISPUTED, line.conflict)
     if line.label is None:
@@ -205,7 +206,7 @@ def unclassed(place: Place, line: LabelLine, labels: Labels, unclear: Wrapped, l
 
 
 def refusal_by_name(path: str) -> Refusal | None:
-    """Why the file `path` is no image and no archive, as far as its name says."""
+    """Return the refusal of the file `path` if its name alone shows that it is not used, else None."""
     if is_system_file(path):
         return SYSTEM
     kind = other_archive(path)
@@ -213,9 +214,10 @@ def refusal_by_name(path: str) -> Refusal | None:
 
 
 def looking_into(absent: AbsentFiles, refused: Iterable[Refused], *, fetch: bool = True) -> Look:
-    """Looks into files of data/raw, of those that are `absent` into what is not among the `refused`.
+    """Return a function that checks whether a file of data/raw is an unsupported archive.
 
-    That is fetched, or taken for no archive unless `fetch`.
+    For an `absent` file, the result of the last run, in `refused`, is used if there is one. Else the file is fetched
+    if `fetch`; if not, it is checked only if it is in DVC's cache.
     """
     mine = (line for line in refused if absent.md5s.get(line.source) == line.id)
     said = {line.source: Refusal(line.reason, line.detail) for line in mine}

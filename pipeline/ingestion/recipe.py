@@ -1,4 +1,4 @@
-"""How images are made of files: other parameters, or a version that makes other bytes, make all of them again."""
+"""The recipe: the version and the params that decide the bytes of stored images. A new recipe re-creates the images."""
 
 import PIL
 
@@ -10,8 +10,8 @@ from pipeline.ingestion.standardising import VERSION
 from pipeline.params import Ingest
 from pipeline.versioning.lock import StageRecord, read_record
 
-# Up to release 6b401a0 the name was a hash of parameters and source text. What these files made, and dvc.lock then has
-# them among the deps of ingest, version 1 makes with the Pillow of that release.
+# Up to release 6b401a0, a recipe's name was a hash of params and source code. If dvc.lock records these deps of ingest,
+# that recipe is the same as version 1 with the Pillow of that release.
 HASHED_CODE = {
     "pipeline/images.py": "82b3c9f8954b85efd8faa699fa659d2d",
     "pipeline/memory.py": "a97fb275d424f4a8568b7b6ff83599d9",
@@ -21,15 +21,15 @@ HASHED_LENGTH, HASHED_MEANS = 32, (1, "13.0.0")
 
 
 def recipe_of(params: Ingest) -> str:
-    """Names what decides on the bytes of the stored images; fit for the name of a folder."""
+    """Return the name of the recipe of `params` and this release; it is a valid name of a folder."""
     name = _name(VERSION, PIL.__version__, params.mode, params.size, params.animations)
     if params.range == "dtype":
-        return name  # As before there was another range.
+        return name  # The same name as before `range` was introduced.
     return f"{name}-{params.range if isinstance(params.range, str) else '_'.join(map(str, params.range))}"
 
 
 def still_good(had: Collection, stored: str, recipe: str) -> Collection:
-    """What of `had`, which was made by the recipe `stored`, is as `recipe` and what is installed would make it now."""
+    """Return the images of `had`, made by `stored`, that `recipe` and the installed packages do not change."""
     had = had.by_these_readers()
     if stored == recipe:
         return had
@@ -41,10 +41,10 @@ def still_good(had: Collection, stored: str, recipe: str) -> Collection:
 
 
 def keeps_originals(stored: str, recipe: str) -> bool:
-    """Whether images that are stored as they came are the same by the recipe `stored` as by `recipe`.
+    """Whether images stored unchanged by the recipe `stored` are also stored unchanged by `recipe`.
 
-    Version 2 makes others of images that version 1 had to change: of 16 and 32 bits, with a colour profile beside
-    transparency, and JPEGs without subsampling of colours.
+    Version 2 differs from version 1 only for images that were re-encoded: of 16 and 32 bits, with both a colour profile
+    and transparency, and JPEGs without chroma subsampling.
     """
     (before, _, how), (now, _, how_now) = stored.partition("-"), recipe.partition("-")
     return (before, now) == ("1", "2") and how == how_now
@@ -55,7 +55,7 @@ def _without_range(recipe: str) -> str:
 
 
 def stored_recipe(recipe: str) -> str:
-    """The name that this release gives to `recipe`, which the index in data/images bears."""
+    """Return this release's name of `recipe`, the recipe of the index in data/images."""
     ingested = read_record().get("ingest")
     if ingested is None or recipe == todays_name(recipe, ingested) or not index.is_recorded(ingested):
         return recipe
@@ -63,7 +63,7 @@ def stored_recipe(recipe: str) -> str:
 
 
 def todays_name(recipe: str, ingested: StageRecord) -> str:
-    """The name that this release gives to `recipe`, which the index bears that dvc.lock records as `ingested`."""
+    """Return this release's name of `recipe`, the recipe of the index that dvc.lock records as `ingested`."""
     params = ingested.params.get("ingest", {})
     if len(recipe) != HASHED_LENGTH or not HASHED_CODE.items() <= ingested.deps.items():
         return recipe

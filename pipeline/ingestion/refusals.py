@@ -1,4 +1,4 @@
-"""Why a file cannot be used: the reasons that refused.csv lists."""
+"""The reasons why a file cannot be used, as listed in refused.csv."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipeline import paths
 from pipeline.errors import one_line
 
-# The reasons that lie in an image's own bytes, so that the same bytes need not be inspected again.
+# Reasons that depend on an image's bytes only, so that the same bytes need not be decoded again.
 UNUSABLE = {
     "empty",
     "not an image",
@@ -23,31 +23,31 @@ UNUSABLE = {
     "absurd dimensions",
     "too large",
 }
-# What names a package that is not installed.
+# Matches the name of a missing package in a detail.
 MISSING = re.compile(r"`pip install ([\w-]+)`")
-# What releases said that did not read formats of today; of a TGA file without a mark they knew nothing.
+# Refusals by earlier releases of formats that are supported now; they did not recognise a TGA file without footer.
 UNREAD = ("HEIC", "TGA", "ICO", "DDS", "Photoshop (PSD)", "DICOM")
 EARLIER = {("not an image", "no known format")} | {
     ("unsupported format", f"{kind}; convert it to PNG or JPEG") for kind in UNREAD
 }
-# Why images are left out whose class was dropped.
+# The reason for images whose class was dropped.
 DROPPED = "dropped class"
 
 
 class Refusal(NamedTuple):
-    """Why something is not usable: one of a few phrases that one can count, and what else is known."""
+    """Why something cannot be used: a reason, one of a few fixed phrases, and details."""
 
     reason: str
     detail: str
 
     @property
     def is_passing(self) -> bool:
-        """Whether it speaks of the place at that moment, not of the bytes, so that the next run looks again."""
+        """Whether the refusal is temporary: it concerns the place, not the bytes, so the next run tries again."""
         return self.reason in ("vanished", "unreadable", "changed")
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the same bytes may be read now: by this release, or by a package that has been installed since."""
+        """Whether the same bytes may be readable now, by this release or by a package installed since."""
         if self.reason != "unsupported format":
             return self in EARLIER
         missing = MISSING.search(self.detail)
@@ -55,16 +55,16 @@ class Refusal(NamedTuple):
 
     @staticmethod
     def is_of_place(error: Exception) -> bool:
-        """Whether `error` speaks of the disk or the machine, and not of the bytes in a file."""
+        """Whether `error` is caused by the disk or the machine, not by the bytes of a file."""
         return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
 
     @classmethod
     def of_place(cls, error: Exception) -> "Refusal":
-        """Why a file of data/raw cannot be read now."""
+        """Return the refusal of a file of data/raw that cannot be read now because of `error`."""
         return cls("vanished" if isinstance(error, FileNotFoundError) else "unreadable", one_line(error))
 
 
-# Of an image that somebody has put back.
+# For a forgotten image that is in data/raw again.
 FORGOTTEN = Refusal("forgotten", f"{paths.FORGOTTEN} lists it; `pipeline forget` deletes it again")
 
 
@@ -74,7 +74,7 @@ def _is_installed(package: str) -> bool:
 
 
 def read_dropped(path: Path = paths.REFUSED) -> set[str]:
-    """The ids of the images that refused.csv lists as of a class that was dropped: they are in data/raw still."""
+    """Return the ids of images whose class was dropped, from refused.csv; they are still in data/raw."""
     if not path.exists():
         return set()
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Of all places with images: one for each usable image, and a line for every place that is not used."""
+"""Reduces all places with images to one per usable image, and lists the places that are not used."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -20,44 +20,44 @@ BY_NAME = ["id", "source", "attributes"]
 
 
 class PlacedFile(Protocol):
-    """A place, and what is known of what lies there."""
+    """A place, and what is known of the file there."""
 
     @property
     def name(self) -> str:
-        """How the place is named to people."""
+        """The name of the place in messages and tables."""
 
     @property
     def id(self) -> str | None:
-        """The image's id; known where there is no refusal."""
+        """The image's id; never None if there is no refusal."""
 
     @property
     def label(self) -> str | None:
-        """The image's class; likewise."""
+        """The image's class; never None if there is no refusal."""
 
     @property
     def refusal(self) -> Refusal | None:
-        """Why it is not used, if it is not."""
+        """Why the image is not used; None if it is used."""
 
     @property
     def attributes(self) -> str:
-        """What labels.csv says beyond the class, as JSON; empty where that is nothing."""
+        """The further columns of label files as JSON; empty if there are none."""
 
 
 class Resolution(NamedTuple):
-    """What comes of all places."""
+    """The images in all places, and the places that are not used."""
 
     images: pa.Table
-    """A row for each usable image, by id: `COLUMNS`."""
+    """A row for each usable image, sorted by id; the columns `COLUMNS`."""
     refused: list[Refused]
-    """A line for each place that is not used, in no order."""
+    """A line for each place that is not used, unsorted."""
     copies: pa.Table
-    """All places of the images that are in several, likewise: `COLUMNS`."""
+    """All places of images that are in several places, sorted by id; the columns `COLUMNS`."""
 
 
 def resolve(found: Iterable[PlacedFile], settled: pa.Table = NO_PLACES) -> Resolution:
-    """The images in the places `found`, and those that are `settled`; under several labels they are refused in all.
+    """Return the images in the places `found` and `settled`; an image with several labels is refused in all its places.
 
-    Of an image in several places the first one by name counts, and the attributes of the first one that has any.
+    An image in several places gets the first source by name, and the attributes of the first place that has any.
     `settled` has the columns `COLUMNS`, a row for each place.
     """
     ids, labels, names, attributes = (parquet.Strings() for _ in COLUMNS)
@@ -85,22 +85,22 @@ def resolve(found: Iterable[PlacedFile], settled: pa.Table = NO_PLACES) -> Resol
 
 
 def _sorted(ids: Ids) -> tuple[Rows, npt.NDArray[np.bool_]]:
-    """The rows of `ids` in their order, and which of them have the id of the one before."""
+    """Return the order that sorts `ids`, and a mask of the sorted ids that equal their predecessor."""
     order = ids.order()
     return order, ids[order].is_again()
 
 
 def _one_place_each(copies: pa.Table, image: Rows) -> tuple[pa.Table, npt.NDArray[np.bool_], list[Refused]]:
-    """Of each image what counts; which of the images are under several labels; and a line for each place of those.
+    """Return one row per image, a mask of the images with several labels, and a line for each place of those.
 
-    `image` numbers the images of `copies`, shape (rows,), which are sorted `BY_NAME`.
+    `copies` is sorted by `BY_NAME`; `image` has the number of each row's image, shape (rows,).
     """
     first = np.flatnonzero(np.diff(image, prepend=-1))
     label = parquet.values(copies["label"].combine_chunks().dictionary_encode().indices)
     is_disputed = np.zeros(len(first), np.bool_)
     is_disputed[image[label != label[first[image]]]] = True
     saying, said = np.flatnonzero(parquet.lengths(copies["attributes"]))[::-1], first.copy()
-    said[image[saying]] = saying  # The first one, which comes last here.
+    said[image[saying]] = saying  # The order is reversed, so that the first place of an image is assigned last.
     attributes = copies["attributes"].take(parquet.column_of(said))
     once = copies.take(parquet.column_of(first)).set_column(COLUMNS.index("attributes"), "attributes", attributes)
     rows = np.flatnonzero(is_disputed[image])

@@ -1,4 +1,4 @@
-"""Finding images in files, folders and archives that lie anywhere on this machine."""
+"""Finds images in files, folders and archives anywhere on this machine."""
 
 import os
 from collections.abc import Iterator
@@ -22,24 +22,24 @@ class Spot(NamedTuple):
     """A place where an image is expected."""
 
     place: Place
-    """Its path is absolute."""
+    """The place, with an absolute path."""
     name: str
-    """How it is named to people: as they named the file or folder to look into."""
+    """The name in messages, which starts with the path as the user gave it."""
     inside: str
-    """The file's path in that folder, as data/raw would have it."""
+    """The file's path relative to the searched folder, as it would be in data/raw."""
     refusal: Refusal | None
-    """Why there is nothing to read."""
+    """Why the place cannot be read, or None."""
     doubt: str = ""
-    """What is not certain of its name."""
+    """Why the member's name is uncertain; empty if it is certain."""
     line: LabelLine | None = None
-    """What its archive says itself of its label."""
+    """The label that its archive contains for it."""
 
 
 def find(top: Path, listing: Listing = PLAIN) -> Iterator[Spot]:
-    """Every place in the file, folder or archive `top`, sorted folder by folder; files of labels are none.
+    """Yield every place in the file, folder or archive `top`, sorted folder by folder, without label files.
 
     Raises:
-        ImagesError: `top` is not there.
+        ImagesError: `top` does not exist.
     """
     if not os.path.lexists(top):
         raise ImagesError(top, "no such file or folder", "check the path")
@@ -52,7 +52,7 @@ def find(top: Path, listing: Listing = PLAIN) -> Iterator[Spot]:
 
 
 def label_files(top: Path, columns: Columns) -> list[str]:
-    """The files of labels in the folder `top`, relative to it."""
+    """Return the label files in the folder `top`, relative to it."""
     names = (file.relative_to(top).as_posix() for file in _files(top) if file != top)
     return [name for name in names if is_label_file(name, columns)]
 
@@ -63,7 +63,7 @@ def _places(file: Path, listing: Listing) -> Iterator[tuple[Place, Refusal | Non
         yield place, known, "", None
     elif file.is_dir():
         yield place, LINKED, "", None
-    elif not file.is_file():  # A pipe would be waited for.
+    elif not file.is_file():  # Reading a pipe would block.
         yield place, Refusal("unreadable", "not a file" if file.exists() else "no such file"), "", None
     elif is_archive(file.name):
         for member in list_archive(file, listing):
@@ -75,7 +75,7 @@ def _places(file: Path, listing: Listing) -> Iterator[tuple[Place, Refusal | Non
 
 
 def _files(top: Path) -> Iterator[Path]:
-    """The files in `top`, and links to folders, sorted folder by folder; or `top` itself."""
+    """Yield the files and the links to folders in `top`, sorted folder by folder; or `top` itself if it is a file."""
     if not top.is_dir():
         yield top
         return

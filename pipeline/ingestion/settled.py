@@ -1,6 +1,6 @@
-"""Places of which no more is to be said than the image's id, and what a folder or a row of labels says: in columns.
+"""Settled places: those whose image has been read and whose class a folder or a row of labels gives, kept in columns.
 
-So what was read before costs a few operations on columns, and no object for each image.
+Images of earlier runs thus cost a few operations on columns, and no object per image.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -27,44 +27,44 @@ from pipeline.ingestion.wrappers import SUFFIXES
 from pipeline.versioning.raw_files import RawFile
 
 PLACES = pa.schema({"id": pa.string(), "position": pa.int32(), "member": pa.string()})
-# What files of labels say: the class, where the archive's own say it and no other, else null; and further columns.
+# From label files: the class, if only the archive's own label files give it, else null; further columns as JSON.
 SAID = pa.schema({"own": pa.string(), "attributes": pa.string()})
 SCHEMA = pa.schema([*PLACES, *SAID])
 NO_ROWS = parquet.without_rows(SCHEMA)
-# For functions on columns: to give them Python's imports pandas.
+# Constants for Arrow's compute functions; passing Python values would import pandas.
 NO_TEXT, FIRST = parquet.strings([""])[0], parquet.integers([0])[0]
 TEXTS = pa.dictionary(pa.int32(), pa.string())
-# Rows that are gone through at a time.
+# The number of rows processed at a time.
 BLOCK = 2**17
 Numbers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Such places: loose files, then archives, in their orders."""
+    """Settled places: first loose files, then archive members, each in their order."""
 
     files: list[RawFile]
-    """The archives that they are in; one without a name stands for loose files."""
+    """The archives that contain the places; an entry with an empty path stands for loose files."""
     rows: pa.Table
-    """Of `SCHEMA`; the member of a loose file is its path."""
+    """A row for each place, of `SCHEMA`; the member of a loose file is its path."""
     file: Numbers
-    """Which of `files` each is in, shape (rows,)."""
+    """The index into `files` of each place, shape (rows,)."""
     origin: Numbers
-    """The number of what says its class, a folder or files of labels: shape (rows,)."""
+    """The number of each place's origin, which gives its class: a folder, or a class in label files; shape (rows,)."""
     examples: list[Place]
-    """A place of each origin, that of an image by its name where there is one."""
+    """An example place of each origin, with the suffix of an image if there is one."""
     rest: list[RawFile]
-    """The files with other places, archives among them."""
+    """The files with places that are not settled, and all archives."""
 
     @classmethod
     def none(cls, files: list[RawFile], contents: Catalogue) -> Self:
-        """No place of those in `files` is settled."""
+        """Return an empty set: no place in `files` is settled."""
         contents.unpack(file.md5 for file in files if is_archive(file.path))
         return cls([], NO_ROWS, np.empty(0, np.int32), np.empty(0, np.int32), [], files)
 
     @classmethod
     def among(cls, files: list[RawFile], contents: Catalogue, labels: Labels) -> Self:
-        """Those in `files`; none of an archive of which `labels` have to be asked one by one."""
+        """Return the settled places in `files`; none in archives whose members `labels` must look up one by one."""
         loose = [file for file in files if not labels.has_strips and _is_image(file.path)]
         found = [(RawFile("", ""), _loose(loose))]
         found += [(file, _of_archive(contents.settled(file.md5))) for file in files if is_archive(file.path)]
@@ -88,9 +88,9 @@ class Settled:
             yield from sources.slice(start, BLOCK).to_pylist()
 
     def _listed(self, labels: Labels, contents: Catalogue) -> tuple[Self, Numbers | None]:
-        """These with what `labels` say, but for those of which they have to be asked; and numbers of their classes.
+        """Return the places with their labels, without those to look up one by one, and the numbers of their classes.
 
-        A number is −1 where a folder says the class; none is given where folders say all.
+        A number is −1 if a folder gives the class. The numbers are None if folders give all classes.
         """
         if labels.is_by_folder and self.rows["own"].null_count == len(self):
             return self, None
@@ -107,28 +107,28 @@ class Settled:
 
     @property
     def loose(self) -> int:
-        """How many of them are loose files; they come before others."""
+        """The number of loose files, which come first."""
         return int(np.count_nonzero(self.file == 0)) if self.files and not self.files[0].path else 0
 
     @cached_property
     def ids(self) -> Ids:
-        """Those of the images."""
+        """The ids of the images."""
         return Ids.of(self.rows["id"])
 
     def at(self, chosen: npt.NDArray[np.bool_]) -> Self:
-        """The places that are `chosen`, shape (rows,)."""
+        """Return the places selected by the mask `chosen`, shape (rows,)."""
         if chosen.all():
             return self
         rows = np.flatnonzero(chosen)
         return replace(self, rows=parquet.rows_at(self.rows, rows), file=self.file[rows], origin=self.origin[rows])
 
     def still(self, contents: Catalogue) -> Self:
-        """Those that `contents` still has in columns."""
+        """Return the places that `contents` still has in columns, and loose files."""
         gone = [at for at, (path, md5) in enumerate(self.files) if path and not contents.is_in_columns(md5)]
         return self.at(~np.isin(self.file, gone)) if gone else self
 
     def within(self, paths: Collection[str]) -> npt.NDArray[np.bool_]:
-        """Which of them are in a file of these `paths`, shape (rows,)."""
+        """Return a mask of the places in files of these `paths`, shape (rows,)."""
         archives = [at for at, file in enumerate(self.files) if file.path in paths]
         is_within = np.isin(self.file, archives)
         if paths:
@@ -137,12 +137,12 @@ class Settled:
         return is_within
 
     def examples_left(self) -> list[Place]:
-        """Those of origins that have any places left."""
+        """Return the examples of origins that still have places."""
         counts = np.bincount(self.origin, minlength=len(self.examples)).tolist()
         return [place for place, count in zip(self.examples, counts, strict=True) if count]
 
     def places(self, rows: Rows) -> Iterator[tuple[Place, str]]:
-        """The places at `rows`, and their ids."""
+        """Yield the places at `rows`, with their ids."""
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             found = parquet.rows_at(self.rows, block)
@@ -152,7 +152,7 @@ class Settled:
                 yield Place(path, member, position) if path else Place(member), image_id
 
     def carry(self, rows: Rows, labels: Labels) -> None:
-        """Have `labels` take in what archives say themselves of the places at `rows`."""
+        """Add to `labels` what archives contain for their own members at `rows`."""
         said = self.rows.select(SAID.names)
         if said["own"].null_count == len(self):
             return
@@ -163,18 +163,18 @@ class Settled:
 
     @property
     def sources(self) -> pa.ChunkedArray:
-        """How each place is named to people."""
+        """The source of each place, see `source_of`."""
         begin = parquet.strings(path and f"{path}{MEMBER}" for path, _ in self.files).take(parquet.column_of(self.file))
         return pc.binary_join_element_wise(begin, self.rows["member"], NO_TEXT)
 
     def table(self, labels: Iterable[str | None]) -> pa.Table:
-        """A row for each place, with the columns of `resolving.COLUMNS`, where `labels` are those of the origins."""
+        """Return a row for each place, with the columns of `resolving.COLUMNS`; `labels` are the classes by origin."""
         label = parquet.strings(labels).take(parquet.column_of(self.origin))
         return pa.Table.from_arrays([self.rows["id"], label, self.sources, self.rows["attributes"]], COLUMNS)
 
 
 def _other_names(files: list[RawFile], loose: Collection[str], contents: Catalogue, labels: Labels) -> Iterator[str]:
-    """How those are named to people that are neither among the `loose` files, nor of an archive and in columns."""
+    """Yield the sources of places that are neither among the `loose` files nor settled members of archives."""
     for path, md5 in files:
         if is_archive(path):
             yield from (source_of(path, one.name) for one in contents.others(md5) if one.refusal != LABEL_FILE)
@@ -202,20 +202,20 @@ def _of_archive(members: pa.Table) -> pa.Table:
 def _saying(
     places: pa.Table, label: pa.ChunkedArray | None = None, attributes: pa.ChunkedArray | None = None
 ) -> pa.Table:
-    """`places` with what archives say of them themselves, if anything."""
+    """Return `places` with the labels and attributes that archives contain for them, if any."""
     said = [pa.nulls(len(places), pa.string()), parquet.blank(len(places))] if label is None else [label, attributes]
     return pa.Table.from_arrays([*places.columns, *said], schema=SCHEMA)
 
 
 def _is_image(path: str) -> bool:
-    """Whether the file `path` is called like an image, and so is no archive, and no file of labels."""
+    """Whether the file `path` has the suffix of an image, and is thus neither an archive nor a label file."""
     return path.lower().endswith(SUFFIXES) and not is_system_file(path)
 
 
 def _origins(members: pa.ChunkedArray, file: Numbers, label: Numbers | None) -> tuple[Numbers, Rows]:
-    """The number of the origin of each of the `members` of each `file`, and a member of each; see `Settled`.
+    """Return the number of the origin of each of `members`, and the row of an example of each origin; see `Settled`.
 
-    That is their folder where they have no `label`, or none has.
+    The origin of a member is its `label`; its folder in `file`, if the label is −1 or `label` is None.
     """
     blocks = (members.slice(start, BLOCK).combine_chunks() for start in range(0, len(members), BLOCK))
     names = pa.chunked_array((_folder(block).dictionary_encode() for block in blocks), TEXTS).unify_dictionaries()
@@ -224,7 +224,7 @@ def _origins(members: pa.ChunkedArray, file: Numbers, label: Numbers | None) -> 
     if label is not None:
         pairs = np.where(label < 0, pairs, -1 - label)
     origin = parquet.values(parquet.column_of(pairs).dictionary_encode().indices)
-    # Numbers are given in the order of first places.
+    # Origins are numbered in the order of their first places.
     examples = np.flatnonzero(np.diff(np.maximum.accumulate(origin), prepend=-1))
     return origin, _images(members, origin, examples)
 
@@ -236,7 +236,7 @@ def _folder(members: pa.StringArray) -> pa.StringArray:
 
 
 def _images(members: pa.ChunkedArray, origin: Numbers, examples: Rows) -> Rows:
-    """The `examples`; an image in place of one that is called otherwise, where there is one of its `origin`."""
+    """Return `examples`, with those that lack an image's suffix replaced by an image of the same `origin`, if any."""
     names = members.take(parquet.column_of(examples)).to_pylist()
     lacking = [at for at, name in enumerate(names) if not name.lower().endswith(SUFFIXES)]
     rows = np.flatnonzero(np.isin(origin, lacking)) if lacking else examples[:0]

@@ -1,6 +1,6 @@
-"""One image made uniform: the pure function that ingest maps over what is new.
+"""Makes one image uniform: the pure function that ingest applies to each new image.
 
-How is in `pictures/uniform.py`; here is what ingest keeps of it, and the reasons why some are refused.
+The conversion is in `pictures/uniform.py`; this module adds the hashes that ingest stores, and the reasons of refusals.
 """
 
 from contextlib import AbstractContextManager
@@ -17,27 +17,27 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.ingestion.unpacking.kinds import UNPACK, ZIP, image_kind_of, kind_of
 from pipeline.params import Ingest
 
-# To be raised whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
-# made again.
+# Increase it whenever the stored bytes, the perceptual key or the descriptor of any image change: all images are then
+# re-created.
 VERSION = 2
 
 
 class Picture(NamedTuple):
-    """An image as it is stored."""
+    """An image in the form in which it is stored, with its hashes."""
 
     data: bytes
     md5: str
-    """Of `data`, in hexadecimal."""
+    """The MD5 of `data`, in hexadecimal."""
     suffix: str
     width: int
     height: int
     shows: PerceptualHash
     remark: str = ""
-    """Which of its values are used, where they take little of the range; else empty."""
+    """The range of its values, if it is a small part of the possible range; else empty."""
     reader: str = ""
-    """What its bytes depend on besides the recipe, see `formats.reader_of`."""
+    """What the bytes depend on besides the recipe, see `formats.reader_of`."""
     patient: str = ""
-    """The patient that a DICOM file is of, as a hash; else empty."""
+    """A hash of the patient's ID in a DICOM file; else empty."""
 
 
 def make_uniform(
@@ -47,9 +47,9 @@ def make_uniform(
     md5: str | None = None,
     one_at_a_time: AbstractContextManager[object] = NO_GATE,
 ) -> Picture | Refusal:
-    """The image in the bytes `raw` as it is to be stored, or why it cannot be used.
+    """Return the image in the bytes `raw` as it will be stored, or why it cannot be used.
 
-    `md5` is that of `raw`, where it is known. `one_at_a_time` is entered while an image is decoded that takes much
+    `md5` is the MD5 of `raw`, if it is known. `one_at_a_time` is entered while an image is decoded that takes much
     memory.
     """
     if not raw:
@@ -71,7 +71,7 @@ def make_uniform(
 
 
 def _unknown(raw: bytes) -> Refusal:
-    """Why bytes in a format that is not read are refused."""
+    """Return the refusal of bytes in an unsupported format."""
     if archive := kind_of(raw):
         return Refusal("unsupported archive", f"{archive}; {UNPACK}")
     if raw.startswith(ZIP):

@@ -1,6 +1,7 @@
-"""Archives whose folders may not be classes: one folder around all others, as `download as zip` makes it.
+"""Detects archives with an ambiguous class folder: one folder around all others, as `download as zip` creates it.
 
-In `photos.zip!/My Dataset/cat/1.png` the class may be `My Dataset` or `cat`. Where nothing tells, nothing is guessed.
+In `photos.zip!/My Dataset/cat/1.png` the class may be `My Dataset` or `cat`. If nothing decides between them, the
+images are refused; no class is guessed.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -14,7 +15,7 @@ from pipeline.ingestion.labelling.split_names import SPLIT_NAMES
 from pipeline.ingestion.refusals import Refusal
 
 REASON = "ambiguous class"
-# What images are called: a README beside the folders says nothing of them.
+# The suffixes of images; other files, such as a README next to the folders, are ignored.
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
     *(".ppm", ".tif", ".tiff", ".webp", ".dcm", ".dds", ".heic", ".heif", ".hif", ".pcx", ".psd", ".sgi", ".tga"),
@@ -27,37 +28,37 @@ Wrapped = Mapping[str, Refusal]
 
 @dataclass(slots=True)
 class _Group:
-    """The images of an archive, or loose ones, of which nothing but their folders says the class."""
+    """The images of an archive, or all loose images, whose class is given by their folders alone."""
 
     archive: str
     below: dict[str, set[str]] = field(default_factory=dict)
-    """The folders in each of the outermost folders."""
+    """The second-level folders, by outermost folder."""
     is_clear: bool = False
-    """Whether an image lies directly in an outermost folder, which is a class then."""
+    """Whether an image lies directly in an outermost folder: then these folders are the classes."""
 
     def add(self, parts: tuple[str, ...]) -> None:
-        """Note an image that lies in the folder `parts`."""
+        """Add an image in the folder with the path components `parts`."""
         folders = self.below.setdefault(parts[0], set())
         folders.update(parts[1:2])
         self.is_clear |= len(parts) == 1
 
     @property
     def may_be_wrapped(self) -> bool:
-        """Whether its outermost folders may lie around the classes."""
-        # Folders of splits are no classes either, where they lie side by side.
+        """Whether the outermost folders may contain the class folders."""
+        # Several folders that are all named after splits are not classes either.
         is_split = len(self.below) > 1 and all(top.lower() in SPLIT_NAMES for top in self.below)
         return not self.is_clear and (len(self.below) == 1 or is_split)
 
 
 class Folders:
-    """The folders around images: those that are classes, and those that may lie around classes."""
+    """The folders of all images, by group, to tell class folders from folders that contain class folders."""
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
         self._certain: set[str | None] = set()
 
     def add(self, group: str, place: Place, labels: Labels) -> None:
-        """Note that there may be an image at `place`; those of an archive are a `group`, and so are loose ones."""
+        """Add a `place` that may be an image; the images of an archive form a `group`, and so do loose images."""
         path, member, _ = place
         if labels.is_certain(path, member):
             self._certain.add(labels.of(path, member))
@@ -65,7 +66,7 @@ class Folders:
             self._groups.setdefault(group, _Group("" if member is None else path)).add(parts)
 
     def refusals(self, classes: Container[str | None]) -> Wrapped:
-        """By group, why its classes are not certain; `classes` are those that are known from before."""
+        """Return the groups whose classes are ambiguous, and why; `classes` are those of earlier runs."""
         clear = {class_name(top) for one in self._groups.values() if not one.may_be_wrapped for top in one.below}
         doubtful = {name: one for name, one in self._groups.items() if one.may_be_wrapped}
         below: dict[str, set[str]] = {}
@@ -81,12 +82,12 @@ class Folders:
 
 
 def group_of(place: Place) -> str:
-    """The archive that `place` lies in; empty for loose files."""
+    """Return the archive of `place`; empty for loose files."""
     return "" if place.member is None else place.path
 
 
 def wrapped(places: Iterable[Place], labels: Labels) -> Wrapped:
-    """Why the classes of an archive are not certain, by `group_of` its places, which may hold images."""
+    """Return the groups of `places`, by `group_of`, whose classes are ambiguous, and why."""
     if labels.classes is None:
         return {}
     folders = Folders()
