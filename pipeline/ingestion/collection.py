@@ -51,7 +51,7 @@ class Collection(NamedTuple):
     contents: Catalogue
     """The members of archives."""
     refused: list[Refused]
-    """All places that are not used."""
+    """A line for each place that is not used, sorted by source."""
 
     @classmethod
     def read(cls, columns: list[str] | None = None) -> Self:

@@ -1,4 +1,4 @@
-"""Shares an unfinished ingest between machines, so that no image is decoded twice.
+"""Shares an unfinished ingest between machines: one need not decode again what another has decoded.
 
 A shared folder holds chunks: a shard, and the journal's lines for its images. A chunk depends only on the bytes of
 files in data/raw, so any number of machines may upload and download chunks, for any branch.

@@ -14,8 +14,7 @@ from unicodedata import category, normalize
 INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f"
 ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
-# Encodings in which UTF-8 is often read by mistake, and box-drawing characters, which often result and are in no class
-# name.
+# Encodings in which UTF-8 is often read by mistake. Box-drawing characters often result; no class name has them.
 CODE_PAGES = ("cp437", "cp1252")
 DRAWN = re.compile(r"[\u2500-\u259f]")
 

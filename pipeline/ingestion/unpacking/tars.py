@@ -52,7 +52,7 @@ class TarArchive:
             self._stream.close()
 
     def members(self) -> Iterator[ArchiveMember]:
-        """See `Archive`."""
+        """Yield the archive's files, see `Archive.members`."""
         for position, info in enumerate(self._listed()):
             target = self._target(info)
             name = printable(info.name)
@@ -61,7 +61,7 @@ class TarArchive:
             yield ArchiveMember(with_folders(name), position, size, unreadable, NOT_UTF8 if name != info.name else "")
 
     def read(self, position: int, limit: int) -> bytes:
-        """See `Archive`."""
+        """Return bytes of a member, see `Archive.read`."""
         # List no further than needed: the rest of the archive may be damaged.
         self._rest = self._rest or self._listed()
         missing = position + 1 - len(self._headers)

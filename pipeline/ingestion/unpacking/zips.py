@@ -26,14 +26,14 @@ class ZipArchive:
         self._infos = files_of(self._file)
 
     def members(self) -> Iterator[ArchiveMember]:
-        """See `Archive`."""
+        """Yield the archive's files, see `Archive.members`."""
         for position, info in enumerate(self._infos):
             name, unreadable = name_of(info, self._encoding), "encrypted" if info.flag_bits & 1 else ""
             yield ArchiveMember(name.text, position, info.file_size, unreadable, name.doubt)
         self._check_start()
 
     def read(self, position: int, limit: int) -> bytes:
-        """See `Archive`."""
+        """Return bytes of a member, see `Archive.read`."""
         with self._file.open(self._infos[position]) as file:
             return file.read(limit)
 
