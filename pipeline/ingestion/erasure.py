@@ -29,7 +29,7 @@ def read_erased(path: Path = paths.ERASED) -> frozenset[str]:
         ids = {row[0] for row in csv.reader(file) if row} - {COLUMN}
     for one in ids:
         if not re.fullmatch("[0-9a-f]{32}", one):
-            raise RecordError(path, f"{one!r} is no id of an image", checkout_hint(path))
+            raise RecordError(path, f"{one!r} is not the id of an image", checkout_hint(path))
     return frozenset(ids)
 
 

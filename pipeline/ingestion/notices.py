@@ -123,7 +123,7 @@ def garbled_notices(classes: Iterable[str]) -> list[str]:
     found = ((label, ungarbled(label)) for label in sorted(classes))
     return _first(
         f"the name of class {label!r} looks garbled{f', {meant!r} may be meant' if meant else ''}; "
-        f"if so, rename its folder, or say it in {LABELS}"
+        f"if so, rename its folder, or give its images a class in {LABELS}"
         for label, meant in found
         if meant is not None
     )

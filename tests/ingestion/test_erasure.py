@@ -34,7 +34,7 @@ def test_what_is_no_id_is_an_error(line: str) -> None:
     note_erased(IDS)
     with paths.ERASED.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
-    with pytest.raises(RecordError, match=r"is no id of an image; run `git checkout data/erased.csv`"):
+    with pytest.raises(RecordError, match=r"is not the id of an image; run `git checkout data/erased.csv`"):
         read_erased()
 
 

@@ -44,6 +44,6 @@ def _entry(where: object, number: int, line: bytes) -> dict[str, str]:
     except ValueError:
         entry = None
     if not isinstance(entry, dict):
-        raise ImagesError(where, f"line {number} is no JSON object", "write one a line, in UTF-8")
+        raise ImagesError(where, f"line {number} is not a JSON object", "write one object per line, in UTF-8")
     plain = {name: value for name, value in entry.items() if not isinstance(value, dict | list | None)}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}

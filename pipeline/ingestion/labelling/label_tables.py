@@ -107,7 +107,7 @@ class LabelTable:
         wanted = [name.strip() for name in columns]
         if not {name.lower() for name in wanted} <= set(lower):
             found = ", ".join(name or "(no name)" for name in self.names)
-            hint = f"let its first line name them, or say in {paths.PARAMS} what they are called: ingest.columns"
+            hint = f"give it a first line with these names, or set ingest.columns in {paths.PARAMS} to its names"
             raise ImagesError(self._where, f"columns found: {found}; needed: {', '.join(wanted)}", hint)
         return [
             self.names.index(name) if name in self.names else self._only(lower, name.lower(), name) for name in wanted
@@ -126,7 +126,7 @@ class LabelTable:
                 raise ImagesError(self._where, f"{count} columns are called {name!r}", hint)
         for name in further:
             if name in TAKEN:
-                what = f"a column is called {name!r}, which has a meaning of its own"
+                what = f"a column is called {name!r}, which is a reserved name"
                 raise ImagesError(self._where, what, "rename it")
             if has_control(name):
                 raise ImagesError(self._where, f"a control character in the name of column {name!r}", "rename it")
@@ -151,7 +151,7 @@ class LabelTable:
         for name, value in cells.items():
             if has_control(value):
                 what = f"line {number} has a control character in column {name!r}"
-                raise ImagesError(self._where, what, "take it out, a line break perhaps")
+                raise ImagesError(self._where, what, "remove it; it may be a line break")
         values = {name: normalize("NFC", value).strip() for name, value in cells.items() if value.strip()}
         try:
             weight_of(values.get(WEIGHT, ""))

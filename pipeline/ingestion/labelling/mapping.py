@@ -95,7 +95,7 @@ class ClassMapping:
                 return None
             if name in passed:
                 circle = " → ".join(map(shown, [*passed[passed.index(name) :], name]))
-                raise RecordError(path, f"{circle} goes round in a circle", "take one of these rows out")
+                raise RecordError(path, f"{circle} is a cycle", "remove one of these rows")
             passed.append(name)
         return name
 
@@ -125,7 +125,9 @@ def _rows(lines: Iterable[list[str]], path: Path) -> Iterator[Row]:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(HEADER):
-            raise RecordError(path, f"line {number} has not two cells", "write `old,new`, or `old,` to drop a class")
+            raise RecordError(
+                path, f"line {number} does not have two cells", "write `old,new`, or `old,` to drop a class"
+            )
         old, new = (class_name(cell) for cell in cells)
         if old is None or (new is None and cells[1].strip()):
             wrong = cells[0] if old is None else cells[1]

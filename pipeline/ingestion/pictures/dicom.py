@@ -110,7 +110,7 @@ def _read(raw: bytes) -> Any:
     except ModuleNotFoundError:
         raise UnusableError.without(PYDICOM, "a DICOM file") from None
     if DEFLATED in raw:
-        raise UnusableError("unsupported format", "a DICOM file that is deflated; save it without that")
+        raise UnusableError("unsupported format", "a deflated DICOM file; save it without deflate compression")
     data = dcmread(_CountedReads(raw), specific_tags=list(TAGS))
     syntax = data.file_meta.TransferSyntaxUID
     if syntax not in SYNTAXES:
@@ -154,7 +154,7 @@ def _check_frame(data: Any, size: tuple[int, int]) -> None:
     else:
         is_larger = Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")).size != size
     if is_larger:
-        raise UnusableError("broken", "the frame in it is not of the size that the header says")
+        raise UnusableError("broken", "its frame does not have the size in its header")
 
 
 def _in_units(

@@ -107,7 +107,7 @@ def _finite(image: Image.Image) -> npt.NDArray[Any]:
     transparent = _transparent(image, pixels)
     meant = np.isfinite(pixels) if transparent is None else ~transparent
     if not meant.any():
-        raise UnusableError("unsupported pixels", "not one value in it is a number that is shown")
+        raise UnusableError("unsupported pixels", "it has no finite value that is not transparent")
     return pixels if meant.all() else pixels[meant]
 
 

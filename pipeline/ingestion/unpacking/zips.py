@@ -54,7 +54,9 @@ class ZipArchive:
             if not 0 <= end <= len(before) - 22:
                 file.seek(0)
                 if start and file.read(4) == b"PK\3\4":
-                    raise zipfile.BadZipFile("it begins with files that its list at the end lacks; it may be cut off")
+                    raise zipfile.BadZipFile(
+                        "it begins with files that its central directory does not list; it may be cut off"
+                    )
                 return
             count, size = struct.unpack_from("<HL", before, end + 10)
             file.seek(max(window + end - size, 0))

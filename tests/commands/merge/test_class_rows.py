@@ -40,7 +40,7 @@ def test_without_an_ancestor() -> None:
         (["a,b"], ["a,c"], "data/classes.csv: a becomes b here and becomes c there; run `pipeline resolve --ours`"),
         (["a,b", "x,"], ["a,", "x,y"], "a becomes b here and is dropped there, and 1 more class;"),
         (["p,a", "p,b"], ["p,c"], "p becomes a and b here and becomes c there;"),
-        (["a,b"], ["b,a"], "both sides together: a → b → a goes round in a circle;"),
+        (["a,b"], ["b,a"], "both sides together: a → b → a is a cycle;"),
     ],
 )
 def test_conflicts(ours: list[str], theirs: list[str], message: str) -> None:

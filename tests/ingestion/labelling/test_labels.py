@@ -252,8 +252,8 @@ def test_lines_are_counted_as_editors_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("file,class\na,b\n", "columns found: file, class; needed: path, label; let its first line name them"),
-        ("path,class\n", "columns found: path, class; needed: path, label; let its first line name them"),
+        ("file,class\na,b\n", "columns found: file, class; needed: path, label; give it a first line with these names"),
+        ("path,class\n", "columns found: path, class; needed: path, label; give it a first line with these names"),
         ("a;b\nc;d\n", "columns found: a, b; needed: path, label"),
         ("cat/1.png\tcat\n", "columns found: cat/1.png, cat; needed: path, label"),
         ("PATH,Path,label\na,b,c\n", "2 columns are called 'path'"),
@@ -356,5 +356,5 @@ def test_lines_that_are_no_objects(tmp_path: Path, line: str) -> None:
     """The error names the line."""
     (tmp_path / "metadata.jsonl").write_bytes(b'{"file_name": "1.png", "label": "cat"}\n' + line.encode("latin-1"))
     columns = Columns(path="file_name")
-    with pytest.raises(ImagesError, match="line 2 is no JSON object"):
+    with pytest.raises(ImagesError, match="line 2 is not a JSON object"):
         Labels.read(tmp_path / "labels.csv", files=["metadata.jsonl"], columns=columns)

@@ -43,8 +43,8 @@ def test_splits_may_go_round() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("a", "b"), ("b", "a")], "data/classes.csv: a → b → a goes round in a circle; take one of these rows out"),
-        ([("x", "a"), ("a", "b"), ("b", "c"), ("c", "a")], "goes round in a circle"),
+        ([("a", "b"), ("b", "a")], "data/classes.csv: a → b → a is a cycle; remove one of these rows"),
+        ([("x", "a"), ("a", "b"), ("b", "c"), ("c", "a")], "is a cycle"),
         ([("a", ""), ("a", "b")], "data/classes.csv: one row drops a, another one makes it b; leave one of them"),
     ],
 )
@@ -65,8 +65,8 @@ def test_a_row_that_says_nothing() -> None:
     [
         (b"", "its first line is not `old,new`; run `git checkout data/classes.csv`"),
         (b"new,old\na,b\n", "its first line is not `old,new`"),
-        (b"old,new\n<<<<<<< ours\n", "line 2 has not two cells"),
-        (b"old,new\na,b,c\n", "line 2 has not two cells; write `old,new`, or `old,` to drop a class"),
+        (b"old,new\n<<<<<<< ours\n", "line 2 does not have two cells"),
+        (b"old,new\na,b,c\n", "line 2 does not have two cells; write `old,new`, or `old,` to drop a class"),
         (b"old,new\n,b\n", "line 2: '' cannot be the name of a class"),
         (b"old,new\n\na/b,c\n", "line 3: 'a/b' cannot be the name of a class"),
         (b"old,new\na,b\x07\n", "cannot be the name of a class"),

@@ -181,7 +181,7 @@ def test_deflated_files_are_not_inflated() -> None:
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     data.save_as(out := BytesIO())
     assert refused(out.getvalue()) == Refusal(
-        "unsupported format", "a DICOM file that is deflated; save it without that"
+        "unsupported format", "a deflated DICOM file; save it without deflate compression"
     )
 
 

@@ -104,7 +104,7 @@ def test_floats_that_are_no_numbers() -> None:
     assert (found[4, :4] == 255).all()
     assert found[20:].mean() > 180
     nothing = make_uniform(raw_of(np.full((8, 8), np.nan), "floats"), PARAMS.model_copy(update={"range": "percentile"}))
-    assert nothing == Refusal("unsupported pixels", "not one value in it is a number that is shown")
+    assert nothing == Refusal("unsupported pixels", "it has no finite value that is not transparent")
 
 
 @pytest.mark.parametrize("how", ["dtype", "percentile", [0, 5]])
