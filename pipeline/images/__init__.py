@@ -1,1 +1,1 @@
-"""The stored images: the index over them, shards, pixels, the cache of decoded ones, the images of a split."""
+"""Stored images: the index, the shards, reading pixels, the cache of decoded images, and the images of a split."""

@@ -1,7 +1,8 @@
-"""Arrays that are worked out once, kept on disk and mapped into memory: decoded images, or features of images.
+"""An on-disk cache of arrays (decoded images, or features of images) that is read through a memory map.
 
-Two files that only grow: the arrays, all of one shape, and the MD5 of what each was made of, with a checksum of the
-array. What a kill or a power failure leaves half written does not match its checksum, and is worked out again.
+A cache is two files that are appended to: one has the arrays, all of one shape; the other has, for each array, the MD5
+of its source and a checksum of the array. An array that a kill or a power failure left half-written does not match its
+checksum, and is computed again.
 """
 
 import zlib
@@ -18,33 +19,34 @@ from pipeline.locking import locked
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
 Digests = npt.NDArray[np.bytes_]
-# All are 16 bytes long, so that NumPy's ignoring zeros at the end makes no two the same.
+# NumPy ignores trailing zero bytes. Since all digests have 16 bytes, different digests stay different.
 DIGEST = np.dtype("S16")
 ROW = np.dtype([("md5", DIGEST), ("crc32", "<u4")])
-# Rows are copied when at least this share of them is of no use any more.
+# `tidy` compacts the files when more than this share of their rows is unused.
 DEAD = 0.25
+# Rows that are copied at a time.
 COPIED = 1024
 
 
 class ArrayType(NamedTuple):
-    """What all arrays of a cache are."""
+    """The kind of array in a cache."""
 
     name: str
-    """Ends the name of their file."""
+    """The suffix of the file that holds the arrays."""
     shape: tuple[int, ...]
     dtype: npt.DTypeLike
 
 
 def digests(md5s: Sequence[str]) -> Digests:
-    """MD5s in hexadecimal as an array."""
+    """Return hexadecimal MD5s as an array of bytes, shape (len(md5s),)."""
     return np.frombuffer(bytes.fromhex("".join(md5s)), DIGEST)
 
 
 class ArrayCache:
-    """The arrays in `folder` that are made by one recipe; what others have made there goes when room is short."""
+    """The arrays in `folder` that were made by one recipe. `tidy` deletes the arrays of other recipes."""
 
     def __init__(self, folder: Path, recipe: str, kind: ArrayType, *, limit: int) -> None:
-        """`limit` is in bytes."""
+        """`limit` is the maximum size of all arrays, in bytes."""
         self._folder, (ending, self._shape, dtype) = folder, kind
         self._dtype = np.dtype(dtype)
         self._bytes = int(np.prod(self._shape)) * self._dtype.itemsize
@@ -53,25 +55,29 @@ class ArrayCache:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes from adding, where the disk knows locks; without, checksums tell what is mixed up.
+        """Hold a lock that keeps other processes from adding arrays.
+
+        On a file system without locks it does nothing; checksums then detect arrays that were mixed up.
 
         Raises:
-            OSError: nothing can be written.
+            OSError: nothing can be written there.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder / "lock"):
             yield
 
     def find(self, wanted: Digests) -> tuple[Rows, Array]:
-        """The row of each of `wanted`, −1 where there is none that is whole, shape (len(wanted),).
+        """Return the row of each of `wanted`, and all arrays.
 
-        And all arrays, shape (rows, *shape), not to be written to: those that were checked, whatever other processes do
-        to the files from now on.
+        Returns:
+            The rows, shape (len(wanted),), −1 where there is no undamaged array; and the arrays, shape (rows, *shape),
+            which must not be written to. They are the arrays that were checked, even if other processes change the
+            files later.
         """
         rows = self._read_rows()
         arrays = self._map(len(rows))
         order = np.argsort(rows["md5"], kind="stable")
-        # The last of several: an earlier one was damaged.
+        # The last one of several rows with the same MD5, since the earlier ones were damaged.
         places = np.searchsorted(rows["md5"], wanted, side="right", sorter=order) - 1
         found = np.full(len(wanted), -1, np.intp)
         if len(rows):
@@ -82,29 +88,29 @@ class ArrayCache:
         return found, arrays
 
     def is_empty(self) -> bool:
-        """Whether there are no arrays of this recipe yet."""
+        """Whether the cache has no arrays of this recipe yet."""
         return not self._count()
 
     def room(self) -> int:
-        """How many arrays may be added; negative if there are too many."""
+        """Return how many arrays may still be added; negative if the cache is over its limit."""
         return self._limit - self._count()
 
     def add(self, wanted: Digests, arrays: Array) -> None:
-        """Add `arrays`, shape (len(wanted), *shape).
+        """Append `arrays`, shape (len(wanted), *shape), whose sources have the MD5s `wanted`.
 
         Raises:
-            OSError: the disk is full, for example.
+            OSError: the files cannot be written; the disk is full, for example.
         """
         rows = np.empty(len(wanted), ROW)
         rows["md5"], rows["crc32"] = wanted, [zlib.crc32(array) for array in arrays]
         count = self._count()
         for path, size, data in ((self._arrays, self._bytes, arrays), (self._rows, ROW.itemsize, rows)):
             with path.open("ab") as file:
-                file.truncate(count * size)  # What an interrupted addition left.
+                file.truncate(count * size)  # Removes what an interrupted addition left.
                 file.write(data.tobytes())
 
     def tidy(self, alive: Digests) -> None:
-        """Make room: remove what other recipes left, and what is of nothing `alive`, if that is much."""
+        """Free space: delete the files of other recipes, and compact the arrays to those of `alive` where it pays."""
         kind = f"*{self._arrays.suffix}"
         for path in {*self._folder.glob(kind), *self._folder.glob("*.rows")} - {self._arrays, self._rows}:
             path.unlink()
@@ -122,7 +128,7 @@ class ArrayCache:
 
     def _map(self, rows: int) -> Array:
         shape = (rows, *self._shape)
-        # As a plain array, whose rows cost a tenth to take.
+        # As a plain array, since indexing it is ten times faster than indexing a memmap.
         return (
             np.asarray(np.memmap(self._arrays, self._dtype, "r", shape=shape)) if rows else np.empty(shape, self._dtype)
         )
@@ -132,6 +138,6 @@ class ArrayCache:
         return np.fromfile(self._rows, ROW, count) if count else np.empty(0, ROW)
 
     def _count(self) -> int:
-        """How many rows are in both files."""
+        """Return the number of rows that are complete in both files."""
         sizes = [path.stat().st_size if path.exists() else 0 for path in (self._arrays, self._rows)]
         return min(sizes[0] // self._bytes, sizes[1] // ROW.itemsize)

@@ -1,8 +1,8 @@
-"""Pieces of shards, as a remote has them, kept on disk in files of one size, up to a limit.
+"""An on-disk cache of blocks of remote shards, one file for each block, with a size limit.
 
-A file is put in place whole, and ends with a checksum. Whoever reads an image from it checks the image's MD5; the
-checksums say which of the blocks that hold it is damaged then. What was not used for longest goes when room is short,
-but nothing that this run has used: each epoch asks for all of it again.
+Each file is put in place by a rename, and ends with a checksum. Readers check the MD5 of each image. When it does not
+match, the checksums tell which of the image's blocks is damaged. When space is short, the least recently used blocks
+are deleted, but never those that this run has used, since every epoch reads them again.
 """
 
 import os
@@ -15,32 +15,33 @@ from threading import Lock
 
 from pipeline.locking import locked
 
+# Bytes in a block.
 BLOCK = 2**19
-# The share of the limit that is made free, and given away, at a time: not every addition looks through the folder.
+# The share of the limit that one scan of the folder frees and reserves, so that not every addition has to scan.
 STEP = 1 / 16
 CHECKSUM = 4
 
 
 class BlockCache:
-    """Blocks of objects in `folder`; several processes may share it."""
+    """Blocks of objects in `folder`, which several processes may share."""
 
     def __init__(self, folder: Path, *, limit: int, processes: int = 1) -> None:
-        """`limit` is in bytes, of all `processes` together that add at the same time."""
+        """`limit`, in bytes, is shared by all `processes` that add blocks at the same time."""
         self._folder, self._limit, self._processes = folder, limit, processes
         self._began, self._used = time.time(), set[Path]()
-        # Bytes that may be added before the folder is looked through again, and those on their way to it.
+        # Bytes that may be added before the next scan of the folder, and bytes that are being downloaded.
         self._room = self._coming = 0
         self._is_full = limit < BLOCK
-        # A block that was found damaged must not be deleted once another thread has replaced it.
+        # Keeps a thread from deleting a damaged block that another thread has just replaced.
         self._changing = Lock()
 
     @staticmethod
     def blocks(start: int, end: int) -> range:
-        """The numbers of the blocks that hold the bytes from `start` to before `end`."""
+        """Return the numbers of the blocks that hold the bytes from `start` up to, but not including, `end`."""
         return range(start // BLOCK, (end - 1) // BLOCK + 1)
 
     def read(self, oid: str, start: int, end: int) -> bytes | None:
-        """The bytes of the object `oid` from `start` to before `end`, unchecked; None if not all is here."""
+        """Return bytes `start` to `end` (exclusive) of the object `oid`, unchecked; None if a block is missing."""
         parts = []
         for number in self.blocks(start, end):
             path, before = self._path(oid, number), number * BLOCK
@@ -54,14 +55,14 @@ class BlockCache:
         return b"".join(parts)
 
     def has(self, oid: str, number: int) -> bool:
-        """Whether the block `number` of the object `oid` is here."""
+        """Whether block `number` of the object `oid` is in the cache."""
         return self._path(oid, number).exists()
 
     def take_room(self) -> bool:
-        """Whether one more block may be added; its room is taken then, until `give_back`.
+        """Reserve space for one more block, until `give_back` is called; False if there is none.
 
         Raises:
-            OSError: the folder cannot be written to.
+            OSError: the folder is not writable.
         """
         if self._room < BLOCK and not self._is_full:
             self._look_through()
@@ -72,14 +73,14 @@ class BlockCache:
         return True
 
     def give_back(self) -> None:
-        """The block for which room was taken is in the folder, or will not come."""
+        """Release a reservation: its block is in the folder, or could not be downloaded."""
         self._coming -= BLOCK
 
     def add(self, oid: str, number: int, data: bytes) -> None:
-        """Add the block `number` of the object `oid`, for which room was taken.
+        """Add block `number` of the object `oid`, after `take_room` has reserved its space.
 
         Raises:
-            OSError: the disk is full, for example.
+            OSError: the block cannot be written; the disk is full, for example.
         """
         path = self._path(oid, number)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,14 +88,14 @@ class BlockCache:
         try:
             aside.write_bytes(data + _checksum(data))
             with self._changing:
-                aside.replace(path)  # Unsynced: what a power failure leaves is found by its checksum.
+                aside.replace(path)  # Without fsync: the checksum detects what a power failure damages.
             self._touch(path)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
 
     def drop_damaged(self, oid: str, start: int, end: int) -> None:
-        """Delete those of the blocks which hold these bytes that are not what was added."""
+        """Delete the damaged ones among the blocks that hold bytes `start` to `end` (exclusive) of `oid`."""
         for number in self.blocks(start, end):
             path = self._path(oid, number)
             with self._changing:
@@ -102,15 +103,15 @@ class BlockCache:
                     path.unlink()
 
     def close(self) -> None:
-        """Add nothing more."""
+        """Refuse further blocks."""
         self._is_full = True
 
     def _look_through(self) -> None:
-        """Delete what was not used for longest where room is short, and see how much may be added."""
+        """Scan the folder: delete the least recently used blocks if space is short, and reserve the free space."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder / "lock"):
             found = sorted(self._last_uses())
-            # A file stands for a whole block, as which it was given room.
+            # Each file counts as a full block, since a full block was reserved for it.
             left = self._limit - self._coming - BLOCK * len(found)
             for used, path in found:
                 if left >= max(BLOCK * self._processes, self._limit * STEP) or used >= self._began:
@@ -121,15 +122,15 @@ class BlockCache:
         self._is_full = self._room < BLOCK
 
     def _last_uses(self) -> Iterator[tuple[float, Path]]:
-        """When each file was last used."""
+        """Yield each file with the time of its last use."""
         for path in self._folder.glob("*/*"):
-            with suppress(FileNotFoundError):  # Deleted meanwhile, by another thread or process.
+            with suppress(FileNotFoundError):  # Another thread or process has deleted it.
                 yield path.stat().st_mtime, path
 
     def _touch(self, path: Path) -> None:
         if path not in self._used:
             self._used.add(path)
-            now = time.time()  # Of the same clock as when this run began; that of the disk may lag.
+            now = time.time()  # The same clock as for `_began`; the clock of the disk may be behind.
             os.utime(path, (now, now))
 
     def _path(self, oid: str, number: int) -> Path:

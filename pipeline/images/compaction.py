@@ -1,7 +1,7 @@
-"""Folding small shards together, and leaving out what no image is kept in; which changes no manifest.
+"""Compaction of shards: merging small ones, and dropping bytes of removed images. No manifest changes.
 
-Each run appends a shard of its own, so they pile up; and what was removed from data/raw stays in its shard, unless it
-is to be erased.
+Each run adds a new shard, so small shards pile up. Images that are removed from data/raw stay in their shard, unless
+they have to be erased.
 """
 
 import shutil
@@ -24,23 +24,23 @@ from pipeline.versioning.fetching import PUSH_FIRST
 
 NONE: Mapping[int, ShardFile] = MappingProxyType({})
 Numbers = npt.NDArray[np.integer[Any]]
-# So many small shards may lie about.
+# More small shards than this are merged.
 MAX_SMALL = 16
 
 
 def compact(
     table: pa.Table, *, limit: int, also: Collection[int] = (), files: Mapping[int, ShardFile] = NONE
 ) -> pa.Table:
-    """Write what is worth it, and the shards `also`, into new shards of at most `limit` bytes in data/shards.
+    """Copy the images of shards worth compacting, and of the shards `also`, to new shards of at most `limit` bytes.
 
-    Of `files`, the shards that need not be here, those are fetched that are among `also`; no others are worth it.
+    Only local shards are compacted, and the shards `also`, which are fetched if they are in `files` and not local.
 
     Returns:
-        `table`, the index, with the places where its images are now. The old shards are still there.
+        `table`, the index, with the new places of its images. The old shards are not deleted.
 
     Raises:
-        ImagesError: an image that was to be copied is damaged.
-        MissingDataError: a shard is to be had nowhere.
+        ImagesError: an image to copy is damaged.
+        MissingDataError: neither cache nor remote has a shard that is needed.
     """
     moving = _shards_to_move(table, limit) | set(also)
     if not moving:
@@ -70,7 +70,7 @@ def compact(
 
 
 def _with_places(table: pa.Table, shards: Numbers, offsets: Numbers) -> pa.Table:
-    """The index `table` with its images at these places, shape (rows,) each."""
+    """Return the index `table` with the columns shard and offset replaced, shape (rows,) each."""
     for name, values in (("shard", shards), ("offset", offsets)):
         field = table.schema.field(name)
         table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
@@ -78,17 +78,17 @@ def _with_places(table: pa.Table, shards: Numbers, offsets: Numbers) -> pa.Table
 
 
 def last_number(table: pa.Table) -> int:
-    """The highest number of a shard that is here or that the index `table` names, -1 where there is none."""
+    """Return the highest number of a shard in data/shards or in the index `table`, -1 if there is no shard."""
     return max(last_shard(paths.SHARDS), int(parquet.numbers(table, "shard").max(initial=-1)))
 
 
 def undamaged(table: pa.Table, suspects: Collection[int]) -> pa.Table:
-    """The index `table` without those images of the shards `suspects` that are not in data/shards as it says.
+    """Return the index `table` without the images of the shards `suspects` that are missing or damaged.
 
-    It reads all of these.
+    It reads all images of these shards from data/shards.
     """
     if not suspects:
-        return table  # To filter is to copy.
+        return table  # Filtering would copy it.
     checked = table.filter(pc.is_in(table["shard"], parquet.integers(sorted(suspects))))
     with ShardReader(paths.SHARDS) as reader:
         columns = (checked[name].to_pylist() for name in ("id", "shard", "offset", "length", "md5"))
@@ -104,13 +104,13 @@ def _md5(reader: ShardReader, shard: int, offset: int, length: int) -> str | Non
 
 
 def holding_removed(table: pa.Table, ids: Collection[str] | None, files: Mapping[int, ShardFile] = NONE) -> set[int]:
-    """The shards that the index `table` names, and that hold an image which it has not there any more.
+    """Return the shards of the index `table` that still hold an image which the index no longer has in that shard.
 
-    One of `ids`, or any image where that is None. Of shards that are not here, those among `files` are fetched, and
-    others passed over.
+    Only the images `ids` count, or all images if `ids` is None. Shards that are not in data/shards are fetched if they
+    are in `files`, and skipped otherwise.
 
     Raises:
-        MissingDataError: one of them is to be had nowhere.
+        MissingDataError: neither cache nor remote has one of these shards.
     """
     if ids is not None and not ids:
         return set()
@@ -123,13 +123,13 @@ def holding_removed(table: pa.Table, ids: Collection[str] | None, files: Mapping
 
 
 def removed_in(table: pa.Table, shard: int) -> set[str]:
-    """The ids of the images in shard `shard` that the index `table` has not there."""
+    """Return the ids of images that are in shard `shard`, but not there according to the index `table`."""
     there = table["id"].filter(pc.equal(table["shard"], shard)).to_pylist()
     return {Path(name).stem for name in names_in(paths.SHARDS / shard_name(shard))} - set(there)
 
 
 def _shards_to_move(table: pa.Table, limit: int) -> set[int]:
-    """The shards here that are mostly dead, and, if there are too many, those that are small."""
+    """Return the local shards that are mostly unused bytes and, if there are more than `MAX_SMALL`, the small ones."""
     shards, sizes, live = _sizes(table, NONE)
     is_here = np.isin(shards, sorted(are_here(shards.tolist())))
     shards, sizes, live = shards[is_here], sizes[is_here], live[is_here]
@@ -138,9 +138,9 @@ def _shards_to_move(table: pa.Table, limit: int) -> set[int]:
 
 
 def _sizes(table: pa.Table, files: Mapping[int, ShardFile]) -> tuple[Numbers, Numbers, Numbers]:
-    """The shards that `table` names, their sizes in bytes, and what its images take of them; shape (shards,) each.
+    """Return the shards of `table`, their sizes, and the bytes that its images occupy in them; shape (shards,) each.
 
-    A shard that is not here has the size that `files` says; as if nothing of it were dead, if they say none.
+    The size of a shard that is not local comes from `files`. If it is not known there, all bytes count as used.
     """
     of_image = parquet.numbers(table, "shard")
     shards = np.flatnonzero(np.bincount(of_image))
@@ -155,5 +155,5 @@ def _sizes(table: pa.Table, files: Mapping[int, ShardFile]) -> tuple[Numbers, Nu
 
 
 def _bring(files: Mapping[int, ShardFile], numbers: Collection[int]) -> None:
-    """Have those of `files` here that are of these `numbers`."""
+    """Fetch the shards `numbers`, as far as `files` has them, into data/shards."""
     bring({number: files[number] for number in numbers if number in files}, hint=PUSH_FIRST)

@@ -1,4 +1,4 @@
-"""Where the index and the shards are that this folder lacks, and whether they are fetched whole or read in ranges."""
+"""Finding an index and shards that the workspace lacks, and whether to fetch whole shards or read byte ranges."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from pipeline.versioning.lock import read_record
 from pipeline.versioning.objects import cached_path
 from pipeline.versioning.repository import repository
 
-# `auto` reads ranges where fewer of the missing bytes are asked for, or where they would take more of the free disk.
+# `auto` reads byte ranges if less than this share of the missing bytes is needed, or if whole shards would fill more
+# than this share of the free disk space.
 SHARE = 0.5
 
 
 def find_index(*, hint: str) -> Path:
-    """The index of data/images; where the workspace has none, that which dvc.lock records, in DVC's cache.
+    """Return the path of the index: that in data/images, or, if there is none, dvc.lock's in DVC's cache.
 
     Raises:
-        MissingDataError: neither cache nor remote has it.
+        MissingDataError: neither cache nor remote has the index.
     """
     if index.INDEX.exists():
         return index.INDEX
@@ -42,12 +43,13 @@ def find_index(*, hint: str) -> Path:
 def find_shards(
     path: Path, table: pa.Table, slots: Slots, compute: Compute | None, *, hint: str
 ) -> RemoteShards | None:
-    """Those shards that are to be read elsewhere of the images at `slots`, None if none; others are here from now on.
+    """Return the shards of the images at `slots` that are to be read from elsewhere, None if there are none.
 
-    `table` is the index `path`, with its columns shard and length. Without `compute` none is read elsewhere.
+    All other shards are in data/shards when it returns. `table` is the index `path`, with its columns shard and
+    length. Without `compute`, all missing shards are fetched.
 
     Raises:
-        MissingDataError: neither cache nor remote has a shard that is to be here.
+        MissingDataError: neither cache nor remote has a shard that must be fetched.
     """
     asked = _bytes_by_shard(slots.shards, slots.lengths)
     if not asked.keys() - are_here(asked) or "ingest" not in read_record():
@@ -64,7 +66,7 @@ def find_shards(
 
 
 def _named(path: Path, *, hint: str) -> Mapping[int, ShardFile]:
-    """The shards that the index `path` names; by dvc.lock, where it is of a release that named none."""
+    """Return the shards that the index `path` names; from dvc.lock, if an older release wrote an index without them."""
     if files := named_shards(path):
         return files
     listed = index.recorded_files(hint=hint)
@@ -74,7 +76,7 @@ def _named(path: Path, *, hint: str) -> Mapping[int, ShardFile]:
 def _are_ranges_read(
     compute: Compute, missing: Mapping[int, ShardFile], sizes: Mapping[int, int], asked: Mapping[int, int]
 ) -> bool:
-    """Whether shards that are `missing` are read in ranges: `asked` bytes of each, of `sizes` bytes of images."""
+    """Whether to read byte ranges of the shards `missing`; `asked` and `sizes` are needed and all bytes by shard."""
     if compute.fetch != "auto":
         return compute.fetch == "stream"
     repo = repository()
@@ -84,6 +86,6 @@ def _are_ranges_read(
 
 
 def _bytes_by_shard(shards: npt.NDArray[np.integer[Any]], lengths: npt.NDArray[np.integer[Any]]) -> dict[int, int]:
-    """The bytes of images in each shard, by number."""
+    """Return the total bytes of images in each shard, by shard number."""
     sums = np.bincount(shards, lengths)
     return {int(number): int(sums[number]) for number in np.unique(shards)}

@@ -1,4 +1,4 @@
-"""What the index says of an image that lies in the image alone, not in where it is found."""
+"""The columns of the index that depend on an image alone, and not on its place in data/raw."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,17 +28,17 @@ _ROW = np.dtype(
 
 
 class IndexRows(Mapping[str, dict[str, Any]]):
-    """The facts of images by id, in the order in which they were added, at a quarter of a kilobyte an image."""
+    """The facts of images by id, in the order in which they were added. An image takes a quarter of a kilobyte."""
 
     def __init__(self) -> None:
-        # One long buffer, which goes back to the system as a whole, unlike many small objects.
+        # One large buffer, since its memory returns to the system as a whole, unlike that of many small objects.
         self._rows = bytearray()
         self._places: dict[str, int] = {}
-        # Of `index.FURTHER`, which few images have, what is not empty.
+        # The non-empty values of `index.FURTHER`, which few images have.
         self._further: dict[str, dict[str, str | None]] = {}
 
     def add(self, fact: dict[str, Any]) -> None:
-        """Remember the `fact` of an image, which has the columns of `FACTS`."""
+        """Add `fact`, the columns of `FACTS` of one image, or replace the earlier one with the same id."""
         values = (_packed(fact[name]) for name in _ROW.names or ())
         row = np.array(tuple(values), _ROW).tobytes()
         place = self._places.setdefault(fact["id"], len(self._places)) * _ROW.itemsize
@@ -70,7 +70,7 @@ class IndexRows(Mapping[str, dict[str, Any]]):
         return len(self._places)
 
     def drain(self) -> pa.Table:
-        """All of them, a row each; none is left here."""
+        """Return all facts as a table with a row for each image, and forget them."""
         rows = np.frombuffer(self._rows, _ROW)
         more = [self._column(name) for name in index.FURTHER.names]
         self._rows, self._places, self._further = bytearray(), {}, {}

@@ -1,4 +1,4 @@
-"""Work in other processes, its results in order: so little is under way at once that memory stays bounded.
+"""Parallel work with results in order, and with a limit on the items in progress, so that memory stays bounded.
 
 joblib's generators have no such limit.
 """
@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 
 from pipeline.signals import deaf_children
 
-# A thread of loky can give up a semaphore just as Python ends. The process that watches over them then frees it, as it
-# should, but also warns, below what the command said.
+# A thread of loky can release a semaphore just as Python exits. The resource tracker then frees it correctly, but also
+# prints a warning below the command's output.
 sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
 Item = TypeVar("Item")
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Batches(Generic[Item]):
-    """The `items`, so many at a time; `size` may change on the way."""
+    """Splits `items` into lists of `size` items. `size` may be changed during iteration."""
 
     def __init__(self, items: Iterable[Item], size: int) -> None:
         self._items, self.size = iter(items), size
@@ -33,7 +33,7 @@ class Batches(Generic[Item]):
 
 
 class Window(Generic[Item, Result]):
-    """Each of `items` with what `job` makes of it in `pool`, in order, at most `size` of them under way."""
+    """Yields each of `items` in order with the future of `job(item)` in `pool`; at most `size` are in progress."""
 
     def __init__(self, pool: Executor, job: Callable[[Item], Result], items: Iterable[Item], *, size: int) -> None:
         self._pool, self._job, self._items, self._size = pool, job, iter(items), size
@@ -47,33 +47,33 @@ class Window(Generic[Item, Result]):
             yield self._waiting.popleft()
 
     def put_first(self, item: Item) -> None:
-        """Do `item`, and hand it out before all others."""
+        """Submit `item`, and yield it before all others."""
         self._waiting.appendleft(self._submit(item))
 
     def move_to(self, pool: Executor) -> None:
-        """Go on in `pool`, with what is under way, too."""
+        """Continue in `pool`; items in progress are submitted again there."""
         self._pool = pool
         self._waiting = deque(self._submit(item) for item, _ in self._waiting)
 
     def _submit(self, item: Item) -> tuple[Item, Future[Result]]:
         try:
-            # The pool starts them when it is given something to do; we end them.
+            # Submitting can start processes. They must ignore ^C, since this process ends them.
             with nullcontext() if isinstance(self._pool, ThreadPoolExecutor) else deaf_children():
                 return item, self._pool.submit(self._job, item)
-        except BrokenExecutor as error:  # By an earlier item; whoever takes this one's result hears of it.
+        except BrokenExecutor as error:  # An earlier item broke the pool; this item's future raises the error.
             failed: Future[Result] = Future()
             failed.set_exception(error)
             return item, failed
 
 
 def in_order(job: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`job` of each of `items`, in their order, in so many other processes, or none."""
+    """Yield `job(item)` for each of `items`, in order, in `workers` other processes; in this process if that is 0."""
     if not workers:
         yield from map(job, items)
         return
     from loky import get_reusable_executor
 
-    with deaf_children():  # Where there were fewer, it starts more.
+    with deaf_children():  # It may start further processes.
         pool = get_reusable_executor(workers)
     for _, result in Window(pool, job, items, size=2 * workers + 1):
         yield result.result()

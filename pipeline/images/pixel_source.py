@@ -1,4 +1,4 @@
-"""Images of one size, handed out batch by batch: decoded once, or, where there is no room for that, whenever needed."""
+"""Images of one size in batches: read from the cache of decoded images, or decoded when needed if it has no space."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -27,45 +27,45 @@ FEW = 8 * CHUNK
 
 
 class Located(NamedTuple):
-    """Where images lie."""
+    """Images and the places of their stored bytes."""
 
     slots: Slots
     stored: Digests
-    """The MD5 of every stored image of the project, these or not."""
+    """The MD5s of all stored images of the project, not only of these."""
     elsewhere: RemoteShards | None = None
-    """Where those are that are not in data/images."""
+    """The shards that are not in data/shards, if any."""
 
 
 @dataclass(frozen=True)
 class PixelSource:
-    """Images of one size."""
+    """Images of one size, some of them decoded already."""
 
     pixels: Pixels
-    """Decoded images, shape (rows, channels, height, width), not to be written to."""
+    """Decoded images, shape (rows, channels, height, width). Must not be written to."""
     rows: Rows
-    """The row of each image, −1 where it must be decoded, shape (images,)."""
+    """The row of each image in `pixels`, −1 if it must be decoded, shape (images,)."""
     slots: Slots = field(default_factory=Slots.none)
-    """Where each image lies."""
+    """The place of each image's stored bytes."""
     reader: PixelReader | None = None
     workers: int = 0
-    """Processes that decode."""
+    """Processes that decode images; 0 decodes in this process."""
     elsewhere: RemoteShards | None = None
-    """Where images are that are not in data/images."""
+    """The shards that are not in data/shards, if any."""
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelSource":
-        """Images in an array."""
+        """Return a source of the images in the array `pixels`."""
         return cls(pixels, np.arange(len(pixels)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batches(self, batches: Iterable[Positions]) -> Iterator[Pixels]:
-        """The images at the positions of each batch, in their order; decoding is some batches ahead.
+        """Yield the images at the positions of each batch, in order. Decoding runs a few batches ahead.
 
         Raises:
-            ImagesError: one of them is damaged.
-            MissingDataError: one of them cannot be had.
+            ImagesError: an image is damaged.
+            MissingDataError: the remote lacks a shard, or cannot be read.
         """
         if self.reader is None or (self.rows >= 0).all():
             for batch in batches:
@@ -83,18 +83,18 @@ class PixelSource:
 
 
 def open_pixels(located: Located, reader: PixelReader, *, limit: int, workers: int) -> PixelSource:
-    """The images that are `located`, decoded now as far as there is room for them below `limit`, in bytes.
+    """Return a source of the images `located`. They are decoded now, as far as the cache's `limit` in bytes allows.
 
-    Where room is short, images that are none of the project's make it.
+    If space is short, cached images that no longer belong to the project are deleted.
 
     Raises:
         ImagesError: an image is damaged.
-        MissingDataError: an image cannot be had.
+        MissingDataError: the remote lacks a shard, or cannot be read.
     """
     slots, _, elsewhere = located
     cache, wanted = decoded(reader, limit=limit), slots.md5s
     rows, pixels = cache.find(wanted)
-    if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add, and nothing to make room for.
+    if (rows >= 0).all() and cache.room() >= 0:  # Nothing to add or to delete.
         return PixelSource(pixels, rows, slots, reader, elsewhere=elsewhere)
     try:
         with cache.alone():
@@ -107,12 +107,12 @@ def open_pixels(located: Located, reader: PixelReader, *, limit: int, workers: i
 
 
 def decoded(reader: PixelReader, *, limit: int) -> ArrayCache:
-    """The images in data/.decoded that `reader` has read; `limit` is in bytes."""
+    """Return the cache in data/.decoded for the images that `reader` decodes; `limit` is in bytes."""
     return ArrayCache(paths.DECODED, reader.recipe, ArrayType("pixels", reader.shape, np.uint8), limit=limit)
 
 
 def in_batches(positions: Positions, size: int) -> list[Positions]:
-    """`positions` in their order, `size` at a time; none where there are none."""
+    """Split `positions` into consecutive batches of at most `size`; an empty list if there are no positions."""
     return np.array_split(positions, range(size, len(positions), size)) if len(positions) else []
 
 
@@ -122,7 +122,7 @@ def _fill(cache: ArrayCache, located: Located, reader: PixelReader, workers: int
     missing = np.flatnonzero(cache.find(wanted)[0] < 0)
     if len(missing) > cache.room():
         cache.tidy(alive)
-    # In the order in which they lie, so that each shard is read once, from its start to its end.
+    # In the order of their places, so that each shard is read once, from start to end.
     chosen = missing[: max(0, cache.room())]
     chosen = chosen[np.lexsort((slots.offsets[chosen], slots.shards[chosen]))]
     chunks = in_batches(chosen, CHUNK)

@@ -1,4 +1,4 @@
-"""Reading stored images as the network sees them."""
+"""Reading stored images as the network's input."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipeline.images.array_cache import Digests, digests
 from pipeline.images.shards import ShardReader, shard_name
 
 Pixels = npt.NDArray[np.uint8]
-# To be raised whenever other pixels are made: decoded images are kept under it.
+# Part of the key of the cache of decoded images. Raise it whenever this module makes different pixels.
 VERSION = 1
 
 
 class Slot(NamedTuple):
-    """Where an image's stored bytes lie, and their MD5."""
+    """The place of an image's stored bytes, and their MD5."""
 
     shard: int
     offset: int
@@ -35,7 +35,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Slots(Sequence[Slot]):
-    """The slots of many images, at 32 bytes each."""
+    """The slots of many images, in 32 bytes each."""
 
     shards: npt.NDArray[np.integer[Any]]
     offsets: npt.NDArray[np.integer[Any]]
@@ -44,7 +44,7 @@ class Slots(Sequence[Slot]):
 
     @classmethod
     def none(cls) -> Slots:
-        """Those of no image."""
+        """Return empty slots."""
         nothing = np.empty(0, np.int64)
         return cls(nothing, nothing, nothing, digests([]))
 
@@ -62,53 +62,53 @@ class Slots(Sequence[Slot]):
         return Slot(shard, offset, length, self.md5s[place, None].tobytes().hex())
 
     def take(self, places: slice | npt.NDArray[np.integer[Any]]) -> Slots:
-        """Those of the images at `places`."""
+        """Return the slots at the positions `places`."""
         return Slots(self.shards[places], self.offsets[places], self.lengths[places], self.md5s[places])
 
 
-# An image as it is stored: its bytes, which are checked, or where they lie.
+# A stored image: its bytes, already checked, or their place.
 Stored = Slot | bytes
 
 
 @dataclass(frozen=True)
 class PixelReader:
-    """Reads images of one colour mode and size, framed in one way."""
+    """Decodes images to one colour mode, size and framing."""
 
     mode: str
     size: int
     framing: str = "fill"
-    # Absolute, since processes that outlive a task may be elsewhere.
+    # Absolute, since reused worker processes may have another working directory.
     folder: Path = field(default_factory=paths.SHARDS.absolute)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image: channels, height, width."""
+        """The shape of one image: channels, height, width."""
         return (1 if self.mode == "grey" else 3, self.size, self.size)
 
     @property
     def recipe(self) -> str:
-        """Names what decides on the pixels: the version of the code, Pillow's, and the parameters."""
-        framed = "" if self.framing == "fill" else f"-{self.framing}"  # Earlier releases knew no other.
+        """A name for all that determines the pixels: the version of this code, Pillow's version, and the parameters."""
+        framed = "" if self.framing == "fill" else f"-{self.framing}"  # Earlier releases had no other framing.
         return f"{VERSION}-pillow-{PIL.__version__}-{self.mode}-{self.size}{framed}"
 
     def __call__(self, stored: Sequence[Stored]) -> Pixels:
-        """The `stored` images: shape (len(stored), channels, size, size).
+        """Decode the images `stored`, shape (len(stored), channels, size, size).
 
         Raises:
-            ImagesError: the bytes of one cannot be read, or are not those that its MD5 is of.
+            ImagesError: the bytes of an image cannot be read, or do not match its MD5.
         """
         framed = FRAMINGS[self.framing]
         with ShardReader(self.folder) as reader:
             images = [framed(open_image(reader, one), mode=self.mode, size=self.size) for one in stored]
-        # Stacked they keep Pillow's layout, colours last, which checksums and files do not take.
+        # `np.stack` keeps Pillow's memory layout, channels last; checksums and files need a contiguous array.
         return np.ascontiguousarray(np.stack(images)) if images else np.empty((0, *self.shape), np.uint8)
 
 
 def open_image(reader: ShardReader, stored: Stored) -> Image.Image:
-    """The `stored` image, its bytes checked and not yet decoded.
+    """Open the image `stored` after checking its bytes, without decoding it.
 
     Raises:
-        ImagesError: they cannot be read, or are not those that its MD5 is of.
+        ImagesError: its bytes cannot be read, or do not match its MD5.
     """
     data = stored if isinstance(stored, bytes) else _checked_bytes(reader, stored)
     return Image.open(BytesIO(data))
@@ -127,16 +127,16 @@ def _checked_bytes(reader: ShardReader, slot: Slot) -> bytes:
 
 
 def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
-    """`image` as the network sees it: scaled to fill a square, the middle kept; shape (channels, size, size)."""
+    """Scale `image` to fill a square, and keep its centre; shape (channels, size, size)."""
     fitted = ImageOps.fit(image.convert("L" if mode == "grey" else "RGB"), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(size, size, -1).transpose(2, 0, 1)
 
 
 def to_squashed_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
-    """`image` as the network sees it: all of it, width and height scaled alone; shape (channels, size, size)."""
+    """Scale the width and the height of the whole `image` to `size`, each by itself; shape (channels, size, size)."""
     squashed = image.convert("L" if mode == "grey" else "RGB").resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(squashed).reshape(size, size, -1).transpose(2, 0, 1)
 
 
-# What makes a square of an image, by `train.framing`.
+# The function that makes an image square, by the value of `train.framing`.
 FRAMINGS = {"fill": to_pixels, "squash": to_squashed_pixels}

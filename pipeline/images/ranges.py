@@ -1,6 +1,6 @@
-"""Ranges of objects on DVC's remote, many at once: what is wanted of an object is read, and not all of it.
+"""Concurrent reads of byte ranges from objects on DVC's remote, instead of whole objects.
 
-They are read through the file system object that DVC itself has for the remote, in fsspec's own thread.
+The ranges are read through the file system object that DVC itself uses for the remote, in fsspec's own thread.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Ranges that are asked for at a time: at a latency of 30 ms so many bring 4,000 a second.
+# Concurrent requests: at a latency of 30 ms, 4,000 ranges a second.
 AT_ONCE = 128
-# Seconds for one answer, and in which a lost connection must be back; those of the first wait, doubled each time.
+# Seconds until one request times out, and until retries after a lost connection end.
 PATIENCE = 60.0
+# Seconds before the first retry, doubled each time.
 WAIT = 0.25
 AGAIN = "run `dvc repro` again when it can be; it continues where it was"
 
 
 class RemoteRanges:
-    """Reads ranges of the objects on the default remote of `repo`."""
+    """Reads byte ranges of the objects on the default remote of `repo`."""
 
     def __init__(self, repo: Repo, *, what: object) -> None:
-        """`what` is to be read is named by errors.
+        """Open the remote. Errors say that `what` cannot be read.
 
         Raises:
-            MissingDataError: there is no remote, or it gives no answer.
+            MissingDataError: there is no remote, or it does not answer.
         """
         name = default_remote(repo)
         if name is None:
@@ -45,25 +46,25 @@ class RemoteRanges:
             raise MissingDataError(what, f"cannot be read from remote {name!r}: {mute}", AGAIN)
         self.name, self._odb = name, repo.cloud.get_remote_odb(name)
         self._fs: Any = self._odb.fs.fs
-        if hasattr(self._fs, "config_kwargs"):  # Of S3, which would open ten connections and no more.
+        if hasattr(self._fs, "config_kwargs"):  # S3 opens at most ten connections by default.
             self._fs.config_kwargs["max_pool_connections"] = AT_ONCE
             asyncio.run_coroutine_threadsafe(self._fs.set_session(refresh=True), self._fs.loop).result(PATIENCE)
-        logging.getLogger("aiohttp_retry").setLevel(logging.ERROR)  # At the end it misses a farewell.
-        # That of SSH has no ranges, and would hand over all of the file.
+        logging.getLogger("aiohttp_retry").setLevel(logging.ERROR)  # No warnings of closed connections at exit.
+        # SSH's method has no ranges, and would return the whole file.
         is_ranged = self._fs.async_impl and "start" in inspect.signature(self._fs._cat_file).parameters  # noqa: SLF001
         self._pool = None if is_ranged else ThreadPoolExecutor(AT_ONCE, "ranges")
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._warned = False
 
     def place(self, oid: str) -> str:
-        """Where the object `oid` lies on the remote."""
+        """Return the address of the object `oid` on the remote."""
         return str(self._odb.fs.unstrip_protocol(self._odb.oid_to_path(oid)))
 
     async def read(self, oid: str, start: int, end: int, *, what: object) -> bytes:
-        """The bytes of the object `oid` from `start` to before `end`; fewer where it is shorter.
+        """Return bytes `start` to `end` (exclusive) of the object `oid`; fewer if the object is shorter.
 
         Raises:
-            MissingDataError: the remote has no such object, or cannot be read; `what` it is of.
+            MissingDataError: the remote has no such object, or cannot be read. The message names `what`.
         """
         began, wait = time.monotonic(), WAIT
         while True:
@@ -72,7 +73,7 @@ class RemoteRanges:
                     return await asyncio.wait_for(self._read(oid, start, end), PATIENCE)
             except FileNotFoundError:
                 raise MissingDataError(what, f"{oid} is not on remote {self.name!r}", PUSH_FIRST) from None
-            except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
+            except Exception as error:  # noqa: BLE001 (each kind of remote raises its own errors)
                 why = f"no answer in {PATIENCE:.0f} seconds" if isinstance(error, TimeoutError) else one_line(error)
                 said = f"{oid} cannot be read from remote {self.name!r}: {why}"
                 if isinstance(error, PermissionError | WholeObjectError) or time.monotonic() - began + wait > PATIENCE:
@@ -84,7 +85,7 @@ class RemoteRanges:
     async def _read(self, oid: str, start: int, end: int) -> bytes:
         path = self._odb.oid_to_path(oid)
         if self._pool is None:
-            data: bytes = await self._fs._cat_file(path, start=start, end=end)  # noqa: SLF001 (fsspec's name for users)
+            data: bytes = await self._fs._cat_file(path, start=start, end=end)  # noqa: SLF001 (fsspec documents it)
         else:
             data = await asyncio.get_running_loop().run_in_executor(self._pool, self._read_file, path, start, end)
         received.size += len(data)
@@ -104,4 +105,4 @@ class RemoteRanges:
 
 
 class WholeObjectError(Exception):
-    """A server answers with all of an object where a range was asked for."""
+    """A server returned a whole object where a byte range was requested."""

@@ -1,7 +1,8 @@
-"""Images of shards that are not in data/shards: their stored bytes from DVC's cache, data/.stored or the remote.
+"""Reading images of shards that are not in data/shards, from DVC's cache, data/.stored or the remote.
 
-One asynchronous reader, in fsspec's thread, is ahead of those who decode, in the order in which they will ask. While
-data/.stored has room, pieces of shards are read and kept; else the images' own bytes. Every image's MD5 is checked.
+One asynchronous reader, in fsspec's thread, reads ahead of the decoders, in the order in which they need the images.
+While data/.stored has space, it reads and keeps blocks of shards, otherwise only the images' own bytes. The MD5 of
+every image is checked.
 """
 
 from __future__ import annotations
@@ -29,21 +30,22 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# How far ahead reading is, at most, in bytes and in images.
+# Maximum amount that is read ahead, in bytes and in images.
 AHEAD = 2**26
 IMAGES_AHEAD = 4096
-# Images this near each other are read as one range, of at most so many bytes.
+# Images at most `GAP` bytes apart are read in one request of at most `SPAN` bytes.
 GAP, SPAN = 2**14, 2**20
-# How often an image is read that arrives damaged.
+# Attempts to read an image that arrives damaged.
 TRIES = 3
+# Threads that read and write local files.
 FILES = 8
 
 
 class RemoteShards:
-    """Shards that are elsewhere."""
+    """Shards that are not in data/shards."""
 
     def __init__(self, oids: dict[int, str], *, limit: int, processes: int) -> None:
-        """`oids` are their MD5s by number; at most `limit` bytes stay in data/.stored, of all `processes` together."""
+        """`oids` has their MD5s by number; `limit`, in bytes, is that of data/.stored, shared by all `processes`."""
         self._oids, self._cache = oids, BlockCache(paths.STORED, limit=limit, processes=processes)
         self._whole = {number: cached_path(repository(), oid) for number, oid in oids.items()}
         self._pool = ThreadPoolExecutor(FILES, "stored")
@@ -52,13 +54,13 @@ class RemoteShards:
         self._opened: RemoteRanges | None = None
 
     def ahead(self, batches: Iterable[Sequence[Slot]], *, keep: bool) -> Iterator[list[Stored]]:
-        """The images at the slots of each batch: the bytes of those that are elsewhere, the slots of others.
+        """Yield each batch with the bytes of images in these shards; the slots of other images stay slots.
 
-        With `keep`, what lies near them is read, too, and kept, since it will be asked for.
+        With `keep`, whole blocks are read and kept in data/.stored, since later batches will need their other images.
 
         Raises:
-            MissingDataError: the remote has no such shard, or cannot be read.
-            ImagesError: an image is damaged there.
+            MissingDataError: the remote lacks a shard, or cannot be read.
+            ImagesError: an image is damaged on the remote.
         """
         from fsspec.asyn import get_loop
 
@@ -79,7 +81,7 @@ class RemoteShards:
         wanted = {slot for slot in batch if slot.shard in self._oids}
         found = await self._in_thread(self._read_here, wanted)
         if keep and wanted - found.keys():
-            for _ in range(2):  # That a block is damaged shows once all blocks of an image are here.
+            for _ in range(2):  # A damaged block is detected only when all blocks of an image are local.
                 await self._bring_blocks(wanted - found.keys())
                 found |= await self._in_thread(self._read_here, wanted - found.keys())
         for _ in range(TRIES):
@@ -91,7 +93,7 @@ class RemoteShards:
         return [found.get(slot, slot) for slot in batch]
 
     def _read_here(self, wanted: Collection[Slot]) -> dict[Slot, bytes]:
-        """Those images that are on this machine, undamaged."""
+        """Return the images that are undamaged on this machine."""
         found = {}
         for slot in wanted:
             oid, end = self._oids[slot.shard], slot.offset + slot.length
@@ -106,14 +108,14 @@ class RemoteShards:
         return found
 
     async def _read_span(self, span: list[Slot]) -> dict[Slot, bytes]:
-        """What arrives undamaged of images that lie near each other."""
+        """Read images that are close together in one request; returns the undamaged ones."""
         oid, start, end = self._oids[span[0].shard], span[0].offset, span[-1].offset + span[-1].length
         data = await (await self._remote()).read(oid, start, end, what=_where(span[0]))
         parts = {slot: data[slot.offset - start : slot.offset - start + slot.length] for slot in span}
         return {slot: part for slot, part in parts.items() if md5_of_bytes(part) == slot.md5}
 
     async def _bring_blocks(self, wanted: Collection[Slot]) -> None:
-        """Have as many of the blocks that hold these images as there is room for."""
+        """Download the blocks that hold these images, as far as there is space."""
         tasks = []
         for slot in sorted(wanted):
             oid = self._oids[slot.shard]
@@ -122,7 +124,7 @@ class RemoteShards:
                     bringing = self._bring_block(oid, number, _where(slot))
                     self._coming[oid, number] = asyncio.create_task(bringing)
                 tasks.append(self._coming[oid, number])
-        await asyncio.gather(*map(asyncio.shield, tasks))  # Other batches may wait for them, too.
+        await asyncio.gather(*map(asyncio.shield, tasks))  # Shielded, since other batches may wait for the same blocks.
 
     async def _bring_block(self, oid: str, number: int, what: object) -> None:
         try:
@@ -146,7 +148,7 @@ class RemoteShards:
         return ImagesError(_where(slot), what, f"delete that object, and run `dvc push` where {paths.SHARDS} is whole")
 
     async def _remote(self) -> RemoteRanges:
-        return await self._in_thread(self._open)  # Not in this thread, which the remote itself needs to answer.
+        return await self._in_thread(self._open)  # Not in this thread, which the remote needs.
 
     def _open(self) -> RemoteRanges:
         with self._opening:
@@ -161,7 +163,7 @@ class RemoteShards:
 def read_ahead(
     batches: Iterable[Sequence[Slot]], elsewhere: RemoteShards | None, *, keep: bool
 ) -> Iterator[Sequence[Stored]]:
-    """As `RemoteShards.ahead`; all slots stay slots where no shard is `elsewhere`."""
+    """Yield the batches of `RemoteShards.ahead`; if `elsewhere` is None, all slots stay slots."""
     return iter(batches) if elsewhere is None else elsewhere.ahead(batches, keep=keep)
 
 
@@ -170,7 +172,7 @@ def _where(slot: Slot) -> Path:
 
 
 def _part_of(shard: Path, slot: Slot) -> bytes | None:
-    """The bytes at `slot` of the file `shard`; None where there is none."""
+    """Return the bytes at `slot` of the file `shard`; None if it cannot be read."""
     try:
         with shard.open("rb") as file:
             file.seek(slot.offset)
@@ -180,7 +182,7 @@ def _part_of(shard: Path, slot: Slot) -> bytes | None:
 
 
 def _spans(slots: Iterable[Slot]) -> list[list[Slot]]:
-    """The sorted `slots`, those together that are to be read as one range."""
+    """Group the sorted `slots` into the images to read in one request."""
     spans: list[list[Slot]] = []
     for slot in slots:
         first, last = (spans[-1][0], spans[-1][-1]) if spans else (None, None)

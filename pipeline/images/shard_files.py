@@ -1,7 +1,7 @@
-"""The shards that an index names: files that DVC tracks one by one, so that each may be here or on the remote alone.
+"""The shards of an index as files that DVC tracks one by one, so that a shard may be only on the remote.
 
-data/shards.dvc lists them, so push, pull, gc and checkout know them. ingest keeps it in step with the index, and adds
-new ones without having the others.
+data/shards.dvc lists them, so `dvc push`, `pull`, `gc` and `checkout` handle them. ingest keeps that list in sync with
+the index, and adds new shards without needing the others locally.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ from pipeline.versioning.lock import read_record
 from pipeline.versioning.objects import cached_path
 from pipeline.versioning.repository import repository
 
-# Where the metadata of an index says what it names: MD5 and size by number.
+# The key of an index's metadata under which it records its shards: MD5 and size by number.
 KEY = b"shards"
-# Notes what `mend` could not mend, until ingest has.
+# Lists the shards that `mend` could not replace, until ingest has decoded their images again.
 DAMAGED = paths.IMAGES / "damaged"
 
 
 class ShardFile(NamedTuple):
-    """A shard as a file."""
+    """A shard's file."""
 
     md5: str
     size: int
-    """In bytes; -1 where a release before indexes said it made the shard."""
+    """Size in bytes; -1 if unknown, since an older release, whose index does not record sizes, wrote the shard."""
 
 
 def named_shards(path: Path = index.INDEX, listed: Mapping[str, str] | None = None) -> dict[int, ShardFile]:
-    """The shards that the index `path` names, by number; none where there is no such file.
+    """Return the shards that the index `path` names, by number; empty if there is no such file.
 
-    An index of a release that kept shards beside it names none; `listed`, what DVC lists of that folder, does.
+    Releases that kept shards next to the index did not record them in it. For these pass `listed`, DVC's listing of
+    that folder.
     """
     if not path.exists():
         return {}
@@ -56,10 +57,10 @@ def named_shards(path: Path = index.INDEX, listed: Mapping[str, str] | None = No
 
 
 def shards_of_index() -> dict[int, ShardFile]:
-    """The shards that the index in data/images names; as dvc.lock lists them, if it is of a release that named none.
+    """Return the shards of the index in data/images; from dvc.lock, if an older release wrote an index without them.
 
     Raises:
-        MissingDataError: that list is to be had nowhere.
+        MissingDataError: neither cache nor remote has the listing that dvc.lock refers to.
     """
     recorded = read_record().get("ingest")
     if (named := named_shards()) or recorded is None or not index.is_recorded(recorded):
@@ -68,14 +69,14 @@ def shards_of_index() -> dict[int, ShardFile]:
 
 
 def suspects(table: pa.Table, shards: Mapping[int, ShardFile]) -> set[int]:
-    """The shards of the index `table` of which it is not known that its images are in them; it names `shards`.
+    """Return the shards of the index `table` that may be damaged or lost; `shards` are the ones that it names.
 
     Raises:
-        MissingDataError: some are not here, and the remote cannot be asked.
+        MissingDataError: some shards are not local, and the remote cannot be asked for them.
     """
     numbers, recorded = set(pc.unique(table["shard"]).to_pylist()), read_record().get("ingest")
     here = are_here(numbers)
-    changed = here  # All of them, where the index is of another commit, or damaged.
+    changed = here  # All of them, if the index is damaged or belongs to another commit.
     if here and recorded is not None and index.is_recorded(recorded):
         now = known_files(here, {})
         changed = {number for number in here if now[number].md5 != (shards[number].md5 if number in shards else "")}
@@ -84,17 +85,17 @@ def suspects(table: pa.Table, shards: Mapping[int, ShardFile]) -> set[int]:
 
 
 def metadata_of(files: Mapping[int, ShardFile]) -> str:
-    """What the metadata of an index say of the shards that it names."""
+    """Return the metadata of an index that records its shards, as JSON."""
     return json.dumps({str(number): files[number] for number in sorted(files)})
 
 
 def are_here(numbers: Iterable[int]) -> set[int]:
-    """Those of the shards that are in data/shards."""
+    """Return the `numbers` whose shards are in data/shards."""
     return {number for number in numbers if (paths.SHARDS / shard_name(number)).exists()}
 
 
 def known_files(numbers: Collection[int], before: Mapping[int, ShardFile]) -> dict[int, ShardFile]:
-    """The shards of these `numbers` as they are in data/shards; those that are not here, as they were `before`."""
+    """Return the files of the shards `numbers`: as they are in data/shards or, if not local, as in `before`."""
     found = {number: before[number] for number in numbers if number in before}
     if here := are_here(numbers):
         _, listing = hashing.workspace_listing(paths.SHARDS)
@@ -104,10 +105,10 @@ def known_files(numbers: Collection[int], before: Mapping[int, ShardFile]) -> di
 
 
 def bring(files: Mapping[int, ShardFile], *, hint: str) -> None:
-    """Have the shards `files` in data/shards, from DVC's cache or remote; those that are here stay as they are.
+    """Fetch the shards `files` into data/shards, from DVC's cache or remote. Existing shards are not replaced.
 
     Raises:
-        MissingDataError: neither has one of them.
+        MissingDataError: neither cache nor remote has one of them.
     """
     for number in sorted(files.keys() - are_here(files)):
         path = paths.SHARDS / shard_name(number)
@@ -116,7 +117,7 @@ def bring(files: Mapping[int, ShardFile], *, hint: str) -> None:
 
 
 def lost(files: Mapping[int, ShardFile]) -> set[int]:
-    """Those of the shards `files` that are neither here, nor in DVC's cache, nor on its remote.
+    """Return those of the shards `files` that are neither in data/shards, nor in DVC's cache, nor on its remote.
 
     Raises:
         MissingDataError: the remote cannot be asked.
@@ -136,10 +137,10 @@ def lost(files: Mapping[int, ShardFile]) -> set[int]:
 
 
 def mend() -> str:
-    """Put sound shards in the place of damaged ones, from DVC's cache or remote; returns what was done, in a sentence.
+    """Replace damaged shards from DVC's cache or remote; returns a sentence about it, empty if none is damaged.
 
-    Where neither has one, that is noted in data/images, which DVC then takes for changed: so it runs ingest, and that
-    decodes again what is damaged.
+    If neither has one of them, a file in data/images lists the damaged shards. DVC then sees data/images as changed and
+    runs ingest, which decodes the damaged images again.
     """
     named = shards_of_index()
     here = known_files(are_here(named), {})
@@ -160,14 +161,14 @@ def mend() -> str:
 
 
 def remove_others(numbers: Collection[int]) -> None:
-    """Delete the shards in data/shards that are not of these `numbers`."""
+    """Delete the shards in data/shards whose number is not in `numbers`."""
     for path in shards_in(paths.SHARDS):
         if shard_number(path) not in numbers:
             path.unlink()
 
 
 def adopt_earlier_layout() -> bool:
-    """Move the shards that a release before data/shards left in data/images; returns whether there were any."""
+    """Move shards that an older release left in data/images to data/shards; returns whether there were any."""
     shards = shards_in(paths.IMAGES)
     for path in shards:
         paths.SHARDS.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""Shards: append-only tar files of bounded size that hold the stored images, `ID.jpg` or `ID.png` each.
+"""Shards: append-only tar files of bounded size with the stored images, each named `ID.jpg` or `ID.png`.
 
-Plain `tar tf` lists them and WebDataset reads them; the index says at which byte an image begins.
+`tar tf` lists them and WebDataset reads them. The index contains the byte offset of each image.
 """
 
 import tarfile
@@ -15,51 +15,51 @@ END = bytes(2 * BLOCK)
 
 
 def shard_name(number: int) -> str:
-    """The file name of shard `number`."""
+    """Return the file name of shard `number`."""
     return f"{number:06d}.tar"
 
 
 def shard_number(path: Path) -> int:
-    """The number in the name of the shard `path`."""
+    """Return the number in the file name of the shard `path`."""
     return int(path.stem)
 
 
 def is_shard(path: Path) -> bool:
-    """Whether `path` is called as a shard is: there may be other files of people's."""
+    """Whether `path` is named like a shard; users may have other files in the folder."""
     return path.suffix == ".tar" and path.stem.isdecimal()
 
 
 def shards_in(folder: Path) -> list[Path]:
-    """The shards in `folder`, sorted; none where there is no such folder."""
+    """Return the shards in `folder`, sorted; an empty list if there is no such folder."""
     return sorted(filter(is_shard, folder.glob("*.tar")))
 
 
 def names_in(path: Path) -> list[str]:
-    """The names of the images in the shard `path`, of those too that no index row names."""
-    # Damage does not hide what comes after it.
+    """Return the names of all images in the shard `path`, including those that are not in the index."""
+    # With `ignore_zeros`, images after a damaged header are found, too.
     with tarfile.open(path, "r:", ignore_zeros=True) as shard:
         return shard.getnames()
 
 
 def size_of_image(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
-    """What images of `lengths` bytes take of a shard, with header and padding; shape (n,)."""
+    """Return the bytes that images of `lengths` bytes occupy in a shard, with header and padding; shape (n,)."""
     return BLOCK + -(-lengths // BLOCK) * BLOCK
 
 
 def last_shard(folder: Path) -> int:
-    """The highest number of a shard in `folder`, -1 where there is none."""
+    """Return the highest number of a shard in `folder`, -1 if there is none."""
     return max(map(shard_number, shards_in(folder)), default=-1)
 
 
 class ShardWriter:
-    """Appends images to new shards in `folder`, the first one numbered `first`, until each holds `limit` bytes."""
+    """Appends images to new shards in `folder` of at most `limit` bytes each, numbered from `first`."""
 
     def __init__(self, folder: Path, *, first: int, limit: int) -> None:
         self._folder, self._number, self._limit = folder, first, limit
         self._file: BinaryIO | None = None
 
     def append(self, name: str, data: bytes) -> tuple[int, int]:
-        """Append the file `name`; returns its shard's number and the offset of its first byte."""
+        """Append a file `name` with the bytes `data`; returns its shard's number and the offset of its first byte."""
         info = tarfile.TarInfo(name)
         info.size = len(data)
         header = info.tobuf(tarfile.USTAR_FORMAT)
@@ -73,7 +73,7 @@ class ShardWriter:
         return self._number, offset
 
     def flush(self) -> None:
-        """Hand what was appended to the operating system, so that it outlives this process."""
+        """Flush appended data to the operating system, so that a crash of this process does not lose it."""
         if self._file is not None:
             self._file.flush()
 
@@ -92,7 +92,7 @@ class ShardWriter:
 
 
 def seal(path: Path, end: int) -> None:
-    """End the shard `path` after the image whose last byte is the one before `end`; remove it if that leaves none."""
+    """Truncate the shard `path` after the image that ends at byte `end` (exclusive); delete it if `end` is 0."""
     if end == 0:
         path.unlink()
         return
@@ -100,21 +100,21 @@ def seal(path: Path, end: int) -> None:
     with path.open("r+b") as file:
         file.seek(end)
         if file.read() == ending:
-            return  # Nothing is written, since it may be published, and linked, already.
+            return  # Not written again: the file may be published, and linked, already.
         file.truncate(end)
         file.seek(end)
         file.write(ending)
 
 
 class ShardReader:
-    """Reads images out of the shards in `folder`, keeping the files open. One for each process."""
+    """Reads images from the shards in `folder`, and keeps the files open. Each process needs a reader of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[int, BinaryIO] = {}
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
-        """`length` bytes of shard `shard` from `offset` on; fewer where the shard was cut short."""
+        """Return `length` bytes of shard `shard` from `offset` on; fewer if the shard is truncated."""
         if shard not in self._files:
             self._files[shard] = (self._folder / shard_name(shard)).open("rb")
         file = self._files[shard]

@@ -1,4 +1,4 @@
-"""data/shards.dvc: it lists the shards that the index names, be they here or not."""
+"""data/shards.dvc, which lists all shards that the index names, whether or not they are present locally."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -18,15 +18,15 @@ from pipeline.versioning.tracking import described, store_listing
 
 
 def track(shards: Mapping[int, ShardFile]) -> None:
-    """Let data/shards.dvc list `shards`, and DVC's cache hold those of them that are here.
+    """Write the list of `shards` to data/shards.dvc, and add those that are local to DVC's cache.
 
     Raises:
-        RecordError: another command of DVC's is changing things, or another process holds Git's index.
+        RecordError: another DVC command holds its lock, or another process has locked Git's index.
     """
     from dvc.lock import LockError
 
     repo = repository()
-    # DVC would hold the lock of Git's index in this process, and a kill would leave it.
+    # DVC would lock Git's index in this process, and a kill would leave the lock behind.
     setattr(repo.scm_context, "add", _stage)  # noqa: B010 (it is a method)
     listed = {shard_name(number): shard.md5 for number, shard in shards.items()}
     oid = store_listing(listed)
@@ -48,7 +48,7 @@ def track(shards: Mapping[int, ShardFile]) -> None:
         with repo.scm_context(quiet=True) as context:
             context.track_file(str(paths.SHARDS_DVC))
         if new:
-            _add(new)  # To what is listed, without the others.
+            _add(new)  # Added to the list, which keeps the shards that are not local.
     except LockError:
         what = "another DVC command is running"
         raise RecordError(paths.SHARDS_DVC, what, "wait until that has ended, then this again") from None
@@ -59,7 +59,7 @@ def _stage(files: Iterable[str]) -> None:
 
 
 def _add(places: Iterable[Path]) -> None:
-    """As `dvc add` does, without its bar."""
+    """Add `places` as `dvc add` does, but without its progress bar."""
     log = logging.getLogger("dvc")
     level = log.level
     log.setLevel(logging.CRITICAL)
