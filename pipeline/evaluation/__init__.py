@@ -1,1 +1,1 @@
-"""What a model makes of the test images, what is measured of that, and whether it may be the next base."""
+"""A model's predictions on the test images, the metrics computed from them, and whether it may be the next base."""

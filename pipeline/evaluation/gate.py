@@ -1,7 +1,7 @@
-"""Whether a model may take its base's place: accepted, unless the test images are evidence that it lost too much.
+"""The gate: whether a model may replace its base. It is accepted unless the test images show that it lost too much.
 
-What is tolerated is said in `evaluate.gate` of params.yaml. A model is refused where a drop, or a share of negative
-flips, is larger than tolerated at that confidence, so that noise does not decide; and few images refuse nothing.
+`evaluate.gate` in params.yaml sets the tolerances. A model is refused if a drop, or the share of negative flips,
+exceeds its tolerance at the given confidence, so that noise does not decide. With few images no model is refused.
 """
 
 from bisect import bisect_left
@@ -15,23 +15,23 @@ from pipeline.evaluation.paired_tests import Counts, drop_p_value, flips_p_value
 from pipeline.params import Gate
 from pipeline.text import counted, percent, shown
 
-# Classes that are named; the rest is counted.
+# Fallen classes that a verdict names; it counts the others.
 NAMED = 3
 
 
 class Verdict(NamedTuple):
-    """What the gate says of a model."""
+    """The gate's decision about a model."""
 
     accepted: bool
     verdict: str
-    """In one sentence, without a full stop."""
+    """The reason, in one sentence without a full stop."""
 
 
 def judge(predictions: pd.DataFrame, gate: Gate) -> Verdict:
-    """Judge a model against its base by what they make of the same images: `predictions` is that of `evaluate`.
+    """Compare a model with its base on the same images; `predictions` has the columns of predictions.csv.
 
-    A class that the base does not know cannot fall; one that the model does not know falls to nothing; one without
-    test images is not judged.
+    The recall of a class that the base does not know cannot fall. The recall of a class that the model does not know
+    falls to 0. A class without test images is not judged.
     """
     if "base_predicted" not in predictions:
         return Verdict(accepted=True, verdict="nothing to compare with: it has no base")
@@ -51,10 +51,10 @@ def judge(predictions: pd.DataFrame, gate: Gate) -> Verdict:
 
 
 def fallen_classes(counts: dict[str, Counts], tolerated: float, alpha: float) -> list[str]:
-    """The classes whose recall fell by more than `tolerated`, those that fell most first.
+    """Return the classes whose recall fell by more than `tolerated`, the largest drop first.
 
-    With Holm's correction (1979, Scandinavian Journal of Statistics 6, 65): the chance that any of them did not is at
-    most `alpha`, however many classes there are.
+    It uses Holm's correction (1979, Scandinavian Journal of Statistics 6, 65): the probability that the list contains
+    any class whose recall did not is at most `alpha`, for any number of classes.
     """
     p_values = sorted((drop_p_value(count, tolerated), name) for name, count in counts.items())
     fallen = []
@@ -88,7 +88,7 @@ def _fell(count: Counts) -> str:
 
 
 def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator[str]:
-    """What an accepted model may have lost all the same, since there are too few images to show it."""
+    """Yield what an accepted model may still have lost, because the test images are too few to show it."""
     yield "no loss beyond what is tolerated is shown"
     alpha = 1 - gate.confidence
     if gate.drop is not None:
@@ -104,6 +104,6 @@ def _not_shown(total: Counts, counts: dict[str, Counts], gate: Gate) -> Iterator
 
 
 def _small(counts: dict[str, Counts], tolerated: float, alpha: float) -> int:
-    """Of how many classes not even the loss of all images has a p-value below `alpha`."""
+    """Return the number of classes for which even losing all images would have no p-value below `alpha`."""
     sizes = sorted(count.images for count in counts.values())
     return bisect_left(sizes, True, key=lambda all_: drop_p_value(Counts(all_, all_, all_, 0), tolerated) < alpha)

@@ -1,4 +1,4 @@
-"""A trained network on the device that computes: from pixels to a probability for each class."""
+"""Inference with a trained network: from pixels to a probability for each class."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -38,10 +38,10 @@ _NOTHING = np.empty((0, 0), np.float32)
 
 
 def require(model: Path) -> None:
-    """Make sure that there is a model in the folder `model`.
+    """Check that the folder `model` contains a model.
 
     Raises:
-        MissingDataError: there is none.
+        MissingDataError: it does not.
     """
     if (model / CHECKPOINT).exists():
         return
@@ -55,19 +55,19 @@ def require(model: Path) -> None:
 
 
 class Looked(NamedTuple):
-    """What a model makes of n images."""
+    """A model's outputs for n images."""
 
     probabilities: pd.DataFrame
-    """A row an image, a column a class."""
+    """One row for each image, one column for each class."""
     features: Features
-    """The inputs of its last layer, shape (n, features)."""
+    """The inputs of the model's last layer, shape (n, features)."""
     images: PixelSource
-    """As it saw them."""
+    """The images, as the model's input."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network."""
+    """A trained network on a device."""
 
     network: Network
     spec: Spec
@@ -75,35 +75,35 @@ class Trained:
 
     @classmethod
     def read(cls, model: Path, compute: Compute, *, folded: bool = True, edited: bool = False) -> Self:
-        """The network in the folder `model`, on the device that `compute` names; `edited` as for `network_of`.
+        """Load the network in the folder `model` onto the device of `compute`; `edited` is passed to `network_of`.
 
         Raises:
-            CheckpointError: there is none, or it is damaged.
+            CheckpointError: there is no checkpoint, or it is damaged.
         """
         network, spec = read_network(model, edited=edited)
         where = device(compute)
-        if folded and not is_own(spec.model):  # Whose code may use a layer of a sequence by itself.
+        if folded and not is_own(spec.model):  # Custom code may call single layers of a sequence.
             fold(network)
-        network.to(where).to(memory_format=torch.channels_last)  # The layout that its inputs come in.
-        # Some versions of PyTorch refuse to be deterministic on a GPU without it.
+        network.to(where).to(memory_format=torch.channels_last)  # The layout of the inputs.
+        # Some versions of PyTorch need this for deterministic results on a GPU.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # `use_deterministic_algorithms` would do the same, and import torch's compiler, which takes seconds.
+        # `use_deterministic_algorithms` does the same, but imports torch's compiler, which takes seconds.
         torch.set_deterministic_debug_mode("error")
         return cls(network, spec, where)
 
     def probabilities(self, images: Pixels) -> Shares:
-        """The probability of each class: images of shape (n, channels, size, size) to shape (n, classes).
+        """Return the probability of each class: from images, shape (n, channels, size, size), to shape (n, classes).
 
         Raises:
-            CheckpointError: one is not a number, so that the weights cannot be a model's.
+            CheckpointError: the model's outputs have a wrong shape, or are not finite.
         """
         return self.look(images)[0]
 
     def look(self, images: Pixels) -> tuple[Shares, Features]:
-        """The same, and the features: shape (n, features).
+        """Return the probability of each class, shape (n, classes), and the features, shape (n, features).
 
         Raises:
-            CheckpointError: likewise.
+            CheckpointError: the model's outputs have a wrong shape, or are not finite.
         """
         with torch.inference_mode():
             seen = look(self.network, to_device(torch.from_numpy(images), self.where))
@@ -113,10 +113,10 @@ class Trained:
             return probabilities_of(seen.logits), seen.features.cpu().numpy()
 
     def decide(self, features: Features) -> tuple[Shares, Features]:
-        """The same of `features` of images, shape (n, features), which it gives back.
+        """Return the same as `look`, but from images' `features`, shape (n, features).
 
         Raises:
-            CheckpointError: likewise.
+            CheckpointError: a probability is not finite.
         """
         with torch.inference_mode():
             head = head_of(self.network)
@@ -126,12 +126,12 @@ class Trained:
 
 
 def probabilities_of(logits: Tensor) -> Shares:
-    """The probability of each class, of the same shape as `logits`: (n, classes).
+    """Return the probability of each class from `logits`, both of shape (n, classes).
 
     Raises:
-        CheckpointError: one is not a number, so that the weights cannot be a model's.
+        CheckpointError: a probability is not finite, so the weights are damaged.
     """
-    # In double precision the rows sum to 1 as exactly as scikit-learn wants.
+    # In double precision, so that the rows sum to 1 as exactly as scikit-learn requires.
     shares: Shares = logits.double().softmax(1).cpu().numpy()
     if not np.isfinite(shares).all():
         raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
@@ -139,26 +139,26 @@ def probabilities_of(logits: Tensor) -> Shares:
 
 
 def predict(model: Path, found: Located, params: Params) -> pd.DataFrame:
-    """The probability that the model in the folder `model` gives each class: a row an image, a column a class.
+    """Return the class probabilities of the model in the folder `model`: a row for each image, a column for each class.
 
     Raises:
         CheckpointError: there is no model, or it is damaged.
-        ImagesError: an image was damaged.
+        ImagesError: an image is damaged.
     """
     return look_at(model, [found], params)[0].probabilities
 
 
 def look_at(model: Path, parts: Sequence[Located], params: Params, *, edited: bool = False) -> list[Looked]:
-    """What the model in the folder `model` makes of the images of each of `parts`; `edited` as for `network_of`.
+    """Return the outputs of the model in the folder `model` for each of `parts`; `edited` is passed to `network_of`.
 
     Raises:
         CheckpointError: there is no model, or it is damaged.
-        ImagesError: an image was damaged.
+        ImagesError: an image is damaged.
     """
     is_kept = params.train.freeze == BACKBONE
     trained = Trained.read(model, params.compute, folded=not is_kept, edited=edited)
     spec = trained.spec
-    # Of one batch size, and so not folded: the same bits as those that the head was trained on.
+    # One batch size and no folding, so that the features are bit-identical to those that the head was trained on.
     backbone = Backbone(trained.network, spec) if is_kept and has_features(trained.network, spec) else None
     found = []
     for part in parts:
@@ -179,10 +179,10 @@ def look_at(model: Path, parts: Sequence[Located], params: Params, *, edited: bo
 
 
 def fold(network: nn.Module) -> None:
-    """Make one step of each convolution and the normalisation that follows it, where `network` says that it does.
+    """Fuse each convolution with the batch normalisation that follows it in an `nn.Sequential`.
 
-    That is in `nn.Sequential`, which computes in the order that it lists. The outputs stay the same but for rounding.
-    `network` must be in evaluation mode; it cannot be trained any more.
+    Only an `nn.Sequential` runs its layers in the order in which it lists them. The outputs change only by rounding.
+    `network` must be in evaluation mode, and cannot be trained afterwards.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
@@ -191,7 +191,7 @@ def fold(network: nn.Module) -> None:
 
 def _fold_neighbours(sequence: nn.Sequential) -> None:
     for place, (first, second) in enumerate(pairwise(list(sequence))):
-        # Not what inherits from them: timm has normalisations that apply an activation, too, and convolutions that
-        # change their weights first. And one that keeps no statistics takes those of the batch.
+        # No subclasses: timm has normalisation layers that also apply an activation, and convolutions that change their
+        # weights first. A normalisation without running statistics uses those of the batch, so it cannot be fused.
         if type(first) is nn.Conv2d and type(second) is nn.BatchNorm2d and second.running_mean is not None:
             sequence[place], sequence[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()

@@ -1,4 +1,4 @@
-"""What predictions.csv, metrics.json and details.json say, from what a model and its base make of the test images."""
+"""The contents of predictions.csv, metrics.json and details.json, from a model's and its base's test predictions."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,24 +13,24 @@ from pipeline.lineage.recorded_metrics import ChangeFigures, Measurements, Metri
 
 
 class Findings(NamedTuple):
-    """All that evaluate finds out."""
+    """All results of evaluate."""
 
     predictions: pd.DataFrame
-    """What predictions.csv holds, a row an image; without the columns of the base where there is none."""
+    """The rows of predictions.csv, one for each image; without the base's columns if there is no base."""
     metrics: Metrics
     bins: pd.DataFrame
-    """How often the model is right when it is how sure: see `calibration.reliability`."""
+    """The model's accuracy by confidence: see `calibration.reliability`."""
     recorded: Recorded
     past: list[Past]
-    """The generations before, oldest first."""
+    """The earlier generations, oldest first."""
     curves: Mapping[str, Sequence[tuple[int, float]]]
-    """Of all generations: what was measured while training ran, by step, by the name of the curve."""
+    """The training curves of all generations, by name: pairs of step and value."""
 
 
 def side_by_side(test: pd.DataFrame, model: pd.DataFrame, base: pd.DataFrame | None) -> pd.DataFrame:
-    """A row for each image of `test`: what it is, what the model takes it for, and the base, if there is one.
+    """Return the rows of predictions.csv: each image of `test` with the predictions of the model and of any base.
 
-    `model` and `base` are the probabilities that they give: a row an image, a column a class.
+    `model` and `base` are their probabilities: one row for each image, one column for each class.
     """
     columns = [test[["id", "label"]], predictions_of(test["label"], model)]
     if base is not None:
@@ -45,7 +45,7 @@ def measure(
     model: pd.DataFrame,
     base: pd.DataFrame | None,
 ) -> Measurements:
-    """What is measured of `predictions`, which are those of `model` and `base`; without what has changed."""
+    """Return the metrics of `predictions` by the probabilities `model` and `base`; the field `change` is left None."""
     return {
         **figures(predictions["label"], model),
         "validation": lineage.validation,
@@ -57,7 +57,7 @@ def measure(
 
 
 def change(predictions: pd.DataFrame, metrics: Measurements, generation: int, past: list[Past]) -> ChangeFigures:
-    """What `metrics`, of the model of `generation`, say against the base's, and against all of the `past`."""
+    """Compare `metrics`, of the model of `generation`, with those of its base and of the earlier generations `past`."""
     over, flipped = over_generations(metrics, generation, recorded_metrics(past)), flips(predictions)
     now, before = metrics["accuracy"], metrics["base"] and metrics["base"]["accuracy"]
     return ChangeFigures(

@@ -1,7 +1,7 @@
-"""What is measured of a model's predictions: pure functions, each with its definition and where that comes from.
+"""Metrics of a model's predictions: pure functions, each with its definition and the source of that.
 
-scikit-learn's where it has them. Where there is nothing to measure, a figure is None. Of several classes with the same
-probability a model predicts the first, in the order in which it knows them.
+scikit-learn computes the metrics that it has. A metric is None if there is nothing to measure. If several classes have
+the same probability, a model predicts the first of them in its own order of classes.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from pipeline.lineage.recorded_metrics import ClassFigures, Figures, FlipFigures
 
 FIGURES, OF_CLASS = tuple(Figures.__annotations__), tuple(ClassFigures.__annotations__)
 CONFIDENCE = 0.95
-# Slices of one column of labels.csv; a column of names or dates would have one for each image.
+# Most slices of one column of labels.csv; a column of names or dates would have a slice for each image.
 MOST = 100
-# What slices are called whose images have no value, and one too rare for a slice of its own.
+# Names of the slices of images without a value, and with a value that is too rare for its own slice.
 BLANK, REST = "(none)", "(other)"
 NOTHING = Figures(
     accuracy=None,
@@ -33,9 +33,10 @@ NOTHING = Figures(
 
 
 def predictions_of(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> pd.DataFrame:
-    """What is predicted for each image: columns predicted, confidence and probability, a row an image.
+    """Return a row for each image with the columns predicted, confidence and probability.
 
-    That is the class, its probability, and that of the right class, 0 where the model does not know it.
+    They are the predicted class, its probability, and the probability of the correct class (0 if the model does not
+    know that class).
     """
     shares, images = probabilities.to_numpy(), np.arange(len(labels))
     best = shares.argmax(axis=1) if len(labels) else images
@@ -50,13 +51,13 @@ def predictions_of(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> pd.
 
 
 def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
-    """What one number each says of a model: `FIGURES`, of the `labels` of images and what it makes of them.
+    """Return the scalar metrics `FIGURES` of a model, from the `labels` of images and its `probabilities`.
 
-    - accuracy: the share of images that it is right on, and the ends of its interval, see `interval`;
-    - balanced_accuracy: the mean of the classes' recall, over the classes that `labels` has;
-    - macro_f1: the mean of the classes' F1 over the same;
-    - loss: log loss, the mean of −log p of the right class. A class that the model does not know has p = 0, which is
-      clipped to what 1 is apart from the next number, 2e-16, see scikit-learn;
+    - accuracy: the share of correctly classified images, with the ends of its confidence interval, see `interval`;
+    - balanced_accuracy: the mean recall of the classes that occur in `labels`;
+    - macro_f1: the mean F1 of the same classes;
+    - loss: log loss, the mean of −log p of the correct class. A class that the model does not know has p = 0, which
+      scikit-learn clips to the machine epsilon, 2e-16;
     - calibration_error: see calibration.py;
     - support: the number of images.
     """
@@ -64,7 +65,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
         return NOTHING
     classes = pd.Index(sorted({*labels, *probabilities.columns}))
     everything = probabilities.reindex(columns=classes, fill_value=0.0).to_numpy()
-    # As numbers, which scikit-learn takes a tenth of the time for.
+    # As numbers, with which scikit-learn is ten times faster.
     predictions = predictions_of(labels, probabilities)
     actual, predicted = (classes.get_indexer(pd.Index(names)) for names in (labels, predictions["predicted"]))
     right = actual == predicted
@@ -72,7 +73,7 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
         actual, predicted, labels=np.unique(actual), average="macro", zero_division=0
     )
     low, high = interval(int(right.sum()), len(labels))
-    # One class alone, which the model is sure of, is no loss, and nothing that scikit-learn would take.
+    # With a single class the loss is 0; scikit-learn does not accept that case.
     loss = log_loss(actual, everything, labels=np.arange(len(classes))) if len(classes) > 1 else 0.0
     return Figures(
         accuracy=float(accuracy_score(actual, predicted)),
@@ -87,20 +88,20 @@ def figures(labels: "pd.Series[str]", probabilities: pd.DataFrame) -> Figures:
 
 
 def interval(right: int, count: int) -> tuple[float, float]:
-    """The ends of Wilson's 95 % interval of the accuracy of a model that is right on `right` of `count` images.
+    """Return the ends of Wilson's 95 % interval of the accuracy of a model that is right on `right` of `count` images.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference". It stays between 0 and 1, and
-    says something where a model is right on all images, or on none.
+    has a positive width even if a model is right on all images, or on none.
     """
     ends = binomtest(right, count).proportion_ci(CONFIDENCE, method="wilson")
     return float(ends.low), float(ends.high)
 
 
 def flips(predictions: pd.DataFrame) -> FlipFigures:
-    """The share of images that the base had right and the model has wrong, negative flips; and the other way round.
+    """Return the shares of negative flips (only the base is right) and positive flips (only the model is right).
 
-    Yan et al. 2021, "Positive-congruent training", arXiv 2011.09161 (their negative flip rate). The difference of both
-    is the change in accuracy: a model can be better on the whole and still break what worked.
+    Yan et al. 2021, "Positive-congruent training", arXiv 2011.09161 (their negative flip rate). The positive flips
+    minus the negative ones are the change in accuracy: a model can be better overall and still break what worked.
     """
     if not len(predictions):
         return FlipFigures(negative_flips=None, positive_flips=None)
@@ -109,9 +110,10 @@ def flips(predictions: pd.DataFrame) -> FlipFigures:
 
 
 def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, ClassFigures]:
-    """Precision, recall, F1 and support of each of `classes` and of each class among the labels; `base_…` of the base.
+    """Return precision, recall, F1 and support of each class in `classes` or among the labels; the base's as `base_…`.
 
-    A class that is never predicted has no precision, one without images no recall, and one with neither no F1.
+    A class that is never predicted has no precision. A class without images has no recall. A class with neither
+    predictions nor images has no F1.
     """
     names = pd.Index(sorted({*classes, *predictions["label"]}))
     *rates, support = _rates(predictions, "predicted", names)
@@ -132,7 +134,7 @@ def by_class(predictions: pd.DataFrame, classes: list[str]) -> dict[str, ClassFi
 
 
 def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> list[list[Any]]:
-    """Precision, recall, F1 and support of the classes `names`, by what `column` of `predictions` says."""
+    """Return precision, recall, F1 and support of the classes `names`, for the predicted classes in `column`."""
     if column not in predictions or not len(predictions):
         return [[None] * len(names)] * 3 + [[0] * len(names)]
     actual, predicted = (names.get_indexer(pd.Index(predictions[one])) for one in ("label", column))
@@ -143,11 +145,11 @@ def _rates(predictions: pd.DataFrame, column: str, names: "pd.Index[str]") -> li
 def on_slices(
     predictions: pd.DataFrame, slices: pd.DataFrame, generation: int
 ) -> dict[str, SliceFigures | dict[str, SliceFigures]]:
-    """The accuracy of model and base, and the number of images, on each part of the images that `slices` tells apart.
+    """Return the accuracy of model and base, and the number of images, for each slice of the images.
 
-    By the generation that they came in, with `new` those of `generation` itself and `old` all before; and by each
-    further column of labels.csv and each value in it. Of more than `MOST` values the commonest have a slice each, and
-    the others one together.
+    Images are sliced by the generation in which they arrived (`new` is `generation` itself, `old` all earlier ones),
+    and by each value of each further column of labels.csv. If a column has more than `MOST` values, the most common
+    ones have a slice each, and the others share one slice.
     """
     right = pd.DataFrame({"accuracy": predictions["predicted"] == predictions["label"]})
     if "base_predicted" in predictions:
@@ -177,5 +179,5 @@ def _commonest(values: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def _known(value: float) -> float | None:
-    """`value`, None where it is not a number."""
+    """Return `value`, or None if it is NaN."""
     return None if np.isnan(value) else float(value)

@@ -1,1 +1,1 @@
-"""data/report/report.html: what evaluate measured, as a page for people."""
+"""data/report/report.html: the results of evaluate as a web page."""

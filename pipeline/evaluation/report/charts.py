@@ -1,4 +1,4 @@
-"""The numbers behind the page's charts."""
+"""The data of the report's charts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ChartPoint(NamedTuple):
-    """A generation in a chart; every number but `images` is a share of the chart's width or height."""
+    """A generation in a chart. `x`, `bar` and `y` are shares of the chart's width or height."""
 
     x: float
     bar: float
@@ -19,14 +19,14 @@ class HistoryChart(NamedTuple):
     """A chart of the generations, oldest first."""
 
     low: float
-    """The accuracy at its foot."""
+    """The accuracy at the bottom of the chart."""
     high: float
-    """And at its top."""
+    """The accuracy at the top of the chart."""
     points: list[ChartPoint]
 
 
 def history(generations: Sequence[tuple[int, float | None]]) -> HistoryChart:
-    """The chart of so many images and such an accuracy in each generation."""
+    """Return the chart of `generations`, pairs of the number of images and the accuracy."""
     known = [accuracy for _, accuracy in generations if accuracy is not None]
     low, high = _span(known)
     most = max(images for images, _ in generations) or 1
@@ -51,15 +51,15 @@ class CurveLine(NamedTuple):
 
     name: str
     points: list[tuple[float, float]]
-    """Shares of the chart's width and height, in the order of the steps."""
+    """Points in shares of the chart's width and height, in the order of the steps."""
 
 
 class CurveChart(NamedTuple):
-    """Learning curves that are measured alike, over all steps."""
+    """Learning curves with a common scale, over all steps."""
 
     title: str
     kind: str
-    """How its values are written: as `percent` or as `number`."""
+    """The format of its values: `percent` or `number`."""
     low: float
     high: float
     lines: list[CurveLine]
@@ -69,7 +69,7 @@ Points = Sequence[tuple[int, float]]
 
 
 def curves(title: str, kind: str, lines: Mapping[str, Points], steps: int) -> CurveChart | None:
-    """The chart of `lines`, curves by name, over so many `steps`; None where no curve has points."""
+    """Return the chart of `lines`, curves by name, over `steps` steps; None if no curve has points."""
     known = {name: points for name, points in lines.items() if points}
     values = [value for points in known.values() for _, value in points]
     if not values or not steps:
@@ -83,7 +83,7 @@ def curves(title: str, kind: str, lines: Mapping[str, Points], steps: int) -> Cu
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    """Round shares that enclose `values`, some way apart."""
+    """Return a range with round ends, in shares, that encloses `values` with a margin."""
     if not values:
         return 0.0, 1.0
     low, high = math.floor(min(values) * 20 - 0.2) / 20, math.ceil(max(values) * 20 + 0.2) / 20

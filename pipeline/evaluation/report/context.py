@@ -1,4 +1,4 @@
-"""What the page is made of, and how its templates see it."""
+"""The data of the report, and the variables that its templates get."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,37 +17,37 @@ from pipeline.lineage.ancestors import Past
 from pipeline.lineage.recorded_metrics import Age, ClassFigures, Metrics, SliceFigures, slice_of, table_of
 from pipeline.pages.wording import visible
 
-# Rows of lists that may have any length.
+# Most rows of lists of any length.
 MOST = 100
-# With more classes the confusion matrix is drawn, and its largest cells are listed, instead of a table.
+# With more classes the confusion matrix is drawn and its largest cells are listed, instead of a table.
 TABLE = 24
 MOST_PAIRS = 300
-# The slices that stand alone.
+# The slices that do not come from a column.
 AGES: tuple[Age, Age] = ("new", "old")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageFacts:
-    """All that the page shows."""
+    """All data that the page shows."""
 
     findings: Findings
     review: Review
     found: gallery.GalleryRows
-    """What became of the predictions."""
+    """The rows of the predictions by outcome."""
     pictures: dict[int, Thumbnail]
-    """By row of the predictions, the most wanted first."""
+    """Pictures of test images by row of the predictions, the most important first."""
     suspects: dict[int, Thumbnail]
-    """By row of the suspects."""
+    """Pictures of suspects by row of suspects.csv."""
     refused: pd.DataFrame
-    """What refused.csv holds."""
+    """The content of refused.csv."""
     leaks: pd.DataFrame
-    """What leaks.csv holds."""
+    """The content of leaks.csv."""
     params: dict[str, object]
-    """By dotted name."""
+    """Values of params by dotted name."""
 
 
 def view(facts: PageFacts) -> dict[str, Any]:
-    """What the templates see."""
+    """Return the variables of the templates."""
     predictions, metrics, bins, recorded, past, _ = facts.findings
     names = sorted({*metrics["classes"], *predictions["label"], *predictions["predicted"]})
     numbers = {name: number for number, name in enumerate(names)}
@@ -87,7 +87,7 @@ def view(facts: PageFacts) -> dict[str, Any]:
 
 
 def _mistakes(facts: PageFacts, numbers: dict[str, int]) -> dict[str, Any]:
-    """Which images the model is wrong about, and of which classes they are."""
+    """Return the variables about mistakes: the images, and their number by class."""
     wrong, flips, found = facts.found
     return {
         "wrong": _pictured(wrong, facts.pictures),
@@ -100,13 +100,13 @@ def _mistakes(facts: PageFacts, numbers: dict[str, int]) -> dict[str, Any]:
 
 
 def _pictured(rows: list[int], pictures: dict[int, Thumbnail]) -> list[int]:
-    """The places among the pictures of those of `rows` that have one."""
+    """Return the positions in `pictures` of those of `rows` that have a picture."""
     places = {row: place for place, row in enumerate(pictures)}
     return [places[row] for row in rows if row in places]
 
 
 def _mistaken(found: gallery.Cells, numbers: dict[str, int], side: Literal[0, 1]) -> list[tuple[int, int]]:
-    """The classes, and how many mistakes there are of each: what it is, or what it is taken for."""
+    """Return the number of mistakes of each class, by actual (`side` 0) or by predicted class (`side` 1)."""
     counts: Counter[int] = Counter()
     for pair, rows in found.items():
         if pair[0] != pair[1]:
@@ -115,7 +115,7 @@ def _mistaken(found: gallery.Cells, numbers: dict[str, int], side: Literal[0, 1]
 
 
 def _classes(figures: dict[str, ClassFigures], numbers: dict[str, int]) -> list[dict[str, Any]]:
-    """A row a class, the one whose images are recognized worst first, those without images last."""
+    """Return a row for each class, the lowest recall first, classes without images last."""
     rows = [
         {"name": name, "number": numbers[name], **row, "change": _difference(row["recall"], row["base_recall"])}
         for name, row in figures.items()
@@ -124,7 +124,7 @@ def _classes(figures: dict[str, ClassFigures], numbers: dict[str, int]) -> list[
 
 
 def _slices(metrics: Metrics) -> list[dict[str, Any]]:
-    """The slices by what they are cut by: generation, new or old, and the columns of labels.csv."""
+    """Return the tables of slices: new and old images, generations, and the columns of labels.csv."""
     columns = [name for name in metrics["slices"] if name not in ("generation", *AGES)]
     tables: list[tuple[str, dict[str, SliceFigures]]] = [
         ("New and old images", {name: slice_of(metrics, name) for name in AGES}),
@@ -138,7 +138,7 @@ def _slices(metrics: Metrics) -> list[dict[str, Any]]:
 
 
 def _largest(rows: dict[str, SliceFigures]) -> list[tuple[str, SliceFigures]]:
-    """The largest ones where there are many, in the order that they have."""
+    """Return the `MOST` largest slices, in their original order."""
     kept = set(sorted(rows, key=lambda value: -rows[value]["support"])[:MOST])
     return [(value, row) for value, row in rows.items() if value in kept]
 
@@ -152,18 +152,18 @@ def _difference(new: float | None, old: float | None) -> float | None:
 
 
 def _counts(found: gallery.Cells, numbers: dict[str, int]) -> list[list[int]]:
-    """Every cell with images in it: actual class, predicted class, images."""
+    """Return every non-empty cell: actual class, predicted class, number of images."""
     return [[numbers[actual], numbers[predicted], len(rows)] for (actual, predicted), rows in found.items()]
 
 
 def _pairs(found: gallery.Cells, numbers: dict[str, int]) -> list[list[int]]:
-    """The cells with the most mistakes."""
+    """Return the cells with the most mistakes."""
     wrong = [cell for cell in _counts(found, numbers) if cell[0] != cell[1]]
     return sorted(wrong, key=lambda cell: -cell[2])[:MOST_PAIRS]
 
 
 def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: gallery.Cells) -> dict[str, Any]:
-    """What the page's script reads: names, images with their pictures, and which of them lie in a cell."""
+    """Return the data of the page's script: names, images with their pictures, and the images of each cell."""
     places = {row: place for place, row in enumerate(facts.pictures)}
     cells = {
         f"{numbers[actual]},{numbers[predicted]}": shown
@@ -187,12 +187,12 @@ def _data(facts: PageFacts, names: list[str], numbers: dict[str, int], found: ga
 
 
 def _totals(found: gallery.Cells, names: list[str]) -> list[int]:
-    """The images of each class."""
+    """Return the number of images of each class."""
     return [sum(len(found.get((actual, other), ())) for other in names) for actual in names]
 
 
 def _suspects(rows: pd.DataFrame, pictures: dict[int, Thumbnail]) -> list[list[str | float | None]]:
-    """What the page shows of each suspect with a picture: texts and probabilities, None where there is none."""
+    """Return the data of each suspect with a picture: texts, probabilities (None if there is none) and the picture."""
     shown = rows.iloc[list(pictures)].to_dict("records")
     return [
         [
@@ -206,7 +206,10 @@ def _suspects(rows: pd.DataFrame, pictures: dict[int, Thumbnail]) -> list[list[s
 
 
 def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | float | None]:
-    """How sure the model is; what the base says, by name where only the base knows that class, and how sure it is."""
+    """Return the model's confidence, the class that the base predicts, and the base's confidence.
+
+    The base's class is a number, or its name if only the base knows that class.
+    """
     if "base_predicted" not in row:
         return [round(row["confidence"], 4), None, None]
     name = row["base_predicted"]
@@ -214,7 +217,7 @@ def _answers(row: Mapping[Any, Any], numbers: dict[str, int]) -> list[str | floa
 
 
 def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:
-    """The bins of the reliability diagram that hold images."""
+    """Return the non-empty bins of the reliability diagram."""
     return [
         {"low": place / BINS, "high": (place + 1) / BINS, "images": int(row["count"]), "accuracy": row["accuracy"]}
         | {"confidence": row["confidence"]}
@@ -224,7 +227,7 @@ def _bins(bins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _refused(refused: pd.DataFrame) -> list[dict[str, Any]]:
-    """The refused files by reason, the most frequent reason first."""
+    """Return the refused files by reason, the most frequent reason first."""
     reasons = [
         {"reason": reason, "count": len(rows), "files": rows.head(MOST).to_dict("records")}
         for reason, rows in refused.groupby("reason", sort=True)

@@ -1,4 +1,4 @@
-"""Which test images the report shows as pictures: bounded numbers of those that one wants to see."""
+"""The choice of test images that the report shows as pictures, with a limit on their number."""
 
 from collections.abc import Iterator
 from itertools import islice, zip_longest
@@ -7,18 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-# Pictures that a list shows.
+# Most pictures of a list.
 LISTED = 48
-# And a cell of the confusion matrix.
+# Most pictures of a cell of the confusion matrix.
 IN_CELL = 24
-# All together.
+# Most pictures in total.
 MOST = 1000
 
 Cells = dict[tuple[str, str], list[int]]
 
 
 class GalleryRows(NamedTuple):
-    """Rows of images by what became of them."""
+    """Rows of the predictions by outcome."""
 
     mistakes: list[int]
     flips: list[int]
@@ -26,13 +26,13 @@ class GalleryRows(NamedTuple):
 
 
 def mistakes(predictions: pd.DataFrame) -> list[int]:
-    """The rows of images that the model is wrong about, the surest first."""
+    """Return the rows of misclassified images, the most confident predictions first."""
     wrong = predictions[predictions["predicted"] != predictions["label"]]
     return _surest(wrong)
 
 
 def negative_flips(predictions: pd.DataFrame) -> list[int]:
-    """The rows of images that the base is right about and the model wrong, the surest first; none without a base."""
+    """Return the rows of negative flips, the most confident predictions first; an empty list if there is no base."""
     if "base_predicted" not in predictions:
         return []
     right = predictions["base_predicted"] == predictions["label"]
@@ -40,9 +40,9 @@ def negative_flips(predictions: pd.DataFrame) -> list[int]:
 
 
 def cells(predictions: pd.DataFrame) -> Cells:
-    """The rows of each pair of actual and predicted class.
+    """Return the rows of each pair of actual and predicted class.
 
-    Of mistakes the surest come first, of right answers the least sure.
+    Mistakes are sorted by falling confidence, correct predictions by rising confidence.
     """
     ordered = predictions.iloc[np.argsort(-predictions["confidence"], kind="stable")]
     found: Cells = {}
@@ -53,15 +53,15 @@ def cells(predictions: pd.DataFrame) -> Cells:
 
 
 def find(predictions: pd.DataFrame) -> GalleryRows:
-    """All there is to choose from."""
+    """Return all rows from which `choose` selects."""
     return GalleryRows(mistakes(predictions), negative_flips(predictions), cells(predictions))
 
 
 def choose(found: GalleryRows) -> list[int]:
-    """The rows of the images to show, the most wanted first, none twice.
+    """Return the rows of the images to show, the most important first, without duplicates.
 
-    Those are the worst mistakes and negative flips; then an image of each cell, mistakes before right answers and large
-    cells first; then a second one of each, and so on.
+    First come the most confident mistakes and negative flips. Then comes one image of each cell (cells of mistakes
+    before those of correct predictions, large cells first), then a second one of each, and so on.
     """
     ranked = dict.fromkeys([*found.mistakes[:LISTED], *found.flips[:LISTED], *_in_turn(found.cells)])
     return list(islice(ranked, MOST))

@@ -1,4 +1,4 @@
-"""What the page says of each generation, for whoever chooses one; and how all of them learned."""
+"""The report's list of generations, from which readers choose one, and the learning curves of all of them."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,20 @@ from pipeline.evaluation.report import charts
 from pipeline.lineage.ancestors import Past
 from pipeline.lineage.recorded_metrics import ClassFigures, Metrics
 
-# Rows of all tables of classes together; those of older generations are left out.
+# Most rows of all tables of classes together; the tables of older generations are left out.
 MOST_ROWS = 3000
-# What is drawn: title, how values are written, and what the curves of training are called there.
+# The charts: title, format of the values, and the label of each training curve.
 CHARTS = (
     ("Accuracy on the validation images", "percent", {"val_accuracy": "accuracy"}),
     ("Log loss", "number", {"loss": "in training", "val_loss": "on the validation images"}),
     ("Learning rate", "number", {"lr": "learning rate"}),
 )
-# What metrics of an earlier release may lack, and a generation without any.
+# Metrics that an older release did not record, or that a generation without metrics lacks.
 UNKNOWN = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "support", "macro_f1", "change"))
 
 
 def view(generations: Sequence[Past], findings: Findings) -> dict[str, Any]:
-    """What the templates see of `generations`, oldest first, the last of which is that of `findings`."""
+    """Return the variables about `generations`, oldest first; the last one is that of `findings`."""
     steps = generations[-1].recorded.steps.total
     drawn = (
         charts.curves(title, kind, {said: findings.curves.get(name, ()) for name, said in names.items()}, steps)
@@ -37,7 +37,7 @@ def view(generations: Sequence[Past], findings: Findings) -> dict[str, Any]:
 
 
 def _listed(generations: Sequence[Past], now: Metrics) -> list[dict[str, Any]]:
-    """The newest first, with the figures of their classes as long as there is room."""
+    """Return the generations, newest first, with the metrics of their classes up to `MOST_ROWS` rows."""
     room, listed = MOST_ROWS, []
     for past in reversed(generations):
         figures = UNKNOWN | cast("dict[str, Any]", past.metrics or {})
@@ -49,7 +49,7 @@ def _listed(generations: Sequence[Past], now: Metrics) -> list[dict[str, Any]]:
 
 
 def _classes(then: Mapping[str, ClassFigures], now: Metrics) -> list[dict[str, Any]]:
-    """A row a class, by name: its figures then, and the recall now."""
+    """Return a row for each class, sorted by name: its metrics in that generation, and its recall now."""
     rows = []
     for name, figures in sorted(then.items()):
         recall = now["classes"][name]["recall"] if name in now["classes"] else None
@@ -60,7 +60,7 @@ def _classes(then: Mapping[str, ClassFigures], now: Metrics) -> list[dict[str, A
 
 
 def _spans(generations: Sequence[Past], steps: int) -> list[dict[str, float]]:
-    """Where each generation lies among all `steps`, in shares of them."""
+    """Return the start and the end of each generation, as shares of all `steps`."""
     return [
         {
             "generation": recorded.generation,
@@ -73,7 +73,7 @@ def _spans(generations: Sequence[Past], steps: int) -> list[dict[str, float]]:
 
 
 def _learned(generations: Sequence[Past], curves: Mapping[str, charts.Points]) -> list[dict[str, Any]]:
-    """Where the curves stood at the end of each generation, the newest first."""
+    """Return the values of the curves at the end of each generation, newest first."""
     return [
         {"generation": past.recorded.generation, "steps": past.recorded.steps.total}
         | {name: _at(curves.get(name, ()), past.recorded.steps.total) for name in ("val_accuracy", "val_loss", "loss")}
@@ -82,6 +82,6 @@ def _learned(generations: Sequence[Past], curves: Mapping[str, charts.Points]) -
 
 
 def _at(points: charts.Points, step: int) -> float | None:
-    """The last value until `step`; None where there is none."""
+    """Return the last value up to and including `step`; None if there is none."""
     place = bisect_right(points, step, key=lambda point: point[0])
     return points[place - 1][1] if place else None

@@ -1,4 +1,4 @@
-"""data/report/report.html: what evaluate found out, as a page for people."""
+"""Writing data/report/report.html, the results of evaluate as a web page."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -21,7 +21,7 @@ from pipeline.train_params import FREE
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = paths.REPORT / "report.html"
-# Suspects that have a picture, and mistakes that have one at full size.
+# Most suspects with a picture, and most mistakes with a picture at full size.
 SUSPECTS, WHOLE = 48, 200
 # Params that change no model.
 HIDDEN = {f"train.{name}" for name in FREE}
@@ -34,12 +34,12 @@ def write_report(
     params: Params,
     elsewhere: RemoteShards | None = None,
 ) -> None:
-    """Write the page that shows `findings` and the `review`; `slots` are where the images lie, by id.
+    """Write the page with `findings` and `review`; `slots` has the places of the images by id.
 
-    Those of shards that are not in data/shards come from `elsewhere`.
+    Images of shards that are not in data/shards are read from `elsewhere`.
 
     Raises:
-        ImagesError: an image was damaged.
+        ImagesError: an image is damaged.
     """
     found, suspects = gallery.find(findings.predictions), review.suspects["id"][:SUSPECTS]
     chosen, wrong = gallery.choose(found), set(found.mistakes)
@@ -58,13 +58,13 @@ def write_report(
 
 
 def render(facts: PageFacts) -> str:
-    """The whole page. The same facts give the same text: it has no clock, no path and no address in it."""
+    """Return the HTML of the page. It has no time, path or address, so the same facts always give the same text."""
     pages = environment(TEMPLATES, wording.FILTERS)
     return pages.get_template("report.html.jinja").render(view(facts))
 
 
 def shown_params(params: Params) -> dict[str, object]:
-    """What the model was trained and judged by, by dotted name; evaluate depends on the same in dvc.yaml."""
+    """Return the params of training and evaluation by dotted name: those on which evaluate depends in dvc.yaml."""
     shown = params.model_dump(include={"ingest": {"mode"}, "train": True, "evaluate": True})
     return {name: value for name, value in _flat(shown, "") if name not in HIDDEN}
 

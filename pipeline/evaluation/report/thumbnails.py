@@ -1,4 +1,4 @@
-"""Stored images as pictures inside a page: small ones, and some that open at full size."""
+"""Stored images as pictures embedded in a page: small ones, some of which open at full size."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,18 +14,18 @@ from pipeline.images.remote_shards import RemoteShards, read_ahead
 from pipeline.images.shards import ShardReader
 from pipeline.pages.pictures import SIDE, bounded, data_uri, is_small
 
-# Images that are in memory at a time, as they are stored.
+# Stored images that are in memory at a time.
 AT_ONCE = 32
-# Height and width that a picture at full size fits into, in pixels; its quality; and what all may take, in characters.
+# Of pictures at full size: most pixels of the longer side, WebP quality, and most characters of all together.
 WHOLE_SIDE, WHOLE_QUALITY, WHOLE_LIMIT = 512, 75, 1_500_000
 
 
 class Thumbnail(NamedTuple):
-    """A picture, as data URIs."""
+    """A picture as data URIs."""
 
     small: str
     whole: str | None = ""
-    """The same at full size: empty where the small one is that, None where the page has no room for it."""
+    """The picture at full size; empty if `small` has full size already, None if the page has no space for it."""
 
 
 def thumbnails(
@@ -35,13 +35,13 @@ def thumbnails(
     *,
     whole: Container[int] = (),
 ) -> dict[int, Thumbnail]:
-    """The pictures of the images `rows` of `slots`, by row; the last are left out if they take too much.
+    """Return the pictures of the images `rows` of `slots`, by row; the last ones are left out if space runs out.
 
-    Those of `whole` have one at full size, too, as long as there is room for it. Images of shards that are not in
-    data/shards come from `elsewhere`.
+    The rows in `whole` have a picture at full size, too, as long as there is space. Images of shards that are not in
+    data/shards are read from `elsewhere`.
 
     Raises:
-        ImagesError: an image was damaged.
+        ImagesError: an image is damaged.
     """
     made: list[Thumbnail] = []
 
@@ -68,13 +68,13 @@ def _pictures(slots: Sequence[Slot], whole: Sequence[bool], elsewhere: RemoteSha
 
 
 def _begin(image: Image.Image, whole: bool, pool: Executor) -> Callable[[], Thumbnail]:  # noqa: FBT001 (private)
-    # Handing a small image to a thread and back takes twice as long as its picture.
+    # For a small image, the use of a thread takes twice as long as the work itself.
     return partial(_made, image, whole) if is_small(image) else pool.submit(_made, image, whole).result
 
 
 def _made(image: Image.Image, whole: bool) -> Thumbnail:  # noqa: FBT001 (private)
     if max(image.size) <= SIDE:
         return Thumbnail(data_uri(image))
-    # Of a copy: the other is decoded no larger than it needs to be.
+    # From a copy, so that `image` itself can be decoded at a reduced size for the small picture.
     large = data_uri(image.copy(), WHOLE_SIDE, WHOLE_QUALITY) if whole else None
     return Thumbnail(data_uri(image), large)

@@ -1,4 +1,4 @@
-"""Figures as the report writes them, and what they are called."""
+"""The names and formats of metrics in the report."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,15 +8,15 @@ from pipeline.pages.wording import NOTHING
 
 
 class Figure(NamedTuple):
-    """A figure of metrics.json."""
+    """A metric of metrics.json."""
 
     key: str
     name: str
     about: str
     kind: str
-    """How it is written: as `percent`, as `points` of a percentage, or as `number`."""
+    """The format of its values: `percent`, `points` (percentage points) or `number`."""
     better: int
-    """1 where more is better, −1 where less is, 0 where it is neither."""
+    """1 if higher is better, −1 if lower is better, 0 if neither."""
 
 
 FIGURES = (
@@ -62,22 +62,22 @@ CHANGES = (
 
 
 def points(change: float | None) -> str:
-    """A change of a share in percentage points, with its sign."""
+    """Format the change of a share in percentage points, with its sign."""
     return NOTHING if change is None else _signed(change * 100, 1)
 
 
 def number(value: float | None) -> str:
-    """A figure that is no share."""
+    """Format a metric that is not a share."""
     return NOTHING if value is None else f"{value:.3f}"
 
 
 def difference(change: float | None) -> str:
-    """A change of such a figure, with its sign."""
+    """Format the change of a metric that is not a share, with its sign."""
     return NOTHING if change is None else _signed(change, 3)
 
 
 def direction(change: float | None, better: int = 1) -> str:
-    """Whether a change is `good`, `bad`, or neither: `same`."""
+    """Return `good`, `bad`, or `same` if the change is neither."""
     if change is None or abs(change) < 0.0005 or not better:
         return "same"
     return "good" if change * better > 0 else "bad"

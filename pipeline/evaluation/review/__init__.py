@@ -1,1 +1,1 @@
-"""Which images to look at: labels that are contradicted, images unlike all others, new images unlike the known ones."""
+"""Images to review: contradicted labels, outliers, and drift between new and known images."""

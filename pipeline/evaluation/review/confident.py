@@ -1,9 +1,10 @@
-"""Labels that probabilities contradict: confident learning.
+"""Confident learning: labels that predicted probabilities contradict.
 
 Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, arXiv
-1911.00068. An image counts as one of a class where its probability of it is at least the mean one of the images that
-are labelled so; where that is another class than its label, the label is suspect. These are the images off the diagonal
-of what they call the confident joint. Probabilities must be of a model that has not seen the image.
+1911.00068. An image counts as a member of a class if its probability of that class is at least the mean probability
+of the images with that label. If this is another class than its label, the label is suspect. These are the images off
+the diagonal of what the paper calls the confident joint. The probabilities must come from a model that was not trained
+on the image.
 """
 
 from typing import NamedTuple
@@ -16,18 +17,18 @@ Codes = npt.NDArray[np.intp]
 
 
 class Contradictions(NamedTuple):
-    """What speaks against the label of each image."""
+    """The evidence against the label of each image."""
 
     suggested: Codes
-    """The number of the class that it counts as, −1 where that is none, or its label."""
+    """The number of the class that the image counts as, −1 if that is no class or its label."""
     margin: Floats
-    """By how much the probability of that class is higher than that of the label, 0 where there is no such class."""
+    """The probability of the suggested class minus that of the label, 0 if no class is suggested."""
 
 
 def thresholds(codes: Codes, probabilities: Floats) -> Floats:
-    """The mean probability of each class among the images of that label; infinite for a class without one.
+    """Return the mean probability of each class among the images with that label; infinite for a class without images.
 
-    `codes` are the numbers of their labels, −1 for one that the model does not know.
+    `codes` has the class numbers of the labels, −1 for a label that the model does not know.
     """
     return np.array(
         [
@@ -38,9 +39,9 @@ def thresholds(codes: Codes, probabilities: Floats) -> Floats:
 
 
 def contradictions(codes: Codes, probabilities: Floats, least: Floats) -> Contradictions:
-    """What `probabilities`, shape (n, classes), say against the labels `codes`; `least` are the thresholds.
+    """Return the contradictions of `probabilities`, shape (n, classes), to the labels `codes`; `least`: the thresholds.
 
-    Nothing is said against a label that the model does not know.
+    A label that the model does not know is never contradicted.
     """
     images = np.arange(len(codes))
     above = np.where(probabilities >= least, probabilities, 0)

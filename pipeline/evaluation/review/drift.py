@@ -1,9 +1,9 @@
-"""Whether new images look like those that are known: tests by permutation, with how much it comes to next to chance.
+"""Drift: permutation tests, with a minimum effect size, for whether new images differ from the known ones.
 
-Images are compared as vectors: what a network makes of them, or a few figures of each (traits.py). The energy distance
-(Székely and Rizzo 2013, "Energy statistics", JSPI 143, 1249) is 0 where two samples come from the same source. Labels
-are permuted within each class, so another mixture of classes is no difference here; `shares_differ` is about that.
-docs/suspects.md has the rates of false alarms and of alarms that were missed.
+Images are compared as vectors: a network's features, or a few simple properties of each image (traits.py). The energy
+distance (Székely and Rizzo 2013, "Energy statistics", JSPI 143, 1249) is 0 if two samples come from the same
+distribution. The permutations stay within each class, so a change of the class mix is not counted as a difference;
+`shares_differ` tests for that. docs/suspects.md has the rates of false alarms and of missed alarms.
 """
 
 from collections import Counter
@@ -16,31 +16,31 @@ Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 Labels = npt.NDArray[Any]  # texts
 
-# Images on each side at least, and at most; permutations.
+# Fewest and most images on each side, and the number of permutations.
 FEWEST, MOST, PERMUTATIONS = 20, 500, 199
-# The chance of an alarm without a reason, of each test; and what is too little to speak of, however sure it is: as a
-# share of the distance between two images, and of all images.
+# The false alarm rate of each test. Differences below `LEAST` (a share of the distance between two images) or
+# `LEAST_SHARE` (a share of all images) are not reported, however significant they are.
 ALPHA, LEAST, LEAST_SHARE = 0.01, 0.005, 0.15
-# Standard deviations beyond which an outlier counts no more.
+# Outliers are clipped to this many standard deviations.
 FAR = 5.0
 
 
 class Pairs(NamedTuple):
-    """Positions of new and of known images to compare, as many of each class on both sides, class by class."""
+    """Positions of new and known images to compare, sorted by class, with equally many of each class on both sides."""
 
     new: Positions
     known: Positions
     classes: npt.NDArray[np.intp]
-    """The number of the class of each pair."""
+    """The class number of each pair."""
 
     @property
     def are_enough(self) -> bool:
-        """Whether so few can say anything."""
+        """Whether there are enough pairs for a test."""
         return len(self.new) >= FEWEST
 
 
 def pairs_of(new: Labels, known: Labels) -> Pairs:
-    """Which images to compare by their labels; the first ones, so both should be in the order of their ids."""
+    """Choose pairs of images by their labels. It takes the first images, so both sides should be sorted by id."""
     new = new[:MOST]
     names, codes = np.unique(new, return_inverse=True)
     sides: tuple[list[Positions], list[Positions]] = ([], [])
@@ -56,14 +56,14 @@ def pairs_of(new: Labels, known: Labels) -> Pairs:
 
 
 def standardised(new: Floats, known: Floats) -> tuple[Floats, Floats]:
-    """Vectors in standard deviations of the known ones, so that each coordinate counts as much."""
+    """Scale all vectors by the mean and standard deviation of `known`, so that all coordinates have equal weight."""
     mean, deviation = known.mean(0), known.std(0) + 1e-9
     scaled = [((rows - mean) / deviation).clip(-FAR, FAR) for rows in (new, known)]
     return scaled[0], scaled[1]
 
 
 def images_differ(new: Floats, known: Floats, classes: npt.NDArray[np.intp]) -> bool:
-    """Whether the vectors of pairs, shape (n, coordinates) each, come from two sources; `classes` are the pairs'."""
+    """Whether new and known vectors, shape (n, coordinates) each, differ; `classes` has the class of each pair."""
     together = np.concatenate([new, known])
     squared = (together**2).sum(1)
     apart = np.sqrt(np.maximum(squared[:, None] + squared - 2 * together @ together.T, 0))
@@ -74,11 +74,11 @@ def images_differ(new: Floats, known: Floats, classes: npt.NDArray[np.intp]) -> 
 
 
 def _permuted(classes: npt.NDArray[np.intp]) -> Floats:
-    """Which of the images, new ones before known ones, count as new: as they are first, then as permuted in classes."""
+    """Return masks of the images (new, then known) that count as new: the actual one, then permutations in classes."""
     count = len(classes)
     both = np.concatenate([classes, classes])
     order = np.argsort(np.random.default_rng(0).random((PERMUTATIONS, 2 * count)) + both, axis=1)
-    # In the order of their classes, those of a class come first half as new ones and then as known ones.
+    # `order` sorts the images by class. In each class, the first half counts as new, the other half as known.
     sizes = np.bincount(classes)
     pattern = np.concatenate([np.repeat([1.0, 0.0], size) for size in sizes])
     ones = np.zeros((1 + PERMUTATIONS, 2 * count))
@@ -88,7 +88,7 @@ def _permuted(classes: npt.NDArray[np.intp]) -> Floats:
 
 
 def _energy(apart: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """The mean distance between the sides, and the energy distance, for each row of `weights` of the new side."""
+    """Return the mean distance between the sides, and the energy distance; `weights` has rows of the new side's."""
     rest = (weights == 0) * weights.max(1, keepdims=True)
     to_new, to_rest = weights @ apart, rest @ apart
     between = (to_new * rest).sum(1)
@@ -96,10 +96,10 @@ def _energy(apart: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def shares_differ(new: Counter[str], known: Counter[str]) -> str:
-    """What is to be said of the shares that classes have of new and of known images; empty where they are alike.
+    """Return a sentence if the class shares of new and known images differ; an empty text if they do not.
 
-    The distance is half the sum of the differences (total variation), its chance that of drawing so many images from
-    all of both.
+    The distance is the total variation: half the sum of the absolute differences. The p-value comes from random draws
+    of equally many images from new and known images together.
     """
     if min(sizes := (new.total(), known.total())) < FEWEST:
         return ""

@@ -1,4 +1,4 @@
-"""What the images nearest to each image say of it, by the features of a network: of its label, and how far they are."""
+"""The nearest neighbours of images in a feature space: their labels, and their distances."""
 
 from typing import NamedTuple
 
@@ -9,27 +9,27 @@ Features = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
-# Neighbours that have a say in the label, fewer where classes are small; and those whose distance counts.
+# Most and fewest neighbours whose labels count (small classes have fewer), and neighbours whose distances count.
 MOST, FEWEST, NEAR = 50, 5, 10
-# Images at a time, which bounds memory.
+# Images at a time, to bound memory.
 BLOCK = 512
-# What makes a standard deviation of the upper quartile's distance from the median, where values are normal.
+# The distance from the median to the upper quartile of a normal distribution, in standard deviations.
 NORMAL = 0.6745
 
 
 class Neighbours(NamedTuple):
-    """What is near each image."""
+    """The neighbourhood of each image."""
 
     shares: Floats
-    """The share of each label among its neighbours by angle, shape (n, classes)."""
+    """The share of each label among the neighbours with the smallest angle, shape (n, classes)."""
     distance: Floats
-    """The mean distance of the nearest ones, shape (n,)."""
+    """The mean distance to the nearest neighbours, shape (n,)."""
 
 
 def neighbours(images: Features, known: Features, codes: Codes, classes: int, *, are_known: bool) -> Neighbours:
-    """The neighbours of each of `images` among `known`, whose labels are `codes` of so many `classes`.
+    """Return the neighbours of each of `images` among `known`, whose labels are `codes`, numbers of `classes` classes.
 
-    With `are_known` the first of `images` are those that are known, in the same order: none is its own neighbour.
+    With `are_known`, the first of `images` are the known images in the same order, and no image is its own neighbour.
     """
     count = min(max(len(known) // (2 * max(classes, 1)), FEWEST), MOST, len(known) - 1)
     shares, distance = np.zeros((len(images), classes)), np.full(len(images), np.nan)
@@ -48,9 +48,10 @@ def neighbours(images: Features, known: Features, codes: Codes, classes: int, *,
 
 
 def how_far(distance: Floats, usual: Floats) -> Floats:
-    """How far images are from their neighbours, in standard deviations above what is `usual`, of logarithms.
+    """Return how many standard deviations the logarithms of `distance` lie above those of the `usual` distances.
 
-    The upper half of what is usual counts: there are often copies, which are nearer than anything else.
+    The standard deviation is estimated from the upper half of the usual distances, since near-copies, which are common,
+    make the lower half unreliable.
     """
     logs, usual_logs = (np.log(np.maximum(values, 1e-6)) for values in (distance, usual))
     middle, upper = np.quantile(usual_logs, [0.5, 0.75])
@@ -59,7 +60,7 @@ def how_far(distance: Floats, usual: Floats) -> Floats:
 
 
 def _apart(images: Features, known: Features) -> tuple[Features, Features]:
-    """1 − cosine, and the squared distance, of each of `images` and of `known`."""
+    """Return 1 − cosine, and the squared distance, between each of `images` and each of `known`."""
     lengths, known_lengths = (np.linalg.norm(rows, axis=1) for rows in (images, known))
     products = images @ known.T
     cosine = products / np.maximum(lengths[:, None] * known_lengths, 1e-12)

@@ -1,7 +1,7 @@
-"""The review of a generation: which labels to check, and whether what is new looks like what is known.
+"""The review of a generation: which labels to check, and whether new images differ from the known ones.
 
-Test images are judged by the model, which has never seen them. So are new training images by its base. Where there is
-none, the labels of the nearest other images judge each of them, by the model's features.
+The model judges test images, since it was not trained on them. Its base judges new training images for the same reason.
+If there is no base, each new training image is judged by the labels of its nearest neighbours in the model's features.
 """
 
 from collections import Counter
@@ -24,29 +24,29 @@ from pipeline.images.pixel_source import PixelSource, in_batches
 
 Floats = npt.NDArray[np.float64]
 
-# Images that may be neighbours: of labels, and where only the distance counts, at most and at least; the first by id.
+# Most images that may be neighbours for labels, and most and fewest for distances; the first ones by id are taken.
 KNOWN, USUAL, FEWEST = 10_000, 2_000, 50
-# Height and width of pictures that are compared as such.
+# Height and width of images whose pixels are compared.
 SIDE = 8
 
 
 class Review(NamedTuple):
-    """What people should look at."""
+    """Images and differences that people should look at."""
 
     suspects: pd.DataFrame
-    """What suspects.csv holds."""
+    """The rows of suspects.csv."""
     drift: list[str]
-    """How new images differ from the known ones, a sentence each."""
+    """Differences between new and known images, one sentence each."""
 
 
 def review(
     lines: pd.DataFrame, test: pd.DataFrame, seen: tuple[Looked, Looked], is_known: npt.NDArray[np.bool_] | None
 ) -> Review:
-    """The review of `lines`, those of review.csv, test images first.
+    """Review `lines`, the lines of review.csv with test images first.
 
-    `test` are the probabilities that the model gives the test images; `seen` is what the base makes of these and of the
-    training images among `lines`. `is_known` says which test images came before this generation; it is None where there
-    is no base, and `seen` the model's.
+    `test` has the model's probabilities for the test images. `seen` has the base's outputs for the test images and for
+    the training images among `lines`. `is_known` marks the test images that arrived before this generation. If there is
+    no base, `is_known` is None, and `seen` has the model's outputs.
     """
     parts = [lines[lines["split"] == split] for split in ("test", "train")]
     by_model = Judged(parts[0], test, _least(parts[0], test), _far(seen[0], seen[0]))
@@ -57,10 +57,10 @@ def review(
 
 
 def drift_of(parts: list[pd.DataFrame], is_known: npt.NDArray[np.bool_], seen: tuple[Looked, Looked]) -> Iterator[str]:
-    """How the new training images differ from the test images that are known, in sentences.
+    """Yield a sentence for each difference between the new training images and the known test images.
 
-    `parts` are the lines of the test images and of the new ones. The base has seen neither, so it would make the
-    same of both if nothing had changed.
+    `parts` has the lines of the test images and of the new training images. The base was trained on neither, so its
+    outputs for both are alike if nothing has changed.
     """
     known_rows = np.flatnonzero(is_known)
     labels = [lines["label"].to_numpy(dtype=str) for lines in parts]
@@ -80,11 +80,11 @@ def drift_of(parts: list[pd.DataFrame], is_known: npt.NDArray[np.bool_], seen: t
 
 
 def by_neighbours(lines: pd.DataFrame, seen: Looked) -> Judged:
-    """The images of `lines`, of which `seen` is what a model makes, judged by those nearest to each.
+    """Judge the images of `lines` by the labels of their nearest neighbours; `seen` has a model's outputs for them.
 
-    The share that a label has of the neighbours stands for a probability. A model that was trained on an image gives
-    its label a high one; its features have not moved as far, but some way. The picture itself, scaled down, knows
-    nothing of labels, so its neighbours are asked as well: what counts is the geometric mean of both.
+    The share of a label among the neighbours serves as its probability. A model gives a high probability to the label
+    of an image that it was trained on; this biases its features, too, but less. The pixels of the scaled-down image are
+    not biased by labels, so their neighbours count as well: the result is the geometric mean of both shares.
     """
     classes = seen.probabilities.columns
     codes = classes.get_indexer(pd.Index(lines["label"]))
@@ -99,7 +99,7 @@ def by_neighbours(lines: pd.DataFrame, seen: Looked) -> Judged:
 
 
 def _small(images: PixelSource) -> Features:
-    """Each of `images` at `SIDE` pixels, without what they have in common: shape (n, channels · SIDE²)."""
+    """Return `images` scaled down to `SIDE` pixels, minus their mean: shape (n, channels · SIDE²)."""
     batches = images.batches(in_batches(np.arange(len(images)), BLOCK))
     scaled = [adaptive_avg_pool2d(torch.from_numpy(batch).float(), SIDE).flatten(1).numpy() for batch in batches]
     vectors = np.concatenate(scaled) if scaled else np.empty((0, 1), np.float32)
@@ -107,7 +107,7 @@ def _small(images: PixelSource) -> Features:
 
 
 def _by_base(parts: list[pd.DataFrame], seen: tuple[Looked, Looked]) -> Judged:
-    """The new images; what probability is usual follows from the test images, too, since new ones may be few."""
+    """Judge the new images by the base. The thresholds use the test images, too, since there may be few new images."""
     answers = [looked.probabilities for looked in seen]
     least = _least(pd.concat(parts), pd.concat(answers))
     return Judged(parts[1], answers[1], least, _far(seen[1], seen[0]))
@@ -118,7 +118,7 @@ def _least(lines: pd.DataFrame, probabilities: pd.DataFrame) -> Floats:
 
 
 def _far(images: Looked, known: Looked) -> Floats:
-    """How far each of `images` is from those that are known, which say what is usual."""
+    """Return how far each of `images` is from its neighbours in `known`, relative to distances within `known`."""
     some, no_codes = known.features[:USUAL], np.empty(0, np.intp)
     near = neighbours(images.features, some, no_codes, 0, are_known=images is known)
     usual = near if images is known else neighbours(some, some, no_codes, 0, are_known=True)

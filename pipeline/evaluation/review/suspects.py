@@ -1,4 +1,4 @@
-"""data/report/suspects.csv: images whose label may be wrong, or that are unlike all others, the surest first."""
+"""data/report/suspects.csv: images whose label may be wrong and outliers, sorted by falling score."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,30 +17,30 @@ COLUMNS = [
     *("id", "source", "split", "label", "suggested", "probability", "suggested_probability", "score", "reason"),
 ]
 CONTRADICTED, OUTLIER = "label contradicted", "outlier"
-# How far from its neighbours an image is an outlier: see `neighbours.how_far`.
+# An image further than this from its neighbours is an outlier: see `neighbours.how_far`.
 FAR = 3.5
-# Of a probability or score; more would differ between processors.
+# Digits of a probability or score; further digits differ between processors.
 DIGITS = 4
 
 
 class Judged(NamedTuple):
-    """Images with what is known of them from models that have not seen them."""
+    """Images with class probabilities and distances from a model that was not trained on them, or from neighbours."""
 
     lines: pd.DataFrame
-    """Of review.csv."""
+    """Lines of review.csv."""
     probabilities: pd.DataFrame
-    """Of each class, a row an image."""
+    """The probability of each class, one row for each image."""
     least: Floats
-    """At least which an image counts as one of a class: see `confident.thresholds`."""
+    """The lowest probability with which an image counts as a member of each class: see `confident.thresholds`."""
     far: Floats
-    """How far it is from its neighbours, NaN where that says nothing."""
+    """The distance of each image from its neighbours: see `neighbours.how_far`. NaN if there are too few images."""
 
 
 def read_review(test: pd.DataFrame) -> pd.DataFrame:
-    """The lines of review.csv, as text, those of the images in `test` first.
+    """Read the lines of review.csv as text, those of the images in `test` first.
 
     Raises:
-        ImagesError: the file is of other images, or there is none.
+        ImagesError: the file is missing, or lists other test images.
     """
     lines = pd.read_csv(paths.REVIEW, dtype=str, keep_default_na=False) if paths.REVIEW.exists() else None
     if lines is None or list(lines["id"][lines["split"] == "test"]) != list(test["id"]):
@@ -50,7 +50,7 @@ def read_review(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def list_suspects(judged: Sequence[Judged], unseen: pd.DataFrame) -> pd.DataFrame:
-    """The rows of suspects.csv, from images that were `judged`, and lines of those that no model was asked about."""
+    """Return the rows of suspects.csv from images that were `judged`, and from lines `unseen` by any model."""
     classes = judged[0].probabilities.columns
     unknown = pd.DataFrame(np.nan, index=range(len(unseen)), columns=classes)
     others = Judged(unseen, unknown, np.full(len(classes), np.inf), np.full(len(unseen), np.nan))
@@ -60,7 +60,7 @@ def list_suspects(judged: Sequence[Judged], unseen: pd.DataFrame) -> pd.DataFram
 
 
 def _rows(judged: Judged) -> pd.DataFrame:
-    """The suspects among `judged`."""
+    """Return the rows of the suspects among `judged`."""
     lines, shares = judged.lines.reset_index(drop=True), judged.probabilities.to_numpy()
     codes = judged.probabilities.columns.get_indexer(pd.Index(lines["label"]))
     found = contradictions(codes, shares, judged.least)
@@ -85,7 +85,7 @@ def _rows(judged: Judged) -> pd.DataFrame:
 
 
 def _shares_of(probabilities: pd.DataFrame, labels: "pd.Series[str]") -> Floats:
-    """The probability of the class that `labels` say for each image, NaN where there is none."""
+    """Return the probability of each image's class in `labels`, NaN if the model does not know the class."""
     codes = probabilities.columns.get_indexer(pd.Index(labels))
     padded = np.column_stack([probabilities.to_numpy(float), np.full(len(labels), np.nan)])
     shares: Floats = padded[np.arange(len(labels)), codes].round(DIGITS)

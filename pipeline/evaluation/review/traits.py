@@ -1,4 +1,4 @@
-"""In what new images differ from known ones, in words: a few figures of an image that people know."""
+"""Describing how new images differ from known ones, by a few familiar properties such as brightness."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,31 +10,32 @@ from pipeline.text import counted
 
 Floats = npt.NDArray[np.float64]
 
-# What is said at most; and in how many of pairs of a new and a known image the one must be more for it, beyond half.
+# Most traits in a sentence. And by how much the share of pairs in which the new image has the higher value must differ
+# from one half.
 SAID, LEAST = 3, 0.1
 OTHERWISE = "look different: turned, mirrored, cropped, or of other things"
 
 
 class Trait(NamedTuple):
-    """A figure of an image."""
+    """A measurable property of an image."""
 
     name: str
     less: str
     more: str
     digits: int = 0
-    """Decimals that people are told."""
+    """Decimals in sentences."""
 
 
 BRIGHTNESS = Trait("brightness", "darker", "brighter")
 CONTRAST = Trait("contrast", "of less contrast", "of more contrast")
 SHARPNESS = Trait("difference of neighbouring pixels", "less sharp", "sharper or noisier", 1)
 COLOUR = Trait("colourfulness", "less colourful", "more colourful")
-# Of what a network sees.
+# The traits that are computed from the network's input.
 OF_PIXELS = (BRIGHTNESS, CONTRAST, SHARPNESS, COLOUR)
 
 
 def traits_of_pixels(images: npt.NDArray[np.uint8]) -> Floats:
-    """The traits `OF_PIXELS` of images, shape (n, channels, height, width): shape (n, 4), in levels of 0 to 255."""
+    """Return the traits `OF_PIXELS` of images, shape (n, channels, height, width): shape (n, 4), in levels 0 to 255."""
     levels = images.astype(np.float64)
     grey = levels.mean(1)
     steps = [np.abs(np.diff(grey, axis=axis)).mean((1, 2)) for axis in (1, 2)]
@@ -43,9 +44,9 @@ def traits_of_pixels(images: npt.NDArray[np.uint8]) -> Floats:
 
 
 def difference(new: Floats, known: Floats, traits: Sequence[Trait], count: int) -> str:
-    """How the `count` new images differ from the known ones, by the `traits` of as many of both: shape (n, traits).
+    """Describe how the `count` new images differ from the known ones; `new` and `known` have shape (n, traits).
 
-    Those are said of which a new image has often more, or often less, than a known one.
+    The sentence names the `traits` that are often higher, or often lower, in a new image than in a known one.
     """
     least = max(LEAST, 3 * np.sqrt(1 / (6 * len(new))))
     found = []
@@ -66,7 +67,7 @@ def difference(new: Floats, known: Floats, traits: Sequence[Trait], count: int) 
 
 
 def _share_of_more(new: Floats, known: Floats) -> float:
-    """In how many of all pairs the new image has more; ties count half."""
+    """Return the share of all pairs in which the new image has the higher value; ties count half."""
     ordered = np.sort(known)
     below = np.searchsorted(ordered, new, "left") + np.searchsorted(ordered, new, "right")
     return float(below.mean() / (2 * len(known)))
