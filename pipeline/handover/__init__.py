@@ -1,1 +1,1 @@
-"""Unfinished work where other machines find it, so that any of them goes on when one is gone."""
+"""Sharing unfinished work with other machines, so that any of them can continue it when one fails."""

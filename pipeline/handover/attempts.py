@@ -1,4 +1,4 @@
-"""What is tried in a folder that other machines reach: it may fail, or take for ever; then all goes on without it."""
+"""Operations on a shared folder, with timeouts: if they fail or hang, the run continues without them."""
 
 import logging
 import signal
@@ -14,12 +14,12 @@ from pipeline.signals import stoppable
 
 logger = logging.getLogger(__name__)
 
-# Seconds for an answer, at the start and at the end.
+# Timeout of an operation, in seconds.
 PATIENCE = 10.0
-# Seconds without a further byte, after which a download is given up.
+# Seconds without a new byte after which a download is aborted.
 STALLED = 30.0
-# Seconds for what is newest to arrive once the process is asked to end. Who takes a machine away says so from half a
-# minute to two minutes before.
+# Timeout, in seconds, of the last uploads once the process is asked to end. Cloud providers announce the loss of a
+# machine half a minute to two minutes before.
 GRACE = 100.0
 
 T = TypeVar("T")
@@ -27,48 +27,48 @@ Say = Callable[[str], None]
 
 
 class Attempts:
-    """Those of one process in the folder `folder`; `say` tells people."""
+    """The operations of one process on `folder`; `say` prints a message for the user."""
 
     def __init__(self, folder: RemoteFolder, say: Say) -> None:
         self._folder, self._say = folder, say
         self._is_warned = False
 
     def warn(self, what: str, error: Exception) -> None:
-        """Say that something failed, the first time."""
+        """Log that an operation failed: the first time as a warning, later for debugging."""
         level = logging.DEBUG if self._is_warned else logging.WARNING
         logger.log(level, "compute.progress: %s %s: %s; this run needs none of it", self._folder, what, one_line(error))
         self._is_warned = True
 
     def ask(self, work: Callable[[], T]) -> T:
-        """What `work` returns, if it is soon.
+        """Return the result of `work`.
 
         Raises:
-            Exception: what it raises, or TimeoutError.
+            Exception: what `work` raises, or TimeoutError after `PATIENCE` seconds.
         """
         return within(PATIENCE, work)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy a file from there into the file `target`, however long that takes, as long as bytes come.
+        """Download the file `name` to `target`, however long that takes, as long as bytes arrive.
 
         Raises:
-            Exception: what the store's library raises, or TimeoutError.
+            Exception: what the store's library raises, or TimeoutError if the download stalls.
         """
         within(STALLED, partial(self._folder.fetch, name, target), grows=target)
 
     def attempt(self, failed: str, work: Callable[[], None]) -> None:
-        """Do what others need, and this process does not."""
+        """Run `work`, which only other machines need; a failure is logged as `failed`."""
         try:
             self.ask(work)
-        except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
+        except Exception as error:  # noqa: BLE001 (each kind of remote raises its own errors)
             self.warn(failed, error)
 
     def drop(self, uploads: Background[Any]) -> None:
-        """Leave out those of `uploads` that have not begun; what has ends soon, or is waited for no longer."""
+        """Cancel the `uploads` that have not begun, and wait up to `PATIENCE` seconds for the one that has."""
         uploads.drop()
         uploads.rests_within(PATIENCE)
 
     def finish(self, uploads: Background[Any], what: str) -> bool:
-        """Wait for `uploads` before this process ends; whether they are done. A further signal ends it at once."""
+        """Wait for `uploads` before this process ends; returns whether they are done. A second signal ends the wait."""
         with stoppable((signal.SIGINT, signal.SIGTERM)):
             if not uploads.rests_within(0.5):
                 self._say(f"uploading {what} to {self._folder}; a second signal ends at once")

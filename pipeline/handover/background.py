@@ -1,4 +1,4 @@
-"""Work that may never end, since a network is in it: done in threads that nobody need wait for."""
+"""Network operations, which may hang, in background threads with timeouts."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def within(seconds: float, work: Callable[[], T], *, grows: Path | None = None) -> T:
-    """What `work` returns; as long as the file `grows` does, it may take longer.
+    """Return the result of `work`, which may take longer than `seconds` while the file `grows` is growing.
 
     Raises:
-        TimeoutError: it takes longer; it goes on then, and ends with the process at the latest.
+        TimeoutError: `work` takes longer. Its thread continues, and ends with the process at the latest.
         Exception: what `work` raises.
     """
     results: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
@@ -22,7 +22,7 @@ def within(seconds: float, work: Callable[[], T], *, grows: Path | None = None) 
     def run() -> None:
         try:
             results.put((work(),))
-        except Exception as error:  # noqa: BLE001 (for whoever waits, if anyone still does)
+        except Exception as error:  # noqa: BLE001 (raised again below)
             results.put(error)
 
     Thread(target=run, daemon=True).start()
@@ -41,10 +41,10 @@ def within(seconds: float, work: Callable[[], T], *, grows: Path | None = None) 
 
 
 class Background(Generic[T]):
-    """Works on what it is given, in a thread, one after the other."""
+    """A thread that processes items one after the other."""
 
     def __init__(self, work: Callable[[T], object], *, most: int | None = None) -> None:
-        """`work` raises nothing. Of what waits for its turn, only the `most` newest are kept."""
+        """`work` must not raise. Only the `most` newest waiting items are kept."""
         self._work = work
         self._waiting: deque[T] = deque(maxlen=most)
         self._is_at_work = False
@@ -52,18 +52,18 @@ class Background(Generic[T]):
         Thread(target=self._run, daemon=True).start()
 
     def give(self, item: T) -> None:
-        """Let it be worked on soon."""
+        """Queue `item`."""
         with self._change:
             self._waiting.append(item)
             self._change.notify_all()
 
     def drop(self) -> None:
-        """Leave out what has not begun."""
+        """Remove all waiting items."""
         with self._change:
             self._waiting.clear()
 
     def rests_within(self, seconds: float) -> bool:
-        """Wait until nothing is left to do; whether that was in time."""
+        """Wait until all items are processed; returns False if that takes longer than `seconds`."""
         with self._change:
             return self._change.wait_for(lambda: not self._waiting and not self._is_at_work, timeout=seconds)
 
@@ -83,5 +83,5 @@ class Background(Generic[T]):
 
 
 def _size(path: Path | None) -> int:
-    """In bytes; -1 where there is no file."""
+    """Return the size of `path` in bytes, -1 if there is no such file."""
     return path.stat().st_size if path is not None and path.exists() else -1

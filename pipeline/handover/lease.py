@@ -1,7 +1,7 @@
-"""Who goes on with a training: each process that does says so, in a file that it writes again and again.
+"""Leases: a process that continues a training announces this in a file, which it renews regularly.
 
-Two at once do no harm but that of the time: both come to the same bytes. So nothing depends on a clock being right, or
-on a file being seen at once.
+Two concurrent runs waste time but are otherwise harmless, since both produce the same bytes. So correctness does not
+depend on accurate clocks, or on files being visible immediately.
 """
 
 import logging
@@ -21,33 +21,34 @@ from pipeline.handover.remote_folder import RemoteFolder
 logger = logging.getLogger(__name__)
 
 PREFIX = "lease-"
-# Seconds after which a lease that nobody writes again is that of a machine which is gone.
+# Seconds after which a lease that is not renewed has expired.
 FRESH = 180.0
-# Seconds between two writings of it.
+# Seconds between two renewals.
 RENEWAL = 50.0
-# Processes that began so many seconds apart are not the same; the system's own clock may be set in between.
+# Two processes with one id are different if their start times differ by more seconds than this; the system clock may be
+# adjusted in between.
 DRIFT = 60.0
 
 
 class Runner(BaseModel):
-    """What a process says of itself."""
+    """The process that holds a lease, as it describes itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str = "unknown host"
     machine: str = ""
-    """What has one list of processes."""
+    """The machine, since its last boot, or the container: within it process ids are unique."""
     process: int = 0
     started: float = 0.0
-    """When the process began, by the clock of its machine."""
+    """The start time of the process, by the clock of its machine."""
     since: float | None = None
-    """Since when it has the lease, by the clock of the store; None of one that has just come."""
+    """The time since which it has had the lease, by the store's clock; None if the lease is new."""
     written: float = 0.0
-    """When it last said so, by the clock of its machine, for stores that have none."""
+    """The time of the last renewal, by the clock of its machine, for stores without a clock."""
 
     @classmethod
     def here(cls, since: float | None = None) -> "Runner":
-        """This process."""
+        """Describe this process."""
         host, process = socket.gethostname(), os.getpid()
         started = psutil.Process().create_time()
         return cls(host=host, machine=_machine(), process=process, started=started, since=since, written=time.time())
@@ -57,7 +58,7 @@ class Runner(BaseModel):
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is known that the process has ended: it was one of this machine."""
+        """Whether the process is known to have ended; this is only known on its own machine."""
         if self.machine != _machine():
             return False
         try:
@@ -69,7 +70,7 @@ class Runner(BaseModel):
 
 
 class Lease:
-    """That of this process on the training whose states are in a folder."""
+    """This process's lease on the training whose states are in `folder`."""
 
     def __init__(self, folder: RemoteFolder) -> None:
         self._folder = folder
@@ -77,16 +78,16 @@ class Lease:
         self._since: float | None = None
         self._ended = Event()
         self.is_lost = False
-        """Whether another process goes on with the training."""
+        """Whether another process has taken over the training."""
 
     def claim(self) -> tuple[Runner, str] | None:
-        """Write it, again perhaps; returns who goes on with the training instead and the name of that lease, if any.
+        """Write or renew the lease; returns the process that has the training instead, and its lease's name, if any.
 
-        Of several the one that has been there longest does. How old a lease is says the store's clock alone: that of
-        another process is compared with ours, which is written just before.
+        The oldest lease wins. Ages are measured by the store's clock only: the time of another process's lease is
+        compared with that of this one, which was written just before.
         """
         if self._since is not None and self.name not in self._folder.times():
-            self._since = None  # Taken for dead, while this machine slept, for example.
+            self._since = None  # Another process deleted it as expired, for example while this machine was suspended.
         self._folder.write(self.name, Runner.here(self._since).model_dump_json().encode())
         times = {name: when for name, when in self._folder.times().items() if name.startswith(PREFIX)}
         now = _known(times.pop(self.name, None), time.time())
@@ -102,15 +103,15 @@ class Lease:
         return None
 
     def keep(self) -> None:
-        """Write it again from time to time, in the background, until it is given up."""
+        """Renew the lease in a background thread until `end` or `give_up` is called."""
         Thread(target=self._keep, daemon=True).start()
 
     def end(self) -> None:
-        """Write it no more."""
+        """Stop renewing the lease."""
         self._ended.set()
 
     def give_up(self) -> None:
-        """Let whoever comes next go on at once."""
+        """Delete the lease, so that the next process can continue immediately."""
         self.end()
         self._folder.delete(self.name)
 
@@ -121,7 +122,7 @@ class Lease:
             except Exception:
                 logger.debug("the lease was not written", exc_info=True)
             if self._ended.is_set():
-                with suppress(Exception):  # It was given up while it was written.
+                with suppress(Exception):  # It may have been given up during the renewal.
                     self._folder.delete(self.name)
 
     def _read(self, name: str) -> Runner:
@@ -136,7 +137,7 @@ def _known(time_: float | None, otherwise: float) -> float:
 
 
 def _machine() -> str:
-    """This machine since it was started, or a container on it."""
+    """Return a name for this machine since its last boot, or for the container on it."""
     facts = [socket.gethostname()]
     with suppress(OSError):
         facts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]  # noqa: PTH115

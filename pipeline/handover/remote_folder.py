@@ -1,4 +1,4 @@
-"""A folder that other machines reach, too: on a remote of DVC's, or at a URL that DVC can open."""
+"""A folder that other machines can access, too: on a DVC remote, or at a URL that DVC can open."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from pipeline.versioning.repository import repository
 if TYPE_CHECKING:
     from dvc_objects.fs.base import FileSystem
 
-# The value of `compute.progress` for no such folder.
+# The value of `compute.progress` for no shared folder.
 OFF = "off"
-# The value that stands for the default remote; its folder lies there beside `files`, where the
-# objects are, so that `dvc gc --cloud` neither counts nor deletes what is in it.
+# The value of `compute.progress` for the default remote. The folder `PLACE` is next to `files`, where DVC's objects
+# are, so `dvc gc --cloud` neither counts nor deletes its content.
 REMOTE = "remote"
 PLACE = "progress"
-# How the name of a file ends that is being written.
+# The suffix of a file that is being uploaded.
 PART = ".part"
-# What different stores call the time of a file's last change.
+# The names that different stores use for the time of a file's last change.
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
 
 
 class RemoteFolder:
-    """Files by name, put there whole. Every method may raise what the store's own library raises."""
+    """Files by name, each uploaded atomically. Every method may raise what the store's own library raises."""
 
     def __init__(self, fs: FileSystem, root: str, *parts: str) -> None:
-        """The folder lies so many `parts` below `root`, which itself is never made on a disk."""
+        """The folder is at `parts` below `root`. On a local disk `root` itself is never created."""
         self._fs, self._root, self._path = fs, root, fs.join(root, *parts)
 
     def __str__(self) -> str:
         return self.url()
 
     def url(self, *names: str) -> str:
-        """How people name the folder, or a file in it."""
+        """Return the URL (or local path) of the folder, or of a file in it, for messages."""
         path = self._fs.join(self._path, *names)
         return path if self._is_on_disk else self._fs.unstrip_protocol(path)
 
     def prepare(self) -> None:
-        """See that files can be put there.
+        """Create the folder.
 
         Raises:
-            FileNotFoundError: a disk is not mounted.
+            FileNotFoundError: the root does not exist; a disk is not mounted, for example.
         """
         if self._is_on_disk and not Path(self._root).is_dir():
             raise FileNotFoundError(f"no such folder {self._root}; make it, or mount it")
         self._fs.makedirs(self._path, exist_ok=True)
 
     def times(self) -> dict[str, float | None]:
-        """When each file was last changed, by name, in seconds, by the clock of the store; None if it has none."""
+        """Return the time of each file's last change by name, in seconds, by the store's clock; None if it has none."""
         self._fs.fs.invalidate_cache()
         try:
             entries = self._fs.ls(self._path, detail=True)
@@ -64,15 +64,15 @@ class RemoteFolder:
         return {self._fs.name(one["name"]): _time_of(one) for one in entries if one.get("type") != "directory"}
 
     def exists(self) -> bool:
-        """Whether it is there."""
+        """Whether the folder exists."""
         self._fs.fs.invalidate_cache()
         return bool(self._fs.exists(self._path))
 
     def put(self, file: Path, name: str) -> None:
-        """Copy `file` there; a kill leaves no half of it under `name`."""
+        """Upload `file` as `name`; a kill never leaves an incomplete file under `name`."""
         from dvc_objects.fs.base import ObjectFileSystem
 
-        if isinstance(self._fs, ObjectFileSystem):  # Where an object is whole, or is not.
+        if isinstance(self._fs, ObjectFileSystem):  # Object stores upload atomically.
             self._fs.put_file(str(file), self._at(name))
             return
         aside = self._at(name + PART)
@@ -84,20 +84,20 @@ class RemoteFolder:
         self._fs.pipe_file(self._at(name), content)
 
     def read(self, name: str) -> bytes:
-        """The content of a small file."""
+        """Return the content of a small file."""
         return bytes(self._fs.cat_file(self._at(name)))
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy a file from there into the file `target`."""
+        """Download a file to `target`."""
         self._fs.get_file(self._at(name), str(target))
 
     def delete(self, name: str) -> None:
-        """Delete a file, which may be gone."""
+        """Delete a file if it exists."""
         with suppress(FileNotFoundError):
             self._fs.rm_file(self._at(name))
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it; it may be gone."""
+        """Delete the folder and its content if it exists."""
         if self.exists():
             self._fs.rm(self._path, recursive=True)
 
@@ -110,10 +110,10 @@ class RemoteFolder:
 
 
 def open_folder(where: str, *parts: str) -> RemoteFolder:
-    """The folder so many `parts` below the one that `compute.progress` says; nothing is asked of it yet.
+    """Return the folder at `parts` below `where`, the value of `compute.progress`, without accessing it yet.
 
     Raises:
-        ParamError: no such place can be opened here.
+        ParamError: DVC cannot open that place on this machine.
     """
     from dvc.fs import get_cloud_fs
 
@@ -124,13 +124,13 @@ def open_folder(where: str, *parts: str) -> RemoteFolder:
     try:
         kind, settings, root = get_cloud_fs(config, **({"name": name} if where == REMOTE else _options(config, where)))
         return RemoteFolder(kind(**settings), root, *([PLACE] if where == REMOTE else []), *parts)
-    except Exception as error:  # Every kind of remote has errors of its own.
+    except Exception as error:  # Each kind of remote raises its own errors.
         what = f"compute.progress is {where}, which DVC cannot open: {one_line(error)}"
         raise ParamError(paths.PARAMS, what, "correct it, or make it off") from error
 
 
 def _options(config: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """What DVC opens `url` with: the options of a remote on the same host, or in the same bucket, if there is one."""
+    """Return DVC's options for `url`: those of a remote on the same host, or in the same bucket, if there is one."""
     from dvc.fs import get_fs_config
 
     url = url.removeprefix("file://")

@@ -1,1 +1,1 @@
-"""What every page for people is made of: its frame, style and script, pictures, and how it writes names and figures."""
+"""Parts that all web pages share: frame, style and script, pictures, and the formats of names and numbers."""

@@ -1,4 +1,4 @@
-"""Small pictures inside a page, in the place of addresses."""
+"""Small pictures that are embedded in a page as data URIs."""
 
 import base64
 from collections.abc import Hashable, Iterable
@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from PIL import Image
 
-# Height and width that a picture fits into, in pixels.
+# Most pixels of a picture's longer side.
 SIDE = 96
 QUALITY = 60
-# Of 0 to 6; more takes twice the time for 3 % fewer bytes.
+# WebP's effort, 0 to 6; more takes twice the time for 3 % fewer bytes.
 EFFORT = 2
-# Smaller images keep every pixel, since a page shows them magnified.
+# Images up to this size are compressed without loss, since a page shows them magnified.
 LOSSLESS = 40
-# All pictures of a page together, in characters.
+# Most characters of all pictures of a page together.
 LIMIT = 3_000_000
 
 Key = TypeVar("Key", bound=Hashable)
@@ -26,7 +26,7 @@ def is_small(image: Image.Image) -> bool:
 
 
 def bounded(keys: Iterable[Key], pictures: Iterable[str]) -> dict[Key, str]:
-    """`pictures` by key, until they take `LIMIT` characters."""
+    """Return `pictures` by key, up to `LIMIT` characters in total."""
     taken: dict[Key, str] = {}
     left = LIMIT
     for key, picture in zip(keys, pictures, strict=True):
@@ -38,12 +38,12 @@ def bounded(keys: Iterable[Key], pictures: Iterable[str]) -> dict[Key, str]:
 
 
 def data_uri(image: Image.Image, side: int = SIDE, quality: int = QUALITY) -> str:
-    """`image`, scaled down where it is larger than `side` pixels, as a PNG or WebP file in an address."""
-    image.draft("RGB", (2 * side, 2 * side))  # A JPEG file is decoded no larger than that needs.
+    """Return `image`, scaled down to at most `side` pixels, as the data URI of a PNG or WebP file. Changes `image`."""
+    image.draft("RGB", (2 * side, 2 * side))  # Decodes a JPEG file at a reduced size.
     image.thumbnail((side, side))
     out = BytesIO()
     if is_small(image):
-        kind = "png"  # WebP without loss takes five times as long for a fifth fewer bytes.
+        kind = "png"  # Lossless WebP takes five times as long for a fifth fewer bytes.
         image.save(out, kind)
     else:
         kind = "webp"

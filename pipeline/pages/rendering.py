@@ -1,4 +1,4 @@
-"""How pages are rendered: every name is escaped, and a page holds all that it shows."""
+"""Rendering of pages. All names are escaped, and a page is a single file without external resources."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def environment(templates: Path, filters: Mapping[str, Callable[..., Any]]) -> Environment:
-    """What renders the `templates` of a page, which extend page.html.jinja."""
+    """Return the Jinja environment for the `templates` of a page, which extend page.html.jinja."""
     made = Environment(
         loader=FileSystemLoader([templates, TEMPLATES]),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Figures and names as pages write them."""
+"""The formats of numbers and names in pages."""
 
 import unicodedata
 from collections.abc import Callable
@@ -7,28 +7,28 @@ from typing import Any
 from pipeline import text
 
 NOTHING = "–"
-# Letters of a name.
+# Most characters of a name.
 LONGEST = 200
-# Letters and symbols that show nothing: Hangul fillers, and the Braille pattern without dots.
+# Invisible letters and symbols: Hangul fillers, and the Braille pattern without dots.
 BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-# Embeddings, overrides and isolates.
+# Bidirectional embeddings, overrides and isolates.
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def percent(share: float | None) -> str:
-    """A share of one in percent."""
+    """Format a share of one in percent."""
     return NOTHING if share is None else text.percent(share).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def count(value: int) -> str:
-    """A whole number."""
+    """Format a whole number."""
     return f"{value:,}"
 
 
 def visible(name: str, longest: int = LONGEST) -> str:
-    """`name`; as code points what controls, or turns letters after it round, and all of it where it would look empty.
+    """Return `name` with control characters and bidirectional formatting written as code points.
 
-    The end of a very long one is left out.
+    A name that would look empty is written as code points completely. A name of more than `longest` characters is cut.
     """
     seen = any(unicodedata.category(char)[0] not in "CZM" and char not in BLANK for char in name)
     name = name if len(name) <= longest else f"{name[:longest]}…"
