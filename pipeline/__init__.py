@@ -1,6 +1,6 @@
 """Treering: an image-training pipeline that grows with its data.
 
-In Python, `load_model` and `predict` say of images what `pipeline predict` says; docs/serving.md shows how.
+In Python, `load_model` and `predict` give the same predictions as `pipeline predict`; docs/serving.md has examples.
 """
 
 import os
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Prediction", "load_model", "predict"]
 
-# PyTorch gives memory back and asks for it again with each batch; in small pages that takes a quarter of the time on
-# CPUs. It reads this once, when it first needs memory.
+# Large pages: on CPUs, PyTorch frees and allocates memory in each batch, and with small pages this takes a quarter of
+# the time. PyTorch reads the variable once, at its first allocation.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def __getattr__(name: str) -> object:
-    """What `__all__` names, once it is asked for: it imports PyTorch, which takes seconds."""
+    """Import the names of `__all__` on first access, since this imports PyTorch, which takes seconds."""
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

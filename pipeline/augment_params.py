@@ -6,27 +6,27 @@ from pydantic import Discriminator, Field, Tag
 
 from pipeline.param_types import OWN, Fraction, Fractions, Range, Section
 
-# How the two kinds of its values are called where one is wrong; no name of a key has brackets.
+# Names of the two kinds of values in pydantic's errors. Brackets never occur in the name of a key.
 PRESET, BLOCK = "(preset)", "(block)"
 
 
 class Augment(Section):
-    """Random changes to training images. What is not listed is not done."""
+    """Random changes to training images. A change that is not listed is not applied."""
 
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Largest shift in each direction, as a share of the image's side."""
     flip: bool = False
-    """Whether half of the images are mirrored left to right."""
+    """Whether to mirror half of the images left to right."""
     flip_vertical: bool = False
-    """Whether half of the images are turned upside down by mirroring."""
+    """Whether to mirror half of the images top to bottom."""
     crop: Fractions | None = None
-    """Share of an image's area that a random crop shows, scaled to the whole size, as in `[0.5, 1]`; null: none."""
+    """Range of a random crop's share of the image's area, as in `[0.5, 1]`; crops are scaled to full size; null: none."""
     crop_ratio: Range = Field(default=[0.75, 1.333])
-    """Ratio of the sides of a crop, relative to the image's."""
+    """Range of a crop's aspect ratio, relative to the image's aspect ratio."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest rotation in each direction, in degrees."""
     brightness: Fraction = 0.0
-    """Largest change of the brightness: 0.4 stands for a factor from 0.6 to 1.4."""
+    """Largest change of the brightness: 0.4 means a factor from 0.6 to 1.4."""
     contrast: Fraction = 0.0
     """Largest change of the contrast, as a share."""
     saturation: Fraction = 0.0
@@ -34,7 +34,7 @@ class Augment(Section):
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Largest change of the hue in each direction, as a share of the colour circle."""
     grey: Fraction = 0.0
-    """Share of the images that lose their colours."""
+    """Share of the images that are converted to grey."""
     blur: Fraction = 0.0
     """Share of the images that are blurred."""
     policy: Literal["none", "trivial", "rand"] = "none"
@@ -42,9 +42,9 @@ class Augment(Section):
     erase: Fraction = 0.0
     """Share of the images in which a random box is erased."""
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """α of mixup, which blends each image, and its label, with another one of its batch; 0: not at all."""
+    """α of mixup, which blends each image and its label with another image of the batch; 0: no mixup."""
     cutmix: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """α of CutMix, which pastes a box of another image of the batch; with `mixup`, each image gets one of the two."""
+    """α of CutMix, which pastes a box from another image of the batch; with `mixup`, each image gets one of the two."""
 
 
 def _kind_of_augment(value: object) -> str:

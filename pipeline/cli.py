@@ -1,4 +1,4 @@
-"""`pipeline`: what DVC does not do itself."""
+"""The command line of `pipeline`: commands that DVC does not have."""
 
 import argparse
 import os
@@ -32,13 +32,13 @@ from pipeline.text import shown
 
 # Raised by .github/release.sh, as in pyproject.toml and CITATION.cff.
 VERSION = "0.1.0"
-# What `echo $?` prints.
+# The values of `echo $?`.
 STATUSES = """exit status:
   0             done, and nothing to complain of
   1             an error; or images were refused, a model differs, a promise does not hold
   2             a mistake in the command line
   130           interrupted by ^C"""
-# The commands, by what people want to do.
+# The commands by topic, as `pipeline --help` lists them.
 GROUPS = {
     "project": (init, upgrade),
     "data": (data, classes, suspects, next_images, forget),
@@ -49,11 +49,11 @@ GROUPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` name; returns the exit status."""
+    """Run the command in `arguments` (by default those of the process); returns the exit status."""
     if arguments is None:
         _hand_over()
     args = _parsed(sys.argv[1:] if arguments is None else arguments)
-    name = getattr(args, "stage", "pipeline")  # A stage speaks in its own name.
+    name = getattr(args, "stage", "pipeline")  # A stage's messages begin with its own name.
     set_up_logging(name, verbose=args.verbose)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
@@ -64,16 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hush()
         print("pipeline: interrupted; no file is half-written", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # Of `| head`, for example.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would complain when it ends.
+    except BrokenPipeError:  # For example with `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Prevents an error of Python at exit.
         return 1
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is said in one line)
+    except Exception as error:  # noqa: BLE001 (each becomes one line)
         complain(name, error, f"pipeline {' '.join(filter(None, [args.command, getattr(args, 'stage', '')]))} -v")
         return 1
 
 
 def _hand_over() -> None:
-    """Go on with the code of the project that is the working directory, where that has its own, as `dvc repro` does."""
+    """Continue with the project's own copy of this code if the working directory has one, as `dvc repro` does."""
     own = Path(__file__).relative_to(Path(__file__).parents[1])
     is_project = paths.PIPELINE.exists() and paths.PARAMS.exists() and own.exists()
     if is_project and not own.samefile(__file__) and not sys.flags.safe_path:
@@ -85,7 +85,7 @@ def _is_for_programs(args: argparse.Namespace) -> bool:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for; ends with what was meant where it is mistaken."""
+    """Parse the command line; an unknown command or option is an error with a suggestion, which ends the process."""
     parser = _parser()
     commands = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices  # noqa: SLF001
     if not arguments:
@@ -107,7 +107,11 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_folder() -> None:
-    """See that the working directory is not a folder inside a project: our paths begin in its own folder."""
+    """Check that the working directory is not a subfolder of a project, since all paths are relative to its root.
+
+    Raises:
+        RecordError: it is.
+    """
     if paths.PIPELINE.exists():
         return
     for folder in Path.cwd().parents:
@@ -121,11 +125,11 @@ def _completion(args: argparse.Namespace) -> int:
 
     parser = _parser()
     for sub in _parsers(parser):
-        for action in sub._actions:  # noqa: SLF001 (argparse has no other way to them)
+        for action in sub._actions:  # noqa: SLF001 (argparse has no public API for them)
             if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                action.help = ""  # What is suppressed is not completed.
+                action.help = ""  # shtab does not complete suppressed actions.
             if action.type is Path:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]  # Which shtab reads.
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # An attribute of shtab's.
     print(shtab.complete(parser, args.shell))
     return 0
 

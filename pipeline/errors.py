@@ -1,51 +1,51 @@
-"""What can go wrong. Every message is one line: where, what, and what to do about it.
+"""Errors. Every message is one line: the place, the problem, and a hint how to fix it.
 
 TreeringError
-├── ParamError        params.yaml asks for what cannot be done
-├── RecordError       dvc.lock or data/raw.dvc lacks a fact, or cannot be read
-├── MissingDataError  what dvc.lock records is in neither workspace, cache nor remote
-├── MergeError        two sides of a merge do not agree
+├── ParamError        a value in params.yaml is invalid or cannot be used
+├── RecordError       dvc.lock, data/raw.dvc or Git lacks a fact, or cannot be read
+├── MissingDataError  data that is recorded is in neither workspace, cache nor remote
+├── MergeError        two sides of a merge conflict
 ├── ImagesError       the images cannot be used: none, too few, too many refused
-├── CheckpointError   a checkpoint is damaged, or does not fit what is asked of it
-├── TrainingError     training cannot go on
-├── ClusterError      a cluster cannot be reached, or lacks what the work needs
-├── ExportError       a model cannot be exported, or what came of it is not the model
+├── CheckpointError   a checkpoint is damaged, or does not fit its use
+├── TrainingError     training cannot continue
+├── ClusterError      a cluster cannot be reached, or lacks resources
+├── ExportError       a model cannot be exported, or the export differs from the model
 └── ServingError      a model cannot be served
 """
 
-# A hint that several of them end in.
+# A hint that several errors share.
 COLD = "run `pipeline fresh` to train from scratch"
 
 
 class TreeringError(Exception):
-    """Something that its reader can correct: `where` it is, `what` is wrong, and a `hint` how."""
+    """An error that the user can fix: `where` it is, `what` is wrong, and a `hint` how to fix it."""
 
     def __init__(self, where: object, what: str, hint: str) -> None:
-        super().__init__(where, what, hint)  # All of them, so that it comes out of other processes, too.
+        super().__init__(where, what, hint)  # All arguments, so that it can be pickled between processes.
 
     def __str__(self) -> str:
         return "{}: {}; {}".format(*self.args)
 
 
 def one_line(error: BaseException) -> str:
-    """What `error` says, whatever its author did with line breaks; its kind where it says nothing."""
+    """Return the message of `error` without line breaks, or its class name if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 class ParamError(TreeringError):
-    """params.yaml asks for what cannot be done."""
+    """A value in params.yaml is invalid or cannot be used."""
 
 
 class RecordError(TreeringError):
-    """dvc.lock or data/raw.dvc lacks a fact, or cannot be read."""
+    """dvc.lock, data/raw.dvc or Git lacks a fact, or cannot be read."""
 
 
 class MissingDataError(TreeringError):
-    """What dvc.lock records is in neither workspace, cache nor remote."""
+    """Data that is recorded is in neither workspace, cache nor remote."""
 
 
 class MergeError(TreeringError):
-    """Two sides of a merge do not agree."""
+    """Two sides of a merge conflict."""
 
 
 class ImagesError(TreeringError):
@@ -53,19 +53,19 @@ class ImagesError(TreeringError):
 
 
 class CheckpointError(TreeringError):
-    """A checkpoint is damaged, or does not fit what is asked of it."""
+    """A checkpoint is damaged, or does not fit its use."""
 
 
 class TrainingError(TreeringError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class ClusterError(TreeringError):
-    """A cluster cannot be reached, or lacks what the work needs."""
+    """A cluster cannot be reached, or lacks resources."""
 
 
 class ExportError(TreeringError):
-    """A model cannot be exported, or what came of it is not the model."""
+    """A model cannot be exported, or the export differs from the model."""
 
 
 class ServingError(TreeringError):

@@ -1,6 +1,6 @@
-"""Stage 4: data/manifest, data/model and data/base → data/report. Measures the model, and the base next to it.
+"""Stage 4: data/manifest, data/model and data/base → data/report. Evaluates the model and its base.
 
-Run by `dvc repro`, or alone as `pipeline run evaluate`.
+`dvc repro` runs it; `pipeline run evaluate` runs it alone.
 """
 
 import json
@@ -44,7 +44,7 @@ COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 
 
 def evaluate(params: Params) -> Result:
-    """Measure data/model, and data/base where it holds a model, on the test split; returns what there is to say."""
+    """Evaluate data/model, and data/base if it contains a model, on the test split, and write data/report."""
     test = read_manifest("test")
     slices, lineage = read_slices(test), read_lineage(paths.MODEL)
     lines = read_review(test)
@@ -76,9 +76,13 @@ def evaluate(params: Params) -> Result:
 def _look(
     found: Located, lines: pd.DataFrame, params: Params
 ) -> tuple[tuple[Looked, Looked], pd.DataFrame, pd.DataFrame | None]:
-    """What the base, or the model where there is none, makes of the images to review; and each of the test images.
+    """Run the model and, if there is one, the base.
 
-    `found` is where the images of `lines` lie, test images first.
+    `found` has the places of the images of `lines`, test images first.
+
+    Returns:
+        the base's outputs for the test images and for the training images to review (the model's, if there is no base);
+        the model's probabilities for the test images; and the base's, None if there is no base.
     """
     splits = lines["split"].to_numpy()
     parts = [found._replace(slots=found.slots.take(np.flatnonzero(splits == split))) for split in ("test", "train")]
@@ -94,10 +98,12 @@ def _look(
 
 
 def _others(lineage: Lineage) -> tuple[str, ...]:
-    """The models of merged branches that no training has named yet; Git's merge driver noted them in the last report.
+    """Return the models of merged branches that no training has recorded yet, from the last report.
+
+    Git's merge driver notes them there.
 
     Raises:
-        RecordError: that cannot be read.
+        RecordError: the last report cannot be read.
     """
     before = read_recorded()
     return tuple(model for model in before.others if model not in lineage.merged) if before else ()
@@ -119,7 +125,7 @@ def _write(findings: Findings) -> None:
 
 
 def _write_csv(path: Path, rows: pd.DataFrame) -> None:
-    # Arrow takes a tenth of Python's time to write numbers, and as few digits as tell them apart, too.
+    # Arrow formats numbers ten times faster than Python, and also with the fewest digits that distinguish them.
     columns = (pa.array(rows[name], from_pandas=True).cast(pa.string()).to_pylist() for name in rows)
     write_text(path, csv_text([list(rows), *zip(*columns, strict=True)]))
 

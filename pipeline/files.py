@@ -1,7 +1,7 @@
-"""Files: their MD5, and how they are put in place.
+"""MD5s of files, and atomic writing of files.
 
-Whoever looks at an output, even after a kill, sees the old one or the new one, whole. Outputs are made in
-data/.progress, on the same disk, and moved: what is half made is never inside an output.
+Readers of an output see the complete old version or the complete new one, even after a kill. Outputs are written to
+data/.progress, on the same disk, and then moved, so an output never contains incomplete files.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from pipeline import paths
 
 
 def md5_of_bytes(data: bytes) -> str:
-    """In hexadecimal: the hash by which DVC names content, and an image's id."""
+    """Return the MD5 of `data` in hexadecimal: DVC's hash of content, and the id of an image."""
     return hashlib.md5(data).hexdigest()
 
 
 def md5_of_file(path: Path) -> str:
-    """That of the bytes in `path`, which are read piece by piece."""
+    """Return the MD5 of the file `path` in hexadecimal, reading it in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def put(file: Path, target: Path) -> None:
-    """Move `file` to `target`, which may exist, so that it is there for good once this returns."""
+    """Move `file` to `target`, which may exist, and sync it to disk."""
     with file.open("rb") as whole:
         os.fsync(whole.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def put(file: Path, target: Path) -> None:
 
 
 def put_directory(new: Path, path: Path) -> None:
-    """Put the directory `new` in the place of `path`. A kill in between leaves `path` missing, never mixed."""
+    """Replace the directory `path` by `new`. A kill in between leaves `path` missing, but never a mix of both."""
     old = new.with_name(f"{new.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def put_directory(new: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the UTF-8 file `path` in one step; left as it is where it says the same already."""
+    """Write `text` to the UTF-8 file `path` atomically. A file with the same content is not touched."""
     content = text.encode()
     if path.exists() and path.read_bytes() == content:
         return
@@ -64,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def put_copy(file: Path, target: Path) -> None:
-    """Copy `file` to `target`, likewise in one step."""
+    """Copy `file` to `target` atomically."""
     aside = paths.PROGRESS / target.name
     aside.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, aside)

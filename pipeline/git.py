@@ -1,4 +1,4 @@
-"""Git, through its own command."""
+"""Calling the `git` command."""
 
 import os
 import re
@@ -9,23 +9,23 @@ from pathlib import Path
 
 from pipeline.errors import RecordError, one_line
 
-# What people may have set that would change what is read here.
+# Overrides of user settings that would change Git's output.
 PLAIN = ("-c", "color.ui=false", "-c", "log.showSignature=false", "-c", "log.follow=false")
 PARTIAL = "this clone is partial: `git fetch --refetch --no-filter` brings the rest, once its remote can be reached"
 NO_COMMIT = "nothing is committed yet: run `git add --all && git commit`"
-# Commands that lock Git's index or configuration. One that is killed leaves its lock, and no Git can write any more.
+# Commands that lock Git's index or configuration. If one is killed, its lock remains and blocks all later writes.
 LOCKING = frozenset({"add", "apply", "commit", "config", "init"})
 LOCKED = re.compile(r"Unable to create '(.*\.lock)': File exists|could not lock config file (.*): File exists")
 STALE = "wait until it ends; if none runs, one was killed: remove that file"
-# How long such a lock of another process, of an editor for example, is waited for, in seconds.
+# Seconds to wait for such a lock of another process, for example an editor.
 PATIENCE = 10.0
 
 
 def git(*arguments: str, given: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
-    """What `git ARGUMENTS` prints, given `given`.
+    """Run `git ARGUMENTS` with `given` as its input, and return its output.
 
     Raises:
-        RecordError: it fails, or there is no Git.
+        RecordError: the command fails, or Git is not installed.
     """
     command, english = ["git", *PLAIN, *arguments], {**(os.environ if env is None else env), "LANGUAGE": "en"}
     until = time.monotonic() + PATIENCE
@@ -54,7 +54,7 @@ def _run(command: list[str], given: bytes | None, env: Mapping[str, str]) -> "su
 def _run_to_its_end(
     command: list[str], given: bytes | None, env: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run it in a session of its own: neither what kills this process nor what is raised in it kills `command`."""
+    """Run `command` in its own session, so that neither signals to this process nor exceptions in it kill `command`."""
     stdin = None if given is None else subprocess.PIPE
     with subprocess.Popen(  # noqa: S603
         command, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -64,7 +64,7 @@ def _run_to_its_end(
 
 
 def _hint(what: str) -> str:
-    """What to do where Git complains of `what`."""
+    """Return the hint for Git's error message `what`."""
     if "promisor remote" in what:
         return PARTIAL
     if "revision 'HEAD'" in what or "does not have any commits" in what:
@@ -75,11 +75,15 @@ def _hint(what: str) -> str:
 
 
 def git_text(*arguments: str) -> str:
-    """The same as text, without the line break at its end."""
+    """Run `git ARGUMENTS`, and return its output as text without the last line break.
+
+    Raises:
+        RecordError: the command fails, or Git is not installed.
+    """
     return git(*arguments).decode(errors="replace").rstrip("\n")
 
 
-# What Git keeps as long as something is not ended, and what that is.
+# Files that Git keeps while an operation is unfinished, and the operation's name.
 UNFINISHED = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -90,7 +94,7 @@ UNFINISHED = {
 
 
 def unfinished() -> str | None:
-    """What is in progress here ("merge", for example), None where nothing is, or where there is no Git."""
+    """Return the unfinished operation ("merge", for example), None if there is none, or if there is no repository."""
     asked = [part for name in UNFINISHED for part in ("--git-path", name)]
     try:
         places = git_text("rev-parse", *asked).split("\n")
@@ -100,16 +104,22 @@ def unfinished() -> str | None:
 
 
 def merge_heads() -> list[str]:
-    """Names of what may be being merged right now; not all of them need exist.
+    """Return revisions that may be part of an unfinished merge; not all of them need exist.
 
-    While a merge is under way no branch need lead to it: who pulls from an address has none, nor has who rebases.
+    During a merge there may be no branch for them: neither `git pull URL` nor `git rebase` creates one.
     """
-    named = [name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")]  # For merge drivers.
+    named = [name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")]  # In merge drivers.
     return [*named, "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"]
 
 
 def contents(places: Iterable[tuple[str, Path]]) -> list[bytes | None]:
-    """What each of `places`, a revision and a file of the project, holds, None where there is none; by one process."""
+    """Return the content of each of `places`, a revision and a file in the project; None for a missing file.
+
+    One Git process reads all of them.
+
+    Raises:
+        RecordError: Git fails, or is not installed.
+    """
     names = [f"{revision}:./{path.as_posix()}\n" for revision, path in places]
     out, place = git("cat-file", "--batch", given="".join(names).encode()), 0
     found: list[bytes | None] = []

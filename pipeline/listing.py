@@ -1,7 +1,8 @@
-"""Stage 0: what belongs to data/raw, be it here or not → data/raw.hash. Always runs, since only it can tell.
+"""Stage 0: the files of data/raw, whether or not they are present locally → data/raw.hash.
 
-What is new here goes into DVC's cache and into data/raw.dvc; what was here and is gone leaves data/raw.dvc; and what
-has never been here stays in it, on the remote. So ingest depends on one hash that is the same in any clone.
+It always runs, since only it can detect changes. New local files are added to DVC's cache and to data/raw.dvc. Files
+that were local and are gone are removed from data/raw.dvc. Files that were never local stay in data/raw.dvc, and on the
+remote. So ingest depends on a single hash, which is the same in every clone.
 """
 
 from pipeline import paths
@@ -19,14 +20,14 @@ from pipeline.versioning.unhashable import check_hashable
 
 
 def listing(params: Params) -> Result:
-    """Bring data/raw.dvc, data/raw.hash and DVC's cache up to date with data/raw; returns what that holds.
+    """Update data/raw.dvc, data/raw.hash and DVC's cache to match data/raw.
 
-    Shards are no output of a stage, so damaged ones are looked for here, too.
+    Shards are not an output of any stage, so this stage also checks them for damage.
 
     Raises:
-        RecordError: Git has gone on to another data/raw.dvc; or that lost what was never here.
+        RecordError: Git has moved to another data/raw.dvc, or data/raw.dvc has lost files that were never local.
         ImagesError: DVC cannot hash a file.
-        MissingDataError: data/raw.dvc lists what is not to be had, and what is needed.
+        MissingDataError: a required file that data/raw.dvc lists is neither in the cache nor on the remote.
     """
     check_hashable()
     content = look()

@@ -1,4 +1,4 @@
-"""Locks between processes. A lock goes when its process does, however that ends."""
+"""Locks between processes. A lock is released when its process ends, even by a kill."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,12 +9,12 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def locked(path: Path, *, taken: Callable[[], Exception] | None = None) -> Iterator[None]:
-    """Keep out other processes that lock the file `path`, which may hold anything.
+    """Hold an exclusive lock on the file `path`, whose content does not matter.
 
-    Where another process has it, raise what `taken` returns; without `taken`, wait. Where the disk knows no locks,
-    nobody is kept out.
+    If another process has the lock, raise the exception that `taken` returns; without `taken`, wait for the lock. On a
+    file system without locks it does nothing.
     """
-    # The library's other kind of lock, a file that is there or not, would outlive a machine that crashes.
+    # The library's other kind of lock, which is the existence of a file, would remain after a crash of the machine.
     lock = FileLock(path, blocking=taken is None, fallback_to_soft=False)
     with ExitStack() as held:
         try:

@@ -1,4 +1,4 @@
-"""What is wrong in params.yaml, in one line that names the key and what was meant."""
+"""One-line error messages for params.yaml, each with the key and a hint."""
 
 import re
 from difflib import get_close_matches
@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pipeline.augment_params import BLOCK, PRESET
 from pipeline.errors import ParamError
 
-# Of several types, so that pydantic names the type after the key.
+# Params with a union of types, for which pydantic appends the type to the key.
 SEVERAL = ("ingest.range", "train.crop_pct", "train.freeze")
-# What a value should be that is described by a pattern, or is of several types.
+# Hints for params whose value has to match a pattern, or has a union of types.
 PATTERNS = {
     "ingest.range": "it should be dtype, percentile, or what is black and what is white, such as [0, 4095]",
     "train.crop_pct": "it should be model, or a number from 0.25 to 1, such as 0.875",
@@ -28,10 +28,10 @@ PATTERNS = {
     "manifest.split.group": "it should be null, folder, labels, patient, or re: and an expression: re:^(p[0-9]+)_",
     "manifest.cold_after": "it should be empty, or the hash of a model; `pipeline fresh` writes it",
 }
-# A name of timm's without `timm/`.
+# A name of a timm model without `timm/`.
 BARE_MODEL = r"train\.model \w+(\.\w*\d\w*)?"
 BARE_HINT = "it should be small, timm/{} for that model of timm's, or your own: my_project.nets:build"
-# What Lightning, or habit, calls a param.
+# Other common names of params, for example in Lightning.
 ELSEWHERE = {
     **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs"), "train.epochs"),
     **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), "train.accumulate"),
@@ -43,7 +43,7 @@ ELSEWHERE = {
     "num_nodes": "compute.nodes",
     "num_workers": "compute.workers",
 }
-# Types, in pydantic's words and in ours.
+# Types in pydantic's messages, and in ours.
 TYPES = {
     r"integer.*": "a whole number",
     r"number.*": "a number",
@@ -51,7 +51,7 @@ TYPES = {
     r"string": "a text",
     r"dictionary.*": "a section, of a key and a value in each line",
 }
-# What took the place of params and values that earlier releases knew.
+# Hints for params of earlier releases.
 SUCCESSORS = {
     **dict.fromkeys(("train.new_epochs", "train.new_share"), "remove it; train.passes is what follows new images"),
     **dict.fromkeys(("train.average", "train.keep"), "remove it; train.optimizer: schedule_free averages all weights"),
@@ -64,7 +64,7 @@ SUCCESSORS = {
 
 
 def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]) -> ParamError:
-    """The first thing that is wrong in `path`, which should hold `params`, and what was meant."""
+    """Return an error about the first problem in the file `path`, which should match `params`, with a hint."""
     error = min(invalid.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place = [str(part) for part in error["loc"] if part not in (PRESET, BLOCK)]
     key = ".".join(place) or "the file"
@@ -81,7 +81,7 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
     if key.endswith(".[key]"):
         allowed = error["msg"].partition(" should ")[2]
         return ParamError(path, f"{key.removesuffix('.[key]')} is not a parameter", f"it should {allowed}")
-    # What pydantic says begins with "Input should …".
+    # Pydantic's messages begin with "Input should …".
     allowed = error["msg"].partition(" should ")[2] or error["msg"]
     if key == "train.batch_size" and error["type"] == "greater_than_equal":
         allowed += ", so that every step has the two images that batch normalisation needs"
@@ -91,7 +91,7 @@ def as_param_error(path: Path, invalid: ValidationError, params: type[BaseModel]
 
 
 def _in_words(allowed: str, given: object) -> str:
-    """What pydantic's words `allowed` say of what was `given`."""
+    """Return pydantic's requirement `allowed` in our words, with a hint about the value `given`."""
     words = next((ours for theirs, ours in TYPES.items() if re.fullmatch(f"be a valid {theirs}", allowed)), None)
     if words is None:
         return allowed
@@ -104,7 +104,7 @@ def _in_words(allowed: str, given: object) -> str:
 
 
 def _meant(place: list[str], params: type[BaseModel]) -> str:
-    """Which param was meant by what is none: of another section, by another name, or the nearest one."""
+    """Return a hint for an unknown param: the same name in another section, another name, or the most similar one."""
     name, sections = place[-1], params.model_fields
     elsewhere = [f"{one}.{name}" for one in sections if name in _section_at([one], params).model_fields]
     if len(place) > 1 and (found := ELSEWHERE.get(name) or next(iter(elsewhere), "")):
@@ -113,7 +113,7 @@ def _meant(place: list[str], params: type[BaseModel]) -> str:
 
 
 def _nearest(name: str, valid: list[str]) -> str:
-    """That of the names `valid` which `name` is meant to be: learning_rate stands for lr, and wd for weight_decay."""
+    """Return the most similar of the names `valid`: lr for learning_rate and weight_decay for wd, for example."""
     initials = {one: "".join(word[:1] for word in one.split("_")) for one in [*valid, name]}
     short = (one for one in valid if name == initials[one] or one == initials[name])
     return next(short, None) or get_close_matches(name, valid, n=1, cutoff=0)[0]
@@ -123,7 +123,7 @@ def _section_at(place: list[str], params: type[BaseModel]) -> type[BaseModel]:
     section = params
     for part in place:
         annotation: Any = section.model_fields[part].annotation
-        # Of what may be a preset's name or a section, the section.
+        # In a union of a preset's name and a section, take the section.
         kinds = [get_args(kind)[0] for kind in get_args(annotation)]
         section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), annotation)
     return section

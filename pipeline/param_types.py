@@ -1,4 +1,4 @@
-"""Types that params are made of."""
+"""Types of params."""
 
 import re
 from difflib import get_close_matches
@@ -13,24 +13,24 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 # As Lightning names them.
 Format = Literal["32-true", "bf16-mixed", "16-mixed"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
-# A function of the project's own: package.module:function.
+# A function in the project: package.module:function.
 OWN = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 
 
 def is_own(value: object) -> bool:
-    """Whether `value` of a param names a function of the project's own."""
+    """Whether the param's `value` names a function in the project."""
     return isinstance(value, str) and re.fullmatch(OWN, value) is not None
 
 
-# How no path in data/weights may begin; `data` is how one from the project's folder does.
+# Paths in data/weights must not begin with these; one with `data` would be relative to the project's folder.
 RESERVED = ("data", "true", "false")
 
 
 def as_weights(value: object) -> object:
-    """`value` of `train.pretrained`, which names a file or folder where it is neither true nor false.
+    """Validate `value` of `train.pretrained`: true, false, or a path of a file or folder in data/weights.
 
     Raises:
-        ValueError: it does not; DVC would look for another one.
+        ValueError: it is none of these. DVC would then depend on a different path.
     """
     names = value.split("/") if isinstance(value, str) else [""]
     if not isinstance(value, bool) and (names[0] in RESERVED or not {*names}.isdisjoint({"", ".", ".."})):
@@ -40,15 +40,15 @@ def as_weights(value: object) -> object:
     return value
 
 
-# What can be told of a training, as docs/trackers.md says.
+# The experiment trackers of docs/trackers.md.
 TRACKERS = ("tensorboard", "csv", "mlflow", "wandb", "dvclive")
 
 
 def as_loggers(value: object) -> object:
-    """`value` of `train.loggers`, a list of names of trackers, or of each with its place: `{mlflow: ADDRESS}`.
+    """Validate `value` of `train.loggers`: a list of trackers' names, or names with a place: `{mlflow: ADDRESS}`.
 
     Raises:
-        ValueError: it is none, or names a tracker twice.
+        ValueError: it is not such a list, or names a tracker twice.
     """
     places = [pair for one in value for pair in _places(one)] if isinstance(value, list) else [(value, "")]
     names = [name for name, _ in places]
@@ -70,7 +70,11 @@ Loggers = Annotated[list[str | dict[str, str]], BeforeValidator(as_loggers)]
 
 
 def as_encoding(name: str) -> str:
-    """`name`, if it is that of an encoding."""
+    """Validate that `name` is the name of an encoding.
+
+    Raises:
+        ValueError: it is not.
+    """
     try:
         b"name".decode(name)
     except (LookupError, UnicodeDecodeError, ValueError):
@@ -93,12 +97,12 @@ def _apart(pair: list[float]) -> list[float]:
 _PAIR = (Field(min_length=2, max_length=2), AfterValidator(_rising))
 Range = Annotated[list[Annotated[float, Field(gt=0)]], *_PAIR]
 Fractions = Annotated[list[Annotated[float, Field(gt=0, le=1)]], *_PAIR]
-# Which values are black and white.
+# The values that become black and white.
 Bounds = Annotated[list[float], *_PAIR, AfterValidator(_apart)]
 
 
 class Section(BaseModel):
-    """A frozen group of parameters; an unknown key or a value of another type is an error."""
+    """A frozen group of params. An unknown key, or a value of another type, is an error."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True

@@ -1,6 +1,6 @@
-"""params.yaml, typed: one section a stage, no defaults in code, since DVC would not see them.
+"""The types of params.yaml: one section for each stage. Code has no defaults, since DVC would not see them.
 
-The sentence under each field is the parameter's documentation; the table of docs/params.md is made from it.
+The sentence under each field documents the param; docs/params.md is generated from these sentences.
 """
 
 import os
@@ -25,7 +25,7 @@ from pipeline.param_types import (
 )
 from pipeline.train_params import Train
 
-# What stands before a regular expression.
+# The prefix of a regular expression.
 EXPRESSION = "re:"
 
 
@@ -33,117 +33,117 @@ class Ingest(Section):
     """How images are stored."""
 
     mode: Literal["rgb", "grey"]
-    """Colour of the stored images."""
+    """Colour mode of the stored images."""
     size: Annotated[int, Field(ge=8, le=4096)]
-    """Longest that the shorter side of a stored image may be, in pixels; larger ones are scaled down."""
+    """Maximum length of the shorter side of a stored image, in pixels; larger images are scaled down."""
     animations: Literal["first", "refuse"]
-    """What becomes of animations and other files with several pages: their first one, or nothing."""
+    """How to treat animations and other files with several pages: use the `first` page, or `refuse` the file."""
     range: Literal["dtype", "percentile"] | Bounds
     """Black and white of values over 8 bits: the type's or window's, the image's `percentile`, or `[low, high]`."""
     strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
-    """How many folders lie above those that name classes, by archive or glob: `{photos.zip: 1}`; else none."""
+    """Number of folders above the folders that name classes, by archive or glob: `{photos.zip: 1}`; default 0."""
     columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]
-    """Columns of labels.csv that are called otherwise than `path` and `label`: `{path: image_id, label: breed}`."""
+    """Names of the columns `path` and `label` in labels.csv if they differ: `{path: image_id, label: breed}`."""
     encoding: Annotated[str, AfterValidator(as_encoding)]
-    """Encoding of names in zips that do not say it and are not UTF-8: `cp850`, `shift_jis` or `cp1251`, for example."""
+    """Encoding of names in zips that do not declare it and are not UTF-8, for example `cp850` or `shift_jis`."""
     shard_size: Annotated[int, Field(ge=1, le=4096)]
-    """Size of a shard, in MiB, beyond which the next one begins."""
+    """Maximum size of a shard, in MiB."""
     max_removed: Annotated[float, Field(ge=0, le=1)]
-    """Share of the images that may go at once before the stage stops and asks whether that was meant."""
+    """Share of the images that may be removed at once; if more are gone, the stage stops and asks for confirmation."""
     max_refused: Annotated[float, Field(ge=0, le=1)]
     """Share of the files in data/raw that may be refused before the stage fails."""
 
 
 class Split(Section):
-    """Which images are not trained on."""
+    """The validation and test splits."""
 
     val: Share
-    """Share of the images that measure progress during training."""
+    """Share of the images that are used for validation during training."""
     test: Share
-    """Share of the images that only `evaluate` sees."""
+    """Share of the images that only `evaluate` uses."""
     by: Literal["hash", "column", "folder", "time"]
-    """What says the split: a `hash`, a `column` of labels.csv, a `folder` named so, or `time`: the newest are test."""
+    """How to split: by `hash`, a `column` of labels.csv, a `folder` named like a split, or `time` (newest are test)."""
     group: Annotated[str | None, Field(pattern=rf"^(folder|labels|patient|{EXPRESSION}.+)$")]
-    """Images in one split: those of a `folder`, a value in `labels`, a DICOM `patient`, a match `re:…`; null: none."""
+    """Images kept in one split: by `folder`, a value in `labels`, DICOM `patient`, or a match of `re:…`; null: none."""
 
 
 class Manifest(Section):
     """Which image belongs to which split."""
 
     split: Split
-    """The validation and test splits; the rest is trained on."""
+    """The validation and test splits; all other images are training images."""
     on_removed: Literal["keep", "ancestor"]
-    """What removed images leave: all (`keep`), or neither a base that saw them nor bytes in a shard (`ancestor`)."""
+    """After removals: `keep` base and shards, or train from an `ancestor` that never saw the images, and erase them."""
     cold_after: Annotated[str, Field(pattern=r"^([0-9a-f]{32}\.dir)?$")]
     """Hash of the model after which training starts from scratch, once; `pipeline fresh` writes it."""
     seed: Seed
-    """Another seed draws other splits."""
+    """Random seed of the splits."""
 
 
 class Gate(Section):
-    """What a model may lose against its base and still be accepted."""
+    """How much a model may lose against its base and still be accepted."""
 
     drop: Tolerance
-    """Largest tolerated loss of accuracy on the test images; null tolerates any."""
+    """Maximum tolerated loss of accuracy on the test images; null: any loss is tolerated."""
     class_drop: Tolerance
-    """Largest tolerated loss of recall in any one class; null tolerates any."""
+    """Maximum tolerated loss of recall in a single class; null: any loss is tolerated."""
     flips: Tolerance
-    """Largest tolerated share of test images that the base had right and the model has wrong; null tolerates any."""
+    """Maximum tolerated share of test images that the base has right and the model has wrong; null: any share."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    """How sure it must be that more is lost than is tolerated before a model is refused."""
+    """Confidence level at which a loss must exceed its tolerance before a model is refused."""
 
 
 class Evaluate(Section):
-    """How a model is judged."""
+    """How a model is evaluated."""
 
     gate: Gate
-    """Whether a model may be the next base."""
+    """Whether a model may become the next base."""
 
 
 class Compute(Section):
-    """Where and how fast things run; a change here reruns nothing."""
+    """Devices, processes and caches; a change here reruns no stage."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    """What trains."""
+    """Device type for training and inference."""
     devices: Annotated[int, Field(ge=1)]
-    """How many of them on each node; the images of a step are shared out among all."""
+    """Number of devices on each node; they share the images of each step."""
     nodes: Annotated[int, Field(ge=1)]
-    """How many machines; each runs the same command: docs/scale.md."""
+    """Number of machines; each runs the same command: docs/scale.md."""
     launcher: Literal["none", "torchrun", "ray"]
-    """What starts processes: `torchrun` here, `ray` on all machines; `none` where Lightning does, SLURM or the like."""
+    """What starts the processes: `torchrun` on this machine, `ray` on all; `none`: Lightning, SLURM or the like."""
     address: Annotated[str, Field(pattern=r"^(.+:[0-9]+)?$")]
-    """HOST:PORT of the machine where several meet; where it is empty, `MASTER_ADDR` and `MASTER_PORT` say it."""
+    """HOST:PORT of the main machine of several; if empty, `MASTER_ADDR` and `MASTER_PORT` are used."""
     timeout: Annotated[float, Field(gt=0)]
-    """Seconds within which all processes must have come."""
+    """Seconds within which all processes must have joined."""
     engine: Literal["local", "ray"]
-    """What decodes many new images: processes of this machine, or those of a cluster of `ray`: docs/scale.md."""
+    """Where many new images are decoded: by processes of this machine, or by a `ray` cluster: docs/scale.md."""
     ray: Annotated[str, Field(pattern=r"^([^/]+:[0-9]+)?$")]
-    """HOST:PORT of Ray's cluster; where it is empty, `RAY_ADDRESS` says it, else Ray is started on this machine."""
+    """HOST:PORT of the Ray cluster; if empty, `RAY_ADDRESS`; if that is empty, Ray is started on this machine."""
     strategy: Literal["auto", "ddp"]
-    """How several work together, as Lightning names it; `auto` leaves it to Lightning."""
+    """Lightning's strategy for several devices; `auto` leaves the choice to Lightning."""
     workers: Annotated[int, Field(ge=0)]
-    """Processes that decode images; 0 stands for one a core."""
+    """Processes that decode images; 0: one for each core."""
     decoded: Annotated[int, Field(ge=0)]
-    """Most that decoded images may take on disk, in MiB; further ones are decoded whenever they are needed."""
+    """Maximum disk space for decoded images, in MiB; further images are decoded whenever they are needed."""
     stored: Annotated[int, Field(ge=0)]
-    """Most that pieces of shards from the remote may take on disk, in MiB; those not used for longest make room."""
+    """Maximum disk space for blocks of remote shards, in MiB; the least recently used ones are deleted."""
     fetch: Literal["auto", "all", "stream"]
-    """What becomes of missing shards: `all` are fetched, single images are read (`stream`), or the cheaper (`auto`)."""
+    """How missing shards are read: fetch `all` of them, `stream` single images, or `auto`: whichever is cheaper."""
     features: Annotated[int, Field(ge=0)]
-    """Most that features of a frozen backbone may take on disk, in MiB; further ones are computed when needed."""
+    """Maximum disk space for features of a frozen backbone, in MiB; further ones are computed when needed."""
     batch_size: Annotated[int, Field(ge=1)]
-    """Images in one step where nothing is learned."""
+    """Batch size of inference."""
     progress: Annotated[str, Field(pattern=r"^(off|remote|.*/.+)$")]
-    """Where unfinished work is kept besides: `off`, the default `remote`, or a folder or URL that DVC can open."""
+    """Where unfinished work is also saved: `off`, the default `remote`, or a folder or URL that DVC can open."""
 
     @property
     def processes(self) -> int:
-        """How many decode for each device, with `workers` shared out among those of a machine."""
+        """The number of decoding processes for each device: `workers` divided by the devices of a machine."""
         return max(1, (self.workers or os.cpu_count() or 1) // self.devices)
 
 
 class Params(Section):
-    """All of params.yaml."""
+    """The content of params.yaml."""
 
     ingest: Ingest
     manifest: Manifest
@@ -153,10 +153,11 @@ class Params(Section):
 
 
 def read_params(path: Path = paths.PARAMS) -> Params:
-    """Read and check all of params.yaml.
+    """Read and validate params.yaml.
 
     Raises:
-        ParamError: naming the first key that is unknown, missing, of a wrong type or out of range.
+        ParamError: the file is missing or not YAML; or a key is unknown, missing, of a wrong type or out of range. The
+            message names the first such key.
     """
     try:
         # YAML 1.2, as DVC reads it: `1e-3` is a number.
@@ -165,7 +166,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
         go = "this is no project: go to the folder of one, or make one by `pipeline init DIR`"
         hint = "run `git checkout params.yaml`" if paths.PIPELINE.exists() else go
         raise ParamError(path, "no such file", hint) from None
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number that cannot be.
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date or number.
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = f"line {mark.line + 1}: {one_line(ValueError(problem))}" if mark and problem else one_line(error)
         hint = "correct that line, or the one above it; blanks indent, as many as in the lines around"

@@ -1,4 +1,4 @@
-"""Where everything lies, relative to the root of the project."""
+"""All paths of a project, relative to its root."""
 
 from pathlib import Path
 
@@ -9,52 +9,52 @@ LOCK = Path("dvc.lock")
 DATA = Path("data")
 RAW = DATA / "raw"
 RAW_DVC = DATA / "raw.dvc"
-# The hash of all that belongs to data/raw, be it here or not.
+# The hash of all files of data/raw, whether or not they are present locally.
 RAW_HASH = DATA / "raw.hash"
-# What labels images, before their folders do.
+# Labels of images, which take precedence over their folders.
 LABELS = RAW / "labels.csv"
 IMAGES = DATA / "images"
-# The stored images, in files of their own that DVC tracks one by one, so that none needs to be here.
+# The stored images, in files that DVC tracks one by one, so that none has to be present locally.
 SHARDS = DATA / "shards"
 SHARDS_DVC = DATA / "shards.dvc"
-# The files that are not used, and why.
+# Refused files, with the reasons.
 REFUSED = IMAGES / "refused.csv"
 MANIFEST = DATA / "manifest"
-# The held-out images that are not used, and why.
+# Held-out images that are not used because they leak, with the images that they resemble.
 LEAKS = MANIFEST / "leaks.csv"
-# The images whose labels evaluate reviews.
+# Images whose labels evaluate reviews.
 REVIEW = MANIFEST / "review.csv"
 BASE = DATA / "base"
 MODEL = DATA / "model"
-# The learning curves of the model, and of all before it; of the running training while there is one.
+# Learning curves of the model and of all generations before it, and those of a training that is running.
 CURVES = DATA / "curves"
-# What the model was trained with: versions, processor, threads.
+# The environment in which the model was trained: versions, processor, threads.
 ENVIRONMENT = DATA / "environment.json"
-# What people decided about models; in Git, not in DVC.
+# Manual decisions about models. Tracked by Git, not by DVC.
 ACCEPTED = DATA / "accepted.json"
-# The ids of images that no shard may keep once they are gone from data/raw; in Git, too.
+# Ids of images that no shard may contain once they are removed from data/raw. Tracked by Git.
 ERASED = DATA / "erased.csv"
-# The images that must leave nothing behind, and what was deleted for it; in Git, too.
+# Images that have to be forgotten completely, and what was deleted for that. Tracked by Git.
 FORGOTTEN = DATA / "forgotten.csv"
-# What became of classes that were renamed, merged, split or dropped; in Git, too.
+# Classes that were renamed, merged, split or dropped. Tracked by Git.
 CLASSES = DATA / "classes.csv"
-# Weights to begin with, a file or folder each; `true` and `false` stand for the other values of `train.pretrained`.
+# Initial weights, files or folders. `true` and `false` stand for the values of `train.pretrained` that are no path.
 WEIGHTS = DATA / "weights"
 REPORT = DATA / "report"
-# A screen of figures, for `dvc metrics diff`; and the rest: of each class and slice, and what they are of.
+# The main metrics, for `dvc metrics diff`; and all others: of each class and slice, and the facts about them.
 METRICS = REPORT / "metrics.json"
 DETAILS = REPORT / "details.json"
-# Pages that people asked for. Can be removed at any time.
+# Pages that commands write on request. Can be removed at any time.
 PAGES = DATA / "pages"
-# Unfinished work of a stage that was interrupted; no output of DVC's, so that nothing of it can leak into one.
+# Unfinished work of an interrupted stage. Not an output of DVC, so that it cannot leak into one.
 PROGRESS = DATA / ".progress"
-# Images as the network sees them, so that they are decoded once. Can be removed at any time.
+# Cache of decoded images. Can be removed at any time.
 DECODED = DATA / ".decoded"
-# Pieces of shards that lie on the remote, as they are there. Can be removed at any time.
+# Cache of blocks of remote shards. Can be removed at any time.
 STORED = DATA / ".stored"
-# Features of images, which a frozen backbone makes of them. Can be removed at any time.
+# Cache of a frozen backbone's features. Can be removed at any time.
 FEATURES = DATA / ".features"
-# What trackers of experiments write. Can be removed at any time.
+# Logs of experiment trackers. Can be removed at any time.
 LOGS = DATA / "logs"
-# What torch.compile has made. Can be removed at any time.
+# Cache of torch.compile. Can be removed at any time.
 COMPILED = DATA / ".compiled"

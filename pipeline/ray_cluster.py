@@ -1,6 +1,6 @@
-"""Ray's cluster, for as long as a stage has work for it: one that runs, or one of this machine alone.
+"""Connecting a stage to a Ray cluster: a running one, or one that is started on this machine.
 
-Ray is imported by whoever asks for it, and by nobody else.
+Ray is imported only if a param asks for it.
 """
 
 import logging
@@ -20,32 +20,32 @@ from pipeline import paths
 from pipeline.errors import ClusterError, ParamError, one_line
 from pipeline.params import Compute
 
-# Seconds in which an address must answer.
+# Timeout of a connection, in seconds.
 PATIENCE = 10.0
-# Where a cluster of Ray's says to the commands that it runs how it is reached.
+# The environment variable in which Ray passes the cluster's address to its jobs.
 ADDRESS = "RAY_ADDRESS"
 LOCAL = "local"
 # The param that asks for Ray, by stage.
 ASKED_BY = {"ingest": "compute.engine", "train": "compute.launcher"}
-# It warns of what will change one day, and prints pages where a machine dies, whose work others do again.
+# Silences warnings of future changes, and long messages when a machine is lost (others do its work again).
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
-# What it prints, on and on, where a cluster has a token that this process has not, or another one.
+# Ray prints this repeatedly if the cluster requires a token that this process lacks, or has another token.
 NO_TOKEN = "AuthToken"  # noqa: S105 (no token itself)
-# So often the head of a cluster is asked whether it is there, and so often in a row it may not be.
+# Seconds between two checks of the cluster's head, and failed checks in a row after which it counts as lost.
 EVERY, MISSED = 5.0, 3
 
 
 @contextmanager
 def connected(compute: Compute, *, stage: str) -> Iterator[Any]:
-    """The module `ray`, connected for `stage` to the cluster that `compute` says; its processes import our code.
+    """Yield the module `ray`, connected for `stage` to the cluster of `compute`; its processes import this code.
 
     Raises:
         ParamError: Ray is not installed.
-        ClusterError: no cluster answers, or it is of another version.
+        ClusterError: the cluster does not answer, requires a token, or runs another version.
     """
     os.environ.update(QUIET)
     try:
@@ -76,7 +76,7 @@ def connected(compute: Compute, *, stage: str) -> Iterator[Any]:
 
 @contextmanager
 def _printing_to(file: IO[bytes]) -> Iterator[None]:
-    """Let what libraries print, which are not written in Python, go to `file` for a while."""
+    """Redirect the standard error of libraries that are not written in Python to `file`."""
     sys.stderr.flush()
     terminal = os.dup(2)
     os.dup2(file.fileno(), 2)
@@ -90,9 +90,9 @@ def _printing_to(file: IO[bytes]) -> Iterator[None]:
 
 @contextmanager
 def _watched(address: str, stage: str) -> Iterator[None]:
-    """Meanwhile, end this process, with an error of `stage`, once the head of the cluster at `address` has gone.
+    """End this process with an error of `stage` if the head of the cluster at `address` is lost.
 
-    Ray would do so a minute later, and say nothing.
+    Ray itself would end it a minute later, without a message.
     """
     over = threading.Event()
 
@@ -102,7 +102,7 @@ def _watched(address: str, stage: str) -> Iterator[None]:
             if over.wait(EVERY):
                 return
             missed = 0 if _listens(address) else missed + 1
-        # The main thread may wait inside of Ray, where it hears nothing. What is unfinished is safe, as after a kill.
+        # The main thread may be blocked inside Ray, so exit at once. Unfinished work is safe, as after a kill.
         hint = "start it again; `dvc repro` continues"
         print(f"{stage}: error: {ClusterError(_name(address), 'its head no longer answers', hint)}", file=sys.stderr)
         os._exit(1)
@@ -119,7 +119,7 @@ def _start(ray: Any, address: str) -> None:
     answered = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     env: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)], "excludes": ["__pycache__"]}
-    if address == LOCAL:  # A shell reads this, and a project's Python may lie in any folder.
+    if address == LOCAL:  # A shell parses this, and the path may have special characters.
         env["py_executable"] = shlex.quote(sys.executable)
     ray.init(
         address=address,
@@ -129,15 +129,15 @@ def _start(ray: Any, address: str) -> None:
         log_to_driver=False,
     )
     if is_main:
-        for number, handler in answered.items():  # Ray ends this process in a way of its own.
+        for number, handler in answered.items():  # Ray has replaced the handlers.
             signal.signal(number, handler)
 
 
 def _check_answer(address: str) -> None:
-    """See that something listens at HOST:PORT: Ray itself tries for a minute, and prints all that it sees.
+    """Check that something listens at HOST:PORT, since Ray itself would try for a minute and print many messages.
 
     Raises:
-        ClusterError: nothing does.
+        ClusterError: nothing listens there.
     """
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and not _listens(address):

@@ -1,4 +1,4 @@
-"""What a stage hands back to the runner."""
+"""The result that a stage returns to the runner."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -7,13 +7,13 @@ from pipeline.text import counted
 
 
 class ImageChange(NamedTuple):
-    """How many images came and went."""
+    """The numbers of new and removed images."""
 
     new: int = 0
     removed: int = 0
 
     def then(self, later: Self) -> Self:
-        """Both, one after the other."""
+        """Return the sum of this change and a later one."""
         return self._replace(new=self.new + later.new, removed=self.removed + later.removed)
 
     def __str__(self) -> str:
@@ -22,11 +22,11 @@ class ImageChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage did."""
+    """The work that a stage did."""
 
     summary: str
-    """The same in a sentence."""
+    """The work in a sentence."""
     amount: int
-    """How many images or steps it worked on, whatever takes the stage its time."""
+    """The number of images or steps that were processed: the unit that determines the stage's duration."""
     change: ImageChange | None = None
-    """How data/images has changed, where it is ingest."""
+    """The change of data/images, for ingest."""

@@ -1,4 +1,4 @@
-"""Who answers the signals that ask a process to end, for a while."""
+"""Temporary handlers for the signals that ask a process to end."""
 
 import signal
 import sys
@@ -8,22 +8,22 @@ from types import FrameType
 from typing import NoReturn
 
 Handler = Callable[[int, FrameType | None], object]
-# The exit status of a process that such a signal has ended.
+# The exit status of an interrupted process.
 INTERRUPTED = 130
-# What a kill, and a terminal that is closed, send.
+# The signals that `kill` and a closed terminal send.
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def hush() -> None:
-    """After an interrupt: what libraries left half-made is not worth a line each when it goes."""
+    """Silence errors of destructors after an interrupt, when libraries clean up unfinished objects."""
     sys.unraisablehook = lambda _: None
 
 
 @contextmanager
 def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
-    """Let `handler` answer the signals `numbers`; afterwards those who answered them before do so again.
+    """Handle the signals `numbers` by `handler`, and restore the earlier handlers afterwards.
 
-    Where `nohup` has set that a closed terminal is no reason to end, it stays so.
+    If `nohup` has made the process ignore SIGHUP, it continues to ignore it.
     """
     is_detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     taken = [number for number in numbers if number != signal.SIGHUP or not is_detached]
@@ -37,11 +37,11 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
 
 @contextmanager
 def deaf_children() -> Iterator[None]:
-    """Let processes that are started meanwhile never hear ^C at the terminal; here it is heard afterwards."""
+    """Start processes that never receive ^C at the terminal. This process receives it afterwards."""
     if sys.version_info < (3, 12):
         from multiprocessing import resource_tracker
 
-        resource_tracker.ensure_running()  # Started with the first of them, it would let all signals through again.
+        resource_tracker.ensure_running()  # Starting it later would unblock all signals.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -51,7 +51,7 @@ def deaf_children() -> Iterator[None]:
 
 @contextmanager
 def stoppable(numbers: Iterable[signal.Signals] = ENDS) -> Iterator[None]:
-    """Let the signals `numbers` end this process as ^C does, so that nothing is left behind."""
+    """Let the signals `numbers` end this process as ^C does, so that it cleans up."""
     with handled(numbers, _stop):
         yield
 
