@@ -1,10 +1,10 @@
-"""What training on data that grows reaches, and at what cost: `python benchmarks/accuracy.py DATA… --csv TABLE`.
+"""Accuracy and cost of training on growing data: `python benchmarks/accuracy.py DATA… --csv TABLE`.
 
-For each data set, number of generations of equal growth, and row, the accuracy on images that no training saw, of the
-last model; steps are those of all generations after the first. Trains as the stage does, with params.yaml's values but
-for those that are given for all (`--lr`, …) or for a row (`--passes`, `--also`, `--peers`). The differences are to
-trainings from scratch on all the images: with AdamW and its schedule, and without a schedule. Each result is written to
-the table as it comes, and not worked out again: a study that was interrupted goes on.
+It measures the test accuracy of the last model for each data set, number of generations of equal growth, and row. The
+steps are those of all generations after the first. It trains as the stage does, with the values of params.yaml except
+those given for all rows (`--lr`, …) or for one row (`--passes`, `--also`, `--peers`). The table shows differences to
+training from scratch on all images: with AdamW and its schedule, and without a schedule. Each result is appended to the
+CSV table at once and never computed again, so an interrupted study continues.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from pipeline.training.progress import Progress
 # The default of earlier releases.
 SCHEDULE: dict[str, Any] = {"optimizer": "adamw", "lr": 4e-3}
 SCRATCH, SCHEDULED = "from scratch", "from scratch, with a schedule"
-# Rows that are no chain: how many generations, and the changes to the section `train`. -1: all images at once.
+# Rows without a chain of generations: the number of generations (-1: all images at once) and changes to `train`.
 ANCHORS: dict[str, tuple[int, dict[str, Any]]] = {
     SCHEDULED: (-1, SCHEDULE),
     SCRATCH: (-1, {}),
@@ -56,19 +56,19 @@ class Job(NamedTuple):
 
     data: str
     generations: int
-    """After the first; -1 for a training from scratch on everything."""
+    """Generations after the first; -1 for training from scratch on all images."""
     row: str
     seed: int
     changes: dict[str, Any]
-    """To the section `train`."""
+    """Changes to the section `train`."""
     peer: str | None = None
     quick: bool = False
     kept: Path | None = None
-    """Where first models are kept, since several chains begin with the same."""
+    """The cache of first models, since several chains begin with the same model."""
 
     @property
     def key(self) -> tuple[str, int, str, int]:
-        """By which the table knows it."""
+        """The key of the result in the table."""
         return self.data, max(self.generations, 0), self.row, self.seed
 
 
@@ -93,7 +93,7 @@ def train_next(data: Dataset, params: Params, base: Path | None) -> Path:
 
 
 def accuracy(network: Network, classes: tuple[str, ...], test: Dataset) -> float:
-    """In per cent."""
+    """Return the accuracy on `test` in per cent."""
     with torch.inference_mode():
         logits = torch.cat([network(batch) for batch in torch.from_numpy(test.images.pixels.copy()).split(500)])
     right = np.array(classes)[logits.argmax(1).numpy()] == test.labels
@@ -101,7 +101,7 @@ def accuracy(network: Network, classes: tuple[str, ...], test: Dataset) -> float
 
 
 def params_of(pixels: tuple[int, ...], seed: int, changes: dict[str, Any]) -> Params:
-    """params.yaml's, for images of the shape (n, channels, size, size), with `changes` to the section `train`."""
+    """Return params.yaml for images of the shape `pixels`, (n, channels, size, size), with `changes` to `train`."""
     params = read_params(ROOT / "params.yaml")
     train = params.train.model_copy(update={"seed": seed, "size": pixels[-1], **changes})
     ingest = params.ingest.model_copy(update={"mode": "rgb" if pixels[1] == 3 else "grey"})
@@ -110,7 +110,7 @@ def params_of(pixels: tuple[int, ...], seed: int, changes: dict[str, Any]) -> Pa
 
 
 def result_of(job: Job) -> tuple[int, float]:
-    """The steps after the first model, or of all where there is none, and the accuracy."""
+    """Return the steps after the first model (all steps, if there is only one model), and the accuracy."""
     torch.set_num_threads(1)
     data = DATA[job.data]()
     if job.quick:
@@ -129,7 +129,7 @@ def result_of(job: Job) -> tuple[int, float]:
 
 
 def chain(data: Data, params: Params, job: Job) -> tuple[Path, int]:
-    """The last model, and the steps of all after the first."""
+    """Train a chain of generations; returns the last model, and the steps of all generations after the first."""
     if job.generations < 0:
         model = train_next(data.until(data.last), params, None)
         return model, read_lineage(model).steps.run
@@ -141,7 +141,7 @@ def chain(data: Data, params: Params, job: Job) -> tuple[Path, int]:
 
 
 def first_model(data: Data, params: Params, job: Job) -> Path:
-    """The first model, which nothing changes that is for warm starts alone."""
+    """Return the first model, from the cache if it is there; params for warm starts only do not matter."""
     assert job.kept
     changes = {name: value for name, value in job.changes.items() if name not in WARM}
     known = job.kept / f"{job.data} {job.seed} {changes}".replace("/", "_")
@@ -155,7 +155,7 @@ def first_model(data: Data, params: Params, job: Job) -> Path:
 
 
 def jobs_of(arguments: argparse.Namespace) -> list[Job]:
-    """What is asked for, the anchors first, all rows of one seed after the other."""
+    """Return the jobs that the command line asks for, seed by seed, the anchors first."""
     common = {key: getattr(arguments, key) for key in ("lr", "precision") if getattr(arguments, key) is not None}
     rows: dict[str, tuple[dict[str, Any], str | None]] = {
         f"passes {passes:g}": ({"passes": passes}, None) for passes in arguments.passes
@@ -181,12 +181,12 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
 
 
 def run(jobs: list[Job], table: Path, processes: int) -> None:
-    """Add to `table` the results that it does not have yet."""
+    """Run the `jobs` that `table` has no result of, and append their results."""
     done = set() if not table.exists() else set(pd.read_csv(table)[COLUMNS[:4]].itertuples(index=False, name=None))
     jobs = [job for job in jobs if job.key not in done]
     with (
         tempfile.TemporaryDirectory() as kept,
-        # A process each: hundreds of trainings in one fill the memory.
+        # A new process for each job, since hundreds of trainings in one process fill the memory.
         ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         waiting = {pool.submit(result_of, job._replace(kept=Path(kept))): job for job in jobs}
@@ -196,7 +196,7 @@ def run(jobs: list[Job], table: Path, processes: int) -> None:
 
 
 def show(results: pd.DataFrame) -> None:
-    """Print a row of a table for each row of the study."""
+    """Print the study as a Markdown table."""
     for (data, generations, row), seeds in results.groupby(["data", "generations", "row"], sort=False):
         ones = seeds.set_index("seed")["accuracy"]
         anchors = results[(results["data"] == data) & (results["generations"] == 0)].set_index(["row", "seed"])
@@ -209,7 +209,7 @@ def show(results: pd.DataFrame) -> None:
 
 
 def _gap(ones: "pd.Series[float]", others: "pd.Series[float] | None") -> str:
-    """How much more accurate `ones` are than `others`, seed by seed."""
+    """Return the difference in accuracy between `ones` and `others`, seed by seed."""
     if others is None or not len(gaps := (ones - others).dropna()):
         return ""
     return f"{mean(gaps):+.2f} ({min(gaps):+.2f} to {max(gaps):+.2f})"

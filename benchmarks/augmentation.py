@@ -1,8 +1,10 @@
-"""What augmentation costs and brings: `python benchmarks/augmentation.py [NAME…]`.
+"""Cost and benefit of augmentation: `python benchmarks/augmentation.py [NAME…]`.
 
-Names: cost (each change, in a training step's time, in turns with the step), against (torchvision's own transforms,
-image by image, in the same run), brings (the accuracy that presets, and crops from larger images, reach on emoji),
-downscaling (how far crops from larger images are from Pillow's, which filters).
+Names:
+- cost: the time of each change relative to a training step; both are measured in turns;
+- against: the same changes by torchvision's transforms, image by image, in the same run;
+- brings: the accuracy on emoji with presets, and with crops from larger images;
+- downscaling: the difference between crops from larger images and Pillow's resizing, which filters.
 """
 
 import os
@@ -31,7 +33,7 @@ from pipeline.training.augmentation.mixing import mix
 from pipeline.training.augmentation.presets import PRESETS
 
 BATCH = 64
-# Of `brings`.
+# Epochs of `brings`.
 EPOCHS = 12
 CHANGES = {
     "shift": Augment(shift=0.04),
@@ -49,14 +51,14 @@ CHANGES = {
 
 
 def changed(images: torch.Tensor, params: Augment, turn: int) -> torch.Tensor:
-    """`images` as training sees them in that turn."""
+    """Return `images` as training augments them in that turn."""
     keys = np.arange(len(images), dtype=np.uint64)
     dice = Dice(keys, 0, np.full(len(images), turn, np.uint64), images.device)
     return mix(augment(images, params, dice), params, dice)[0]
 
 
 def seconds(work: Callable[[], object], repeat: int) -> float:
-    """CPU time of one of `repeat` runs, since other work may share the machine."""
+    """Return the mean CPU time of `repeat` runs; CPU time, since other processes may share the machine."""
     work()
     started = time.process_time()
     for _ in range(repeat):
@@ -65,7 +67,7 @@ def seconds(work: Callable[[], object], repeat: int) -> float:
 
 
 def stepper(model: str, size: int) -> Callable[[], object]:
-    """A training step of a network on a batch."""
+    """Return a training step of a network on a batch."""
     network = build(Spec(model=model, size=size, mode="rgb", classes=tuple("abcdefghij")))
     network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
@@ -80,12 +82,12 @@ def stepper(model: str, size: int) -> Callable[[], object]:
 
 
 def noise(size: int) -> torch.Tensor:
-    """A batch of images."""
+    """Return a batch of random images."""
     return torch.randint(0, 256, (BATCH, 3, size, size), dtype=torch.uint8)
 
 
 def cost(_: Path, scale: Scale) -> Rows:
-    """Each change against a step of the network that such images are for."""
+    """Measure each change relative to a training step of a network for such images."""
     for model, size, repeat in (("small", 32, 20), ("timm/resnet18", 224, 2)):
         sys.path.append(str(ROOT / ".venv/timm"))
         images, step = noise(size), stepper(model, size)
@@ -99,7 +101,7 @@ def cost(_: Path, scale: Scale) -> Rows:
 
 
 def against(_: Path, scale: Scale) -> Rows:
-    """Crop, mirror and colour of a batch by torchvision, which draws numbers for one image at a time."""
+    """Measure crop, mirror and colour of a batch against torchvision, which augments one image at a time."""
     sys.path.append(str(ROOT / ".venv/timm"))
     from torchvision.transforms import v2
 
@@ -116,13 +118,13 @@ def against(_: Path, scale: Scale) -> Rows:
 
 
 def brings(folder: Path, scale: Scale) -> Rows:
-    """Accuracy on 600 emoji after a cold start on the others: presets, and images decoded larger than the 32 pixels."""
+    """Measure accuracy on 600 emoji after a cold start on the others: presets, and images decoded above 32 pixels."""
     seen, seeds = 32, range(scale.rounds(2))
     data = {source: emoji(source, Image.Resampling.BILINEAR) for source in (seen, 40, 64)}
     for preset in PRESETS:
         for source, images in data.items():
             if preset == "none" and source != seen:
-                continue  # It crops nothing, so the rest would never be seen.
+                continue  # Without crops, the network would never get the rest of the image.
             reached = []
             for seed in seeds:
                 changes = {"size": seen, "crop_pct": seen / source, "augment": preset, "epochs": scale.rounds(EPOCHS)}
@@ -136,7 +138,7 @@ def brings(folder: Path, scale: Scale) -> Rows:
 
 
 def downscaling(_: Path, scale: Scale) -> Rows:
-    """The whole of a photograph shown at 224 pixels: mean difference to Pillow's, in levels of 0 to 255."""
+    """Measure the mean difference to Pillow's resizing of a whole photograph to 224 pixels, in levels of 0 to 255."""
     size = 224 if not scale.quick else 32
     for share in (0.95, 0.875, 2 / 3, 0.5, 0.25):
         source, apart = round(size / share), []

@@ -1,10 +1,13 @@
-"""What evaluating costs besides inference, against a bare loop in the same run: `benchmarks/evaluate.py [NAME…]`.
+"""The overhead of evaluate beyond inference, against a bare loop in the same run: `benchmarks/evaluate.py [NAME…]`.
 
-Names: small (28 × 28), large (112 × 112): 10,000 test images of 100,000, decoded before, a model and a base; alone:
-small ones, and no base. The bare loop runs the same networks on the same decoded images, in an array, in the same
-batches, in a process of its own: once as one writes it, and once with what makes the stage faster there, folded
-networks and large pages. The stage reads model, index and images, checks each image, measures, and writes its report;
-what Python takes to start is in none.
+Names:
+- small (28 × 28), large (112 × 112): 10,000 test images of 100,000, already decoded, with a model and a base;
+- alone: small images, without a base.
+
+The bare loop runs the same networks on the same decoded images, as an array, in the same batches, in its own process:
+once written plainly, and once with the optimizations of the stage, which are folded networks and large pages. The stage
+reads model, index and images, checks each image, computes metrics, and writes its report. Neither time includes
+Python's startup.
 """
 
 import csv
@@ -38,15 +41,15 @@ from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
 CLASSES = tuple(f"class {number}" for number in range(10))
-# Shape (images, 1, size, size).
+# The decoded images, shape (images, 1, size, size).
 IMAGES = "images.npy"
 LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-# Whether the loop has what makes the stage faster.
+# The bare loops, and whether each has the optimizations of the stage.
 LOOPS = {"a bare inference loop": False, "that loop with folded networks and large pages": True}
 
 
 def make_images(count: int, size: int) -> None:
-    """Fill data/images and data/manifest with smooth noise; it is put next to them decoded, too."""
+    """Fill data/images and data/manifest with images of smooth noise, and save the decoded images to `IMAGES`."""
     chance, rows, pixels = np.random.default_rng(0), {}, {}
     paths.SHARDS.mkdir(parents=True)
     with ShardWriter(paths.SHARDS, first=0, limit=2**26) as writer:
@@ -60,7 +63,7 @@ def make_images(count: int, size: int) -> None:
             said = {"id": md5, "label": CLASSES[number % 10], "source": f"{md5}.png", "attributes": "", "md5": md5}
             rows[md5] = {**said, **where, "key": md5[:16], "descriptor": bytes(64)}
             pixels[md5] = np.asarray(image)
-    # The others are in the index only, since nobody looks at them.
+    # The other images are only in the index, since nothing reads them.
     others = [
         {**said, **where, "key": "", "descriptor": bytes(64), "id": f"{k:032}", "md5": f"{k:032}"}
         for k in range(9 * count)
@@ -82,7 +85,7 @@ def write_csv(name: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def make_model(folder: Path, size: int, generation: int) -> None:
-    """Put an untrained model into `folder`."""
+    """Write an untrained model to `folder`."""
     spec = Spec(model="small", size=size, mode="grey", classes=CLASSES)
     folder.mkdir(parents=True)
     state = {f"network.{name}": value for name, value in build(spec).state_dict().items()}
@@ -100,7 +103,7 @@ def make_model(folder: Path, size: int, generation: int) -> None:
 
 
 def bare(params: Params, folders: list[Path], *, tuned: bool) -> float:
-    """The seconds that inference of the models in `folders` takes, of the images in the working directory."""
+    """Return the seconds of inference by the models in `folders` on the images in the working directory."""
     images = torch.from_numpy(np.load(IMAGES))
     networks = [read_network(folder)[0] for folder in folders]
     if tuned:
@@ -115,14 +118,14 @@ def bare(params: Params, folders: list[Path], *, tuned: bool) -> float:
 
 
 def stage(params: Params) -> float:
-    """The seconds that the stage takes."""
+    """Return the seconds that the stage takes."""
     started = time.perf_counter()
     evaluate(params)
     return time.perf_counter() - started
 
 
 def another(*, tuned: bool) -> Executor:
-    """A process in the working directory, in which PyTorch asks for large pages or, as it does by itself, not."""
+    """Start a process in the working directory; PyTorch uses large pages in it if `tuned`, by default it does not."""
     pool, before = ProcessPoolExecutor(1, get_context("spawn")), os.environ[LARGE_PAGES]
     os.environ[LARGE_PAGES] = str(int(tuned))
     pool.submit(os.getpid).result()
@@ -131,7 +134,7 @@ def another(*, tuned: bool) -> Executor:
 
 
 def at_size(folder: Path, scale: Scale, size: int, *, base: bool = True, rounds: int = 7) -> Rows:
-    """The rate of the stage, as a share of that of the bare loop."""
+    """Measure the throughput of the stage relative to that of the bare loops."""
     os.chdir(folder)
     params = read_params(ROOT / "params.yaml")
     params = params.model_copy(update={"compute": params.compute.model_copy(update={"accelerator": "cpu"})})
@@ -144,7 +147,7 @@ def at_size(folder: Path, scale: Scale, size: int, *, base: bool = True, rounds:
         paths.BASE.mkdir()
         (paths.BASE / NONE).write_text(f"{FIRST}\n")
     models = [paths.MODEL, paths.BASE] if base else [paths.MODEL]
-    stage(params)  # Decodes, and warms up.
+    stage(params)  # Decodes the images, and warms up.
     ratios: dict[str, list[float]] = {name: [] for name in LOOPS}
     rates = []
     with ExitStack() as pools:
@@ -165,17 +168,17 @@ def at_size(folder: Path, scale: Scale, size: int, *, base: bool = True, rounds:
 
 
 def small(folder: Path, scale: Scale) -> Rows:
-    """Where inference costs least besides the rest."""
+    """Measure with small images, for which inference is the smallest part of the time."""
     yield from at_size(folder, scale, 28)
 
 
 def large(folder: Path, scale: Scale) -> Rows:
-    """Images of a more usual size."""
+    """Measure with images of a more common size."""
     yield from at_size(folder, scale, 112, rounds=3)
 
 
 def alone(folder: Path, scale: Scale) -> Rows:
-    """A first generation."""
+    """Measure a first generation, which has no base."""
     yield from at_size(folder, scale, 28, base=False)
 
 

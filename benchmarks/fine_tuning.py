@@ -1,10 +1,13 @@
-"""Fine-tuning at 224 pixels, on colour pictures of npm's emoji-datasource-google: `benchmarks/fine_tuning.py [NAME…]`.
+"""Fine-tuning at 224 pixels on colour pictures of npm's emoji-datasource-google: `benchmarks/fine_tuning.py [NAME…]`.
 
-Names: resnet18, vit: a first `dvc repro` on 18 classes, one on 10 % more images, one on two more classes; from scratch,
-all of the network from weights of a file, and its head alone. No published weights are at hand: those of the file were
-trained here, at 64 pixels, on the pictures of the other 79 classes and on Fashion-MNIST in random colours; the projects
-never see either. features: one per cent of new images in 60,000 of Fashion-MNIST, for `small`, all of it and its head
-alone. Times are CPU seconds of `dvc repro` with its start-up, and accuracies those on test images.
+Names:
+- resnet18, vit: a first `dvc repro` on 18 classes, one with 10 % more images, and one with two more classes; from
+  scratch, the whole network from the weights of a file, and its head alone. No published weights are available, so the
+  benchmark first trains the weights of the file: at 64 pixels, on the pictures of the other 79 classes and on
+  Fashion-MNIST in random colours. The projects contain neither of these;
+- features: one per cent of new images in 60,000 of Fashion-MNIST, for `small`: the whole network, and its head alone.
+
+Times are CPU seconds of `dvc repro` including its startup. Accuracies are those on test images.
 """
 
 import io
@@ -28,7 +31,7 @@ PICTURES = EMOJI / "img/google/64"
 CLASSES, ARRIVE = 20, 2
 LATER = 0.1
 SPLIT = {"val": 0.0, "test": 0.25, "by": "hash", "group": None}
-# Networks of timm, and the learning rates of all of it, and of its head alone.
+# Models of timm, with the learning rates of the whole network and of its head alone.
 NETWORKS = {"resnet18": ("timm/resnet18", 2e-3, 1e-2), "vit": ("timm/vit_tiny_patch16_224", 5e-4, 1e-2)}
 COMMON: dict[str, dict[str, Any]] = {
     "ingest": {"size": 64},
@@ -38,18 +41,18 @@ COMMON: dict[str, dict[str, Any]] = {
 
 
 class Way(NamedTuple):
-    """One way to train."""
+    """A way to train."""
 
     name: str
     params: dict[str, Any]
-    """Of the section `train`."""
+    """Params of the section `train`."""
 
 
 Files = Sequence[tuple[str, bytes]]
 
 
 def pictures() -> dict[str, list[Path]]:
-    """Those of each class, the largest class first, each class in the order of a hash."""
+    """Return the pictures of each class in random order, the largest class first."""
     found: dict[str, list[Path]] = {}
     for emoji in json.loads((EMOJI / "emoji.json").read_text()):
         for one in (emoji, *emoji.get("skin_variations", {}).values()):
@@ -60,7 +63,7 @@ def pictures() -> dict[str, list[Path]]:
 
 
 def fashion_files(first: int, last: int, *, coloured: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Images of Fashion-MNIST; `coloured` ones are of 64 pixels, black and white each a colour of its own."""
+    """Yield images of Fashion-MNIST; if `coloured`, at 64 pixels and with random colours for black and white."""
     data, chance = fashion().train, np.random.default_rng(first)
     for number in range(first, last):
         image, file = Image.fromarray(data.images.pixels[number, 0]), io.BytesIO()
@@ -72,7 +75,7 @@ def fashion_files(first: int, last: int, *, coloured: bool = False) -> Iterator[
 
 
 def files_of(classes: Mapping[str, Sequence[Path]], first: float, last: float) -> Files:
-    """The pictures of each class from one share of them to another."""
+    """Return the pictures of each class from the share `first` to the share `last`."""
     return [
         (f"{name}/{path.name}", path.read_bytes())
         for name, paths in classes.items()
@@ -81,7 +84,7 @@ def files_of(classes: Mapping[str, Sequence[Path]], first: float, last: float) -
 
 
 def project(folder: Path, params: Mapping[str, Any]) -> Path:
-    """A new project, with `params` in its section `train`."""
+    """Create a project with `params` in its section `train`."""
     made = new_project(folder)
     set_params(made, {**COMMON, "train": {**COMMON["train"], **params}, "manifest": {"split": SPLIT}})
     return made
@@ -100,9 +103,9 @@ class Grown(NamedTuple):
     """A generation."""
 
     seconds: float
-    """Of CPU time, of all processes of `dvc repro`."""
+    """The CPU time of all processes of `dvc repro`."""
     accuracy: float
-    """In per cent."""
+    """The accuracy in per cent."""
     support: int
     """The number of test images."""
 
@@ -111,7 +114,7 @@ class Grown(NamedTuple):
 
 
 def grow(made: Path, name: str, files: Iterable[tuple[str, bytes]]) -> Grown:
-    """Add an archive and train."""
+    """Add an archive of `files` to data/raw, and train."""
     with zipfile.ZipFile(made / "data/raw" / f"{name}.zip", "w") as archive:
         for path, data in files:
             archive.writestr(path, data)
@@ -121,7 +124,7 @@ def grow(made: Path, name: str, files: Iterable[tuple[str, bytes]]) -> Grown:
 
 
 def train(made: Path) -> Grown:
-    """Train on what is there."""
+    """Run `dvc repro`, and measure it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(made, "dvc", "repro")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -131,7 +134,7 @@ def train(made: Path) -> Grown:
 
 
 def other_weights(folder: Path, model: str, rate: float, scale: Scale) -> Path:
-    """A model of other data."""
+    """Train a model on other data; returns its checkpoint."""
     made = project(
         folder / "other", {"model": model, "size": 64, "epochs": scale.rounds(15), "lr": rate, "augment": "light"}
     )
@@ -141,7 +144,7 @@ def other_weights(folder: Path, model: str, rate: float, scale: Scale) -> Path:
 
 
 def ways(model: str, rates: tuple[float, float], scale: Scale) -> list[Way]:
-    """From scratch, all of it, the head alone."""
+    """Return the ways to train: from scratch, the whole network, and the head alone."""
     common, file = {"model": model, "size": 224, "epochs": scale.rounds(2)}, {"pretrained": "other.ckpt"}
     full, head = ({"lr": rate} for rate in rates)
     return [
@@ -152,7 +155,7 @@ def ways(model: str, rates: tuple[float, float], scale: Scale) -> list[Way]:
 
 
 def tune(network: str, folder: Path, scale: Scale) -> Rows:
-    """Time and accuracy of three generations, each way."""
+    """Measure time and accuracy of three generations, for each way to train."""
     model, *rates = NETWORKS[network]
     weights = other_weights(folder, model, rates[0], scale)
     known = list(pictures().items())[: 4 if scale.quick else CLASSES]
@@ -173,7 +176,7 @@ def tune(network: str, folder: Path, scale: Scale) -> Rows:
 
 
 def features(folder: Path, scale: Scale) -> Rows:
-    """One per cent of new images, all of the network and its head alone."""
+    """Measure one per cent of new images: the whole network, and its head alone."""
     count, more = scale.count(60_000) * 98 // 100, scale.count(60_000) // 100
     made = new_project(folder / "project")
     set_params(made, {"ingest": {"mode": "grey"}, "train": {"epochs": 2}, "compute": {"accelerator": "cpu"}})

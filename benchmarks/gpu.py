@@ -1,10 +1,15 @@
-"""How fast a GPU trains, and whether it makes the same bytes, in ten minutes: `python benchmarks/gpu.py [NAME…]`.
+"""Speed and reproducibility of training on a GPU, in ten minutes: `python benchmarks/gpu.py [NAME…]`.
 
-Names: speed (the loader alone, the step alone, training), ways (number format, compiler, layout of filters,
-determinism), folding (of normalisation, where nothing is learned), same (the same bytes twice, and after an
-interruption), timm (what timm's train script does: its loader with worker processes and prefetching, its optimizer,
-channels last, AMP and a free choice of algorithms; the script itself is not in its package).
-Rows are images a second: the median of rounds in turn, the smallest and the largest. Without a GPU it runs on the CPU.
+Names:
+- speed: the loader alone, the training step alone, and training;
+- ways: number format, compiler, memory layout of filters, determinism;
+- folding: inference with folded batch normalisation;
+- same: whether two trainings, and an interrupted one, give the same bytes;
+- timm: what timm's train script does: its loader with worker processes and prefetching, its optimizer, channels last,
+  AMP and nondeterministic algorithms. The script itself is not in its package.
+
+Rows are images a second: the median of rounds in turn, with the smallest and the largest. Without a GPU it runs on the
+CPU.
 """
 
 import os
@@ -48,30 +53,30 @@ from pipeline.training.progress import Progress
 
 # Apart from the rest, since torchvision makes every import of lightning slower.
 sys.path.append(str(ROOT / ".venv/timm"))
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # Which PyTorch wants for the same bits each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires this for determinism.
 CLASSES = 10
 WARM_UP = 3
 Step = Callable[[], object]
 
 
 class Size(NamedTuple):
-    """How much is done."""
+    """The size of a benchmark."""
 
     model: str
     pixels: int
     batch: int
     steps: int
-    """In a round."""
+    """Steps in a round."""
     rounds: int
 
 
 def size_of(scale: Scale) -> Size:
-    """What a GPU needs a second for, or what a CPU does."""
+    """Return a size for a GPU, or, with `--quick`, one that a CPU can run."""
     return Size("timm/test_resnet", 32, 8, 2, 1) if scale.quick else Size("timm/resnet50", 224, 256, 20, 3)
 
 
 def params_of(size: Size, **train: Any) -> Params:
-    """params.yaml's, with AdamW's schedule, crops and mirroring, and changes to the section `train`."""
+    """Return params.yaml with AdamW's schedule, crops and mirroring, and with `train` as changes to that section."""
     content = read_params(ROOT / "params.yaml").model_dump()
     content["ingest"]["mode"] = "rgb"
     content["compute"].update({"accelerator": "auto", "devices": 1, "nodes": 1})
@@ -82,7 +87,7 @@ def params_of(size: Size, **train: Any) -> Params:
 
 
 def made_up(count: int, size: Size) -> Dataset:
-    """Noise, as images that were decoded before."""
+    """Return `count` images of noise, already decoded."""
     chance = np.random.default_rng(0)
     ids = np.array(sorted(chance.bytes(16).hex() for _ in range(count)))
     labels = np.array([f"class {number % CLASSES}" for number in range(count)])
@@ -91,14 +96,14 @@ def made_up(count: int, size: Size) -> Dataset:
 
 
 def loader_of(data: Dataset, params: Params, where: torch.device) -> TrainLoader:
-    """The loader of a cold start in the working directory."""
+    """Return the loader of a cold start in the working directory."""
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     source = AugmentedImages(data, params.train, where)
     return TrainLoader(data, list(generation.spec.classes), params.train, generation.rounds, source)
 
 
 def training(params: Params, where: torch.device, batches: Iterable[Batch], *, last: bool = True) -> Step:
-    """A step of training on `batches`, as Lightning takes it; `last` puts the channels of filters last on a GPU."""
+    """Return a training step on `batches`, as Lightning runs it; `last`: filters in channels-last layout on a GPU."""
     names = tuple(f"class {number}" for number in range(CLASSES))
     spec = Spec(model=params.train.model, size=params.train.size, mode="rgb", classes=names)
     torch.use_deterministic_algorithms(params.train.deterministic)
@@ -114,7 +119,7 @@ def training(params: Params, where: torch.device, batches: Iterable[Batch], *, l
     def step() -> None:
         nonlocal number
         torch.use_deterministic_algorithms(params.train.deterministic)
-        number += 1  # Never the one whose loss is looked at.
+        number += 1  # Never a step whose loss is logged.
         with autocast(params, where):
             loss = classifier.training_step(next(endless), number % 50 or 1)
         loss.backward()
@@ -125,19 +130,19 @@ def training(params: Params, where: torch.device, batches: Iterable[Batch], *, l
 
 
 def autocast(params: Params, where: torch.device) -> AbstractContextManager[object]:
-    """The number format that `params` ask for."""
+    """Return the autocast context of `params`' precision."""
     is_half = precision_on(where, params.train.precision) == "bf16-mixed"
     return torch.autocast(where.type, torch.bfloat16) if is_half else nullcontext()
 
 
 def forever(batches: Iterable[Any]) -> Iterator[Any]:
-    """Epoch after epoch."""
+    """Yield from `batches` again and again."""
     while True:
         yield from batches
 
 
 def rates(steps: dict[str, Step], size: Size) -> dict[str, list[float]]:
-    """Images a second of each of `steps`, in rounds in which they take turns."""
+    """Return the images a second of each of `steps`, in rounds in which they take turns."""
     for step in steps.values():
         for _ in range(WARM_UP):
             step()
@@ -154,13 +159,13 @@ def rates(steps: dict[str, Step], size: Size) -> dict[str, list[float]]:
 
 
 def wait() -> None:
-    """Until the GPU has done all that it was told."""
+    """Wait until the GPU has finished all queued work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def compared(found: dict[str, list[float]], what: str) -> Rows:
-    """A row for each, against the first one in the same rounds."""
+    """Yield a row for each entry of `found`, relative to the first one in the same rounds."""
     first = next(iter(found.values()))
     for name, values in found.items():
         ratios = spread((one / other for one, other in zip(values, first, strict=True)), "×")
@@ -168,9 +173,9 @@ def compared(found: dict[str, list[float]], what: str) -> Rows:
 
 
 def begin(folder: Path) -> torch.device:
-    """Let `folder` be a project without a base, and the working directory; returns what computes."""
+    """Make `folder` a project without a base, and the working directory; returns the device."""
     os.chdir(folder)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")  # Not the one of another benchmark.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")  # Not shared with another benchmark.
     shutil.rmtree(paths.DATA, ignore_errors=True)
     paths.BASE.mkdir(parents=True)
     (paths.BASE / NONE).write_text(FIRST + "\n")
@@ -179,7 +184,7 @@ def begin(folder: Path) -> torch.device:
 
 
 def trained(data: Dataset, params: Params) -> float:
-    """The seconds that training a model in the working directory takes."""
+    """Return the seconds that training a model in the working directory takes."""
     nothing = Dataset(ids=data.ids[:0], labels=data.labels[:0], images=PixelSource.of(data.images.pixels[:0]))
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     started = time.perf_counter()
@@ -188,7 +193,7 @@ def trained(data: Dataset, params: Params) -> float:
 
 
 def speed(folder: Path, scale: Scale) -> Rows:
-    """Loading and training apart, and both as `dvc repro` does them, beyond what it takes to begin and to end."""
+    """Measure loading and training separately, and both together as in `dvc repro`, without startup and end."""
     where, size = begin(folder), size_of(scale)
     params = params_of(size)
     name = torch.cuda.get_device_name() if where.type == "cuda" else platform.processor() or where.type
@@ -218,7 +223,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def ways(folder: Path, scale: Scale) -> Rows:
-    """The step alone."""
+    """Measure the training step alone in each of `WAYS`."""
     where, size = begin(folder), size_of(scale)
     batch = [next(iter(loader_of(made_up(size.batch, size), params_of(size), where)))]
     steps = {name: training(params_of(size, **changes), where, batch) for name, changes in WAYS.items()}
@@ -227,7 +232,7 @@ def ways(folder: Path, scale: Scale) -> Rows:
 
 
 def folding(folder: Path, scale: Scale) -> Rows:
-    """Inference of a batch, as evaluate computes it, by the network whose normalisation can all be folded."""
+    """Measure inference of a batch, as in evaluate, with `small`, whose normalisation can be folded completely."""
     where, size = begin(folder), size_of(scale)._replace(model="small", pixels=32)
     names = tuple(f"class {number}" for number in range(CLASSES))
     network = build(Spec(model=size.model, size=size.pixels, mode="rgb", classes=names)).eval()
@@ -240,12 +245,12 @@ def folding(folder: Path, scale: Scale) -> Rows:
 
 
 def inferring(network: nn.Module, images: Tensor) -> Step:
-    """A step without learning."""
+    """Return an inference step."""
     return lambda: torch.inference_mode()(network)(images)
 
 
 def same(folder: Path, scale: Scale) -> Rows:
-    """Whole models, file by file."""
+    """Check whether whole models are the same, file by file."""
     size = size_of(scale)
     data = made_up(size.batch * max(4, size.steps // 2), size)
     for name in ("as it is", "schedule_free", "compile"):
@@ -260,19 +265,19 @@ def same(folder: Path, scale: Scale) -> Rows:
 
 
 def files() -> dict[str, bytes]:
-    """Those of the model, which is gone then."""
+    """Return the content of the model's files, and delete the model."""
     found = {path.name: path.read_bytes() for path in paths.MODEL.iterdir()}
     shutil.rmtree(paths.MODEL)
     return found
 
 
 def yes(is_so: bool) -> str:  # noqa: FBT001
-    """In words."""
+    """Return `yes` or `NO`."""
     return "yes" if is_so else "NO"
 
 
 def interrupted(data: Dataset, params: Params) -> None:
-    """Train, stopped in the third step and begun again."""
+    """Train with an interruption in the third step, and resume."""
     step, done = Classifier.training_step, 0
 
     def stopping(self: Classifier, batch: Batch, batch_idx: int) -> Tensor:
@@ -292,7 +297,7 @@ def interrupted(data: Dataset, params: Params) -> None:
 
 
 def timm(folder: Path, scale: Scale) -> Rows:
-    """The same network, images, crops, optimizer and number format; each decodes as it does."""
+    """Compare with timm: the same network, images, crops, optimizer and number format, but each side's own decoding."""
     where, size = begin(folder), size_of(scale)
     photographs(folder / "photographs", size.batch * 4)
     torch.use_deterministic_algorithms(mode=False)
@@ -307,7 +312,7 @@ def timm(folder: Path, scale: Scale) -> Rows:
 
 
 def timm_loader(folder: Path, size: Size, where: torch.device) -> Iterable[tuple[Tensor, Tensor]]:
-    """Its images, on the device, normalised there."""
+    """Return timm's loader, whose images are on the device and normalised there."""
     from timm.data import create_dataset, create_loader
 
     found: Iterable[tuple[Tensor, Tensor]] = create_loader(
@@ -325,7 +330,7 @@ def timm_loader(folder: Path, size: Size, where: torch.device) -> Iterable[tuple
 
 
 def timm_step(size: Size, where: torch.device, batches: Iterator[tuple[Tensor, Tensor]]) -> Step:
-    """A step of its train script, with --channels-last and --amp."""
+    """Return a step of timm's train script, with --channels-last and --amp."""
     from timm import create_model
     from timm.optim import create_optimizer_v2
 

@@ -1,6 +1,6 @@
-"""What ingest costs, against bare Pillow and against DVC doing nothing: `python benchmarks/ingest.py [NAME…]`.
+"""The cost of ingest, against bare Pillow and against an empty DVC stage: `python benchmarks/ingest.py [NAME…]`.
 
-Names: rate, ray, memory, loose, archives, many, idle; all of them without one. Takes about a quarter of an hour.
+Names: rate, ray, memory, loose, archives, many, idle; without a name, all of them. It takes about a quarter of an hour.
 """
 
 import os
@@ -24,7 +24,7 @@ from pipeline.ingestion.perceptual_hash import perceptual_hash
 
 
 def _bare(paths: list[Path]) -> tuple[float, float]:
-    """Images a second of a loop that does with Pillow alone what the stage does to each, and its seconds of a core."""
+    """Process images as the stage does, with Pillow alone; returns images a second, and CPU seconds an image."""
     started, began = time.perf_counter(), time.process_time()
     for path in paths:
         image = Image.open(BytesIO(path.read_bytes()))
@@ -36,18 +36,18 @@ def _bare(paths: list[Path]) -> tuple[float, float]:
 
 
 def rate(folder: Path, scale: Scale) -> Rows:
-    """500 × 375 JPEGs to 256 pixels, by all cores, against loops that do the same to an image: one on each core."""
+    """Measure 500 × 375 JPEGs to 256 pixels on all cores, against loops, one on each core, that do the same."""
     project = new_project(folder / "project")
-    count, cores = scale.count(12_000), os.cpu_count() or 1  # So many that starting processes counts little.
+    count, cores = scale.count(12_000), os.cpu_count() or 1  # Many, so that the start of processes matters little.
     paths = photographs(project / "data/raw", count)
     run(project, "dvc", "add", "--quiet", "data/raw")
     run(project, "python", "-m", "pipeline", "run", "listing")
     alone, together, stages, busy = [], [], [], []
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-        deque(pool.map(_bare, [paths[:9]] * 9 * cores), 0)  # All have started then.
+        deque(pool.map(_bare, [paths[:9]] * 9 * cores), 0)  # Starts all processes.
         for _ in range(scale.rounds(3)):
             alone.append(_bare(paths[:1000])[0])
-            # Cores may share what a loop alone has for itself.
+            # Cores may share resources that a single loop has for itself.
             loops = list(pool.map(_bare, [paths[start::cores][:1000] for start in range(cores)]))
             together.append(sum(pace for pace, _ in loops))
             run(project, "rm", "-rf", "data/images", "data/shards")
@@ -67,7 +67,7 @@ def rate(folder: Path, scale: Scale) -> Rows:
 
 
 def on_ray(folder: Path, scale: Scale) -> Rows:
-    """The same images by a cluster of Ray's, of this machine alone, against processes of the stage's own."""
+    """Measure the same images on a Ray cluster on this machine, against the stage's own processes."""
     project = new_project(folder / "project")
     count = max(scale.count(12_000), FEWEST)
     photographs(project / "data/raw", count)
@@ -89,7 +89,7 @@ def on_ray(folder: Path, scale: Scale) -> Rows:
 
 
 def memory(folder: Path, scale: Scale) -> Rows:
-    """Peak memory at 60,000 images against that at 10,000."""
+    """Measure peak memory at 60,000 images against 10,000."""
     peaks = []
     for count in (scale.count(10_000), scale.count(60_000)):
         project = new_project(folder / f"{len(peaks)}")
@@ -104,7 +104,7 @@ def memory(folder: Path, scale: Scale) -> Rows:
 
 
 def loose_files(folder: Path, scale: Scale) -> Rows:
-    """60,000 loose files: nothing new, and one new, against a stage that does nothing."""
+    """Measure 60,000 loose files, with no new file and with one new file, against a stage that does nothing."""
     project, floor = new_project(folder / "project"), new_floor(folder / "floor")
     for root in (project, floor):
         loose(root / "data/raw", scale.count(60_000))
@@ -128,7 +128,7 @@ def loose_files(folder: Path, scale: Scale) -> Rows:
 
 
 def in_archives(folder: Path, scale: Scale, full: int = 60_000) -> Rows:
-    """The same images in archives, and a small archive added."""
+    """Measure the same images in archives, with a small archive added."""
     project, count = new_project(folder / "project"), scale.count(full)
     archives(project / "data/raw", count, scale.count(10_000))
     run(project, "dvc", "add", "--quiet", "data/raw")
@@ -144,7 +144,7 @@ def in_archives(folder: Path, scale: Scale, full: int = 60_000) -> Rows:
 
 
 def idle(folder: Path, scale: Scale) -> Rows:
-    """`pipeline run ingest` with nothing to do, beyond what Python and dvc take to look at the same project."""
+    """Measure `pipeline run ingest` with nothing to do, beyond the time in which Python and DVC open the same project."""
     project = new_project(folder / "project")
     loose(project / "data/raw", 20)
     run(project, "dvc", "add", "--quiet", "data/raw")

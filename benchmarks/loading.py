@@ -1,8 +1,9 @@
-"""What loading images costs, against others in the same run: `python benchmarks/loading.py [NAME…]`.
+"""The speed of loading images, against other libraries in the same run: `python benchmarks/loading.py [NAME…]`.
 
-Names: small, photos: batches, augmented alike, against torchvision's ImageFolder, WebDataset and Hugging Face datasets,
-each with a DataLoader of two workers. jump: the first batch after an interruption, against torchdata's
-StatefulDataLoader and against reading again what was read.
+Names:
+- small, photos: batches with the same augmentation, against torchvision's ImageFolder, WebDataset and Hugging Face
+  datasets, each with a DataLoader of two workers;
+- jump: the first batch after an interruption, against torchdata's StatefulDataLoader and reading all batches again.
 """
 
 import os
@@ -33,7 +34,7 @@ from pipeline.training.drawing.randomness import keys_of
 from pipeline.training.drawing.sampling import Cursor, Draws, Rounds
 from pipeline.training.feeding.loader import TrainLoader
 
-# Peers lie apart from the rest, since torchvision makes every import of lightning slower.
+# Peers are installed separately, since torchvision slows down every import of lightning.
 sys.path += [str(ROOT / ".venv/timm"), str(ROOT / ".venv/bench")]
 os.environ["HF_HUB_OFFLINE"] = "1"
 BATCH = 64
@@ -43,20 +44,20 @@ Batches = Iterator[Any]
 
 
 def decoded(folder: Path, size: int, mode: str) -> Dataset:
-    """The images in `folder` as the stage has them after the first time that it reads them."""
+    """Return the images in `folder`, decoded, as the stage has them after their first reading."""
     files = sorted(folder.rglob("*.*"))
     pixels = np.ascontiguousarray([to_pixels(Image.open(path), mode=mode, size=size) for path in files])
     return dataset(pixels, [path.parent.name for path in files])
 
 
 def dataset(pixels: Any, labels: list[str]) -> Dataset:
-    """Images with ids, in their order."""
+    """Return a data set of images with rising ids."""
     ids = np.array([f"{number:032x}" for number in range(len(labels))])
     return Dataset(ids=ids, labels=np.array(labels), images=PixelSource.of(pixels))
 
 
 def train_loader(data: Dataset) -> TrainLoader:
-    """As the stage has it at a cold start."""
+    """Return the stage's loader at a cold start."""
     length = length_of(PARAMS, images=len(data), changed=len(data), warm=False)
     keys, none = keys_of(data.ids), np.empty(0, np.intp)
     draws = Draws(keys=keys, arrived=none, count=length.draws, start=Cursor(0, 0), seed=PARAMS.seed)
@@ -64,13 +65,13 @@ def train_loader(data: Dataset) -> TrainLoader:
 
 
 def forever(loader: Any) -> Batches:
-    """Epoch after epoch."""
+    """Yield batches, epoch after epoch."""
     while True:
         yield from loader
 
 
 def transform(size: int, mode: str) -> Callable[[Image.Image], torch.Tensor]:
-    """To a shifted tensor, by torchvision."""
+    """Return torchvision's transform to a randomly shifted tensor."""
     from torchvision import transforms
 
     most = round(PARAMS.augment.shift * size)
@@ -84,21 +85,21 @@ def transform(size: int, mode: str) -> Callable[[Image.Image], torch.Tensor]:
 
 
 def image_folder(folder: Path, size: int, mode: str) -> Any:
-    """Torchvision's data set."""
+    """Return torchvision's data set of `folder`."""
     from torchvision.datasets import ImageFolder
 
     return ImageFolder(str(folder), transform(size, mode))
 
 
 def with_image_folder(folder: Path, size: int, mode: str) -> Batches:
-    """Torchvision's ImageFolder."""
+    """Return batches of torchvision's ImageFolder."""
     from torch.utils.data import DataLoader
 
     return forever(DataLoader(image_folder(folder, size, mode), batch_size=BATCH, shuffle=True, **WORKERS))
 
 
 def with_webdataset(folder: Path, size: int, mode: str) -> Batches:
-    """WebDataset, from four shards of the same files, shuffled in a buffer."""
+    """Return batches of WebDataset, from four shards of the same files, shuffled in a buffer."""
     import webdataset
 
     files = sorted(folder.rglob("*.*"))
@@ -122,7 +123,7 @@ def with_webdataset(folder: Path, size: int, mode: str) -> Batches:
 
 
 def with_hugging_face(folder: Path, size: int, mode: str) -> Batches:
-    """Hugging Face datasets: the same files in an Arrow table."""
+    """Return batches of Hugging Face datasets, from an Arrow table of the same files."""
     import datasets
     from torch.utils.data import DataLoader
 
@@ -149,7 +150,7 @@ PEERS = {
 
 
 def rate(batches: Batches, count: int) -> float:
-    """Images a second, after the first batch."""
+    """Return images a second, after the first batch."""
     next(batches)
     started, images = time.perf_counter(), 0
     for batch in islice(batches, max(2, count // BATCH)):
@@ -166,42 +167,42 @@ class Kind(NamedTuple):
 
 
 def against_peers(folder: Path, kind: Kind, count: int, rounds: int) -> Rows:
-    """The rates over `count` images, and five times as many here, measured in turn."""
+    """Compare the rates of peers over `count` images with ours over five times as many, measured in turn."""
     mine = forever(train_loader(decoded(folder, kind.size, kind.mode)))
     for peer, make in PEERS.items():
         theirs = make(folder, kind.size, kind.mode)
         rates = []
         for _ in range(rounds):
             rates.append((rate(mine, 5 * count), rate(theirs, count)))
-            time.sleep(2)  # Until its workers have read ahead what they may, and leave us the cores.
+            time.sleep(2)  # Until the peer's workers have filled their prefetch queues and are idle.
         figure = spread([one / other for one, other in rates], "×", 1)
         best = [f"{max(side):,.0f}" for side in zip(*rates, strict=True)]
         yield Row(f"loading {kind.name}, against {peer}", f"{figure}; {best[0]} images/s against {best[1]}")
 
 
 def small(folder: Path, scale: Scale) -> Rows:
-    """28 × 28 PNGs."""
+    """Compare loading of 28 × 28 PNGs."""
     (folder / "images").mkdir()
     loose(folder / "images", scale.count(20_000))
     return against_peers(folder / "images", Kind("28 × 28 PNGs", 28, "grey"), scale.count(10_000), scale.rounds(5))
 
 
 def photos(folder: Path, scale: Scale) -> Rows:
-    """500 × 375 JPEGs to 224 pixels."""
+    """Compare loading of 500 × 375 JPEGs at 224 pixels."""
     photographs(folder / "images", scale.count(1000))
     kind = Kind("500 × 375 JPEGs to 224 px", 224, "rgb")
     return against_peers(folder / "images", kind, scale.count(1000), scale.rounds(5))
 
 
 def first_batch(loader: Any) -> float:
-    """The seconds until it is there."""
+    """Return the seconds until the first batch arrives."""
     started = time.perf_counter()
     next(iter(loader))
     return time.perf_counter() - started
 
 
 def jump(folder: Path, scale: Scale) -> Rows:
-    """The time to the first batch at 90 % of an epoch, against that at its start."""
+    """Measure the time to the first batch at 90 % of an epoch, against that at its start."""
     from torch.utils.data import DataLoader
     from torchdata.stateful_dataloader import StatefulDataLoader
 

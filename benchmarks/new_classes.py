@@ -1,8 +1,8 @@
-"""How new classes start, on Fashion-MNIST with three seeds: `python benchmarks/new_classes.py`.
+"""The start of new classes, on Fashion-MNIST with three seeds: `python benchmarks/new_classes.py`.
 
-The first model knows eight classes, of 200 images each. One generation brings two more, of 200 images each, or of 20.
-Accuracy on the test images of the new classes and of the old ones, as the model would be if training ended after 0, 10
-and 100 % of its steps; with rows of the head from the features of the classes' images, and with drawn ones.
+The first model knows eight classes, of 200 images each. The next generation adds two classes, of 200 images each, or of
+20. The benchmark measures accuracy on the test images of the new and of the old classes, as if training ended after 0,
+10 and 100 % of its steps; with the head's new rows computed from features of the new images, and with random rows.
 """
 
 import math
@@ -33,13 +33,13 @@ from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
 NEW = ("class 3", "class 8")
 SHARES = (0.0, 0.1, 1.0)
-# Images of each class to train on, and how many there are to measure on.
+# Training images of each class, and the total number of test images.
 EACH, TESTED = 200, 2_000
 Measured = tuple[float, float]
 
 
 class Watch(pl.Callback):
-    """Measures the model that training would leave, at some of its steps; trains nothing."""
+    """Measures, at some steps, the model that training would produce if it ended there. It does not affect training."""
 
     def __init__(self, averaged: AveragedWeights, network: Network, test: Dataset, classes: tuple[str, ...]) -> None:
         self._averaged, self._network, self._test, self._classes = averaged, network, test, classes
@@ -47,15 +47,15 @@ class Watch(pl.Callback):
         self.found: dict[float, Measured] = {}
 
     def begin(self, first: int, steps: int) -> None:
-        """Training begins at the step `first`, counted since the cold start, and has so many `steps`."""
+        """Set the first step of this training, counted from the cold start, and its number of `steps`."""
         self._first, self._steps = first, steps
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Measure before the first step, or after the one before this, if it is time to."""
+        """Measure before a step, if that is due."""
         self._look(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Measure after a step, if it is time to."""
+        """Measure after a step, if that is due."""
         self._look(trainer, pl_module)
 
     def _look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -67,7 +67,7 @@ class Watch(pl.Callback):
             self._averaged.on_validation_epoch_end(trainer, module)
 
     def _accuracies(self) -> Measured:
-        """On images of the new classes, and of the others, in per cent."""
+        """Return the accuracy on images of the new classes, and of the others, in per cent."""
         was = self._network.training
         self._network.eval()
         with torch.inference_mode():
@@ -80,7 +80,7 @@ class Watch(pl.Callback):
 
 
 def measure(data: Dataset, test: Dataset, params: Params, *, imprinted: bool) -> dict[float, Measured]:
-    """The accuracies of the generation after data/base, trained on `data` as the stage does."""
+    """Train the generation after data/base on `data` as the stage does; returns its accuracies."""
     generation = plan(params, pd.Series(data.labels, index=data.ids, dtype=str))
     assert generation.base is not None
     network, _ = train._untrained(generation, params.train, Path())  # noqa: SLF001
@@ -101,7 +101,7 @@ def measure(data: Dataset, test: Dataset, params: Params, *, imprinted: bool) ->
 
 
 def images_of(data: Data, seed: int, counts: dict[str, int]) -> Dataset:
-    """So many images of each class, other ones for each seed, sorted by id."""
+    """Return the given number of images of each class, different ones for each seed, sorted by id."""
     labels = data.train.labels
     chosen = [np.flatnonzero(labels == name)[seed * EACH :][:count] for name, count in counts.items()]
     places = np.concatenate(chosen)
@@ -111,7 +111,7 @@ def images_of(data: Data, seed: int, counts: dict[str, int]) -> Dataset:
 
 
 def classes(scratch: Path, scale: Scale) -> Rows:
-    """A generation that brings two classes, of as many images as the others, or of a few."""
+    """Measure a generation that adds two classes, with as many images as the others, or with a few."""
     assert FASHION.exists(), "install Debian's dataset-fashion-mnist"
     torch.set_num_threads(1)
     data, each = fashion(), 30 if scale.quick else EACH

@@ -1,8 +1,10 @@
-"""What the labels bring that `pipeline next` asks for, against as many at random: `benchmarks/next.py [NAME…]`.
+"""The benefit of labels chosen by `pipeline next`, against random ones: `benchmarks/next.py [NAME…]`.
 
-Names: few, more: Fashion-MNIST, a first model of 500 or 2,000 images, 10,000 unlabelled ones, 200 of which get their
-labels, and a warm start on all that are labelled. Accuracy is that on the 10,000 test images; there are three seeds,
-each with other images. The way to choose was chosen on other images and seeds. rate: choosing 1,000 of 100,000 images.
+Names:
+- few, more: Fashion-MNIST, a first model of 500 or 2,000 images, 10,000 unlabelled images, 200 of which get labels, and
+  a warm start on all labelled images. Accuracy is measured on the 10,000 test images, with three seeds and different
+  images for each. The selection method was developed on other images and seeds;
+- rate: the time of choosing 1,000 of 100,000 images.
 """
 
 import os
@@ -26,20 +28,20 @@ from pipeline.models.network import Network
 
 SEEDS = range(3)
 LABELLED = 200
-# The first images of the training set; the others were there to try ways of choosing on.
+# Only the first images of the training set: the selection method was developed on the others.
 OURS = 20_000
 Chosen = npt.NDArray[np.intp]
 
 
 def part(data: Dataset, rows: Chosen) -> Dataset:
-    """The images `rows` of `data`, sorted by id as a manifest lists them."""
+    """Return the images `rows` of `data`, sorted by id as in a manifest."""
     rows = rows[np.argsort(data.ids[rows])]
     pixels = PixelSource.of(np.ascontiguousarray(data.images.pixels[rows]))
     return Dataset(ids=data.ids[rows], labels=data.labels[rows], images=pixels)
 
 
 def chosen_by(network: Network, data: Dataset, pool: Chosen, count: int, seed: int) -> Chosen:
-    """The `count` images of `pool` that `pipeline next` would choose."""
+    """Return the `count` images of `pool` that `pipeline next` would choose."""
     with torch.inference_mode():
         seen = [look(network, batch) for batch in torch.from_numpy(data.images.pixels[pool]).split(500)]
     features = torch.cat([one.features for one in seen]).numpy()
@@ -48,7 +50,7 @@ def chosen_by(network: Network, data: Dataset, pool: Chosen, count: int, seed: i
 
 
 def accuracies(seed: int, first: int, pool: int, folder: Path) -> tuple[float, float, float]:
-    """Of the first model, after labels at random, and after those that were asked for, in per cent."""
+    """Return the accuracies of the first model, after random labels, and after chosen labels, in per cent."""
     data = fashion()
     order = np.random.default_rng(seed).permutation(OURS)
     known, unknown = order[:first], order[first : first + pool]
@@ -73,7 +75,7 @@ def accuracies(seed: int, first: int, pool: int, folder: Path) -> tuple[float, f
 
 
 def after_labels(folder: Path, scale: Scale, first: int) -> Rows:
-    """Accuracy before, and after both."""
+    """Measure accuracy before labelling, and after both ways of labelling."""
     pool = max(LABELLED, scale.count(10_000))
     seeds = SEEDS[: scale.rounds(len(SEEDS))]
     results = [accuracies(seed, first, pool, folder / str(seed)) for seed in seeds]
@@ -86,17 +88,17 @@ def after_labels(folder: Path, scale: Scale, first: int) -> Rows:
 
 
 def few(folder: Path, scale: Scale) -> Rows:
-    """A first model that knows little."""
+    """Measure with a weak first model."""
     yield from after_labels(folder, scale, 500)
 
 
 def more(folder: Path, scale: Scale) -> Rows:
-    """A first model that is better."""
+    """Measure with a better first model."""
     yield from after_labels(folder, scale, 2_000)
 
 
 def rate(_folder: Path, scale: Scale) -> Rows:
-    """Choosing alone; looking at the images costs what `pipeline predict` costs."""
+    """Measure the choice alone; inference takes as long as `pipeline predict`."""
     chance, count = np.random.default_rng(0), scale.count(100_000)
     features = chance.normal(size=(count, 128)).astype(np.float32)
     probabilities = chance.dirichlet(np.ones(10), count)

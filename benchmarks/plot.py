@@ -1,4 +1,4 @@
-"""Draws what accuracy costs: `python benchmarks/plot.py accuracy.csv accuracy.svg`."""
+"""Plots the study of accuracy: `python benchmarks/plot.py accuracy.csv accuracy.svg`."""
 
 import sys
 
@@ -17,7 +17,7 @@ SCRATCH, OTHER, FIRST = "from scratch, with a schedule", "from scratch", "the fi
 
 
 def main(table: str, picture: str) -> None:
-    """A panel for each data set: accuracy beyond training from scratch; a dot for each seed, a bar for their mean."""
+    """Plot the gain over training from scratch: a panel for each data set, a dot for each seed, a bar for the mean."""
     results = pd.read_csv(table)
     results = results[~results["row"].str.startswith(FIRST)]
     data = list(results["data"].unique())

@@ -1,4 +1,4 @@
-"""Draws what the number of images costs: `python benchmarks/plot_scale.py scale.csv scale.svg`."""
+"""Plots time and memory by the number of images: `python benchmarks/plot_scale.py scale.csv scale.svg`."""
 
 import sys
 
@@ -17,7 +17,7 @@ SIDES = (("processor", "seconds of a core"), ("MiB", "peak memory, MiB"))
 
 
 def main(table: str, picture: str) -> None:
-    """Seconds of a core, and memory, against the number of images; a line for each stage, by what is added."""
+    """Plot CPU seconds and memory against the number of images, with a line for each stage and kind of addition."""
     measured = pd.read_csv(table)
     figure, panels = plt.subplots(1, len(SIDES), figsize=(8, 3.5), layout="constrained")
     for panel, (column, what) in zip(panels, SIDES, strict=True):

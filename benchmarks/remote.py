@@ -1,13 +1,16 @@
-"""What training from the remote costs, against shards that are here: `python benchmarks/remote.py [NAME…]`.
+"""The cost of training from the remote, against local shards: `python benchmarks/remote.py [NAME…]`.
 
-Names: first: reading images for the first time, into the cache of decoded ones, from a web server that is 0, 30 and
-100 ms away. beyond: the same without that cache, in the order of an epoch: single images, or pieces that are kept.
-peers: the loader without that cache against torchvision's ImageFolder and WebDataset. bytes: what an image takes.
-adding: ten images more in a fresh clone of 60,000 in 6 archives, all of them on a server that is 30 ms away.
-adding-photographs: the same with 6,000 photographs, a tenth as many.
+Names:
+- first: the first reading of images, into the cache of decoded images, from a web server with a latency of 0, 30 and
+  100 ms;
+- beyond: reading without that cache, in the order of an epoch: single images, or blocks that are kept;
+- peers: the loader without that cache, against torchvision's ImageFolder and WebDataset;
+- bytes: the disk space of an image;
+- adding: adding ten images in a fresh clone of 60,000 in 6 archives, which are all on a server with a latency of 30 ms;
+- adding-photographs: the same with 6,000 photographs, a tenth as many.
 
-But for adding, images are of 500 × 375 pixels, stored as `ingest` stores them, and read at 224 pixels by two
-processes that decode.
+Except for adding, images have 500 × 375 pixels, are stored as `ingest` stores them, and are read at 224 pixels by two
+decoding processes.
 """
 
 import os
@@ -36,12 +39,12 @@ from pipeline.params import read_params
 
 SERVER = ROOT / "tests/support/range_server.py"
 COUNT, SIZE, LATENCIES = 4000, 224, (0, 30, 100)
-# No room for decoded images, so that each is decoded whenever it is asked for.
+# No space for decoded images, so that each image is decoded whenever it is needed.
 BEYOND = {"decoded": 0}
 
 
 def prepare(folder: Path, count: int) -> tuple[Path, Path]:
-    """Working directory: a project without data/shards. Returns the remote, and what data/shards was."""
+    """Change to a new project without data/shards; returns the remote, and the folder that has the shards."""
     project = new_project(folder / "project")
     photographs(project / "data/raw", count)
     yaml, path = YAML(), project / "params.yaml"
@@ -61,7 +64,7 @@ def prepare(folder: Path, count: int) -> tuple[Path, Path]:
 
 @contextmanager
 def far_away(remote: Path, latency: int) -> Iterator[None]:
-    """The images are on a server that is so many milliseconds away."""
+    """Serve the images from a web server with a latency in milliseconds."""
     command = [sys.executable, str(SERVER), str(remote), "--latency", str(latency / 1000)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -72,14 +75,14 @@ def far_away(remote: Path, latency: int) -> Iterator[None]:
 
 @contextmanager
 def here(shards: Path) -> Iterator[None]:
-    """The images are in data/shards."""
+    """Have the images in data/shards."""
     paths.SHARDS.symlink_to(shards)
     yield
     paths.SHARDS.unlink()
 
 
 def forget() -> None:
-    """Decode, and fetch, all again."""
+    """Clear the caches, so that all images are fetched and decoded again."""
     from pipeline.versioning.remote import silence
     from pipeline.versioning.repository import _repository
 
@@ -90,21 +93,21 @@ def forget() -> None:
 
 
 def opened(**compute: object) -> Dataset:
-    """The training images."""
+    """Open the training images."""
     params = read_params(paths.PARAMS)
     changed = params.compute.model_copy(update={"workers": 2, "fetch": "stream", **compute})
     return load(read_manifest("train"), mode="rgb", size=SIZE, framing="fill", compute=changed)
 
 
 def first_time() -> float:
-    """Images a second, until all are decoded and kept."""
+    """Return the images a second of the first reading, until all are decoded and cached."""
     forget()
     started = time.perf_counter()
     return len(opened()) / (time.perf_counter() - started)
 
 
 def epoch(dataset: Dataset, seed: int) -> float:
-    """Images a second of an epoch in random order."""
+    """Return the images a second of an epoch in random order."""
     order = np.random.default_rng(seed).permutation(len(dataset))
     started = time.perf_counter()
     for _ in dataset.images.batches(np.array_split(order, range(BATCH, len(order), BATCH))):
@@ -113,7 +116,7 @@ def epoch(dataset: Dataset, seed: int) -> float:
 
 
 def first(folder: Path, scale: Scale) -> Rows:
-    """Reading for the first time."""
+    """Measure the first reading."""
     remote, shards = prepare(folder, scale.count(COUNT))
     for latency in LATENCIES:
         rates: list[tuple[float, float]] = []
@@ -126,7 +129,7 @@ def first(folder: Path, scale: Scale) -> Rows:
 
 
 def beyond(folder: Path, scale: Scale) -> Rows:
-    """Without room for decoded images."""
+    """Measure epochs without space for decoded images."""
     remote, shards = prepare(folder, scale.count(COUNT))
     ways: Mapping[str, Mapping[str, object]] = {"single images": {"stored": 0}, "pieces, kept": {}}
     for latency in LATENCIES:
@@ -146,7 +149,7 @@ def beyond(folder: Path, scale: Scale) -> Rows:
 
 
 def peers(folder: Path, scale: Scale) -> Rows:
-    """The loader without decoded images against others'."""
+    """Compare the loader, without cached images, with other loaders."""
     _, shards = prepare(folder, scale.count(COUNT))
     loose = folder / "loose"
     table = parquet.read_table(index.INDEX, index.SCHEMA)
@@ -161,12 +164,12 @@ def peers(folder: Path, scale: Scale) -> Rows:
             theirs, rates = peer(loose, SIZE, "rgb"), list[tuple[float, float]]()
             for _ in range(scale.rounds(3)):
                 rates.append((rate(mine, scale.count(2000)), rate(theirs, scale.count(2000))))
-                time.sleep(2)  # Until its workers have read ahead what they may, and leave us the cores.
+                time.sleep(2)  # Until the peer's workers have filled their prefetch queues and are idle.
             yield compared(f"loading without decoded images, against {name}", rates)
 
 
 def bytes_of(folder: Path, scale: Scale) -> Rows:
-    """What an image takes."""
+    """Measure the disk space of an image."""
     remote, shards = prepare(folder, scale.count(COUNT))
     stored = sum(path.stat().st_size for path in shards.glob("*.tar"))
     with far_away(remote, 0):
@@ -177,7 +180,7 @@ def bytes_of(folder: Path, scale: Scale) -> Rows:
 
 
 def adding(folder: Path, scale: Scale, full: int = 60_000, images: Images = small_images) -> Rows:
-    """What adding to a clone that has nothing of the others fetches, and how long it takes."""
+    """Measure what an addition fetches in a clone without any of the other images, and how long it takes."""
     project, count, remote = new_project(folder / "project"), scale.count(full), folder / "remote"
     archives(project / "data/raw", count, count // 6, images)
     yaml, path = YAML(), project / "params.yaml"
@@ -204,7 +207,7 @@ def adding(folder: Path, scale: Scale, full: int = 60_000, images: Images = smal
         sizes = {path.relative_to(remote): path.stat().st_size for path in remote.rglob("*") if path.is_file()}
         cache = clone / ".dvc/cache"
         come = sum(size for path, size in sizes.items() if (cache / path).exists())
-        base = sum(path.stat().st_size for path in paths.BASE.iterdir())  # In the clone, where we are.
+        base = sum(path.stat().st_size for path in paths.BASE.iterdir())  # The working directory is the clone.
         shares.append(100 * come / sum(sizes.values()))
         without_base.append(100 * (come - base) / sum(sizes.values()))
     yield Row("ten images more in a clone without the others: fetched", f"{spread(shares, '% of the set')}")
@@ -213,7 +216,7 @@ def adding(folder: Path, scale: Scale, full: int = 60_000, images: Images = smal
 
 
 def compared(name: str, rates: list[tuple[float, float]]) -> Row:
-    """Our rates against others', measured in turn."""
+    """Return a row of our rates against others, measured in turn."""
     best = [f"{max(side):,.0f}" for side in zip(*rates, strict=True)]
     return Row(name, f"{spread([one / other for one, other in rates], '×')}; {best[0]} images/s against {best[1]}")
 

@@ -1,4 +1,4 @@
-"""What every benchmark does: choose by name, run in an empty folder, print rows for docs/benchmarks.md."""
+"""Common code of benchmarks: choose them by name, run in an empty folder, and print rows for docs/benchmarks.md."""
 
 import argparse
 import os
@@ -13,21 +13,21 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: everything, or so little that only the code is tried."""
+    """The amount of work: all of it, or just enough to test the code."""
 
     quick: bool
 
     def count(self, full: int) -> int:
-        """So many images or files, or a few."""
+        """Return the number of images or files: `full`, or a few."""
         return max(200, full // 500) if self.quick else full
 
     def rounds(self, full: int) -> int:
-        """So many repetitions, or one."""
+        """Return the number of repetitions: `full`, or one."""
         return 1 if self.quick else full
 
 
 class Row(NamedTuple):
-    """Of the table in docs/benchmarks.md."""
+    """A row of the table in docs/benchmarks.md."""
 
     name: str
     figure: str
@@ -38,14 +38,14 @@ Benchmark = Callable[[Path, Scale], Rows]
 
 
 def spread(values: Iterable[float], unit: str, digits: int = 2) -> str:
-    """The median, and the smallest and largest."""
+    """Return the median, with the smallest and the largest value."""
     ordered = sorted(values)
     low, middle, high = (f"{value:,.{digits}f}" for value in (ordered[0], statistics.median(ordered), ordered[-1]))
     return f"{middle} {unit} ({low}-{high})"
 
 
 def main(description: str | None, benchmarks: Mapping[str, Benchmark]) -> None:
-    """Run the benchmarks that the command line names, or all."""
+    """Run the benchmarks named on the command line, by default all."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(benchmarks)}; all without one")
     parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")

@@ -1,11 +1,13 @@
-"""What the number of images costs: `python benchmarks/scale.py [NAME…] [--most COUNT] [--csv TABLE]`.
+"""Time and memory by the number of images: `python benchmarks/scale.py [NAME…] [--most COUNT] [--csv TABLE]`.
 
-Names: manifest: `pipeline run manifest` without a base. archived, loose: one image added to a clone that has none of
-the others, which lie on the remote, in archives or loose: `pipeline run listing`, `ingest` and `manifest`.
+Names:
+- manifest: `pipeline run manifest` without a base;
+- archived, loose: adding one image in a clone that has none of the others, which are on the remote in archives or as
+  loose files: `pipeline run listing`, `ingest` and `manifest`.
 
-There are no images but the one that is added: the others are made up as what is known of them, from a thousand to
-`--most` (a million), ten times as many each time. Their descriptors fall off as those of photographs do, they are of
-1,000 classes, and one in a hundred is a slightly changed copy of another. `plot_scale.py` draws the table.
+Only the added image really exists. For the others the benchmark generates the records of the pipeline: from a thousand
+to `--most` (a million) images, with a factor of ten. Their descriptors decay as those of photographs do, there are
+1,000 classes, and one image in a hundred is a slightly changed copy of another. `plot_scale.py` plots the table.
 """
 
 import argparse
@@ -57,13 +59,13 @@ class Measured(NamedTuple):
     stage: str
     seconds: float
     processor: float
-    """Seconds of all cores, which count where others use the machine."""
+    """CPU seconds of all cores, which other processes on the machine hardly affect."""
     memory: int
-    """Of the largest process, in MiB."""
+    """The peak memory of the largest process, in MiB."""
 
 
 def descriptors(count: int, random: np.random.Generator) -> npt.NDArray[np.int8]:
-    """Of made-up images: shape (count, 64)."""
+    """Generate descriptors of images: shape (count, 64)."""
     falling = np.array([1 / (row**2 + column**2) ** 0.6 for row, column in _TERMS])
     rows = np.empty((count, 64), np.int8)
     rows[:, 1] = random.integers(-110, 110, count)
@@ -83,22 +85,22 @@ def descriptors(count: int, random: np.random.Generator) -> npt.NDArray[np.int8]
 
 
 def ids_of(count: int) -> npt.NDArray[np.bytes_]:
-    """The ids of so many made-up images, sorted."""
+    """Generate the ids of `count` images, sorted."""
     return np.sort(np.frombuffer(np.random.default_rng(1).bytes(16 * count), "S16"))
 
 
 def numbers_of(count: int) -> npt.NDArray[np.int64]:
-    """The numbers that the images bear in data/raw, which have nothing to do with their ids."""
+    """Return the numbers of the images' names in data/raw, in random order relative to their ids."""
     return np.random.default_rng(2).permutation(count)
 
 
 def classes_of(count: int) -> npt.NDArray[np.int64]:
-    """The classes of the images of all numbers."""
+    """Return the class of each image by number."""
     return np.random.default_rng(3).integers(0, CLASSES, count)
 
 
 def tables(count: int, *, archived: bool) -> Iterator[pa.Table]:
-    """The index of so many made-up images by id, `ROWS` at a time; the ids are the hashes of files that never were."""
+    """Yield the index of `count` generated images, sorted by id, in tables of `ROWS` rows."""
     random = np.random.default_rng(0)
     ids = ids_of(count)
     shows, classes, order = descriptors(count, random), classes_of(count), numbers_of(count)
@@ -127,13 +129,13 @@ def tables(count: int, *, archived: bool) -> Iterator[pa.Table]:
 
 
 def place(number: int, label: int, *, archived: bool) -> tuple[str, str | None]:
-    """The file in data/raw that an image is in, and the member in it."""
+    """Return the file of an image in data/raw, and its member if the file is an archive."""
     name = f"class {label:03d}/image {number:08d}.jpg"
     return (f"{number // ARCHIVE:05d}.zip", name) if archived else (name, None)
 
 
 def write_project(project: Path, count: int, name: str) -> None:
-    """Write what `project` knows of so many made-up images, and their objects on the remote, which are empty."""
+    """Write the records of `count` generated images to `project`, and empty objects for their shards to the remote."""
     archived, params = name == "archived", read_params(project / paths.PARAMS)
     shards = {
         number: ShardFile(md5_of_bytes(b"%d" % number), 2 * SHARD * LENGTH) for number in range(-(-count // SHARD))
@@ -162,12 +164,12 @@ def write_project(project: Path, count: int, name: str) -> None:
 
 
 def _archive(number: int) -> str:
-    """The MD5 of an archive that never was."""
+    """Return an MD5 for an archive that does not exist."""
     return md5_of_bytes(b"%d.zip" % number)
 
 
 def _members(count: int) -> Iterator[pa.Table]:
-    """What the archives hold, one after another as ingest writes them."""
+    """Yield the members of the archives, in the order in which ingest writes them."""
     ids, classes = ids_of(count)[np.argsort(numbers_of(count))], classes_of(count)
     for archive in sorted(range(-(-count // ARCHIVE)), key=_archive):
         numbers = range(archive * ARCHIVE, min((archive + 1) * ARCHIVE, count))
@@ -183,7 +185,7 @@ def _members(count: int) -> Iterator[pa.Table]:
 
 
 def _record(project: Path, files: list[dict[str, str]]) -> None:
-    """Have DVC list `files` in data/raw, as a clone does that has none of them."""
+    """Write `files` to DVC's listing of data/raw, as in a clone that has none of them."""
     listing = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True).encode()
     oid = md5_of_bytes(listing)
     cached = project / ".dvc/cache/files/md5" / oid[:2] / f"{oid[2:]}.dir"
@@ -194,7 +196,7 @@ def _record(project: Path, files: list[dict[str, str]]) -> None:
 
 
 def measure(name: str, images: int, project: Path, stage: str) -> Measured:
-    """Run `stage` in `project`."""
+    """Run `stage` in `project`, and measure it."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "run", stage],
@@ -210,9 +212,9 @@ def measure(name: str, images: int, project: Path, stage: str) -> Measured:
 
 
 def in_own_process(folder: Path, count: int, name: str) -> Path:
-    """A project of so many images.
+    """Create a project of `count` images in a separate process.
 
-    Made in a process of its own: Linux counts what a process needed as needed by those that it starts.
+    Otherwise Linux would count this process's peak memory as that of the processes that it starts.
     """
     project = new_project(folder / "project")
     run(project, "dvc", "remote", "add", "--default", "far", str(folder / "remote"))
@@ -223,12 +225,12 @@ def in_own_process(folder: Path, count: int, name: str) -> Path:
 
 
 def without_base(folder: Path, count: int) -> Iterator[Measured]:
-    """All images are new to training."""
+    """Measure manifest with only new images."""
     yield measure("manifest", count, in_own_process(folder, count, "manifest"), "manifest")
 
 
 def one_added(folder: Path, count: int, *, name: str) -> Iterator[Measured]:
-    """All but one are known."""
+    """Measure the stages with all images known except one."""
     project = in_own_process(folder, count, name)
     new = project / paths.RAW / "class 000/new.png"
     new.parent.mkdir(parents=True)
@@ -245,7 +247,7 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Measure what is asked for; a row each, and a line of the table."""
+    """Run the benchmarks named on the command line; each prints rows, and appends lines to the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all without one")
     parser.add_argument("--least", type=int, default=1000, help="images to begin with")

@@ -1,4 +1,4 @@
-"""Projects and images for benchmarks, made in a temporary folder."""
+"""Projects and images for benchmarks, created in a temporary folder."""
 
 import os
 import resource
@@ -18,19 +18,19 @@ from sklearn.datasets import load_sample_images
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-# What is imported twice is compiled once, as on people's machines.
+# Cache bytecode, as on users' machines.
 ENV.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def new_project(folder: Path) -> Path:
-    """A clone of this repository with an empty data/raw, in `folder`."""
+    """Clone this repository to `folder`, with an empty data/raw."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     (folder / "data/raw").mkdir()
     return folder
 
 
 def new_floor(folder: Path) -> Path:
-    """A DVC project whose only stage depends on data/raw and does nothing: what DVC itself takes."""
+    """Create a DVC project whose only stage depends on data/raw and does nothing, to measure DVC's own time."""
     folder.mkdir(parents=True)
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
@@ -47,14 +47,14 @@ def run(folder: Path, *command: str) -> str:
 
 
 def timed(folder: Path, *command: str) -> float:
-    """The seconds that `command` takes in `folder`."""
+    """Return the seconds that `command` takes in `folder`."""
     started = time.perf_counter()
     run(folder, *command)
     return time.perf_counter() - started
 
 
 def processor_seconds(folder: Path, *command: str) -> float:
-    """The seconds of a core that `command` takes in `folder`, however busy the machine is."""
+    """Return the CPU seconds of `command` in `folder`, which hardly depend on other processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(folder, *command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -62,7 +62,7 @@ def processor_seconds(folder: Path, *command: str) -> float:
 
 
 def peak_memory(folder: Path, *command: str) -> int:
-    """The peak resident memory of `command` in `folder`, of its largest process, in MiB."""
+    """Return the peak resident memory of the largest process of `command` in `folder`, in MiB."""
     script = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
@@ -70,12 +70,12 @@ def peak_memory(folder: Path, *command: str) -> int:
     return int(run(folder, sys.executable, "-c", script, *command).split()[-1])
 
 
-# So many files of images, with a name each.
+# A function that yields the given number of images, each as a name and the bytes of a file.
 Images = Callable[[int], Iterator[tuple[str, bytes]]]
 
 
 def small_images(count: int) -> Iterator[tuple[str, bytes]]:
-    """`count` different grey 28 × 28 images as PNG files, with a name each: smooth noise, ten classes."""
+    """Yield `count` different grey 28 × 28 PNG files with their names: smooth noise in ten classes."""
     chance = np.random.default_rng(0)
     for number in range(count):
         coarse = Image.fromarray(chance.integers(0, 256, (7, 7), dtype=np.uint8))
@@ -92,7 +92,7 @@ def loose(folder: Path, count: int) -> None:
 
 
 def archives(folder: Path, count: int, each: int, images: Images = small_images) -> None:
-    """Write `count` of `images` to archives in `folder`, `each` in one."""
+    """Write `count` of `images` to archives in `folder`, `each` images in an archive."""
     made = images(count)
     for start in range(0, count, each):
         with zipfile.ZipFile(folder / f"{start:07d}.zip", "w") as archive:
@@ -101,7 +101,7 @@ def archives(folder: Path, count: int, each: int, images: Images = small_images)
 
 
 def photograph_files(count: int) -> Iterator[tuple[str, bytes]]:
-    """`count` different JPEG files of 500 × 375 pixels, with a name each: crops of scikit-learn's two photographs."""
+    """Yield `count` different 500 × 375 JPEG files with their names: crops of scikit-learn's two photographs."""
     chance = np.random.default_rng(0)
     sources = [Image.fromarray(image) for image in load_sample_images().images]
     for number in range(count):

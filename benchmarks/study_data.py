@@ -1,4 +1,4 @@
-"""Images for the study of accuracy: real ones that a package ships, in the order in which they come."""
+"""Data sets for the study of accuracy: real images from packages, in the order in which they arrive."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.pixel_source import PixelSource
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-# Where `make bench` has npm put it.
+# `make bench` installs it there with npm.
 EMOJI = ROOT / ".venv/node_modules/emoji-datasource-google"
 GROWTH = 1.1**10
 
@@ -24,32 +24,32 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Data(NamedTuple):
-    """Images to train on, in the order in which they come, and to measure on."""
+    """Training images in the order in which they arrive, and test images."""
 
     train: Dataset
     test: Dataset
     first: int
-    """How many the first model is trained on."""
+    """Number of images of the first model."""
     last: int
-    """How many the last one is trained on."""
+    """Number of images of the last model."""
     in_equal_steps: bool = False
-    """Whether each generation adds as many images, and not as large a share."""
+    """Whether each generation adds the same number of images, instead of the same share."""
 
     def sizes(self, generations: int) -> list[int]:
-        """How many images the first model is trained on, and each of so many generations after it."""
+        """Return the number of images of the first model, and of each of the `generations` after it."""
         if self.in_equal_steps:
             return [round(size) for size in np.linspace(self.first, self.last, generations + 1)]
         return [round(size) for size in np.geomspace(self.first, self.last, generations + 1)]
 
     def until(self, size: int) -> Dataset:
-        """The first images, sorted by id, as a manifest lists them."""
+        """Return the first `size` images, sorted by id as in a manifest."""
         order = np.argsort(self.train.ids[:size])
         pixels = PixelSource.of(self.train.images.pixels[order])
         return Dataset(ids=self.train.ids[order], labels=self.train.labels[order], images=pixels)
 
 
 def digits() -> Data:
-    """scikit-learn's 1,797 digits of 8 × 8, grey."""
+    """Return scikit-learn's 1,797 grey digits of 8 × 8 pixels."""
     read = load_digits()
     pixels = (read.images * 255 / 16).astype(np.uint8)[:, None]
     order = np.random.default_rng(0).permutation(len(pixels))
@@ -59,7 +59,7 @@ def digits() -> Data:
 
 
 def emoji(side: int = 32, how: Image.Resampling = Image.Resampling.BOX) -> Data:
-    """The 3,781 pictures of npm's emoji-datasource-google, in colour, scaled to `side` × `side`, of nine categories."""
+    """Return the 3,781 colour pictures of npm's emoji-datasource-google at `side` × `side`, in nine categories."""
     files = [
         (one["image"], emoji["category"])
         for emoji in json.loads((EMOJI / "emoji.json").read_text())
@@ -74,13 +74,13 @@ def emoji(side: int = 32, how: Image.Resampling = Image.Resampling.BOX) -> Data:
 
 
 def fashion() -> Data:
-    """Debian's dataset-fashion-mnist, 28 × 28, grey: growth as if each image were drawn from the same source."""
+    """Return Debian's dataset-fashion-mnist, grey, 28 × 28; all generations have the same distribution."""
     train, test = (_dataset(*_fashion(part)) for part in ("train", "t10k"))
     return Data(train, test, 5_000, round(5_000 * GROWTH))
 
 
 def fashion_others() -> Data:
-    """Images of Fashion-MNIST that no figure is reported of; settings are chosen on them."""
+    """Return images of Fashion-MNIST on which settings are chosen, and for which no results are reported."""
     pixels, labels = _fashion("train")
     return Data(
         _dataset(pixels[30_000:45_000], labels[30_000:45_000]),
@@ -91,19 +91,19 @@ def fashion_others() -> Data:
 
 
 def fashion_long() -> Data:
-    """Growth to twenty times the first images: 300 generations of +1 %."""
+    """Return Fashion-MNIST growing to twenty times the first images: 300 generations of +1 %."""
     train, test = (_dataset(*_fashion(part)) for part in ("train", "t10k"))
     return Data(train, test, 3_000, round(3_000 * 1.01**300))
 
 
 def fashion_one() -> Data:
-    """One new image a generation, 50 times."""
+    """Return Fashion-MNIST with one new image in each of 50 generations."""
     train, test = (_dataset(*_fashion(part)) for part in ("train", "t10k"))
     return Data(train, test, 5_000, 5_050, in_equal_steps=True)
 
 
 def fashion_classes() -> Data:
-    """Classes that come one after the other: five of them first, of 500 images each."""
+    """Return Fashion-MNIST with classes of 500 images each: five at first, then the others one after the other."""
     pixels, labels = _fashion("train")
     chosen = np.concatenate([np.flatnonzero(labels == label)[:500] for label in range(10)])
     chance = np.random.default_rng(0)
@@ -112,12 +112,12 @@ def fashion_classes() -> Data:
 
 
 def fashion_bright() -> Data:
-    """Images that become brighter from generation to generation, up to three times; tested on all degrees of it."""
+    """Return Fashion-MNIST that gets brighter with each generation, up to three times; tested at all brightnesses."""
     return _shifted(lambda image, degree: ImageEnhance.Brightness(image).enhance(1 + 2 * degree))
 
 
 def fashion_rotated() -> Data:
-    """Images that are turned further from generation to generation, up to 60°; tested on all angles."""
+    """Return Fashion-MNIST that is rotated further with each generation, up to 60°; tested at all angles."""
     return _shifted(lambda image, degree: image.rotate(60 * degree, Image.Resampling.BILINEAR))
 
 
@@ -135,7 +135,10 @@ DATA: dict[str, Callable[[], Data]] = {
 
 
 def _shifted(change: Callable[[Image.Image, float], Image.Image]) -> Data:
-    """Fashion-MNIST with `change`, by a degree from 0 to 1 that grows with the images; evenly on those of the test."""
+    """Return Fashion-MNIST with `change` applied, by a degree that grows from 0 to 1 over the training images.
+
+    The degrees of the test images are spread evenly.
+    """
     first, last = 2_500, round(2_500 * GROWTH)
     pixels, labels = _fashion("train")
     degrees = np.concatenate([np.zeros(first), np.linspace(0, 1, last - first)])
@@ -162,7 +165,7 @@ def _fashion(part: str) -> tuple[Pixels, npt.NDArray[np.uint8]]:
 
 
 def _emoji(path: Path, side: int, how: Image.Resampling) -> Pixels:
-    """On white, shape (side, side, 3)."""
+    """Return the picture on a white background, shape (side, side, 3)."""
     with Image.open(path) as image:
         shown = Image.new("RGBA", image.size, "white")
         shown.alpha_composite(image.convert("RGBA"))
@@ -170,7 +173,7 @@ def _emoji(path: Path, side: int, how: Image.Resampling) -> Pixels:
 
 
 def _dataset(pixels: Pixels, labels: npt.NDArray[Any]) -> Dataset:
-    """Images with ids as ingest would give them."""
+    """Return images with random ids in the format of ingest."""
     chance = np.random.default_rng(1)
     ids = np.array([chance.bytes(16).hex() for _ in labels])
     return Dataset(ids=ids, labels=np.array([f"class {label}" for label in labels]), images=PixelSource.of(pixels))

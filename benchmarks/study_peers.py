@@ -1,8 +1,9 @@
-"""Other ways to train on data that grows, for the study of accuracy: each draws what the pipeline draws.
+"""Alternative ways to train on growing data, for the study of accuracy, on the same draws as the pipeline.
 
-Both have AdamW at a constant rate, which rises once. `moving average` is the exponential mean of the weights over the
-steps of an epoch. `decayed branch` (warm-up, stable, decay) makes each model in a branch off the constant rate, in
-which the rate falls to zero over the last fifth of the generation's steps, and goes on from where the branch began.
+Both use AdamW at a constant learning rate after one warm-up. `moving average` is the exponential moving average of the
+weights over the steps of an epoch. `decayed branch` (warm-up, stable, decay) trains each model in a branch, in which
+the rate falls to zero over the last fifth of the generation's steps; the next generation continues from the start of
+the branch.
 """
 
 from collections.abc import Iterator
@@ -34,12 +35,12 @@ PEERS = ("moving average", "decayed branch")
 
 
 class Trained(NamedTuple):
-    """What came of it."""
+    """The result of training."""
 
     network: Network
     classes: tuple[str, ...]
     steps: int
-    """Of all generations after the first."""
+    """Steps of all generations after the first."""
 
 
 class Loop:
@@ -56,7 +57,7 @@ class Loop:
         self.lr, self.rise, self.done = train.lr, rise, 0
 
     def step(self, batch: Batch, rate: float = 1.0) -> None:
-        """Learn from `batch` at so large a share of the rate."""
+        """Train on `batch` at the share `rate` of the learning rate."""
         rising = min(1.0, (self.done + 1) / max(self.rise, 1))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * rising * rate
@@ -69,7 +70,7 @@ class Loop:
 
 
 def train_peer(how: str, data: Data, params: Params, generations: int) -> Trained:
-    """The model of the last of `generations` after the first."""
+    """Train the first model and `generations` after it; returns the last model."""
     spec = Spec(
         model=params.train.model,
         size=params.train.size,
@@ -108,7 +109,7 @@ def _batches(images: Dataset, spec: Spec, train: Train, rounds: Rounds) -> Itera
 
 
 def _average(loop: Loop, average: AveragedModel, batches: Iterator[Batch], *, steps_of_epoch: float) -> None:
-    """Train on `batches`, and move `average` along."""
+    """Train on `batches`, and update `average`."""
     average.multi_avg_fn = get_ema_multi_avg_fn(1 - 1 / max(steps_of_epoch, 2))
     for batch in batches:
         loop.step(batch)
@@ -116,11 +117,11 @@ def _average(loop: Loop, average: AveragedModel, batches: Iterator[Batch], *, st
 
 
 def _branch(loop: Loop, batches: Iterator[Batch], steps: int) -> Network:
-    """Train on `batches`, and make the model of a copy, on the last of them."""
+    """Train on `batches`; on the last of them trains a copy, which becomes the model."""
     branches_at = steps - max(1, round(BRANCH * steps))
     for number, batch in enumerate(batches):
         if number == branches_at:
-            # The optimizer's parameters are the network's own in the copy, too.
+            # In the copy, too, the optimizer refers to the parameters of the network.
             loop_now = deepcopy(loop)
         if number < branches_at:
             loop.step(batch)

@@ -1,8 +1,9 @@
-"""What the review of labels finds, and how often it tells of drift, on Fashion-MNIST: `benchmarks/suspects.py [NAME…]`.
+"""Quality of the review of labels and of drift alarms, on Fashion-MNIST: `benchmarks/suspects.py [NAME…]`.
 
-Names: labels (a project of 10,000 images, then 3,000 more, 5 % of which have another label on purpose: precision is the
-share of those among the images whose label is contradicted, recall the share of them that is found); drift (500 new
-images against as many known ones, 20 times each, drawn at random as they are, and changed).
+Names:
+- labels: a project of 10,000 images, then 3,000 more, with wrong labels for 5 % of them. Precision is the share of
+  wrong labels among those that the review contradicts; recall is the share of wrong labels that it finds;
+- drift: 500 new images against 500 known ones, 20 random draws each, unchanged and changed.
 """
 
 import csv
@@ -42,7 +43,7 @@ Side = tuple[Pixels, npt.NDArray[np.uint8]]
 
 
 def fashion_mnist() -> tuple[Pixels, npt.NDArray[np.uint8]]:
-    """The images for training, and the numbers of their classes."""
+    """Return the training images, and the numbers of their classes."""
     train = fashion().train
     return train.images.pixels, np.array([int(label[-1]) for label in train.labels], np.uint8)
 
@@ -65,14 +66,14 @@ ONE_CLASS = "of one class only"
 
 
 def flipped(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """`labels`, a share of them another one."""
+    """Return `labels` with a random share of them replaced by wrong labels."""
     chance = np.random.default_rng(0)
     wrong = chance.random(len(labels)) < FLIPPED
     return np.where(wrong, (labels + chance.integers(1, 10, len(labels))) % 10, labels).astype(np.uint8)
 
 
 def add(project: Path, name: str, pixels: Pixels, labels: npt.NDArray[np.uint8], first: int) -> None:
-    """Put images into an archive in data/raw, named by their numbers from `first` on."""
+    """Write images to an archive in data/raw, named by their numbers from `first` on."""
     with zipfile.ZipFile(project / "data/raw" / name, "w") as archive:
         for number, (image, label) in enumerate(zip(pixels, labels, strict=True), first):
             archive.writestr(f"class {label}/{number:05d}.png", _png(Image.fromarray(image[0])))
@@ -85,7 +86,7 @@ def _png(image: Image.Image) -> bytes:
 
 
 def trained(folder: Path, pixels: Pixels, labels: npt.NDArray[np.uint8]) -> Path:
-    """A project that has been trained on these images."""
+    """Create a project, and train it on these images."""
     project, yaml = new_project(folder / "project"), YAML()
     params = yaml.load(project / "params.yaml")
     params["ingest"]["mode"], params["compute"]["accelerator"] = "grey", "cpu"
@@ -97,7 +98,7 @@ def trained(folder: Path, pixels: Pixels, labels: npt.NDArray[np.uint8]) -> Path
 
 
 def labels(folder: Path, scale: Scale) -> Rows:
-    """Precision and recall of the list."""
+    """Measure precision and recall of the list of suspects."""
     pixels, right = fashion_mnist()
     first, more = scale.count(10_000), scale.count(3_000)
     said = flipped(right[: first + more])
@@ -112,7 +113,7 @@ def labels(folder: Path, scale: Scale) -> Rows:
 
 
 def found(project: Path, wrong: npt.NDArray[np.bool_], split: str, what: str) -> Rows:
-    """Of the images of a `split` that were reviewed last."""
+    """Yield precision and recall for the images of `split` in the last review."""
     reviewed = [row for row in rows(project / "data/manifest/review.csv") if row["split"] == split]
     listed = [row for row in rows(project / "data/report/suspects.csv") if row["split"] == split]
     numbers = [int(row["source"][-9:-4]) for row in listed if "contradicted" in row["reason"]]
@@ -124,18 +125,18 @@ def found(project: Path, wrong: npt.NDArray[np.bool_], split: str, what: str) ->
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file."""
+    """Return the rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def drift(folder: Path, scale: Scale) -> Rows:
-    """Alarms of `status`, which has no network, and of the report."""
+    """Count the alarms of `status`, which uses no network, and of the report."""
     pixels, right = fashion_mnist()
     count = scale.count(5_000)
     project = trained(folder, pixels[:count], right[:count])
     network, _ = read_network(project / "data/model")
-    os.chdir(folder)  # Which has no index but those that are made here.
+    os.chdir(folder)  # A folder without an index; `in_status` writes one.
     rest, rest_labels = pixels[20_000:], right[20_000:]
     rounds, params = scale.rounds(20), read_params(ROOT / "params.yaml")
     for name in (*CHANGES, ONE_CLASS):
@@ -155,7 +156,7 @@ def drift(folder: Path, scale: Scale) -> Rows:
 
 
 def in_report(network: Network, known: Side, new: Side) -> list[str]:
-    """What the report says."""
+    """Return the drift sentences of the report."""
     seen = []
     for images, _ in (known, new):
         with torch.inference_mode():
@@ -166,7 +167,7 @@ def in_report(network: Network, known: Side, new: Side) -> list[str]:
 
 
 def in_status(params: Params, known: Side, new: Side) -> list[str]:
-    """What `pipeline status` says, had it the time to look at all."""
+    """Return the drift sentences of `pipeline status`, without its time limit."""
     figures: list[dict[str, tuple[str, StoredFigures]]] = [{}, {}]
     for side, (images, some) in zip(figures, (known, new), strict=True):
         for image, label in zip(images, some, strict=True):

@@ -1,6 +1,8 @@
-"""What commands cost that people wait for, DVC's own next to them: `python benchmarks/team.py [NAME…]`.
+"""The time of interactive commands, next to DVC's own: `python benchmarks/team.py [NAME…]`.
 
-Names: log (1,000 commits that record a training), status (the sample images, with nothing new, one new, 600 in a zip).
+Names:
+- log: 1,000 commits that record a training;
+- status: the sample images, with nothing new, with one new image, and with 600 new images in a zip.
 """
 
 import shutil
@@ -17,7 +19,7 @@ from pipeline.lineage.lineage import RECORDED, Budget, Epochs, ImageCounts, Reco
 
 
 def log(folder: Path, scale: Scale) -> Rows:
-    """`pipeline log` on a long history."""
+    """Measure `pipeline log` on a long history."""
     project, count = new_project(folder / "project"), scale.count(1000)
     stream = ["reset refs/heads/long"]
     counts, budget = ImageCounts(total=1, new=1, removed=0, relabelled=0), Budget(run=1, total=1)
@@ -37,7 +39,7 @@ def log(folder: Path, scale: Scale) -> Rows:
 
 
 def status(folder: Path, scale: Scale) -> Rows:
-    """`pipeline status` beyond `dvc status`."""
+    """Measure the time of `pipeline status` beyond that of `dvc status`."""
     project = new_project(folder / "project")
     shutil.copy(project / "data/sample/2-more.zip", project / "data/raw")
     run(project, "dvc", "add", "--quiet", "data/raw")

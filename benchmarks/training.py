@@ -1,6 +1,8 @@
-"""What training costs besides computing, against a bare loop in the same run: `python benchmarks/training.py [NAME…]`.
+"""The overhead of training, against a bare loop in the same run: `python benchmarks/training.py [NAME…]`.
 
-Names: step (against a bare PyTorch loop of the same network, batches, precision and optimizer), save (progress).
+Names:
+- step: against a bare PyTorch loop with the same network, batches, precision and optimizer;
+- save: saving the progress.
 """
 
 import os
@@ -25,7 +27,7 @@ BATCH = 64
 
 
 def made_up(count: int) -> Dataset:
-    """Noise, 28 × 28."""
+    """Return `count` images of noise, 28 × 28."""
     chance = np.random.default_rng(0)
     ids = np.array(sorted(chance.bytes(16).hex() for _ in range(count)))
     labels = np.array([f"class {number % 10}" for number in range(count)])
@@ -35,12 +37,12 @@ def made_up(count: int) -> Dataset:
 
 
 def spent() -> npt.NDArray[np.float64]:
-    """Seconds so far, by the clock and of all cores."""
+    """Return the seconds of the clock, and the CPU seconds of this process so far."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def trained(data: Dataset, **changes: Any) -> tuple[npt.NDArray[np.float64], int]:
-    """The seconds that training a model in the working directory takes, as `spent` has them, and its steps."""
+    """Train a model in the working directory; returns the seconds, as those of `spent`, and its steps."""
     from accuracy import params_of
 
     from pipeline import paths
@@ -60,7 +62,7 @@ def trained(data: Dataset, **changes: Any) -> tuple[npt.NDArray[np.float64], int
 
 
 def bare(data: Dataset, epochs: int) -> npt.NDArray[np.float64]:
-    """The seconds that a plain loop takes for the same network, batches, precision and optimizer."""
+    """Return the seconds of a plain loop with the same network, batches, precision and optimizer."""
     from schedulefree import AdamWScheduleFree
     from torch.nn.functional import cross_entropy
 
@@ -83,7 +85,7 @@ def bare(data: Dataset, epochs: int) -> npt.NDArray[np.float64]:
 
 
 def step(folder: Path, scale: Scale) -> Rows:
-    """Epochs of the stage, beyond what it takes to begin and to end, against those of a plain loop."""
+    """Measure epochs of the stage, without its startup and end, against those of a plain loop."""
     os.chdir(folder)
     data, ratios = made_up(scale.count(6400)), []
     trained(data, epochs=1)
@@ -97,7 +99,7 @@ def step(folder: Path, scale: Scale) -> Rows:
 
 
 def save(folder: Path, scale: Scale) -> Rows:
-    """What one saving costs, and its share of training time at the default interval."""
+    """Measure the time of one save, and its share of training time at the default interval."""
     os.chdir(folder)
     data, costs = made_up(scale.count(6400)), []
     trained(data, epochs=1)

@@ -20,7 +20,7 @@ class Augment(Section):
     flip_vertical: bool = False
     """Whether to mirror half of the images top to bottom."""
     crop: Fractions | None = None
-    """Range of a random crop's share of the image's area, as in `[0.5, 1]`; crops are scaled to full size; null: none."""
+    """Range of a random crop's share of the image's area: `[0.5, 1]`; crops are scaled to full size; null: no crop."""
     crop_ratio: Range = Field(default=[0.75, 1.333])
     """Range of a crop's aspect ratio, relative to the image's aspect ratio."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
