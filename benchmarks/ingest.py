@@ -144,7 +144,7 @@ def in_archives(folder: Path, scale: Scale, full: int = 60_000) -> Rows:
 
 
 def idle(folder: Path, scale: Scale) -> Rows:
-    """Measure `pipeline run ingest` with nothing to do, beyond the time in which Python and DVC open the same project."""
+    """Measure `pipeline run ingest` with nothing to do, beyond the time that Python and DVC need for the project."""
     project = new_project(folder / "project")
     loose(project / "data/raw", 20)
     run(project, "dvc", "add", "--quiet", "data/raw")
