@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, help="of all rows but those with a schedule")
     parser.add_argument("--precision", default="bf16-mixed", help="faster than 32-true where the processor knows it")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="only check that it runs; the results mean nothing")
     arguments = parser.parse_args()
     run(jobs_of(arguments), arguments.csv.absolute(), arguments.processes)
     show(pd.read_csv(arguments.csv))

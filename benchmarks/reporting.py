@@ -48,7 +48,7 @@ def main(description: str | None, benchmarks: Mapping[str, Benchmark]) -> None:
     """Run the benchmarks named on the command line, by default all."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(benchmarks)}; all without one")
-    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="only check that it runs; the results mean nothing")
     arguments = parser.parse_args()
     for unknown in set(arguments.names) - set(benchmarks):
         parser.error(f"{unknown!r} is none of {', '.join(benchmarks)}")

@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=1000, help="images to begin with")
     parser.add_argument("--most", type=int, default=1_000_000, help="images to end with")
     parser.add_argument("--csv", type=Path, help="append to this table")
-    parser.add_argument("--quick", action="store_true", help="try whether it runs; the figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="only check that it runs; the results mean nothing")
     arguments = parser.parse_args()
     for name in arguments.names or BENCHMARKS:
         count = arguments.least

@@ -34,8 +34,8 @@ from pipeline.text import shown
 VERSION = "0.1.0"
 # The values of `echo $?`.
 STATUSES = """exit status:
-  0             done, and nothing to complain of
-  1             an error; or images were refused, a model differs, a promise does not hold
+  0             success
+  1             an error, or a failed check: images were refused, a model differs, …
   2             a mistake in the command line
   130           interrupted by ^C"""
 # The commands by topic, as `pipeline --help` lists them.
@@ -117,7 +117,7 @@ def _check_folder() -> None:
     for folder in Path.cwd().parents:
         if (folder / paths.PIPELINE).exists() and (folder / paths.PARAMS).exists():
             where = os.path.relpath(folder)
-            raise RecordError(Path.cwd(), "a folder inside the project", f"run `cd {where}`, then this again")
+            raise RecordError(Path.cwd(), "a folder inside the project", f"run `cd {where}`, then run this again")
 
 
 def _completion(args: argparse.Namespace) -> int:
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"treering {VERSION}", help="print the release, and end")
+    parser.add_argument("--version", action="version", version=f"treering {VERSION}", help="print the version and exit")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="pipeline", help=argparse.SUPPRESS
     )
@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         for theme in themes:
             theme.register(command)
     lines += ["", "shell:"]
-    sub = command(_completion, 'print what completes commands in a shell: eval "$(pipeline completion bash)"')
+    sub = command(_completion, 'print the completion script of a shell: eval "$(pipeline completion bash)"')
     sub.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     parser.description = "\n".join(lines)
     return parser

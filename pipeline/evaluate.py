@@ -38,7 +38,7 @@ RELIABILITY = paths.REPORT / "reliability.csv"
 CLASSES = paths.REPORT / "classes.csv"
 PREDICTIONS = paths.REPORT / "predictions.csv"
 SUSPECTS = paths.REPORT / "suspects.csv"
-BY_CODE_OF_NOW = "the base was measured by the code of now, and not by that which it was trained with"
+BY_CODE_OF_NOW = "the base was evaluated with the current code, not with the code that it was trained with"
 ANSWER = ["predicted", "confidence", "probability"]
 COLUMNS = ["id", "label", *ANSWER, *(f"base_{column}" for column in ANSWER)]
 

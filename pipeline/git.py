@@ -16,7 +16,7 @@ NO_COMMIT = "nothing is committed yet: run `git add --all && git commit`"
 # Commands that lock Git's index or configuration. If one is killed, its lock remains and blocks all later writes.
 LOCKING = frozenset({"add", "apply", "commit", "config", "init"})
 LOCKED = re.compile(r"Unable to create '(.*\.lock)': File exists|could not lock config file (.*): File exists")
-STALE = "wait until it ends; if none runs, one was killed: remove that file"
+STALE = "wait until it ends; if no Git process is running, one was killed: remove that file"
 # Seconds to wait for such a lock of another process, for example an editor.
 PATIENCE = 10.0
 

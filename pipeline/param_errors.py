@@ -108,7 +108,7 @@ def _meant(place: list[str], params: type[BaseModel]) -> str:
     name, sections = place[-1], params.model_fields
     elsewhere = [f"{one}.{name}" for one in sections if name in _section_at([one], params).model_fields]
     if len(place) > 1 and (found := ELSEWHERE.get(name) or next(iter(elsewhere), "")):
-        return f"{found} is what is meant here"
+        return f"use {found} instead"
     return f"the nearest one is {_nearest(name, list(_section_at(place[:-1], params).model_fields))}"
 
 

@@ -163,13 +163,13 @@ def read_params(path: Path = paths.PARAMS) -> Params:
         # YAML 1.2, as DVC reads it: `1e-3` is a number.
         content = YAML(typ="safe").load(path)
     except FileNotFoundError:
-        go = "this is no project: go to the folder of one, or make one by `pipeline init DIR`"
+        go = "this is not a project: change to a project's folder, or create one with `pipeline init DIR`"
         hint = "run `git checkout params.yaml`" if paths.PIPELINE.exists() else go
         raise ParamError(path, "no such file", hint) from None
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date or number.
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = f"line {mark.line + 1}: {one_line(ValueError(problem))}" if mark and problem else one_line(error)
-        hint = "correct that line, or the one above it; blanks indent, as many as in the lines around"
+        hint = "correct that line, or the one above it; indent with spaces, as in the lines around it"
         raise ParamError(path, f"not YAML: {line}", hint) from None
     try:
         params = Params.model_validate(content)
@@ -190,5 +190,5 @@ def _check_expression(path: Path, group: str) -> None:
     try:
         re.compile(group.removeprefix(EXPRESSION))
     except (re.error, RecursionError, OverflowError) as error:
-        what = f"manifest.split.group is {group!r}, which is no regular expression: {one_line(error)}"
+        what = f"manifest.split.group is {group!r}, which is not a regular expression: {one_line(error)}"
         raise ParamError(path, what, "correct it, for example re:^(patient[0-9]+)_") from None

@@ -63,9 +63,9 @@ def connected(compute: Compute, *, stage: str) -> Iterator[Any]:
             ray.shutdown()
             printed.seek(0)
             if NO_TOKEN in printed.read().decode(errors="replace"):
-                hint = "set RAY_AUTH_MODE=token, and have the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
-                raise ClusterError(_name(address), "it wants its token", hint) from error
-            hint = "see that the cluster runs, with this version of Ray and of Python"
+                hint = "set RAY_AUTH_MODE=token, and put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+                raise ClusterError(_name(address), "it requires a token", hint) from error
+            hint = "check that the cluster runs, with the same versions of Ray and Python"
             raise ClusterError(_name(address), one_line(error), hint) from error
     try:
         with _watched(ray.get_runtime_context().gcs_address, stage):

@@ -134,7 +134,7 @@ def probabilities_of(logits: Tensor) -> Shares:
     # In double precision, so that the rows sum to 1 as exactly as scikit-learn requires.
     shares: Shares = logits.double().softmax(1).cpu().numpy()
     if not np.isfinite(shares).all():
-        raise CheckpointError(CHECKPOINT, "gives probabilities that are no numbers", "run `dvc checkout`")
+        raise CheckpointError(CHECKPOINT, "gives probabilities that are not numbers", "run `dvc checkout`")
     return shares
 
 

@@ -36,7 +36,9 @@ class Attempts:
     def warn(self, what: str, error: Exception) -> None:
         """Log that an operation failed: the first time as a warning, later for debugging."""
         level = logging.DEBUG if self._is_warned else logging.WARNING
-        logger.log(level, "compute.progress: %s %s: %s; this run needs none of it", self._folder, what, one_line(error))
+        logger.log(
+            level, "compute.progress: %s %s: %s; this run continues without it", self._folder, what, one_line(error)
+        )
         self._is_warned = True
 
     def ask(self, work: Callable[[], T]) -> T:

@@ -119,14 +119,14 @@ def open_folder(where: str, *parts: str) -> RemoteFolder:
 
     config, name = repository().config, default_remote(repository())
     if where == REMOTE and name is None:
-        what, hint = "but there is no default remote", "run `dvc remote add -d NAME URL`, or make it off"
+        what, hint = "but there is no default remote", "run `dvc remote add -d NAME URL`, or set it to off"
         raise ParamError(paths.PARAMS, f"compute.progress is {REMOTE}, {what}", hint)
     try:
         kind, settings, root = get_cloud_fs(config, **({"name": name} if where == REMOTE else _options(config, where)))
         return RemoteFolder(kind(**settings), root, *([PLACE] if where == REMOTE else []), *parts)
     except Exception as error:  # Each kind of remote raises its own errors.
         what = f"compute.progress is {where}, which DVC cannot open: {one_line(error)}"
-        raise ParamError(paths.PARAMS, what, "correct it, or make it off") from error
+        raise ParamError(paths.PARAMS, what, "correct it, or set it to off") from error
 
 
 def _options(config: Mapping[str, Any], url: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ AT_ONCE = 128
 PATIENCE = 60.0
 # Seconds before the first retry, doubled each time.
 WAIT = 0.25
-AGAIN = "run `dvc repro` again when it can be; it continues where it was"
+AGAIN = "run `dvc repro` again when the remote can be read; it continues where it stopped"
 
 
 class RemoteRanges:
@@ -41,7 +41,7 @@ class RemoteRanges:
         """
         name = default_remote(repo)
         if name is None:
-            raise MissingDataError(what, "not all of it is here, and no remote is set", PUSH_FIRST)
+            raise MissingDataError(what, "not all shards are present locally, and no remote is set", PUSH_FIRST)
         if mute := silence(repo, name):
             raise MissingDataError(what, f"cannot be read from remote {name!r}: {mute}", AGAIN)
         self.name, self._odb = name, repo.cloud.get_remote_odb(name)
@@ -90,7 +90,7 @@ class RemoteRanges:
             data = await asyncio.get_running_loop().run_in_executor(self._pool, self._read_file, path, start, end)
         received.size += len(data)
         if len(data) > end - start:
-            raise WholeObjectError("it knows no ranges; set compute.fetch to all")
+            raise WholeObjectError("it does not support byte ranges; set compute.fetch to all")
         return data
 
     def _read_file(self, path: str, start: int, end: int) -> bytes:

@@ -131,7 +131,7 @@ def lost(files: Mapping[int, ShardFile]) -> set[int]:
     if trouble:
         first = paths.SHARDS / shard_name(min(gone))
         raise MissingDataError(
-            first, f"not here, and the remote cannot be asked: {trouble}", "run this again when it can be"
+            first, f"not here, and the remote cannot be asked: {trouble}", "run this again when it can be reached"
         )
     return {number for number, md5 in gone.items() if md5 not in distant}
 

@@ -51,7 +51,7 @@ def track(shards: Mapping[int, ShardFile]) -> None:
             _add(new)  # Added to the list, which keeps the shards that are not local.
     except LockError:
         what = "another DVC command is running"
-        raise RecordError(paths.SHARDS_DVC, what, "wait until that has ended, then this again") from None
+        raise RecordError(paths.SHARDS_DVC, what, "wait until it ends, then run this again") from None
 
 
 def _stage(files: Iterable[str]) -> None:

@@ -713,7 +713,7 @@ def test_folders_inside_a_project_are_named(
     (tmp_path / "docs/deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "docs/deep")
     assert cli.main(["status"]) == 1
-    assert capsys.readouterr().err.endswith("a folder inside the project; run `cd ../..`, then this again\n")
+    assert capsys.readouterr().err.endswith("a folder inside the project; run `cd ../..`, then run this again\n")
 
 
 @pytest.mark.parametrize(
@@ -747,7 +747,7 @@ def test_no_command(capsys: Capture) -> None:
 def test_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """Who has no project, or has not gone to it, is told so, and nothing of Git."""
     monkeypatch.chdir(tmp_path)
-    hint = "this is no project: go to the folder of one, or make one by `pipeline init DIR`"
+    hint = "this is not a project: change to a project's folder, or create one with `pipeline init DIR`"
     for command in ("check", "predict"):
         assert cli.main([command, "photos"]) == 1
         assert capsys.readouterr().err == f"pipeline: error: params.yaml: no such file; {hint}\n"

@@ -330,7 +330,7 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
 )
 def test_names_of_elsewhere(tmp_path: Path, key: str, meant: str) -> None:
     """What Lightning calls otherwise, and what stands in another section, is found."""
-    assert complaint(written(tmp_path, key, 1)) == f"{key} is not a parameter; {meant} is what is meant here"
+    assert complaint(written(tmp_path, key, 1)) == f"{key} is not a parameter; use {meant} instead"
     assert meant in dict(fields())
 
 
@@ -446,7 +446,7 @@ def test_groups(tmp_path: Path, group: str | None) -> None:
 def test_broken_expressions(tmp_path: Path, group: str) -> None:
     """What is no regular expression is one line that says why."""
     said = complaint(written(tmp_path, "manifest.split.group", group))
-    assert said.startswith(f"manifest.split.group is {group!r}, which is no regular expression: ")
+    assert said.startswith(f"manifest.split.group is {group!r}, which is not a regular expression: ")
     assert said.endswith("; correct it, for example re:^(patient[0-9]+)_")
 
 

@@ -114,7 +114,7 @@ def test_disk_that_is_not_mounted(project: Project, tmp_path: Path) -> None:
         ("remote://team/x", "compute.progress is remote://team/x, which DVC cannot open: .*team"),
         (
             "nosuch://host/x",
-            "compute.progress is nosuch://host/x, which DVC cannot open: .*; correct it, or make it off",
+            "compute.progress is nosuch://host/x, which DVC cannot open: .*; correct it, or set it to off",
         ),
     ],
 )

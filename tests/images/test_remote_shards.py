@@ -163,7 +163,7 @@ def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
     far.reopen()
     said = fails(MissingDataError, opened())
     assert said.startswith("data/shards: cannot be read from remote 'far': no such folder ")
-    assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
+    assert said.endswith("; run `dvc repro` again when the remote can be read; it continues where it stopped")
 
 
 @pytest.mark.usefixtures("names")
@@ -176,7 +176,7 @@ def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.Mon
     said = fails(MissingDataError, dataset)
     assert said.startswith("data/shards/00000")
     assert " cannot be read from remote 'far': " in said
-    assert said.endswith("; run `dvc repro` again when it can be; it continues where it was")
+    assert said.endswith("; run `dvc repro` again when the remote can be read; it continues where it stopped")
 
 
 def test_server_that_comes_back(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_server_without_ranges(names: dict[str, str], tmp_path: Path) -> None:
     del names
     with remote(tmp_path, "--whole"):
         said = fails(MissingDataError, opened())
-    assert "it knows no ranges; set compute.fetch to all" in said
+    assert "it does not support byte ranges; set compute.fetch to all" in said
 
 
 def test_shard_that_was_not_pushed(names: dict[str, str], tmp_path: Path) -> None:

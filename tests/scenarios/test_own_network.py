@@ -32,7 +32,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
     project.add_digits(120, 160)
     out = project.repro()
     assert "train: warm start" in out
-    assert "measured by the code of now" not in out
+    assert "evaluated with the current code" not in out
     project.commit("160 images")
     return project
 
@@ -80,7 +80,7 @@ def test_an_edit_trains_warm(project: Project) -> None:
     out = project.repro()
     assert stages_run(out) == ["train", "evaluate"]
     assert f"train: warm start from {base[:8]}" in out
-    assert "the base was measured by the code of now, and not by that which it was trained with" in out
+    assert "the base was evaluated with the current code, not with the code that it was trained with" in out
     assert reason(project).endswith("; the network's code was edited")
     project.run(*PIPELINE, "predict", str(image))
     edit(project, "losses.py", "** 2", "** 3")

@@ -238,7 +238,7 @@ def test_weights_that_are_no_numbers(here: Path, capsys: Capture) -> None:
     checkpoint["state_dict"]["network.body.8.bias"] += float("nan")
     torch.save(checkpoint, paths.MODEL / CHECKPOINT)
     assert cli.main(["predict", save("a.png", 0)]) == 1
-    assert "probabilities that are no numbers" in capsys.readouterr().err
+    assert "probabilities that are not numbers" in capsys.readouterr().err
     assert here.exists()
 
 

@@ -146,7 +146,7 @@ def test_cluster_that_wants_a_token(project: Project, monkeypatch: pytest.Monkey
     project.run(*command("listing"))
     with cluster_with_token("0" * 32) as address:
         project.set_params(compute={"engine": "ray", "ray": address})
-        said = f"Ray at {address}: it wants its token; set RAY_AUTH_MODE=token, and have the cluster's token"
+        said = f"Ray at {address}: it requires a token; set RAY_AUTH_MODE=token, and put the cluster's token"
         result = project.run(*command("ingest"), ok=False)
         assert result.out.startswith(f"ingest: error: {said}")
         assert len(result.out.splitlines()) == 1

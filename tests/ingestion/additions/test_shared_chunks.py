@@ -243,7 +243,7 @@ def test_remote_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
     assert not said
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2  # One a run.
-    assert "nobody there; this run needs none of it" in warnings[0].getMessage()
+    assert "nobody there; this run continues without it" in warnings[0].getMessage()
 
 
 def test_nothing_is_asked_where_nothing_is_new(caplog: pytest.LogCaptureFixture) -> None:
