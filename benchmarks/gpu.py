@@ -51,7 +51,7 @@ from pipeline.training.module import Classifier
 from pipeline.training.optimizers import Schedule
 from pipeline.training.progress import Progress
 
-# Apart from the rest, since torchvision makes every import of lightning slower.
+# timm is installed separately, since torchvision slows down every import of lightning.
 sys.path.append(str(ROOT / ".venv/timm"))
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch requires this for determinism.
 CLASSES = 10

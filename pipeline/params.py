@@ -39,7 +39,7 @@ class Ingest(Section):
     animations: Literal["first", "refuse"]
     """How to treat animations and other files with several pages: use the `first` page, or `refuse` the file."""
     range: Literal["dtype", "percentile"] | Bounds
-    """Black and white of values over 8 bits: the type's or window's, the image's `percentile`, or `[low, high]`."""
+    """Black and white of values over 8 bits: from the `dtype` or window, the image's `percentile`, or `[low, high]`."""
     strip: dict[str, Annotated[int, Field(ge=0, le=100)]]
     """Number of folders above the folders that name classes, by archive or glob: `{photos.zip: 1}`; default 0."""
     columns: dict[Literal["path", "label"], Annotated[str, Field(min_length=1)]]

@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 # Columns that are written only if they have values. They are null where an older release wrote the index.
 FURTHER = pa.schema(
     {
-        "reader": pa.string(),  # what the stored bytes depend on besides the recipe: see pictures/formats.py
+        "reader": pa.string(),  # what determines the stored bytes besides the recipe: see pictures/formats.py
         "patient": pa.string(),  # hash of a DICOM file's patient; empty for other images
     }
 )

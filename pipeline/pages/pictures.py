@@ -38,7 +38,7 @@ def bounded(keys: Iterable[Key], pictures: Iterable[str]) -> dict[Key, str]:
 
 
 def data_uri(image: Image.Image, side: int = SIDE, quality: int = QUALITY) -> str:
-    """Return `image`, scaled down to at most `side` pixels, as the data URI of a PNG or WebP file. Changes `image`."""
+    """Scale `image` down in place to at most `side` pixels, and return it as the data URI of a PNG or WebP file."""
     image.draft("RGB", (2 * side, 2 * side))  # Decodes a JPEG file at a reduced size.
     image.thumbnail((side, side))
     out = BytesIO()
