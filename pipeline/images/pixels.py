@@ -127,7 +127,7 @@ def _checked_bytes(reader: ShardReader, slot: Slot) -> bytes:
 
 
 def to_pixels(image: Image.Image, *, mode: str, size: int) -> Pixels:
-    """Scale `image` to fill a square, and keep its centre; shape (channels, size, size)."""
+    """`image` as the network sees it: scaled to fill a square, the middle kept; shape (channels, size, size)."""
     fitted = ImageOps.fit(image.convert("L" if mode == "grey" else "RGB"), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(size, size, -1).transpose(2, 0, 1)
 
