@@ -1,1 +1,1 @@
-"""The command line: what people run besides `dvc repro`."""
+"""The subcommands of `pipeline`, the command line that complements `dvc repro`."""

@@ -1,4 +1,4 @@
-"""Which models may be the next base, where people know better than the gate: `pipeline accept`, `refuse`."""
+"""`pipeline accept` and `refuse`: override the gate's decision on whether a model may be the next base."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 MODEL = paths.MODEL.as_posix()
-# Of a model's hash; fewer digits may be anything.
+# Minimum number of digits of a model's hash; a shorter prefix is too ambiguous.
 FEWEST_DIGITS = 4
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add `pipeline accept` and `pipeline refuse`."""
     for run, about in (
         (_accept, "accept a model as the next base, overriding the gate"),
         (_refuse, "refuse a model as the next base, overriding the gate"),
@@ -60,7 +60,7 @@ def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
 
 
 def _resolve(name: str | None, last: str | None, known: "dict[str, Recorded]") -> str:
-    """The hash of the model that `name` stands for."""
+    """Return the hash of the model that `name` stands for."""
     from pipeline.lineage.history import recorded_at
 
     if name is None:

@@ -1,6 +1,6 @@
-"""data/.progress/durations.jsonl: how long the last runs of each stage took here, to estimate the next.
+"""Durations of recent stage runs on this machine, from which the next run's duration is forecast.
 
-Only a forecast depends on it: what cannot be written is not written, and what cannot be read is passed over.
+The file is data/.progress/durations.jsonl. Only forecasts use it, so read and write errors are ignored.
 """
 
 import logging
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 DURATIONS = paths.PROGRESS / "durations.jsonl"
-# Runs of a stage that a forecast looks at.
+# A forecast uses at most this many recent runs of a stage.
 LAST = 20
-# Lines from which on old ones are dropped, and how many are then left.
+# When the file has more than MOST lines, only the newest LEFT are kept.
 MOST, LEFT = 400, 200
-# A run that is longer than the longest by more than this factor is not foretold.
+# No forecast for an amount of work above this multiple of the largest recorded amount.
 FURTHEST = 20
 
 
@@ -39,29 +39,29 @@ class Duration(BaseModel):
     kind: str
     """See `kind_of`."""
     amount: NonNegativeInt
-    """Images or steps that it worked on, whatever takes the stage its time."""
+    """Number of images or steps processed, whichever determines the stage's run time."""
     start: NonNegativeFloat
-    """Seconds until the work began."""
+    """Start-up time in seconds, before the work began."""
     work: NonNegativeFloat
-    """Seconds from then on."""
+    """Time in seconds from the beginning of the work to its end."""
 
 
 class Pace(NamedTuple):
-    """How long a stage takes."""
+    """A linear model of a stage's run time."""
 
     start: float
-    """Seconds, whatever there is to do."""
+    """Fixed time in seconds, independent of the amount of work."""
     each: float
-    """Seconds more for each image or step."""
+    """Additional seconds for each image or step."""
     most: int
-    """The largest amount that it was seen to do."""
+    """The largest recorded amount of images or steps."""
 
     @classmethod
     def of(cls, runs: Sequence[Duration]) -> Self | None:
-        """What the `runs` of one kind come to, None without any.
+        """Estimate the pace from `runs` of one kind; return None if there are none.
 
-        Runs of very different size tell the work apart from what any run takes; the median keeps out those during
-        which the machine was busy, or slept.
+        Runs of very different sizes separate the time per image from the fixed time. Medians are used so that runs
+        during which the machine was busy or suspended do not distort the estimate.
         """
         if not runs:
             return None
@@ -70,12 +70,12 @@ class Pace(NamedTuple):
         return cls(median(run.start + max(run.work - each * run.amount, 0.0) for run in runs), each, most)
 
     def seconds(self, amount: int) -> float | None:
-        """How long so much is likely to take; None where nothing like it was ever seen."""
+        """Return the expected seconds for `amount`; None if it far exceeds every recorded run (see `FURTHEST`)."""
         return self.start + self.each * amount if amount <= FURTHEST * self.most else None
 
 
 def kind_of(stage: str, params: Params) -> str:
-    """Says what decides how long one image or step takes; only runs of one kind can be compared."""
+    """Describe the settings that determine the time per image or step; only runs of the same kind are comparable."""
     if stage == "ingest":
         facts: dict[str, object] = params.ingest.model_dump(include={"mode", "size"})
     elif stage in ("train", "evaluate"):
@@ -87,11 +87,11 @@ def kind_of(stage: str, params: Params) -> str:
 
 
 def note(duration: Duration, path: Path = DURATIONS) -> None:
-    """Remember `duration`, if that is possible."""
+    """Append `duration` to the file at `path`; write errors are ignored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"\n{duration.model_dump_json()}\n")  # A kill may have left half a line before it.
+            file.write(f"\n{duration.model_dump_json()}\n")  # An interrupted write may have left a partial line.
         lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line]
         if len(lines) > MOST:
             write_text(path, "\n".join([*lines[-LEFT:], ""]))
@@ -100,7 +100,7 @@ def note(duration: Duration, path: Path = DURATIONS) -> None:
 
 
 def pace(stage: str, params: Params, path: Path = DURATIONS) -> Pace | None:
-    """How long `stage` takes with `params`, by the last runs that are like it; None where there was none."""
+    """Estimate the pace of `stage` with `params` from its last runs of the same kind; None if there are none."""
     kind = kind_of(stage, params)
     return Pace.of([run for run in _read(path) if (run.stage, run.kind) == (stage, kind)][-LAST:])
 
@@ -120,9 +120,10 @@ def _read(path: Path) -> list[Duration]:
 
 
 def _slopes(runs: Sequence[Duration], *, at_least: float) -> list[float]:
-    """Seconds for each image or step, by pairs of runs that differ by `at_least` so many.
+    """Return the seconds per image or step of each pair of runs whose amounts differ by `at_least` or more.
 
-    Not by scipy.stats.theilslopes, whose import takes longer than all others of `pipeline status`: it takes every pair.
+    scipy.stats.theilslopes is not used: it considers every pair, and importing it would take longer than all
+    other imports of `pipeline status`.
     """
     pairs = (sorted(pair, key=lambda run: run.amount) for pair in combinations(runs, 2))
     apart = ((low, high, high.amount - low.amount) for low, high in pairs)

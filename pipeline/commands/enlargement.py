@@ -1,11 +1,11 @@
-"""Images that are stored smaller than training has them, which it enlarges: no error, and seldom meant."""
+"""A warning if stored images are smaller than training needs, so that it enlarges them, which is rarely intended."""
 
 from pipeline.models.framing import source_of
 from pipeline.params import Params
 
 
 def enlargement(params: Params, share: float) -> str:
-    """What that means and what to do, empty where it is not so; `share` is the number that `train.crop_pct` is."""
+    """Return the warning, or an empty string if no image is enlarged; `share` is `train.crop_pct` as a number."""
     stored, source = params.ingest.size, source_of(params.train.size, share)
     if source <= stored:
         return ""

@@ -1,4 +1,4 @@
-"""A training from scratch, once: `pipeline fresh`."""
+"""`pipeline fresh`: make the next training, and only that one, start from scratch."""
 
 import argparse
 from io import StringIO
@@ -11,7 +11,7 @@ from pipeline.text import short
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline fresh`."""
     command(_fresh, "let the next training start from scratch, once")
 
 
@@ -31,7 +31,7 @@ def _fresh(args: argparse.Namespace) -> int:
 
 
 def _write_param(section: str, name: str, value: str) -> None:
-    """Set a parameter, and leave the comments in params.yaml and everything else there as they are."""
+    """Set a parameter in params.yaml; its comments and all other content are preserved."""
     from ruamel.yaml import YAML
 
     yaml = YAML()

@@ -1,4 +1,4 @@
-"""Every place in data/raw and the image in it, in columns: what `trace`, `remove` and `forget` look images up in."""
+"""A columnar table of every place in data/raw and its image's id, which `trace`, `remove` and `forget` search."""
 
 import os
 import re
@@ -35,38 +35,38 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw_files import RawFile, changed_files, raw_files
 
 NO_ROWS = parquet.without_rows(PLACES)
-# For functions on columns, as `NO_TEXT`.
+# A pyarrow scalar for column functions, like `NO_TEXT`.
 SEPARATOR = parquet.strings([MEMBER])[0]
 
 
 class Holding(NamedTuple):
-    """A place in data/raw, and the id of the image there; None where that cannot be read."""
+    """A place in data/raw and the id of its image; the id is None if the image cannot be read."""
 
     place: Place
     id: str | None
 
     @property
     def name(self) -> str:
-        """How the place is named to people."""
+        """The source of the image, as shown to users: the path, and the member within an archive."""
         return source_of(self.place.path, self.place.member)
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """All places, by file, and in an archive by position."""
+    """All places in data/raw, ordered by file and, within an archive, by position."""
 
     files: list[str]
-    """The files that they are in."""
+    """The files that contain the places."""
     file: npt.NDArray[np.int32]
-    """Which of `files` each is in, shape (rows,)."""
+    """Index into `files` of each place, shape (rows,)."""
     rows: pa.Table
-    """Of `PLACES`; an id that is unknown is empty, and so is the member where a place is a whole file."""
+    """The places, with schema `PLACES`. An unknown id is empty; so is the member if the place is a whole file."""
 
     @classmethod
     def read(cls) -> Self:
-        """Those in data/raw as it is now, be it here or not, with the image's id wherever that can be read.
+        """Read all places of data/raw as it is now, including absent files, with the image's id where it can be read.
 
-        Of what is not here, only archives that no run of ingest has read are fetched.
+        Of the absent files, only archives that ingest has never read are fetched.
         """
         here = _hashed(set(loose_paths()))
         absent = AbsentFiles.besides(here)
@@ -78,7 +78,7 @@ class Holdings:
 
     @classmethod
     def of(cls, files: list[RawFile], contents: Catalogue, columns: Columns) -> Self:
-        """Those in `files`, of archives by their `contents`; files of labels, whose `columns` these are, are none."""
+        """Return the places in `files`; `contents` lists archives, and label files (with `columns`) are left out."""
         names, tables, counts = [], [NO_ROWS], []
         for is_packed, run in groupby(files, lambda file: is_archive(file.path)):
             chosen = [file for file in run if is_packed or not is_label_file(file.path, columns)]
@@ -90,7 +90,7 @@ class Holdings:
 
     @classmethod
     def none(cls) -> Self:
-        """Those of a project without images."""
+        """Return the empty table of a project without images."""
         return cls([], np.empty(0, np.int32), NO_ROWS)
 
     def __len__(self) -> int:
@@ -101,46 +101,46 @@ class Holdings:
 
     @cached_property
     def names(self) -> pa.ChunkedArray:
-        """How the places are named to people."""
+        """The source of each place, as shown to users."""
         path = parquet.strings(self.files).take(parquet.column_of(self.file))
         between = pc.if_else(pc.equal(self.rows["member"], NO_TEXT), NO_TEXT, SEPARATOR)
         return pc.binary_join_element_wise(path, between, self.rows["member"], NO_TEXT)
 
     @property
     def counts(self) -> Counter[str]:
-        """How many of them are in each file."""
+        """The number of places in each file."""
         return Counter(dict(zip(self.files, np.bincount(self.file, minlength=len(self.files)).tolist(), strict=True)))
 
     def at(self, rows: Rows) -> list[Holding]:
-        """Those at `rows`."""
+        """Return the places at `rows`."""
         columns = (column.to_pylist() for column in self.rows.take(parquet.column_of(rows)).columns)
         found = zip(self.file[rows].tolist(), *columns, strict=True)
         return [Holding(Place(self.files[file], name or None, at), image or None) for file, image, at, name in found]
 
     def of_images(self, ids: Collection[str]) -> list[Holding]:
-        """Those of the images `ids`."""
+        """Return the places that contain one of the images `ids`."""
         return self.at(self.showing(ids))
 
     def showing(self, ids: Collection[str]) -> Rows:
-        """The rows of those of the images `ids`."""
+        """Return the rows of the places that contain one of the images `ids`."""
         return _where(pc.is_in(self.rows["id"], parquet.strings(ids)))
 
     def beginning(self, start: str) -> Rows:
-        """The rows of those whose images' ids begin with `start`, which is not empty."""
+        """Return the rows of the places whose image id begins with `start`, which must not be empty."""
         return _where(pc.starts_with(self.rows["id"], start))
 
     def within(self, *starts: str) -> Rows:
-        """The rows of those whose names begin with one of `starts`, and whose ids are known."""
+        """Return the rows of the places whose name begins with one of `starts` and whose image id is known."""
         known = pc.not_equal(self.rows["id"], NO_TEXT)
         return np.unique(np.concatenate([_where(pc.and_(known, pc.starts_with(self.names, one))) for one in starts]))
 
     def like(self, glob: str) -> Rows:
-        """The rows of those whose names are like `glob`."""
+        """Return the rows of the places whose name matches `glob`."""
         fits = re.compile(translate(glob)).match
         return np.array([row for row, name in enumerate(self.names.to_pylist()) if fits(name)], np.intp)
 
     def called(self, wanted: Collection[str]) -> dict[str, Rows]:
-        """The rows of those whose name, file or image's id is one of `wanted`, by that."""
+        """Map each of `wanted` to the rows of the places whose name, file or image id equals it."""
         texts = sorted({*wanted} - {""})
         codes: list[Rows] = [np.empty(0, np.intp)]
         rows: list[Rows] = [np.empty(0, np.intp)]
@@ -161,7 +161,7 @@ class Holdings:
 
 
 def loose_paths() -> Iterator[str]:
-    """The path of every file, sorted folder by folder, relative to data/raw."""
+    """Yield the path of every file relative to data/raw, sorted within each folder."""
     for folder, below, names in os.walk(paths.RAW):
         below.sort()
         yield from (Path(folder, name).relative_to(paths.RAW).as_posix() for name in sorted(names))
@@ -179,7 +179,7 @@ def _loose(files: list[RawFile]) -> pa.Table:
 
 
 def _members(contents: Catalogue, archive: str) -> pa.Table:
-    """The places in the `archive`."""
+    """Return the places in `archive`, by position."""
     settled = pa.Table.from_arrays(contents.settled(archive).select(PLACES.names).columns, PLACES.names)
     others = [one for one in contents.others(archive) if one.refusal != LABEL_FILE]
     if not others:
@@ -194,14 +194,14 @@ def _members(contents: Catalogue, archive: str) -> pa.Table:
 
 
 def _hashed(there: set[str]) -> dict[str, str]:
-    """The MD5 of each of the files `there`, empty where it cannot be read.
+    """Return the MD5 of each file of `there`, empty if the file cannot be read.
 
-    Those that DVC has hashed, and that are as they were, are not read.
+    Files that DVC has hashed and that have not changed since are not read again.
     """
     try:
         listed = [file for file in raw_files() if file.path in there] if paths.RAW_DVC.exists() else []
     except RecordError:
-        listed = []  # Its listing is lost.
+        listed = []  # The listing of data/raw is missing.
     known = dict(listed) if not listed else dict(set(listed) - set(changed_files(listed)))
     todo = sorted(there - known.keys())
     for path in tqdm(todo, "hashing", unit=" files", disable=None):
@@ -210,7 +210,7 @@ def _hashed(there: set[str]) -> dict[str, str]:
 
 
 def _md5(file: Path) -> str:
-    if not file.is_file():  # A pipe would be waited for.
+    if not file.is_file():  # Opening a named pipe would block.
         return ""
     try:
         return md5_of_file(file)
@@ -219,7 +219,7 @@ def _md5(file: Path) -> str:
 
 
 def _read_members(files: list[RawFile], contents: Catalogue, absent: AbsentFiles) -> None:
-    """Fill in the ids of members that ingest has not seen."""
+    """Fill in the ids of archive members that ingest has not read."""
     for path, md5 in files:
         if not is_archive(path) or not any(map(_is_unread, contents.others(md5))):
             continue

@@ -1,4 +1,4 @@
-"""Signals that ask to end: noted, so that what is under way can be ended in order."""
+"""Record termination signals instead of stopping at once, so that a command can shut down in an orderly way."""
 
 import signal
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """The signals that have come."""
+    """The termination signals received so far."""
 
     def __init__(self) -> None:
         self.event = Event()
-        """Set by the first of them."""
+        """Set when the first signal arrives."""
         self.came: list[int] = []
 
     def note(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal."""
+        """Record the signal `number`; this is the signal handler."""
         self.came.append(number)
         self.event.set()
 
 
 @contextmanager
 def noting() -> Iterator[Interrupts]:
-    """From here on signals that ask to end are noted, and interrupt nothing."""
+    """Within this context, record termination signals without interrupting anything."""
     interrupts = Interrupts()
     with handled(ASKING, interrupts.note):
         yield interrupts

@@ -1,4 +1,4 @@
-"""Packages that only some commands need, which extras bring."""
+"""Checks for optional packages, which only some commands need."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -7,10 +7,10 @@ from pipeline.errors import TreeringError
 
 
 def need(packages: Sequence[str], modules: Sequence[str], command: str, error: type[TreeringError]) -> None:
-    """See that the `modules` of the `packages` are installed, which `command` needs.
+    """Check that the `modules` of `packages`, which `command` needs, can be imported.
 
     Raises:
-        TreeringError: one is not; of the kind `error`.
+        TreeringError: a module is not installed; the exception's class is `error`.
     """
     for name in modules:
         try:

@@ -1,18 +1,19 @@
-"""How a command adds itself to the command line, and what it reads from there."""
+"""How a command registers itself with the argument parser, and types of its arguments."""
 
 import argparse
 from collections.abc import Callable
 
 HIGHEST_PORT = 65535
-# Takes what runs a command, named after it, and a line about it; returns the parser that its arguments go to.
+# Takes the function that runs a command (its name gives the command's name) and the command's one-line help;
+# returns the parser to which the command adds its arguments.
 Register = Callable[[Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
 def count(text: str) -> int:
-    """How many.
+    """Parse a positive integer.
 
     Raises:
-        argparse.ArgumentTypeError: it is no number from 1 on.
+        argparse.ArgumentTypeError: `text` is not an integer of at least 1.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
@@ -20,10 +21,10 @@ def count(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """A port.
+    """Parse a port number.
 
     Raises:
-        argparse.ArgumentTypeError: there is none of that number.
+        argparse.ArgumentTypeError: `text` is not an integer from 0 to `HIGHEST_PORT`.
     """
     if not text.isdecimal() or int(text) > HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {HIGHEST_PORT}")

@@ -1,4 +1,4 @@
-"""The model of a commit as a version in DVC's model registry, which is Git's tags: `pipeline register`."""
+"""`pipeline register`: register a commit's model as a version in DVC's model registry, which consists of Git tags."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,16 +11,16 @@ from pipeline.text import short, shown
 if TYPE_CHECKING:
     from pipeline.lineage.lineage import Recorded
 
-# As dvc.yaml calls it.
+# The model's name in dvc.yaml.
 NAME = "model"
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline register`."""
     sub = command(_register, "register an accepted model as a version in DVC's model registry")
     sub.add_argument("version", nargs="?", metavar="VERSION", help="such as v1.2.0; default: the one after the last")
     sub.add_argument("--rev", default="HEAD", help="the commit that records it; default: HEAD")
-    # `stage` alone names one of dvc.yaml's.
+    # Stored as `assigned`, since `stage` means a stage of dvc.yaml elsewhere.
     sub.add_argument(
         "--stage", dest="assigned", metavar="STAGE", help="let it be the version for this stage, too, such as prod"
     )
@@ -48,17 +48,17 @@ def _register(args: argparse.Namespace) -> int:
 
 
 def _is_version(version: str | None, revision: str) -> bool:
-    """Whether `version`, if it is given, is that of the commit `revision`, which has one."""
+    """Whether `version` is the version of the commit `revision`, which is registered; True if no version is given."""
     from pipeline.git import git_text
 
     return version is None or f"{NAME}@{version}" in git_text("tag", "--points-at", revision).splitlines()
 
 
 def _accepted(revision: str) -> "Recorded":
-    """What the commit `revision` records of its model.
+    """Return what the commit `revision` records about its model.
 
     Raises:
-        RecordError: it records none, or another in dvc.lock; or the model is not accepted.
+        RecordError: the commit records no model, its dvc.lock records a different one, or the model is not accepted.
     """
     from pipeline.git import contents
     from pipeline.lineage.acceptance import read_judgements

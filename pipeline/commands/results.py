@@ -1,6 +1,6 @@
-"""data/.progress/results: what each stage did when it last ran here, for whoever runs `dvc repro`.
+"""The result of each stage's last run on this machine, in data/.progress/results, for commands that run `dvc repro`.
 
-What cannot be written is not written, and what cannot be read is taken for nothing: no stage fails for it.
+Read and write errors are ignored: no stage fails because of them.
 """
 
 import logging
@@ -19,7 +19,7 @@ RESULT = TypeAdapter(Result)
 
 
 def note(stage: str, result: Result) -> None:
-    """Write what `stage` did, if that is possible."""
+    """Write the `result` of `stage`; write errors are ignored."""
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
         write_text(_path(stage), RESULT.dump_json(result).decode())
@@ -28,12 +28,12 @@ def note(stage: str, result: Result) -> None:
 
 
 def forget(stage: str) -> None:
-    """Make `newest` say nothing until `stage` has run again."""
+    """Delete the result of `stage`, so that `newest` returns None until the stage has run again."""
     _path(stage).unlink(missing_ok=True)
 
 
 def newest(stage: str) -> Result | None:
-    """What `stage` did when it last ran here; None where that is not known."""
+    """Return the result of the last run of `stage` on this machine; None if it is unknown."""
     try:
         return RESULT.validate_json(_path(stage).read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""`pipeline run STAGE`: what dvc.yaml names as the command of each stage."""
+"""`pipeline run STAGE`: the command of each stage in dvc.yaml."""
 
 import argparse
 from importlib import import_module
@@ -9,7 +9,7 @@ STAGES = ("listing", "ingest", "manifest", "train", "evaluate")
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline run`."""
     sub = command(_run, "run one stage, as `dvc repro` does")
     sub.add_argument("stage", choices=STAGES, help="its name in dvc.yaml")
 

@@ -1,7 +1,7 @@
-"""Running one stage, as `pipeline run` does.
+"""Run one stage, as `pipeline run` does.
 
-The stage is a function of params.yaml and of files. What surrounds it is here: its line, its result and duration for
-whoever asks later, and the outputs that DVC removed before it, which are put back if it fails.
+The stage itself is a function of params.yaml and of files. This module does the rest: it prints the stage's summary,
+stores its result and duration for other commands, and restores the outputs that DVC removed if the stage fails.
 """
 
 import os
@@ -26,10 +26,10 @@ from pipeline.versioning.remote import received
 
 
 def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
-    """Run the stage `name` and print what it did; nothing where it leaves that to another process.
+    """Run the stage `name` and print its summary; a process that returns no result prints none.
 
     Returns:
-        the exit status.
+        The exit status.
     """
     if sys.stdout.isatty():
         sys.stdout = FittedLines(sys.stdout)
@@ -40,7 +40,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
             _warn_of_enlargement(params)
         before, began, received_before = started_for(), time.monotonic(), received.size
         result = _in_sync_with_git(stage, params) if name == "ingest" else stage(params)
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the one into the other.
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns KeyboardInterrupt into SystemExit.
         hush()
         outputs.restore_outputs(name)
         if error.args != (INTERRUPTED,) and _is_first():
@@ -60,7 +60,7 @@ def run_stage(name: str, stage: Callable[[Params], Result | None]) -> int:
 
 
 def _speaks(params: Params) -> bool:
-    """Whether this process trains, and no other one is to speak before it."""
+    """Whether this process trains (not only launches training) and is the first among the training processes."""
     return _is_first() and (params.compute.launcher == "none" or "RANK" in os.environ)
 
 
@@ -75,20 +75,20 @@ def _warn_of_enlargement(params: Params) -> None:
 
 
 def _is_first() -> bool:
-    """Whether no other process, of those that train together, is to speak before this one."""
+    """Whether this process is the first (rank 0) of those that train together, the one that prints."""
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
     return next(filter(None, ranks), "0") == "0"
 
 
 def started_for() -> float:
-    """How many seconds ago this process was started: what a stage imports takes seconds, too."""
+    """Return the seconds since this process started; a stage's imports alone can take seconds."""
     from psutil import Process
 
     return max(time.time() - float(Process().create_time()), 0.0)
 
 
 def _in_sync_with_git(ingest: Callable[..., Result | None], params: Params) -> Result | None:
-    """Run ingest if data/raw holds what Git lists, or what was put there since; and note of which version it is."""
+    """Run ingest if data/raw is based on the version that Git lists, and then note which version it is."""
     oid = listed_hash()
     check_followed(oid)
     result = ingest(params, removals_are_recorded=committed_hash() == oid)

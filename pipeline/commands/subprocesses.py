@@ -1,4 +1,4 @@
-"""Commands that run for us, and end with us."""
+"""Run commands as child processes that end together with this process."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from pipeline.commands.interrupts import Interrupts
 from pipeline.text import shown
 
 FOLDER = paths.PROGRESS / "watch"
-# Logs that are kept.
+# Number of logs to keep, including the newest.
 KEPT = 20
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 
@@ -29,7 +29,7 @@ class EndedProcess(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The line of its output that says best what went wrong."""
+        """The most informative error line of the output."""
         lines = [line.strip() for line in self.output.replace("\r", "\n").split("\n") if line.strip()]
         for mark in (": error: ", "ERROR: ", "fatal: ", "error: "):
             found = [line for line in lines if mark in line]
@@ -39,27 +39,27 @@ class EndedProcess(NamedTuple):
 
 
 class Subprocesses:
-    """Runs commands; asked to end, it asks them, and waits."""
+    """Runs commands; passes termination signals on to them, and waits until they have ended."""
 
     def __init__(self, interrupts: Interrupts, *, live: bool) -> None:
-        """`live` repeats on the terminal what goes into the log."""
+        """With `live`, the commands' output is also printed to the terminal."""
         self._interrupts, self._live = interrupts, live
         self.log = FOLDER
 
     def open_log(self) -> None:
-        """Begin another log."""
+        """Start a new log file, and delete the oldest ones."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         for old in sorted(FOLDER.glob("*.log"))[: 1 - KEPT]:
             old.unlink()
         self.log = FOLDER / f"{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}.log"
 
     def run(self, *command: str) -> EndedProcess:
-        """Run `command` to its end, in a session of its own: a ^C at the terminal reaches it through us, once."""
+        """Run `command` until it ends, in its own session, so that a ^C reaches it only once, through this process."""
         with self.log.open("ab+") as log:
             log.write(f"$ {shlex.join(command)}\n".encode(errors="replace"))
             log.flush()
             start = log.tell()
-            # A file, not a pipe: should this process be killed, the child works on.
+            # A file, not a pipe: if this process is killed, the child can continue.
             child = subprocess.Popen(  # noqa: S603
                 command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -76,7 +76,7 @@ class Subprocesses:
         while child.returncode is None:
             if told < len(self._interrupts.came):
                 told += 1
-                # DVC leaves SIGINT to its stages, which save their progress; it would die of others before them.
+                # DVC leaves SIGINT to its stages, which save their progress; any other signal would kill DVC first.
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -89,18 +89,19 @@ class Subprocesses:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with the programs of this Python first, and nobody to ask for a password."""
+    """Return this process's environment, with this Python's programs first in PATH and Git's prompts disabled."""
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": programs, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int | None = None) -> int:
-    """Run `command` in `cwd`, its output going where ours does, or to the file of number `stdout`.
+    """Run `command` in `cwd`; its output goes to this process's standard output, or to the file descriptor `stdout`.
 
-    ^C does not reach it: whatever is raised here meanwhile ends it, and the processes that it has started.
+    ^C does not reach the command directly. Any exception in this process meanwhile, such as KeyboardInterrupt, ends
+    the command and the processes that it has started.
 
     Returns:
-        its exit status, negative where a signal has ended it.
+        The exit status, negative if a signal ended the command.
     """
     with subprocess.Popen(  # noqa: S603
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True
@@ -111,5 +112,5 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: in
             child.kill()
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
-            child.wait()  # After ^C, leaving `with` does not.
+            child.wait()  # After ^C, leaving the `with` block does not wait.
             raise

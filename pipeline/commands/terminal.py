@@ -1,4 +1,4 @@
-"""Output for the person at the terminal: logging, errors in one line, tables and lists."""
+"""Terminal output: logging, one-line errors, tables and lists."""
 
 import errno
 import io
@@ -16,24 +16,24 @@ from pipeline.errors import TreeringError, one_line
 from pipeline.text import shown
 
 logger = logging.getLogger(__name__)
-# The number of the file that standard output is.
+# The file descriptor of standard output.
 STDOUT = 1
 
 
 def set_up_logging(name: str, *, verbose: bool) -> None:
-    """Log warnings, or everything, in the name of `name`; what a terminal cannot show is escaped, and fails nothing."""
+    """Log warnings (all messages if `verbose`) prefixed with `name`; escape characters that a terminal cannot show."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # pytest's are not.
+        if isinstance(stream, io.TextIOWrapper):  # pytest's streams are not.
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
-    # At DEBUG these say more about themselves than about what is done here.
+    # At DEBUG level, these libraries would log too many internal details.
     for chatty in ("PIL", "matplotlib", "fsspec", "asyncio", "sqltrie", "git"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Let this process, and those that it starts, print nothing but errors; no progress bar either."""
+    """Suppress standard output and progress bars of this process and its children; errors are still printed."""
     os.environ["TQDM_DISABLE"] = "1"  # Read when tqdm is imported.
     sys.stdout.flush()
     kept = os.dup(STDOUT)
@@ -47,7 +47,7 @@ def silenced() -> Iterator[None]:
 
 
 def complain(name: str, error: Exception, command: str) -> None:
-    """Say `error` in one line; where it is a fault of ours, that `command` shows more of it."""
+    """Print `error` in one line; if it is a bug, add that `command` shows the traceback."""
     logger.debug("failed", exc_info=error)
     if isinstance(error, ModuleNotFoundError):
         hint = "run `source .venv/bin/activate`, after `make setup` where there is no .venv"
@@ -61,18 +61,18 @@ def complain(name: str, error: Exception, command: str) -> None:
     print(f"{name}: error: {fault}{shown(one_line(error))}", file=sys.stderr)
 
 
-# Columns of a line that is easily read.
+# Maximum width, in columns, of a line that is easy to read.
 WIDEST = 120
 
 
 class FittedLines(io.TextIOBase):
-    """Writes lines to a terminal, each in several where it is wide, indented."""
+    """A text stream that wraps long lines to the terminal's width, with indented continuation lines."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
 
     def write(self, text: str) -> int:
-        """Write `text`, of whole lines or a part of one."""
+        """Write `text`, which may be whole lines or a part of one."""
         width = min(WIDEST, shutil.get_terminal_size().columns)
         wrap = textwrap.TextWrapper(width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
         lines = (wrap.fill(line) if len(line) > width else line for line in text.split("\n"))
@@ -80,34 +80,34 @@ class FittedLines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Let it be seen."""
+        """Flush the terminal."""
         self._terminal.flush()
 
     def isatty(self) -> bool:
-        """It is one."""
+        """Return True: the stream is a terminal."""
         return True
 
     def fileno(self) -> int:
-        """That of the terminal."""
+        """Return the file descriptor of the terminal."""
         return self._terminal.fileno()
 
 
-# Longer lists are cut.
+# Maximum number of lines that `print_lines` prints.
 MOST = 20
 
 
 def print_table(rows: Sequence[Sequence[object]]) -> None:
-    """Print `rows`, a header first, in columns; the first is text, numbers stand to the right."""
+    """Print `rows`, the header first, as a table; the first column is aligned left, all others right."""
     from tabulate import tabulate
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     align = ["left", *["right"] * (len(cells[0]) - 1)]
-    # Nothing is taken for a number, or a class called 007 would be shown as 7.
+    # Number parsing is off, since a class called 007 would be shown as 7.
     print(tabulate(cells, tablefmt="plain", colalign=align, disable_numparse=True, preserve_whitespace=True))
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print `lines`, the first of many, indented."""
+    """Print `lines`, indented; only the first `MOST` of a long list."""
     for line in lines[:MOST]:
         print(f"  {shown(line)}")
     if len(lines) > MOST:
