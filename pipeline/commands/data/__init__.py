@@ -1,1 +1,1 @@
-"""`pipeline check`, `add`, `remove` and `pack`: images into data/raw and out of it."""
+"""`pipeline check`, `add`, `remove` and `pack`: put images into data/raw and take them out."""

@@ -1,4 +1,4 @@
-"""Putting images into data/raw: one new archive of their raw bytes, so that ids stay and any number stays fast."""
+"""Add images to data/raw as one archive of their raw bytes, which keeps their ids and is fast for any number."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,15 +17,15 @@ from pipeline.ingestion.labelling.labels import Labels
 from pipeline.ingestion.pictures.formats import opened
 from pipeline.params import Params, read_params
 
-# Suffixes that are not simply the format's name.
+# Suffixes of Pillow's formats that differ from the format's lower-case name.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "JPEG2000": "jp2", "TIFF": "tif", "HEIF": "heic", "DICOM": "dcm"}
 
 
 def check_outside(tops: Iterable[Path]) -> None:
-    """See that nothing in `tops` is in data/raw already.
+    """Check that none of `tops` is data/raw, lies in it, or contains it.
 
     Raises:
-        ImagesError: it is.
+        ImagesError: one of them does.
     """
     raw = paths.RAW.resolve()
     for top in tops:
@@ -35,10 +35,10 @@ def check_outside(tops: Iterable[Path]) -> None:
 
 
 def check_split(params: Params) -> None:
-    """See that nothing is lost that decides on splits: what is added is named by its id alone.
+    """Check that splits do not depend on folders or file names, since an added image keeps only its id as its name.
 
     Raises:
-        ImagesError: folders or names decide on them.
+        ImagesError: `manifest.split` uses folders or names.
     """
     split = params.manifest.split
     if split.group not in (None, "labels", "patient") or split.by in ("folder", "time"):
@@ -48,18 +48,18 @@ def check_split(params: Params) -> None:
 
 
 def add(new: dict[tuple[str, str], FoundImage], folder: Path) -> Path:
-    """Put the images `new`, by label and id, into data/raw as one archive, made in `folder`.
+    """Put the images `new`, by label and id, into data/raw as one archive, which is built in `folder`.
 
-    The same images make the same bytes, wherever they come from.
+    The archive's bytes depend only on the images, not on where they come from.
 
     Raises:
-        ImagesError: one of them has changed since it was inspected, or labels.csv would give it another class.
+        ImagesError: an image has changed since it was inspected, or labels.csv would give it another class.
     """
     return put_zip(ADDED, _members(new, folder), folder)
 
 
 def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes, in the order of label and id, one at a time; last what is said of them beyond their class."""
+    """Yield each member's name and bytes, sorted by label and id; last a labels.csv with their further columns."""
     params = read_params().ingest
     columns, lines = Columns(**params.columns), dict[str, LabelLine]()
     labels = Labels.read(strip=params.strip, columns=columns)
@@ -81,10 +81,10 @@ def _members(new: dict[tuple[str, str], FoundImage], folder: Path) -> Iterator[t
 
 
 def _check_globs(labels: Labels, name: str, line: LabelLine) -> None:
-    """See that the `labels` of data/raw leave the new member `name` what `line` says of it.
+    """Check that no glob in the `labels` of data/raw changes what `line` states about the new member `name`.
 
     Raises:
-        ImagesError: a glob matches it, and says something else.
+        ImagesError: a glob matches the member and states something else.
     """
     archive = f"{ADDED}-{'0' * 12}.zip"
     label, listed = labels.of(archive, name), labels.listed(archive, name)
@@ -97,13 +97,13 @@ def _check_globs(labels: Labels, name: str, line: LabelLine) -> None:
 
 
 def _spool(new: dict[tuple[str, str], FoundImage], spool: BinaryIO) -> dict[tuple[str, str], tuple[int, int]]:
-    """Copy what lies in archives to `spool`; returns where, and how long it is."""
+    """Copy the images that lie in archives to `spool`; return the offset and length in bytes of each."""
     packed = {found.place: key for key, found in new.items() if found.place.member is not None}
     return {packed[place]: (spool.tell(), spool.write(raw)) for place, raw in read_in_order(packed)}
 
 
 def _suffix(raw: bytes) -> str:
-    """By the bytes, not by the file's name: else the same image in two files would make two archives."""
+    """Return the suffix by content, not by file name, so that the same image always makes the same archive."""
     with opened(raw) as image:
         kind = image.format or ""
     return SUFFIXES.get(kind, kind.lower())

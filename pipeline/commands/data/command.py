@@ -1,6 +1,6 @@
-"""Images into data/raw and out of it: `pipeline check`, `add`, `remove`, `pack`.
+"""The commands that change or check images in data/raw: `pipeline check`, `add`, `remove` and `pack`.
 
-Nothing here changes an id or trains anything; `dvc repro` does, afterwards.
+None of them changes an id or trains a model; run `dvc repro` afterwards.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pipeline.text import counted, shown
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add `pipeline check`, `add`, `remove` and `pack`."""
     for run, about in (
         (_check, "show what ingest would do with images"),
         (_add, "add images to data/raw, as one archive"),
@@ -86,10 +86,10 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def put(images: Sequence[Path], *, label: str | None, strip: int | None) -> bool:
-    """Put `images` into data/raw, and say what became of them; returns whether any was new.
+    """Put `images` into data/raw, print the outcome, and return whether any image was new.
 
     Raises:
-        TreeringError: none of them can be used.
+        TreeringError: no image can be used.
     """
     from pipeline.commands.data.addition import add, check_outside, check_split
     from pipeline.commands.data.readiness import make_ready
@@ -179,7 +179,7 @@ def _pack(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _workbench() -> Iterator[Path]:
-    """Where to change what is in data/raw, which must be there."""
+    """Yield a working folder for changes to data/raw, which must exist."""
     from pipeline.commands.data.readiness import make_ready
     from pipeline.commands.data.workbench import alone
 

@@ -1,4 +1,4 @@
-"""What `pipeline check` found, to look at: pictures of what comes in, by class, and of what is refused, by reason."""
+"""The page of `pipeline check --html`: pictures of usable images by class, and of refused ones by reason."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ from pipeline.ingestion.refusals import Refusal
 from pipeline.params import Params
 from pipeline.text import counted
 
-# Classes on the page, and pictures of each; files of each reason.
+# Maximum number of classes on the page, of pictures for each class, and of files for each reason.
 MOST_CLASSES, OF_CLASS, OF_REASON = 100, 12, 12
-# The reasons that leave something to look at. Other files are no images, or nothing that is safe to decode.
+# Reasons for which a picture can be shown. Files refused for other reasons are no images, or unsafe to decode.
 VISIBLE = {
     "absurd dimensions",
     "ambiguous class",
@@ -36,7 +36,7 @@ RefusedFiles = list[tuple[str, Refusal]]
 
 
 def contact_sheet(found: Survey, tops: Sequence[object], params: Params) -> Sheet:
-    """The page about what was `found` in `tops`."""
+    """Return the page about the survey `found` of `tops`."""
     classes = {label: _spread(places, OF_CLASS) for label, places in _by_class(found).items()}
     reasons = _by_reason(found.refused)
     shown = {reason: _spread(files, OF_REASON) for reason, files in reasons.items()}
@@ -46,7 +46,7 @@ def contact_sheet(found: Survey, tops: Sequence[object], params: Params) -> Shee
         for reason, some in shown.items()
         if reason in VISIBLE
     )
-    # Half of the page for either, where both want more than there is room for.
+    # If not all pictures fit, used and refused images get half of the page each.
     pictures = view([*_in_turn([list(used), list(unused)])], params)
     return Sheet(
         title=", ".join(map(str, tops)),
@@ -107,7 +107,7 @@ def _unused(
 
 
 def _by_class(found: Survey) -> dict[str, list[FoundPlace]]:
-    """The images of the largest classes, copies once."""
+    """Return the images of the largest classes, by class, without copies."""
     places: dict[str, list[FoundPlace]] = {label: [] for label in classes_of(found)[:MOST_CLASSES]}
     for one in sorted(found.places, key=lambda one: one.source):
         if one.status != "copy" and one.label in places:
@@ -116,17 +116,17 @@ def _by_class(found: Survey) -> dict[str, list[FoundPlace]]:
 
 
 def _by_reason(refused: RefusedFiles) -> dict[str, RefusedFiles]:
-    """The refused files by reason, the commonest first."""
+    """Return the refused files by reason, the most frequent reason first."""
     counts = Counter(one.reason for _, one in refused)
     return {reason: [file for file in refused if file[1].reason == reason] for reason, _ in counts.most_common()}
 
 
 def _spread(items: Sequence[Item], most: int) -> list[Item]:
-    """`most` of `items` at even distances: neighbours are often alike."""
+    """Return up to `most` of `items`, evenly spaced, since neighbours are often similar."""
     count = min(most, len(items))
     return [items[number * len(items) // count] for number in range(count)]
 
 
 def _in_turn(some: Iterable[list[Item]]) -> Iterator[Item]:
-    """The first of each, then the second of each, and so on."""
+    """Yield the first item of each list, then the second of each, and so on."""
     return (one for one in chain.from_iterable(zip_longest(*some)) if one is not None)

@@ -1,4 +1,4 @@
-"""Every place in files, folders and archives where an image is expected, and the class that ingest would give it."""
+"""Find every place in files, folders and archives where an image is expected, and its class as ingest would set it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -32,32 +32,32 @@ class FoundImage(NamedTuple):
     """A place where an image is expected."""
 
     place: Place
-    """Its path is absolute."""
+    """The place, with an absolute path."""
     name: str
-    """How it is named to people."""
+    """Its name, as shown to users."""
     label: str
-    """Its class, where there is no refusal."""
+    """The image's class; meaningful only without a refusal."""
     refusal: Refusal | None
     attributes: str = ""
-    """What a labels.csv next to it says further, see `labels.LabelLine`."""
+    """The further columns of its line in labels.csv, see `label_tables.LabelLine`."""
     id: str | None = None
-    """The image's id, once it was inspected."""
+    """The image's id; None until it was inspected."""
     remark: str = ""
-    """What people should know of it then."""
+    """A remark about the image for users, once it was inspected."""
     size: tuple[int, int] | None = None
-    """Its width and height in pixels, where it was decoded."""
+    """Width and height in pixels; None if the image was not decoded."""
 
 
 class KnownClasses(NamedTuple):
-    """What is known of classes."""
+    """The known classes."""
 
     mapping: ClassMapping
     images: Counter[str]
-    """Of data/raw, by class."""
+    """Number of images in data/raw, by class."""
 
     @classmethod
     def of(cls, stock: KnownImages, mapping: ClassMapping) -> Self:
-        """By the images of data/raw."""
+        """Count the images of data/raw (`stock`) by their class under `mapping`."""
         images = Counter[str]()
         for name, count in stock.classes.items():
             images[mapping.label(name) or ""] += count
@@ -68,7 +68,7 @@ class KnownClasses(NamedTuple):
 def find_images(
     tops: Iterable[Path], label: str | None, params: Ingest, known: KnownClasses
 ) -> tuple[list[FoundImage], list[str]]:
-    """Every place in `tops`, and what is to be said of their names; `label` is the class of all, where it is given."""
+    """Return every place in `tops`, and notices about names; `label`, if given, is the class of all images."""
     folders, seen = Folders(), [one for top in tops for one in _look_into(top, params)]
     for one in seen:
         if one.spot.refusal is None:
@@ -87,7 +87,7 @@ def find_images(
 
 
 def is_label(name: str) -> bool:
-    """Whether a folder of this name, in an archive in data/raw, is a class of that name."""
+    """Whether a folder called `name` in an archive in data/raw gives its images the class `name`."""
     inside = f"{name}/x"
     try:
         name.encode()
@@ -98,16 +98,16 @@ def is_label(name: str) -> bool:
 
 
 class _Seen(NamedTuple):
-    """A place, and what says its class."""
+    """A place, and the labels that determine its class."""
 
     spot: Spot
     labels: Labels
     group: str
-    """The archive that it lies in, or the path that people named."""
+    """The archive that contains the place, or the path that the user gave."""
 
     @property
     def where(self) -> tuple[str, str | None]:
-        """As data/raw would have it."""
+        """The path and member that the place would have in data/raw."""
         return self.spot.inside, self.spot.place.member
 
 
@@ -135,7 +135,7 @@ def _notices(seen: list[_Seen], found: list[FoundImage]) -> list[str]:
 
 
 def _labels_of(top: Path, params: Ingest) -> tuple[Labels, str]:
-    """What says the classes of the images in `top`, and the folder in data/raw that it is, with a slash, if it is."""
+    """Return the labels of the images in `top`; and if `top` lies in data/raw, its folder there with a slash."""
     raw, where, columns = paths.RAW.resolve(), top.resolve(), Columns(**params.columns)
     if where.is_relative_to(raw) and where != raw:
         folder = where if where.is_dir() else where.parent

@@ -1,4 +1,4 @@
-"""What labels.csv says of images beyond their class, in a file of its own inside the archive that they are put into."""
+"""The labels.csv inside an archive made by `add` or `pack`, which keeps its images' further label columns."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,9 @@ from pipeline.ingestion.labelling.label_tables import Columns, LabelLine
 
 
 def label_files(lines: Mapping[str, LabelLine], columns: Columns) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of the file that says `lines` of the members so called; none where they say no more than classes.
+    """Yield the name and bytes of a labels.csv with `lines`, by member name; nothing if no line has further columns.
 
-    Its columns of paths and labels are called as `columns` has it.
+    `columns` names the file's path and label columns.
     """
     further = {name: json.loads(line.attributes) for name, line in sorted(lines.items()) if line.attributes}
     if not further:

@@ -1,4 +1,4 @@
-"""Which images data/raw holds, as far as is known unread: those that ingest saw, and what `add` put there since."""
+"""The images of data/raw that are known without reading it: those that ingest has read or `add` has added since."""
 
 import re
 from collections import Counter
@@ -12,15 +12,15 @@ from pipeline.images import index
 from pipeline.ingestion.labelling.sources import MEMBER, place_of
 from pipeline.ingestion.unpacking import archives
 
-# What `pipeline add` calls the members of its archives.
+# Member names in the archives that `pipeline add` makes.
 ADDED_MEMBER = re.compile(r"(?P<label>[^/]+)/(?P<id>[0-9a-f]{32})\.[a-z0-9]+")
 
 
 class KnownImages:
-    """The images of data/raw, by id."""
+    """The known images of data/raw, by id."""
 
     def __init__(self, encoding: str) -> None:
-        """`encoding` is `ingest.encoding`."""
+        """`encoding` is the parameter `ingest.encoding`."""
         self._encoding = encoding
         self._absent = absent_files()
         table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "label", "source"])
@@ -36,29 +36,29 @@ class KnownImages:
 
     @property
     def ids(self) -> set[str]:
-        """The images that are, or were, there and are usable."""
+        """The ids of all usable images that are, or were, in data/raw."""
         return {*self._ingested, *self._added}
 
     @property
     def classes(self) -> Counter[str]:
-        """The classes of those images, and how many are of each."""
+        """The number of these images in each class."""
         return Counter(label for label, _ in {**self._added, **self._ingested}.values())
 
     def find(self, image_id: str) -> tuple[str, str] | None:
-        """The class of an image and where it lies, None where it is not in data/raw, or not any more."""
+        """Return the class and source of an image; None if it is not, or no longer, in data/raw."""
         for images in (self._ingested, self._added):
             if (found := images.get(image_id)) is not None and self._stands(found[1]):
                 return found
         return None
 
     def _stands(self, source: str) -> bool:
-        """Whether there is something in the place `source` still, be it loose or in an archive."""
+        """Whether `source` still exists, as a loose file or in an archive."""
         if source in self._absent or (paths.RAW / source).is_file():
             return True
         if any(source in self._members_of(archive) for archive in self._packed):
             return True
         archive, member = place_of(source)
-        if archive in self._absent:  # The run that read it found the member there.
+        if archive in self._absent:  # The ingest run that read the archive found the member in it.
             return True
         return member is not None and (paths.RAW / archive).is_file() and member in self._members_of(archive)
 
@@ -68,5 +68,5 @@ class KnownImages:
         return self._members[archive]
 
     def _names(self, archive: str) -> Iterator[str]:
-        with suppress(*archives.BROKEN):  # What comes before the damage counts.
+        with suppress(*archives.BROKEN):  # In a damaged archive, the members before the damage count.
             yield from (member.name for member in archives.open_archive(paths.RAW / archive, self._encoding).members())

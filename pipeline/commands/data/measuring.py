@@ -1,4 +1,4 @@
-"""An image inspected as ingest does, for its size and for what is wrong with it, without its pixels."""
+"""Inspect an image as ingest does, to learn its size or why it is refused, without keeping its pixels."""
 
 import warnings
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from pipeline.params import Ingest
 def measured(
     raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object], md5: str | None = None
 ) -> Picture | Refusal:
-    """As `make_uniform`, but with the width and height that the file has, and no bytes."""
+    """Like `make_uniform`, but with the file's own width and height in pixels, and without image data."""
     made = make_uniform(raw, params, md5=md5, one_at_a_time=one_at_a_time)
     if isinstance(made, Refusal):
         return made

@@ -1,4 +1,4 @@
-"""Turning the loose images of data/raw into archives, which DVC and file systems handle faster. No id changes."""
+"""Pack the loose images of data/raw into archives, which DVC and file systems handle faster. No id changes."""
 
 import os
 import zipfile
@@ -23,33 +23,34 @@ from pipeline.ingestion.unpacking.archive_names import is_archive
 from pipeline.ingestion.unpacking.archives import is_unsafe
 from pipeline.params import read_params
 
-# An archive is read, hashed and pushed as a whole, so it should not be too large.
+# Limits of one archive, since it is read, hashed and pushed as a whole.
 MAX_BYTES = 512 * 2**20
 MAX_FILES = 10_000
-# Stands for an archive that is to be made.
+# Placeholder name of an archive that is not made yet.
 INSIDE = f"{PACKED}-{'0' * 12}.zip"
 
 
 class Loose(NamedTuple):
-    """A loose image."""
+    """A loose image file of data/raw."""
 
     path: str
     """Relative to data/raw."""
     state: tuple[int, int, int]
-    """Size, time and inode: what changes when it is written to."""
+    """Size in bytes, modification time in ns, and inode: they change when the file is written to."""
     said: LabelLine = LabelLine(None)
-    """What its archive has to say of it: nothing, where its folder and labels.csv do."""
+    """The image's line in its archive's labels.csv; empty if its folder and the labels.csv of data/raw suffice."""
 
     @property
     def file(self) -> Path:
-        """Where it lies."""
+        """The path of the file."""
         return paths.RAW / self.path
 
 
 def loose_images() -> tuple[list[Loose], list[str]]:
-    """What can be packed, by path: the files in class folders that ingest has not refused, and labels.csv not named.
+    """Return the images that can be packed, by path, and the paths of those that must stay loose.
 
-    And those that could be, if labels.csv did not name them where they are.
+    Images in class folders can be packed unless ingest has refused them. They must stay loose if labels.csv or
+    ingest.strip determines their class or columns by their present path.
     """
     refused = {line.source for line in Collection.read().refused}
     params = read_params().ingest
@@ -67,10 +68,10 @@ def loose_images() -> tuple[list[Loose], list[str]]:
 
 
 def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
-    """Put `images` into new archives, made in `folder`, and remove the loose files; in that order.
+    """Put `images` into new archives, which are built in `folder`, and then remove the loose files.
 
     Returns:
-        the archives, and how many images an interrupted run had packed already.
+        The archives, and the number of images that an interrupted run had packed already.
     """
     done, columns = set(_packed_before(images)), Columns(**read_params().ingest.columns)
     _unlink([one for one in images if one.path in done])
@@ -86,7 +87,7 @@ def pack(images: list[Loose], folder: Path) -> tuple[list[Path], int]:
 
 
 def _may_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
-    """Whether the file is an image, as far as that is known, of some class."""
+    """Whether the file has a class and is presumably an image, one that ingest has not refused."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -97,7 +98,7 @@ def _may_be_packed(path: str, refused: set[str], labels: Labels) -> bool:
 
 
 def _is_bound(path: str, labels: Labels) -> bool:
-    """Whether the image would be of another class in an archive, or other columns would be said of it."""
+    """Whether the image would get another class, or other label columns, if it were in an archive."""
     label, line, inside = label_of(path, None), labels.find(path, None), labels.listed(INSIDE, path)
     keeps_label = label == line.label == labels.of(INSIDE, path)
     keeps_columns = inside is None or inside.attributes == line.attributes
@@ -105,7 +106,7 @@ def _is_bound(path: str, labels: Labels) -> bool:
 
 
 def _said(path: str, labels: Labels) -> LabelLine:
-    """What labels.csv says of the image, where it would not say it of one in an archive."""
+    """Return the image's line in labels.csv; an empty line if labels.csv would match it in an archive, too."""
     return LabelLine(None) if labels.listed(INSIDE, path) else labels.find(path, None)
 
 
@@ -123,7 +124,7 @@ def _batches(images: list[Loose]) -> Iterator[list[Loose]]:
 
 
 def _packed_before(images: list[Loose]) -> Iterator[str]:
-    """The paths of `images` that are in an archive of ours with the same bytes, since a kill came before `_unlink`."""
+    """Yield the paths of `images` that an interrupted run has packed, with the same bytes, but not unlinked."""
     waiting = {one.path: one for one in images}
     for path in sorted(paths.RAW.glob(f"{PACKED}-*.zip")):
         try:
@@ -137,7 +138,7 @@ def _packed_before(images: list[Loose]) -> Iterator[str]:
 
 def _unlink(images: list[Loose]) -> None:
     for one in images:
-        if _state(one.file) == one.state:  # Else it was written to meanwhile.
+        if _state(one.file) == one.state:  # Skip files that were written to meanwhile.
             one.file.unlink()
 
 

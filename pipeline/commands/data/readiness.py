@@ -1,4 +1,4 @@
-"""What these commands go by, brought to a clone that has nothing of it yet: folder, index, files of labels."""
+"""Prepare a fresh clone for the commands of this package: create data/raw, and fetch the index and label files."""
 
 from contextlib import suppress
 
@@ -16,29 +16,31 @@ HINT = "run `dvc push` where it was trained, then this again"
 
 
 def make_ready() -> None:
-    """Bring that, where data/raw is tracked; in a full folder the index alone, as far as it is to be had.
+    """Create data/raw and fetch the index and label files, if data/raw is tracked by DVC.
 
     Raises:
-        ImagesError: data/raw was here, and is gone.
-        MissingDataError: not all is here, and what dvc.lock records as data/images is not to be had.
+        If no file of data/raw is absent, only the index is fetched, if it is available.
+
+        ImagesError: data/raw was complete on this machine, and is now missing.
+        MissingDataError: files of data/raw are absent, and data/images as recorded in dvc.lock is not available.
     """
     if not paths.RAW_DVC.exists():
         return
     if not paths.RAW.is_dir() and read_absent() == set():
-        # With new images alone in it, data/raw would seem to have lost all others.
+        # If new images were put into an empty data/raw, all others would seem to have been removed.
         raise ImagesError(paths.RAW, f"missing, though {paths.RAW_DVC} is there", f"run `dvc pull {paths.RAW_DVC}`")
     paths.RAW.mkdir(parents=True, exist_ok=True)
     if read_absent() == set():
         make_index_ready()
         return
     index.restore(hint=HINT)
-    with suppress(RecordError):  # It is not known what was there; then nothing is missed.
+    with suppress(RecordError):  # Without a readable record, no file counts as absent.
         check_whole_record(content := look())
         content = bring_labels(content, Columns(**read_params().ingest.columns))
         note_never_here(content.belonging.absent)
 
 
 def make_index_ready() -> None:
-    """Bring the index alone, as far as it is to be had."""
+    """Fetch only the index, if it is available."""
     with suppress(MissingDataError):
         index.restore(hint=HINT)

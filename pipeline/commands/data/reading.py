@@ -1,4 +1,4 @@
-"""The bytes of images at places that were looked at before."""
+"""Read the bytes of images at places that were inspected before."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -10,12 +10,12 @@ from pipeline.ingestion.unpacking import archives
 
 
 def read_in_order(places: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
-    """Each of `places` with its bytes.
+    """Yield each of `places` with its bytes.
 
-    Archives are read in their own order: compressed ones have no other that is not slow.
+    Archives are read in member order, since any other order is slow in compressed ones.
 
     Raises:
-        ImagesError: one cannot be read any more.
+        ImagesError: a place can no longer be read.
     """
     for path, members in groupby(sorted(places, key=lambda one: (one.path, one.position)), lambda one: one.path):
         try:

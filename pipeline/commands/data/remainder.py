@@ -1,6 +1,6 @@
-"""An archive without some of its members. Every other byte is copied as it is; nothing is unpacked.
+"""Copy an archive without some of its members. All other bytes are copied unchanged; nothing is unpacked.
 
-So members that nobody could pack again, encrypted ones say, stay what they are.
+Members that could not be packed again, such as encrypted ones, therefore stay intact.
 """
 
 import bz2
@@ -17,10 +17,10 @@ from pipeline.ingestion.unpacking.archives import is_zip
 from pipeline.ingestion.unpacking.zips import files_of
 
 CHUNK = 2**20
-# Zip: a record of the central directory (APPNOTE 4.3.12) before its name, extra field and comment.
+# Zip: the fixed part of a central directory record (APPNOTE 4.3.12); name, extra field and comment follow it.
 RECORD = struct.Struct("<4s6H3L5H2L")
 OFFSET_AT = 42
-# In place of a number that does not fit; the number is in the extra field 1 (4.5.3), or in a second end record.
+# Placeholders for numbers that do not fit, which are then in extra field 1 (4.5.3) or in the Zip64 end record.
 ELSEWHERE = 2**32 - 1
 MANY = 2**16 - 1
 
@@ -28,7 +28,7 @@ MANY = 2**16 - 1
 def write_remainder(path: Path, dropped: set[int], new: Path) -> None:
     """Write the archive `path` to the file `new`, without the members at the positions `dropped`.
 
-    The positions are those of `archives.Member`. Raises one of `archives.BROKEN`.
+    The positions are those of `archives.Member`. Raises one of `archives.BROKEN` if the archive is damaged.
     """
     with new.open("wb") as out:
         if is_zip(path):
@@ -44,7 +44,7 @@ def _write_zip(path: Path, dropped: set[int], out: BinaryIO) -> None:
         files = files_of(archive)
         gone = {id(files[position]) for position in dropped}
         kept = [(info, record) for info, record in zip(infos, records, strict=True) if id(info) not in gone]
-        # From its header to the next one, so with all that a member may have behind its data.
+        # Each member is copied up to the next header, with anything that may follow its data.
         starts = sorted({info.header_offset for info in infos})
         ends = dict(zip(starts, [*starts[1:], start], strict=True))
         moved = {}
@@ -66,7 +66,7 @@ def _records(old: BinaryIO, start: int, count: int) -> list[bytes]:
 
 
 def _moved(record: bytes, offset: int) -> bytes:
-    """The record of a member that begins at `offset` now."""
+    """Return the directory record of a member, updated for its new `offset` in bytes."""
     *_, packed, unpacked, name, extra, _, _, _, _, before = RECORD.unpack_from(record)
     if before != ELSEWHERE:
         return _patched(record, OFFSET_AT, struct.pack("<L", offset))
@@ -95,7 +95,7 @@ def _end_zip(out: BinaryIO, records: list[bytes], comment: bytes) -> None:
 
 
 def _write_tar(path: Path, dropped: set[int], out: BinaryIO) -> None:
-    # What comes after an end mark is listed, too.
+    # Members after an end-of-archive mark are listed, too.
     with tarfile.open(path, errors="surrogateescape", ignore_zeros=True) as archive:
         spans = [(info, archive.offset) for info in archive]
         old: Any = archive.fileobj
@@ -111,10 +111,10 @@ def _write_tar(path: Path, dropped: set[int], out: BinaryIO) -> None:
 
 
 def _packed_like(old: Any, out: BinaryIO) -> AbstractContextManager[IO[bytes]]:
-    """`out`, or what compresses into it as `old` is compressed; no date and no name in it."""
+    """Return `out`, or a file that compresses into it in the format of `old`, without date and name."""
     if isinstance(old, gzip.GzipFile):
         packed: Any = gzip.GzipFile("", "wb", fileobj=out, mtime=0)
-        return packed  # type: ignore[no-any-return] # an IO[bytes] in all but name
+        return packed  # type: ignore[no-any-return] # it has the methods of IO[bytes]
     if isinstance(old, bz2.BZ2File):
         return bz2.BZ2File(out, "wb")
     if isinstance(old, lzma.LZMAFile):
@@ -123,7 +123,7 @@ def _packed_like(old: Any, out: BinaryIO) -> AbstractContextManager[IO[bytes]]:
 
 
 def _copy(old: IO[bytes], begin: int, end: int, new: IO[bytes]) -> int:
-    """Copy the bytes from `begin` to `end`; returns their number."""
+    """Copy the bytes of `old` from `begin` to `end`; return their number."""
     old.seek(begin)
     left = end - begin
     while left:

@@ -1,4 +1,4 @@
-"""Taking images out of data/raw: out of folders and out of archives, every copy of them."""
+"""Remove images from data/raw: every copy, from folders and archives."""
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
@@ -19,32 +19,32 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.recording import note_never_here
 
 HEX = set("0123456789abcdef")
-# The ids that the names of a removal stand for, until all of them are out.
+# The ids that the names in an unfinished removal stand for; deleted when the removal is complete.
 NOTE = paths.PROGRESS / "removing.json"
-# A prefix of an id must have as many digits to be taken for one.
+# Minimum number of digits of an id's prefix.
 SHORTEST = 8
 DIGITS = 32
-# What a glob has and a name need not.
+# Characters that mark a pattern as a glob.
 WILD = set("*?[")
 NOWHERE = np.empty(0, np.intp)
 
 
 def absent_files() -> AbsentFiles:
-    """What belongs to data/raw and was never here, as far as that is known."""
+    """Return the files that belong to data/raw and were never on this machine, as far as known."""
     return AbsentFiles.besides(dict.fromkeys(loose_paths(), ""))
 
 
 def match(
     patterns: Iterable[str], held: Holdings, begun: Mapping[str, Collection[str]] = MappingProxyType({})
 ) -> dict[str, Rows]:
-    """The rows of `held` that each of `patterns` (ids, sources, globs) names.
+    """Return the rows of `held` that each of `patterns` (ids, sources, globs) matches.
 
-    `begun` are the ids that some of them named before a kill: what is left of these goes, too.
+    `begun` holds the ids that patterns matched in an interrupted run; the remaining rows of these ids are included.
 
     Raises:
-        ImagesError: a pattern names nothing, or begins the ids of several images.
+        ImagesError: a pattern matches nothing, or is a prefix of several images' ids.
     """
-    # A path that the shell completed begins in the project's folder.
+    # A path that the shell completed is relative to the project's folder.
     forms = {pattern: (pattern, pattern.removeprefix(f"{paths.RAW}/")) for pattern in patterns}
     called = held.called({form for both in forms.values() for form in both})
     matched: dict[str, Rows] = {}
@@ -60,7 +60,7 @@ def match(
 
 
 def with_copies(matched: Iterable[Rows], held: Holdings) -> tuple[list[Holding], list[Holding]]:
-    """The places at the rows that were `matched`, and those of other copies of the same images."""
+    """Return the places at the `matched` rows, and the places of other copies of the same images."""
     rows = np.unique(np.concatenate([NOWHERE, *matched]))
     named = held.at(rows)
     copies = np.setdiff1d(held.showing({one.id for one in named if one.id}), rows)
@@ -68,16 +68,16 @@ def with_copies(matched: Iterable[Rows], held: Holdings) -> tuple[list[Holding],
 
 
 def gone_already(patterns: Iterable[str], held: Holdings) -> set[str]:
-    """Those of `patterns` that are ids of no image in data/raw."""
+    """Return those of `patterns` that are full ids, but of no image in data/raw."""
     ids = {one for one in patterns if len(one) == DIGITS and set(one) <= HEX}
     return ids - {one.id for one in held.of_images(ids)}
 
 
 def remove(named: list[Holding], copies: list[Holding], held: Holdings, folder: Path) -> None:
-    """Take the images out; copies first, so that after a kill the same command finds the rest again.
+    """Remove the images from data/raw, copies first, so that the same command can complete an interrupted removal.
 
     Raises:
-        ImagesError: an archive cannot be rewritten; it is as it was.
+        ImagesError: an archive cannot be rewritten; it is unchanged.
     """
     members = held.counts
     dropped: dict[str, set[int]] = {}
@@ -92,7 +92,8 @@ def remove(named: list[Holding], copies: list[Holding], held: Holdings, folder: 
         elif path not in absent:
             (paths.RAW / path).unlink()
     if absent.md5s:
-        note_never_here(absent.md5s.keys() - dropped.keys())  # What is listed, and neither here nor noted, is removed.
+        # A file that is listed, but neither present nor noted as absent, counts as removed.
+        note_never_here(absent.md5s.keys() - dropped.keys())
 
 
 def _rewrite(path: Path, dropped: set[int], folder: Path) -> None:

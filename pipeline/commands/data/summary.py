@@ -1,4 +1,4 @@
-"""What `pipeline check` found, in one screen, or all of it as JSON or CSV."""
+"""The result of `pipeline check` as a summary that fits one screen, or in full as JSON or CSV."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from pipeline.commands.sheets.saving import save
 from pipeline.ingestion.refusals import Refusal
 from pipeline.text import counted, csv_text, shown
 
-# So that all fits into 40 lines of 100 columns.
+# Limits such that the summary fits into 40 lines of 100 columns.
 COLUMNS, MOST_CLASSES, MOST_REASONS, MOST_NOTICES = 100, 8, 8, 4
-# Of each reason, and of all.
+# Maximum number of examples of each reason, and of all reasons together.
 EXAMPLES, MOST_EXAMPLES = 3, 12
-# A class of fewer images is hardly learned.
+# A class with fewer images is hardly learned, so it is reported.
 FEW = 10
 
 
 def class_rows(found: Survey) -> list[list[object]]:
-    """The table of the largest classes, a header first: how many images are new, known and copies, and how large."""
+    """Return the table of the largest classes, header first: counts of new and known images and copies, and sizes."""
     columns, sides, labels = counts_of(found), sides_of(found), classes_of(found)
     every = [side for some in sides.values() for side in some]
     rows: list[list[object]] = [
@@ -35,21 +35,21 @@ def class_rows(found: Survey) -> list[list[object]]:
 
 
 def classes_of(found: Survey) -> list[str]:
-    """The classes, the largest first."""
+    """Return the classes that were found, the largest first."""
     columns = counts_of(found)
     totals = columns["new"] + columns["known"]
     return sorted({*totals, *columns["copies"]}, key=lambda label: (-totals[label], label))
 
 
 def few_of(found: Survey) -> list[tuple[int, str]]:
-    """The classes that hold fewer than `FEW` images, those in data/raw included, the smallest first."""
+    """Return size and name of each class with fewer than `FEW` images, including data/raw; the smallest first."""
     columns = counts_of(found)
     totals = (columns["new"] + columns["known"]) | found.images
     return sorted((totals[label], label) for label in classes_of(found) if totals[label] < FEW)
 
 
 def sides_of(found: Survey) -> dict[str, list[int]]:
-    """The shorter side of each new image in pixels, by class."""
+    """Return the shorter side, in pixels, of each new image, by class."""
     sides: dict[str, list[int]] = {}
     for one in found.places:
         if one.status == "new" and one.size:
@@ -58,7 +58,7 @@ def sides_of(found: Survey) -> dict[str, list[int]]:
 
 
 def in_pixels(sides: list[int]) -> str:
-    """The smallest and the largest of `sides`; nothing where there are none."""
+    """Return the range of `sides` as text, in pixels; an empty string if there are none."""
     if not sides:
         return ""
     low, high = min(sides), max(sides)
@@ -66,7 +66,7 @@ def in_pixels(sides: list[int]) -> str:
 
 
 def summary_lines(found: Survey) -> Iterator[str]:
-    """What else is to be said: notices, classes of few images, and reasons with counts and a few examples."""
+    """Yield the lines below the table: notices, small classes, and refusal reasons with counts and examples."""
     yield from (_cut(f"warning: {notice}", 2 * COLUMNS) for notice in found.notices[:MOST_NOTICES])
     if len(found.notices) > MOST_NOTICES:
         yield f"… and {len(found.notices) - MOST_NOTICES:,} more warnings (--json has all)"
@@ -77,7 +77,7 @@ def summary_lines(found: Survey) -> Iterator[str]:
 
 
 def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
-    """The reasons, the commonest first, each with a few examples."""
+    """Yield the refusal reasons, the most frequent first, each with its count and a few examples."""
     if not refused:
         return
     reasons = Counter(refusal.reason for _, refusal in refused).most_common()
@@ -95,7 +95,7 @@ def refused_lines(refused: list[tuple[str, Refusal]]) -> Iterator[str]:
 
 
 def as_json(found: Survey) -> dict[str, Any]:
-    """All of it."""
+    """Return the whole result for JSON."""
     columns, sides = counts_of(found), sides_of(found)
     return {
         "classes": {
@@ -108,10 +108,10 @@ def as_json(found: Survey) -> dict[str, Any]:
 
 
 def write_csv(found: Survey, path: Path) -> None:
-    """Write a line for each place to `path`: what it is, and of which class, or why it is refused.
+    """Write one CSV line for each place to `path`: its status and class, or why it is refused.
 
     Raises:
-        ImagesError: it cannot be written.
+        ImagesError: `path` cannot be written.
     """
     used = [(one.source, one.status, one.label, one.id, "", *(one.size or ("", ""))) for one in found.places]
     refused = [(name, one.reason, "", "", one.detail, "", "") for name, one in found.refused]
@@ -121,7 +121,7 @@ def write_csv(found: Survey, path: Path) -> None:
 
 
 def counts_of(found: Survey) -> dict[str, Counter[str]]:
-    """How many images are new, known and copies, by class."""
+    """Return the number of new and known images and of copies, by class."""
     return {
         "new": Counter(label for label, _ in found.new),
         "known": Counter(label for label, _ in found.known),
@@ -138,11 +138,11 @@ def _cells(columns: dict[str, Counter[str]], label: str) -> list[int]:
 
 
 def _end_of(name: str) -> str:
-    """The end of a long name, which says more than its beginning."""
+    """Return the end of a long name, which is more informative than its beginning."""
     return name if len(name) <= COLUMNS // 2 else f"…{name[1 - COLUMNS // 2 :]}"
 
 
 def _cut(text: str, width: int = COLUMNS) -> str:
-    """`text` fit for a terminal, in at most `width` columns."""
+    """Return `text` with unprintable characters escaped, cut to `width` columns."""
     line = shown(text)
     return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -1,4 +1,4 @@
-"""What ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
+"""Predict what ingest would do with files, folders and archives that are not in data/raw yet; nothing is written."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,38 +34,38 @@ class FoundPlace(NamedTuple):
     id: str
     place: Place
     size: tuple[int, int] | None
-    """Its width and height in pixels; None where it was known, and not decoded."""
+    """Width and height in pixels; None if the image was known already, and therefore not decoded."""
 
 
 @dataclass
 class Survey:
-    """What was found."""
+    """The result of `survey`."""
 
     new: dict[tuple[str, str], FoundImage] = field(default_factory=dict)
     """The usable images that data/raw lacks, by label and id."""
     known: set[tuple[str, str]] = field(default_factory=set)
     """The images that are in data/raw already, by label and id."""
     copies: Counter[str] = field(default_factory=Counter)
-    """How many more copies of these images were found, by label."""
+    """The number of additional copies of these images, by label."""
     places: list[FoundPlace] = field(default_factory=list)
-    """All places with usable images."""
+    """All places with usable images, including copies."""
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
-    """Where something cannot be used, and why not."""
+    """The sources that cannot be used, each with the reason."""
     where: dict[str, Place] = field(default_factory=dict)
-    """The places by their names."""
+    """All places by source."""
     images: Counter[str] = field(default_factory=Counter)
-    """How many usable images there are of each class, those in data/raw and the new ones."""
+    """The number of usable images of each class, in data/raw and new."""
     notices: list[str] = field(default_factory=list)
-    """What people should hear besides."""
+    """Further notices for the user."""
 
 
 def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: int | None = None) -> Survey:
-    """Look at every image in `tops`, as ingest would; `label`, where given, is the class of them all.
+    """Inspect every image in `tops` as ingest would; `label`, if given, is the class of all of them.
 
-    `strip` says how many folders lie above those that name classes; without it, `ingest.strip` does.
+    `strip` is the number of folder levels above the class folders; by default, `ingest.strip` determines it.
 
     Raises:
-        ImagesError: one of `tops` is not there, or `label` cannot be the name of a class.
+        ImagesError: one of `tops` does not exist, or `label` cannot be the name of a class.
     """
     if label is not None:
         label = _checked(label)
@@ -88,7 +88,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
     for image in images.to_pylist():
         was, source = stock.find(image["id"]) or (None, "")
         known = was and mapping.label(was)
-        # What lies where ingest found it has its class from there, and may have another one now.
+        # A file of data/raw itself has its class from its place, and that class may have changed since ingest.
         known = image["label"] if source in sources else known
         first, *others = places[image["id"]]
         same = [first._replace(attributes=image["attributes"]), *others]
@@ -102,7 +102,7 @@ def survey(tops: Iterable[Path], label: str | None, params: Params, *, strip: in
 
 
 def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterator[FoundImage]:
-    """The same places, with ids, and what cannot be used refused."""
+    """Yield the places of `found` with their ids, and with a refusal if the image cannot be used."""
     todo = [one for one in found if one.refusal is None]
     yield from (one for one in found if one.refusal is not None)
     job = Job(KnownIds(stock.ids), params.ingest, make=measured)
@@ -116,13 +116,13 @@ def _look(found: list[FoundImage], stock: KnownImages, params: Params) -> Iterat
 
 
 def _source_in_raw(place: Place) -> str | None:
-    """How ingest calls a place, None if it is not in data/raw."""
+    """Return the source that ingest gives the place; None if it is not in data/raw."""
     path, raw = Path(place.path), paths.RAW.absolute()
     return source_of(path.relative_to(raw).as_posix(), place.member) if path.is_relative_to(raw) else None
 
 
 def _sort_in(report: Survey, image_id: str, label: str, places: list[FoundImage], known: str | None) -> None:
-    """Say in `report` what comes of an image that is in all `places` as `label`, and in data/raw as `known`."""
+    """Add an image to `report`: it was found at `places` with class `label`, and has class `known` in data/raw."""
     if known not in (None, label):
         detail = f"in data/raw it is of class {known}; `pipeline remove {image_id}` takes it out"
         report.refused.extend((one.name, Refusal(DISPUTED, detail)) for one in places)

@@ -1,6 +1,6 @@
-"""Changes to data/raw: made aside, by one process at a time, and put in place in one step.
+"""Change data/raw atomically: by one process at a time, in a working folder, and moved into place in one step.
 
-What is in data/raw may be a link into DVC's cache, so nothing is ever written into; it is replaced, or unlinked.
+A file in data/raw may be a link into DVC's cache, so files are replaced or unlinked, but never written to.
 """
 
 import json
@@ -17,23 +17,23 @@ from pipeline.locking import locked
 
 FOLDER = paths.PROGRESS / "raw"
 LOCK = paths.PROGRESS / "raw.lock"
-# What the names begin with of the archives that `pipeline add` and `pipeline pack` make.
+# Name prefixes of the archives that `pipeline add` and `pipeline pack` make.
 ADDED, PACKED = "added", "packed"
-# The earliest that a zip can say; a member's real date would make other bytes of the same images.
+# The earliest date a zip can store. With real dates, the same images would make archives with different bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @contextmanager
 def alone(folder: Path = FOLDER) -> Iterator[Path]:
-    """A new `folder` for unfinished work, for one process at a time; it is gone at the end.
+    """Yield a new working `folder` to one process at a time; the folder is deleted at the end.
 
     Raises:
-        ImagesError: another process has it.
+        ImagesError: another process holds the lock.
     """
     paths.PROGRESS.mkdir(parents=True, exist_ok=True)
     what = "another `pipeline` command is changing it"
     with locked(LOCK, taken=lambda: ImagesError(paths.RAW, what, "wait until that has ended")):
-        for left in (FOLDER, folder):  # By what was killed; it holds images.
+        for left in (FOLDER, folder):  # Left by a killed process; they hold images.
             shutil.rmtree(left, ignore_errors=True)
         folder.mkdir()
         try:
@@ -43,7 +43,7 @@ def alone(folder: Path = FOLDER) -> Iterator[Path]:
 
 
 def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Path:
-    """Put `files` (name and bytes) as an uncompressed zip into data/raw, named by what is in it; made in `folder`."""
+    """Put `files` (name and bytes) into data/raw as an uncompressed zip named by its content; build it in `folder`."""
     aside, listing = folder / f"{prefix}.zip", []
     with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:
@@ -57,12 +57,12 @@ def put_zip(prefix: str, files: Iterable[tuple[str, bytes]], folder: Path) -> Pa
 
 
 def note_names(note: Path, names: Mapping[str, Iterable[str]]) -> None:
-    """Keep in the file `note` the ids that `names` stand for, for another try: what is gone has no name any more."""
+    """Store the ids that `names` stand for in the file `note`, since a rerun cannot resolve names of removed images."""
     write_text(note, json.dumps({name: sorted(ids) for name, ids in {**noted_names(note), **names}.items()}))
 
 
 def noted_names(note: Path) -> dict[str, list[str]]:
-    """What an interrupted command has left in the file `note`."""
+    """Return the ids by name that an interrupted command has stored in the file `note`."""
     try:
         noted = json.loads(note.read_bytes())
     except (OSError, ValueError):
