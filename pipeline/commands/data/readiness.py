@@ -18,9 +18,9 @@ HINT = "run `dvc push` where it was trained, then this again"
 def make_ready() -> None:
     """Create data/raw and fetch the index and label files, if data/raw is tracked by DVC.
 
-    Raises:
-        If no file of data/raw is absent, only the index is fetched, if it is available.
+    If no file of data/raw is absent, only the index is fetched, if it is available.
 
+    Raises:
         ImagesError: data/raw was complete on this machine, and is now missing.
         MissingDataError: files of data/raw are absent, and data/images as recorded in dvc.lock is not available.
     """

@@ -1,1 +1,1 @@
-"""A deletion request: everything that holds an image, or was made of it, found and deleted."""
+"""`pipeline forget`: find and delete everything that contains an image or was made from it."""

@@ -1,4 +1,4 @@
-"""What a deletion request asks for: `pipeline forget`."""
+"""`pipeline forget`: delete images for good, for example after a deletion request."""
 
 import argparse
 from functools import partial
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pipeline.commands.forget.plan import Plan
 
 YES = "yes"
-# Not the one that other commands use: ingest, which runs meanwhile, writes a file of that name.
+# Not the folder of the other commands, since ingest, which runs meanwhile, writes a file of that name.
 FOLDER = paths.PROGRESS / "forgetting"
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline forget`."""
     sub = command(_forget, "delete images for good: files, stored copies, and models that have seen them")
     help_ = "a file, an id, a source in index.parquet, or a glob; default: what data/forgotten.csv lists"
     sub.add_argument("images", nargs="*", metavar="IMAGE", help=help_)
@@ -68,7 +68,7 @@ def _forget(args: argparse.Namespace) -> int:
 
 
 def _names(images: list[str]) -> dict[str, list[str]]:
-    """The ids that each of `images` stands for."""
+    """Return the ids that each of `images` stands for."""
     from pipeline.commands.forget.naming import ids_of
     from pipeline.commands.holdings import Holdings
 
@@ -76,7 +76,7 @@ def _names(images: list[str]) -> dict[str, list[str]]:
 
 
 def _check_known(plan: "Plan", names: dict[str, list[str]]) -> None:
-    """See that an id which is given is that of an image: a slip of the pen would stand in Git for ever."""
+    """Check that each given id belongs to a known image, since a mistyped id would stay in Git forever."""
     from pipeline.lineage.forgotten import Forgotten
 
     if not plan.is_done or plan.remnants.models:
@@ -87,7 +87,7 @@ def _check_known(plan: "Plan", names: dict[str, list[str]]) -> None:
 
 
 def _is_confirmed() -> bool:
-    """Whether the person at the terminal says yes."""
+    """Whether the user confirms the deletion at the terminal."""
     print(f"This cannot be undone. Type {YES} to delete all of it: ", end="", flush=True)
     try:
         return input().strip() == YES
@@ -97,10 +97,10 @@ def _is_confirmed() -> bool:
 
 
 def _verify(plan: "Plan") -> None:
-    """See that nothing is left.
+    """Check that nothing is left to delete.
 
     Raises:
-        MissingDataError: something came while this was running.
+        MissingDataError: something was added while the command was running.
     """
     if not plan.is_done:
         left = [*(str(path) for path in (*plan.shards, *plan.files)), *(one.name for one in plan.remnants.found)]

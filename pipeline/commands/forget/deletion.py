@@ -1,7 +1,7 @@
-"""Deleting what a plan lists, in an order in which it can be found again until it is gone.
+"""Delete everything that a plan lists, in an order that allows an interrupted deletion to be completed.
 
-What the search goes by stays to the end and beyond it: listings, indexes, what models have seen. So a kill at any
-moment leaves a state that the next `pipeline forget` completes.
+The files that the search reads (listings, indexes, seen.npz of models) are kept. So whenever the process is killed,
+the next `pipeline forget` finds what is left.
 """
 
 import sys
@@ -26,16 +26,16 @@ from pipeline.versioning.lock import read_raw_hash, read_record
 from pipeline.versioning.removals import note_removals
 from pipeline.versioning.running import running_command
 
-# Seconds between two looks at whether another command of DVC's has ended.
+# Seconds between two checks whether another DVC command has ended.
 PAUSE = 1.0
 AGAIN = "correct that, then run `pipeline forget` again: it completes this"
 
 
 def check(plan: Plan) -> None:
-    """See that data/raw and data/images are here if the last run has anything of the images: they are made anew.
+    """Check that data/raw is present if it, or what was made from it, contains one of the images: it is rewritten.
 
     Raises:
-        ImagesError: they are not.
+        ImagesError: data/raw is needed and missing.
     """
     if paths.RAW.is_dir() or not paths.RAW_DVC.exists():
         return
@@ -48,12 +48,12 @@ def check(plan: Plan) -> None:
 
 
 def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callable[[str], None]) -> None:
-    """Delete all that `plan` lists; unfinished archives lie in `folder`, and `search` makes the plan again.
+    """Delete everything that `plan` lists; `folder` is for unfinished archives, and `search` makes the plan again.
 
     Raises:
         ImagesError: an archive cannot be rewritten.
-        RecordError: a run of ingest or of `dvc push` failed.
-        MissingDataError: a remote cannot be reached any more.
+        RecordError: ingest or `dvc push` failed.
+        MissingDataError: a remote can no longer be reached.
     """
     say("noting what is to be forgotten")
     Forgotten.read().note(plan.rows)
@@ -65,7 +65,7 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
     if paths.RAW.is_dir() and "ingest" in read_record():
         say(f"writing {paths.IMAGES} without it")
         _run("repro", "ingest")
-        plan = search()  # The run has stored what was not in the cache yet.
+        plan = search()  # The run may have added objects to the cache.
         Forgotten.read().note(plan.rows)
     for name in plan.stores_with(ARCHIVE, SHARD) if paths.RAW_DVC.exists() and paths.RAW.is_dir() else ():
         say(f"pushing what takes its place to {name}")
@@ -75,7 +75,7 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
         delete(path)
     for unfinished in plan.elsewhere:
         elsewhere.remove(unfinished)
-    # Remotes first: as long as the cache has an object, nobody needs to download it to look into it.
+    # Remotes first: while the cache still has an object, it can be inspected without a download.
     for store in sorted(plan.objects.stores, key=lambda store: store.name == CACHE):
         doomed = [one.oid for one in plan.remnants.found if one.oid in store.oids]
         say(f"deleting from the {store.name}")
@@ -85,17 +85,17 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
 
 
 def _push(remote: str) -> None:
-    """Have all of data/raw, data/shards and data/images on `remote`."""
-    # Apart: where .dvc files come before outputs, DVC 3.67 pushes what the last of those files lists, and no more.
+    """Push all of data/raw, data/shards and data/images to `remote`."""
+    # Two commands: if .dvc files precede outputs, DVC 3.67 pushes only what the last .dvc file lists.
     for together in ((paths.RAW_DVC, paths.SHARDS_DVC), (paths.IMAGES,)):
         if targets := [str(path) for path in together if path.exists()]:
             _run("push", "--remote", remote, *targets)
 
 
 def _run(*arguments: str) -> None:
-    """Run a command of DVC's to its end; what it prints is shown.
+    """Run a DVC command until it ends, and show its output.
 
-    One that a killed `pipeline forget` has left behind is waited for.
+    If another DVC command is still running, for example one left by a killed `pipeline forget`, wait and try again.
     """
     sys.stdout.flush()
     while status := subprocesses.run([*subprocesses.DVC, *arguments], cwd=Path.cwd(), env=subprocesses.environment()):

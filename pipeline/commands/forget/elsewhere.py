@@ -1,4 +1,4 @@
-"""Unfinished work that is kept on remotes, so that other machines go on with it: it holds images, or has seen them."""
+"""Unfinished work that is stored on remotes for other machines to continue; it contains images or has seen them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from pipeline.versioning.repository import repository
 
 
 def kept_elsewhere() -> list[RemoteFolder]:
-    """The folders of it that there are: on every remote that is set up here, and where `compute.progress` says.
+    """Return the existing folders of unfinished work, on every configured remote and at `compute.progress`.
 
     Raises:
-        MissingDataError: one of them gives no answer.
+        MissingDataError: a remote does not respond.
     """
     chosen = read_params().compute.progress
     places = [f"remote://{name}/{PLACE}" for name in sorted(repository().config["remote"])]
@@ -31,10 +31,10 @@ def kept_elsewhere() -> list[RemoteFolder]:
 
 
 def remove(folder: RemoteFolder) -> None:
-    """Delete `folder`, which may be gone.
+    """Delete `folder`, if it exists.
 
     Raises:
-        MissingDataError: it cannot be deleted.
+        MissingDataError: `folder` cannot be deleted.
     """
     with _answering(folder):
         folder.remove()

@@ -1,4 +1,4 @@
-"""Which images people mean: by file, id, source or glob; also of a `pipeline forget` that was interrupted."""
+"""Resolve the images that users name by file, id, source or glob, including names from an interrupted run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +12,15 @@ from pipeline.errors import ImagesError
 from pipeline.files import md5_of_file
 from pipeline.lineage.history import every_model
 
-# The ids that names stood for, until all is done.
+# The ids that the given names stood for; deleted when everything is done.
 NOTE = paths.PROGRESS / "forget.json"
 
 
 def ids_of(names: Iterable[str], held: Holdings) -> dict[str, list[str]]:
-    """The ids of the images that each of `names` stands for; `held` are the places in data/raw.
+    """Return the ids of the images that each of `names` stands for; `held` are the places in data/raw.
 
     Raises:
-        ImagesError: a name stands for nothing that is known, or for what cannot be read.
+        ImagesError: a name stands for no known image, or for one that cannot be read.
     """
     noted = noted_names(NOTE)
     return {name: noted.get(name) or sorted(_find(name, held)) for name in names}
@@ -42,7 +42,7 @@ def _find(name: str, held: Holdings) -> set[str]:
 
 
 def _of_the_past(name: str, unknown: ImagesError) -> str:
-    """The id of an image that is gone from data/raw, by its source."""
+    """Return the id of an image that was removed from data/raw, by its source."""
     try:
         found = beginning(name, Holdings.none(), every_model())
     except ImagesError:

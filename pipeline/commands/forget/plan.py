@@ -1,4 +1,4 @@
-"""Everything that is to be deleted for the images to be forgotten; found, and not touched yet."""
+"""Find everything that must be deleted so that images are forgotten; nothing is deleted yet."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from pipeline.text import counted
 
 
 class Plan(NamedTuple):
-    """What is to go, and where it is."""
+    """Everything that is to be deleted."""
 
     ids: frozenset[str]
     held: Holdings
     """All places in data/raw."""
     places: list[Holding]
-    """Those that hold one of the images."""
+    """The places that contain one of the images."""
     shards: list[Path]
-    """The shards in data/images that are to be written again."""
+    """The shards in data/shards that are to be rewritten."""
     files: list[Path]
-    """What else goes from the project's folder."""
+    """Other files and folders of the project that are to be deleted."""
     elsewhere: list[RemoteFolder]
-    """Where unfinished work is kept besides."""
+    """Folders on remotes with unfinished work."""
     remnants: Remnants
     objects: Objects
 
     @classmethod
     def of(cls, ids: Collection[str], folder: Path) -> Plan:
-        """Look everywhere for the images; what only a remote has is copied into `folder` to be read.
+        """Search for the images everywhere; objects that only a remote has are copied into `folder` to be read.
 
         Raises:
-            MissingDataError: a remote gives no answer.
+            MissingDataError: a remote does not respond.
         """
         objects = Objects(every_store(), folder)
         held = Holdings.read() if paths.RAW.is_dir() else Holdings.none()
@@ -53,26 +53,26 @@ class Plan(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do, as far as is known."""
+        """Whether nothing is left to delete, as far as known."""
         return not (self.places or self.shards or self.remnants.found or self._kept_files)
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What data/forgotten.csv is to say."""
+        """The rows to add to data/forgotten.csv."""
         found = [
             (one.what, one.oid[:32])
             for one in self.remnants.found
-            if one.oid not in self.ids and one.what != COPY  # Which has no hash.
+            if one.oid not in self.ids and one.what != COPY  # A copy has no hash.
         ]
         return [*((IMAGE, one) for one in self.ids), *found, *((MODEL, one) for one in self.remnants.models)]
 
     def stores_with(self, *kinds: str) -> list[str]:
-        """The remotes that have an object of one of `kinds`."""
+        """Return the names of the remotes that have an object of one of `kinds`."""
         wanted = {one.oid for one in self.remnants.found if one.what in kinds}
         return [one.name for one in self.objects.stores if one.name != CACHE and not one.oids.isdisjoint(wanted)]
 
     def lines(self) -> Iterator[str]:
-        """All of it, for people."""
+        """Yield the plan as lines of text."""
         yield f"forget {counted(len(self.ids), 'image')}: {', '.join(sorted(self.ids))}"
         yield from (f"  delete   {paths.RAW}/{one.name}" for one in self.places)
         yield from (f"  rewrite  {path}, without {'it' if len(self.ids) == 1 else 'them'}" for path in self.shards)
@@ -85,7 +85,7 @@ class Plan(NamedTuple):
 
     @property
     def _kept_files(self) -> list[Path]:
-        """Those of `files` that are more than unfinished work, which any run may leave."""
+        """The `files` that are not in data/.progress, which any run may leave behind."""
         return [path for path in self.files if not path.is_relative_to(paths.PROGRESS)]
 
     def _said(self, one: Remnant) -> str:

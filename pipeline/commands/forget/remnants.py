@@ -1,6 +1,6 @@
-"""Which objects of DVC's hold an image, or were made of it: by what recorded directories say, else by looking inside.
+"""Find the DVC objects that contain an image or were made from it, by directory listings or by their content.
 
-Nobody needs to know which commit recorded a directory, or whether one did: every listing in a store is read.
+Every directory listing in a store is read, whether or not a commit records it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -35,39 +35,39 @@ from pipeline.lineage.seen_images import SEEN
 from pipeline.versioning.lock import StageRecord
 
 SHARD, ARCHIVE, FILE, WEIGHTS, REPORT, COPY = "shard", "archive", "file", "weights", "report", "copy"
-# What stays of a model: which images it has seen, where it comes from, how it learned. Neither images nor weights.
+# Files of a model that are kept: which images it has seen, its origin, its curves. Neither images nor weights.
 KEPT = (SEEN, LINEAGE, "curves.csv")
-# What `evaluate` makes of images that it shows; and what lists them: test images, and those whose label is in doubt.
+# Outputs of `evaluate` that show images, and files that list these images (test images and suspects).
 SUSPECTS = str(paths.REPORT / "suspects.csv")
 SHOWN = (*(str(paths.REPORT / name) for name in ("report.html", "predictions.csv")), SUSPECTS)
 LISTS = (str(paths.MANIFEST / "test.csv"), SUSPECTS)
-# Columns of what it writes of each image: predictions.csv and suspects.csv.
+# Columns that identify the files that `evaluate` writes for each image: predictions.csv and suspects.csv.
 MADE = {b"predicted", b"suggested"}
 
 
 class Remnant(NamedTuple):
-    """An object that has to go."""
+    """An object that is to be deleted."""
 
     what: str
     name: str
-    """What it is, or was, called."""
+    """The object's present or former path, or a description."""
     oid: str
 
 
 class Remnants(NamedTuple):
-    """What was found."""
+    """The result of a search."""
 
     found: list[Remnant]
     models: list[str]
     """The hashes of the models that have seen one of the images."""
     stored: frozenset[str]
-    """The MD5s of the images as they were stored, as far as an index names them."""
+    """The MD5s of the images as stored in shards, as far as an index lists them."""
     unknown: list[str]
-    """Directories of which it cannot be known, and why."""
+    """Directories that could not be checked, each with the reason."""
 
 
 class Search:
-    """A search for what holds the images `ids`, or was made of them."""
+    """A search for the objects that contain the images `ids` or were made from them."""
 
     def __init__(self, ids: Collection[str], objects: Objects) -> None:
         self._ids, self._objects = frozenset(ids), objects
@@ -75,16 +75,16 @@ class Search:
         self._models: list[str] = []
         self._stored: set[str] = set()
         self._unknown: list[str] = []
-        # Shards of which an index says what is in them, none of the images.
+        # Shards that contain none of the images, according to an index.
         self._innocent: set[str] = set()
-        # What some listing or record names, so that it is not looked into.
+        # Objects that a listing or record names; their content is not inspected.
         self._named: set[str] = set()
 
     def run(self, records: Iterable[Mapping[str, StageRecord]]) -> Remnants:
-        """Look through all objects; `records` are all versions of dvc.lock."""
+        """Search all objects; `records` are all versions of dvc.lock."""
         listings = {oid: self._objects.listing(oid) for oid in sorted(self._objects.oids) if oid.endswith(".dir")}
         for oid in self._objects.oids:
-            if UNFINISHED_COPY.fullmatch(oid[2:]):  # Of what, cannot be seen.
+            if UNFINISHED_COPY.fullmatch(oid[2:]):  # Its origin is unknown.
                 self._note(COPY, "a copy that was never finished", oid)
         for oid in self._ids & self._objects.oids:
             self._note(FILE, f"{paths.RAW}: the file itself", oid)
@@ -114,7 +114,7 @@ class Search:
             self._found.setdefault(oid, Remnant(what, name, oid))
 
     def _look_at_images(self, files: Mapping[str, str]) -> None:
-        """The shards of a version of data/images, by its index; and by their names where they hold removed images."""
+        """Check the shards of a version of data/images by its index, or by member names if they hold removed images."""
         if index.INDEX.name not in files:
             return
         path = self._objects.find(files[index.INDEX.name])
@@ -138,7 +138,7 @@ class Search:
                     self._note(SHARD, name, file.md5)
 
     def _look_at_shards(self, files: Mapping[str, str]) -> None:
-        """Those of which no index that can be read says what is in them, by the names of what is."""
+        """Check the shards that no readable index describes, by the names of their members."""
         for name, md5 in files.items():
             if not is_shard(Path(name)) or md5 in self._found or md5 in self._innocent:
                 continue
@@ -163,7 +163,7 @@ class Search:
                 self._note(WEIGHTS, f"{name} of {MODEL} {oid[:8]}", md5)
 
     def _catalogue(self, files: Mapping[str, str]) -> tuple[set[str], set[str]]:
-        """The archives that a version of data/images has listed, and those of them that hold one of the images."""
+        """Return the archives that a version of data/images lists, and those of them that hold one of the images."""
         path = self._objects.find(files[name]) if (name := catalogue.MEMBERS.name) in files else None
         rows = rows_of(path, catalogue.SCHEMA, ["archive", "id"])
         if rows is None:
@@ -172,7 +172,7 @@ class Search:
         return set(pc.unique(rows["archive"]).to_pylist()), set(holding.to_pylist())
 
     def _look_at_archives(self, files: Mapping[str, str], known: set[str], holding: set[str]) -> None:
-        """Those of a version of data/raw; ingest has not seen what is not `known`, and so it is opened."""
+        """Check the archives of a version of data/raw; open those that are not `known`, so not read by ingest."""
         for name, md5 in files.items():
             if md5 in self._found or not is_archive(name) or md5 not in self._objects.oids:
                 continue
@@ -181,7 +181,7 @@ class Search:
                 self._note(ARCHIVE, str(paths.RAW / name), md5)
 
     def _look_at_reports(self, records: list[Mapping[str, StageRecord]]) -> None:
-        """Those of every recorded evaluation that one of the images is listed in, or of which nobody can tell."""
+        """Note the reports of every recorded evaluation that lists one of the images, or whose lists are missing."""
         for record in records:
             for stage in record.values():
                 self._named |= {*stage.outs.values(), *stage.deps.values()}
@@ -195,7 +195,7 @@ class Search:
                     self._note(REPORT, name, evaluated.outs.get(name, ""))
 
     def _orphans(self) -> list[str]:
-        """The objects that nothing names: of runs that were never committed, or uploads that broke off."""
+        """Return the objects that nothing names, from uncommitted runs or interrupted uploads."""
         return sorted(
             oid
             for oid in self._objects.oids - self._named - self._found.keys()

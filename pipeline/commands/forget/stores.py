@@ -1,4 +1,4 @@
-"""Where DVC keeps objects, its cache and its remotes, all alike: what is there, read and deleted by hash."""
+"""A uniform interface to DVC's cache and remotes: list, read and delete objects by hash."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 CACHE = "cache"
 HINT = "nothing says that it holds none of it; run `pipeline forget` again once it can be reached"
-# What DVC calls a file while it copies it; a kill leaves it, there or next to what it was to become.
+# DVC's name for a file that it is copying. An interrupted copy leaves it in the store or next to the target.
 UNFINISHED_COPY = re.compile(r"\.[\w-]{22}\.tmp")
 GONE = "make it answer, or take it out of .dvc/config with `dvc remote remove`; nothing was changed"
 
 
 class Store:
-    """A place where objects lie."""
+    """A place where DVC stores objects."""
 
     def __init__(self, name: str, odb: HashFileDB) -> None:
-        """`name` is what people are told: the cache, or a remote."""
+        """`name` is shown to users: the cache, or a remote."""
         self.name, self._odb = name, odb
 
     @cached_property
     def oids(self) -> frozenset[str]:
-        """The hash of every object in it.
+        """The hash of every object in the store.
 
         Raises:
-            MissingDataError: it cannot be read.
+            MissingDataError: the store cannot be read.
         """
         with self._answering():
             if not self._odb.fs.exists(self._odb.path):
@@ -45,7 +45,7 @@ class Store:
 
     @property
     def folder(self) -> Path | None:
-        """Where the objects are files of this machine; None for a server."""
+        """The folder with the objects if they are files of this machine; None for a server."""
         return Path(self._odb.path) if self._odb.fs.protocol == "local" else None
 
     def fetch(self, oid: str, target: Path) -> None:
@@ -54,21 +54,21 @@ class Store:
             self._odb.fs.get_file(self._odb.oid_to_path(oid), str(target))
 
     def path(self, oid: str) -> Path:
-        """Where an object lies, if it is a file of this machine."""
+        """Return the path of an object in a store on this machine."""
         return Path(self._odb.oid_to_path(oid))
 
     def delete(self, oid: str) -> None:
-        """Delete an object; it may be gone already.
+        """Delete an object, if it exists.
 
         Raises:
-            MissingDataError: it cannot be deleted.
+            MissingDataError: the object cannot be deleted.
         """
         with self._answering():
             if self._odb.exists(oid):
                 self._odb.delete(oid)
 
     def settle(self) -> None:
-        """Let DVC ask again what it has here, as `dvc gc` does."""
+        """Clear DVC's index of the store, as `dvc gc` does, so that DVC lists the store again."""
         from dvc_data.hashfile.db import get_index
 
         get_index(self._odb).clear()
@@ -82,10 +82,10 @@ class Store:
 
 
 def every_store() -> list[Store]:
-    """The cache, and every remote that is set up here.
+    """Return the cache and every configured remote.
 
     Raises:
-        MissingDataError: a remote gives no answer.
+        MissingDataError: a remote does not respond.
     """
     repo = repository()
     stores = [Store(CACHE, repo.cache.local)]
@@ -101,20 +101,20 @@ def every_store() -> list[Store]:
 
 
 class Objects:
-    """The objects of several stores, as files."""
+    """The objects of several stores, accessible as files."""
 
     def __init__(self, stores: list[Store], folder: Path) -> None:
-        """What is on a remote alone is copied into `folder` to be read."""
+        """Objects that only a remote has are copied into `folder` to be read."""
         self.stores, self._folder = stores, folder
         self._listings: dict[str, Mapping[str, str] | None] = {}
 
     @property
     def oids(self) -> frozenset[str]:
-        """The hash of every object."""
+        """The hash of every object in any of the stores."""
         return frozenset[str]().union(*(store.oids for store in self.stores))
 
     def find(self, oid: str) -> Path | None:
-        """A file with the bytes of an object, None where no store has it."""
+        """Return a file with the bytes of an object; None if no store has it."""
         for store in self.stores:
             if oid not in store.oids:
                 continue
@@ -127,13 +127,13 @@ class Objects:
         return None
 
     def listing(self, oid: str) -> Mapping[str, str] | None:
-        """The MD5 of each file of a directory, by its path in it; None where it cannot be read."""
+        """Return the MD5 of each file of a directory object, by relative path; None if the listing cannot be read."""
         if oid not in self._listings:
             self._listings[oid] = self._read_listing(oid)
         return self._listings[oid]
 
     def where(self, oid: str) -> list[str]:
-        """The names of the stores that have an object."""
+        """Return the names of the stores that have an object."""
         return [store.name for store in self.stores if oid in store.oids]
 
     def _read_listing(self, oid: str) -> Mapping[str, str] | None:

@@ -1,4 +1,4 @@
-"""What of the project's folder holds images, or was made of them, apart from data/raw."""
+"""Find the files of the project's folder, apart from data/raw, that contain images or were made from them."""
 
 import shutil
 from collections.abc import Collection, Iterator
@@ -15,7 +15,7 @@ from pipeline.images.shards import names_in, shards_in
 from pipeline.lineage.seen_images import SEEN
 
 EXPORTS = paths.DATA / "export"
-# Unfinished work, which the next run begins again: decoded images, shards, checkpoints; and what it compares again.
+# Unfinished work that the next run redoes: decoded images, shards, checkpoints, and results of comparisons.
 UNFINISHED = tuple(
     paths.PROGRESS / name
     for name in ("train", "ingest", "compaction", "manifest", "base", "near-duplicates", "replacing")
@@ -23,19 +23,19 @@ UNFINISHED = tuple(
 
 
 def shards_with(ids: Collection[str]) -> list[Path]:
-    """The shards in data/shards that hold one of the images, by the names of what is in them."""
+    """Return the shards in data/shards that contain one of the images, by the names of their members."""
     return [path for path in shards_in(paths.SHARDS) if not ids_in(path).isdisjoint(ids)]
 
 
 def ids_in(shard: Path) -> set[str]:
-    """The ids of all that is in the file `shard`."""
+    """Return the ids of all images in the file `shard`."""
     return {Path(name).stem for name in names_in(shard)}
 
 
 def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
-    """Files and folders that are to go, since they show one of the images or were made of it; sorted.
+    """Return the sorted files and folders to delete because they may contain one of the images or were made from it.
 
-    `stored` are the MD5s of the images as data/images had them.
+    `stored` are the MD5s of the images as they were stored in shards.
     """
     models = [folder for folder in (paths.MODEL, paths.BASE) if _has_seen(folder, ids)]
     chosen = (path for path in paths.DATA.glob(f"{BATCH}*/*") if path.is_file() and md5_of_file(path) in ids)
@@ -43,7 +43,7 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
     if _are_decoded({*ids, *stored}):
         found.append(paths.DECODED)
     found.extend(path for path in paths.DATA.rglob(".*.tmp") if UNFINISHED_COPY.fullmatch(path.name))
-    # Which images they are of, or hold, cannot be seen.
+    # It cannot be determined which images these files contain.
     found.extend(path for path in (paths.FEATURES, paths.PAGES, paths.STORED) if path.exists())
     if models and EXPORTS.exists():
         found.append(EXPORTS)
@@ -51,7 +51,7 @@ def made_of(ids: Collection[str], stored: Collection[str]) -> list[Path]:
 
 
 def delete(path: Path) -> None:
-    """Delete a file or a folder, which may be gone."""
+    """Delete a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -59,13 +59,13 @@ def delete(path: Path) -> None:
 
 
 def _are_decoded(stored: Collection[str]) -> bool:
-    """Whether data/.decoded has the pixels of one of the images, whose stored bytes have these MD5s."""
+    """Whether data/.decoded contains the pixels of an image whose stored bytes have one of these MD5s."""
     digests = [bytes.fromhex(md5) for md5 in stored]
     return any(digest in path.read_bytes() for path in paths.DECODED.glob("*.rows") for digest in digests)
 
 
 def _has_seen(model: Path, ids: Collection[str]) -> bool:
-    """Whether the model in a folder has seen one of the images; where it does not say, it is taken to."""
+    """Whether the model in the folder `model` has seen one of the images; True if its seen.npz cannot be read."""
     if not any(path.name != "none" for path in model.glob("*")):
         return False
     try:
