@@ -39,7 +39,7 @@ class EndedProcess(NamedTuple):
 
 
 class Subprocesses:
-    """Runs commands; passes termination signals on to them, and waits until they have ended."""
+    """Runs commands; forwards each termination signal to them as SIGINT, and waits until they have ended."""
 
     def __init__(self, interrupts: Interrupts, *, live: bool) -> None:
         """With `live`, the commands' output is also printed to the terminal."""

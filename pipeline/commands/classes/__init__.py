@@ -1,1 +1,1 @@
-"""`pipeline classes`: what classes there are, and what becomes of them."""
+"""`pipeline classes`: list classes, and rename, merge, split or drop them."""

@@ -1,4 +1,4 @@
-"""Classes that change: `pipeline classes`, with `rename`, `merge`, `split` and `drop`."""
+"""`pipeline classes` and its verbs `rename`, `merge`, `split` and `drop`."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pipeline.ingestion.labelling.mapping import ClassMapping
 
 LOCK = paths.PROGRESS / "classes.lock"
-# The fewest that training takes.
+# Minimum number of classes for training.
 FEWEST = 2
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline classes`."""
     all_ = command(_classes, "list classes; rename, merge, split or drop them")
     all_.add_argument("--json", action="store_true", help="print the list as JSON")
     verbs = all_.add_subparsers(dest="verb", metavar="VERB", title="verbs")
@@ -104,7 +104,7 @@ def _merge(args: argparse.Namespace, mapping: "ClassMapping", listing: "ClassLis
     olds, new = list(dict.fromkeys(map(listing.find, args.olds))), name_of(args.new)
     all_ = list(dict.fromkeys([*olds, *([new] if new in listing.images else [])]))
     if len(all_) < FEWEST:
-        listing.find(new)  # Says which one may have been meant.
+        listing.find(new)  # Raises an error that suggests the nearest class.
         raise RecordError(shown(new), "cannot be merged with itself", "name another class")
     images = counted(sum(listing.images[name] for name in all_), "image")
     said = f"{' and '.join(all_)} merged into {new}: {images}; training goes on with the mean of the model's rows"

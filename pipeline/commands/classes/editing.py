@@ -1,4 +1,4 @@
-"""Changes to data/classes.csv, as functions of what it says; none of them looks at images."""
+"""Changes to data/classes.csv as pure functions of its content; none of them reads images."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from pipeline.text import shown
 
 
 def merge(mapping: ClassMapping, olds: Sequence[str], new: str) -> ClassMapping:
-    """`mapping` after the classes `olds` became `new`; a single one that becomes what is no class yet is renamed.
+    """Return `mapping` with the classes `olds` merged into `new`; a single old class and a new name make a rename.
 
     Raises:
-        RecordError: one of them is split, or `new` is a name that stands for something else already.
+        RecordError: one of `olds` is split, or `new` already stands for something else.
     """
     merged = [old for old in olds if old != new]
     for old in merged:
@@ -21,10 +21,10 @@ def merge(mapping: ClassMapping, olds: Sequence[str], new: str) -> ClassMapping:
 
 
 def split(mapping: ClassMapping, old: str, news: Sequence[str]) -> ClassMapping:
-    """`mapping` after `old` was split into `news`; into itself and another one, where there is one alone.
+    """Return `mapping` with `old` split into `news`; if that leaves one class alone, `old` stays a class, too.
 
     Raises:
-        RecordError: one of `news` is a name that stands for something else already.
+        RecordError: one of `news` already stands for something else.
     """
     rows = set(mapping.rows)
     for new in news:
@@ -36,17 +36,17 @@ def split(mapping: ClassMapping, old: str, news: Sequence[str]) -> ClassMapping:
 
 
 def drop(mapping: ClassMapping, old: str) -> ClassMapping:
-    """`mapping` after the class `old` was dropped.
+    """Return `mapping` with the class `old` dropped.
 
     Raises:
-        RecordError: it is split.
+        RecordError: `old` is split.
     """
     _check_whole(mapping, old)
     return ClassMapping({*mapping.rows, (old, DROPPED)})
 
 
 def _freed(mapping: ClassMapping, new: str, olds: Sequence[str]) -> set[Row]:
-    """The rows of `mapping` without those that make one of `olds` of the name `new`, which takes them back."""
+    """Return the rows of `mapping` without those that map `new` to one of `olds`, so that `new` is a class again."""
     rows, heirs = set(mapping.rows), mapping.heirs.get(new, [])
     back = {new if heir == new or mapping.label(heir) in olds else heir for heir in heirs}
     if len(heirs) == 1 and back != {new}:

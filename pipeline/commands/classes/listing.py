@@ -1,4 +1,4 @@
-"""Which classes data/raw has now, by the index of what ingest has read and by the names of what it has not."""
+"""List the present classes of data/raw, by the index and by the names of files that ingest has not read yet."""
 
 import os
 from collections import Counter
@@ -25,7 +25,7 @@ from pipeline.text import shown
 
 
 class ClassListing:
-    """The classes, and how many images ingest has read of each."""
+    """The classes, and the number of images of each that ingest has read."""
 
     def __init__(self, mapping: ClassMapping) -> None:
         self._mapping = mapping
@@ -39,10 +39,10 @@ class ClassListing:
                 self.images[label] += count
 
     def find(self, text: str) -> str:
-        """The class that `text` names.
+        """Return the class that `text` names.
 
         Raises:
-            RecordError: there is none; which one is the nearest, or what became of it.
+            RecordError: there is no such class; the message states the nearest name, or what the class has become.
         """
         name = name_of(text)
         if name in self.images:
@@ -61,10 +61,10 @@ class ClassListing:
 
 
 def name_of(text: str) -> str:
-    """`text` as the name of a class.
+    """Normalise `text` to the name of a class.
 
     Raises:
-        RecordError: it cannot be one.
+        RecordError: `text` cannot be the name of a class.
     """
     name = class_name(text)
     if name is None:
@@ -73,7 +73,7 @@ def name_of(text: str) -> str:
 
 
 def _unread(sources: set[str]) -> set[str]:
-    """The classes that folders, archives and labels.csv name where ingest has read none of the images, by `sources`."""
+    """Return the classes named by folders, archives and labels.csv for files without an image in `sources`."""
     params = read_params().ingest
     listing = Listing.of(params)
     files = label_files(paths.RAW, listing.columns)
@@ -84,7 +84,7 @@ def _unread(sources: set[str]) -> set[str]:
 
 
 def _places(read: set[str], labels: Labels, listing: Listing) -> Iterator[tuple[str, str | None]]:
-    """Where images may be in the files of data/raw that are not among `read`; `labels` takes in what archives say."""
+    """Yield the places of possible images in data/raw outside the files `read`; add archives' own lines to `labels`."""
     for folder, _, names in os.walk(paths.RAW):
         for name in names:
             path = Path(folder, name).relative_to(paths.RAW).as_posix()

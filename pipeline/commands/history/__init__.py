@@ -1,1 +1,1 @@
-"""`pipeline log`, `replay` and `trace`: what Git's history records of models."""
+"""`pipeline log`, `replay` and `trace`: the models that Git's history records."""

@@ -1,7 +1,7 @@
-"""A commit of the project in a temporary folder, with what dvc.lock there says that its model was trained from.
+"""Check out a commit into a temporary folder, with the data that its model was trained from, as dvc.lock records it.
 
-Nothing is written into the workspace or into Git's repository. The folder is no repository itself: training is a
-function of files. DVC's cache there is the project's.
+Nothing is written to the workspace or to Git's repository. The folder is not a repository itself, since training
+depends on files only. It uses the project's DVC cache.
 """
 
 import os
@@ -26,11 +26,11 @@ from pipeline.versioning.lock import StageRecord, read_record
 
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """A folder with the files that Git has of `commit`; it is gone at the end. TMPDIR says where it is made."""
+    """Yield a temporary folder (in TMPDIR) with the files that Git tracks in `commit`; it is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="treering-replay-") as temporary:
         folder = Path(temporary).resolve() / "project"
         folder.mkdir()
-        # Another index, and none of the commands that run hooks.
+        # A separate index, and only Git commands that run no hooks.
         env = {**os.environ, "GIT_INDEX_FILE": str(folder.with_name("index"))}
         git("--work-tree", str(folder), "read-tree", "-m", "-u", "--no-sparse-checkout", commit, env=env)
         _configure(folder)
@@ -38,10 +38,10 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 
 def recorded_in(folder: Path, name: str) -> dict[str, StageRecord]:
-    """What dvc.lock in `folder` records; `name` is what messages call the commit.
+    """Return the content of dvc.lock in `folder`; `name` names the commit in messages.
 
     Raises:
-        RecordError: it records no training, or cannot be read.
+        RecordError: dvc.lock records no training, or cannot be read.
     """
     where, hint = f"{paths.LOCK} of {name}", f"commit {paths.LOCK} as `dvc repro` writes it"
     try:
@@ -54,10 +54,10 @@ def recorded_in(folder: Path, name: str) -> dict[str, StageRecord]:
 
 
 def edited(folder: Path, record: Mapping[str, StageRecord], name: str) -> list[str]:
-    """What is not, in `folder`, as the model that is recorded there was trained with: files, and keys of params.yaml.
+    """Return the files and params.yaml keys in `folder` that differ from those its recorded model was trained with.
 
     Raises:
-        RecordError: DVC cannot read it.
+        RecordError: DVC cannot read the pipeline of the commit.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -75,7 +75,7 @@ def edited(folder: Path, record: Mapping[str, StageRecord], name: str) -> list[s
 
 
 def inputs(record: Mapping[str, StageRecord]) -> dict[str, str]:
-    """The hash of all in data/ that training reads, by path."""
+    """Return the hashes of all inputs of training in data/, by path."""
     folder, images = f"{paths.DATA}/", paths.IMAGES.as_posix()
     read = {path: oid for path, oid in record["train"].deps.items() if path.startswith(folder)}
     stored = {path: oid for stage in record.values() for path, oid in stage.outs.items() if path == images}
@@ -83,18 +83,18 @@ def inputs(record: Mapping[str, StageRecord]) -> dict[str, str]:
 
 
 def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
-    """Put the `inputs` of `record` into `folder`, from cache or remote; `name` is what messages call whose they are.
+    """Put the `inputs` of `record` into `folder`, from the cache or the remote; `name` names the commit in messages.
 
     Raises:
-        MissingDataError: they are in neither.
+        MissingDataError: an input is in neither of them.
     """
     for path, oid in inputs(record).items():
         target, what = folder / path, f"{path} of {name}"
         if hashing.path_hash(target) == oid:
-            continue  # Git has it.
+            continue  # It came from Git.
         target.parent.mkdir(parents=True, exist_ok=True)
         if path == paths.IMAGES.as_posix():
-            # Training checks each image that it reads.
+            # Links suffice, since training verifies each image that it reads.
             _link(fetching.fetch(oid, what=what, hint=PUSH_ALL), target)
             _link(_shards(target / INDEX.name, name), folder / paths.SHARDS)
         elif oid.endswith(".dir"):
@@ -104,7 +104,7 @@ def bring(record: Mapping[str, StageRecord], folder: Path, name: str) -> None:
 
 
 def tell_no_tracker(folder: Path) -> None:
-    """Let a training in `folder` be logged nowhere: that was done when it was recorded."""
+    """Disable the loggers of a training in `folder`, since the original training was logged already."""
     yaml, path = YAML(), folder / paths.PARAMS
     params = yaml.load(path)
     if params.get("train", {}).get("loggers"):
@@ -113,7 +113,7 @@ def tell_no_tracker(folder: Path) -> None:
 
 
 def _shards(index: Path, name: str) -> dict[str, Path]:
-    """The cached file of each shard that `index` names; none of a release that kept them beside it."""
+    """Return the cached file of each shard that `index` names; empty if a release kept the shards next to the index."""
     return {
         shard_name(number): fetching.fetch_file(file.md5, what=f"{paths.SHARDS} of {name}", hint=PUSH_ALL)
         for number, file in named_shards(index).items()
@@ -121,7 +121,7 @@ def _shards(index: Path, name: str) -> dict[str, Path]:
 
 
 def _link(files: Mapping[str, Path], folder: Path) -> None:
-    """Let `folder` hold `files`, which may be large and on another disk, as links."""
+    """Put links to `files`, which may be large and on another disk, into `folder`."""
     for name, cached in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(cached)
@@ -131,7 +131,7 @@ def _configure(folder: Path) -> None:
     from configobj import ConfigObj
 
     (folder / ".dvc").mkdir(exist_ok=True)
-    config = ConfigObj(encoding="utf-8")  # What DVC writes itself is ASCII, and not every path is.
+    config = ConfigObj(encoding="utf-8")  # DVC itself writes ASCII, but paths may be Unicode.
     config["core"] = {"no_scm": "true", "site_cache_dir": str(folder.with_name("site"))}
     config["cache"] = {"dir": str(Path(repository.repository().cache.local_cache_dir).resolve())}
     with (folder / ".dvc/config.local").open("wb") as file:
@@ -139,7 +139,7 @@ def _configure(folder: Path) -> None:
 
 
 def _changed(deps: Mapping[str, str | Mapping[str, str]]) -> Iterator[str]:
-    """The names of what DVC finds changed, apart from data, which is not there yet."""
+    """Yield the names of the dependencies that DVC reports as changed, except data, which is not there yet."""
     for path, how in deps.items():
         if isinstance(how, Mapping):
             yield from (f"{path} ({key})" for key in how)

@@ -1,4 +1,4 @@
-"""What has been trained, by Git's history: `pipeline log`, `replay`, `trace`."""
+"""`pipeline log`, `replay` and `trace`: list, retrain and search the generations in Git's history."""
 
 import argparse
 import json
@@ -35,7 +35,7 @@ HEADER = (
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add `pipeline log`, `replay` and `trace`."""
     sub = command(_log, "list the generations that Git's history records, newest first")
     sub.add_argument("revision", nargs="?", default="HEAD", metavar="REV", help="a revision; default: HEAD")
     how = sub.add_mutually_exclusive_group()
@@ -92,8 +92,8 @@ def _log(args: argparse.Namespace) -> int:
 
 
 def _say_uncommitted(models: set[str]) -> None:
-    """Say that the model of dvc.lock is none of `models`, those that are committed, if it is not."""
-    with suppress(RecordError):  # As while a merge is under way.
+    """Print a line if the model in dvc.lock is not among the committed `models`."""
+    with suppress(RecordError):  # For example during a merge.
         train = read_record().get("train")
         model = train.outs.get(paths.MODEL.as_posix()) if train else None
         if model and model not in models:
@@ -104,7 +104,7 @@ def _replay(args: argparse.Namespace) -> int:
     shallow = _warn_if_shallow()
     from pipeline.commands.history.replay import newest, replay, replay_all
 
-    # Where our own lines are to be read, by people or programs, training speaks on the other stream.
+    # Keep standard output for this command's own lines; the output of training goes to standard error.
     stdout = sys.stderr.fileno() if args.all or args.json else None
     outcomes = []
     for outcome in replay_all("HEAD", stdout=stdout) if args.all else [replay(newest(args.revision), stdout=stdout)]:

@@ -1,4 +1,4 @@
-"""Two models that should be the same, and the environments that they were trained in: what differs, and by how much."""
+"""Compare two models that should be identical, and their training environments: what differs, and by how much."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from pipeline.lineage.seen_images import positions, read_seen
 from pipeline.models.checkpoint import read_checkpoint
 from pipeline.text import counted
 
-# What people call the parts of Lightning's checkpoints; all others are settings.
+# Names for the parts of Lightning's checkpoints in messages; all other parts are called settings.
 PARTS = {
     "state_dict": "weights",
     "optimizer_states": "moments",
@@ -29,29 +29,29 @@ Leaves = dict[tuple[str, ...], Any]
 
 
 class Difference(NamedTuple):
-    """Between two of the same part of a model."""
+    """The difference between two versions of one part of a model."""
 
     tensors: int
-    """How many tensors differ."""
+    """The number of tensors that differ."""
     among: int
-    """Of how many."""
+    """The total number of tensors."""
     largest: float
-    """The largest absolute difference of two numbers in them; infinite where their shapes differ."""
+    """The largest absolute difference of two elements; infinite if the shapes differ."""
     values: list[str]
-    """Of what is no tensor, what was there and is."""
+    """Descriptions of the values other than tensors that differ."""
 
     def __str__(self) -> str:
-        """In a few words."""
+        """Describe the difference briefly."""
         tensors = f"{self.tensors:,} of {self.among:,} tensors, by up to {self.largest:.2g}"
         more = f" and {len(self.values) - 1:,} more" if len(self.values) > 1 else ""
         return ", ".join([tensors] * bool(self.tensors) + [f"{value}{more}" for value in self.values[:1]])
 
 
 def differences(then: Path, now: Path) -> dict[str, Difference]:
-    """How the models in two folders differ, by part; nothing where they say the same, be it in other bytes.
+    """Return how the models in two folders differ, by part; empty if they have equal content, even in different bytes.
 
     Raises:
-        CheckpointError: one cannot be read.
+        CheckpointError: one of the models cannot be read.
     """
     first, second = (dict(_leaves(read_checkpoint(model))) for model in (then, now))
     parts = sorted({PARTS.get(name[0], "settings") for name in first | second})
@@ -62,7 +62,7 @@ def differences(then: Path, now: Path) -> dict[str, Difference]:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two sets of facts, in words."""
+    """Describe the entries that differ between two mappings."""
     missing = "nothing"
     return [
         f"{name} {then.get(name, missing)} then, {now.get(name, missing)} now"
@@ -85,7 +85,7 @@ def _difference(then: Leaves, now: Leaves) -> Difference:
 
 
 def _gap(then: Any, now: Any) -> float | None:
-    """The largest absolute difference of two numbers; None where the bits are the same."""
+    """Return the largest absolute difference of two elements; None if the tensors are equal bit by bit."""
     if not (isinstance(then, Tensor) and isinstance(now, Tensor)) or then.shape != now.shape:
         return math.inf
     if then.dtype == now.dtype and torch.equal(_bits(then), _bits(now)):
@@ -94,17 +94,17 @@ def _gap(then: Any, now: Any) -> float | None:
 
 
 def _size(gap: float) -> float:
-    """What to sort by: nothing is larger than what is no number."""
+    """Return a sort key that treats NaN as infinite."""
     return math.inf if math.isnan(gap) else gap
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    """As bytes, in which −0 is not 0, and what is no number is equal to itself."""
+    """View a tensor as bytes, so that −0 differs from 0, and NaN equals itself."""
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 def _leaves(value: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """What is in `value`, however deep, by the keys and numbers on the way to it."""
+    """Yield each leaf of the nested `value` with its path of keys and indices."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, list | tuple):

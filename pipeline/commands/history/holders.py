@@ -1,4 +1,4 @@
-"""What still holds the bytes of an image: raw files, archives and shards, in workspace, DVC's cache and its remote."""
+"""Find the raw files, archives and shards that still hold an image's bytes: in workspace, DVC's cache and remote."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ if TYPE_CHECKING:
 
 
 class Holder(NamedTuple):
-    """A file that holds the bytes of an image, as they came or as they are stored."""
+    """A file that holds the bytes of an image, original or as stored in a shard."""
 
     name: str
-    """What it is called in the workspace, or was when it was recorded."""
+    """The file's present or former name in the workspace."""
     md5: str
-    """Its hash, by which cache and remote have it."""
+    """The file's MD5, under which cache and remote store it."""
     where: list[str]
-    """Workspace, cache, remote."""
+    """Where the file is: workspace, cache, remote."""
 
     def as_row(self) -> list[str]:
-        """For people."""
+        """Return the row for the printed table."""
         return [self.name, self.md5[:8], ", ".join(self.where)]
 
 
 class Holders(NamedTuple):
-    """All of them that are known."""
+    """All known files that hold an image."""
 
     found: list[Holder]
     unknown: int
-    """How many recorded versions of data/images the cache has no index of; what they hold is not known."""
+    """Number of recorded versions of data/images whose index is not in the cache, so that their content is unknown."""
     trouble: str
-    """Why it is not known what the remote holds, if it is not."""
+    """Why the content of the remote is unknown; empty if it is known."""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the fields for JSON."""
         return {**self._asdict(), "found": [one._asdict() for one in self.found]}
 
 
 def find_holders(image_id: str, held: Holdings) -> Holders:
-    """What holds the image, which data/raw has at those places of `held` that are of this id; nothing is pulled.
+    """Find the files that hold the image `image_id`; `held` are the places in data/raw. Nothing is pulled.
 
     Raises:
-        RecordError: there is no Git repository, or its records cannot be read.
+        RecordError: there is no Git repository, or dvc.lock cannot be read.
     """
     repo = repository()
     here = {md5_of_file(path): str(path) for path in _in_workspace(image_id, held)}
@@ -80,16 +80,16 @@ def find_holders(image_id: str, held: Holdings) -> Holders:
 
 def _in_workspace(image_id: str, held: Holdings) -> Iterator[Path]:
     places = {paths.RAW / one.place.path for one in held.of_images([image_id])}
-    yield from (path for path in places if path.exists())  # Others belong to data/raw, and are on the remote.
+    yield from (path for path in places if path.exists())  # Absent files are only on the remote.
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "shard", "length"])
     for shard in are_here(_shards(table, image_id) | holding_removed(table, {image_id})):
         yield paths.SHARDS / shard_name(shard)
 
 
 def _recorded(repo: Repo, image_id: str) -> tuple[dict[str, str], int]:
-    """Names of what holds the image by any recorded version of data/images and data/raw, by MD5.
+    """Return the names, by MD5, of the files that hold the image in any recorded version of data/images and data/raw.
 
-    And how many versions of data/images there are of which that is unknown.
+    The second value is the number of versions of data/images whose index is not in the cache.
     """
     images, raw = _versions()
     names, archives, unknown = {image_id: f"{paths.RAW}: the file itself"}, {image_id}, 0
@@ -113,7 +113,7 @@ def _recorded(repo: Repo, image_id: str) -> tuple[dict[str, str], int]:
 
 
 def _versions() -> tuple[set[str], set[str]]:
-    """The hashes of data/images and data/raw in every dvc.lock of Git's history, and the present one."""
+    """Return the hashes of data/images and of data/raw in the present dvc.lock and every one in Git's history."""
     stages = [stage for record in every_record() for stage in record.values()]
     images = {stage.outs.get(paths.IMAGES.as_posix()) for stage in stages}
     raw = {raw_recorded(stage) for stage in stages}
@@ -121,10 +121,10 @@ def _versions() -> tuple[set[str], set[str]]:
 
 
 def every_record() -> Iterator[Mapping[str, StageRecord]]:
-    """Every dvc.lock of Git's history, branches that were left behind included, and the present one.
+    """Yield the present dvc.lock and every one in Git's history, including abandoned branches (by the reflog).
 
     Raises:
-        RecordError: there is no Git repository, or the present one cannot be read.
+        RecordError: there is no Git repository, or the present dvc.lock cannot be read.
     """
     yield read_record()
     where = ("log", "--all", "--reflog", "--format=%H", "--full-history", "--", str(paths.LOCK))
@@ -132,16 +132,16 @@ def every_record() -> Iterator[Mapping[str, StageRecord]]:
     for commit, lock in zip(commits, contents((commit, paths.LOCK) for commit in commits), strict=True):
         try:
             yield parse_record(lock, commit) if lock else {}
-        except RecordError:  # A merge left its marks in it; nobody can correct that now.
+        except RecordError:  # It was committed with conflict markers, which cannot be corrected now.
             continue
 
 
 def _shards(table: pa.Table, image_id: str) -> set[int]:
-    """The shard that the index `table` has the image in, if it has it."""
+    """Return a set with the number of the image's shard in the index `table`; an empty set if it is not listed."""
     return set(table.filter(pc.equal(table["id"], image_id))["shard"].to_pylist())
 
 
 def _archives(members: Path, image_id: str) -> set[str]:
-    """The MD5s of the archives that hold the image, by the catalogue `members`."""
+    """Return the MD5s of the archives that contain the image, according to the catalogue `members`."""
     table = parquet.read_table(members, catalogue.SCHEMA, ["archive", "id"])
     return set(table.filter(pc.equal(table["id"], image_id))["archive"].to_pylist())

@@ -1,4 +1,4 @@
-"""What `pipeline log` says of a training, with what people have decided about its model since."""
+"""The output of `pipeline log` for a training, including later decisions about its model."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipeline.text import percent
 
 
 def as_row(training: Training, judgement: Judgement | None, *, is_forgotten: bool = False) -> list[str]:
-    """When, who, start, images, new, removed, steps, accuracy, standing, base, model and commit, for people."""
+    """Return date, author, start, images, new, removed, steps, accuracy, gate, base, model and commit as text."""
     recorded, images = training.recorded, training.recorded.images
     generation = f"{recorded.start}, generation {recorded.generation}"
     counts = [f"{count:,}" for count in (images.total, images.new, images.removed, recorded.steps.run)]
@@ -26,7 +26,7 @@ def as_row(training: Training, judgement: Judgement | None, *, is_forgotten: boo
 
 
 def as_json(training: Training, judgement: Judgement | None, *, is_forgotten: bool = False) -> dict[str, Any]:
-    """All of it, for programs."""
+    """Return everything that is recorded about the training, for JSON."""
     return {
         **training.as_json(),
         "accepted": _accepted(training, judgement),
@@ -36,11 +36,11 @@ def as_json(training: Training, judgement: Judgement | None, *, is_forgotten: bo
 
 
 def _accepted(training: Training, judgement: Judgement | None) -> bool | None:
-    """Whether the model may be a base; None where that was never decided."""
+    """Whether the model may be a base; None if that was never decided."""
     return judgement.accepted if judgement else training.recorded.accepted
 
 
 def _standing(training: Training, judgement: Judgement | None) -> str:
-    """The same in words."""
+    """Describe whether the model may be a base."""
     word = {True: "accepted", False: "refused", None: ""}[_accepted(training, judgement)]
     return f"{word} by hand" if judgement else word

@@ -1,4 +1,4 @@
-"""Which image a person means: by a file, an id, the beginning of one, or the place that the index names."""
+"""Resolve the image that a user names by file, id, prefix of an id, or source."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,13 +15,13 @@ from pipeline.versioning import fetching
 
 
 def beginning(image: str, held: Holdings, models: Iterable[RecordedModel]) -> str:
-    """The id of `image`, or the beginning of it that was given.
+    """Return the id of `image`, or the given prefix of an id.
 
-    A source is looked for among the places `held` in data/raw, then in the index, then in the indexes that `models`
-    were trained from, the newest first: what was removed is named there alone.
+    A source is searched among the places `held` in data/raw, then in the index, then in the indexes that `models` were
+    trained from, the newest first, since only these list removed images.
 
     Raises:
-        ImagesError: there is nothing of this name, or it is a folder or an archive.
+        ImagesError: nothing has this name, or it names a folder or an archive.
     """
     path = Path(image)
     source = path.as_posix().removeprefix(f"{paths.RAW.as_posix()}/")
@@ -45,7 +45,7 @@ def beginning(image: str, held: Holdings, models: Iterable[RecordedModel]) -> st
 
 
 def _indexes(models: Iterable[RecordedModel]) -> Iterator[Path]:
-    """Every index that can be had, newest first."""
+    """Yield the path of every available index, newest first."""
     yield index.INDEX
     tried = set()
     for model in reversed(list(models)):
@@ -60,7 +60,7 @@ def _indexes(models: Iterable[RecordedModel]) -> Iterator[Path]:
 
 
 def _named(table: Path, source: str) -> str | None:
-    """The id of the image whose source is `source`, None where `table` has none."""
+    """Return the id of the image whose source is `source`; None if the index `table` has no such image."""
     import pyarrow.compute as pc
 
     rows = parquet.read_table(table, index.SCHEMA, ["id", "source"])

@@ -1,4 +1,4 @@
-"""Training a recorded generation again, from its recorded base, data, params and code: does the same model come out?"""
+"""Retrain a recorded generation from its recorded base, data, params and code, and compare the resulting models."""
 
 import json
 import os
@@ -29,28 +29,28 @@ from pipeline.versioning.lock import StageRecord, read_yaml
 
 MODEL, ENVIRONMENT = paths.MODEL.as_posix(), paths.ENVIRONMENT.as_posix()
 BEFORE = "it was recorded before there was such a file"
-# What a command needs a shell for.
+# Characters that require a shell to run a command.
 SHELL = set("|&;<>()$`*?~#\n")
 EnvironmentFacts = Mapping[str, Any]
 
 
 class Replayed(NamedTuple):
-    """What came of a generation that was to be trained again."""
+    """The outcome of retraining a generation."""
 
     training: Training
     reproduced: bool = False
-    """Whether data/model has the hash that was recorded."""
+    """Whether data/model has the recorded hash."""
     differences: Mapping[str, Difference] = {}
-    """Between the models, by part."""
+    """The differences between the models, by part."""
     environment: str = ""
-    """How that of now differs from that of then, or whether it is known at all."""
+    """How the present environment differs from the recorded one, or why that is unknown; empty if not retrained."""
     trouble: str = ""
-    """Why it was not trained again, or what differs besides."""
+    """Why the generation was not retrained, or what else differs."""
     forgotten: bool = False
-    """Whether what it was trained from was deleted by `pipeline forget`."""
+    """Whether `pipeline forget` has deleted data that the generation was trained from."""
 
     def __str__(self) -> str:
-        """In a line."""
+        """Describe the outcome in one line."""
         name = self.training.name
         if self.reproduced:
             though = f", though in {self.environment}" if self.environment.startswith("another") else ""
@@ -61,16 +61,16 @@ class Replayed(NamedTuple):
         return f"{name} differs: {'; '.join([*parts, *filter(None, [self.trouble]), self.environment])}"
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Return the outcome for JSON."""
         parts = {part: difference._asdict() for part, difference in self.differences.items()}
         return {**self._asdict(), "training": self.training.as_json(), "differences": parts, "said": str(self)}
 
 
 def newest(revision: str) -> Training:
-    """The newest training that `revision` records, as the commit recorded it that was first to do so.
+    """Return the newest training that `revision` records, as of the commit that first recorded it.
 
     Raises:
-        RecordError: it records none.
+        RecordError: `revision` records no training.
     """
     told = trainings(revision)
     if not told:
@@ -79,7 +79,7 @@ def newest(revision: str) -> Training:
 
 
 def replay_all(revision: str, *, stdout: int | None = None) -> Iterator[Replayed]:
-    """Every generation that `revision` records, oldest first; one that cannot be trained again stops no other."""
+    """Replay every generation that `revision` records, oldest first; a failed replay does not stop the others."""
     for training in generations(revision):
         try:
             yield replay(training, stdout=stdout)
@@ -88,11 +88,11 @@ def replay_all(revision: str, *, stdout: int | None = None) -> Iterator[Replayed
 
 
 def replay(training: Training, *, stdout: int | None = None) -> Replayed:
-    """Train a generation again in a temporary folder; what that prints goes where `programs.run` says.
+    """Retrain a generation in a temporary folder; `stdout` is the file descriptor for its output, if any.
 
     Raises:
-        MissingDataError: what it was trained from cannot be found.
-        RecordError: the commit does not hold what the model was trained with.
+        MissingDataError: data that it was trained from cannot be found.
+        RecordError: the commit does not contain the files and params that the model was trained with.
         TrainingError: training failed.
     """
     with stoppable(), checked_out(training.commit) as folder:
@@ -113,13 +113,13 @@ def replay(training: Training, *, stdout: int | None = None) -> Replayed:
 
 
 def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
-    """What `pipeline forget` deleted that would be needed; empty where that is nothing."""
+    """Describe the required data that `pipeline forget` has deleted; empty if there is none."""
     gone = Forgotten.read()
     if training.recorded.model in gone.models:
         return "it has seen an image that was deleted for good"
     listed: set[str] = set()
     if gone.hashes:
-        with suppress(MissingDataError):  # What is missing otherwise is said when it is asked for.
+        with suppress(MissingDataError):  # Other missing data is reported when it is fetched.
             what = f"{paths.IMAGES} of {training.name}"
             oids = [oid for path, oid in inputs(record).items() if path == paths.IMAGES.as_posix()]
             listed = {md5 for oid in oids for md5 in fetching.fetch_listing(oid, what=what).values()}
@@ -129,7 +129,7 @@ def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
 
 
 def _fetch_published(train: StageRecord, name: str) -> None:
-    """Make sure that DVC's cache has the published weights that a model began with; training looks for them there."""
+    """Fetch the published weights that a model started from into DVC's cache, where training looks for them."""
     oid, what = train.outs[MODEL], f"{PUBLISHED} of {name}"
     if train.params.get("train.pretrained") is True and PUBLISHED in fetching.fetch_listing(oid, what=what):
         fetching.fetch_member(oid, PUBLISHED, what=what, hint=PUSH_ALL)
@@ -146,20 +146,20 @@ def _check(training: Training, record: Mapping[str, StageRecord], changed: list[
 
 
 def package_in(folder: Path, env: Mapping[str, str]) -> Path | None:
-    """The file that Python, run in `folder`, imports as the package `pipeline`."""
-    # As bytes, since a path need not be what Python may print there.
+    """Return the file that Python, run in `folder`, imports as the package `pipeline`; None if there is none."""
+    # Written as bytes, since Python cannot print every path.
     say = [sys.executable, "-c", "import os, pipeline; os.write(1, os.fsencode(pipeline.__file__))"]
     found = subprocess.run(say, cwd=folder, env=env, capture_output=True, check=False).stdout  # noqa: S603
     return Path(os.fsdecode(found)) if found else None
 
 
 def _start_as_many(folder: Path, then: EnvironmentFacts | str, name: str) -> None:
-    """Let the params in `folder` start as many processes as trained then, all of them on this machine.
+    """Edit the params in `folder` so that as many processes as recorded are started, all on this machine.
 
-    A model depends on their number, and on nothing that `compute` says besides.
+    A model depends on the number of processes, and on no other setting of `compute`.
 
     Raises:
-        TrainingError: they were GPUs, and this machine has fewer.
+        TrainingError: the model was trained on more GPUs than this machine has.
     """
     if isinstance(then, str) or "devices" not in then:
         return
@@ -186,7 +186,7 @@ def _gpus() -> int:
 
 
 def _train(folder: Path, then: EnvironmentFacts | str, name: str, stdout: int | None) -> None:
-    """Run the code in `folder`, with as many threads as were used then."""
+    """Run the training code in `folder` with the recorded number of threads."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONSAFEPATH", "MKL_NUM_THREADS")}
     if not isinstance(then, str) and "threads" in then:
         env["OMP_NUM_THREADS"] = str(then["threads"])
@@ -201,10 +201,10 @@ def _train(folder: Path, then: EnvironmentFacts | str, name: str, stdout: int | 
 
 
 def recorded_command(pipeline: Path) -> list[str]:
-    """How the file `pipeline`, a version of dvc.yaml, says that training is run; by this Python, as `python` is there.
+    """Return the training command in the file `pipeline`, a version of dvc.yaml, with `python` as this interpreter.
 
     Raises:
-        RecordError: it cannot be read, or says nothing of it.
+        RecordError: the file cannot be read, or has no training command.
     """
     try:
         command = str(read_yaml(pipeline)["stages"]["train"]["cmd"])
@@ -217,7 +217,7 @@ def recorded_command(pipeline: Path) -> list[str]:
 
 
 def _recorded_environment(train: StageRecord, name: str) -> EnvironmentFacts | str:
-    """data/environment.json of then, or why it is unknown."""
+    """Return the recorded data/environment.json, or why it is unknown."""
     md5 = train.outs.get(ENVIRONMENT)
     if md5 is None:
         return BEFORE

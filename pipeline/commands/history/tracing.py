@@ -1,7 +1,4 @@
-"""Which models have seen an image: what Git's history records, and what each model says of itself in seen.npz.
-
-And which files hold it.
-"""
+"""Find the models that have seen an image, by Git's history and each model's seen.npz, and the files that hold it."""
 
 import csv
 from collections.abc import Mapping
@@ -26,26 +23,26 @@ HELD_OUT = ("val", "test", "leaks")
 
 
 class Sighting(NamedTuple):
-    """What a model has to do with an image."""
+    """The relation between a model and an image."""
 
     model: RecordedModel
     how: How
     label: str | None = None
-    """Its class then, where the model was trained on it."""
+    """The image's class at that time, if the model was trained on it."""
     split: str | None = None
-    """Where it was held out then, as far as that is known."""
+    """The split in which the image was held out at that time, as far as known."""
     trouble: str = ""
-    """Why it is unknown, or whether it was held out is."""
+    """Why the relation is unknown, or why it is unknown whether the image was held out."""
 
     def as_row(self) -> list[str]:
-        """For people: generation, when, how, label, held out where, model, commit."""
+        """Return generation, date, relation, label, split, model and commit as text."""
         training, recorded = self.model.training, self.model.recorded
         when, commit = (f"{training.date:%Y-%m-%d %H:%M}", training.commit[:7]) if training else ("", "")
         about = [self.how, self.label or "", self.split or "", recorded.model[:8], commit]
         return [f"generation {recorded.generation}", when, *about]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the relation for JSON."""
         training, recorded = self.model.training, self.model.recorded
         commit, date = (training.commit, training.date.isoformat()) if training else (None, None)
         told = {"generation": recorded.generation, "model": recorded.model, "base": recorded.base}
@@ -53,22 +50,22 @@ class Sighting(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What is known of an image."""
+    """Everything known about an image."""
 
     id: str
     places: list[str]
-    """Where it is in data/raw now."""
+    """The image's present sources in data/raw."""
     split: str | None
-    """Which split it is in now, None where it is in none or `manifest` has not run."""
+    """The image's present split; None if it is in no split, or `manifest` has not run."""
     sightings: list[Sighting]
-    """A model each, oldest first."""
+    """One for each model, oldest first."""
     current: str | None
-    """The hash of the model that is recorded now."""
+    """The hash of the currently recorded model."""
     holders: Holders
-    """What holds its bytes."""
+    """The files that hold the image's bytes."""
 
     def __str__(self) -> str:
-        """In a line."""
+        """Summarise the trace in one line."""
         saw = sum(one.how in SAW for one in self.sightings)
         unknown = sum(one.how == "unknown" for one in self.sightings)
         place = f"in data/raw as {', '.join(self.places)}" if self.places else "not in data/raw"
@@ -77,17 +74,17 @@ class Trace(NamedTuple):
         return f"{self.id}: {place}{split}; {saw:,} of {len(self.sightings):,} generations have seen it{told}"
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Return the whole trace for JSON."""
         sightings, holders = [one.as_json() for one in self.sightings], self.holders.as_json()
         told = {"sightings": sightings, "holders": holders, "advice": advice(self), "erasing": erasing(self)}
         return {**self._asdict(), **told}
 
 
 def trace(image: str) -> Trace:
-    """All that is known of `image`: a file, an id or the beginning of one, or a source as the index names it.
+    """Return everything known about `image`: a file, an id or a prefix of one, or a source in the index.
 
     Raises:
-        ImagesError: nothing is known by that name, or the ids of several images begin so.
+        ImagesError: no image has this name, or the prefix fits the ids of several images.
     """
     told, held = list(every_model()), Holdings.read()
     start = beginning(image, held, told)
@@ -103,7 +100,7 @@ def trace(image: str) -> Trace:
 
 
 def advice(found: Trace) -> str:
-    """What to do about the image, where the model that is recorded now has seen it; else nothing."""
+    """Return how to remove the image from the current model; an empty string if that model has not seen it."""
     by_hash = {one.model.recorded.model: one for one in found.sightings}
     one = by_hash.get(found.current or "")
     if one is None or one.how not in SAW:
@@ -125,7 +122,7 @@ def advice(found: Trace) -> str:
 
 
 def erasing(found: Trace) -> str:
-    """How to be rid of the bytes of an image that is not in data/raw any more; nothing where no file holds them."""
+    """Return how to erase the bytes of an image removed from data/raw; an empty string if no file holds them."""
     if found.places or not found.holders.found:
         return ""
     here = any("workspace" in one.where for one in found.holders.found)
@@ -137,7 +134,7 @@ def erasing(found: Trace) -> str:
 
 
 def _find(model: RecordedModel, start: str) -> dict[str, str | None] | str:
-    """The label of each image whose id begins with `start` and that the model has seen, by id; or why it is unknown."""
+    """Return the labels, by id, of the images the model has seen whose id begins with `start`; or why it is unknown."""
     try:
         return find_seen(
             fetching.fetch_member(model.recorded.model, SEEN, what=_what(model, SEEN), hint=PUSH_ALL), start
@@ -159,7 +156,7 @@ def _sighting(model: RecordedModel, image_id: str, found: dict[str, str | None] 
 
 
 def _held_out(model: RecordedModel) -> tuple[dict[str, Path], str]:
-    """The manifests of then that say what was held out, by name; and why some of them cannot be had."""
+    """Return the manifests of the model's held-out images, by name; and why some of them are not available."""
     files, trouble = {}, ""
     for name in HELD_OUT:
         md5 = model.outputs.get((paths.MANIFEST / f"{name}.csv").as_posix())
@@ -172,7 +169,7 @@ def _held_out(model: RecordedModel) -> tuple[dict[str, Path], str]:
 
 
 def _split(manifests: Mapping[str, Path], image_id: str) -> str | None:
-    """In which of `manifests`, by name, the image is listed."""
+    """Return the name of the one of `manifests` that lists the image; None if none does."""
     for name, path in manifests.items():
         content = path.read_bytes()
         if b"\n%b," % image_id.encode() in content:

@@ -1,1 +1,1 @@
-"""Contact sheets: pages with small pictures of images that lie anywhere, and the files that commands write."""
+"""Contact sheets: HTML pages with thumbnails of images at any place, and saving of files that commands write."""

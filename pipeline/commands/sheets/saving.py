@@ -1,4 +1,4 @@
-"""Files that people ask a command for, put in place whole."""
+"""Write the files that users request from a command, atomically."""
 
 import argparse
 from pathlib import Path
@@ -8,10 +8,10 @@ from pipeline.files import put
 
 
 def page(text: str) -> Path:
-    """The path of a page, as the command line has it: nothing else is to be overwritten by mistake.
+    """Parse the path of an HTML page; other suffixes are refused, so that no other file is overwritten by mistake.
 
     Raises:
-        argparse.ArgumentTypeError: it is not called like a page.
+        argparse.ArgumentTypeError: `text` does not end in .html or .htm.
     """
     if not text.lower().endswith((".html", ".htm")):
         raise argparse.ArgumentTypeError(f"{text!r} does not end in .html")
@@ -19,14 +19,14 @@ def page(text: str) -> Path:
 
 
 def save(path: Path, text: str) -> None:
-    """Write the UTF-8 file `path`, in one step.
+    """Write `text` to `path` in UTF-8, atomically.
 
     Raises:
-        ImagesError: it cannot be written.
+        ImagesError: `path` cannot be written.
     """
     aside = path.with_name(f".{path.name}.part")
     try:
-        # A name that is no Unicode is written as it is shown.
+        # A file name that is not valid Unicode is written escaped, as it is printed.
         aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         put(aside, path)
     except OSError as error:

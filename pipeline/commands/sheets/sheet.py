@@ -1,4 +1,4 @@
-"""A contact sheet: a page of images in groups, with pictures, names and what is left out."""
+"""A contact sheet: an HTML page of images in groups, with their names and the number of images left out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +11,23 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Tile(NamedTuple):
-    """A picture, and what stands below it."""
+    """A picture and the text below it."""
 
     picture: str
     """A data URI."""
     alt: str
     name: str
-    """Where the image lies."""
+    """The image's source."""
     lines: tuple[str, ...] = ()
 
     @property
     def is_small(self) -> bool:
-        """Whether it is shown magnified, pixel by pixel."""
+        """Whether the picture is small, so that it is shown magnified with visible pixels."""
         return self.picture.startswith("data:image/png")
 
 
 class Listed(NamedTuple):
-    """A file without a picture."""
+    """A file that is listed without a picture."""
 
     name: str
     detail: str
@@ -42,7 +42,7 @@ class Group:
     tiles: list[Tile]
     files: list[Listed]
     left_out: str = ""
-    """What is not shown, empty where that is nothing."""
+    """A sentence about what is not shown; empty if everything is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,26 +50,26 @@ class Part:
     """A section of the page."""
 
     key: str
-    """Its address in the page."""
+    """The section's HTML id."""
     title: str
     note: str
     groups: list[Group]
     nothing: str
-    """What is said where there are no groups."""
+    """The text shown if there are no groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """A page."""
+    """The content of a page."""
 
     title: str
     about: str
     figures: list[tuple[str, int]]
-    """What is counted, and how many."""
+    """Names and values of the counts at the top."""
     warnings: list[str]
     parts: list[Part]
 
 
 def render(sheet: Sheet) -> str:
-    """The whole page. The same sheet gives the same text."""
+    """Return the page as HTML. The same sheet always gives the same text."""
     return environment(TEMPLATES, FILTERS).get_template("sheet.html.jinja").render(sheet=sheet)

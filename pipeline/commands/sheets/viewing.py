@@ -1,4 +1,4 @@
-"""Small pictures of images that lie anywhere, of those that ingest refuses, too; decoded in other processes."""
+"""Thumbnails of images at any place, including images that ingest refuses; they are decoded in other processes."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.pages.pictures import SIDE, bounded, data_uri
 from pipeline.params import Ingest, Params
 
-# Pictures of a page; how many characters they may take is bounded, too.
+# Maximum number of pictures on a page; their total size is limited, too (see `bounded`).
 MOST = 600
 
 
 def view(places: Sequence[Place], params: Params) -> dict[Place, str]:
-    """Small pictures of the images at the first `MOST` of `places`, as data URIs.
+    """Return thumbnails of the images at the first `MOST` of `places`, as data URIs.
 
-    What cannot be shown is missing, and so are the last ones if they take too much.
+    Images that cannot be shown are left out, and so are the last ones if the total size exceeds the limit.
     """
     wanted = list(dict.fromkeys(places))[:MOST]
-    # Archives are read in their own order: compressed ones have no other that is not slow.
+    # Archives are read in member order, since any other order is slow in compressed ones.
     ordered = sorted(wanted, key=lambda place: (place.path, place.position))
     ingest = params.ingest.model_copy(update={"animations": "first", "size": 2 * SIDE})
     job = Job(KnownIds(()), ingest, _as_address, make_visible)
@@ -41,7 +41,7 @@ def view(places: Sequence[Place], params: Params) -> dict[Place, str]:
 def make_visible(
     raw: bytes, params: Ingest, *, one_at_a_time: AbstractContextManager[object], md5: str | None = None
 ) -> Picture | Refusal:
-    """As `make_uniform`, but of an image that is refused what can be shown of it."""
+    """Like `make_uniform`, but return what can be shown of a refused image."""
     made = make_uniform(raw, params, md5=md5, one_at_a_time=one_at_a_time)
     if isinstance(made, Picture):
         return made
@@ -54,7 +54,7 @@ def _as_address(picture: Picture) -> Picture:
 
 
 def _mended(raw: bytes) -> bytes | None:
-    """A small PNG file of what Pillow still shows of `raw`; None where that is nothing, or takes much memory."""
+    """Return a PNG thumbnail of what Pillow can decode of `raw`; None if that is nothing, or needs much memory."""
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
         with warnings.catch_warnings(action="ignore"), opened(raw) as image:

@@ -1,1 +1,1 @@
-"""`pipeline suspects`: the training images whose label may be wrong, ranked by the model's features."""
+"""`pipeline suspects`: rank the training images whose labels may be wrong, by the model's features."""

@@ -1,4 +1,4 @@
-"""Labels to check: `pipeline suspects`."""
+"""`pipeline suspects`: list training images whose labels may be wrong."""
 
 import argparse
 import json
@@ -13,12 +13,12 @@ from pipeline.text import counted, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows that are printed without a file.
+# Maximum number of printed rows.
 MOST = 20
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add `pipeline suspects`."""
     sub = command(_suspects, "list training images whose label may be wrong")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write all of them to a CSV file")
     sub.add_argument("--json", action="store_true", help="print all of them as JSON")

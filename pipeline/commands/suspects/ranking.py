@@ -1,6 +1,6 @@
-"""All training images by how much speaks against their labels; nothing is written, and no model is needed but the last.
+"""Rank training images by the evidence against their labels. Only the current model is needed; nothing is written.
 
-The model has been trained on all of them, so each is judged by those nearest to it, as in a first generation.
+The model was trained on all of these images, so each is judged by its nearest neighbours, as in a first generation.
 """
 
 from pathlib import Path
@@ -25,18 +25,18 @@ from pipeline.text import csv_text
 
 
 class Ranking(NamedTuple):
-    """Suspects among so many training images."""
+    """The suspects, and the number of training images."""
 
     suspects: pd.DataFrame
-    """With the columns of suspects.csv, the surest first."""
+    """The suspects, with the columns of suspects.csv, the most certain first."""
     images: int
 
 
 def rank(params: Params) -> Ranking:
-    """Judge all images of data/manifest/train.csv by the features of data/model.
+    """Rank all images of data/manifest/train.csv by the features of data/model.
 
     Raises:
-        ImagesError: there is no such manifest, or it is of other images than data/images.
+        ImagesError: the manifest is missing, or does not match data/images.
         CheckpointError: the model is damaged.
     """
     if not (paths.MANIFEST / "train.csv").exists():
@@ -51,7 +51,7 @@ def write_csv(suspects: pd.DataFrame, path: Path) -> None:
     """Write `suspects` to `path`.
 
     Raises:
-        ImagesError: it cannot be written.
+        ImagesError: `path` cannot be written.
     """
     rows = suspects.astype(object).where(suspects.notna(), "").itertuples(index=False)
     try:
@@ -61,7 +61,7 @@ def write_csv(suspects: pd.DataFrame, path: Path) -> None:
 
 
 def _lines(train: pd.DataFrame) -> pd.DataFrame:
-    """The images of `train` as review.csv has them."""
+    """Return the images of `train` with the columns of review.csv."""
     table = parquet.read_table(index.INDEX, index.SCHEMA, ["id", "source", "descriptor"])
     where = pc.index_in(pa.array(train["id"], pa.string()), table["id"])
     found = table.take(where)
