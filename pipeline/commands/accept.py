@@ -45,7 +45,7 @@ def _judge(args: argparse.Namespace, *, accepted: bool) -> int:
 
     why = shown(" ".join(args.why.split()))
     if not why:
-        raise RecordError("--why", "says nothing", "give the reason in a few words")
+        raise RecordError("--why", "is empty", "give the reason in a few words")
     train = read_record().get("train")
     last = train.outs.get(MODEL) if train else None
     known = known_models()
@@ -86,5 +86,5 @@ def _next_base(train: "StageRecord") -> str:
     except RecordError as error:
         return f"not known yet: {error}"
     except KeyError as unknown:
-        return f"the base of {unknown.args[0][:8]}…, which no commit here records, or one before it"
+        return f"the base of {unknown.args[0][:8]}…, or an earlier ancestor; no local commit records that model"
     return f"{model[:8]}…" if model else "none; training starts from scratch"

@@ -18,11 +18,11 @@ NAME = "model"
 def register(command: Register) -> None:
     """Add `pipeline register`."""
     sub = command(_register, "register an accepted model as a version in DVC's model registry")
-    sub.add_argument("version", nargs="?", metavar="VERSION", help="such as v1.2.0; default: the one after the last")
+    sub.add_argument("version", nargs="?", metavar="VERSION", help="the version, such as v1.2.0; default: the next one")
     sub.add_argument("--rev", default="HEAD", help="the commit that records it; default: HEAD")
     # Stored as `assigned`, since `stage` means a stage of dvc.yaml elsewhere.
     sub.add_argument(
-        "--stage", dest="assigned", metavar="STAGE", help="let it be the version for this stage, too, such as prod"
+        "--stage", dest="assigned", metavar="STAGE", help="also assign the version to this stage, such as prod"
     )
 
 

@@ -244,7 +244,7 @@ def test_labels(here: Path, capsys: Capture) -> None:
     archive.unlink()
     (paths.RAW / "labels.csv").write_text("path,label,camera\n*/owl/*.png,owl,right\n")
     assert cli.main(["add", "photos"]) == 1
-    assert "a glob in it would hide what the labels.csv of new images of class owl" in capsys.readouterr().err
+    assert "a glob in it would hide the further columns of new images of class owl" in capsys.readouterr().err
     (paths.RAW / "labels.csv").write_text("path,label\n*.png,bird\n")
     assert cli.main(["add", "photos"]) == 1
     assert "a glob in it, or in ingest.strip, would make bird of new images of class cat" in capsys.readouterr().err
@@ -483,7 +483,7 @@ def test_pack(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> N
     assert "6 loose images, left as they are" in capsys.readouterr().out
     assert cli.main(["pack"]) == 0
     said = capsys.readouterr().out
-    assert "1 image left loose, since labels.csv or ingest.strip says" in said
+    assert "1 image left loose, since labels.csv or ingest.strip determines" in said
     assert "such as owl/0.png\n" in said
     packed = sorted(paths.RAW.glob("packed-*.zip"))
     assert sorted([list(members(path)) for path in packed]) == [

@@ -216,7 +216,7 @@ def test_a_reason_must_be_given(why: str, capsys: Capture) -> None:
     """An empty one is none."""
     train(FIRST, None, 1)
     assert cli.main(["accept", "--why", why]) == 1
-    assert "--why: says nothing" in capsys.readouterr().err
+    assert "--why: is empty" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main(["accept", "HEAD"])
     assert not paths.ACCEPTED.exists()

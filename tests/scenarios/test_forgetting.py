@@ -155,7 +155,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     project.commit("forget")
     project.dvc("push", "--quiet")
     assert left(told, remote) == []
-    assert "nothing is left of it" in project.run(*CALL, "forget").out
+    assert "nothing is left to delete" in project.run(*CALL, "forget").out
     log = project.run(*CALL, "log").out
     assert log.count("forgotten") == 2
     traced = project.run(*CALL, "trace", told.loose).out
@@ -252,11 +252,11 @@ def test_remotes(told: Told, tmp_path: Path, kind: type[Server]) -> None:
         before = state(project)
         out = project.run(*CALL, "forget", "--yes", told.loose, ok=False).out
         assert "pipeline: error: remote 'team': " in out
-        assert "make it answer, or take it out of .dvc/config" in out
+        assert "make it reachable, or remove it from .dvc/config" in out
         assert state(project) == before
         server.start()
         project.run(*CALL, "forget", "--yes", told.loose)
-        assert "nothing is left of it" in project.run(*CALL, "forget").out
+        assert "nothing is left to delete" in project.run(*CALL, "forget").out
         project.repro()
         project.commit("forget")
         project.dvc("push", "--quiet")

@@ -29,10 +29,10 @@ def register(command: Register) -> None:
     sub = verbs.add_parser("rename", help="give a class another name")
     sub.add_argument("olds", nargs=1, metavar="OLD")
     sub.add_argument("new", metavar="NEW")
-    sub = verbs.add_parser("merge", help="make one class of several: of OLD, and of NEW where that is a class")
+    sub = verbs.add_parser("merge", help="merge OLD classes into NEW, which may exist already")
     sub.add_argument("olds", nargs="+", metavar="OLD")
     sub.add_argument("new", metavar="NEW")
-    sub = verbs.add_parser("split", help="let new classes start from what the model knows of an old one")
+    sub = verbs.add_parser("split", help="split a class; the new classes start from copies of its row in the model")
     sub.add_argument("old", metavar="OLD")
     sub.add_argument("news", nargs="+", metavar="NEW")
     sub = verbs.add_parser("drop", help="leave out all images of a class")
@@ -93,7 +93,7 @@ def _rename(args: argparse.Namespace, mapping: "ClassMapping", listing: "ClassLi
         hint = "give another name" if new == old else f"`pipeline classes merge` makes one class of {old} and {new}"
         raise RecordError(shown(new), "is a class already", shown(hint))
     images = counted(listing.images[old], "image")
-    said = f"{old} renamed to {new}: {images}; training goes on with the model's row of {old}, and nothing is new to it"
+    said = f"{old} renamed to {new}: {images}; training continues with the model's row of {old}; no image is new"
     return merge(mapping, [old], new), [said]
 
 
@@ -107,7 +107,7 @@ def _merge(args: argparse.Namespace, mapping: "ClassMapping", listing: "ClassLis
         listing.find(new)  # Raises an error that suggests the nearest class.
         raise RecordError(shown(new), "cannot be merged with itself", "name another class")
     images = counted(sum(listing.images[name] for name in all_), "image")
-    said = f"{' and '.join(all_)} merged into {new}: {images}; training goes on with the mean of the model's rows"
+    said = f"{' and '.join(all_)} merged into {new}: {images}; training continues with the mean of the model's rows"
     return merge(mapping, olds, new), [said]
 
 
@@ -121,7 +121,7 @@ def _split(args: argparse.Namespace, mapping: "ClassMapping", listing: "ClassLis
     left = counted(listing.images[old], "image is", "images are")
     return split(mapping, old, news), [
         f"{old} split into {' and '.join(news)}: they start from copies of the model's row of {old}",
-        f"{left} labelled {old} still; say in {paths.RAW}/labels.csv, or by folders, which are what",
+        f"{left} still labelled {old}; give their new classes in {paths.RAW}/labels.csv or by folders",
     ]
 
 
@@ -130,7 +130,7 @@ def _drop(args: argparse.Namespace, mapping: "ClassMapping", listing: "ClassList
 
     old = listing.find(args.old)
     images = counted(listing.images[old], "image")
-    said = f"{old} dropped: {images} left out, and listed in {paths.REFUSED}; the model's row of {old} goes"
+    said = f"{old} dropped: {images} left out, and listed in {paths.REFUSED}; the model's row of {old} will be removed"
     return drop(mapping, old), [said]
 
 

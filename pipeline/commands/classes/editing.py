@@ -58,12 +58,12 @@ def _freed(mapping: ClassMapping, new: str, olds: Sequence[str]) -> set[Row]:
 def _check_whole(mapping: ClassMapping, old: str) -> None:
     if mapping.is_split(old):
         what = f"{shown(old)} is split into {' and '.join(map(shown, mapping.heirs[old]))}"
-        raise RecordError(paths.CLASSES, what, "once a model was trained on these, take the rows of the split out")
+        raise RecordError(paths.CLASSES, what, "after a model was trained on these, remove the rows of the split")
 
 
 def _taken(mapping: ClassMapping, new: str) -> RecordError:
     label = mapping.label(new)
     if label is None:
-        return RecordError(paths.CLASSES, f"{shown(new)} is dropped", "choose another name, or take its row out")
+        return RecordError(paths.CLASSES, f"{shown(new)} is dropped", "choose another name, or remove its row")
     hint = f"choose another name, or use {shown(label)}"
     return RecordError(paths.CLASSES, f"{shown(new)} is a former name of {shown(label)}", hint)

@@ -51,7 +51,7 @@ class ClassListing:
             raise RecordError(paths.RAW, "no class in it", "add images first")
         label = self._mapping.label(name)
         if label is None:
-            raise RecordError(paths.CLASSES, f"{shown(name)} is dropped already", "take its row out to get it back")
+            raise RecordError(paths.CLASSES, f"{shown(name)} is dropped already", "remove its row to restore the class")
         if label != name:
             raise RecordError(paths.CLASSES, f"{shown(name)} is called {shown(label)} now", "use that name")
         (near,) = get_close_matches(name, sorted(self.images), n=1, cutoff=0)

@@ -31,7 +31,7 @@ def check_outside(tops: Iterable[Path]) -> None:
     for top in tops:
         where = top.resolve()
         if where.is_relative_to(raw) or raw.is_relative_to(where):
-            raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name what is elsewhere")
+            raise ImagesError(top, f"holds {paths.RAW}, or lies in it", "name images outside of it")
 
 
 def check_split(params: Params) -> None:
@@ -92,7 +92,7 @@ def _check_globs(labels: Labels, name: str, line: LabelLine) -> None:
         what = f"a glob in it, or in ingest.strip, would make {label} of new images of class {line.label}"
         raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
     if listed is not None and line.attributes not in ("", listed.attributes):
-        what = f"a glob in it would hide what the labels.csv of new images of class {line.label} says further"
+        what = f"a glob in it would hide the further columns of new images of class {line.label}"
         raise ImagesError(paths.RAW / LABELS, what, "narrow the glob")
 
 

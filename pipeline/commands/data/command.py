@@ -29,24 +29,24 @@ def register(command: Register) -> None:
         )
         sub.add_argument("--label", metavar="L", help="the class of all of them; overrides folders and labels.csv")
         sub.add_argument(
-            "--strip", type=int, metavar="N", help="how many folders lie above those that name classes; 0 for none"
+            "--strip", type=int, metavar="N", help="the number of folder levels above the class folders; 0 for none"
         )
         if run is _check:
-            sub.add_argument("--json", action="store_true", help="print all of it as JSON")
-            sub.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each place to FILE as well")
-            sub.add_argument("--html", type=page, metavar="FILE", help="write a page of pictures to FILE as well")
+            sub.add_argument("--json", action="store_true", help="print the full result as JSON")
+            sub.add_argument("--csv", type=Path, metavar="FILE", help="also write a line for each place to FILE")
+            sub.add_argument("--html", type=page, metavar="FILE", help="also write a page of pictures to FILE")
     sub = command(_remove, "remove images from data/raw: every copy, from archives too")
     sub.add_argument(
         "patterns",
         nargs="+",
         metavar="ID|SOURCE|GLOB",
-        help="as index.parquet and refused.csv name them",
+        help="images, as named in index.parquet and refused.csv",
     )
     sub.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     sub.add_argument(
         "--erase",
         action="store_true",
-        help="let no shard of data/images keep them; takes ids of images that are gone already, too",
+        help="also erase them from all shards; accepts ids of images that were removed before, too",
     )
     sub = command(_pack, "pack the loose images of data/raw into archives")
     sub.add_argument("--min", type=int, default=1, metavar="N", help="leave fewer than N loose images as they are")
@@ -146,11 +146,10 @@ def _remove(args: argparse.Namespace) -> int:
         print(f"{done} {counted(images, 'image')} from {counted(len(gone), 'place')}:")
         print_lines([one.name for one in gone])
     elif begun:
-        print("nothing is left of what an interrupted run was to remove")
+        print("nothing is left to remove from the interrupted run")
     if args.erase:
-        print(
-            f"{counted(len(ids), 'image')} to erase: commit {paths.ERASED}; `pipeline trace` says what holds the bytes"
-        )
+        to_erase = f"{counted(len(ids), 'image')} to erase: commit {paths.ERASED}"
+        print(f"{to_erase}; `pipeline trace` lists the files that hold the bytes")
     if not args.dry_run:
         _print_next()
     return 0
@@ -171,7 +170,7 @@ def _pack(args: argparse.Namespace) -> int:
     )
     print_lines([str(path) for path in archives])
     if named:
-        said = "labels.csv or ingest.strip says their class or columns, by their paths"
+        said = "labels.csv or ingest.strip determines their class or columns by path"
         print(f"{counted(len(named), 'image')} left loose, since {said}, such as {shown(named[0])}")
     _print_next()
     return 0

@@ -50,10 +50,10 @@ def _forget(args: argparse.Namespace) -> int:
             print(shown(line))
         if plan.is_done:
             naming.NOTE.unlink(missing_ok=True)
-            print("nothing is left of it")
+            print("nothing is left to delete")
             return 0
         if args.dry_run:
-            print("nothing was changed; without --dry-run this is deleted after you say so")
+            print("nothing was changed; without --dry-run, all of this is deleted after a confirmation")
             return 0
         check(plan)
         if not args.yes and not _is_confirmed():
@@ -83,7 +83,7 @@ def _check_known(plan: "Plan", names: dict[str, list[str]]) -> None:
         return
     for name, ids in names.items():
         if not Forgotten.read().images.issuperset(ids):
-            raise ImagesError(name, "nothing holds such an image", "look at the id, or `pipeline trace` it")
+            raise ImagesError(name, "nothing holds such an image", "check the id, or run `pipeline trace`")
 
 
 def _is_confirmed() -> bool:

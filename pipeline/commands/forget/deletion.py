@@ -70,7 +70,7 @@ def carry_out(plan: Plan, folder: Path, search: Callable[[], Plan], say: Callabl
     for name in plan.stores_with(ARCHIVE, SHARD) if paths.RAW_DVC.exists() and paths.RAW.is_dir() else ():
         say(f"pushing what takes its place to {name}")
         _push(name.removeprefix("remote ").strip("'"))
-    say("deleting what was made of it")
+    say("deleting what was made from it")
     for path in plan.files:
         delete(path)
     for unfinished in plan.elsewhere:

@@ -156,7 +156,7 @@ class Search:
             path = None
         if path is None:
             if not self._objects.oids.isdisjoint(weights.values()):
-                self._unknown.append(f"{oid}: the model does not say what it has seen")
+                self._unknown.append(f"{oid}: the model does not record what it has seen")
         elif has_seen:
             self._models.append(oid)
             for name, md5 in weights.items():

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
 
 CACHE = "cache"
-HINT = "nothing says that it holds none of it; run `pipeline forget` again once it can be reached"
+HINT = "it may still hold a copy; run `pipeline forget` again once it can be reached"
 # DVC's name for a file that it is copying. An interrupted copy leaves it in the store or next to the target.
 UNFINISHED_COPY = re.compile(r"\.[\w-]{22}\.tmp")
-GONE = "make it answer, or take it out of .dvc/config with `dvc remote remove`; nothing was changed"
+GONE = "make it reachable, or remove it from .dvc/config with `dvc remote remove`; nothing was changed"
 
 
 class Store:

@@ -41,7 +41,7 @@ def beginning(image: str, held: Holdings, models: Iterable[RecordedModel]) -> st
     for table in _indexes(models):
         if found := _named(table, source):
             return found
-    raise ImagesError(image, "no file, no id, and no source that is known", "see the sources in index.parquet")
+    raise ImagesError(image, "neither a file, an id nor a known source", "see the sources in index.parquet")
 
 
 def _indexes(models: Iterable[RecordedModel]) -> Iterator[Path]:

@@ -125,7 +125,7 @@ def _forgotten(training: Training, record: Mapping[str, StageRecord]) -> str:
             listed = {md5 for oid in oids for md5 in fetching.fetch_listing(oid, what=what).values()}
             indexes = [fetching.fetch_member(oid, INDEX.name, what=what, hint=PUSH_ALL) for oid in oids]
             listed |= {file.md5 for path in indexes for file in named_shards(path).values()}
-    return "" if gone.hashes.isdisjoint(listed) else "shards of then held an image that was deleted for good"
+    return "" if gone.hashes.isdisjoint(listed) else "its shards contained an image that was deleted for good"
 
 
 def _fetch_published(train: StageRecord, name: str) -> None:
@@ -141,7 +141,7 @@ def _check(training: Training, record: Mapping[str, StageRecord], changed: list[
         what = f"{paths.LOCK} records the model {model}, {paths.REPORT} the model {training.recorded.model}"
         raise RecordError(training.name, what, "commit all that `dvc repro` writes")
     if changed:
-        what = f"its commit has another {', '.join(changed)} than {paths.LOCK} says that it was trained with"
+        what = f"its commit does not match the training in {paths.LOCK}: {', '.join(changed)}"
         raise RecordError(training.name, what, "run `dvc repro` before `git commit`, and replay what comes out")
 
 
@@ -242,6 +242,6 @@ def _differing(training: Training, folder: Path, environment: str) -> Replayed:
         fetching.copy_directory(training.recorded.model, recorded, nearby=paths.MODEL, what=what, hint=PUSH_ALL)
         found = differences(recorded, folder / paths.MODEL)
     except (MissingDataError, CheckpointError) as error:
-        return Replayed(training, environment=environment, trouble=f"in what is unknown ({error})")
-    trouble = "" if found else "it says the same in other bytes"
+        return Replayed(training, environment=environment, trouble=f"the differences are unknown ({error})")
+    trouble = "" if found else "the content is equal, but stored in different bytes"
     return Replayed(training, differences=found, environment=environment, trouble=trouble)

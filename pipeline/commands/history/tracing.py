@@ -105,7 +105,7 @@ def advice(found: Trace) -> str:
     one = by_hash.get(found.current or "")
     if one is None or one.how not in SAW:
         return ""
-    start = "from the newest ancestor that has not; which that is, is unknown"
+    start = "from the newest ancestor that has not seen it, which is unknown"
     while one is not None and one.how in SAW:
         base = one.model.recorded.base
         if base is None:
@@ -113,7 +113,7 @@ def advice(found: Trace) -> str:
             break
         one = by_hash.get(base)
     if one is not None and one.how in ("unseen", "held out"):
-        start = f"from {one.model.name}, the newest ancestor that has not"
+        start = f"from {one.model.name}, the newest ancestor that has not seen it"
     removal = f"`pipeline remove {found.id}`, " if found.places else ""
     return (
         f"The current model was trained on it. To remove it: {removal}manifest.on_removed: ancestor in "
@@ -128,8 +128,8 @@ def erasing(found: Trace) -> str:
     here = any("workspace" in one.where for one in found.holders.found)
     first = f"`pipeline remove --erase {found.id}`, `dvc repro`, `git commit`, `dvc push`, then " if here else ""
     return (
-        f"To erase its bytes: {first}`dvc gc -w -c`, after which earlier generations cannot be had, "
-        "and what they have seen is unknown; docs/team.md says more"
+        f"To erase its bytes: {first}`dvc gc -w -c`, after which earlier generations are not available, "
+        "and what they have seen is unknown; see docs/team.md"
     )
 
 
@@ -181,7 +181,7 @@ def _split(manifests: Mapping[str, Path], image_id: str) -> str | None:
 
 def _only(ids: set[str], image: str) -> str:
     if len(ids) != 1:
-        what = f"the ids of {len(ids) or 'no'} known images begin so"
+        what = f"the ids of {len(ids) or 'no'} known images begin with it"
         raise ImagesError(image, what, "give more digits" if ids else "give a file, a source, or another id")
     return ids.copy().pop()
 

@@ -38,8 +38,8 @@ def test_split_into_one() -> None:
     ("rows", "olds", "new", "message"),
     [
         ([("a", "b")], ["x"], "a", "a is a former name of b; choose another name, or use b"),
-        ([("a", "")], ["x"], "a", "a is dropped; choose another name, or take its row out"),
-        ([("a", "b"), ("a", "c")], ["a"], "x", "a is split into b and c; once a model was trained on these"),
+        ([("a", "")], ["x"], "a", "a is dropped; choose another name, or remove its row"),
+        ([("a", "b"), ("a", "c")], ["a"], "x", "a is split into b and c; after a model was trained on these"),
     ],
 )
 def test_names_that_are_taken(rows: list[tuple[str, str]], olds: list[str], new: str, message: str) -> None:

@@ -146,7 +146,7 @@ def test_models(tmp_path: Path) -> None:
     silent = cache_directory(checkpoint_ckpt=cache(b"third"), lineage_json=lineage, seen_npz=cache(b"damaged"))
     told = search()
     assert ({one.oid for one in told.found}, told.models) == ({weights}, [model])
-    assert told.unknown == [f"{silent}: the model does not say what it has seen"]
+    assert told.unknown == [f"{silent}: the model does not record what it has seen"]
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> Non
     copied.git("reset", "--quiet", "--soft", "HEAD~2")
     copied.commit("generation 2, edited")
     (said,) = run(copied, temporary=temporary, ok=False).out.splitlines()
-    assert f"another params.yaml (train.lr), {AUGMENTATIONS} than dvc.lock says" in said
+    assert f"the training in dvc.lock: params.yaml (train.lr), {AUGMENTATIONS}" in said
     ran = run(copied, "HEAD", "--json", temporary=temporary, ok=False)
     assert ran.out.splitlines() == [said]
 

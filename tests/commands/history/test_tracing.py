@@ -212,7 +212,7 @@ def test_several_images_of_one_beginning(history: History) -> None:
     ids = ["0123456789ab" + digit * 20 for digit in "cd"]
     labels = pd.Series(dict.fromkeys(ids, "cat"), dtype=str)
     history.train({"a": "cat"}, base=(NOTHING.then(labels), None))
-    with pytest.raises(ImagesError, match="the ids of 2 known images begin so; give more digits"):
+    with pytest.raises(ImagesError, match="the ids of 2 known images begin with it; give more digits"):
         trace("0123456789ab")
     assert trace("0123456789abd").id == ids[1]
 
@@ -234,7 +234,7 @@ def test_advice(history: History) -> None:
     assert f"`pipeline remove {image_id('x')}`" in advice(found)
     for lost in (first, third):
         (CACHE / lost[:2] / lost[2:]).unlink()
-    assert "which that is, is unknown" not in advice(trace(image_id("y")))
+    assert "which is unknown" not in advice(trace(image_id("y")))
     assert advice(trace(image_id("x"))) == ""  # Of the model recorded now nothing is known.
 
 
@@ -243,7 +243,7 @@ def test_ancestors_that_cannot_be_had(history: History) -> None:
     first = history.train({"a": "cat"})
     history.train({"a": "cat", "x": "dog"})
     (CACHE / first[:2] / first[2:]).unlink()
-    assert advice(trace(image_id("x"))).endswith("from the newest ancestor that has not; which that is, is unknown")
+    assert advice(trace(image_id("x"))).endswith("from the newest ancestor that has not seen it, which is unknown")
 
 
 def test_what_cannot_be_had_is_unknown(history: History, capsys: Capture) -> None:
@@ -284,7 +284,7 @@ def test_what_holds_it(history: History, capsys: Capture) -> None:
     assert cli.main(["trace", image_id("x")]) == 0
     said = capsys.readouterr().out
     assert f"data/raw: the file itself  {file[:8]}" in said
-    assert "To erase its bytes: `dvc gc -w -c`, after which earlier generations cannot be had" in said
+    assert "To erase its bytes: `dvc gc -w -c`, after which earlier generations are not available" in said
     assert "unknown, since" not in said
     lock = YAML(typ="safe").load(paths.LOCK)["stages"]["train"]["outs"]
     (images,) = (entry["md5"] for entry in lock if entry["path"] == "data/images")

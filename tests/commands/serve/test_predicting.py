@@ -204,7 +204,7 @@ def test_top_is_a_number(top: str, capsys: Capture) -> None:
     """Fewer than one class cannot be asked for."""
     with pytest.raises(SystemExit):
         cli.main(["predict", "a.png", f"--top={top}"])
-    assert "is not a number from 1 on" in capsys.readouterr().err
+    assert "is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_no_model(here: Path, capsys: Capture) -> None:
