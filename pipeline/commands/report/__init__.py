@@ -1,1 +1,1 @@
-"""`pipeline report` and `compare`: the pages of what evaluate measured, now and at any commit."""
+"""`pipeline report` and `pipeline compare`: pages about evaluations in the workspace or at any commit."""

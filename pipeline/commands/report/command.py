@@ -1,4 +1,4 @@
-"""Pages about models: `pipeline report`, `compare`."""
+"""The commands `pipeline report` and `pipeline compare`: show an evaluation, or compare two."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ WORKSPACE = "workspace"
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add the commands to the parser."""
     sub = command(_report, "find, open or serve the report on the model, or that of a commit")
     sub.add_argument(
         "revision",
@@ -95,7 +95,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _page_of(version: "Version") -> Path:
-    """The report of `version`: that of the workspace where it is, another one in data/pages."""
+    """Return the path of the report of `version`; copy a report that is not in the workspace to data/pages."""
     from pipeline.evaluation.report.page import PAGE
     from pipeline.files import put_copy
 

@@ -1,4 +1,4 @@
-"""A comparison in few lines, for the terminal."""
+"""Format a comparison of two evaluations for the terminal."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,13 @@ from pipeline.commands.report.pairing import ALPHA, Comparison
 from pipeline.evaluation.report import wording
 from pipeline.text import counted, percent, shown
 
-# Classes that are listed.
+# Maximum number of listed classes.
 MOST = 10
 NOTHING = "–"
 
 
 def figure_rows(found: Comparison) -> list[list[str]]:
-    """The figures of both, each on its own test images."""
+    """Return the table of metrics of A and B, each measured on its own test images."""
     rows = [["", shown(found.a.name), shown(found.b.name), "change"]]
     for figure in wording.FIGURES:
         before, after = (version.metrics.get(figure.key) for version in (found.a, found.b))
@@ -26,7 +26,7 @@ def figure_rows(found: Comparison) -> list[list[str]]:
 
 
 def class_rows(found: Comparison) -> list[list[str]]:
-    """The classes whose recall changed most, on the images of both; none where no class changed."""
+    """Return the table of the classes whose recall on the common images changed most; empty if no class changed."""
     rows = [
         [
             shown(row.name),
@@ -44,7 +44,7 @@ def class_rows(found: Comparison) -> list[list[str]]:
 
 
 def sentences(found: Comparison) -> Iterator[str]:
-    """What else there is to say."""
+    """Yield lines about the common images: their number, both accuracies, changed answers, changed labels."""
     a, b, counts = shown(found.a.name), shown(found.b.name), found.counts
     others = [f"{count:,} in {name} alone" for count, name in ((found.only_a, a), (found.only_b, b)) if count]
     yield f"{counted(counts.images, 'test image')} in both{''.join(f', {other}' for other in others)}"
@@ -58,7 +58,7 @@ def sentences(found: Comparison) -> Iterator[str]:
 
 
 def doubt(found: Comparison) -> str:
-    """Whether chance explains the difference."""
+    """Return a phrase that states whether chance may explain the difference."""
     if found.a.model.recorded.model == found.b.model.recorded.model:
         return "it is the same model"
     explains = "more than chance explains" if found.p_value < ALPHA else "chance alone may explain that"

@@ -1,4 +1,4 @@
-"""A comparison as a page: the figures of both, the classes, and the images whose answer changed."""
+"""Render a comparison of two evaluations as a page: metrics, classes, and images whose prediction changed."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from pipeline.pages.rendering import environment
 from pipeline.pages.wording import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Images of each kind that have a picture.
+# Maximum number of pictures of lost images, and of gained images.
 MOST = 200
 
 
 def render(found: Comparison) -> str:
-    """The whole page."""
+    """Return the HTML of the page."""
     wanted = dict.fromkeys([*found.lost["id"][:MOST], *found.gained["id"][:MOST]])
     shown, trouble = pictures(list(wanted))
     names = sorted({row.name for row in found.classes})
@@ -36,7 +36,7 @@ def render(found: Comparison) -> str:
 
 
 def _images(rows: pd.DataFrame, shown: dict[str, Thumbnail]) -> list[list[Any]]:
-    """What the page's script reads of each image with a picture."""
+    """Return one list of values for each image with a picture, as the page's script reads them."""
     return [
         [
             row["id"],

@@ -1,4 +1,4 @@
-"""Pictures of the images whose answers changed, from data/shards, DVC's cache or its remote."""
+"""Load pictures of the images whose prediction changed, from data/shards, DVC's cache or its remote."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,10 @@ HINT = f"run `dvc checkout {paths.IMAGES} {paths.SHARDS_DVC}`, or `dvc fetch`"
 
 
 def pictures(ids: Sequence[str]) -> tuple[dict[str, Thumbnail], str]:
-    """Pictures of those images that data/images has now, by id; and why there are none, empty where there are."""
+    """Return pictures by image id, and an error message if none can be loaded (else an empty string).
+
+    Images of `ids` that data/images does not contain now are left out.
+    """
     try:
         stored = _stored(ids)
         found = locate(stored, read_params().compute)
@@ -29,7 +32,7 @@ def pictures(ids: Sequence[str]) -> tuple[dict[str, Thumbnail], str]:
 
 
 def _stored(ids: Sequence[str]) -> pd.DataFrame:
-    """The columns id and md5 of those of `ids` that are known, in their order."""
+    """Return the columns id and md5 of `ids`, in their order; ids that are not in the index are left out."""
     table = parquet.read_table(find_index(hint=HINT), index.SCHEMA, ["id", "md5"])
     where = pc.index_in(pa.array(ids, pa.string()), table["id"])
     rows: pd.DataFrame = table.take(where.drop_null()).to_pandas()

@@ -1,4 +1,4 @@
-"""Hands out one page over HTTP, to browsers on this machine, until asked to end."""
+"""Serve one page over HTTP to browsers on this machine, until a signal ends it."""
 
 import signal
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from pipeline.errors import ServingError
 from pipeline.signals import INTERRUPTED, stoppable
 
 HOST = "127.0.0.1"
-# Other names lead here, too, if whoever owns them wants that; their pages must not read this one.
+# Accepted Host headers. A foreign domain may resolve to 127.0.0.1 (DNS rebinding); its pages must not read this one.
 NAMES = (HOST, "localhost")
 
 
 def host(page: Path, port: int, tell: Callable[[str], None]) -> int:
-    """Serve the file `page` as it is at each request, until a signal comes; returns the exit status.
+    """Serve the file `page` until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
-    `tell` is called with its address.
+    The file is read at each request. `tell` is called with the page's address.
 
     Raises:
-        ServingError: it cannot listen on `port`.
+        ServingError: the server cannot listen on `port`.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def host(page: Path, port: int, tell: Callable[[str], None]) -> int:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing of requests."""
+            """Log no requests."""
 
     try:
         server = ThreadingHTTPServer((HOST, port), Handler)

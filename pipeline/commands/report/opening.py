@@ -1,15 +1,15 @@
-"""Opens a page in the browser, where there is one."""
+"""Open a page in the browser, if there is one."""
 
 import os
 import sys
 import webbrowser
 
-# Any of them: there is something to show a window on, or somebody said what shows pages.
+# A browser is opened if any of them is set: there is a display, or the user has chosen a browser.
 SHOWING = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 def open_page(address: str) -> bool:
-    """Open the page at `address`; returns whether that was possible. No browser of text takes the terminal."""
+    """Open the page at `address`, and return whether that was possible. Text-mode browsers are not used."""
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in SHOWING):
         return False
     try:

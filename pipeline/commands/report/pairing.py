@@ -1,4 +1,4 @@
-"""Two evaluations side by side, on the test images that both have."""
+"""Compare two evaluations on the test images that they have in common."""
 
 from typing import Any, NamedTuple
 
@@ -11,54 +11,54 @@ from pipeline.evaluation.gate import fallen_classes
 from pipeline.evaluation.paired_tests import Counts, difference_p_value
 
 PREDICTIONS = paths.REPORT / "predictions.csv"
-# Chance that a change is called one though there is none.
+# Significance level: the probability to report a change of a class where there is none.
 ALPHA = 0.05
 COLUMNS = ["id", "label", "predicted", "confidence"]
 
 
 class ClassChange(NamedTuple):
-    """What became of a class, on the images that both evaluations have."""
+    """How the results of a class changed, on the images that both evaluations contain."""
 
     name: str
     images: int
     before: float
     """Recall in A."""
     after: float
-    """And in B."""
+    """Recall in B."""
     lost: int
     gained: int
     shown: str
-    """`fell` or `rose` where chance hardly explains it, else nothing."""
+    """`fell` or `rose` if the change is statistically significant, else empty."""
 
     @property
     def change(self) -> float:
-        """Of the recall."""
+        """Return the change of the recall from A to B."""
         return self.after - self.before
 
 
 class Comparison(NamedTuple):
-    """Of two evaluations, A and B."""
+    """The comparison of two evaluations, A and B."""
 
     a: Version
     b: Version
     only_a: int
-    """Test images that B does not have."""
+    """Number of test images that B does not contain."""
     only_b: int
     relabelled: int
-    """Images with another label in A; both are judged by that of B."""
+    """Number of images whose labels differ; both predictions are compared with the label in B."""
     counts: Counts
-    """On the images of both, with A as the base."""
+    """Right and wrong answers on the common images, with A as the base."""
     p_value: float
-    """How probable so uneven flips are if both models are equally good."""
+    """Probability of flips at least this uneven if both models are equally good."""
     classes: list[ClassChange]
-    """Those that changed most first."""
+    """All classes, sorted by the size of their change, the largest first."""
     lost: pd.DataFrame
-    """What A had right and B has wrong, the surest first."""
+    """Images that A classifies correctly and B does not, sorted by B's confidence, the highest first."""
     gained: pd.DataFrame
-    """The other way round, what A was surest of first."""
+    """Images that B classifies correctly and A does not, sorted by A's confidence, the highest first."""
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Return the whole comparison as a JSON-serializable dictionary."""
         return {
             **{side: _described(version) for side, version in (("a", self.a), ("b", self.b))},
             "images": {"both": self.counts.images, "only_a": self.only_a, "only_b": self.only_b}
@@ -72,17 +72,17 @@ class Comparison(NamedTuple):
 
 
 def compare(a: Version, b: Version) -> Comparison:
-    """Compare what both predict of the same images.
+    """Compare the predictions of `a` and `b` on their common test images.
 
     Raises:
-        MissingDataError: the predictions of one are in neither cache nor remote.
-        RecordError: they are not recorded.
+        MissingDataError: predictions are in neither the cache nor the remote.
+        RecordError: predictions are not recorded.
     """
     return pair(a, b, *(_predictions(version) for version in (a, b)))
 
 
 def pair(a: Version, b: Version, first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
-    """The same from the predictions of both, with `COLUMNS`."""
+    """Compare the predictions `first` of `a` with the predictions `second` of `b`; both have `COLUMNS`."""
     both = first.merge(second, on="id", suffixes=("_a", "_b"))
     both["right_a"], both["right_b"] = (both[f"predicted_{side}"] == both["label_b"] for side in "ab")
     relabelled = int((both["label_a"] != both["label_b"]).sum())
@@ -103,7 +103,7 @@ def pair(a: Version, b: Version, first: pd.DataFrame, second: pd.DataFrame) -> C
 
 
 def _predictions(version: Version) -> pd.DataFrame:
-    # Nothing is a missing value here: a class may well be called "None" or "NA".
+    # Parse no string as a missing value: a class may be called "None" or "NA".
     rows = pd.read_csv(version.find(PREDICTIONS), dtype=str, keep_default_na=False, usecols=COLUMNS)
     return rows.astype({"confidence": float})
 

@@ -1,4 +1,4 @@
-"""What the workspace, a commit or an experiment records of an evaluation, by the name that people give it."""
+"""Find an evaluation by name: of the workspace, a commit or an experiment."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,32 +14,32 @@ from pipeline.versioning.fetching import fetch_file
 from pipeline.versioning.repository import repository
 
 WORKSPACE = "workspace"
-# Letters of a commit's name, as Git shortens it.
+# Length of an abbreviated commit hash, as in Git.
 SHORT = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """An evaluation."""
+    """An evaluation of a model, in the workspace or at a commit."""
 
     name: str
-    """As it was asked for."""
+    """The name that the user gave."""
     commit: str | None
-    """None of the workspace."""
+    """The commit's hash; None for the workspace."""
     model: RecordedModel
     metrics: Metrics
 
     @property
     def short(self) -> str:
-        """What files about it are called after."""
+        """Return the short name that is used in the names of files about this version."""
         return self.commit[:SHORT] if self.commit else WORKSPACE
 
     def find(self, output: Path) -> Path:
-        """Where a file with the content of `output` is, as this version has it.
+        """Return the path of a file with this version's content of `output`.
 
         Raises:
-            MissingDataError: neither cache nor remote has it.
-            RecordError: nothing is recorded of it.
+            MissingDataError: the content is in neither the cache nor the remote.
+            RecordError: this version does not record the output.
         """
         if self.commit is None and output.exists():
             return output
@@ -50,10 +50,10 @@ class Version:
 
 
 def read_version(name: str) -> Version:
-    """What `name` records: "workspace", a revision of Git's, or an experiment of DVC's.
+    """Return the evaluation at `name`: "workspace", a Git revision, or a DVC experiment.
 
     Raises:
-        RecordError: it is none of them, or records no evaluation.
+        RecordError: `name` is none of them, or records no evaluation.
     """
     if name == WORKSPACE:
         return _workspace()
@@ -80,16 +80,16 @@ def _commit(name: str) -> str:
             continue
         try:
             return git_text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-        except (RecordError, ValueError):  # ValueError: no argument can hold a zero byte.
+        except (RecordError, ValueError):  # ValueError: a command's argument cannot contain a zero byte.
             continue
     hint = NO_COMMIT if name == "HEAD" else "see `git log`, or `dvc exp list`"
     raise RecordError(name, "no commit, branch, tag or experiment", hint)
 
 
 def _experiment(name: str) -> str | None:
-    """Git's name of the experiment `name`; None where there is none, or more than one.
+    """Return the Git ref of the experiment `name`; None if there is none, or more than one.
 
-    DVC has no other way to it than its own modules.
+    Uses DVC's internal modules, since its API has no function for it.
     """
     from dvc.exceptions import DvcException
     from dvc.repo.experiments.utils import resolve_name
