@@ -1,1 +1,1 @@
-"""`pipeline predict` and `export`: a trained model in use."""
+"""`pipeline predict` and `pipeline export`: use a trained model."""

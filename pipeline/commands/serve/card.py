@@ -1,4 +1,4 @@
-"""The model card of an exported model, in Markdown: what is recorded of it, and nothing else."""
+"""Write the model card of an exported model, in Markdown, from recorded facts only."""
 
 import html
 import re
@@ -15,18 +15,18 @@ from pipeline.lineage.recorded_metrics import ClassFigures, Metrics
 from pipeline.text import percent, short, shown
 
 CARD = "model_card.md"
-# How the line begins that its reader fills in, and that stays when the card is written again.
+# Prefix of the licence line. Users fill it in, and it is kept when the card is written again.
 LICENCE = "Licence: "
 UNKNOWN = LICENCE + "not stated; write it here, the next export keeps this line."
-# Of longer lists the first.
+# Maximum lengths of the lists of classes and of ancestors.
 WORST, ANCESTORS = 5, 20
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_card(facts: CardFacts, exported: Path, measured: Measured | None = None) -> Path:
-    """Write the card next to the file `exported`, with the licence that stood there; returns where.
+    """Write the card next to the file `exported`, and return its path. The licence line of an older card is kept.
 
-    `measured` is of a file of 8-bit integers.
+    `measured` belongs to an export of 8-bit integers, else it is None.
     """
     path = exported.with_name(CARD)
     before = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
@@ -38,7 +38,7 @@ def write_card(facts: CardFacts, exported: Path, measured: Measured | None = Non
 
 
 def card(facts: CardFacts, file: str, licence: str = UNKNOWN, measured: Measured | None = None) -> str:
-    """The card of a model that was exported as `file`; `licence` is a line of it, `measured` as in `write_card`."""
+    """Return the card of a model exported as `file`; `licence` is a whole line, `measured` is as in `write_card`."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (it is Markdown, not HTML)
@@ -63,13 +63,13 @@ def card(facts: CardFacts, file: str, licence: str = UNKNOWN, measured: Measured
 
 
 def escaped(text: str) -> str:
-    """`text` so that Markdown, in a table too, shows it and does nothing else with it."""
-    # A dot and a colon could make a link, an @ an address.
+    """Escape `text` so that Markdown shows it literally, also in tables."""
+    # Some Markdown dialects turn `www.`, `://` and `@` into links.
     return re.sub(r"([\\`*_{}\[\]|~$@]|(?<=www)\.|:(?=//))", r"\\\1", html.escape(shown(text), quote=False))
 
 
 def _worst(metrics: Metrics | None) -> list[tuple[str, ClassFigures]]:
-    """The classes with the lowest recall, and their scores."""
+    """Return the classes with the lowest recall, and their scores."""
     known = metrics.get("classes") if metrics else None
     classes = [(name, of) for name, of in (known or {}).items() if of.get("support")]
     return sorted(classes, key=lambda item: (item[1]["recall"] or 0.0, item[0]))[:WORST]

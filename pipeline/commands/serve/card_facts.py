@@ -1,4 +1,4 @@
-"""What is recorded of a model: in its folder, in data/report, and in Git's history."""
+"""Collect what is recorded about a model in its folder, in data/report, and in Git's history."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -19,33 +19,33 @@ from pipeline.versioning import hashing
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What is recorded of a model."""
+    """Recorded facts about a model."""
 
     oid: str
-    """The hash that dvc.lock records for it."""
+    """The model's hash in dvc.lock."""
     spec: Spec
     ingest: Ingest
     lineage: Lineage
     images: Mapping[str, int]
-    """How many images of each class it was last trained on."""
+    """Number of images of each class in the last training."""
     earlier: int
-    """How many more its bases were trained on."""
+    """Number of further images that the model's bases were trained on."""
     metrics: Metrics | None
-    """What was measured, where that is of this model."""
+    """Metrics of the last evaluation; None if it evaluated another model."""
     left_out: int | None
-    """Near-duplicates left out of validation and test, where that is recorded of this model."""
+    """Number of near-duplicates left out of validation and test; None if not recorded for this model."""
     refused: int | None
-    """Files of data/raw that could not be used, likewise."""
+    """Number of files in data/raw that could not be used; None if not recorded for this model."""
     ancestors: Sequence[Past]
-    """Its base, the base's base and so on, as far as Git's history goes."""
+    """The model's base, the base's base and so on, as far as Git's history contains them."""
 
 
 def gather(model: Path, params: Params) -> CardFacts:
-    """What is recorded of the model in the folder `model`.
+    """Collect the recorded facts about the model in the folder `model`.
 
     Raises:
-        CheckpointError: it is damaged.
-        RecordError: what is recorded cannot be read.
+        CheckpointError: the model is damaged.
+        RecordError: a record cannot be read.
     """
     spec = spec_of(read_checkpoint(model), model)
     oid, lineage, seen = hashing.directory_hash(model) or "", read_lineage(model), read_seen(model)

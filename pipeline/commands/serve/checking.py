@@ -1,4 +1,4 @@
-"""Whether an exported model says what the model says: of images, and of files by way of preprocess.py."""
+"""Check that an exported model gives the model's outputs: for images, and for files that preprocess.py reads."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,15 +20,15 @@ from pipeline.ingestion.scan import find
 from pipeline.models.network import Spec
 from pipeline.params import Ingest
 
-# Makes logits and probabilities of images of shape (n, channels, size, size), both of shape (n, classes).
+# Maps images of shape (n, channels, size, size) to logits and probabilities, both of shape (n, classes).
 Answers = Callable[[Pixels], Sequence[npt.NDArray[np.float32]]]
 INPUT, OUTPUTS = "images", ("logits", "probabilities")
-# How far answers may be apart: to the same pixels, and to the same file.
+# Largest allowed differences between outputs: for the same pixels, and for the same file.
 TOLERANCE, FILE_TOLERANCE = 1e-4, 1e-3
 
 
 def onnx_answers(path: Path) -> Answers:
-    """What the ONNX file `path` answers, on the CPU."""
+    """Return a function that runs the ONNX file `path` on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -36,7 +36,7 @@ def onnx_answers(path: Path) -> Answers:
 
 
 def network_answers(network: nn.Module) -> Answers:
-    """What `network` answers."""
+    """Return a function that runs `network`."""
 
     def answers(images: Pixels) -> list[npt.NDArray[np.float32]]:
         with torch.inference_mode():
@@ -46,24 +46,26 @@ def network_answers(network: nn.Module) -> Answers:
 
 
 def check_images(found: Answers, target: Path, expected: Answers, images: Pixels) -> float:
-    """The largest difference between what is `found` and `expected` of `images`, in steps of two sizes.
+    """Return the largest difference between the outputs of `found` and `expected` for `images`.
+
+    The images are run in batches of two sizes.
 
     Raises:
-        ExportError: it is too large; the message names `target`.
+        ExportError: the difference is too large; the message names `target`.
     """
     steps = [images[:1], images[1:]] if len(images) > 1 else [images]
     largest = max(_difference(found(step), expected(step)) for step in steps)
-    if not largest <= TOLERANCE:  # Nor NaN.
+    if not largest <= TOLERANCE:  # Also true for NaN.
         what = f"not written, since it differs from the model by {largest:.0e}"
         raise ExportError(target, what, "try other versions of torch and onnxruntime")
     return largest
 
 
 def check_files(found: Answers, script: Path, expected: Answers, ingest: Ingest, spec: Spec) -> None:
-    """See that a file of each kind gets, by way of `script`, what is `expected` of it as `pipeline predict` sees it.
+    """Check `script` on a file of each kind: `found` on its output must agree with `expected` on `predict`'s pixels.
 
     Raises:
-        ExportError: one does not, or the script fails.
+        ExportError: the outputs differ for a file, or the script fails.
     """
     with TemporaryDirectory() as folder:
         files = save_examples(Path(folder))
@@ -81,10 +83,10 @@ def check_files(found: Answers, script: Path, expected: Answers, ingest: Ingest,
 
 
 def _difference(found: Sequence[Any], expected: Sequence[Any]) -> float:
-    """The largest between logits or probabilities."""
+    """Return the largest difference of logits and of probabilities."""
     return max(how_far(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def how_far(given: Any, wanted: Any) -> float:
-    """The largest difference; relative where what is wanted is beyond 1, which no probability is."""
+    """Return the largest difference: absolute, but relative where the wanted value's magnitude is above 1."""
     return float((np.abs(given - wanted) / np.maximum(1, np.abs(wanted))).max())

@@ -1,4 +1,4 @@
-"""A trained model put to use: `pipeline predict` and `pipeline export`."""
+"""The commands `pipeline predict` and `pipeline export`."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ Usable = Iterable[tuple[str, "list[Guess]"]]
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add the commands to the parser."""
     sub = command(_predict, "classify images with a trained model")
     sub.add_argument("paths", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="a file, a folder, an archive")
     sub.add_argument("--top", type=count, default=2, metavar="K", help="show the K most likely classes; default: 2")
@@ -64,7 +64,7 @@ def _predict(args: argparse.Namespace) -> int:
         if args.csv
         else _table(usable, spots, trained)
     ):
-        with tqdm.external_write_mode():  # The progress bar stands aside.
+        with tqdm.external_write_mode():  # Hides the progress bar while the line is printed.
             print(line, flush=True)
     for name, (reason, detail) in refused:
         print(f"pipeline: {shown(name)}: {reason} ({shown(detail)})", file=sys.stderr)
@@ -99,7 +99,7 @@ def _checked(done: "Exported") -> str:
 
 
 def _usable(told: Iterable["Answer"], refused: list[tuple[str, "Refusal"]]) -> Usable:
-    """What is not refused of `told`; what is goes to `refused`."""
+    """Yield the usable images of `told`; append the others to `refused`."""
     for name, guesses in told:
         if isinstance(guesses, list):
             yield name, guesses

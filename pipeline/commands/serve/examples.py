@@ -1,4 +1,4 @@
-"""An image file of each kind that is made uniform in its own way, to check an exported model's preprocessing on."""
+"""Sample image files, one for each way in which files are converted, to check an exported model's preprocessing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ TURNED = 6
 
 
 def save_examples(folder: Path) -> list[Path]:
-    """Save them into `folder`: coarse noise, of which something is left in whatever size."""
+    """Save the files into `folder`, and return their paths. They show coarse noise, which survives any resizing."""
     files = []
     for name, image, options in _examples():
         files.append(folder / name)

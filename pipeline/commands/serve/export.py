@@ -1,6 +1,6 @@
-"""A model as a file that says all about itself, and preprocess.py, which makes its input of image files.
+"""Export a model as a self-describing file, with a preprocess.py that converts image files to the model's input.
 
-Both are checked before they are put in place. There are three formats: ONNX, ONNX of 8-bit integers, and PyTorch's own.
+Both files are checked before they are put in place. The formats are ONNX, ONNX with 8-bit integers, and PyTorch's .pt2.
 """
 
 import json
@@ -35,7 +35,7 @@ from pipeline.versioning import hashing
 
 CHECKED = 64
 SPLITS = ("test", "val", "train")
-# How an image becomes a square, in words.
+# Descriptions of the framings: how an image becomes a square.
 FRAMED = {
     "fill": "scale to fill a square of {size} pixels and keep the middle, bilinear: ImageOps.fit of Pillow",
     "squash": "scale width and height to {size} pixels each, whatever they were, bilinear: resize of Pillow",
@@ -43,40 +43,40 @@ FRAMED = {
 
 
 class Exported(NamedTuple):
-    """A file that was written and checked."""
+    """Facts about an exported file that was checked."""
 
     size: int
-    """In bytes."""
+    """Size of the file in bytes."""
     images: int
-    """How many images it was checked on."""
+    """Number of images that the file was checked on."""
     difference: float
-    """The largest between its outputs and the model's: of probabilities absolute, of logits beyond 1 relative."""
+    """Largest difference between the file's and the model's outputs; relative for logits of a magnitude above 1."""
     measured: Measured | None = None
-    """What became of the accuracy, where that may have changed."""
+    """Accuracy of a quantised file; None for other formats, which do not change it."""
 
 
 class WithProbabilities(nn.Module):
-    """Gives logits, and probabilities."""
+    """A network that returns logits and probabilities."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images of shape (n, channels, size, size), uint8, to both, each of shape (n, classes), float32."""
+        """Map images, shape (n, channels, size, size), uint8, to logits and probabilities, (n, classes), float32."""
         logits = self.network(images)
         return logits, logits.softmax(1)
 
 
 def export(model: Path, target: Path, params: Params, kind: str) -> Exported:
-    """Write the model in the folder `model` to the file `target`, of the format `kind`, and preprocess.py.
+    """Export the model in the folder `model` to the file `target` in the format `kind`, and write preprocess.py.
 
-    Neither is written if anything fails.
+    Neither file is written if anything fails.
 
     Raises:
-        ExportError: a package is missing, the files do not do what is done here, there is nothing to check that on, or
-            a preprocess.py is there that no export wrote.
-        MissingDataError: there is no model, or the images to check it on are nowhere to be had.
+        ExportError: a package is missing, the files do not reproduce the model's outputs, there are no images to check
+            them on, or there is a preprocess.py that no export wrote.
+        MissingDataError: there is no model, or the images to check it on are not available.
         CheckpointError: the model is damaged.
     """
     require(model)
@@ -97,7 +97,7 @@ def export(model: Path, target: Path, params: Params, kind: str) -> Exported:
         measured = None
         if kind == INT8:
             answers, measured = _quantised(aside, answers, spec, splits, facts)
-            expected = answers  # Of the same pixels, that is all there is to see.
+            expected = answers  # Quantised outputs differ from the model's; only the preprocessing is checked.
         script_aside.write_text(standalone.script_of(ingest, spec), encoding="utf-8")
         check_files(answers, script_aside, expected, ingest, spec)
         put(script_aside, script)
@@ -106,7 +106,7 @@ def export(model: Path, target: Path, params: Params, kind: str) -> Exported:
 
 
 def _written(path: Path, whole: nn.Module, spec: Spec, facts: dict[str, str], kind: str) -> Answers:
-    """Write the file `path`; returns what it answers."""
+    """Write the file `path`, and return a function that runs it."""
     if kind == PT2:
         write_program(path, whole, spec, facts)
         return program_answers(path)
@@ -117,7 +117,10 @@ def _written(path: Path, whole: nn.Module, spec: Spec, facts: dict[str, str], ki
 def _quantised(
     path: Path, floats: Answers, spec: Spec, splits: Sequence[Dataset], facts: dict[str, str]
 ) -> tuple[Answers, Measured]:
-    """Quantise the ONNX file `path`, which answers `floats`; returns what it answers then, and how good that is."""
+    """Quantise the ONNX file `path`, and return a function that runs it, and its accuracy.
+
+    `floats` runs the file as it was before.
+    """
     training, test = splits
     count = quantise(path, training)
     answers = onnx_answers(path)
@@ -127,7 +130,7 @@ def _quantised(
 
 
 def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[str, str]:
-    """What the file says of itself: text, or JSON of what is more than that."""
+    """Return the file's metadata: text, or JSON for structured values."""
     ingest = recorded_ingest(params, mode=spec.mode)
     preprocessing = {
         "layout": "NCHW",
@@ -140,7 +143,7 @@ def facts_of(model: Path, spec: Spec, network: Network, params: Params) -> dict[
             f"if the shorter side is longer than {ingest.size}, scale it to that, bicubic",
             FRAMED[spec.framing].format(size=spec.source),
         ],
-        # Both are in the graph already.
+        # The graph contains these two steps.
         "center_crop": spec.size,
         "normalisation": {name: [value.item() for value in network.get_buffer(name)] for name in ("mean", "std")},
     }
@@ -162,7 +165,11 @@ def _version() -> str:
 
 
 def _images(spec: Spec, params: Params) -> Pixels:
-    """Images to check with, of the test split where it has enough; none at all is an error."""
+    """Return at most `CHECKED` images, of the test split first, then val and train.
+
+    Raises:
+        ExportError: there are no manifests or no images.
+    """
     try:
         manifest = pd.concat([read_manifest(split) for split in SPLITS])[:CHECKED]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The formats that a model is exported in, and what their files are called."""
+"""The export formats, and the names of their files."""
 
 from pathlib import Path
 
@@ -6,18 +6,20 @@ from pipeline import paths
 from pipeline.errors import ExportError
 
 ONNX, INT8, PT2 = "onnx", "onnx-int8", "pt2"
-# How their files end.
+# File name extensions.
 FORMATS = {ONNX: ".onnx", INT8: ".onnx", PT2: ".pt2"}
 FOLDER = paths.DATA / "export"
-# Where they go if nobody says it.
+# Default output files.
 FILES = {ONNX: FOLDER / "model.onnx", INT8: FOLDER / "model.int8.onnx", PT2: FOLDER / "model.pt2"}
 
 
 def chosen(kind: str | None, output: Path | None) -> tuple[str, Path]:
-    """The format and the file, where either may be left open: the end of the file says the format, too.
+    """Return the format and the output file; None of either selects a default.
+
+    The default format follows from the file's extension.
 
     Raises:
-        ExportError: the file ends like one of another format.
+        ExportError: the file has the extension of another format.
     """
     kind = kind or (PT2 if output is not None and output.suffix == FORMATS[PT2] else ONNX)
     output = output or FILES[kind]

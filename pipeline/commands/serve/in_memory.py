@@ -1,4 +1,4 @@
-"""An image in memory as the bytes of a file, without loss, so that it goes the way of all files."""
+"""Encode an image in memory as the bytes of an image file, losslessly, so that it is processed like a file."""
 
 from io import BytesIO
 
@@ -7,15 +7,15 @@ from PIL import ExifTags, Image
 
 from pipeline.errors import ImagesError
 
-# What a PNG file holds as it is; TIFF holds the others.
+# Pillow modes that are encoded as PNG; other modes are encoded as TIFF.
 PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
 def bytes_of(image: object, name: str) -> bytes:
-    """The bytes of an image file that shows what `image` shows: bytes are one already, see `Model.predict`.
+    """Return `image` as the bytes of an image file; bytes are returned unchanged. `Model.predict` lists the types.
 
     Raises:
-        ImagesError: it is none of what may be passed; the message calls it `name`.
+        ImagesError: `image` has an unsupported type or shape; the message calls it `name`.
     """
     if isinstance(image, bytes):
         return image
@@ -24,7 +24,7 @@ def bytes_of(image: object, name: str) -> bytes:
     if not isinstance(image, Image.Image):
         what = f"{type(image).__name__} is no image"
         raise ImagesError(name, what, "pass a path, bytes, an image of Pillow's, or an array")
-    image.load()  # Pillow turns a TIFF upright then, and says so only afterwards.
+    image.load()  # Pillow rotates a TIFF upright here, and only then updates its EXIF orientation.
     out, exif = BytesIO(), Image.Exif()
     if (turned := image.getexif().get(ExifTags.Base.Orientation)) is not None:
         exif[ExifTags.Base.Orientation] = turned

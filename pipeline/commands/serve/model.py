@@ -1,4 +1,4 @@
-"""A trained model in Python: it says of images what `pipeline predict` says of them.
+"""The Python API of a trained model. It gives the same predictions as `pipeline predict`.
 
 >>> from pipeline import load_model
 >>> model = load_model()
@@ -39,18 +39,18 @@ Named = tuple[str, Pixels | Refusal]
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model says of an image."""
+    """A model's prediction for an image."""
 
     file: str
-    """As `pipeline predict` names it; where that is no path, its position among what was passed, as `[0]`."""
+    """The image's name as in `pipeline predict`; `[0]`, `[1]`, … by position for images that are not paths."""
     probabilities: Mapping[str, float]
-    """Of each class, the likeliest first; they sum to 1. Empty where the image cannot be used."""
+    """The probability of each class, the highest first; they sum to 1. Empty if the image cannot be used."""
     refusal: str = ""
-    """Why the image cannot be used; else empty."""
+    """Why the image cannot be used; empty if it can."""
 
     @property
     def label(self) -> str:
-        """The likeliest class.
+        """The most likely class.
 
         Raises:
             ImagesError: the image cannot be used.
@@ -59,7 +59,7 @@ class Prediction:
 
     @property
     def probability(self) -> float:
-        """Of the likeliest class, between 0 and 1.
+        """The probability of the most likely class, between 0 and 1.
 
         Raises:
             ImagesError: the image cannot be used.
@@ -67,7 +67,7 @@ class Prediction:
         return self.top(1)[0][1]
 
     def top(self, count: int) -> list[tuple[str, float]]:
-        """The `count` likeliest classes and their probabilities, as many as there are.
+        """Return the `count` most likely classes and their probabilities, or all classes if there are fewer.
 
         Raises:
             ImagesError: the image cannot be used.
@@ -79,15 +79,15 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Model:
-    """A trained model; `load_model` makes it. Threads may share one, which then predicts for one at a time."""
+    """A trained model, as returned by `load_model`. Threads may share a model; it serves one thread at a time."""
 
     hash: str
-    """The hash that dvc.lock records for it."""
+    """The model's hash in dvc.lock."""
     lineage: Lineage
-    """Where it comes from: its generation, its base's hash, the images that it was trained on."""
+    """The model's origin: its generation, its base's hash, the images that it was trained on."""
     trained: Trained
     ingest: Ingest
-    """How the images were stored that it was trained on."""
+    """How the images were stored that the model was trained on."""
     compute: Compute
     _lock: Lock = field(default_factory=Lock)
 
@@ -96,21 +96,22 @@ class Model:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Their names, in the order of the network's outputs."""
+        """The names of the classes, in the order of the network's outputs."""
         return self.trained.spec.classes
 
     def predict(self, images: ImageLike | Sequence[ImageLike], *, keep_refused: bool = False) -> list[Prediction]:
-        """What the model says of `images`, in their order.
+        """Classify `images`, and return their predictions in the same order.
 
-        Each is a path of a file, or of a folder or archive, which stands for all images in it; the bytes of an image
-        file; an image of Pillow's; or an array of shape (height, width), or (height, width, 3 or 4) with red, green
-        and blue first, of uint8, or of uint16 where it is grey. What is in memory gets what a PNG file of it would get.
+        An image is the path of a file; the path of a folder or archive, which stands for all images in it; the bytes of
+        an image file; a Pillow image; or an array of shape (height, width), uint8 or uint16, or of shape
+        (height, width, 3 or 4), uint8, with red, green and blue first. An image in memory gets the same prediction as a
+        PNG file of it.
 
-        An image that cannot be used is an error; with `keep_refused` its prediction says why, and the others count.
+        An image that cannot be used raises an error; with `keep_refused` its prediction states the reason instead.
 
         Raises:
-            ImagesError: a path is not there, or an image cannot be used.
-            CheckpointError: the weights give no probabilities.
+            ImagesError: a path does not exist, or an image cannot be used.
+            CheckpointError: the model's outputs are not valid probabilities.
         """
         told = self.answers(self._seen(_several(images)), top=len(self.classes))
         predictions = [_prediction(answer) for answer in told]
@@ -120,12 +121,12 @@ class Model:
         return predictions
 
     def answers(self, named: Iterator[Named], *, top: int) -> list[Answer]:
-        """The `top` likeliest classes of images, each as the network sees it, shape (channels, size, size), uint8."""
+        """Return the `top` most likely classes of preprocessed images, each of shape (channels, size, size), uint8."""
         with self._lock, _deterministic():
             return list(answered(named, self.trained, step=self.compute.batch_size, top=top))
 
     def _seen(self, images: Sequence[ImageLike]) -> Iterator[Named]:
-        """Each image as the network sees it, with its name."""
+        """Yield the name and the preprocessed pixels of each image."""
         spec = self.trained.spec
         for is_path, group in groupby(enumerate(images), lambda one: isinstance(one[1], str | os.PathLike)):
             if is_path:
@@ -139,12 +140,12 @@ class Model:
 
 
 def load_model(model: str | os.PathLike[str] = paths.MODEL, *, project: str | os.PathLike[str] = ".") -> Model:
-    """The model in the folder `model`, which is relative to the project, on the device that params.yaml names.
+    """Load the model in the folder `model` onto the device that params.yaml names.
 
-    `project` is a project's folder, or one inside it.
+    `model` is relative to the project. `project` is the project's folder, or a folder inside it.
 
     Raises:
-        RecordError: there is no project, or what dvc.lock records cannot be.
+        RecordError: there is no project, or dvc.lock is invalid.
         MissingDataError: there is no model.
         CheckpointError: the model is damaged.
         ParamError: params.yaml cannot be used.
@@ -170,7 +171,7 @@ def predict(
     *,
     keep_refused: bool = False,
 ) -> list[Prediction]:
-    """What `model`, or the one in that folder, says of `images`: `Model.predict`, which says what may be passed.
+    """Classify `images` with `model`, a loaded model or the folder of one; see `Model.predict` for the arguments.
 
     Raises:
         TreeringError: see `load_model` and `Model.predict`.
@@ -200,7 +201,7 @@ def _prediction(answer: Answer) -> Prediction:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Here PyTorch computes the same each time, as in `pipeline predict`; for everybody else it is as it was."""
+    """Make PyTorch deterministic inside the block, as in `pipeline predict`, and restore its mode afterwards."""
     before = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("error")
     try:

@@ -1,4 +1,4 @@
-"""A network as an ONNX file, which says of itself what it is told to."""
+"""Write a network as an ONNX file with metadata."""
 
 import logging
 import warnings
@@ -17,29 +17,29 @@ from pipeline.models.network import Spec
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# What the extra `export` brings.
+# The packages of the extra `export`.
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 PACKAGE = "treering"
 OPSET = 20
-# Characters of what PyTorch says that are shown.
+# Maximum length of the shown part of an error message from PyTorch.
 LONGEST = 200
 EXPORTABLE = "write its forward without branches on the values of tensors, and for any number of images"
 
 
 def check_packages() -> None:
-    """See that what exporting needs is installed.
+    """Check that the packages for the export are installed.
 
     Raises:
-        ExportError: it is not.
+        ExportError: a package is missing.
     """
     need(NEEDED, NEEDED, "pipeline export", ExportError)
 
 
 def write_onnx(path: Path, network: nn.Module, spec: Spec, facts: Mapping[str, str]) -> None:
-    """Write `network`, which is that of `spec`, into the file `path`, which will say `facts`.
+    """Write `network`, built from `spec`, to the ONNX file `path`, with `facts` as its metadata.
 
     Raises:
-        ExportError: PyTorch cannot export it.
+        ExportError: PyTorch cannot export the network.
     """
     proto = proto_of(network, spec)
     describe(proto, facts)
@@ -47,14 +47,14 @@ def write_onnx(path: Path, network: nn.Module, spec: Spec, facts: Mapping[str, s
 
 
 def proto_of(network: nn.Module, spec: Spec) -> "ModelProto":
-    """What the ONNX file of `network`, which is that of `spec`, holds.
+    """Export `network`, built from `spec`, to an ONNX model.
 
     Raises:
-        ExportError: PyTorch cannot export it.
+        ExportError: PyTorch cannot export the network.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns of packages that nothing here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It warns about optional packages.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of what its authors are about to change.
+        warnings.simplefilter("ignore")  # Deprecation warnings inside PyTorch's exporter.
         try:
             program = torch.onnx.export(
                 network,
@@ -74,7 +74,7 @@ def proto_of(network: nn.Module, spec: Spec) -> "ModelProto":
 
 
 def describe(proto: "ModelProto", facts: Mapping[str, str]) -> None:
-    """Let `proto` say `facts`, and no more of where it was made: PyTorch notes at each node the files of its code."""
+    """Set the metadata of `proto` to `facts`; remove PyTorch's, which contains paths of source files at each node."""
     import onnx
 
     graph = proto.graph
@@ -88,5 +88,5 @@ def describe(proto: "ModelProto", facts: Mapping[str, str]) -> None:
 
 
 def example(spec: Spec) -> torch.Tensor:
-    """Two images for the network of `spec`."""
+    """Return two black images for the network of `spec`."""
     return torch.zeros((2, 1 if spec.mode == "grey" else 3, spec.source, spec.source), dtype=torch.uint8)

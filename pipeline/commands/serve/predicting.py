@@ -1,4 +1,4 @@
-"""What a model says of images that lie anywhere, batch by batch, with bounded memory."""
+"""Classify images from any place, batch by batch, with bounded memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,31 +17,31 @@ from pipeline.params import Params
 
 
 class Guess(NamedTuple):
-    """A class, and the probability that the model gives it."""
+    """A class and its predicted probability."""
 
     label: str
     probability: float
 
 
 class Answer(NamedTuple):
-    """What a model says of an image, or why the image cannot be used."""
+    """The most likely classes of an image, or why the image cannot be used."""
 
     name: str
     guesses: list[Guess] | Refusal
-    """The likeliest classes, the likeliest first; of equal ones the model's first."""
+    """The most likely classes, sorted by probability, the highest first; ties are in the model's order of classes."""
 
 
 def as_object(name: str | None, guesses: list[Guess]) -> dict[str, Any]:
-    """What is said of the image `name`, as `predict --json` and `serve` write it."""
+    """Return the JSON object of the image `name`, as `predict --json` and `serve` print it."""
     top = [{"class": label, "confidence": share} for label, share in guesses]
     return {"file": name, **top[0], "top": top}
 
 
 def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int) -> Iterator[Answer]:
-    """What `trained` says of each of `spots`, in their order: the `top` likeliest classes.
+    """Yield the `top` most likely classes of the image at each of `spots`, in their order.
 
-    The pixels are, bit for bit, those that `evaluate` sees of an image once it is ingested, and so are probabilities of
-    the same images in the same steps; with more or fewer in a step PyTorch may round the last bits another way.
+    The pixels are bit for bit those that `evaluate` reads once an image is ingested. The probabilities are identical,
+    too, if the batches are; in batches of another size PyTorch may round the last bits differently.
     """
     spec = trained.spec
     ingest = recorded_ingest(params, mode=spec.mode)
@@ -54,7 +54,7 @@ def answers(spots: Sequence[Spot], trained: Trained, params: Params, *, top: int
 def answered(
     named: Iterable[tuple[str, Pixels | Refusal]], trained: Trained, *, step: int, top: int
 ) -> Iterator[Answer]:
-    """What `trained` says of images, each as it sees them, shape (channels, size, size); `step` of them at once."""
+    """Yield the answers for preprocessed images, each of shape (channels, size, size), in batches of `step`."""
     rest = iter(named)
     while batch := list(islice(rest, step)):
         yield from _answer(batch, trained, top)

@@ -1,4 +1,4 @@
-"""Any image as the network sees it: ingest makes it uniform, and what reads stored images makes pixels of it."""
+"""Convert any image to the network's input, by the code of ingest and of the reader of stored images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -21,30 +21,30 @@ from pipeline.params import Ingest, Params
 from pipeline.versioning.lock import checkout_hint, read_record
 
 if TYPE_CHECKING:
-    from pipeline.models.network import Spec  # Which imports PyTorch, and each process that decodes would.
+    from pipeline.models.network import Spec  # It imports PyTorch, which decoding processes must not load.
 
 
 class View(NamedTuple):
-    """An image, or why there is none."""
+    """A preprocessed image, or why it cannot be used."""
 
     spot: Spot
     seen: Pixels | Refusal
-    """Shape (channels, size, size)."""
+    """Pixels of shape (channels, size, size), or the reason to refuse the image."""
     id: str | None
-    """The image's id, None where it could not be read."""
+    """The image's id; None if it could not be read."""
 
 
 def recorded_ingest(params: Params, *, mode: str) -> Ingest:
-    """How images are stored, in the colours `mode` of a network.
+    """Return the params of ingest for a network with the colour `mode`.
 
-    By what dvc.lock records: data/images was made so, and every model here is measured on it. What params.yaml says may
-    have been changed since, and counts where nothing is recorded.
+    They are those in dvc.lock: data/images was made with them, and every model is evaluated on data/images. The params
+    in params.yaml may have changed since; they are used for values that dvc.lock does not record.
 
     Raises:
-        RecordError: dvc.lock records what cannot be.
+        RecordError: dvc.lock contains invalid parameters.
     """
     record = read_record().get("ingest")
-    # A release without that param made images so.
+    # Releases without the param `range` made images with "dtype".
     recorded = {"range": "dtype", **record.params.get("ingest", {})} if record else {}
     current = params.ingest.model_dump()
     try:
@@ -58,10 +58,9 @@ def recorded_ingest(params: Params, *, mode: str) -> Ingest:
 def views(
     spots: Sequence[Spot], ingest: Ingest, spec: "Spec", *, workers: int, known: Iterable[str] = ()
 ) -> Iterator[View]:
-    """Each of `spots` as the network of `spec` takes it, in their order.
+    """Yield the image at each of `spots` as input of the network of `spec`, in their order.
 
-    Images whose ids are `known` are left out. They are read and decoded in `workers` other processes, only so far
-    ahead of who asks that memory stays bounded.
+    Images with `known` ids are left out. `workers` processes read and decode ahead of the consumer, in bounded memory.
     """
     finish = partial(_with_pixels, mode=ingest.mode, size=spec.source, framing=spec.framing)
     readable = (spot.place for spot in spots if spot.refusal is None)
@@ -75,9 +74,9 @@ def views(
 
 
 def view_of(raw: bytes, ingest: Ingest, *, size: int, framing: str) -> Pixels | Refusal:
-    """The image in the bytes `raw`, decoded in this process: what `views` makes of a file that holds them.
+    """Decode the image file in the bytes `raw` in this process; the result is that of `views` for such a file.
 
-    Shape (channels, size, size), `size` being the `source` of a network's spec.
+    Its shape is (channels, size, size), where `size` is the `source` of the network's spec.
     """
     if len(raw) > MAX_FILE:
         return Refusal("too large", f"{len(raw)} bytes")
@@ -86,7 +85,7 @@ def view_of(raw: bytes, ingest: Ingest, *, size: int, framing: str) -> Pixels | 
 
 
 def _with_pixels(picture: Picture, *, mode: str, size: int, framing: str) -> Picture:
-    """`picture` with its pixels in the place of its bytes."""
+    """Return `picture` with its pixels in place of its encoded bytes."""
     return picture._replace(data=_pixels(picture, mode=mode, size=size, framing=framing).tobytes())
 
 

@@ -1,4 +1,4 @@
-"""A network as a file of PyTorch's own, `.pt2`, which needs none of our code, nor that of the network."""
+"""Write a network as a PyTorch export file, `.pt2`, which loads without this package or the network's code."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from pipeline.models.network import Spec
 
 
 def write_program(path: Path, network: nn.Module, spec: Spec, facts: Mapping[str, str]) -> None:
-    """Write `network`, which is that of `spec`, into the file `path`, which keeps `facts` as extra files.
+    """Write `network`, built from `spec`, to the file `path`, with `facts` as extra files.
 
     Raises:
-        ExportError: PyTorch cannot export it.
+        ExportError: PyTorch cannot export the network.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of what its authors are about to change.
+        warnings.simplefilter("ignore")  # Deprecation warnings inside PyTorch's exporter.
         try:
             shapes = ({0: torch.export.Dim("batch")},)
             program = torch.export.export(network, (example(spec),), dynamic_shapes=shapes)
@@ -29,12 +29,12 @@ def write_program(path: Path, network: nn.Module, spec: Spec, facts: Mapping[str
             raise ExportError(spec.model, f"PyTorch cannot export it ({cause})", EXPORTABLE) from error
         for module in program.graph_module.modules():
             for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():
-                node.meta.pop("stack_trace", None)  # Files of the machine where it was made.
+                node.meta.pop("stack_trace", None)  # It contains paths of this machine.
         torch.export.save(program, path, extra_files=dict(facts))
 
 
 def program_answers(path: Path) -> Answers:
-    """What the file `path` answers, on the CPU."""
+    """Return a function that runs the file `path` on the CPU."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return network_answers(torch.export.load(path).module())

@@ -1,4 +1,7 @@
-"""An ONNX file of 8-bit integers: smaller, faster where processors have them, and measured on the test images."""
+"""Quantise an ONNX file to 8-bit integers, and measure its accuracy on the test images.
+
+The file is smaller, and faster on processors with 8-bit instructions.
+"""
 
 import json
 from collections.abc import Iterator
@@ -15,33 +18,33 @@ from pipeline.images.pixels import Pixels
 from pipeline.models.network import Spec
 from pipeline.params import Params
 
-# Training images that say which values occur in the network.
+# Maximum number of training images for calibration.
 CALIBRATED = 512
-# Images in one step.
+# Images in one batch.
 STEP = 64
-# What has weights; all else stays in floats.
+# Operators with weights; all others stay in floats.
 OPERATORS = ["Conv", "Gemm", "MatMul"]
 
 
 class Measured(NamedTuple):
-    """How good the integers are, against the floats, on the test images."""
+    """Accuracy of the quantised model against the float model, on the test images."""
 
     accuracy: float
     floats: float
-    """The accuracy of the floats."""
+    """Accuracy of the float model."""
     agreement: float
-    """Share of the images to which both give the same class."""
+    """Share of the images for which both models predict the same class."""
     images: int
     calibrated: int
-    """By how many training images."""
+    """Number of training images used for calibration."""
 
 
 def load_split(name: str, spec: Spec, params: Params) -> Dataset:
-    """The images of a split as the network of `spec` sees them.
+    """Load the images of the split `name` as input of the network of `spec`.
 
     Raises:
-        ExportError: there are none.
-        MissingDataError: they are nowhere to be had.
+        ExportError: the split has no images.
+        MissingDataError: the images are not available.
     """
     path = paths.MANIFEST / f"{name}.csv"
     if not path.exists() or not len(manifest := read_manifest(name)):
@@ -51,14 +54,14 @@ def load_split(name: str, spec: Spec, params: Params) -> Dataset:
 
 
 def quantise(path: Path, training: Dataset) -> int:
-    """Make integers of the weights and values in the ONNX file `path`; returns by how many images of `training`."""
+    """Quantise the weights and activations of the ONNX file `path`, and return the number of calibration images."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    # Sorted by hash, so that the first are drawn from all.
+    # The images are sorted by hash, so that the first ones are a random sample.
     rows = np.arange(min(CALIBRATED, len(training)))
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # Of a package that has no types.
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # The package has no type hints.
         def __init__(self) -> None:
             self._batches = _batches(training, rows)
 
@@ -82,7 +85,7 @@ def quantise(path: Path, training: Dataset) -> int:
 
 
 def measure(integers: Answers, floats: Answers, test: Dataset, spec: Spec, *, calibrated: int) -> Measured:
-    """What both make of the images of `test`."""
+    """Compare the predictions of `integers` and `floats` on the images of `test`."""
     classes = np.array(spec.classes)
     found = [
         [classes[answers(batch)[1].argmax(1)] for answers in (integers, floats)]
@@ -94,7 +97,7 @@ def measure(integers: Answers, floats: Answers, test: Dataset, spec: Spec, *, ca
 
 
 def describe_quantised(path: Path, facts: dict[str, str], measured: Measured) -> None:
-    """Let the ONNX file `path` say `facts`, and what was `measured`."""
+    """Write `facts` and the values `measured` to the metadata of the ONNX file `path`."""
     import onnx
 
     from pipeline.commands.serve.onnx_file import describe

@@ -1,6 +1,7 @@
-"""preprocess.py, which lies next to an exported model, and makes its input of an image file, with Pillow and numpy.
+"""Write preprocess.py, a script next to an exported model that converts image files to its input.
 
-It is made of the source of what ingest and the reading of stored images run, and so states none of their rules again.
+The script uses Pillow and numpy. It is assembled from the source code of ingest and of the reader of stored images, so
+that no rule is stated twice.
 """
 
 import ast
@@ -23,14 +24,14 @@ from pipeline.params import Ingest
 
 SCRIPT = "preprocess.py"
 TEMPLATES = Path(__file__).parent / "templates"
-# Each imports only those before it.
+# In order: each module imports only modules before it.
 PARTS = (unusable, memory, values, colours, dicom, formats, uniform)
-# Every script says this of itself.
+# Every generated script contains this text.
 ORIGIN = "`pipeline export` wrote this"
 
 
 def script_of(ingest: Ingest, spec: Spec) -> str:
-    """The script for the network of `spec`, whose images are stored as `ingest` says."""
+    """Return the source of the script for the network of `spec`, whose images are stored by `ingest`."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (it is Python, not HTML)
@@ -50,20 +51,20 @@ def script_of(ingest: Ingest, spec: Spec) -> str:
 
 
 def check_place(script: Path) -> None:
-    """See that nobody else's file is where `script` is to be written.
+    """Check that `script` would not overwrite a file that no export wrote.
 
     Raises:
-        ExportError: one is.
+        ExportError: it would.
     """
     if script.exists() and ORIGIN not in script.read_text(encoding="utf-8", errors="replace"):
         raise ExportError(script, "is there, and no export wrote it", "move it, or choose another folder by --output")
 
 
 def run_script(script: Path, files: Sequence[Path], result: Path) -> Pixels:
-    """What `script` makes of `files`, and writes to `result`, in a Python process of its own.
+    """Run `script` on `files` in a separate Python process, and return the pixels that it writes to `result`.
 
     Raises:
-        ExportError: it fails.
+        ExportError: the script fails.
     """
     command = [sys.executable, "-I", str(script), *map(str, files), str(result)]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
@@ -75,7 +76,7 @@ def run_script(script: Path, files: Sequence[Path], result: Path) -> Pixels:
 
 
 def _body(module: ModuleType) -> str:
-    """The source of `module` below its imports."""
+    """Return the source of `module` below its imports."""
     source = inspect.getsource(module)
     docstring, *rest = ast.parse(source).body
     imports = (node for node in rest if isinstance(node, ast.Import | ast.ImportFrom))
