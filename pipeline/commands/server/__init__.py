@@ -1,1 +1,1 @@
-"""`pipeline serve`: a model that answers over HTTP, with a page to drop images on."""
+"""`pipeline serve`: serve a model over HTTP, with a page to drop images on."""

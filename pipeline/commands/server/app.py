@@ -1,4 +1,4 @@
-"""What is answered to which request."""
+"""The HTTP application: its routes and their handlers."""
 
 import asyncio
 import logging
@@ -26,31 +26,31 @@ from pipeline.ingestion.refusals import Refusal
 
 logger = logging.getLogger(__name__)
 
-# Requests whose images are in memory at once; further ones wait, unread.
+# Maximum number of requests whose images are in memory; further requests wait, and their bodies are not read.
 AT_ONCE = 8
-# Between two looks at the model's folder, in seconds.
+# Seconds between two checks of the model's folder.
 PAUSE = 1.0
 
 
 class Service:
-    """Answers requests by the model that is served at that moment."""
+    """Handlers of requests; each uses the model that is current at that moment."""
 
     def __init__(self, current: Current, decoders: Decoders, limit: int) -> None:
         self._current, self._decoders, self._limit = current, decoders, limit
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def show(self, request: Request) -> Response:
-        """GET /: the page."""
+        """Handle GET /: return the page."""
         return HTMLResponse(render(self._current.model, str(request.base_url), self._limit))
 
     async def health(self, _: Request) -> Response:
-        """GET /health: the model, and why a newer one is not served."""
+        """Handle GET /health: return the current model, and why a newer one is not served."""
         model, waiting = self._current.model, self._current.waiting
         about = {**_about(model), "classes": model.classes, "lineage": model.lineage.model_dump(mode="json")}
         return JSONResponse({"status": "ok", "model": about, "waiting": waiting or None})
 
     async def predict(self, request: Request) -> Response:
-        """POST /predict: what the model says of the images in the request."""
+        """Handle POST /predict: classify the images in the request."""
         top = request.query_params.get("top", str(2**31))
         if not top.isdecimal() or int(top) < 1:
             raise HTTPException(400, f"top is {top!r}, and not a number from 1 on")
@@ -69,7 +69,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
-        """While this holds, newer models are taken."""
+        """Look for newer models while the application runs, and close the decoders at the end."""
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -84,14 +84,14 @@ class Service:
             await asyncio.sleep(PAUSE)
             try:
                 said = await asyncio.to_thread(self._current.look)
-            except Exception as error:  # noqa: BLE001 (what is served goes on)
+            except Exception as error:  # noqa: BLE001 (the current model stays in service)
                 said = f"cannot look for a newer model: {one_line(error)}"
             if said:
                 print(f"pipeline: {said}", flush=True)
 
 
 def make_app(service: Service, host: str) -> Starlette:
-    """The application, for a server that listens on `host`."""
+    """Return the application for a server that listens on `host`."""
     return Starlette(
         routes=[
             Route("/", service.show),
@@ -105,7 +105,7 @@ def make_app(service: Service, host: str) -> Starlette:
 
 
 def _about(model: Model) -> dict[str, Any]:
-    """Which model it is."""
+    """Return the JSON object that identifies `model`."""
     lineage = model.lineage
     return {
         "hash": model.hash,

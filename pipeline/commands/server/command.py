@@ -1,4 +1,4 @@
-"""A trained model that answers over HTTP: `pipeline serve`."""
+"""The command `pipeline serve`."""
 
 import argparse
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.commands.parsing import Register, count, port
 
-# Of this machine alone.
+# The default address is reachable from this machine only.
 HOST, PORT = "127.0.0.1", 8000
-# Most that a request may send, in MiB.
+# Maximum size of a request, in MiB.
 LIMIT = 32
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add the command to the parser."""
     sub = command(_serve, "classify images over HTTP, with a page to drop them on")
     sub.add_argument("--host", default=HOST, metavar="ADDRESS", help=f"0.0.0.0: for all machines; default: {HOST}")
     sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any that is free; default: {PORT}")

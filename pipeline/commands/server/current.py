@@ -1,4 +1,4 @@
-"""The model that is served: that of data/model, until a newer one there is accepted."""
+"""The served model, and its replacement when the folder contains a newer model that may be served."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from pipeline.lineage.lineage import RECORDED, read_lineage, read_recorded
 from pipeline.text import short
 from pipeline.versioning import hashing
 
-# What of a file changes when it does.
+# Time of modification, size and inode of each file: a changed file differs in one of them.
 Marks = dict[Path, tuple[int, int, int]]
 
 
 class Current:
-    """What is served now, of the folder `folder`.
+    """The model of `folder` that is served now.
 
     Raises:
-        TreeringError: there is no model, it is damaged, or data/model and not accepted.
+        TreeringError: there is no model, it is damaged, or it is the one of data/model and is not accepted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,12 +28,12 @@ class Current:
         require(folder)
         self.model = self._load()
         self.waiting = ""
-        """Why what is in the folder now is not what is served; else empty."""
+        """Why the folder's model is not served; empty if it is."""
 
     def look(self) -> str:
-        """Take what is in the folder now, once it has settled and is accepted; returns what became of it, if anything.
+        """Load a new model of the folder once its files have settled and it is accepted; return a message if any.
 
-        Reads, and may load, so that it takes a while; whoever has `model` keeps it.
+        This may take a while, since it reads files and may load a model. Requests under way keep the old model.
         """
         marks = self._marks()
         has_settled, self._before = marks == self._before, marks
@@ -62,24 +62,24 @@ class Current:
         return model
 
     def _marks(self) -> Marks:
-        """Of all files that decide."""
+        """Return the marks of all files that decide which model is served."""
         files = [*sorted(self.folder.glob("*")), RECORDED, paths.ACCEPTED]
         marks: Marks = {}
         for file in files:
             try:
                 stat = file.stat()
-            except OSError:  # It comes and goes.
+            except OSError:  # The file may be removed at any time.
                 continue
             marks[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return marks
 
 
 def _check_accepted(oid: str) -> None:
-    """See that the model of data/model, whose hash is `oid`, may be served.
+    """Check that the model of data/model, whose hash is `oid`, may be served.
 
     Raises:
-        ServingError: the gate, or people, refused it.
-        RecordError: nobody has judged it yet.
+        ServingError: the gate or a user refused the model.
+        RecordError: the model has no verdict yet.
     """
     if oid not in refused_models(oid, has_base=read_lineage(paths.MODEL).base is not None):
         return

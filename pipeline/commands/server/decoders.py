@@ -1,4 +1,4 @@
-"""Processes that decode uploads, one image each at a time, so that an image that kills its decoder harms no other."""
+"""Decode uploads in child processes, one image per process at a time, so that a crash affects only one image."""
 
 import asyncio
 from concurrent.futures import BrokenExecutor, Future
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
     from pipeline.models.network import Spec
 
-# An image that takes longer is refused.
+# Time limit for decoding an image; slower images are refused.
 SECONDS = 60.0
 KILLS = Refusal("broken", "decoding it kills the decoder")
 
 
 class Decoders:
-    """At most `count` processes, each started when it is first needed."""
+    """A pool of at most `count` processes, each started when it is first needed."""
 
     def __init__(self, count: int, seconds: float = SECONDS) -> None:
         self._gate, self._seconds = asyncio.Semaphore(count), seconds
         self._idle: list[ProcessPoolExecutor] = []
 
     async def decode(self, raw: bytes, ingest: Ingest, spec: "Spec") -> Pixels | Refusal:
-        """The image in the bytes `raw` as the network of `spec` sees it, see `view_of`; or why it cannot be used."""
+        """Decode the image file in the bytes `raw` as input of the network of `spec`, or refuse it; see `view_of`."""
         async with self._gate:
             with suppress(BrokenExecutor):
                 return await self._decode(raw, ingest, spec)
-            # What killed it may have been the system, which was short of memory, and another time.
+            # Try a second time, since the system may have killed the process for lack of memory.
             with suppress(BrokenExecutor):
                 return await self._decode(raw, ingest, spec)
             return KILLS
@@ -53,7 +53,7 @@ class Decoders:
         return seen
 
     def close(self) -> None:
-        """End all processes that are idle."""
+        """End all idle processes."""
         while self._idle:
             _end(self._idle.pop())
 
@@ -65,7 +65,7 @@ def _start() -> "ProcessPoolExecutor":
 
 
 def _submit(process: "ProcessPoolExecutor", raw: bytes, ingest: Ingest, spec: "Spec") -> "Future[Pixels | Refusal]":
-    with deaf_children():  # It is started now, and the server ends it.
+    with deaf_children():  # The process starts here. It must ignore ^C, since the server ends it.
         decoding: Future[Pixels | Refusal] = process.submit(
             view_of, raw, ingest, size=spec.source, framing=spec.framing
         )

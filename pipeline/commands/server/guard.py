@@ -1,4 +1,4 @@
-"""What holds for every request: who may ask, and what browsers may do with the answer."""
+"""Middleware for all requests: refuse requests of other sites, and set security headers."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Names of this machine alone.
+# Host names that always mean this machine.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -17,9 +17,10 @@ HEADERS = {
 
 
 class Guard:
-    """Lets through what is asked of `host` by its name, and not by pages of other sites.
+    """Refuses requests that come from pages of other sites.
 
-    A name that somebody lets point to this machine is none of its own, as long as it answers this machine alone.
+    If `host` is a loopback address, requests with another host name are refused, too: a foreign domain may resolve to
+    this machine (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -27,7 +28,7 @@ class Guard:
         self._names = LOOPBACK if host in LOOPBACK else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Refuse the request, or pass it on to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

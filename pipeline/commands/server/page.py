@@ -1,4 +1,4 @@
-"""The page to drop images on: one file that asks for nothing but answers."""
+"""Render the page to drop images on: a single file that loads no other resources."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(model: Model, address: str, limit: int) -> str:
-    """The page, as `address` shows it while `model` is served; a request may have `limit` bytes."""
+    """Return the page for `address` while `model` is served; a request may have `limit` bytes."""
     made = environment(TEMPLATES, {**FILTERS, "short": short})
     template = made.get_template("serve.html.jinja")
     return template.render(model=model, lineage=model.lineage, address=address, limit=limit)

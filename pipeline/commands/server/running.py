@@ -1,4 +1,4 @@
-"""The server's life: a port, a model, requests, an end."""
+"""Run the server: listen on a port, load the model, handle requests until a signal comes."""
 
 import os
 import signal
@@ -15,28 +15,28 @@ from pipeline.text import counted, short, shown
 if TYPE_CHECKING:
     from pipeline.commands.serve.model import Model
 
-# What the extra `serve` brings, and what its packages are called in Python.
+# The packages of the extra `serve`, and their module names.
 NEEDED, MODULES = ("starlette", "uvicorn", "python-multipart"), ("starlette", "uvicorn", "python_multipart")
-# Requests that are under way or wait; who comes then is asked to come again.
+# Maximum number of running and waiting requests; further requests get status 503.
 WAITING = 256
-# That requests under way have to end, in seconds.
+# Seconds that running requests get to end after a signal.
 GRACE = 10
 
 
 def check_packages() -> None:
-    """See that what serving needs is installed.
+    """Check that the packages for serving are installed.
 
     Raises:
-        ServingError: it is not.
+        ServingError: a package is missing.
     """
     need(NEEDED, MODULES, "pipeline serve", ServingError)
 
 
 def serve(folder: Path, host: str, port: int, *, limit: int, verbose: bool) -> int:
-    """Serve the model in `folder` until asked to end; returns the exit status. A request may have `limit` bytes.
+    """Serve the model in `folder` until a signal comes, and return the exit status. A request may have `limit` bytes.
 
     Raises:
-        TreeringError: it cannot begin, because the port is taken, for example, or there is no model.
+        TreeringError: the server cannot start, for example because the port is taken or there is no model.
     """
     import uvicorn
 
@@ -76,16 +76,16 @@ def _address(host: str, listener: socket.socket) -> str:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """Return a socket that listens on `host` and `port`.
 
     Raises:
-        ServingError: it cannot.
+        ServingError: the socket cannot listen there.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
     except OSError as error:
-        # Of an address that is taken, Python's own text names the address again.
+        # Python's own message for an address in use repeats the address.
         said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or one_line(error)
         what = f"cannot listen there: {said}"
         hint = "stop what listens there, or choose another by --port; 0 takes one that is free"

@@ -1,4 +1,4 @@
-"""The images of a request, read so far as is allowed."""
+"""Read the images of a request, within limits of size, number and time."""
 
 import asyncio
 from contextlib import suppress
@@ -9,27 +9,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-# Images of a request, and other fields of a form.
+# Maximum numbers of images in a request, and of other fields in a form.
 MOST, MOST_FIELDS = 64, 16
-# Within which a request must have arrived.
+# Time within which a request must have arrived.
 SECONDS = 60.0
-# What is still taken of a request that is refused, in bytes and in seconds.
+# How much of a refused request is still read, in bytes and in seconds.
 DROPPED, DROPPING = 8 * 2**20, 2.0
 
 
 class Upload(NamedTuple):
-    """An image file as it was sent."""
+    """An uploaded image file."""
 
     name: str | None
-    """As its sender calls it; None where it is the whole body."""
+    """The file name that the client sent; None if the file is the whole body."""
     raw: bytes
 
 
 async def read_uploads(request: Request, limit: int) -> list[Upload]:
-    """The files of a form, or the body as the one that there is; of at most `limit` bytes together.
+    """Return the files of a form, or the body as the only file; the request may have `limit` bytes.
 
     Raises:
-        HTTPException: it is larger, too slow, no form although it says so, or has no image.
+        HTTPException: the request is too large or too slow, its form is malformed, or it has no image.
     """
     body = _BoundedBody(request, limit)
     try:
@@ -46,13 +46,13 @@ async def read_uploads(request: Request, limit: int) -> list[Upload]:
 
 
 class _BoundedBody:
-    """Hands on what a client sends until it is too much."""
+    """A request's body that raises an exception once more than `limit` bytes have arrived."""
 
     def __init__(self, request: Request, limit: int) -> None:
         self._receive, self._limit, self._came = request.receive, limit, 0
         declared = request.headers.get("content-length", "")
         self._is_too_large = declared.isdecimal() and int(declared) > limit
-        # A client that expects to be asked for the body has sent nothing of it yet.
+        # A client that sends `Expect: 100-continue` sends the body only once it is asked to.
         self._is_waiting = "expect" in request.headers
         self._is_done = False
 
@@ -65,7 +65,7 @@ class _BoundedBody:
         return message
 
     async def drop(self) -> None:
-        """Take the rest and forget it: a connection that is closed before may take the answer with it."""
+        """Read and discard the rest: if the connection is closed before, the client may not receive the response."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DROPPING):
                 while not (self._is_done or self._is_waiting) and self._came < self._limit + DROPPED:
