@@ -1,1 +1,1 @@
-"""`pipeline status`: what `dvc repro` would do, and why."""
+"""`pipeline status`: show what `dvc repro` would do, and why."""

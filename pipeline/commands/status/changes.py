@@ -1,4 +1,4 @@
-"""What is new to the stages since they last ran, from data/raw, data/images and the code."""
+"""Changes in data/raw, data/images and the code since the stages last ran."""
 
 from typing import NamedTuple
 
@@ -7,25 +7,28 @@ from pipeline.commands.status.raw_changes import RawChanges
 
 
 class Changes(NamedTuple):
-    """What is new to stages."""
+    """What has changed since the stages last ran."""
 
     raw: RawChanges | None
     pending: Pending | None
     again: int
-    """How many images are decoded again."""
+    """Number of images that ingest will decode again."""
 
     @property
     def held_out(self) -> frozenset[str]:
-        """The ids of the images that were for training, and will be held out."""
+        """The ids of images that were used for training and will be held out."""
         return frozenset().union(*(one.held_out for one in (self.raw, self.pending) if one is not None))
 
     @property
     def classes(self) -> str:
-        """What became of classes since the last training, in images that ingest has taken in, or in all of them."""
+        """How classes changed since the last training, in half a sentence.
+
+        The longer of two texts: about data/images, which ingest has written, and about data/raw.
+        """
         return max((found.classes for found in (self.pending, self.raw) if found is not None), key=len, default="")
 
     def change_training(self, *, unknown: bool) -> bool:
-        """Whether training gets other images than the last time; `unknown` is the answer where nobody looked."""
+        """Whether training gets other images than the last time; `unknown` is returned if no images were inspected."""
         if self.again or (self.pending is not None and self.pending.changes_training):
             return True
         if self.raw is not None:

@@ -1,4 +1,4 @@
-"""What `dvc repro` would do and why: `pipeline status`."""
+"""The command `pipeline status`: show what `dvc repro` would do, and why."""
 
 import argparse
 import json
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pipeline.commands.status.start import Start
 
 
-# Reasons that are listed for each stage.
+# Maximum number of listed reasons for a stage.
 MOST = 3
 
 
 def register(command: Register) -> None:
-    """Add these commands."""
+    """Add the command to the parser."""
     sub = command(_status, "show what `dvc repro` would do, and why")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
 

@@ -1,4 +1,4 @@
-"""What `dvc repro` would do and why, before it does it: `pipeline status`. Nothing is written."""
+"""Predict what `dvc repro` would do, and why, for `pipeline status`. Nothing is written."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,18 +27,18 @@ from pipeline.versioning.raw.recorded import is_of, raw_recorded
 from pipeline.versioning.raw.recording import check_whole_record
 from pipeline.versioning.unhashable import check_hashable
 
-# Seconds for looking at new images, once what looks has started.
+# Seconds for the inspection of new images, once the worker processes have started.
 LOOK = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected(Step):
-    """What becomes of a stage, and how long it will take."""
+    """Whether a stage will run, and how long it will take."""
 
     amount: int | None
-    """Images or steps that it will work on; None where that is not known."""
+    """Number of images or training steps that the stage will process; None if unknown."""
     seconds: float | None
-    """How long that is likely to take; None where nothing like it was run before."""
+    """Estimated duration; None if there was no comparable run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +46,24 @@ class Forecast:
     """What `dvc repro` would do."""
 
     steps: list[Expected]
-    """The stages in their order."""
+    """The stages in the order in which they run."""
     arrivals: RawChanges | None
-    """What changed in data/raw, None where nothing did, or where it cannot be found out."""
+    """Changes in data/raw; None if there are none, or if they cannot be determined."""
     pending: Pending | None
-    """What ingest has taken in and no training has seen, None where that is not known, or `manifest` does not run."""
+    """Images that ingest has read and no training has seen; None if unknown, or if `manifest` does not run."""
     start: Start | None
-    """What training starts from, None where it does not run."""
+    """What training starts from; None if it does not run."""
     going_on: tuple[int, int] | None
-    """Where an interrupted training goes on: at which step of how many."""
+    """Step at which an interrupted training continues, and total number of steps; None if none was interrupted."""
     remarks: list[str]
-    """What else is worth knowing."""
+    """Further notes, a sentence each."""
 
 
 def forecast(params: Params) -> Forecast:
-    """What `dvc repro` would do now.
+    """Predict what `dvc repro` would do now.
 
     Raises:
-        RecordError: it would fail at once, because a merge left its marks in dvc.lock, for example.
+        RecordError: it would fail at once, for example because dvc.lock contains conflict markers of a merge.
     """
     record = read_record()
     _check(params)
@@ -72,7 +72,7 @@ def forecast(params: Params) -> Forecast:
     check_followed(content.oid, content.belonging.files)
     changed = "ingest" not in record or not is_of(record["ingest"], content.oid) or _are_classes_changed(record)
     can_look = changed and (index.INDEX.exists() or "ingest" not in record)
-    with ThreadPoolExecutor(1) as aside:  # Looking waits for processes; DVC can be asked meanwhile.
+    with ThreadPoolExecutor(1) as aside:  # The inspection waits for processes; DVC's status is computed meanwhile.
         looking = aside.submit(_look, content, record, params) if can_look else None
         stages = stage_statuses(content.oid, record)
         arrivals = looking.result() if looking else None
@@ -102,26 +102,30 @@ def forecast(params: Params) -> Forecast:
 
 
 def _are_classes_changed(record: Mapping[str, StageRecord]) -> bool:
-    """Whether data/classes.csv is not what ingest had."""
+    """Whether data/classes.csv differs from the file that ingest last used."""
     recorded = record["ingest"].deps.get(paths.CLASSES.as_posix()) if "ingest" in record else None
     return recorded is not None and hashing.path_hash(paths.CLASSES) != recorded
 
 
 def _look(content: RawContent, record: Mapping[str, StageRecord], params: Params) -> RawChanges:
-    """What the `content` of data/raw as it is brings since ingest took it in."""
+    """Compare the current `content` of data/raw with the content that ingest last read."""
     before = raw_recorded(record["ingest"]) if "ingest" in record else None
     known = objects.listing(repository.repository(), before) if before else {}
     return look(content, known, params, LOOK)
 
 
 def _going_on(start: Start, steps: int | None, params: Params) -> tuple[int, int] | None:
-    """Where an interrupted training of so many `steps` goes on, None where there is none."""
+    """Return the step at which an interrupted training of `steps` steps continues, and `steps`; None if none was."""
     saved = step_to_go_on_at(params) if steps else None
     return None if saved is None or not steps else (saved - (steps_before() if start.oid else 0), steps)
 
 
 def _check(params: Params) -> None:
-    """See that `dvc repro` can begin."""
+    """Check that `dvc repro` can start.
+
+    Raises:
+        RecordError: a file that it needs is missing or cannot be used.
+    """
     if not paths.PIPELINE.exists():
         raise RecordError(paths.PIPELINE, "no such file", "run this in the project's folder")
     read_yaml(paths.PIPELINE)
@@ -139,7 +143,7 @@ def _check(params: Params) -> None:
 
 
 def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
-    """How many images ingest, once it runs, decodes again, because code or params make other ones."""
+    """Return how many images ingest will decode again because code or params changed, if it runs."""
     from pipeline.ingestion.recipe import recipe_of, still_good, stored_recipe
 
     if "ingest" not in record or not index.INDEX.exists():
@@ -149,7 +153,7 @@ def decoded_again(record: Mapping[str, StageRecord], params: Params) -> int:
 
 
 def _amounts(changes: Changes, start: Start | None, params: Params, runs: Mapping[str, str]) -> dict[str, int | None]:
-    """How many images or steps each stage will work on, as far as that is known; nothing where none runs."""
+    """Return the number of images or steps that each stage will process, None if unknown; empty if no stage runs."""
     if set(runs.values()) == {"no"}:
         return {}
     arrivals, waiting, again = changes
@@ -175,7 +179,7 @@ def _amounts(changes: Changes, start: Start | None, params: Params, runs: Mappin
 
 
 def _lines(path: Path, otherwise: float) -> int:
-    """How many images a manifest has."""
+    """Return how many images the manifest `path` lists, or `otherwise`, rounded, if it cannot be read."""
     try:
         return max(path.read_bytes().count(b"\n") - 1, 0)
     except OSError:

@@ -1,4 +1,4 @@
-"""Why ingest would stop at what is in data/raw now."""
+"""Find out whether ingest would stop with an error at the current content of data/raw."""
 
 from collections.abc import Iterable
 
@@ -16,9 +16,10 @@ from pipeline.versioning.removals import check_removals
 def hindrance(
     content: RawContent, gone: Iterable[str], count: int, after: tuple[pa.Table, list[Refused]], params: Ingest
 ) -> str:
-    """Why it would, empty where it would not: of `count` images, by their ids, so many are `gone`.
+    """Return the error at which ingest would stop; empty if it would not.
 
-    `after` are the usable images and the refused files of data/raw, which holds `content`.
+    `content` is that of data/raw, and `after` are its usable images and its refused files. `gone` are the ids of
+    removed images, and `count` is the number of images before.
     """
     table, refused = after
     collection = Collection(table, Catalogue(), refused)

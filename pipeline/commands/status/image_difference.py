@@ -1,4 +1,4 @@
-"""How the images that ingest had differ from those that there are now: columns are compared, and no object an image."""
+"""Compare the images of two tables, of the last ingest and of now, column by column rather than image by image."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -15,21 +15,21 @@ from pipeline.ingestion.resolving import COLUMNS
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDifference:
-    """How the images that ingest had differ from those of now; both are tables with `COLUMNS`."""
+    """The differences between the images that ingest last had and the current ones; both are tables with `COLUMNS`."""
 
     new: set[str]
     gone: dict[str, str]
-    """The ids, with their sources of before."""
+    """The former sources of removed images, by id."""
     moved: int
-    """Images that lie in another place."""
+    """Number of images whose source changed."""
     other: dict[str, tuple[str, str]]
-    """The ids of those of another class, with that of before and that of now."""
+    """The former and the current class of images whose class changed, by id."""
     listed: set[str]
-    """The ids of those of which anything else is said."""
+    """The ids of images for which any column changed."""
 
     @classmethod
     def between(cls, before: pa.Table, now: pa.Table) -> Self:
-        """That of the images of `before` and `now`, which are distinct in each."""
+        """Compare the images of `before` with those of `now`; the ids within each table are unique."""
         ids = Ids.of(before["id"])
         order = ids.order()
         found = ids[order].find(Ids.of(now["id"]))

@@ -1,4 +1,4 @@
-"""What is in data/raw now: what ingest had read already, and new files as far as there is the time to look at them."""
+"""Inspect data/raw: images that ingest has read, and new files as far as a time limit allows."""
 
 import os
 from dataclasses import dataclass
@@ -27,40 +27,40 @@ from pipeline.versioning.raw.absent_files import AbsentFiles
 from pipeline.versioning.raw.content import RawContent
 from pipeline.versioning.raw_files import RawFile
 
-# The contents of zip files are listed at their end; other archives have to be read through, larger ones not by us.
+# A zip file has its directory at the end. Other archives have to be read completely; larger ones are not opened here.
 LISTED_AT_THE_END = ".zip"
 MOST_READ_THROUGH = 16 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What is in data/raw, as far as it was inspected."""
+    """The content of data/raw, as far as it was inspected."""
 
     places: list[Source]
-    """Those that are gone through one by one, as far as there was the time to look at what is new."""
+    """Places that are processed one by one; new places only as far as time allowed."""
     settled: Settled
-    """The other ones, of images that ingest has."""
+    """All other places; ingest has their images."""
     settled_table: pa.Table
-    """Those as `resolve` takes them."""
+    """`settled` as a table for `resolve`."""
     keys: dict[str, str]
-    """What images show that were inspected, by id."""
+    """The perceptual key of each inspected image, by id."""
     figures: dict[str, tuple[str, StoredFigures]]
-    """The labels of those, and what else the index would say of them, by id."""
+    """The label and the future index figures of each inspected image, by id."""
     found: int
     looked_at: int
     unopened: int
     archives: set[str]
     unread: dict[str, str | None]
-    """The sources of the places that there was not the time to look at, and their labels."""
+    """The labels of the places that were not inspected for lack of time, by source."""
 
     @property
     def is_partial(self) -> bool:
-        """Whether there was not the time for something."""
+        """Whether anything was not inspected for lack of time."""
         return self.looked_at < self.found or self.unopened > 0
 
 
 def see(content: RawContent, had: Collection, params: Params, seconds: float) -> Inspection:
-    """Look at what was never read and is here, for about `seconds`. Files of labels that are not here are fetched."""
+    """Inspect new files that are available locally, for about `seconds`. Missing label files are fetched."""
     files, absent, listing = content.files, AbsentFiles.of(content.belonging), Listing.of(params.ingest)
     contents, unopened = _list_archives(files, absent, had.contents, monotonic() + seconds, listing)
     mapping, labels = ClassMapping.read(), _labels(files, absent, params.ingest)
@@ -73,7 +73,7 @@ def see(content: RawContent, had: Collection, params: Params, seconds: float) ->
     elsewhere = absent.cached(source.place.path for source in unread)
     unread.sort(key=lambda source: source.place.path in absent and source.place.path not in elsewhere)
     here = [one.place for one in unread if one.place.path not in absent or one.place.path in elsewhere]
-    # One core is left to asking DVC meanwhile; to start a process there, too, would take longer than it helps.
+    # Leave one core to DVC's status, which is computed meanwhile; a process more would not make this faster.
     cores = os.cpu_count() or 1
     workers = min(params.compute.workers or cores, max(cores - 1, 1))
     job = Job(KnownIds.of(known.packed()), params.ingest, elsewhere=elsewhere)
@@ -96,7 +96,7 @@ def see(content: RawContent, had: Collection, params: Params, seconds: float) ->
 
 
 def _labels(files: list[RawFile], absent: AbsentFiles, params: Ingest) -> Labels:
-    """What files of labels say, those that ingest will have brought here."""
+    """Read the label files; fetch those that are not available locally, as ingest will."""
     columns = Columns(**params.columns)
     names = [file.path for file in files if is_label_file(file.path, columns)]
     absent.fetch(names)
@@ -105,7 +105,7 @@ def _labels(files: list[RawFile], absent: AbsentFiles, params: Ingest) -> Labels
 
 
 def _after(source: Source, outcome: Outcome) -> Source:
-    """What is known of a place that was inspected."""
+    """Return `source` with the id and the refusal that its inspection found."""
     refusal = outcome.result if isinstance(outcome.result, Refusal) else None
     return source._replace(id=outcome.id, refusal=refusal)
 
@@ -113,7 +113,10 @@ def _after(source: Source, outcome: Outcome) -> Source:
 def _list_archives(
     files: list[RawFile], absent: AbsentFiles, known: Catalogue, deadline: float, listing: Listing
 ) -> tuple[Catalogue, int]:
-    """What each archive holds, nothing where it is not worth the time now; and how many those are."""
+    """Return the members of each archive, and the number of archives that were not opened for lack of time.
+
+    An archive that was not opened has no members in the result.
+    """
     archives = [file for file in files if is_archive(file.path)]
     contents = known.of(file.md5 for file in archives)
     unopened = 0
@@ -132,7 +135,7 @@ def _list_archives(
 
 
 def _is_fast(name: str, archive: Path) -> bool:
-    """Whether the file `archive` of this name is here, and listed in a moment."""
+    """Whether the file `archive` exists locally and can be listed quickly; `name` is its name in data/raw."""
     if not archive.exists():
         return False
     return name.lower().endswith(LISTED_AT_THE_END) or archive.stat().st_size <= MOST_READ_THROUGH

@@ -1,7 +1,7 @@
-"""Whether new images look like those that ingest has, by what the index says of an image: no network, no pixels.
+"""Detect whether new images look different from known ones, by figures in the index, without a network or pixels.
 
-Half of what is compared are a few figures that people know, the other half what the image shows, coarsely: the terms of
-its descriptor (perceptual_hash.py).
+Half of the weight is on a few familiar figures, such as brightness; the other half is on the terms of the image's
+descriptor (perceptual_hash.py), which describe its content coarsely.
 """
 
 from collections import Counter
@@ -23,9 +23,9 @@ from pipeline.ingestion.standardising import Picture
 
 Floats = npt.NDArray[np.float64]
 
-# Images of the index that are looked at, the first by id.
+# Maximum number of images of the index that are compared, the first by id.
 KNOWN = 5_000
-# Terms of a descriptor that are coarse; the others are fine.
+# Number of leading descriptor terms that describe coarse structure; the others describe fine structure.
 COARSE = 24
 FINENESS = Trait("share of fine structure in percent", "less sharp", "sharper or noisier")
 DETAIL = Trait("bytes a pixel as stored", "of less detail", "of more detail, or noisier", 2)
@@ -34,7 +34,7 @@ TRAITS = (BRIGHTNESS, CONTRAST, FINENESS, DETAIL, SIZE)
 
 
 class StoredFigures(NamedTuple):
-    """What the index says of an image that was made uniform."""
+    """The figures that the index contains for a standardised image."""
 
     length: int
     width: int
@@ -43,16 +43,16 @@ class StoredFigures(NamedTuple):
 
     @classmethod
     def of(cls, picture: Picture) -> Self:
-        """The same of one that is not in the index yet."""
+        """Build the figures of an image that is not in the index yet."""
         return cls(len(picture.data), picture.width, picture.height, picture.shows.descriptor)
 
 
 def unlike(
     labels: Iterable[str | None], inspected: Mapping[str, tuple[str, StoredFigures]], mapping: ClassMapping
 ) -> list[str]:
-    """How new images differ from those in the index, a sentence each.
+    """Return how new images differ from those in the index, a sentence per difference.
 
-    `inspected` has the label and the figures of those that were inspected, by id; `labels` are those of the others.
+    `inspected` are the labels and figures of the inspected new images, by id; `labels` are the labels of the others.
     """
     new = Counter(filter(None, (*labels, *(label for label, _ in inspected.values()))))
     if new.total() < FEWEST:
@@ -61,7 +61,7 @@ def unlike(
     known = Counter[str]()
     for counted in pc.value_counts(table["label"]).to_pylist():
         known[mapping.label(counted["values"]) or ""] += counted["counts"]
-    del known[""]  # Of classes that were dropped.
+    del known[""]  # Images of dropped classes.
     shares = shares_differ(new, known)
     images = _images_unlike(table, inspected, mapping, new.total()) if min(len(table), len(inspected)) >= FEWEST else ""
     return [*filter(None, [shares, images])]
@@ -70,7 +70,10 @@ def unlike(
 def _images_unlike(
     table: pa.Table, inspected: Mapping[str, tuple[str, StoredFigures]], mapping: ClassMapping, count: int
 ) -> str:
-    """How the inspected of `count` new images differ from those of their classes in `table`; empty if they do not."""
+    """Return how the inspected images differ from those of their classes in `table`; empty if they do not.
+
+    `count` is the number of all new images.
+    """
     first = pc.select_k_unstable(table, min(KNOWN, len(table)), [("id", "ascending")])
     table = table.take(first)
     new = [inspected[image_id] for image_id in sorted(inspected)]
@@ -87,7 +90,7 @@ def _images_unlike(
 
 
 def _measured(images: Sequence[StoredFigures]) -> Floats:
-    """The `TRAITS` of each image, and then the terms of its descriptor as shares of its contrast."""
+    """Return a row per image: its `TRAITS`, then the terms of its descriptor divided by its contrast."""
     descriptors = np.frombuffer(b"".join(image.descriptor for image in images), np.int8).reshape(-1, 64).astype(float)
     terms = descriptors[:, 2:] * 2.0 ** descriptors[:, :1] / STEPS
     contrast = np.sqrt((terms**2).sum(1))
@@ -100,7 +103,7 @@ def _measured(images: Sequence[StoredFigures]) -> Floats:
 
 
 def _weighed(new: Floats, known: Floats) -> tuple[Floats, Floats]:
-    """In standard deviations of the known ones, all the terms together as much as the traits."""
+    """Scale both by the standard deviations of `known`; all terms together have the weight of all traits."""
     weights = np.ones(new.shape[1])
     weights[len(TRAITS) :] = np.sqrt(len(TRAITS) / (len(weights) - len(TRAITS)))
     ones, others = standardised(new, known)

@@ -1,4 +1,4 @@
-"""Images that ingest has taken in and no training has seen: data/images against the manifests that `train` had."""
+"""Find images that ingest has read and no training has seen: compare data/images with the last training's manifests."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from pipeline.versioning.lock import StageRecord
 from pipeline.versioning.repository import repository
 
 COLUMNS = ["id", "label", "md5"]
-# Label and MD5 by id, or what else follows the id.
+# Label and MD5, or the other columns after the id, by id.
 Rows = dict[str, tuple[str, ...]]
 
 
@@ -31,35 +31,35 @@ class Pending(NamedTuple):
     new: int
     removed: int
     relabelled: int
-    """Or of another weight."""
+    """Number of images whose label or weight changed."""
     classes: str
-    """Which classes were renamed, merged, split or dropped since then, in half a sentence."""
+    """Which classes were renamed, merged, split or dropped since the last training, in half a sentence."""
     total: int
-    """How many there are for training now."""
+    """Number of images for training now."""
     changes_training: bool
-    """Whether the next training is on other manifests than the last one."""
+    """Whether the manifests of the next training differ from those of the last one."""
     switched: int = 0
-    """Images that belong to another split than when `manifest` last ran."""
+    """Number of images whose split changed since `manifest` last ran."""
     held_out: tuple[str, ...] = ()
-    """The ids of the images of the last training that are to be held out."""
+    """The ids of images of the last training that will be held out."""
 
     @property
     def changed(self) -> int:
-        """How many are new, gone or relabelled."""
+        """The number of images that are new, removed or relabelled."""
         return self.new + self.removed + self.relabelled
 
 
 def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None:
-    """What `manifest` will make of data/images as it is, against the last training in `record`, which is dvc.lock.
+    """Compare the manifests that will be made of data/images with those of the last training in `record` (dvc.lock).
 
-    None where there was none, or its manifests are neither here nor in DVC's cache.
+    None if there was no training, or if its manifests are neither in the workspace nor in DVC's cache.
     """
     before = {name: _recorded(record["train"].deps, name) for name in ("train", "val")} if "train" in record else {}
     old, old_val = before.get("train"), before.get("val")
     if old is None or old_val is None or not index.INDEX.exists():
         return None
     now = _now(params)
-    # With the same images for training the same ones of val are left out as their near-duplicates.
+    # If the training images are the same, so are the images of val that are left out as their near-duplicates.
     left_out = _leaks()
     val = {image_id: row for image_id, row in now["val"].items() if image_id not in left_out}
     new, common, mapping = now["train"], now["train"].keys() & old.keys(), ClassMapping.read()
@@ -76,7 +76,7 @@ def pending(record: Mapping[str, StageRecord], params: Params) -> Pending | None
 
 
 def _now(params: Params) -> dict[str, Rows]:
-    """What the manifests will list of data/images as it is, near-duplicates included."""
+    """Return what each manifest will list for the current data/images, including near-duplicates."""
     columns = {*COLUMNS, *columns_for(params), "source", "attributes"}
     table = parquet.read_table(index.INDEX, index.SCHEMA, [*columns])
     splits, weights = assign(table, params).splits, weights_of(table)
@@ -92,7 +92,7 @@ def _now(params: Params) -> dict[str, Rows]:
 
 
 def _facts(row: tuple[str, ...], mapping: ClassMapping) -> tuple[str | None, str]:
-    """What training is told of an image, besides its bytes: the class, as it is called now, and the weight."""
+    """Return what training reads about an image besides its pixels: the current name of its class, and its weight."""
     label, _, *weight = row
     return mapping.label(label), weight[0] if weight else "1"
 
@@ -102,7 +102,7 @@ def _labels(rows: Rows) -> set[str]:
 
 
 def _count_switched(manifest: StageRecord | None, now: Mapping[str, Rows], params: Params) -> int:
-    """How many images were in another split than `now` when the stage last ran, as far as that is at hand."""
+    """Return how many images were in another split when `manifest` last ran, as far as its outputs are available."""
     if manifest is None or not may_move(manifest.params, params.manifest):
         return 0
     splits = {image_id: split for split, rows in now.items() for image_id in rows}
@@ -112,7 +112,7 @@ def _count_switched(manifest: StageRecord | None, now: Mapping[str, Rows], param
 
 
 def _recorded(hashes: Mapping[str, str], name: str) -> Rows | None:
-    """What follows the id in each line, in the file `name` of the recorded `hashes`."""
+    """Read the manifest `name` with its hash in `hashes`, as columns by id; None if it is not available locally."""
     path = paths.MANIFEST / f"{name}.csv"
     md5 = hashes.get(path.as_posix())
     for place in _places(path, md5) if md5 else ():
@@ -127,11 +127,11 @@ def _lines(content: bytes) -> Iterator[list[str]]:
 
 
 def _places(path: Path, md5: str) -> Iterator[Path]:
-    """Where the file `path` of the hash `md5` may be."""
+    """Yield the places where the content of `path` with the hash `md5` may be: the workspace, then DVC's cache."""
     yield path
     yield objects.cached_path(repository(), md5)
 
 
 def _leaks() -> set[str]:
-    """The ids of the val and test images that are left out."""
+    """Return the ids of the val and test images that are left out as near-duplicates."""
     return {line[0] for line in _lines(paths.LEAKS.read_bytes())} if paths.LEAKS.exists() else set()

@@ -1,4 +1,4 @@
-"""How the images of data/raw differ from those that ingest last had; nothing is written."""
+"""Compare the images of data/raw with those that ingest last had; nothing is written."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -29,51 +29,54 @@ Likely = Literal["yes", "maybe", "no"]
 
 @dataclass(frozen=True, kw_only=True)
 class RawChanges:
-    """What has changed since ingest last ran."""
+    """Changes in data/raw since ingest last ran."""
 
     new: int
-    """Usable images that ingest did not have."""
+    """Number of usable images that ingest did not have."""
     copies: int
-    """New places of images that are elsewhere, too."""
+    """Number of new places of images that are also in another place."""
     moved: int
-    """Images that lie in another place than they did."""
+    """Number of images whose place changed."""
     removed: int
-    """Images that are not found any more, nor their names where not all was inspected; at most, if some is unopened."""
+    """Number of images that are gone; an upper bound if archives were not opened.
+
+    An image whose place is found but was not inspected counts as `unread` instead.
+    """
     unread: int
-    """Images of which there is the name alone so far, in an archive that was written anew."""
+    """Number of images of which only the name is known so far, in an archive that was written again."""
     relabelled: int
     reweighted: int
-    """Images of the same class whose weight is another one."""
+    """Number of images whose class is the same and whose weight changed."""
     renamed: int
-    """Images whose class has another name now."""
+    """Number of images whose class was renamed."""
     classes: str
     """Which classes were renamed, merged, split or dropped, in half a sentence."""
     vanished: list[str]
-    """Classes of which no image is left; none is named where not all was inspected."""
+    """Classes without any image now; empty if not everything was inspected."""
     successors: dict[str, str]
-    """The class that the images of a vanished one are of now, where that is one: its folder was renamed."""
+    """The new class of all images of a vanished class, if there is only one: its folder was renamed."""
     refused: dict[str, int]
-    """How many places cannot be used that ingest did not refuse before, by reason."""
+    """Number of newly refused places, by reason."""
     found: int
-    """Places that were never read before."""
+    """Number of places that were never read before."""
     looked_at: int
-    """How many of them there was the time to look at."""
+    """Number of those places that were inspected within the time limit."""
     unopened: int
-    """Archives that there was not the time to open."""
+    """Number of archives that were not opened for lack of time."""
     images: int
-    """How many ingest will have, if all that was not inspected is usable."""
+    """Number of images that ingest will have if everything that was not inspected is usable."""
     splits: dict[str, int]
-    """How many of the images that change belong to each split, where that is known; to both, if they change sides."""
+    """Number of changed images by split, where known; an image that moves counts in its old and its new split."""
     switched: int
-    """Images that were there before, and belong to another split now."""
+    """Number of known images that move to another split."""
     held_out: list[str]
-    """The ids of those of them that were for training."""
+    """The ids of the images that move from train to another split."""
     rewrites: bool
-    """Whether data/images will not be what it is."""
+    """Whether the content of data/images will change."""
     drift: list[str]
-    """How the new images differ from those that ingest has, a sentence each."""
+    """How the new images differ from those that ingest has, a sentence per difference."""
     hindrance: str
-    """Why ingest would stop; empty if it would not, or that is not known."""
+    """The error at which ingest would stop; empty if it would not, or if that is unknown."""
 
     @property
     def is_partial(self) -> bool:
@@ -82,7 +85,7 @@ class RawChanges:
 
     @property
     def changed_at_most(self) -> int:
-        """How many images are new, gone or relabelled, if all that was not inspected is usable."""
+        """The number of new, removed and relabelled images if everything that was not inspected is usable."""
         return self.new + self.found - self.looked_at - self.unread + self.removed + self.relabelled + self.reweighted
 
     def __str__(self) -> str:
@@ -104,17 +107,17 @@ class RawChanges:
 
     @property
     def changed(self) -> int:
-        """Images that are new, relabelled, reweighted or removed for certain."""
+        """The number of images that are certainly new, relabelled, reweighted or removed."""
         return self.new + self.relabelled + self.reweighted + (0 if self.is_partial else self.removed)
 
     @property
     def changes_images(self) -> Likely:
-        """Whether other images, or other classes, come out of ingest."""
+        """Whether the images or classes that ingest returns will change."""
         return "yes" if self.changed or self.renamed or self.switched else "maybe" if self.is_partial else "no"
 
     @property
     def changes_training(self) -> Likely:
-        """Whether training gets other images; one in val may yet be left out as a near-duplicate."""
+        """Whether training gets other images. A change in val is not certain: near-duplicates are left out."""
         if self.splits.get("train"):
             return "yes"
         changed = self.changed + self.renamed + 2 * self.switched
@@ -123,9 +126,9 @@ class RawChanges:
 
 
 def look(content: RawContent, before: Mapping[str, str] | None, params: Params, seconds: float) -> RawChanges:
-    """Compare the `content` of data/raw with what ingest had, looking at what is new and here for about `seconds`.
+    """Compare the `content` of data/raw with what ingest last had; inspect new local files for about `seconds`.
 
-    `before` says the MD5 of each file of data/raw when ingest last ran. Where that is not known no copy is counted.
+    `before` maps each file of data/raw to its MD5 when ingest last ran. If it is None, no copies are counted.
     """
     had, mapping = Collection.read([*COLUMNS, "key"]), ClassMapping.read()
     files, seen = content.files, see(content, had, params, seconds)
@@ -167,14 +170,14 @@ def look(content: RawContent, before: Mapping[str, str] | None, params: Params, 
 def _sides(
     changed: set[str], interest: set[str], tables: tuple[pa.Table, pa.Table], keys: dict[str, str], params: Params
 ) -> Sides:
-    """What those of `interest` have to do with splits, of which some have `changed`; `keys` are those of new images."""
+    """Compare the splits of the images of `interest` in both tables; `changed` are some of them, `keys` of new ones."""
     before, now = (having_a_say(table, interest, params) for table in tables)
     known = dict(zip(before["id"].to_pylist(), before["key"].to_pylist(), strict=True)) | keys
     return Sides.between(changed, *(splits_of(table, known, params) for table in (before, now)))
 
 
 def _successors(vanished: list[str], changes: set[tuple[str | None, str]]) -> dict[str, str]:
-    """The class that each of `vanished` became, if by the `changes` of labels it is one."""
+    """Return the class that each of the `vanished` classes became, if the `changes` of labels name exactly one."""
     became: dict[str | None, list[str]] = {}
     for before, now in changes:
         became.setdefault(before, []).append(now)
@@ -182,18 +185,18 @@ def _successors(vanished: list[str], changes: set[tuple[str | None, str]]) -> di
 
 
 def _refused_otherwise(before: list[Refused], now: list[Refused]) -> tuple[set[Refused], set[Refused]]:
-    """The lines of refused.csv that are new, and those that will be gone."""
-    # Links to folders are found by a walk through data/raw that is not worth its time here.
+    """Return the lines of refused.csv that will be new, and the lines that will be gone."""
+    # Links to folders are ignored, since finding them would need a walk through data/raw.
     return set(now) - set(before), {line for line in before if line.reason != "link"} - set(now)
 
 
 def _reweighted(before: pa.Table, now: pa.Table) -> set[str]:
-    """The images that have another weight in one of the tables than in the other."""
+    """Return the ids of images whose weight differs between the tables."""
     return {image_id for image_id, _ in _weights(before).items() ^ _weights(now).items()}
 
 
 def _weights(images: pa.Table) -> dict[str, float]:
-    """The weights that are not 1, by id."""
+    """Return the weights other than 1, by id."""
     weights = weights_of(images)
     chosen = weights != 1
     if not chosen.any():
@@ -203,12 +206,12 @@ def _weights(images: pa.Table) -> dict[str, float]:
 
 
 def _named(mapping: ClassMapping, classes: Iterable[str]) -> set[str]:
-    """What those of `classes` are called now that are not dropped."""
+    """Return the current names of `classes`, without the dropped ones."""
     return {label for name in classes if (label := mapping.label(name)) is not None}
 
 
 def _count_copies(seen: Inspection, old: pa.Table, added: set[str]) -> int:
-    """How many places in the files `added` hold an image that is elsewhere, too; `old` is what ingest had."""
+    """Return how many places in the files `added` contain an image that is also elsewhere; `old` is ingest's table."""
     places = [(one.id, one.name, one.place.path in added) for one in seen.places if one.refusal is None and one.id]
     is_added = seen.settled.within(added)
     came = {image_id for image_id, _, is_new in places if is_new}

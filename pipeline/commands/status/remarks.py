@@ -1,4 +1,4 @@
-"""What else is worth knowing before `dvc repro`, a sentence each."""
+"""Further notes of `pipeline status`, a sentence each."""
 
 import shlex
 from collections.abc import Iterator
@@ -26,15 +26,15 @@ from pipeline.versioning.weights import NEUTRAL_PARAMS, is_outdated, why_retrain
 
 
 def on_ingest(arrivals: RawChanges | None) -> list[str]:
-    """That ingest will not take in what is in data/raw now, and why."""
+    """Return a note if ingest will stop with an error, and why."""
     return [f"ingest will stop: {arrivals.hindrance}"] if arrivals and arrivals.hindrance else []
 
 
 def on_project(params: Params, *, can_look: bool, changed: bool) -> list[str]:
-    """What is going on here, and what cannot be found out.
+    """Return notes about the project: outdated lists of files, running commands, unfinished merges, missing images.
 
     Raises:
-        ParamError: code of the project's own, which a param names, is not there, or not Python.
+        ParamError: the project's own code that a param names is missing, or is not valid Python.
     """
     remarks = []
     if look_at_listing(params):
@@ -50,7 +50,7 @@ def on_project(params: Params, *, can_look: bool, changed: bool) -> list[str]:
 
 
 def on_training(train: StageRecord | None, start: Start | None, changes: Changes, params: Params) -> list[str]:
-    """What else is worth knowing of a training from `start`, None where none runs, which will see the `changes`."""
+    """Return notes about the next training from `start`, which will see `changes`; `start` is None if none runs."""
     on_succession = _on_succession(train, changes.raw, params)
     if start is None:
         return on_succession
@@ -62,7 +62,7 @@ def on_training(train: StageRecord | None, start: Start | None, changes: Changes
 
 
 def _hindrances(start: Start, params: Train) -> Iterator[str]:
-    """What a training from `start` will end at, as far as that is found without building its network."""
+    """Yield errors at which a training from `start` will stop, as far as they are found without building a network."""
     if absent := missing(params.trackers):
         yield absence(absent)
     if params.model.startswith("timm/") and find_spec("timm") is None:
@@ -72,11 +72,11 @@ def _hindrances(start: Start, params: Train) -> Iterator[str]:
 
 
 def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, params: Params) -> list[str]:
-    """Why the recorded model is not what the next training starts from, or may not be."""
+    """Return why the next training does not, or may not, start from the recorded model."""
     if train is None or is_cold(params, train):
         return []
     remarks = []
-    with suppress(RecordError, KeyError):  # Nobody has judged it yet, or recorded its base; `start_of` says so in time.
+    with suppress(RecordError, KeyError):  # The model has no verdict, or no recorded base; `start_of` reports that.
         model, why, is_final = heir(train)
         if why:
             then = f"from {short(model)}" if model else "from scratch"
@@ -88,7 +88,7 @@ def _on_succession(train: StageRecord | None, arrivals: RawChanges | None, param
 
 
 def _on_held_out(held_out: int) -> list[str]:
-    """Why the last model is no base, where it was trained on images that are to be held out."""
+    """Return a note if the last model cannot be a base because images of its training will be held out."""
     if not held_out:
         return []
     what = f"{counted(held_out, 'image')} of the last training will be held out, and no model that saw them is a base"
@@ -96,12 +96,12 @@ def _on_held_out(held_out: int) -> list[str]:
 
 
 def _on_changed_classes(changes: Changes) -> list[str]:
-    """What became of classes since the last training."""
+    """Return a note about classes that changed since the last training."""
     return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
 
 
 def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[str]:
-    """That training from `start` goes on with images of another size or framing, and that they are enlarged."""
+    """Return notes about images of another size or framing than before, and about images that will be enlarged."""
     remarks = []
     if train is not None and start.oid is not None:
         if before := size_before(train.params, params):
@@ -110,14 +110,14 @@ def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[
             then, now = train.params.get(name, neutral), getattr(params.train, name.removeprefix("train."))
             if then != now:
                 remarks.append(f"the model goes on with {name} {now}, and was trained with {then}")
-    share = params.train.crop_pct  # Timm's is 1 at most, and `train` will say what it comes to.
+    share = params.train.crop_pct  # The crop_pct of a timm model is at most 1; `train` will report its value.
     if larger := enlargement(params, 1.0 if share == "model" else share):
         remarks.append(larger)
     return remarks
 
 
 def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
-    """What becomes of the classes without an image, in a training from `start`."""
+    """Return notes about the classes that have no images now, for a training from `start`."""
     if arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
         return []
     renamed = [
@@ -129,7 +129,7 @@ def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
 
 
 def _on_release(train: StageRecord | None) -> list[str]:
-    """What another release of the code means for a training that runs."""
+    """Return a note if only another release of the code, with the same weights, makes the training run."""
     now = read_definition().get("train")
     if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
         return []

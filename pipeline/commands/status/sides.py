@@ -1,4 +1,4 @@
-"""Which images change sides with what has changed in data/raw: the splits of before and of now."""
+"""Find the images that move to another split because of changes in data/raw."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,18 +16,18 @@ Splits = Mapping[str, SplitName]
 
 
 class Sides(NamedTuple):
-    """What the images that change have to do with splits."""
+    """The splits of changed images, and images whose split changed."""
 
     splits: dict[str, int]
-    """How many of them belong to each, where that is known; to the old and to the new one, where they switch."""
+    """Number of changed images by split, where known; an image that moves counts in its old and its new split."""
     switched: int
-    """Images that were there before, and belong to another split now."""
+    """Number of known images that move to another split."""
     held_out: list[str]
-    """Those of them that were for training."""
+    """The ids of the images that move from train to another split."""
 
     @classmethod
     def between(cls, changed: Iterable[str], before: Splits, now: Splits) -> Self:
-        """What becomes of the images that are `changed`, and of those whose split is another one now."""
+        """Count the splits of the `changed` images, and find the images whose split differs in `before` and `now`."""
         switched = {one for one in before.keys() & now.keys() if before[one] != now[one]}
         ends = [now.get(one) or before[one] for one in changed if one in now or one in before]
         both = [split for one in switched for split in (before[one], now[one])]
@@ -36,14 +36,14 @@ class Sides(NamedTuple):
 
 
 def having_a_say(images: pa.Table, interest: set[str], params: Params) -> pa.Table:
-    """The `images` that decide on the splits of those of `interest`: themselves, or all there are."""
+    """Return the `images` that determine the splits of those of `interest`: only these, or all `images`."""
     if params.manifest.split.by != "hash":
         return images
     return images.filter(pc.is_in(images["id"], parquet.strings(interest)))
 
 
 def splits_of(images: pa.Table, keys: Mapping[str, str], params: Params) -> Splits:
-    """The split of each of `images` whose key is among `keys`, which are by id."""
+    """Return the split of each of `images` whose id is in `keys`, which maps ids to perceptual keys."""
     wanted = images.filter(pc.is_in(images["id"], parquet.strings(keys)))
     ids = wanted["id"].to_pylist()
     rows = wanted.select(["label", "source", "attributes"]).append_column(

@@ -1,4 +1,4 @@
-"""Which stages `dvc repro` would run, and why: DVC's reasons, and what new images make of the stages after ingest."""
+"""Determine which stages `dvc repro` would run, and why: by DVC's status, and by the effects of new images."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 RAW = paths.RAW.as_posix()
-# What always runs is no news; and DVC tracks data by stages without a name.
+# `listing` always runs; data tracked with `dvc add` are stages without a name.
 LEFT_OUT = ("listing", "")
-# What says which images there are.
+# Files and folders that determine the set of images.
 IMAGES_BY = (RAW, paths.ERASED.as_posix(), paths.FORGOTTEN.as_posix(), paths.CLASSES.as_posix())
 NOT_YET = "it has not run yet"
 DEPS = {"modified": "{} changed", "deleted": "{} is missing", "new": "{} is new to it"}
@@ -40,30 +40,31 @@ class Reason(NamedTuple):
     """One reason to run a stage."""
 
     about: str
-    """The file, folder or parameter, empty where it is none of them."""
+    """The file, folder or param; empty if the reason is none of them."""
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStatus:
-    """How a stage stands to the record."""
+    """The state of a stage compared with dvc.lock."""
 
     name: str
     reasons: list[Reason]
-    """Why it would run even if no stage before it did, or made anything new."""
+    """Why the stage would run even if no earlier stage ran or changed its outputs."""
     after: list[str]
-    """The stages whose outputs it reads."""
+    """The stages whose outputs this stage reads."""
     outs: list[str]
-    """What it makes."""
+    """The outputs of the stage."""
 
 
 def stage_statuses(raw: str, recorded: Collection[str]) -> list[StageStatus]:
-    """Every stage of dvc.yaml, each after those that it reads from; those that are not `recorded` have never run.
+    """Return the status of every stage of dvc.yaml but `listing`, each stage after those that it reads from.
 
-    But for `listing`, which always runs: `raw` is the hash of all that belongs to data/raw, as it will come to it.
+    `raw` is the hash of the current content of data/raw, which `listing` will write. Stages that are not `recorded`
+    have never run.
 
     Raises:
-        RecordError: another DVC command is changing things.
+        RecordError: another DVC command holds the repository's lock.
     """
     from dvc.lock import LockError
     from dvc.repo import lock_repo
@@ -107,7 +108,7 @@ def _reasons(stage: PipelineStage, raw: str) -> Iterator[Reason]:
 
 
 def _status(entry: Output, raw: str) -> str:
-    """What DVC calls the state of a dependency or output, empty where it is as recorded."""
+    """Return DVC's status of a dependency or output, such as "modified"; empty if it is unchanged."""
     if entry.def_path == RAW_HASH:
         now = md5_of_bytes(content_of(raw).encode())
         return "" if entry.hash_info.value == now else "modified" if entry.hash_info else "new"
@@ -115,7 +116,7 @@ def _status(entry: Output, raw: str) -> str:
 
 
 def changed_params(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Reason]:
-    """Params of a stage whose `values` are not those `recorded`."""
+    """Yield a reason for each param of a stage whose value differs from the recorded one."""
     before, now = flat(recorded), flat(values)
     for name in sorted(before.keys() | now.keys()):
         if name not in now:
@@ -127,17 +128,17 @@ def changed_params(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> It
 
 
 def _written(value: object) -> str:
-    """A param as params.yaml has it."""
+    """Format a param's value as in params.yaml."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
-# What makes a stage run: images that come or go, every image made again, code alone, or something else.
+# What makes a stage run: new or removed images, all images decoded again, code only, or anything else.
 Cause = Literal["images", "recipe", "code", "other"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What becomes of a stage."""
+    """Whether a stage will run, and why."""
 
     stage: str
     runs: Likely
@@ -146,17 +147,17 @@ class Step:
 
 
 def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, redecodes: bool) -> list[Step]:
-    """What becomes of `stages`, each after those that it reads from; `redecodes` if ingest decodes all again."""
+    """Predict which of `stages`, in topological order, run; `redecodes` if ingest will decode images again."""
     steps: dict[str, Step] = {}
     outs: dict[str, list[str]] = {}
     for stage in stages:
         active = [steps[name] for name in stage.after if steps[name].runs != "no"]
         made = {out for step in active for out in outs[step.stage]}
-        # What a stage before it will make is not what it is now.
+        # A reason about an output that an earlier stage will write again may no longer apply by then.
         own = [reason for reason in stage.reasons if reason.about not in made]
         step = _follows(stage.name, active, arrivals)
         if step.runs == "no" and len(own) < len(stage.reasons):
-            # An earlier run got no further than to what it reads.
+            # An earlier run stopped after the inputs of this stage were written.
             step = Step(stage=stage.name, runs="maybe", why=[reason.text for reason in stage.reasons])
         if own:
             step = _runs_anyway(step, own, redecodes=redecodes and stage.name == "ingest")
@@ -165,7 +166,7 @@ def steps_of(stages: Iterable[StageStatus], arrivals: RawChanges | None, *, rede
 
 
 def _runs_anyway(step: Step, own: list[Reason], *, redecodes: bool) -> Step:
-    """`step` of a stage that has reasons of its own."""
+    """Return `step` extended by the stage's own reasons to run."""
     texts = [reason.text for reason in own]
     if redecodes or step.cause == "recipe":
         return Step(stage=step.stage, runs="yes", why=[*texts, "all images are decoded again"], cause="recipe")
@@ -178,7 +179,7 @@ def _runs_anyway(step: Step, own: list[Reason], *, redecodes: bool) -> Step:
 
 
 def _follows(name: str, active: list[Step], arrivals: RawChanges | None) -> Step:
-    """What the stages before it, those `active` that do or may run, make of a stage that has no other reason."""
+    """Return the step of a stage without own reasons: it follows from `active`, earlier stages that do or may run."""
     if not active:
         return Step(stage=name, runs="no", why=[])
     last = active[-1]
@@ -192,7 +193,7 @@ def _follows(name: str, active: list[Step], arrivals: RawChanges | None) -> Step
 
 
 def _follows_images(name: str, arrivals: RawChanges) -> Step:
-    """Of a stage after ingest that only images can make run."""
+    """Return the step of a stage after ingest that only changed images can make run."""
     likely = arrivals.changes_training if name == "train" else arrivals.changes_images
     if likely == "no" and name == "manifest" and arrivals.rewrites:
         return Step(stage=name, runs="yes", why=["the same images, listed otherwise"], cause="images")

@@ -1,4 +1,4 @@
-"""What the next training starts from, and what is known of it; nothing is written."""
+"""Predict what the next training starts from; nothing is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,39 +23,39 @@ SMALL = "small"
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What training starts from."""
+    """What the next training starts from."""
 
     oid: str | None
-    """The hash of the base, None at a cold start."""
+    """The hash of the base; None for a cold start, or if the base is unknown."""
     reason: str
-    """Why there is none."""
+    """Why there is no base, or why the base is unknown."""
     is_known: bool = True
-    """Whether it is known which one that is; else `reason` says why it is not."""
+    """Whether the base could be determined; if not, `reason` states why."""
     generation: int | None = None
-    """Of the base, where that is known."""
+    """The generation of the base, if known."""
     accuracy: float | None = None
-    """Of the base on the test images of then, where that is known."""
+    """The accuracy of the base on the test images of its last evaluation, if known."""
     is_kept: bool = False
-    """Whether the recorded model started from it, too."""
+    """Whether the recorded model started from the same base."""
     is_at_hand: bool = True
-    """Whether it is in the workspace or in the cache, and not only on the remote."""
+    """Whether the base is in the workspace or in the cache, and not only on the remote."""
 
 
 class _UnreadError(LookupError):
-    """What a model has seen is not at hand."""
+    """The list of images that a model has seen is not available locally."""
 
 
 class _Inspected(Reported):
-    """Candidates whose images are looked into, where some of those are to be held out."""
+    """Candidates for the base; if images will be held out, the images that a candidate has seen are checked."""
 
     def __init__(self, held_out: frozenset[str]) -> None:
         self._held_out = held_out
 
     def admits(self, model: str) -> bool:
-        """Whether it has seen none of the images that will be held out.
+        """Whether `model` has seen none of the images that will be held out.
 
         Raises:
-            _UnreadError: that is not at hand.
+            _UnreadError: the list of images that it has seen is not available locally.
         """
         if not self._held_out:
             return True
@@ -65,7 +65,11 @@ class _Inspected(Reported):
 
 
 def _find_file(model: str, name: str) -> Path:
-    """Where the file `name` of a model is, in the workspace or in the cache."""
+    """Return the path of the file `name` of a model, in the workspace or in the cache.
+
+    Raises:
+        _UnreadError: it is in neither.
+    """
     for folder in (paths.MODEL, paths.BASE):
         if hashing.known_directory_hash(folder) == model:
             return folder / name
@@ -85,14 +89,14 @@ def start_of(
     images_change: bool,
     held_out: frozenset[str] = frozenset(),
 ) -> Start:
-    """What `train` will start from, if nothing speaks against it that only `manifest` finds out.
+    """Predict what `train` will start from; `manifest` may still find a reason against it.
 
-    `held_out` are images that were for training, and will be held out.
+    `held_out` are the ids of images that were used for training and will be held out.
 
     Raises:
-        RecordError: `manifest` will not find out either, if nobody has judged the recorded model; or what is
-            recorded of it cannot be read.
-        CheckpointError: `train` will refuse it.
+        RecordError: the recorded model has no verdict, so that `manifest` would fail, too; or its record cannot be
+            read.
+        CheckpointError: `train` will refuse the base.
     """
     train, manifest = record.get("train"), record.get("manifest")
     if not manifest_runs and manifest is not None:
@@ -117,19 +121,19 @@ def start_of(
 
 
 def size_before(trained: Mapping[str, object], params: Params) -> int | None:
-    """The size of the images that a model was `trained` on, if they have another one now."""
+    """Return the image size of the params `trained` of a model, if it differs from the current size; else None."""
     before = trained.get("train.size", params.train.size)
     return before if isinstance(before, int) and before != params.train.size else None
 
 
 def _check_size(trained: Mapping[str, object], params: Params) -> None:
-    """Look whether the weights of a model that was `trained` so can be brought to the size that images have now.
+    """Check that the weights of a model with the params `trained` can be adapted to the current image size.
 
     Raises:
-        CheckpointError: they cannot.
+        CheckpointError: they cannot be adapted.
     """
     before = size_before(trained, params)
-    if before is None or params.train.model == SMALL:  # Which takes any, and PyTorch takes seconds to import.
+    if before is None or params.train.model == SMALL:  # It takes any size, and importing PyTorch takes seconds.
         return
     from pipeline.models.network import Spec
     from pipeline.models.resizing import check_size
@@ -139,14 +143,17 @@ def _check_size(trained: Mapping[str, object], params: Params) -> None:
 
 
 def step_to_go_on_at(params: Params) -> int | None:
-    """How many steps are saved, since the cold start, of a training of what is in the workspace now; None if none."""
+    """Return the step, counted from the cold start, of the saved state of an interrupted training.
+
+    None if there is no saved state of a training with the current inputs.
+    """
     if not FOLDER.is_dir() or not any(FOLDER.iterdir()):
         return None
     return unfinished_step(inputs_hash(params, deps_of_training()))
 
 
 def steps_before() -> int:
-    """How many steps the model in data/base has behind it."""
+    """Return the number of steps that the model in data/base was trained for; 0 if there is none."""
     try:
         return read_lineage(paths.BASE).steps.total
     except CheckpointError:
@@ -154,9 +161,9 @@ def steps_before() -> int:
 
 
 def changed_images() -> int | None:
-    """How many images training will find new, relabelled or gone, by the manifest and data/base that are here.
+    """Count the new, relabelled and removed images for training, by the local manifest and data/base.
 
-    None where they are not.
+    None if one of them is not available locally.
     """
     from pipeline.images.dataset import read_manifest, uneven_weights
     from pipeline.lineage.seen_images import read_seen
@@ -176,7 +183,7 @@ def _described(oid: str) -> Start:
 
 
 def _told(oid: str, recorded: Recorded | None, metrics: Metrics | None) -> dict[str, Any]:
-    """Generation and accuracy of the model `oid`, as far as the last report records it."""
+    """Return the generation and the accuracy of the model `oid`, as far as the last report records them."""
     if recorded is None:
         return {}
     if recorded.model == oid:
