@@ -1,1 +1,1 @@
-"""`pipeline try`: whether what params name works, what it takes, and how long a training will be; nothing is kept."""
+"""`pipeline try`: check that the params work, and estimate memory and training time; nothing is kept."""

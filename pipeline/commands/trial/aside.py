@@ -1,4 +1,4 @@
-"""A temporary folder to train in, with all of the project at hand but its data."""
+"""A temporary folder to train in, with links to the project's files, without its data."""
 
 import io
 import os
@@ -15,13 +15,13 @@ from pipeline.params import Params
 
 @contextmanager
 def aside(params: Params) -> Iterator[None]:
-    """Make a temporary folder the working directory; it is gone at the end. What is printed meanwhile is not shown.
+    """Make a temporary folder the working directory inside the block, and discard what is printed meanwhile.
 
     Raises:
-        ParamError: code of the project's own, which `params` name, cannot be imported.
+        ParamError: the project's own code that `params` name cannot be imported.
     """
     for name in params.train.own.values():
-        function_of(name)  # Of the project itself, and for good.
+        function_of(name)  # Import it from the project's folder; Python keeps the module.
     here = Path.cwd()
     with TemporaryDirectory(prefix="treering-try-") as temporary:
         for path in here.iterdir():

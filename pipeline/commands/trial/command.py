@@ -1,4 +1,4 @@
-"""Before a training: whether it works, what it takes, how long it will be. `pipeline try`."""
+"""The command `pipeline try`: check before a training that it works, and estimate its memory and duration."""
 
 import argparse
 import json
@@ -18,17 +18,18 @@ MIB = 2**20
 
 
 class BatchFigures(NamedTuple):
-    """What one batch of each stage took, and what follows from it."""
+    """Measurements of one batch of each stage, and estimates based on them."""
 
     rows: "list[Row]"
     expected: "list[Expectation]"
     peak: int
-    """Bytes of memory at most."""
+    """Peak memory in bytes."""
     whose: str
+    """What the peak is measured of: `GPU` or `process`."""
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add the command to the parser."""
     sub = command(_try, "try one batch of each stage: memory, images a second, time of a training; keeps nothing")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--contract", action="store_true", help="also try what every model promises, on drawn images")

@@ -1,4 +1,4 @@
-"""What Treering promises of every model, tried on drawn images: each check is a few steps of real training."""
+"""Check what Treering promises for every model, with a few steps of real training on synthetic images."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,29 +23,28 @@ from pipeline.params import Params
 from pipeline.training.generation import plan, wanted_spec
 from pipeline.training.progress import Progress
 
-# Of the drawn images: in how large steps they are drawn, at least, how many steps there are of them, and of how many
-# classes they are before one comes.
+# Of the synthetic images: minimum batch size, number of batches, and number of classes before one is added.
 BATCH, STEPS, CLASSES = 8, 4, 3
 LONGEST = 300
 WEIGHTS = "drawn.pt"
 
 
 class Check(NamedTuple):
-    """One promise."""
+    """The result of checking one promise."""
 
     promise: str
     trouble: str = ""
-    """Why it does not hold, empty where it does."""
+    """Why the promise does not hold, or could not be checked; empty if it holds."""
     is_skipped: bool = False
-    """Whether it could not be tried, for the reason in `trouble`."""
+    """Whether the promise could not be checked, for the reason in `trouble`."""
 
 
 class _InterruptedError(Exception):
-    """The training was to end here."""
+    """Interrupts a training on purpose."""
 
 
 class _Ending(Progress):
-    """Ends the training after it has saved a state so many times."""
+    """Interrupts the training after it has saved its state `left` times."""
 
     left = 2
 
@@ -57,7 +56,7 @@ class _Ending(Progress):
 
 
 def checks(params: Params) -> Iterator[Check]:
-    """Try each promise, in the working directory, whose data/ is written to; a network that cannot be built ends it."""
+    """Check each promise in the working directory, and write to its data/. Stop early if no network can be built."""
     train = params.train.model_copy(
         update={"epochs": 1, "warm_epochs": 1, "batch_size": max(BATCH, 4 * params.train.accumulate)}
         | {"passes": 1.0, "min_steps": 2, "head_epochs": min(params.train.head_epochs, 0.5)}
@@ -78,7 +77,7 @@ def checks(params: Params) -> Iterator[Check]:
 
 
 def _fits(params: Params) -> str:
-    """Output shape, rows of classes, and that outputs are no probabilities: of those the loss would learn little."""
+    """Check the rows of classes, and that the outputs are logits: the loss learns little from probabilities."""
     if not is_own(params.train.model):
         return ""
     if not rows_of_classes(_spec(params)):
@@ -151,14 +150,14 @@ def _spec(params: Params) -> Spec:
 
 
 def _drawn_weights(params: Params) -> str:
-    """A file of weights, since nothing is frozen that was never trained."""
+    """Write a file of random weights and return its name, since layers can be frozen only with pretrained weights."""
     paths.WEIGHTS.mkdir(parents=True, exist_ok=True)
     torch.save(build(_spec(params)).body.state_dict(), paths.WEIGHTS / WEIGHTS)
     return WEIGHTS
 
 
 def _train(params: Params, progress: Progress, *, classes: int = CLASSES) -> None:
-    """Train data/model from data/base."""
+    """Train data/model from data/base on synthetic images."""
     dataset = drawn(params, STEPS * params.train.batch_size, classes=classes)
     generation = plan(params, pd.Series(dataset.labels, index=pd.Index(dataset.ids)))
     import_module("pipeline.train").fit(generation, dataset, _first(dataset, BATCH), params, progress)
@@ -176,7 +175,7 @@ def _all(count: int) -> Any:
 
 
 def _difference(one: Path, other: Path) -> str:
-    """The first weight that is not the same in two models; empty where all of their checkpoints is."""
+    """Return which weight of two models differs first; empty if their checkpoints are identical."""
     if (one / CHECKPOINT).read_bytes() == (other / CHECKPOINT).read_bytes():
         return ""
     before, now = (read_checkpoint(folder)["state_dict"] for folder in (one, other))

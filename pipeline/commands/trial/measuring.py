@@ -1,4 +1,4 @@
-"""How long one batch of each stage takes, and how much memory; what that means for a training."""
+"""Measure time and memory of one batch of each stage, and estimate the duration of a training."""
 
 import sys
 import time
@@ -24,29 +24,29 @@ from pipeline.training.drawing.budget import length_of
 from pipeline.training.generation import plan, wanted_spec
 from pipeline.training.optimizers import schedule_of
 
-# How many new images a generation is foretold for, and how many in all where there are none yet.
+# Number of new images that the estimate of a generation assumes, and of all images if the project has none yet.
 NEW, ALL = 100, 1000
-# What becomes of images before a step.
+# Names of the stage that prepares images before a training step.
 AUGMENT, FEATURES = "augment", "features"
 
 
 class Row(NamedTuple):
-    """What a stage takes."""
+    """The time that a stage takes."""
 
     stage: str
     seconds: float
-    """For each batch."""
+    """Seconds per batch."""
     images: int
-    """In each batch."""
+    """Images per batch."""
 
     @property
     def rate(self) -> float:
-        """Images each second."""
+        """Images per second."""
         return self.images / self.seconds if self.seconds else 0.0
 
 
 class Expectation(NamedTuple):
-    """How long a training is likely to be."""
+    """The estimated duration of a training."""
 
     what: str
     steps: int
@@ -54,7 +54,7 @@ class Expectation(NamedTuple):
 
 
 def measure(params: Params, samples: Samples) -> Iterator[Row]:
-    """Each stage by itself: decoding the project's images, augmenting, or making features, a step, evaluating."""
+    """Measure each stage: decode the project's images, augment or compute features, a training step, evaluation."""
     if samples.total:
         batches = in_batches(np.arange(len(samples.dataset)), params.train.batch_size)
         yield _timed("decode", samples.dataset.images.batches(batches), len)
@@ -64,7 +64,7 @@ def measure(params: Params, samples: Samples) -> Iterator[Row]:
 
 
 def memory_peak(where: torch.device) -> tuple[int, str]:
-    """The most memory that was in use so far, in bytes, and of what."""
+    """Return the peak memory so far, in bytes, and what it was measured of: `GPU` or `process`."""
     if where.type == "cuda":
         return torch.cuda.max_memory_allocated(where), "GPU"
     import resource
@@ -74,7 +74,7 @@ def memory_peak(where: torch.device) -> tuple[int, str]:
 
 
 def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectation]:
-    """What the next generation takes, and one from scratch, by what was measured."""
+    """Estimate the duration of the next generation, and of a training from scratch, from the measured `rows`."""
     from pipeline.training.feeding.sources import views_of
 
     taken = {row.stage: row for row in rows}
@@ -86,7 +86,7 @@ def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectatio
         parts = steps * params.train.accumulate
         if FEATURES not in taken:
             return parts * (taken[AUGMENT].seconds + taken["step"].seconds)
-        # They are computed once for each view.
+        # Features are computed once for each view.
         views = views_of(samples.dataset, params.train)
         return parts * taken["step"].seconds + looked_at * (views.count if views else 1) / taken[FEATURES].rate
 
@@ -97,7 +97,7 @@ def expect(params: Params, samples: Samples, rows: list[Row]) -> list[Expectatio
 
 
 def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator[Row]:
-    """Augmenting and a step, or a part of one; the first step, which sets things up, does not count."""
+    """Measure preparation and training step of each (part of a) batch; the first step, with setup, is skipped."""
     from pipeline.training.feeding.loader import TrainLoader
     from pipeline.training.feeding.sources import KeptFeatures, sources_of
     from pipeline.training.module import Classifier
@@ -138,7 +138,7 @@ def _training(params: Params, dataset: Dataset, where: torch.device) -> Iterator
 
 
 def _moved(value: Any, where: torch.device) -> Any:
-    """A batch, or a part of one, on the device that computes."""
+    """Return a batch, or a part of a batch, moved to the device `where`."""
     if isinstance(value, tuple):
         return type(value)(*(_moved(part, where) for part in value))
     return value.to(where) if isinstance(value, Tensor) else value
@@ -153,7 +153,7 @@ def _evaluation(params: Params, dataset: Dataset, where: torch.device) -> Row:
 
 
 def _timed(stage: str, batches: Iterator[Any], size: Callable[[Any], int], *, first: int = 1) -> Row:
-    """What each of `batches` takes on average, the `first` ones apart where there are more."""
+    """Measure the mean time of `batches`, without the `first` ones if there are more."""
     times, sizes, before = [], [], time.perf_counter()
     for batch in batches:
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Which layer of a network gives the same images other outputs each time."""
+"""Find the layer of a network whose outputs are not reproducible."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from pipeline.training.rng_state import generator_states, set_generators
 
 
 def restless_layer(network: Network, images: Tensor) -> str | None:
-    """The name and kind of the first layer that, while training, makes something else of the same at a second pass.
+    """Return name and class of the first layer whose outputs differ between two identical passes in training mode.
 
-    None without one. Weights, statistics and the generators of Python, NumPy and PyTorch are at the second pass what
-    they were at the first, as they are when an interrupted training goes on.
+    None if there is no such layer. Weights, buffers and the random states of Python, NumPy and PyTorch are restored
+    before the second pass, as for an interrupted training that continues.
     """
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     generators = generator_states()
@@ -30,7 +30,7 @@ def restless_layer(network: Network, images: Tensor) -> str | None:
 
 
 def _outputs(network: Network, images: Tensor) -> list[tuple[str, Tensor]]:
-    """What each layer made, in the order in which they did; a layer comes after those that it consists of."""
+    """Return the output of each layer, in the order of computation; a layer comes after its sublayers."""
     made: list[tuple[str, Tensor]] = []
     names = {module: name for name, module in network.body.named_modules()}
 

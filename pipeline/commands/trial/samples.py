@@ -1,4 +1,4 @@
-"""Images to try with: a few of the project's, or drawn ones."""
+"""Images for `pipeline try`: a few of the project's, or synthetic ones."""
 
 import hashlib
 from dataclasses import replace
@@ -15,7 +15,7 @@ from pipeline.images.pixels import PixelReader
 from pipeline.params import Params
 from pipeline.training.generation import wanted_spec
 
-# Batches of the project's images that are looked at.
+# Number of batches of the project's images that are used.
 BATCHES = 4
 
 
@@ -24,17 +24,17 @@ class Samples(NamedTuple):
 
     dataset: Dataset
     total: int
-    """How many the project has; 0 where these are drawn."""
+    """Number of training images of the project; 0 if the images are synthetic."""
 
 
 def samples_of(params: Params) -> Samples:
-    """A few batches of the training images, decoded whenever they are asked for; drawn ones where there are none."""
+    """Return a few batches of the training images, decoded at each access, or synthetic images if there are none."""
     most = BATCHES * params.train.batch_size
     manifest = _manifest()
     if manifest is None:
         return Samples(drawn(params, max(most, 8), classes=3), 0)
     chosen = manifest.iloc[np.linspace(0, len(manifest) - 1, min(most, len(manifest))).astype(int)]
-    # Not by `load`, which keeps what it decodes.
+    # `load` is not used, since it keeps decoded images in memory.
     spec = wanted_spec(params, [])
     reader, rows = PixelReader(spec.mode, spec.source, spec.framing), np.full(len(chosen), -1, np.intp)
     found = locate(chosen, params.compute)
@@ -45,7 +45,7 @@ def samples_of(params: Params) -> Samples:
 
 
 def drawn(params: Params, count: int, *, classes: int) -> Dataset:
-    """So many images of noise, each class of a brightness of its own."""
+    """Return `count` images of noise; each class has a different brightness."""
     channels, size = 1 if params.ingest.mode == "grey" else 3, wanted_spec(params, []).source
     ids = sorted(hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(count))
     kinds, generator = np.arange(count) % classes, np.random.default_rng(0)
@@ -56,13 +56,13 @@ def drawn(params: Params, count: int, *, classes: int) -> Dataset:
 
 
 def decoded(dataset: Dataset) -> Dataset:
-    """`dataset` with its images in memory."""
+    """Return `dataset` with its images decoded in memory."""
     (pixels,) = dataset.images.batches([np.arange(len(dataset))])
     return replace(dataset, images=PixelSource.of(pixels))
 
 
 def _manifest() -> "pd.DataFrame | None":
-    """The training images that are here."""
+    """Return the manifest of training images; None if there are none locally."""
     try:
         manifest = read_manifest("train") if index.INDEX.exists() else None
     except (FileNotFoundError, MissingDataError):
