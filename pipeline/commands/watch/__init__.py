@@ -1,1 +1,1 @@
-"""`pipeline watch`: runs `dvc repro` when new images have settled."""
+"""`pipeline watch`: run `dvc repro` once new images have been copied completely."""

@@ -1,4 +1,4 @@
-"""Training whenever images come: `pipeline watch`."""
+"""The command `pipeline watch`: train whenever new images arrive."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from pipeline.commands.parsing import Register
 
 
 def register(command: Register) -> None:
-    """Add this command."""
+    """Add the command to the parser."""
     sub = command(_watch, "run `dvc repro` whenever new images have settled in data/raw")
     sub.add_argument(
         "--settle",
@@ -34,7 +34,7 @@ def _watch(args: argparse.Namespace) -> int:
 
 
 def seconds(text: str) -> float:
-    """A duration; named for the message of argparse."""
+    """Parse a duration in seconds. argparse shows this function's name in its error message."""
     value = float(text)
     if not 0 <= value < float("inf"):
         raise ValueError

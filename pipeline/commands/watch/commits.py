@@ -1,4 +1,4 @@
-"""What the pipeline writes for Git: committed and pushed without touching anything else, never by force."""
+"""Commit and push the files that the pipeline writes; other changes stay untouched, and nothing is force-pushed."""
 
 import sys
 from pathlib import Path
@@ -9,14 +9,14 @@ from pipeline.errors import RecordError
 from pipeline.git import git, git_text, unfinished
 from pipeline.versioning.lock import read_yaml
 
-# What a run depends on and no run writes.
+# Files that a run depends on and does not write.
 CONDITIONS = (paths.PARAMS, paths.PIPELINE, Path("pipeline"))
-# `dvc push` of what commits name; its command line knows the workspace, or everything.
+# Pushes the data of given commits; the command `dvc push` supports only the workspace, or all commits.
 PUSH_COMMITS = "import sys; from dvc.repo import Repo; Repo().push(revs=sys.argv[1:])"
 
 
 def own_files() -> list[str]:
-    """The files in Git that are DVC's and the pipeline's to write, as far as they are there."""
+    """Return the existing files in Git that DVC and the pipeline write."""
     stages = read_yaml(paths.PIPELINE)["stages"].values()
     entries = [entry for stage in stages for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
     flags = {path: flag for entry in entries if isinstance(entry, dict) for path, flag in entry.items()}
@@ -34,7 +34,7 @@ def own_files() -> list[str]:
 
 
 def check_can_commit() -> None:
-    """Raise what speaks against a commit now.
+    """Check that a commit is possible now.
 
     Raises:
         RecordError: a merge or the like is unfinished, or HEAD is on no branch.
@@ -46,9 +46,9 @@ def check_can_commit() -> None:
 
 
 def commit(message: str) -> str | None:
-    """Commit our own files, if any has changed; returns the commit, in short.
+    """Commit the pipeline's own files, and return the abbreviated hash; None if none has changed.
 
-    What else is staged or changed stays as it is.
+    Other staged or changed files stay as they are.
 
     Raises:
         RecordError: Git cannot commit now.
@@ -58,7 +58,7 @@ def commit(message: str) -> str | None:
         return None
     check_can_commit()
     try:
-        git("add", "--", *files)  # Those that are new to Git.
+        git("add", "--", *files)  # `git commit --only` does not add new files.
         git("commit", "--quiet", "--only", "--message", message, "--", *files)
     except RecordError as error:
         raise RecordError("git commit", error.args[1], "see `git status`; the next run commits") from None
@@ -66,16 +66,16 @@ def commit(message: str) -> str | None:
 
 
 def uncommitted_conditions() -> list[str]:
-    """The files that a run depends on and that are not as they were committed."""
+    """Return the files that a run depends on and that have uncommitted changes."""
     lines = git("status", "--porcelain", "-z", "--no-renames", "--", *map(str, CONDITIONS)).decode(errors="replace")
     return [line[3:] for line in lines.split("\0") if line]
 
 
 def check_can_push() -> None:
-    """Raise what speaks against ever pushing from here.
+    """Check that this repository is set up for pushing.
 
     Raises:
-        RecordError: DVC has no default remote, or Git's branch no upstream.
+        RecordError: DVC has no default remote, or Git's branch has no upstream.
     """
     from pipeline.versioning import repository
 
@@ -90,17 +90,17 @@ def check_can_push() -> None:
 
 
 def push(children: Subprocesses) -> bool:
-    """Push data, then commits, if any are not pushed; returns whether there were.
+    """Push data, then commits, if there are unpushed commits; return whether there were.
 
-    All data that the commits name goes first, so that Git never names what DVC's remote lacks.
+    All data of the commits is pushed first, so that Git never refers to data that DVC's remote lacks.
 
     Raises:
-        RecordError: it failed, because somebody else has pushed before, for example.
+        RecordError: a push failed, for example because somebody else has pushed before.
     """
     if not _unpushed():
         return False
     check_can_commit()
-    # Those, too, whose side a merge did not keep: Git will name what they name.
+    # --full-history includes commits on sides of merges that were not kept: Git will refer to their data, too.
     naming = _unpushed("--full-history", "--", *map(str, (paths.LOCK, paths.RAW_DVC, paths.SHARDS_DVC)))
     data = [*DVC, "push"] if len(naming) < 2 else [sys.executable, "-c", PUSH_COMMITS, *naming]
     ended = children.run(*data)
@@ -116,5 +116,5 @@ def push(children: Subprocesses) -> bool:
 
 
 def _unpushed(*options: str) -> list[str]:
-    """The commits that the branch's upstream lacks."""
+    """Return the commits that the branch's upstream lacks."""
     return git_text("rev-list", "@{upstream}..HEAD", *options).split()

@@ -1,4 +1,4 @@
-"""`dvc repro` as a child process: whether it is due, how it went, and what came of it."""
+"""Run `dvc repro` as a child process if it is due, and report its result."""
 
 import time
 from collections.abc import Callable
@@ -19,28 +19,30 @@ from pipeline.versioning.raw.recorded import is_of
 from pipeline.versioning.running import running_command
 from pipeline.versioning.unhashable import check_hashable
 
-# What DVC says when another of its commands has what it needs.
+# DVC's messages if another DVC command holds a lock.
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
-# Seconds.
+# Seconds between retries.
 AGAIN = 2.0
 
 
 class Repro(NamedTuple):
-    """A run of `dvc repro` that has ended."""
+    """A finished run of `dvc repro`."""
 
     change: ImageChange
     seconds: float
     error: str | None
-    """What went wrong, if anything."""
+    """The error message; None if the run succeeded."""
     result: str
-    """The accuracy, for people; of the base, too, if there is a new model."""
+    """The accuracy as text; also that of the base, if there is a new model."""
 
 
 def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[str], None]) -> Repro | None:
-    """Run `dvc repro` if it has anything to do, or to say, once nothing else of DVC's is at work here.
+    """Wait for other DVC commands, then run `dvc repro` if it would do anything, or report an error.
+
+    None if there was nothing to do.
 
     Raises:
-        ImagesError: DVC cannot hash data/raw, and would wait for ever, perhaps.
+        ImagesError: DVC cannot hash data/raw, and might wait forever.
     """
     before, begun, change = _recorded(), time.monotonic(), ImageChange()
     while True:
@@ -59,26 +61,26 @@ def run_if_due(children: Subprocesses, interrupts: Interrupts, say: Callable[[st
 
 
 def _is_due(children: Subprocesses) -> bool:
-    """Whether `dvc repro` would do more than run `listing`, which always runs, and about which DVC always speaks."""
+    """Whether `dvc repro` would do more than run `listing`, which always runs and which DVC always lists as changed."""
     try:
         content, record = look(), read_record()
         if content.oid != read_raw_hash() or "ingest" not in record or not is_of(record["ingest"], content.oid):
             return True
         stages = read_yaml(paths.PIPELINE)["stages"]
     except TreeringError:
-        return True  # Which will say what is wrong.
+        return True  # `dvc repro` will report the error.
     others = [name for name, stage in stages.items() if not stage.get("always_changed")]
     return children.run(*DVC, "status", "--quiet", *others).code != 0
 
 
 def _ingested() -> ImageChange:
-    """What has come and gone, if ingest ran."""
+    """Return the images that were added and removed, if ingest ran."""
     result = results.newest("ingest")
     return (result.change if result else None) or ImageChange()
 
 
 def accuracy(*, is_new: bool) -> str:
-    """What metrics.json says of the model, and of the one before it where the model `is_new`."""
+    """Return the accuracy of the model as text, by metrics.json; also that of the base, if the model `is_new`."""
     try:
         metrics = read_metrics()
     except RecordError:

@@ -1,6 +1,7 @@
-"""A folder that is copied into: what has come, and when it has come to rest.
+"""Detect new files in a folder, and when copying into it has ended.
 
-Only names, sizes and times are inspected, which is cheap; events say when to look, and nothing depends on all of them.
+Only names, sizes and times are inspected, which is cheap. File system events trigger inspections; lost events only
+delay them.
 """
 
 import logging
@@ -12,37 +13,37 @@ from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
-# Names of what is still being copied or downloaded; .dvcignore hides them from DVC.
+# Suffixes of files that are still being copied or downloaded; .dvcignore hides them from DVC.
 UNFINISHED = (".crdownload", ".filepart", ".part", ".partial", ".tmp")
-# Seconds: how long events are waited for at a time, and after how many without one the folder is inspected, since
-# network folders send none.
+# Seconds to wait for events at a time, and seconds after which the folder is inspected without an event, since network
+# folders send none.
 TICK, UNASKED = 1.0, 30.0
 
 
 class Stamp(NamedTuple):
-    """What changes when a file does."""
+    """Size and times of a file: at least one of them changes when the file does."""
 
     size: int
-    """In bytes."""
+    """Size in bytes."""
     written: int
-    """In nanoseconds since the epoch, as are the others; copies may keep it."""
+    """Time of modification in nanoseconds since the epoch; copies may keep it."""
     changed: int
-    """Set by the system alone; a link or another mode changes it, too."""
+    """Time of status change in nanoseconds since the epoch; only the system sets it, also for links and modes."""
 
 
 def is_passing(path: str) -> bool:
-    """Whether the file `path` is one that comes and goes: half copied, or hidden."""
+    """Whether the file `path` is temporary: incomplete, or hidden."""
     return path.endswith(UNFINISHED) or any(part.startswith(".") for part in path.split("/"))
 
 
 def look(folder: Path) -> dict[str, Stamp]:
-    """The stamps of all files below `folder`, by path in it, but those that DVC does not see either."""
+    """Return the stamps of all files below `folder`, by relative path, without incomplete files that DVC ignores."""
     found = {}
     for place, _, names in os.walk(folder):
         inside = os.path.relpath(place, folder)
         for name in names:
             if not name.endswith(UNFINISHED):
-                with suppress(OSError):  # It has gone since.
+                with suppress(OSError):  # The file was removed meanwhile.
                     stat = os.stat(os.path.join(place, name))  # noqa: PTH116, PTH118 (a third of the time)
                     path = name if inside == "." else f"{inside}/{name}"
                     found[path] = Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
@@ -50,12 +51,12 @@ def look(folder: Path) -> dict[str, Stamp]:
 
 
 def content(files: Mapping[str, Stamp]) -> dict[str, tuple[int, int]]:
-    """Of `files` what may be images, by path: another size or time of writing means other ones."""
+    """Return size and time of modification of those `files` that may be images, by path, to compare contents."""
     return {path: (stamp.size, stamp.written) for path, stamp in files.items() if not is_passing(path)}
 
 
 class Settling:
-    """Tells whether files have been still for `seconds`."""
+    """Detects whether files have not changed for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -63,9 +64,10 @@ class Settling:
         self._since = 0.0
 
     def is_still(self, files: Mapping[str, Stamp], now: float) -> bool:
-        """Whether `files`, as they are `now` (seconds since the epoch), have been like this long enough.
+        """Whether `files` have not changed for long enough; `now` is in seconds since the epoch.
 
-        The first time their own stamps say since when; later they are compared, whatever clock made the stamps.
+        The first call uses the files' own times. Later calls compare with the previous files, so that another clock
+        than that of this machine, such as a file server's, does no harm.
         """
         if self._files is None:
             self._since = max((stamp.changed for stamp in files.values()), default=0) / 1e9
@@ -76,9 +78,9 @@ class Settling:
 
 
 def arrivals(folder: Path, settle: float, stop: Event) -> Iterator[None]:
-    """Give way whenever `folder` has come to rest for `settle` seconds with other content than the last time.
+    """Yield whenever `folder` has been unchanged for `settle` seconds and its content differs from the last time.
 
-    So it does once at the start; it ends when `stop` is set. What comes in between is not missed.
+    The first yield needs no difference. The iterator ends when `stop` is set. Changes between yields are not missed.
     """
     settling, seen, looked = Settling(settle), None, -UNASKED
     for has_changed in _events(folder, stop):
@@ -97,11 +99,11 @@ def arrivals(folder: Path, settle: float, stop: Event) -> Iterator[None]:
 
 
 def _events(folder: Path, stop: Event) -> Iterator[bool]:
-    """Whether something has changed in the last `TICK`; where the system cannot tell, only the time passes."""
+    """Yield every `TICK` whether something has changed; always False if the system cannot watch the folder."""
     from watchfiles import watch
 
     top = folder.resolve()
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # It would say each event.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # It would log each event.
 
     def matters(_: object, path: str) -> bool:
         return not is_passing(os.path.relpath(path, top))
@@ -117,6 +119,6 @@ def _events(folder: Path, stop: Event) -> Iterator[bool]:
             raise_interrupt=False,
         ):
             yield bool(changes)
-    except (OSError, RuntimeError):  # More folders than the system watches, one that may not be read, …
+    except (OSError, RuntimeError):  # Too many folders for the system, a folder without read permission, …
         while not stop.wait(TICK):
             yield False

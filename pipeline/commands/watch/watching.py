@@ -1,4 +1,4 @@
-"""Runs `dvc repro` whenever new images have settled in data/raw; commits and pushes what comes of it."""
+"""Run `dvc repro` whenever new images have been copied to data/raw; commit and push the results."""
 
 import os
 from collections.abc import Iterator
@@ -25,23 +25,23 @@ FIRST = f"put images there, in the project's folder, and run `dvc add {paths.RAW
 
 @dataclass(frozen=True, kw_only=True)
 class WatchOptions:
-    """What a watcher is asked to do."""
+    """Options of a watcher."""
 
     settle: float
-    """Seconds without a change after which data/raw is taken to be at rest."""
+    """Seconds without a change after which copying into data/raw is taken to have ended."""
     commit: bool
     push: bool
     once: bool
-    """End after the first run, or at once where there is nothing to do."""
+    """End after the first run, or at once if there is nothing to do."""
     live: bool
-    """Show what the commands print."""
+    """Show the output of the commands."""
 
 
 def watch(wishes: WatchOptions) -> int:
-    """Watch until asked to end; returns the exit status.
+    """Watch until a signal comes, or once, and return the exit status.
 
     Raises:
-        TreeringError: it cannot begin, because another watcher runs, for example.
+        TreeringError: the watcher cannot start, for example because another one runs.
     """
     _check(wishes)
     with _alone(), noting() as interrupts:
@@ -58,21 +58,21 @@ def watch(wishes: WatchOptions) -> int:
 
 
 class Watcher:
-    """What is done about new images."""
+    """Trains on new images, and publishes the results."""
 
     def __init__(self, wishes: WatchOptions, interrupts: Interrupts) -> None:
         self._wishes, self._interrupts = wishes, interrupts
         self._children = Subprocesses(interrupts, live=wishes.live)
-        # Of runs that failed, or could not be committed.
+        # Changed images of earlier runs that failed or could not be committed.
         self._change = ImageChange()
 
     def work(self) -> bool:
-        """Run what is due, and publish; whatever goes wrong is said in one line, and is no reason to end."""
+        """Run `dvc repro` if it is due, and publish; return whether all went well. Errors are printed, not raised."""
         self._children.open_log()
         try:
             run = run_if_due(self._children, self._interrupts, say)
             if self._interrupts.came and (run is None or run.error):
-                return False  # The run was interrupted; that is said at the end.
+                return False  # The run was interrupted, which `watch` reports at the end.
             if run is not None:
                 self._change = self._change.then(run.change)
                 if run.error is not None:
@@ -84,7 +84,7 @@ class Watcher:
             return False
 
     def _publish(self, run: Repro | None) -> bool:
-        """Commit and push as wished, then say how the run went."""
+        """Commit and push as the options ask, then print a summary of the run; return whether there was no error."""
         said, trouble = [], None
         if run is None:
             said.append("nothing to do")
@@ -114,19 +114,19 @@ class Watcher:
 
 
 def say(text: str) -> None:
-    """Print `text` with the time."""
+    """Print `text` after the current time."""
     print(f"{datetime.now().astimezone():%H:%M} {text}", flush=True)
 
 
 def lasted(seconds: float) -> str:
-    """A duration, for people."""
+    """Format a duration."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _check(wishes: WatchOptions) -> None:
     if paths.RAW_DVC.exists() and read_absent() != set():
-        paths.RAW.mkdir(exist_ok=True)  # Nothing of it need be here.
+        paths.RAW.mkdir(exist_ok=True)  # The images of data/raw need not be present locally.
     if not paths.RAW.is_dir():
         hint = f"run `dvc pull {paths.RAW_DVC}`" if paths.RAW_DVC.exists() else FIRST
         raise ImagesError(paths.RAW, "no such folder", hint)
@@ -140,7 +140,7 @@ def _check(wishes: WatchOptions) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """For one watcher at a time, whose process the locked file names."""
+    """Hold the lock of the only watcher; the lock file contains the process id."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with locked(LOCK, taken=_taken):
         LOCK.write_text(f"{os.getpid()}\n", encoding="ascii")
