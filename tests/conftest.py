@@ -1,4 +1,4 @@
-"""Projects to try things in: real git, real dvc, tiny real images, in temporary folders."""
+"""Fixtures: projects in temporary folders, with real Git, real DVC and tiny real images."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dvc.repo  # At once: its logger keeps the stderr of its first import, which one test's must not be.
+import dvc.repo  # Import it now: its logger keeps the stderr of its first import, which must not be that of a test.
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -25,17 +25,17 @@ from pipeline import cli
 from pipeline.versioning import remote, repository
 
 ROOT = Path(__file__).parent.parent
-# Nothing is remembered from run to run, and nothing written into the checkout.
+# Hypothesis keeps no database, so that runs are independent and nothing is written into the checkout.
 settings.register_profile("here", database=None, deadline=None)
 settings.load_profile("here")
-# As small as it can be: the tests are about what runs and what it starts from, not about accuracy.
+# As small as possible: the tests check what runs and what it starts from, not accuracy.
 TINY: dict[str, dict[str, Any]] = {
     "ingest": {"size": 8, "mode": "grey", "max_removed": 1.0},
     "train": {"size": 8, "epochs": 2, "warm_epochs": 1, "passes": 4.0, "min_steps": 3, "batch_size": 16},
     "evaluate": {"gate": {"drop": None, "class_drop": None, "flips": None, "confidence": 0.95}},
     "compute": {"accelerator": "cpu", "workers": 1},
 }
-# DVC writes its config in ASCII alone (docs/team.md), and the tests may run in any folder.
+# DVC writes its config in ASCII only (docs/team.md), and the tests may run in a folder with any name.
 DVC_IN_UTF_8 = """
 import configobj, sys
 class InUtf8(configobj.ConfigObj):
@@ -49,21 +49,21 @@ sys.exit(main())
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that has ended."""
+    """A finished command."""
 
     code: int
     out: str
-    """What it printed, on both streams."""
+    """The output on stdout and stderr."""
 
 
 class Project:
-    """A project of a user's: a checkout of this repository with data of its own."""
+    """A user's project: a checkout of this repository with its own data."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def run(self, *command: str, ok: bool | None = True, **env: str) -> Ran:
-        """Run `command` in the project; unless `ok` is None, its success must be `ok`."""
+        """Run `command` in the project; assert that its success equals `ok`, unless `ok` is None."""
         run = subprocess.run(
             command,
             cwd=self.root,
@@ -78,8 +78,8 @@ class Project:
         return Ran(run.returncode, run.stdout)
 
     def pipeline(self, *arguments: str, ok: bool = True) -> Ran:
-        """Run `pipeline` in this process, which has long imported what that imports; its success must be `ok`."""
-        repository._repository.cache_clear()  # What the last command opened.
+        """Run `pipeline` in this process, which has imported everything; assert that its success equals `ok`."""
+        repository._repository.cache_clear()  # Forget the repository that the last command opened.
         remote.silence.cache_clear()
         out = io.StringIO()
         with chdir(self.root), redirect_stdout(out), redirect_stderr(out):
@@ -88,7 +88,7 @@ class Project:
         return Ran(code, out.getvalue())
 
     def add_raw(self) -> None:
-        """Do what `dvc add data/raw` does, in this process."""
+        """Run the equivalent of `dvc add data/raw` in this process."""
         with chdir(self.root), dvc.repo.Repo() as repo:
             repo.add("data/raw")
 
@@ -99,24 +99,24 @@ class Project:
         return self.run(*command, *arguments, ok=ok)
 
     def status(self) -> str:
-        """What `dvc status` says of data/raw and of all stages, but for `listing`, which always runs."""
+        """Return the output of `dvc status` for data/raw and all stages but `listing`, which always runs."""
         return self.dvc("status", "data/raw.dvc", "ingest", "manifest", "train", "evaluate").out
 
     def git(self, *arguments: str) -> str:
-        """Run `git`; returns what it printed."""
+        """Run `git`, and return its output."""
         return self.run("git", *arguments).out
 
     def repro(self, *arguments: str, ok: bool | None = True) -> str:
-        """Run `dvc repro`; returns what it printed."""
+        """Run `dvc repro`, and return its output."""
         return self.dvc("repro", *arguments, ok=ok).out
 
     def commit(self, message: str = "data") -> None:
-        """Commit everything."""
+        """Commit all changes."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
     def set_params(self, **sections: dict[str, Any]) -> None:
-        """Change params.yaml, a section and key at a time."""
+        """Change keys of the given sections of params.yaml."""
         yaml, path = YAML(), self.root / "params.yaml"
         params = yaml.load(path)
         for section, values in sections.items():
@@ -124,7 +124,7 @@ class Project:
         yaml.dump(params, path)
 
     def lock(self) -> dict[str, dict[str, dict[str, str]]]:
-        """The hashes that dvc.lock records: by stage, then "deps" or "outs", then path."""
+        """Return the hashes in dvc.lock: by stage, then "deps" or "outs", then path."""
         stages = YAML(typ="safe").load(self.root / "dvc.lock")["stages"]
         return {
             name: {kind: {entry["path"]: entry["md5"] for entry in stage.get(kind, [])} for kind in ("deps", "outs")}
@@ -132,15 +132,15 @@ class Project:
         }
 
     def decided(self) -> dict[str, dict[str, dict[str, str]]]:
-        """The same, but for `listing`, which also records what a run that fails later has found in data/raw."""
+        """Return the hashes in dvc.lock without `listing`, which records data/raw even if a later stage fails."""
         return {name: stage for name, stage in self.lock().items() if name != "listing"}
 
     def read(self, path: str) -> str:
-        """The text of a file."""
+        """Return the text of the file `path`."""
         return (self.root / path).read_text(encoding="utf-8")
 
     def add_digits(self, start: int, stop: int, *, into: str = ".") -> list[Path]:
-        """Drop scikit-learn's digits `start` to `stop` into data/raw, a folder for each class."""
+        """Copy scikit-learn's digits from `start` to `stop` into data/raw, a folder for each class."""
         data = load_digits()
         paths = []
         for number in range(start, stop):
@@ -151,16 +151,16 @@ class Project:
         return paths
 
     def ids(self, split: str) -> list[str]:
-        """The image ids in a manifest."""
+        """Return the image ids in the manifest of `split`."""
         return [line.split(",")[0] for line in self.read(f"data/manifest/{split}.csv").splitlines()[1:]]
 
     def clone(self, to: Path) -> "Project":
-        """A fresh clone."""
+        """Clone the project to the folder `to`."""
         subprocess.run(["git", "clone", "--quiet", str(self.root), str(to)], check=True)
         return Project(to)
 
     def snapshot(self, *folders: str) -> dict[str, str]:
-        """The MD5 of every file in `folders`, by path."""
+        """Return the MD5 of every file in `folders`, by path."""
         files = (path for folder in folders for path in [self.root / folder, *(self.root / folder).rglob("*")])
         return {
             str(path.relative_to(self.root)): hashlib.md5(path.read_bytes()).hexdigest()
@@ -170,19 +170,19 @@ class Project:
 
 
 def save_png(pixels: np.ndarray[Any, Any], path: Path) -> None:
-    """Write `pixels`, whole numbers from 0 to 255, as a PNG file."""
+    """Write `pixels`, integers from 0 to 255, as a PNG file."""
     Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
 def stages_run(out: str) -> list[str]:
-    """The stages that `dvc repro`, which printed `out`, did run; but for `listing`, which always runs."""
+    """Return the stages that ran, by the output `out` of `dvc repro`, without `listing`, which always runs."""
     stages = [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage ")]
     return [stage for stage in stages if stage != "listing"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Tests that share what takes long to make, a fixture of their module, run in the process that made it."""
+    """Run the tests that share an expensive fixture of their module in one worker process."""
     for item in items:
         fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
         if item.get_closest_marker("xdist_group") is None and any(one.scope == "module" for one in fixtures):
@@ -191,14 +191,14 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals() -> None:
-    """Signals do what they do for people, also where the tests run in the background, and children inherit less."""
+    """Restore default handling of SIGINT and SIGHUP, also in child processes, if the tests run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git and DVC as on a fresh machine, but for a name to commit under."""
+    """Configure Git and DVC as on a new machine, with a name and an email address for commits."""
     home = tmp_path_factory.mktemp("home")
     (home / ".gitconfig").write_text(
         '[user]\n name = A\n email = a@example.org\n[init]\n defaultBranch = main\n[protocol "file"]\n allow = always\n'
@@ -213,14 +213,14 @@ def _identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _determinism() -> Iterator[None]:
-    """What a stage that ran in a test's process asked of torch does not hold for the next test."""
+    """Undo the changes that a stage in this process made to torch's global settings."""
     yield
-    if torch := sys.modules.get("torch"):  # Importing it takes a second, which many a test can do without.
+    if torch := sys.modules.get("torch"):  # Importing torch takes a second, and many tests do not need it.
         torch.set_deterministic_debug_mode("default")
 
 
 def copy_checkout(root: Path) -> None:
-    """Copy this repository as it is now, without its history, into the folder `root`."""
+    """Copy this repository in its current state, without its history, into the folder `root`."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -236,16 +236,16 @@ def copy_checkout(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Project]:
-    """Makes a project in an empty folder: this repository as it is now, committed, with tiny params."""
+    """Return a function that makes a project in a folder: this repository's current state, committed, tiny params."""
     made = Project(tmp_path_factory.mktemp("made") / "project")
     copy_checkout(made.root)
-    for path in ROOT.glob("pipeline/**/*.pyc"):  # Else the first process of every project would compile all again.
+    for path in ROOT.glob("pipeline/**/*.pyc"):  # Bytecode: no project has to compile it.
         (made.root / path.relative_to(ROOT).parent).mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, made.root / path.relative_to(ROOT))
     made.git("init", "--quiet")
     made.set_params(**TINY)
     made.commit("a new project")
-    made.git("repack", "--quiet", "-a", "-d")  # One file to copy.
+    made.git("repack", "--quiet", "-a", "-d")  # A single pack file is faster to copy.
     (made.root / "data/raw").mkdir()
 
     def make(root: Path) -> Project:
@@ -263,7 +263,7 @@ def project(make_project: Callable[[Path], Project], tmp_path: Path) -> Project:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
-    """Makes a machine that can train, by its name."""
+    """Return a function that makes a machine that can train, by name."""
     import torch
     from support.training_machine import make_machine
 

@@ -1,4 +1,4 @@
-"""The blocks of commands in README.md and docs/, and what comes of typing them."""
+"""The blocks of commands in README.md and docs/, and a way to run them."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from conftest import ROOT, Project
 from support.terminal import Terminal
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Pages of docs/ that are typed in a project made for them.
+# Pages of docs/ whose commands run in a project made for them.
 GUIDES = ("classes", "data", "next", "own-code", "serving", "suspects")
-# A block of code, the line above it, and where that says why it is not typed.
+# A code block, the line above it, and the reason in that line why it is not run.
 FENCE = re.compile(r"^(?:<!-- (not run|into): (.*?) -->\n)?```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 END = "-- end of block"
-# Begins a line that says what Git would ask about.
+# Prefix of a line that states a change that Git would report.
 CHANGED = "-- changed: "
-# Writes a block of params into a file of them, as a reader would.
+# Writes a block of params into a params file, as a reader would.
 INTO = """
 import json, sys
 from ruamel.yaml import YAML
@@ -38,21 +38,21 @@ with open(sys.argv[1], "w", encoding="utf-8") as file:
 
 
 class Block(NamedTuple):
-    """A block of code on a page."""
+    """A code block on a page."""
 
     page: str
-    """Where in the repository."""
+    """The path of the page in the repository."""
     kind: str
-    """What it is in: "sh" is commands, "console" a transcript, in which commands begin with "$ "."""
+    """The language of the block: "sh" for commands, "console" for a transcript whose commands begin with "$ "."""
     text: str
     not_run: str | None
-    """Why tests do not type it, if they do not."""
+    """Why tests do not run the block; None if they do."""
     into: str | None
-    """The file that a reader puts it into."""
+    """The file that a reader copies the block into; None if there is none."""
 
     @property
     def commands(self) -> str:
-        """What a reader types."""
+        """Return the commands that a reader types."""
         if self.into:
             return f"python -c '{INTO}' {self.into} '{json.dumps(self.text)}'"
         if self.kind == "sh":
@@ -62,13 +62,13 @@ class Block(NamedTuple):
 
     @property
     def output(self) -> list[str]:
-        """The lines that a transcript shows to be printed."""
+        """Return the output lines that a transcript shows."""
         lines = re.sub(r"^\$ (.*\\\n)*.*\n", "", self.text, flags=re.MULTILINE) if self.kind == "console" else ""
         return [line for line in lines.splitlines() if line.strip(" …")]
 
 
 def blocks_of(page: Path, *, after: str = "") -> list[Block]:
-    """The blocks of `page` that hold commands, or belong into a file, from the text `after` on."""
+    """Return the blocks of `page` with commands or file contents, from the text `after` on."""
     text = page.read_text(encoding="utf-8")
     found = FENCE.findall(text[text.index(after) :])
     return [
@@ -79,23 +79,23 @@ def blocks_of(page: Path, *, after: str = "") -> list[Block]:
 
 
 def clone(folder: Path) -> Project:
-    """This repository's last commit, set up in `folder` as `make setup` does it."""
+    """Clone this repository's last commit into `folder`, and set it up as `make setup` does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     project = Project(ROOT).clone(folder)
-    # What takes gigabytes is there already; that it can be set up is what CI itself shows.
+    # Reuse this environment, which takes gigabytes; CI itself shows that it can be set up.
     (project.root / ".venv").symlink_to(Path(sys.prefix))
     return project
 
 
 def play(folder: Path, blocks: Sequence[Block], instead: Mapping[str, str]) -> list[list[str]]:
-    """Type `blocks` in one shell that begins in `folder`; `instead` replaces commands that match a pattern.
+    """Run `blocks` in one shell that starts in `folder`; `instead` replaces commands that match a pattern.
 
     Returns:
-        the lines that are seen, by block; those that begin with `CHANGED` say what Git would ask about.
+        the output lines of each block; lines that begin with `CHANGED` state what Git would report.
     """
-    # The environment has the code of the clone, as `make setup` would install it there.
+    # The environment uses the code of the clone, as `make setup` would install it.
     script = 'export PYTHONPATH="$PWD"\n'
-    script += "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"  # What is left in the background.
+    script += "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"  # Ends background processes.
     for block in blocks:
         commands = block.commands
         for pattern, other in instead.items():
@@ -119,7 +119,7 @@ def _split(lines: list[str]) -> Iterator[list[str]]:
 
 
 def unseen(block: Block, lines: list[str]) -> list[str]:
-    """What the transcript `block` shows and `lines` lack, in its order; figures and hashes may be others."""
+    """Return the lines that the transcript `block` shows and `lines` lack, in order; figures and hashes may differ."""
     rest, missing = list(lines), []
     for shown in block.output:
         pattern = _like(shown)
@@ -132,7 +132,7 @@ def unseen(block: Block, lines: list[str]) -> list[str]:
 
 
 def _like(shown: str) -> str:
-    """A pattern of lines like `shown`: other figures, hashes and widths of columns; "…" alone stands for anything."""
+    """Return a pattern for lines like `shown` with any figures, hashes and column widths; "…" alone matches all."""
     text = re.sub(r"\b[0-9a-f]{7,}\b", "HASH", shown.strip())
     text = re.sub(r"\d[\d,.]*", "NUMBER", text)
     text = re.escape(text).replace("HASH…", "HASH").replace(r"\ …", ".*").replace("…", ".*")

@@ -1,4 +1,4 @@
-"""Clusters of Ray's on this machine, of as many machines as are wanted."""
+"""Ray clusters of any number of nodes on this machine."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 from ray.cluster_utils import Cluster
 
-# A machine that no longer answers is missed after seconds, and not after half a minute.
+# Detect a dead node within seconds rather than half a minute.
 PATIENCE = {"health_check_period_ms": 1000, "health_check_timeout_ms": 5000, "health_check_failure_threshold": 2}
 
 
 @contextmanager
 def cluster(*cores: int) -> Iterator[Cluster]:
-    """A cluster of machines with so many `cores` each."""
+    """Start a cluster with a node for each number of `cores`."""
     first, *others = cores
-    # As fast as all else here: Ray lets what it runs give way to other processes.
+    # Full speed: by default Ray lowers the priority of its workers.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
     found = Cluster(
         initialize_head=True,
@@ -28,19 +28,19 @@ def cluster(*cores: int) -> Iterator[Cluster]:
             found.add_node(num_cpus=count)
         yield found
     finally:
-        os.environ.pop("RAY_worker_niceness", None)  # Another cluster may have been in this one.
+        os.environ.pop("RAY_worker_niceness", None)  # Another cluster in this process may have set it.
         found.shutdown()  # type: ignore[no-untyped-call]
 
 
 def kill_machine(one: Cluster) -> None:
-    """Kill what a machine other than the first one runs, as its power would fail."""
+    """Kill all processes of a node other than the head node, like a power failure."""
     node = next(iter(one.worker_nodes))
     for process in node.all_processes["raylet"]:
         os.kill(process.process.pid, signal.SIGKILL)
 
 
 def kill_head(one: Cluster) -> None:
-    """Kill what knows of all machines of the cluster."""
+    """Kill the head node's control service, which knows all nodes of the cluster."""
     assert one.head_node is not None
     for process in one.head_node.all_processes["gcs_server"]:
         os.kill(process.process.pid, signal.SIGKILL)
@@ -57,7 +57,7 @@ one.shutdown()
 
 @contextmanager
 def cluster_with_token(token: str) -> Iterator[str]:
-    """The address of a cluster of one machine that wants a `token` of all who speak to it."""
+    """Start a cluster of one node that requires `token` from all clients, and yield its address."""
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     with subprocess.Popen(
         [sys.executable, "-c", ALONE],

@@ -1,4 +1,4 @@
-"""Files cut and changed anywhere."""
+"""Hypothesis strategies for files that are truncated or changed at any place."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 
 def cut(files: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """One of `files`, cut anywhere."""
+    """Return a strategy for one of `files`, truncated at any place."""
     return st.sampled_from(files).flatmap(lambda raw: st.integers(0, len(raw)).map(lambda end: raw[:end]))
 
 
 def cuts(whole: bytes, ends: Iterable[int] = ()) -> list[int]:
-    """Where to cut `whole`: all around `ends`, in many places between, and not at all."""
+    """Return where to cut `whole`: all places around `ends`, many places between them, and the full length."""
     near = {end + step for end in ends for step in (-2, -1, 0, 1, 2)}
     return sorted({*near, *range(0, len(whole), 11), len(whole)})
 
 
 def changed(files: Sequence[bytes], first: int, last: int) -> st.SearchStrategy[bytes]:
-    """One of `files` with one to five bytes changed, half of them at the places from `first` to `last`."""
+    """Return a strategy for one of `files` with one to five bytes changed, half of them between `first` and `last`."""
 
     def of(raw: bytes) -> st.SearchStrategy[bytes]:
         end = len(raw) - 1

@@ -1,4 +1,4 @@
-"""Descriptors of images that never were."""
+"""Synthetic descriptors of images."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from pipeline.splits.duplicates.points import Rows
 
 
 def made_up(random: np.random.Generator, count: int, clumps: int, noise: float) -> Rows:
-    """Descriptors in so many clumps, of all contrasts."""
+    """Return `count` descriptors in `clumps` clusters, of all contrasts."""
     falling = np.arange(1, 63) ** -random.uniform(0, 1)
     terms = random.normal(size=(clumps, 62)) * falling
     contrast = np.exp(random.uniform(-1, 4.8, clumps))

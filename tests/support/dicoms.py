@@ -1,4 +1,4 @@
-"""DICOM files, made by pydicom of a few numbers."""
+"""DICOM files, made by pydicom from a few numbers."""
 
 from io import BytesIO
 from typing import Any
@@ -13,7 +13,7 @@ PALETTE = ("Red", "Green", "Blue")
 
 
 def dicom(pixels: npt.NDArray[Any], *, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
-    """A file with `pixels`, shape (height, width) or (height, width, 3), and `elements` in place of what is usual."""
+    """Return a file with `pixels`, shape (height, width) or (height, width, 3); `elements` replace the defaults."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = UID(syntax)
@@ -37,12 +37,12 @@ def dicom(pixels: npt.NDArray[Any], *, syntax: str = ExplicitVRLittleEndian, **e
 
 
 def encapsulated(frame: bytes, pixels: npt.NDArray[Any], syntax: str, **elements: Any) -> bytes:
-    """The same with its one frame compressed as `frame`."""
+    """Return a file of `pixels` whose only frame is the compressed `frame`."""
     return dicom(pixels, syntax=syntax, PixelData=encapsulate([frame]), **elements)
 
 
 def coloured(indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint16]) -> bytes:
-    """The same with colours of a `palette`, shape (256, 3)."""
+    """Return a file with palette colours; `palette` has the shape (256, 3)."""
     tables: dict[str, Any] = {}
     for at, colour in enumerate(PALETTE):
         tables[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]

@@ -1,4 +1,4 @@
-"""Models whose weights are drawn instead of trained, in folders as training leaves them."""
+"""Models with random weights instead of trained ones, in folders as training writes them."""
 
 from pathlib import Path
 from shutil import copyfile
@@ -21,7 +21,7 @@ CLASSES = ("cat", "dog", "emu")
 def save_drawn(
     folder: Path, *, mode: str = "rgb", size: int = 8, classes: tuple[str, ...] = CLASSES, base: str | None = None
 ) -> Spec:
-    """Save a small network whose answers differ from image to image; it has seen two images of the first class."""
+    """Save a small network whose outputs differ between images; it has seen two images of the first class."""
     spec = Spec(model="small", size=size, mode=mode, classes=classes)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -46,7 +46,7 @@ def save_drawn(
 
 
 def set_params(**sections: dict[str, Any]) -> None:
-    """Write params.yaml here: this repository's, but for the keys of `sections`; one process decodes, on the CPU."""
+    """Write this repository's params.yaml with the keys of `sections` changed; one process decodes, on the CPU."""
     if not paths.PARAMS.exists():
         copyfile(ROOT / "params.yaml", paths.PARAMS)
     yaml = YAML()

@@ -1,4 +1,4 @@
-"""data/images and data/shards as other machines find them: recorded by DVC, on a remote, and not here."""
+"""data/images and data/shards as another machine finds them: recorded by DVC, on a remote, and not present locally."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SERVER = Path(__file__).parent / "range_server.py"
 
 
 def record_images() -> dict[str, str]:
-    """Have DVC track data/images and data/shards, and its cache hold them; returns the MD5 of each file by name."""
+    """Track data/images and data/shards with DVC, put them into its cache, and return the MD5 of each file by name."""
     known: dict[str, str] = {}
     oids = []
     for folder in (paths.IMAGES, paths.SHARDS):
@@ -41,19 +41,19 @@ def record_images() -> dict[str, str]:
 
 
 def _store(oid: str, content: bytes) -> None:
-    """Let DVC's cache hold it."""
+    """Put `content` into DVC's cache."""
     (OBJECTS / oid[:2]).mkdir(parents=True, exist_ok=True)
     (OBJECTS / oid[:2] / oid[2:]).write_bytes(content)
 
 
 def init() -> None:
-    """Make the working directory a project of DVC's, as `dvc init --no-scm` does."""
+    """Make the working directory a DVC project, as `dvc init --no-scm` does."""
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text("[core]\n    no_scm = True\n")
 
 
 def set_remote(url: str) -> None:
-    """Make it the default remote."""
+    """Set `url` as the default remote."""
     Path(".dvc/config").write_text(
         f"[core]\n    no_scm = True\n    remote = far\n['remote \"far\"']\n    url = {url}\n"
     )
@@ -61,19 +61,19 @@ def set_remote(url: str) -> None:
 
 
 def reopen() -> None:
-    """Have DVC's configuration read again."""
+    """Make DVC read its configuration again."""
     repository._repository.cache_clear()
     remote.silence.cache_clear()
 
 
 def listing(objects: Path) -> dict[str, str]:
-    """The MD5 of each file of data/images and data/shards by name, which lie in `objects`."""
+    """Return the MD5 of each file of data/images and data/shards by name; they are in `objects`."""
     listed = (json.loads(path.read_bytes()) for path in objects.glob("*/*.dir"))
     return {one["relpath"]: one["md5"] for several in listed for one in several}
 
 
 def move_to(folder: Path) -> None:
-    """Make DVC's cache the remote `folder`; nothing stays in the cache or in the folder."""
+    """Move DVC's cache to `folder`, as the remote; the cache and the workspace are empty then."""
     shutil.copytree(OBJECTS, folder / "files/md5", dirs_exist_ok=True)
     shutil.rmtree(OBJECTS)
     shutil.rmtree(paths.IMAGES)
@@ -82,7 +82,7 @@ def move_to(folder: Path) -> None:
 
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[str]:
-    """Where the files of `folder` are to be had, from a server with these options."""
+    """Serve the files of `folder` by a server with `options`, and yield its URL."""
     command = [sys.executable, str(SERVER), str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -94,7 +94,7 @@ def served(folder: Path, *options: str) -> Iterator[str]:
 
 @contextmanager
 def later(seconds: float, folder: Path, *options: str) -> Iterator[None]:
-    """The same, once so many seconds have passed."""
+    """Serve the files of `folder` from a server that starts after `seconds`."""
     command = [sys.executable, str(SERVER), str(folder), *options]
     script = f"import subprocess, sys, time; time.sleep({seconds}); subprocess.run(sys.argv[1:])"
     with subprocess.Popen([sys.executable, "-c", script, *command], start_new_session=True) as process:

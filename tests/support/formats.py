@@ -1,4 +1,4 @@
-"""A small file of each format and mode: those that Pillow writes by Pillow, others by the library that has them."""
+"""A small file of each format and mode, written by Pillow where it can, else by another library."""
 
 import struct
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pydicom.pixels.utils import set_pixel_data
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 from support.dicoms import coloured, dicom, encapsulated
 
-# The modes that a file of each format can have, where Pillow writes it.
+# The modes that a file of each format can have, for formats that Pillow writes.
 MODES = {
     "AVIF": ("RGB", "RGBA"),
     "BLP": ("P",),
@@ -45,7 +45,7 @@ SIDES = (40, 32)
 
 
 def gradient(mode: str) -> Image.Image:
-    """A picture that is smooth, has all values from dark to bright, and whose transparent half is on the right."""
+    """Return a smooth gradient with all values from dark to bright; the transparent half, if any, is on the right."""
     y, x = np.mgrid[: SIDES[1], : SIDES[0]]
     planes = (x * 6, y * 8, 255 - x * 6, np.where(x < SIDES[0] // 2, 255, 0))
     rgba = Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8))
@@ -60,7 +60,7 @@ def gradient(mode: str) -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of `image` as a file."""
+    """Return `image` as the bytes of a file."""
     out = BytesIO()
     if kind == "HEIF":
         pillow_heif.from_pillow(image).save(out, quality=-1, chroma=444, **options)
@@ -70,7 +70,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def photoshop(image: Image.Image, *, bits: int = 8, merged: bool = True, channels: int | None = None) -> bytes:
-    """A file of Photoshop with the merged picture `image`, and a resource that says whether it is one."""
+    """Return a Photoshop file with the merged picture `image`, and a resource that states whether it is one."""
     bands = image.getbands()
     number = {"1": 0, "L": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}[image.mode]
     content = struct.pack(">IB", 1, merged) + bytes(7)
@@ -89,14 +89,14 @@ def photoshop(image: Image.Image, *, bits: int = 8, merged: bool = True, channel
 
 
 def written_by_pillow() -> Iterator[tuple[str, str, bytes]]:
-    """Format, mode and bytes of each file that Pillow writes."""
+    """Yield format, mode and bytes of each file that Pillow writes."""
     for kind, modes in MODES.items():
         for mode in modes:
             yield kind, mode, encoded(gradient(mode), kind)
 
 
 def others() -> Iterator[tuple[str, str, bytes]]:
-    """Format, what is in it, and bytes of files that it takes another library, or a few lines, to write."""
+    """Yield format, description and bytes of each file that another library, or a few lines of code, writes."""
     for mode in ("L", "RGB", "RGBA"):
         yield "HEIF", mode, encoded(gradient(mode), "HEIF")
     for mode in ("1", "L", "RGB", "RGBA", "CMYK"):
@@ -126,7 +126,7 @@ def _dicoms() -> Iterator[tuple[str, str, bytes]]:
 
 
 def run_lengths(grey: Any) -> bytes:
-    """A DICOM file with the pixels `grey` of 8 bits as run lengths."""
+    """Return a DICOM file with the 8-bit pixels `grey`, compressed with run lengths."""
     from pydicom import dcmread
 
     data = dcmread(BytesIO(dicom(grey)))

@@ -1,4 +1,4 @@
-"""What our modules import, read from their source; TYPE_CHECKING blocks do not count."""
+"""The imports of the project's modules, read from their source; TYPE_CHECKING blocks do not count."""
 
 import ast
 from collections.abc import Iterator
@@ -20,37 +20,37 @@ STAGES = ("listing", "ingest", "manifest", "train", "evaluate")
 
 
 def path_of(module: str) -> str:
-    """The file of a module, relative to the project."""
+    """Return the file of `module`, relative to the project."""
     return f"pipeline/{module.replace('.', '/')}.py"
 
 
 def package_of(module: str) -> str:
-    """The package that a module lies in, empty for those directly in pipeline/."""
+    """Return the package that contains `module`; empty for modules directly in pipeline/."""
     return module.rpartition(".")[0]
 
 
 @cache
 def tree(module: str) -> ast.Module:
-    """The syntax tree of a module."""
+    """Return the syntax tree of `module`."""
     return ast.parse((ROOT / path_of(module)).read_text(encoding="utf-8"))
 
 
 def names(module: str) -> Iterator[str]:
-    """The full names of what `module` imports, inside functions too."""
+    """Yield the full names of everything that `module` imports, also inside functions."""
     assert not [node for node in ast.walk(tree(module)) if isinstance(node, ast.ImportFrom) and node.level], module
     return imported_names(tree(module), package_of(module))
 
 
 @cache
 def ours(module: str) -> frozenset[str]:
-    """Our modules that `module` imports."""
+    """Return the project's modules that `module` imports."""
     imported = [name.removeprefix("pipeline.") for name in names(module) if name.startswith("pipeline.")]
     return frozenset(known for name in imported for known in MODULES if f"{name}.".startswith(f"{known}."))
 
 
 @cache
 def closure(module: str) -> frozenset[str]:
-    """`module`, and all that it imports of ours, directly or not."""
+    """Return `module` and all of the project's modules that it imports, directly or indirectly."""
     found, waiting = {module}, [module]
     while waiting:
         new = ours(waiting.pop()) - found

@@ -1,4 +1,4 @@
-"""Trainings, and commands, that are killed."""
+"""Kill trainings and commands at chosen moments."""
 
 import os
 import random
@@ -11,13 +11,16 @@ from conftest import ROOT
 
 from pipeline import paths
 
-# Says when lightning, which takes seconds, is imported.
+# Prints a line once lightning, which takes seconds, is imported.
 SCRIPT = "import sys, lightning; print(flush=True); from pipeline.cli import main; sys.exit(main(['run', 'train']))"
 KILLS = 4
 
 
 def train_with_kills(low: float, high: float) -> int:
-    """Train data/model, killed as power fails, so many seconds after it began or later each time; how often it was."""
+    """Train data/model, and kill it up to `KILLS` times; return the number of kills.
+
+    The first kill comes `low` to `high` seconds after the start; later kills come later.
+    """
     chance, kills = random.Random(0), 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     while not paths.MODEL.exists():
@@ -32,7 +35,7 @@ def train_with_kills(low: float, high: float) -> int:
     return kills
 
 
-# Dies as power fails, before the so-manieth write, move, deletion or command that names `moment`.
+# Kills itself before the nth write, move, deletion or command that names `moment`.
 DYING = """
 import os, sys
 moment, left = sys.argv.pop(1), int(sys.argv.pop(1))
@@ -50,9 +53,9 @@ sys.exit(main(sys.argv[1:]))
 
 
 def kill_before(moment: str, *arguments: str, folder: Path, nth: int = 1) -> bool:
-    """Run a command of the pipeline in `folder`, killed before it writes, moves or runs what names `moment`.
+    """Run a command of the pipeline in `folder`; kill it before the `nth` write, move or command that names `moment`.
 
-    The `nth` time, that is; returns whether it was killed, else it has succeeded.
+    Returns whether it was killed; else the command has succeeded.
     """
     code = folder if (folder / "pipeline").exists() else ROOT
     command = [sys.executable, "-c", DYING, moment, str(nth), *arguments]

@@ -1,4 +1,4 @@
-"""Image files of every kind that ingest treats in its own way."""
+"""An image file of every kind that ingest treats differently."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from PIL import Image, ImageCms
 
 
 def noise(seed: int, width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
-    """Coarse noise of which scaling leaves something."""
+    """Return coarse noise, which survives scaling."""
     shape = (7, 9, len(Image.new(mode, (1, 1)).getbands()))
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     return Image.fromarray(pixels.squeeze(), mode).resize((width, height))
 
 
 def put_kinds(folder: Path) -> None:
-    """Put there an image of every kind that ingest treats in its own way."""
+    """Write an image of every kind that ingest treats differently into `folder`."""
     folder.mkdir(parents=True)
     for name, image in {
         "rgb.jpg": noise(0),

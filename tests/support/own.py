@@ -1,4 +1,4 @@
-"""Code of a project's own, in the working directory."""
+"""A project's own code, in the working directory."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.models.imported import function_of
 
-# A network that is soon trained, and works.
+# A valid network that trains quickly.
 NET = """
 from torch import nn
 
@@ -18,7 +18,7 @@ def build(*, channels: int, classes: int, size: int) -> nn.Module:
 
 
 def write_package(monkeypatch: pytest.MonkeyPatch, **modules: str) -> None:
-    """Let the package `mine` in the working directory have these `modules`, and Python know no others of the name."""
+    """Write the package `mine` with these `modules` into the working directory; forget imported modules of it."""
     for name, text in modules.items():
         path = Path("mine", f"{name}.py")
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures in addresses, as pages hold them."""
+"""Pictures in data URIs, as pages contain them."""
 
 import base64
 from io import BytesIO
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def decoded(uri: str) -> Image.Image:
-    """The picture in an address, which says what it is."""
+    """Decode the picture in a data URI, and check its format."""
     kind, _, data = uri.partition(",")
     image = Image.open(BytesIO(base64.b64decode(data, validate=True)))
     assert kind == f"data:{image.get_format_mimetype()};base64"

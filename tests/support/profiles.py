@@ -1,4 +1,4 @@
-"""Colour profiles, made of published numbers alone: ICC.1:2001-04, matrices and a tone curve."""
+"""Colour profiles, made from published numbers only: ICC.1:2001-04, matrices and a tone curve."""
 
 import struct
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
-# CSS Color 4: what linear colours of each space are in XYZ under D65, and D65 to D50 by Bradford.
+# CSS Color 4: linear colours of each space to XYZ under D65, and D65 to D50 by Bradford.
 SRGB_TO_XYZ = np.array(
     [
         [506752 / 1228815, 87881 / 245763, 12673 / 70218],
@@ -32,7 +32,7 @@ D50 = (0.9642, 1.0, 0.8249)
 
 
 def display_p3() -> bytes:
-    """The profile of Display P3, as phones write it into their photographs."""
+    """Return the profile of Display P3, as phones write it into photographs."""
     columns = (D65_TO_D50 @ P3_TO_XYZ).T
     curve = struct.pack(">4s4xI1024H", b"curv", 1024, *(linear(np.linspace(0, 1, 1024)) * 65535).round().astype(int))
     tags = {
@@ -54,18 +54,18 @@ def display_p3() -> bytes:
 
 
 def p3_in_srgb(colours: npt.NDArray[np.integer]) -> Matrix:
-    """What colours of Display P3 are in sRGB, 0 to 255, cut off where sRGB has none; shape (…, 3)."""
+    """Convert colours of Display P3 to sRGB, 0 to 255, clipped to its gamut; shape (…, 3)."""
     xyz = linear(colours / 255) @ P3_TO_XYZ.T
     return encoded_values(np.clip(xyz @ np.linalg.inv(SRGB_TO_XYZ).T, 0, 1)) * 255
 
 
 def linear(values: Matrix) -> Matrix:
-    """Light, of encoded values from 0 to 1: both spaces have the same curve."""
+    """Decode values from 0 to 1 to linear light; both spaces have the same curve."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def encoded_values(light: Matrix) -> Matrix:
-    """The other way round."""
+    """Encode linear light; the inverse of `linear`."""
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 

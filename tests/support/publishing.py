@@ -1,4 +1,4 @@
-"""What the site and a release are made with, which lies apart from the other packages."""
+"""The packages for building the site and a release, installed separately from the other packages."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ PUBLISH = ROOT / ".venv/publish"
 
 
 def run(*command: str, folder: Path = ROOT, ok: bool = True) -> str:
-    """Run `command`, which may use these packages; returns what it printed."""
+    """Run `command`, which may use these packages, and return its output."""
     path = os.pathsep.join(filter(None, [str(PUBLISH), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"}
     if subprocess.run([sys.executable, "-c", "import mkdocs"], env=env, capture_output=True, check=False).returncode:

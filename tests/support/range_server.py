@@ -13,22 +13,22 @@ RANGE = re.compile(r"range: bytes=(\d+)-(\d+)", re.IGNORECASE)
 
 
 class Answers(asyncio.Protocol):
-    """Answers the requests of a connection, one after the other."""
+    """Answers the requests of a connection in order."""
 
     answered = 0
-    """Requests for ranges, of all connections."""
+    """Number of requests for ranges, of all connections."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options, self._heard = options, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody calls."""
+        """Store the connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._last: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Somebody asks."""
+        """Answer the requests in `data`."""
         self._heard += data
         while b"\r\n\r\n" in self._heard:
             request, self._heard = self._heard.split(b"\r\n\r\n", 1)
@@ -62,7 +62,7 @@ class Answers(asyncio.Protocol):
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Answer until killed."""
+    """Serve until killed."""
     server = await asyncio.get_running_loop().create_server(lambda: Answers(options), "127.0.0.1", options.port)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

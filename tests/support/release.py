@@ -22,25 +22,25 @@ def unpack(root: Path) -> None:
 
 
 def files() -> dict[str, bytes]:
-    """The release's files by path."""
+    """Return the release's files by path."""
     with tarfile.open(ARCHIVE) as archive:
         members = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
         return {name: file.read() for name, file in members.items() if file is not None}
 
 
 def stages() -> dict[str, Any]:
-    """What its dvc.yaml says."""
+    """Return the stages of the release's dvc.yaml."""
     return dict(YAML(typ="safe").load(files()["dvc.yaml"])["stages"])
 
 
 def write_lock(root: Path) -> None:
-    """Write a dvc.lock into the project `root` as the release does; its data is invented."""
+    """Write a dvc.lock into the project `root` as the release does, with invented data."""
     known = files()
     _write_lock(root, stages(), known, YAML(typ="safe").load(known["params.yaml"]))
 
 
 def write_lock_of_other_code(root: Path) -> None:
-    """Write a dvc.lock into the project `root` as a release does that differs in code and command of train alone."""
+    """Write a dvc.lock into the project `root` as by a release that differs only in code and command of train."""
     definition = YAML(typ="safe").load(root / "dvc.yaml")["stages"]
     for stage in definition.values():
         stage["deps"] = [path.replace("${train.pretrained}", "false") for path in stage.get("deps", [])]
@@ -52,7 +52,7 @@ def write_lock_of_other_code(root: Path) -> None:
 
 
 def forget_params(root: Path, names: Iterable[str]) -> None:
-    """Let the dvc.lock of the project `root` be that of a release without the params `names`."""
+    """Remove the params `names` from the dvc.lock of the project `root`, as in a release without them."""
     yaml, path = YAML(), root / "dvc.lock"
     content = yaml.load(path)
     for stage in content["stages"].values():

@@ -1,4 +1,4 @@
-"""What the report is made of, without the stages before: predictions that were drawn, and figures of just these."""
+"""Inputs of the report without the stages before it: random predictions, and metrics computed from them."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -25,7 +25,7 @@ from pipeline.pages.pictures import SIDE, bounded, data_uri
 from pipeline.params import Gate
 
 GATE = Gate(drop=0.01, class_drop=0.1, flips=0.3, confidence=0.95)
-# Class names that people do use, and some that attack the page.
+# Realistic class names, and names that try to inject code into the page.
 ODD = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -54,13 +54,13 @@ def made(  # noqa: PLR0913 (tests vary each of them)
     suspects: int = 0,
     drift: list[str] | None = None,
 ) -> PageFacts:
-    """Facts on so many test images of which a share is `wrong`; their pictures are noise, `side` pixels wide."""
+    """Return facts about test images; the share `wrong` is misclassified, pictures are noise, `side` pixels wide."""
     test, model, before = _answers(list(classes), images, wrong, base=base)
     predictions = side_by_side(test, model, before)
     found = gallery.find(predictions)
     chosen = gallery.choose(found)
     uris = bounded(chosen, (data_uri(noise(row, side)) for row in chosen))
-    # Every third one has none at full size, as for want of room.
+    # Every third picture has no full-size version, as if there were no room for it.
     pictures = {row: Thumbnail(uri, _whole(row, side)) for row, uri in uris.items()}
     recorded = lineage(generation if base else 1, base=base)
     past = [Past(lineage(n, base=n > 1), measured(0.7 + n % 7 / 40)) for n in range(1, recorded.generation)]
@@ -91,7 +91,7 @@ def made(  # noqa: PLR0913 (tests vary each of them)
 
 
 def learned(steps: int) -> dict[str, list[tuple[int, float]]]:
-    """Curves of so many steps."""
+    """Return curves of `steps` steps."""
     places = range(steps // 10, steps + 1, max(steps // 10, 1))
     return {
         "loss": [(step, 2 / step) for step in places],
@@ -102,7 +102,7 @@ def learned(steps: int) -> dict[str, list[tuple[int, float]]]:
 
 
 def suspected(classes: Sequence[str], count: int) -> pd.DataFrame:
-    """What suspects.csv would hold of so many images of `classes`, whose sources are named after them."""
+    """Return the content of suspects.csv for `count` images of `classes`, with sources named after them."""
     rows = [
         {
             "id": f"{number:032x}",
@@ -121,12 +121,12 @@ def suspected(classes: Sequence[str], count: int) -> pd.DataFrame:
 
 
 def measured(accuracy: float) -> Metrics:
-    """A metrics.json of an earlier release, which held little else."""
+    """Return the metrics.json of an earlier release, which contained little more than the accuracy."""
     return cast("Metrics", {"accuracy": accuracy})
 
 
 def _slices(test: pd.DataFrame, columns: dict[str, Sequence[str]], recorded: Recorded) -> pd.DataFrame:
-    """A slices.csv: every fourth image is new, and the values of each of `columns` take turns."""
+    """Return the content of slices.csv: every fourth image is new, and the values of each of `columns` alternate."""
     places = np.arange(len(test))
     values = {name: np.array(some, dtype=object)[places % len(some)] for name, some in columns.items()}
     generations = np.where(places % 4 == 0, recorded.generation, 1)
@@ -134,19 +134,19 @@ def _slices(test: pd.DataFrame, columns: dict[str, Sequence[str]], recorded: Rec
 
 
 def noise(seed: int, side: int) -> Image.Image:
-    """An image of which no compression makes much less."""
+    """Return an image that compresses badly."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
 def _whole(row: int, side: int) -> str | None:
-    """What is shown at full size of a picture `side` pixels wide: one twice as wide, but of small ones."""
+    """Return the full-size version of a picture `side` pixels wide: twice as wide, None for small pictures."""
     if side < SIDE // 2 or side > SIDE:
         return ""
     return None if row % 3 == 0 else data_uri(noise(row, 2 * side), 2 * side)
 
 
 def lineage(generation: int, *, base: bool) -> Recorded:
-    """That of the model of a generation."""
+    """Return the record of a model of `generation`."""
     return Recorded(
         generation=generation,
         start="warm" if base else "cold",
@@ -161,20 +161,20 @@ def lineage(generation: int, *, base: bool) -> Recorded:
 
 
 def version(name: str, generation: int) -> Version:
-    """An evaluation of a model of that generation."""
+    """Return the evaluation of a model of `generation`."""
     model = RecordedModel(lineage(generation, base=generation > 1))
     return Version(name=name, commit=None, model=model, metrics=made(images=50).findings.metrics)
 
 
 def drawn(classes: list[str], images: int, wrong: float, *, base: bool = True) -> pd.DataFrame:
-    """What predictions.csv would hold of so many images."""
+    """Return the content of predictions.csv for random images."""
     return side_by_side(*_answers(classes, images, wrong, base=base))
 
 
 def _answers(
     classes: list[str], images: int, wrong: float, *, base: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
-    """Test images, and the probabilities that a model, and a base, give them; a share is answered at random."""
+    """Return test images, and probabilities by a model and a base; a share of the answers is random."""
     rng = np.random.default_rng(0)
     labels = rng.integers(len(classes), size=images)
 

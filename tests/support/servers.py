@@ -1,4 +1,4 @@
-"""Remotes for a team, each a real one that a test starts, stops and damages: a shared folder, SSH, S3."""
+"""Real remotes for a team that a test starts, stops and damages: a shared folder, SSH, S3."""
 
 import os
 import shutil
@@ -29,14 +29,14 @@ Subsystem sftp internal-sftp
 
 
 class Server(ABC):
-    """A remote that is there for the time of a `with`, and that nobody else has."""
+    """A remote for the duration of a `with` block, not shared with other tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.key: dict[str, str] = {}
-        """What lets people in, as DVC's options."""
+        """The credentials, as DVC options."""
         self.objects = folder / "remote/files/md5"
-        """Where the objects lie, if they are files."""
+        """The folder of the objects, if they are files."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -47,54 +47,54 @@ class Server(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Let it answer, for the first time or again, at the same address and with what it holds."""
+        """Start the remote, for the first time or again, at the same address and with its content."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Let it answer nobody."""
+        """Stop the remote, so that it does not answer."""
 
     @abstractmethod
     def configure(self, project: Project) -> None:
-        """Make it the project's remote, as README says."""
+        """Make it the project's remote, as README describes."""
 
     def give_key(self, project: Project) -> None:
-        """Give a clone, whose remote it is already, what is no business of Git's."""
+        """Give a clone with this remote the settings that are not in Git."""
         for option, value in self.key.items():
             project.dvc("remote", "modify", "--local", "team", option, value)
 
     def take(self, oid: str) -> bytes:
-        """Lose an object; returns its bytes."""
+        """Remove an object, and return its bytes."""
         path = self.objects / oid[:2] / oid[2:]
         content = path.read_bytes()
         path.unlink()
         return content
 
     def put(self, oid: str, content: bytes) -> None:
-        """Have an object again."""
+        """Restore an object."""
         (self.objects / oid[:2] / oid[2:]).write_bytes(content)
 
 
 class SharedFolder(Server):
-    """A folder that all can write to; it is stopped by taking it away, as where a disk is not mounted."""
+    """A folder that all users can write to; it is stopped by moving it away, like an unmounted disk."""
 
     def start(self) -> None:
-        """Mount it."""
+        """Move the folder to its place."""
         aside = self.folder / "aside"
         if aside.exists():
             aside.rename(self.folder / "remote")
 
     def stop(self) -> None:
-        """Unmount it."""
+        """Move the folder away."""
         if (self.folder / "remote").exists():
             (self.folder / "remote").rename(self.folder / "aside")
 
     def configure(self, project: Project) -> None:
-        """One line."""
+        """Add the remote."""
         project.dvc("remote", "add", "--default", "team", str(self.folder / "remote"))
 
 
 class Ssh(Server):
-    """OpenSSH's server on a port of this machine, with keys of its own; root or not, it lets in who started it."""
+    """An OpenSSH server on a local port with its own keys; it accepts the user who started it, root or not."""
 
     def __init__(self, folder: Path) -> None:
         if SSHD is None:
@@ -107,7 +107,7 @@ class Ssh(Server):
             subprocess.run(command, check=True)
         (folder / "sshd_config").write_text(SSHD_CONFIG.format(port=self.port, folder=str(folder).replace('"', r"\"")))
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # As its service does.
+            Path("/run/sshd").mkdir(exist_ok=True)  # Created by the system's service otherwise.
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
@@ -125,13 +125,13 @@ class Ssh(Server):
         self.process.wait()
 
     def configure(self, project: Project) -> None:
-        """A line for all, and a key for each."""
+        """Add the remote for all, and the key of each clone."""
         project.dvc("remote", "add", "--default", "team", f"ssh://127.0.0.1:{self.port}{self.folder}/remote")
         self.give_key(project)
 
 
 class S3(Server):
-    """Moto's server, which speaks the S3 protocol; what it holds outlives a stop."""
+    """Moto's S3 server; its content outlives a stop."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -140,7 +140,7 @@ class S3(Server):
         self.bucket = f"treering-{self.port}"
 
     def start(self) -> None:
-        """Start the server, and make the bucket if there is none."""
+        """Start the server, and create the bucket if there is none."""
         from moto.server import ThreadedMotoServer
 
         self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
@@ -149,7 +149,7 @@ class S3(Server):
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Return the server's URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
@@ -157,19 +157,19 @@ class S3(Server):
         self.server.stop()
 
     def configure(self, project: Project) -> None:
-        """A line for all, its address, and a key for each."""
+        """Add the remote with its endpoint for all, and the key of each clone."""
         project.dvc("remote", "add", "--default", "team", f"s3://{self.bucket}/images")
         project.dvc("remote", "modify", "team", "endpointurl", self.url)
         self.give_key(project)
 
     def take(self, oid: str) -> bytes:
-        """Lose an object; returns its bytes."""
+        """Remove an object, and return its bytes."""
         content = bytes(self._backend.get_object(self.bucket, self._name(oid)).value)
-        self._backend.delete_object(self.bucket, self._name(oid))  # Closes what it is read from.
+        self._backend.delete_object(self.bucket, self._name(oid))  # It closes the stream read above.
         return content
 
     def put(self, oid: str, content: bytes) -> None:
-        """Have an object again."""
+        """Restore an object."""
         self._backend.put_object(self.bucket, self._name(oid), content)
 
     @property
@@ -182,7 +182,7 @@ class S3(Server):
         return f"images/files/md5/{oid[:2]}/{oid[2:]}"
 
 
-# DVC takes its time with those that are servers.
+# The tests with servers are slow, since DVC takes its time with them.
 KINDS = [
     SharedFolder,
     pytest.param(Ssh, marks=pytest.mark.slow),
@@ -191,7 +191,7 @@ KINDS = [
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at."""
+    """Return a free local port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,4 +1,4 @@
-"""`pipeline serve`, or `report --serve`, in a process of its own, asked over real HTTP."""
+"""`pipeline serve`, or `report --serve`, in a separate process, with real HTTP requests."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from conftest import ROOT
 
 
 class Served:
-    """A server of the project in a folder, on a port that is free, for the time of a `with`."""
+    """A server of the project in a folder, on a free port, for the duration of a `with` block."""
 
     def __init__(self, folder: Path, *arguments: str, command: str = "serve") -> None:
         self._folder, self._arguments = folder, [command, "--port", "0", *arguments]
@@ -21,7 +21,7 @@ class Served:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "pipeline", *self._arguments]
-        # Of its own: who decodes what is large waits for others of the same user.
+        # A separate folder: decoders of large images wait for others of the same user.
         (temporary := self._folder / "temporary").mkdir(exist_ok=True)
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
         with self._log.open("w") as log:
@@ -35,11 +35,11 @@ class Served:
 
     @property
     def log(self) -> str:
-        """What it has printed."""
+        """Return the server's output so far."""
         return self._log.read_text(encoding="utf-8")
 
     def wait_for(self, text: str) -> str:
-        """Wait until a line that it printed holds `text`; returns the line."""
+        """Wait until the server prints a line that contains `text`, and return the line."""
         deadline = time.monotonic() + 120
         while not (found := [line for line in self.log.splitlines() if text in line]):
             assert self.process.poll() is None, self.log
@@ -48,14 +48,14 @@ class Served:
         return found[-1]
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """Ask for a page."""
+        """Send a GET request."""
         return requests.get(f"{self.url}{path}", timeout=120, **options)
 
     def post(self, data: Any = None, *, path: str = "/predict", **options: Any) -> requests.Response:
-        """Send images."""
+        """Send images in a POST request."""
         return requests.post(f"{self.url}{path}", data=data, timeout=120, **options)
 
     def decoders(self) -> list[psutil.Process]:
-        """The processes that decode."""
+        """Return the processes that decode images."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [child for child in children if "popen_loky" in " ".join(child.cmdline())]

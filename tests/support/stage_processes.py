@@ -1,4 +1,4 @@
-"""Stages that run in processes of their own, so that tests can kill them."""
+"""Run stages in separate processes, so that tests can kill them."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from conftest import Project
 
 
 def command(stage: str) -> list[str]:
-    """What dvc.yaml runs."""
+    """Return the command of `stage` in dvc.yaml."""
     return [sys.executable, "-m", "pipeline", "run", stage]
 
 
 @contextmanager
 def running(project: Project, stage: str) -> Iterator["subprocess.Popen[str]"]:
-    """The stage while it runs, with all its processes in a group."""
+    """Run the stage with all its processes in one process group, and kill them at the end."""
     with subprocess.Popen(
         command(stage),
         cwd=project.root,
@@ -30,19 +30,19 @@ def running(project: Project, stage: str) -> Iterator["subprocess.Popen[str]"]:
         try:
             yield process
         except BaseException:
-            if process.poll() is None:  # Else a test that has failed would wait for its end.
+            if process.poll() is None:  # Else a failed test would wait until the stage ends.
                 kill(process)
             raise
 
 
 def kill(process: "subprocess.Popen[str]") -> str:
-    """As power fails; returns what was printed."""
+    """Kill all processes at once, like a power failure, and return the output."""
     os.killpg(process.pid, signal.SIGKILL)
     return process.communicate()[0]
 
 
 def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
-    """Until that is so."""
+    """Wait until `condition` is true."""
     end = time.monotonic() + 200
     while not condition():
         assert process.poll() is None, f"it ended with {process.returncode}: {process.communicate()[0]}"

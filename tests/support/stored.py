@@ -1,4 +1,4 @@
-"""Images of even colour in data/shards, and the manifests that list them, without running the stages before."""
+"""Images of a single colour in data/shards, and the manifests that list them, without running earlier stages."""
 
 import csv
 import hashlib
@@ -18,22 +18,22 @@ from pipeline.splits.review import REVIEW
 from pipeline.splits.slices import SLICES
 
 SPLITS = ("train", "val", "test")
-# Bytes of a shard, at most.
+# Maximum size of a shard in bytes.
 SHARD = 2**20
 
 
 class Plain(NamedTuple):
-    """A square image of one shade of grey. No two may be the same in shade and side."""
+    """A square image of one shade of grey. Two images must not have the same shade and side."""
 
     label: str
     shade: int
     side: int = 8
     generation: int = 1
-    """In which it came into the test split."""
+    """The generation in which the image came into the test split."""
 
 
 def store_images(**splits: Sequence[Plain]) -> None:
-    """Fill data/images, data/shards and data/manifest; splits that are not given are empty. Training images are new."""
+    """Write data/images, data/shards and data/manifest; splits not given are empty. Training images are new."""
     paths.SHARDS.mkdir(parents=True, exist_ok=True)
     paths.MANIFEST.mkdir(parents=True, exist_ok=True)
     rows, reviewed = [], []

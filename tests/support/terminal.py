@@ -1,4 +1,4 @@
-"""A real terminal, to see what people see."""
+"""A real terminal (pty), to test what users see."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from typing import Self, TextIO
 
 
 class Terminal:
-    """A terminal of 100 columns that programs can be started in, or that can be written to."""
+    """A terminal of 100 columns; programs can be started in it, and tests can write to it."""
 
     def __enter__(self) -> Self:
         self._master, self._slave = pty.openpty()
@@ -38,20 +38,20 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What has been written to it, without colours and the like."""
+        """Return all text written to the terminal, without escape sequences."""
         return re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", self._bytes.decode(errors="replace"))
 
     @property
     def lines(self) -> list[str]:
-        """The same by lines; each state of a progress bar is one."""
+        """Return the lines of the text; each state of a progress bar is a line."""
         return [line for line in re.split(r"[\r\n]+", self.text) if line]
 
     def stream(self) -> TextIO:
-        """A stream that writes to it."""
+        """Return a stream that writes to the terminal."""
         return os.fdopen(os.dup(self._slave), "w")
 
     def start(self, *command: str, folder: Path) -> "subprocess.Popen[bytes]":
-        """Start `command` in it, in a process group of its own, which ends with the terminal."""
+        """Start `command` in the terminal, in its own process group, which ends with the terminal."""
         process = subprocess.Popen(
             command, cwd=folder, stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True
         )
@@ -59,7 +59,7 @@ class Terminal:
         return process
 
     def wait_for(self, text: str, *, seconds: float = 400) -> None:
-        """Wait until `text` has been written to it."""
+        """Wait until `text` has been written to the terminal."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
             assert time.monotonic() < deadline, f"no {text!r} in {self.text!r}"
@@ -70,4 +70,4 @@ class Terminal:
             while data := os.read(self._master, 4096):
                 self._bytes += data
         except OSError:
-            return  # All who could write to it are gone.
+            return  # All processes that could write to it have ended.

@@ -1,4 +1,4 @@
-"""Params for trainings of seconds, and projects for them."""
+"""Params for trainings that take seconds, and projects that use them."""
 
 import shutil
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from pipeline.params import Params, read_params
 
 
 def tiny_params(**sections: dict[str, Any]) -> Params:
-    """The project's params, tiny, with changes by section; also in params.yaml of the working directory."""
+    """Return the project's params, made tiny, with changes by section; write them to params.yaml as well."""
     yaml = YAML()
     content = yaml.load(ROOT / "params.yaml")
     for changes in (TINY, sections):
@@ -29,7 +29,7 @@ def tiny_params(**sections: dict[str, Any]) -> Params:
 def tiny_project(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, train: Sequence[Plain], val: Sequence[Plain]
 ) -> None:
-    """A project in `folder` with images, and without a base, as working directory."""
+    """Make a project with images and without a base in `folder`, and make it the working directory."""
     monkeypatch.chdir(folder)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -1,4 +1,4 @@
-"""Trackers as people have them: their packages, and MLflow's own server, which a test starts and kills."""
+"""Trackers as users have them: their packages, and a real MLflow server that a test starts and kills."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ ENV = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGES}", "WANDB_MODE": "offline", "
 
 
 class MlflowServer:
-    """MLflow's server on a port of this machine, with a database of its own, which outlives a stop."""
+    """An MLflow server on a local port; its database outlives a stop."""
 
     def __init__(self, folder: Path) -> None:
         if not PACKAGES.is_dir():
@@ -36,7 +36,7 @@ class MlflowServer:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self._folder}/runs.db"]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
@@ -50,13 +50,13 @@ class MlflowServer:
             time.sleep(0.2)
 
     def kill(self) -> None:
-        """End it as a power cut does."""
-        if self.process.returncode is None:  # Else its number may be another process's by now.
-            os.killpg(self.process.pid, signal.SIGKILL)  # It has processes of its own.
+        """Kill the server, like a power failure."""
+        if self.process.returncode is None:  # Else the process id may belong to another process.
+            os.killpg(self.process.pid, signal.SIGKILL)  # The server has child processes.
             self.process.wait()
 
     def runs(self) -> list[dict[str, Any]]:
-        """All of its runs: their info, and data with params and the last value of each metric by name."""
+        """Return all runs: their info, and data with params and the last value of each metric by name."""
         found = self._ask("POST", "experiments/search", json={"max_results": 100})["experiments"]
         ids = [one["experiment_id"] for one in found]
         runs = self._ask("POST", "runs/search", json={"experiment_ids": ids}).get("runs", [])
@@ -66,7 +66,7 @@ class MlflowServer:
         return list(runs)
 
     def points(self, run: dict[str, Any], metric: str) -> list[tuple[int, float]]:
-        """All points of a metric of `run`, in the order of their steps."""
+        """Return all points of a metric of `run`, sorted by step."""
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": 10000}
         found = self._ask("GET", "metrics/get-history", params=asked).get("metrics", [])
         return sorted((int(one.get("step", 0)), float(one["value"])) for one in found)

@@ -19,7 +19,7 @@ Files = dict[str, bytes]
 
 
 def make_machine(root: Path, *, devices: int = 1, **train: Any) -> Project:
-    """Each in `root`, with the same images and params, and nothing else in common."""
+    """Make a machine in `root`; all machines have the same images and params, and share nothing else."""
     project = Project(root)
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -38,11 +38,11 @@ def make_machine(root: Path, *, devices: int = 1, **train: Any) -> Project:
 
 
 def saved(project: Project) -> list[Path]:
-    """The states that a machine has."""
+    """Return the saved training states of a machine."""
     return list((project.root / FOLDER).glob("*/*.ckpt"))
 
 
 def model(project: Project) -> Files:
-    """What was trained."""
+    """Return the files of the trained model."""
     folders = (project.root / paths.MODEL, project.root / paths.CURVES)
     return {str(path.relative_to(project.root)): path.read_bytes() for folder in folders for path in folder.iterdir()}

@@ -1,4 +1,4 @@
-"""Weights for a training with frozen layers to begin with."""
+"""Pretrained weights for a training with frozen layers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ NAME = "drawn.pt"
 
 
 def with_weights(train: Mapping[str, Any]) -> dict[str, Any]:
-    """`train`, changes to that section, with the param `pretrained` where something is frozen, and its file."""
+    """Return the changes `train` of that section, with the param `pretrained` and its file if layers are frozen."""
     if train.get("freeze", "none") == "none" or "pretrained" in train:
         return dict(train)
     torch.manual_seed(7)
