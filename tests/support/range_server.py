@@ -1,6 +1,6 @@
-"""A web server of files, with ranges, that is far away or fails: `python range_server.py FOLDER [--latency SECONDS …]`.
+"""A web server of files that supports ranges, and can be slow or fail: `python range_server.py FOLDER [OPTION …]`.
 
-It prints its port when it is there. DVC takes it for a remote of kind http; a folder has an empty page.
+It prints its port once it listens. DVC uses it as a remote of kind http; a folder's page is empty.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The release 6b401a0, the first whose projects a newer one takes on.
+"""The release 6b401a0, the oldest release whose projects a newer one supports.
 
-`release-6b401a0.tar.xz` is what a project has of it: `git archive 6b401a0 pipeline data/.gitignore dvc.yaml params.yaml
-.dvc .dvcignore .gitattributes .gitignore pyproject.toml | xz -9e`. A checkout without history lacks it otherwise.
+`release-6b401a0.tar.xz` contains its files: `git archive 6b401a0 pipeline data/.gitignore dvc.yaml params.yaml .dvc
+.dvcignore .gitattributes .gitignore pyproject.toml | xz -9e`. A checkout without history does not contain the commit.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Renaming, merging, splitting and dropping, one after the other, lose no class and mean what they meant."""
+"""Renaming, merging, splitting and dropping in sequence lose no class and keep their meaning."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,21 +14,21 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["merge", "split", "drop"]), st.lis
 
 
 def test_renamed_back() -> None:
-    """A class that gets its former name back needs its row no more; what knows it by the other name keeps up."""
+    """A class that gets its former name back needs no row; rows that refer to its other name are updated."""
     mapping = merge(merge(ClassMapping(), ["cat"], "tom"), ["tom"], "cat")
     assert mapping.rows == [("tom", "cat")]
     assert (mapping.label("cat"), mapping.label("tom")) == ("cat", "cat")
 
 
 def test_split_taken_back() -> None:
-    """Merged again, the parts of a class are that class; one of them alone leaves the other a part of it."""
+    """If the parts of a class are merged again, they are that class; a single part leaves the other part as it is."""
     parted = split(ClassMapping(), "pet", ["cat", "dog"])
     assert merge(parted, ["cat", "dog"], "pet").rows == [("cat", "pet"), ("dog", "pet")]
     assert merge(parted, ["cat"], "pet").rows == [("cat", "pet"), ("pet", "dog"), ("pet", "pet")]
 
 
 def test_split_into_one() -> None:
-    """A new class that parts from another one leaves that in place, and more can follow."""
+    """A class that is split off another one leaves the other in place, and more can follow."""
     mapping = split(ClassMapping(), "pet", ["cat"])
     assert mapping.rows == [("pet", "cat"), ("pet", "pet")]
     assert split(mapping, "pet", ["dog"]).rows == [("pet", "cat"), ("pet", "dog"), ("pet", "pet")]
@@ -43,7 +43,7 @@ def test_split_into_one() -> None:
     ],
 )
 def test_names_that_are_taken(rows: list[tuple[str, str]], olds: list[str], new: str, message: str) -> None:
-    """A name stands for one thing, also in what was labelled long ago."""
+    """A name stands for one class only, also in old labels."""
     with pytest.raises(RecordError) as error:
         merge(ClassMapping(rows), olds, new)
     assert message in str(error.value)
@@ -59,7 +59,7 @@ def _apply(kind: str, names: list[str], mapping: ClassMapping) -> ClassMapping:
 
 
 class History:
-    """Classes, and what they stand for, worked out without any rows."""
+    """A model of classes and the labels that they stand for, computed without rows."""
 
     def __init__(self) -> None:
         self.mapping = ClassMapping()
@@ -69,7 +69,7 @@ class History:
         """Every name that images of a label ever had."""
 
     def change(self, kind: str, names: list[str]) -> None:
-        """Do it, unless the command would refuse it: it takes classes that are there alone."""
+        """Apply the change, unless the command would refuse it because a class does not exist."""
         olds = names[:-1] if kind == "merge" else names[:1]
         if not {*olds} <= self.now.keys():
             return
@@ -86,16 +86,16 @@ class History:
                 self.called[label].add(names[-1])
 
     def name_of(self, label: str) -> str | None:
-        """The class of a label, None where that is dropped."""
+        """Return the class of a label; None if it was dropped."""
         return next((name for name, labels in self.now.items() if label in labels), None)
 
 
 @settings(max_examples=300)
 @given(CHANGES)
 def test_any_history(changes: list[tuple[str, list[str]]]) -> None:
-    """Whatever a class was called at any time, its images have the name now that the changes gave them.
+    """After any sequence of changes, an image with any former class name has the name that the changes imply.
 
-    What is refused changes nothing. The rows that are left mean the same read from a file, and applied once more.
+    A refused change has no effect. The remaining rows mean the same after they are read from a file or applied again.
     """
     history = History()
     for kind, names in changes:

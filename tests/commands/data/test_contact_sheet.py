@@ -1,4 +1,4 @@
-"""`pipeline check --html`: what comes in and what is refused, to look at."""
+"""`pipeline check --html`: a page of new images and of refused files."""
 
 import zipfile
 from pathlib import Path
@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of images of two classes, and of what is refused for several reasons; one process decodes."""
+    """Create a folder of images of two classes, and of files refused for several reasons; one process decodes."""
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("workers: 0", "workers: 1"), encoding="utf-8")
@@ -35,20 +35,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str, seed: int, side: int = 30) -> None:
-    """An image that no other `seed` has."""
+    """Save an image that differs for each `seed`."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     noise(seed, side, side).save(name)
 
 
 def page_of(capsys: Capture, *arguments: str) -> str:
-    """The page that `pipeline check` writes."""
+    """Return the page that `pipeline check` writes."""
     assert cli.main(["check", "photos", "--html", "sheet.html", *arguments]) == 1
     assert capsys.readouterr().out.endswith("pictures: sheet.html\n")
     return Path("sheet.html").read_text(encoding="utf-8")
 
 
 def test_both_sides_are_shown(here: Path, capsys: Capture) -> None:
-    """By class and by reason, with counts, pictures where there is something to see, and what is left out."""
+    """The page shows new images by class and refused files by reason, with counts, pictures, and what is left out."""
     page = page_of(capsys)
     used, refused = page.split('<section id="used">')[1].split('<section id="refused">')
     assert "<bdi>cat</bdi>" in used
@@ -57,7 +57,7 @@ def test_both_sides_are_shown(here: Path, capsys: Capture) -> None:
     assert 'alt="photos/cat/01.png, of class cat"' in used
     for said in ("two labels", "truncated", "no class folder", "not an image", "30 files · in no format that is known"):
         assert said in refused
-    assert refused.count("<img") == 4  # Both of the two labels, what is cut, and what is loose.
+    assert refused.count("<img") == 4  # Both images with two labels, the truncated one, and the one without a folder.
     assert "… and 18 more; pipeline check --csv FILE lists all." in refused
     assert 'title="photos/more.zip!/cat/both.jpg"' in refused
     assert "dog &lt;b&gt;" in refused
@@ -66,7 +66,7 @@ def test_both_sides_are_shown(here: Path, capsys: Capture) -> None:
 
 
 def test_many_classes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page has the largest; the others are counted."""
+    """The page shows the largest classes, and counts the others."""
     for number in range(4):
         save(f"photos/class {number}/{number}.png", 200 + number)
     monkeypatch.setattr(contact_sheet, "MOST_CLASSES", 2)
@@ -77,7 +77,7 @@ def test_many_classes(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_comes_in(capsys: Capture) -> None:
-    """Nor is anything refused where all is well."""
+    """A page without new images says so; it lists no refused files if there are none."""
     assert cli.main(["check", "photos/cat/00.png", "--label", "cat", "--html", "sheet.html", "--json"]) == 0
     assert capsys.readouterr().out.startswith("{")
     assert "Nothing is refused." in Path("sheet.html").read_text(encoding="utf-8")

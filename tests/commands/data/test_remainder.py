@@ -1,4 +1,4 @@
-"""An archive without some of its members keeps every other byte."""
+"""An archive from which members are removed keeps all other bytes."""
 
 import bz2
 import gzip
@@ -30,10 +30,10 @@ ZIPS = {
 
 
 def make(path: Path, files: list[tuple[str, bytes]], **options: Any) -> Path:
-    """An archive of the kind that its suffix says, with a folder in it."""
+    """Write an archive of the kind that the suffix of `path` names, with a folder in it."""
     kind = next(suffix for suffix in reversed([*ZIPS, *TARS]) if path.name.endswith(suffix))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Names that repeat.
+        warnings.simplefilter("ignore")  # Repeated names.
         if kind in ZIPS:
             with zipfile.ZipFile(path, "w", ZIPS[kind]) as file:
                 file.comment = b"a comment"
@@ -53,13 +53,13 @@ def make(path: Path, files: list[tuple[str, bytes]], **options: Any) -> Path:
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
-    """The names and bytes of the members of the archive `path`."""
+    """Return the names and bytes of the members of the archive `path`."""
     archive = open_archive(path)
     return [(member.name, archive.read(member.position, 10**6)) for member in archive.members()]
 
 
 def without(path: Path, *positions: int) -> Path:
-    """The archive `path` without the members at `positions`, as a new file."""
+    """Write the archive `path` without the members at `positions` to a new file."""
     new = path.with_name(f"new-{path.name}")
     write_remainder(path, set(positions), new)
     return new
@@ -67,7 +67,7 @@ def without(path: Path, *positions: int) -> Path:
 
 @pytest.mark.parametrize("suffix", [*ZIPS, *TARS])
 def test_the_others_stay(tmp_path: Path, suffix: str) -> None:
-    """Whichever members go, the others keep their names, bytes and order, twice the same bytes."""
+    """The remaining members keep their names, bytes and order, and the result is reproducible."""
     path = make(tmp_path / f"a{suffix}", FILES)
     for gone in range(2 ** len(FILES) - 1):
         dropped = [position for position in range(len(FILES)) if gone >> position & 1]
@@ -83,7 +83,7 @@ def test_the_others_stay(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "module"), [(".tar.gz", gzip), (".tar.bz2", bz2), (".tar.xz", lzma)])
 def test_compression_stays(tmp_path: Path, suffix: str, module: Any) -> None:
-    """A compressed archive stays so, and ends as tar files end."""
+    """A compressed archive stays compressed, and ends as tar files do."""
     new = without(make(tmp_path / f"a{suffix}", FILES), 0)
     with module.open(new) as file:
         data = file.read()
@@ -96,9 +96,9 @@ def test_compression_stays(tmp_path: Path, suffix: str, module: Any) -> None:
 def test_any_names_and_bytes(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, files: list[tuple[str, bytes]], data: st.DataObject
 ) -> None:
-    """That holds for any names, repeated ones too, and any bytes."""
+    """Removing works for any names, also repeated ones, and any bytes."""
     names = (name.encode(errors="replace").decode().replace("\0", "0") for name, _ in files)
-    # What ends in a slash of either kind is a folder.
+    # A name that ends in a slash or backslash is a folder.
     files = [(name.rstrip("/\\") or "x", raw) for name, (_, raw) in zip(names, files, strict=True)]
     path = make(tmp_path_factory.mktemp("any") / f"a{suffix}", files)
     before = contents(path)
@@ -107,7 +107,7 @@ def test_any_names_and_bytes(
 
 
 class _Pipe(RawIOBase):
-    """A stream that cannot seek, so that zipfile writes sizes behind the data."""
+    """A stream that cannot seek, so that zipfile writes sizes after the data."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -121,7 +121,7 @@ class _Pipe(RawIOBase):
 
 
 def test_zip_streams(tmp_path: Path) -> None:
-    """A zip whose sizes stand behind the data keeps them there."""
+    """A zip file whose sizes follow the data keeps them there."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as file:
         for name, data in FILES:
@@ -132,7 +132,7 @@ def test_zip_streams(tmp_path: Path) -> None:
 
 
 def test_zip_with_something_before_it(tmp_path: Path) -> None:
-    """A self-extracting zip keeps its images."""
+    """A self-extracting zip file keeps its images."""
     path = make(tmp_path / "a.zip", FILES)
     path.write_bytes(b"#!/bin/sh\n" + path.read_bytes())
     assert contents(without(path, 0)) == FILES[1:]
@@ -146,7 +146,7 @@ def test_zip_with_names_in_the_old_encoding(tmp_path: Path) -> None:
 
 
 def test_zip_members_that_cannot_be_read_stay(tmp_path: Path) -> None:
-    """A damaged member is no reason to keep another one, and its bytes stay what they are."""
+    """A damaged member does not prevent the removal of another one, and its bytes do not change."""
     path = make(tmp_path / "a.zip", FILES)
     path.write_bytes(path.read_bytes().replace(b"firstfirst", b"FIRSTfirst", 1))
     new = without(path, 1)
@@ -156,7 +156,7 @@ def test_zip_members_that_cannot_be_read_stay(tmp_path: Path) -> None:
 
 
 def test_large_zips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More members than 16 bits count, and places beyond 32 bits, are written as zip64."""
+    """More members than 16 bits can count, and offsets beyond 32 bits, are written as zip64."""
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
         for number in range(2**16 + 2):
             file.writestr(str(number), b"")
@@ -168,7 +168,7 @@ def test_large_zips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert struct.unpack("<2Q", remainder._moved(whole, 77)[-16:]) == (2**33, 77)
     with pytest.raises(zipfile.BadZipFile):
         remainder._moved(whole[:-20] + struct.pack("<2H2Q", 9, 16, 2**33, 2**34), 77)
-    monkeypatch.setattr(remainder, "ELSEWHERE", 100)  # As if 100 bytes were too many for a number.
+    monkeypatch.setattr(remainder, "ELSEWHERE", 100)  # As if offsets above 100 bytes did not fit.
     out = BytesIO()
     out.write(bytes(200))
     remainder._end_zip(out, [], b"")
@@ -177,7 +177,7 @@ def test_large_zips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_names_in_tars(tmp_path: Path, kind: int) -> None:
-    """The headers that hold long names go and stay with their member."""
+    """Headers with long names are kept or removed with their member."""
     files = [(f"cat/{letter * 300}é.png", letter.encode()) for letter in "abc"]
     path = make(tmp_path / "a.tar", files, format=kind)
     assert contents(without(path, 0)) == files[1:]
@@ -186,7 +186,7 @@ def test_long_names_in_tars(tmp_path: Path, kind: int) -> None:
 
 
 def test_broken_archives(tmp_path: Path) -> None:
-    """What cannot be read raises."""
+    """An unreadable archive raises an exception."""
     path = make(tmp_path / "a.tar.gz", FILES)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises((EOFError, OSError, tarfile.TarError)):
@@ -195,7 +195,7 @@ def test_broken_archives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
 def test_what_comes_behind_the_end_of_a_tar_stays(tmp_path: Path, suffix: str) -> None:
-    """Issue 14, 2: of two tars in one file nothing is lost when a member of either is removed."""
+    """Of two concatenated tars in one file, nothing else is lost when a member of either is removed."""
     path = tmp_path / f"both{suffix}"
     first, second = make(tmp_path / f"a{suffix}", FILES), make(tmp_path / f"b{suffix}", FILES[:2])
     path.write_bytes(first.read_bytes() + second.read_bytes())

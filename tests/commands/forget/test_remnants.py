@@ -1,4 +1,4 @@
-"""What holds an image, found in DVC's cache without any record, whatever else lies there."""
+"""Objects in DVC's cache that contain an image are found without any record, whatever else the cache contains."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ ID, OTHER_ID = (hashlib.md5(one).hexdigest() for one in (IMAGE, OTHER))
 
 @pytest.fixture(autouse=True)
 def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is a repository whose cache is empty."""
+    """Make the working directory a repository with an empty cache."""
     monkeypatch.chdir(tmp_path)
     for command in ("git init --quiet", "dvc init --quiet"):
         subprocess.run(command.split(), check=True)
@@ -35,7 +35,7 @@ def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cache(content: bytes, suffix: str = "") -> str:
-    """Put an object into the cache; returns its hash."""
+    """Put an object into the cache, and return its hash."""
     oid = hashlib.md5(content).hexdigest() + suffix
     (CACHE / oid[:2]).mkdir(parents=True, exist_ok=True)
     (CACHE / oid[:2] / oid[2:]).write_bytes(content)
@@ -43,13 +43,13 @@ def cache(content: bytes, suffix: str = "") -> str:
 
 
 def cache_directory(**files: str) -> str:
-    """Put the listing of a directory into it; `files` are hashes by name, in which `_` stands for a dot."""
+    """Put the listing of a directory into the cache; `files` are hashes by name, where `_` stands for a dot."""
     listed = [{"md5": md5, "relpath": name.replace("_", ".")} for name, md5 in files.items()]
     return cache(json.dumps(listed).encode(), ".dir")
 
 
 def zipped(**members: bytes) -> bytes:
-    """A zip archive."""
+    """Return a zip archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in members.items():
@@ -58,7 +58,7 @@ def zipped(**members: bytes) -> bytes:
 
 
 def shard(*ids: str) -> bytes:
-    """A shard of these images, ten bytes each."""
+    """Return a shard of these images, ten bytes each."""
     with ShardWriter(Path("aside"), first=0, limit=2**20) as writer:
         for one in ids:
             writer.append(f"{one}.png", b"0123456789")
@@ -66,7 +66,7 @@ def shard(*ids: str) -> bytes:
 
 
 def rows(*ids: str) -> bytes:
-    """An index that has these images in shard 0."""
+    """Return an index that has these images in shard 0."""
     blank = {field.name: "" for field in index.SCHEMA if field.type == pa.string()}
     numbers = {"shard": 0, "offset": 512, "length": 10, "width": 1, "height": 1, "descriptor": bytes(64)}
     out = io.BytesIO()
@@ -75,17 +75,17 @@ def rows(*ids: str) -> bytes:
 
 
 def search(*records: dict[str, StageRecord]) -> Remnants:
-    """What is found of the image."""
+    """Search for the image."""
     return Search([ID], Objects(every_store(), Path("aside"))).run(records)
 
 
 def found() -> dict[str, str]:
-    """What each object that is found is, by its hash."""
+    """Return the kind of each object found, by its hash."""
     return {one.oid: one.what for one in search().found}
 
 
 def test_nothing() -> None:
-    """Neither an empty cache nor other images are of interest."""
+    """Nothing is found in an empty cache or among other images."""
     assert search() == Remnants([], [], frozenset(), [])
     cache_directory(**{"000000_tar": cache(shard(OTHER_ID)), "index_parquet": cache(rows(OTHER_ID))})
     cache(OTHER)
@@ -95,7 +95,7 @@ def test_nothing() -> None:
 
 
 def test_copies_that_a_kill_left_unfinished() -> None:
-    """A file that DVC was copying goes, whatever it is of: half of an archive cannot be looked into."""
+    """An incomplete copy by DVC is found whatever it contains, since a partial archive cannot be searched."""
     (CACHE / "ab").mkdir(parents=True)
     unfinished = CACHE / "ab" / tmp_fname()
     unfinished.write_bytes(zipped(a=IMAGE)[:40])
@@ -107,7 +107,7 @@ def test_copies_that_a_kill_left_unfinished() -> None:
 
 
 def test_shards() -> None:
-    """By the index; where that does not name the image, or cannot be read, by the names of what is in the shard."""
+    """A shard is found by the index, or by the names of its members if the index is missing the image or unreadable."""
     oid = cache(shard(ID, OTHER_ID))
     cache_directory(**{"000000_tar": oid, "index_parquet": cache(rows(ID, OTHER_ID))})
     assert found() == {oid: "shard"}
@@ -122,7 +122,7 @@ def test_shards() -> None:
 
 
 def test_files_and_archives() -> None:
-    """The file itself; archives that ingest has never seen, of every kind, damaged ones as far as they go."""
+    """The file itself is found, and archives of every kind that ingest has never seen, even if damaged."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         info = tarfile.TarInfo("x")
@@ -134,7 +134,7 @@ def test_files_and_archives() -> None:
 
 
 def test_models(tmp_path: Path) -> None:
-    """Weights go where the model, or one before it, has seen the image; what it says of itself stays."""
+    """Weights are found if the model or one of its bases has seen the image; its metadata stays."""
     import pandas as pd
 
     write_seen(NOTHING.then(pd.Series(["cat"], index=[ID], dtype=str)), tmp_path)
@@ -160,7 +160,7 @@ def test_models(tmp_path: Path) -> None:
     ],
 )
 def test_reports(tested: str, suspected: str | None, goes: bool) -> None:  # noqa: FBT001
-    """A page shows test images, and training images whose label is in doubt; earlier releases had no such list."""
+    """A page is found if it shows the image, in test or among suspects; earlier releases had no list of suspects."""
     outs = {"data/report/report.html": cache(b"<html>"), "data/report/predictions.csv": cache(b"id,predicted\n")}
     if suspected:
         outs["data/report/suspects.csv"] = cache(f"id,suggested\n{suspected},cat\n".encode())
@@ -170,7 +170,7 @@ def test_reports(tested: str, suspected: str | None, goes: bool) -> None:  # noq
 
 
 def test_what_nothing_names() -> None:
-    """Objects of runs that were never committed, and uploads that broke off, are looked into."""
+    """Objects of uncommitted runs, and of interrupted uploads, are searched."""
     oids = {
         cache(b"<!DOCTYPE html><html>"): "report",
         cache(f"id,label,predicted\n{ID},cat,dog\n".encode()): "report",
@@ -186,6 +186,6 @@ def test_what_nothing_names() -> None:
 
 
 def test_damaged_listing() -> None:
-    """It is said, since nobody knows what it lists."""
+    """A damaged listing is reported, since its content is unknown."""
     oid = cache(b"[{]", ".dir")
     assert search().unknown == [f"{oid}: its listing is damaged"]

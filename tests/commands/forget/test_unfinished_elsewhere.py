@@ -1,4 +1,4 @@
-"""Unfinished training on remotes is found wherever it may be kept, and deleted."""
+"""Unfinished training on remotes is found wherever it may be stored, and deleted."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.versioning.repository import _repository
 
 
 def test_found_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every remote, not only the default one, and where the param says; what else lies there stays."""
+    """It is found on every remote and where the param names, and deleted; other files stay."""
     project = Project(tmp_path / "project")
     project.root.mkdir()
     project.git("init", "--quiet")

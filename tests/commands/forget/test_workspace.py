@@ -1,4 +1,4 @@
-"""What of the project's folder is to go with an image."""
+"""Which files of the project's folder have to be deleted with an image."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ LISTS = ("data/manifest/test.csv", "data/report/predictions.csv", "data/report/s
 
 @pytest.mark.parametrize("listing", LISTS)
 def test_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
-    """The page goes where one of the lists of what it shows has the image, and with it what was said of it."""
+    """The page is deleted if one of the lists of what it shows contains the image, with the files about it."""
     monkeypatch.chdir(tmp_path)
     for name in LISTS:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def test_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str) 
 
 
 def test_copies_for_labelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `pipeline next` has copied goes, whatever it is called; other files of the batch stay."""
+    """Copies by `pipeline next` are deleted under any name; other files of the batch stay."""
     monkeypatch.chdir(tmp_path)
     batch = Path("data/next-0123")
     batch.mkdir(parents=True)
@@ -37,7 +37,7 @@ def test_copies_for_labelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages that people asked for go, all of them: which images they show cannot be seen."""
+    """All pages on request are deleted, since it is unknown which images they show."""
     monkeypatch.chdir(tmp_path)
     page = Path("data/pages/report-0123456.html")
     page.parent.mkdir(parents=True)
@@ -46,7 +46,7 @@ def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_copies_that_a_kill_left_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What DVC was copying goes, wherever it lies, since what it is cannot be seen; files of people stay."""
+    """Incomplete copies by DVC are deleted anywhere, since their content is unknown; users' files stay."""
     monkeypatch.chdir(tmp_path)
     raw = Path("data/raw/a")
     raw.mkdir(parents=True)

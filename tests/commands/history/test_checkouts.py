@@ -1,4 +1,4 @@
-"""A commit is written into a temporary folder, and nothing else changes."""
+"""A commit is written to a temporary folder, and nothing else changes."""
 
 import subprocess
 import tempfile
@@ -13,13 +13,13 @@ from pipeline.versioning.lock import StageRecord
 
 
 def git(*arguments: str) -> str:
-    """Run Git here; returns what it printed."""
+    """Run Git, and return its output."""
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository with two commits, and temporary folders in a place of their own."""
+    """Make a repository with two commits, and a separate folder for temporary folders."""
     (tmp_path / "repo/.dvc").mkdir(parents=True)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -36,13 +36,13 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def state() -> list[str]:
-    """All that a checkout could change."""
+    """Return everything that a checkout could change."""
     shown = [git("status", "--porcelain"), git("for-each-ref"), git("worktree", "list"), git("rev-parse", "HEAD")]
     return [*shown, *(f"{path} {path.read_bytes()!r}" for path in sorted(Path(".git").rglob("*")) if path.is_file())]
 
 
 def test_the_files_of_a_commit(tmp_path: Path) -> None:
-    """They are those of the commit, with the workspace and Git's index untouched, and gone at the end."""
+    """The folder has the commit's files and is removed at the end; the workspace and Git's index do not change."""
     Path("a").write_text("edited")
     git("add", "a")
     before = state()
@@ -56,7 +56,7 @@ def test_the_files_of_a_commit(tmp_path: Path) -> None:
 
 
 def test_no_hook_and_no_sparse_checkout() -> None:
-    """Hooks do not run, and what a sparse checkout leaves out of the workspace is there."""
+    """Hooks do not run, and files that a sparse checkout leaves out of the workspace are present."""
     hook = Path(".git/hooks/post-checkout")
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\ntouch hooked\n")
@@ -70,7 +70,7 @@ def test_no_hook_and_no_sparse_checkout() -> None:
 
 
 def test_no_such_commit(tmp_path: Path) -> None:
-    """It is an error, and leaves no folder."""
+    """An unknown commit is an error, and leaves no folder."""
     with pytest.raises(RecordError), checked_out("nowhere"):
         pass
     assert not list((tmp_path / "temporary").iterdir())
@@ -78,7 +78,7 @@ def test_no_such_commit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "stages: {}", "stages:\n  train:\n    cmd: x\n", "<<<<<<< HEAD\n"])
 def test_records_without_a_training(tmp_path: Path, content: str | None) -> None:
-    """A dvc.lock that records none, or that cannot be read, is an error that names the commit."""
+    """A dvc.lock without a training, or an unreadable one, is an error that names the commit."""
     if content is not None:
         (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(RecordError, match=r"^dvc\.lock of the commit: "):
@@ -86,7 +86,7 @@ def test_records_without_a_training(tmp_path: Path, content: str | None) -> None
 
 
 def test_inputs() -> None:
-    """All in data/ that training depends on, and the images, which it reads without depending on them."""
+    """The inputs are all dependencies of training in data/, and the images, which it reads without a dependency."""
     train = StageRecord(deps={"data/base": "b", "pipeline/train.py": "c"}, outs={"data/model": "m"})
     assert inputs({"train": train}) == {"data/base": "b"}
     ingest = StageRecord(deps={"data/raw": "r"}, outs={"data/images": "i"})
@@ -95,7 +95,7 @@ def test_inputs() -> None:
 
 @pytest.mark.parametrize("loggers", [["csv", {"mlflow": "http://127.0.0.1:5000"}], [], None])
 def test_what_is_trained_again_is_logged_nowhere(tmp_path: Path, loggers: object) -> None:
-    """Whatever the params of then name; of a release that knew no trackers they stay as they are."""
+    """A replayed training logs to no tracker; params of a release without trackers do not change."""
     train = {"lr": 0.01} | ({} if loggers is None else {"loggers": loggers})
     YAML().dump({"train": train, "seed": 3}, tmp_path / "params.yaml")
     tell_no_tracker(tmp_path)

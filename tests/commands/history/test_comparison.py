@@ -1,4 +1,4 @@
-"""Two models are compared bit by bit, and what differs is said with how much."""
+"""Two models are compared bit by bit, and differences are reported with their size."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from pipeline.models.checkpoint import CHECKPOINT
 
 
 def checkpoint(**more: Any) -> dict[str, Any]:
-    """What Lightning would save of a tiny network."""
+    """Return what Lightning saves for a tiny network."""
     weights = {"network.a": torch.tensor([1.0, math.nan]), "network.b": torch.tensor(0.0)}
     state = {0: {"exp_avg": torch.zeros(2), "step": torch.tensor(3.0)}}
     rest = {"epoch": 2, "global_step": 6, "loops": {"fit": [1, 2]}, "spec": {"size": 8}, "lr_schedulers": []}
@@ -29,7 +29,7 @@ def checkpoint(**more: Any) -> dict[str, Any]:
 def save(
     folder: Path, saved: dict[str, Any], labels: dict[str, str] | None = None, earlier: dict[str, str] | None = None
 ) -> Path:
-    """A model of this checkpoint, in `folder`."""
+    """Save a model with this checkpoint in `folder`."""
     folder.mkdir(exist_ok=True)
     torch.save(saved, folder / CHECKPOINT)
     (folder / LINEAGE).write_text(json.dumps({"steps": len(labels or {})}))
@@ -39,7 +39,7 @@ def save(
 
 
 def test_same_values_in_other_bytes(tmp_path: Path) -> None:
-    """Nothing differs where only the bytes of the file do, not even what is no number."""
+    """Checkpoints with different bytes but equal values, including NaN, do not differ."""
     first = save(tmp_path / "a", checkpoint())
     second = save(tmp_path / "b", dict(reversed(checkpoint().items())))
     assert (first / CHECKPOINT).read_bytes() != (second / CHECKPOINT).read_bytes()
@@ -47,7 +47,7 @@ def test_same_values_in_other_bytes(tmp_path: Path) -> None:
 
 
 def test_parts(tmp_path: Path) -> None:
-    """Each part is told of by itself: weights, moments, counters, settings, lineage, images seen."""
+    """Each part is reported separately: weights, moments, counters, settings, lineage, images seen."""
     other = checkpoint(global_step=7, spec={"size": 9}, loops={"fit": [1, 5]})
     other["state_dict"] = {"network.a": torch.tensor([1.25, 0.0]), "network.b": torch.tensor(-0.0)}
     other["optimizer_states"][0]["state"][0]["step"] += 1
@@ -76,7 +76,7 @@ def test_parts(tmp_path: Path) -> None:
 def test_the_largest_difference(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], place: int, change: float
 ) -> None:
-    """Whatever number changes, the change is what is found; none is found where no bit changed."""
+    """The size of any changed number is found; without a changed bit there is no difference."""
     folder = tmp_path_factory.getbasetemp()
     then, now = torch.tensor(values), torch.tensor(values)
     now[place % len(values)] += change
@@ -91,14 +91,14 @@ def test_the_largest_difference(
 
 @pytest.mark.parametrize("other", [{}, {"w": torch.zeros(3)}, {"w": 1.0}])
 def test_other_shapes(tmp_path: Path, other: dict[str, Any]) -> None:
-    """A tensor that is missing, of another shape, or none any more differs beyond measure."""
+    """A tensor that is missing, has another shape, or is no tensor any more has an infinite difference."""
     first = save(tmp_path / "a", checkpoint(state_dict={"w": torch.zeros(2)}))
     found = differences(first, save(tmp_path / "b", checkpoint(state_dict=other)))
     assert found["weights"].largest == math.inf
 
 
 def test_changes() -> None:
-    """What is new, gone or changed is named, what stayed is not."""
+    """New, removed and changed values are named; others are not."""
     then, now = {"torch": "2.15.0", "threads": 2, "old": 1}, {"torch": "2.16.0", "threads": 2, "new": "x"}
     expected = ["torch 2.15.0 then, 2.16.0 now", "old 1 then, nothing now", "new nothing then, x now"]
     assert changes(then, now) == expected
@@ -106,7 +106,7 @@ def test_changes() -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
 def test_a_lineage_that_cannot_be_read(tmp_path: Path, content: str) -> None:
-    """It is an error of the kind that replaying can tell of."""
+    """An unreadable lineage is an error that replaying can report."""
     first, second = (save(tmp_path / name, checkpoint()) for name in "ab")
     (second / LINEAGE).write_text(content)
     with pytest.raises(CheckpointError):

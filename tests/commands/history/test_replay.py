@@ -1,4 +1,4 @@
-"""`pipeline replay`: recorded generations trained again, with real git, real dvc and tiny models."""
+"""`pipeline replay` trains recorded generations again, with real Git, real DVC and tiny models."""
 
 import json
 import os
@@ -28,7 +28,7 @@ MODEL, ENVIRONMENT = "data/model", "data/environment.json"
 
 
 def train(project: Project, generation: int) -> None:
-    """Add images and commit the generation trained on them."""
+    """Add images, train, and commit the generation."""
     project.add_digits(generation * 40, generation * 40 + 80)
     if not (project.root / "data/raw.dvc").exists():
         project.dvc("add", "--quiet", "data/raw")
@@ -38,7 +38,7 @@ def train(project: Project, generation: int) -> None:
 
 @pytest.fixture(scope="module")
 def chain(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two generations, and a commit that trained nothing, pushed to a remote. Never changed."""
+    """Return a project with two generations and a commit without training, pushed to a remote. Tests only read it."""
     folder = tmp_path_factory.mktemp("chain")
     project = make_project(folder / "Prüfung 'q'")
     project.dvc("remote", "add", "--default", "storage", str(folder / "remote"))
@@ -51,20 +51,20 @@ def chain(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def copied(chain: Project, tmp_path: Path) -> Project:
-    """A copy of `chain` to do things to, with a cache of its own, and the same remote."""
+    """Return a copy of `chain` that tests may change, with its own cache and the same remote."""
     shutil.copytree(chain.root, tmp_path / "copy", symlinks=True)
     return Project(tmp_path / "copy")
 
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Path:
-    """An empty folder for temporary ones."""
+    """Return an empty folder for temporary folders."""
     (tmp_path / "temporär 'q'").mkdir()
     return tmp_path / "temporär 'q'"
 
 
 def run(project: Project, *arguments: str, temporary: Path, ok: bool = True, **env: str) -> Ran:
-    """`pipeline replay`, which leaves nothing behind in whatever way it ends."""
+    """Run `pipeline replay`, and assert that it leaves nothing behind, however it ends."""
     state = (project.git("status", "--porcelain"), project.git("for-each-ref"), tree(project))
     ran = project.run(*REPLAY, *arguments, ok=ok, TMPDIR=str(temporary), **env)
     assert state == (project.git("status", "--porcelain"), project.git("for-each-ref"), tree(project))
@@ -73,14 +73,14 @@ def run(project: Project, *arguments: str, temporary: Path, ok: bool = True, **e
 
 
 def tree(project: Project) -> list[str]:
-    """The files that replaying could touch, with when they were written."""
+    """Return the files that replaying could change, with their times of modification."""
     files = [path for folder in ("data", ".git") for path in (project.root / folder).rglob("*") if path.is_file()]
     return sorted(f"{path} {path.stat().st_mtime_ns}" for path in files if path.name != "index")
 
 
 @pytest.mark.slow
 def test_every_generation_is_reproduced(chain: Project, temporary: Path) -> None:
-    """Oldest first, a line each and a summary, with the threads of then whatever the surroundings ask for."""
+    """All generations are replayed, oldest first, with a line each, a summary, and the recorded number of threads."""
     threads = json.loads(chain.read(ENVIRONMENT))["threads"]
     ran = run(chain, "--all", temporary=temporary, OMP_NUM_THREADS=str(threads + 1), PYTHONSAFEPATH="")
     said = [line for line in ran.out.splitlines() if "reproduced" in line]
@@ -92,7 +92,7 @@ def test_every_generation_is_reproduced(chain: Project, temporary: Path) -> None
 
 @pytest.mark.slow
 def test_a_clone_fetches_what_it_needs(chain: Project, temporary: Path, tmp_path: Path) -> None:
-    """In a clone without data REV may be a commit that trained nothing; programs get JSON, people the training."""
+    """In a clone without data REV may be a commit without training; --json prints JSON, and the rest goes to stderr."""
     clone = chain.clone(tmp_path / "clone")
     command = [*REPLAY, "HEAD", "--json"]
     ran = subprocess.run(
@@ -115,7 +115,7 @@ def test_a_clone_fetches_what_it_needs(chain: Project, temporary: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_as_many_processes_as_then(project: Project, temporary: Path) -> None:
-    """A commit of two machines, which would wait for each other, is replayed by two processes of this one."""
+    """A training by two machines is replayed by two processes on this one."""
     project.set_params(compute={"devices": 2})
     train(project, 1)
     project.set_params(compute={"devices": 1, "nodes": 2, "launcher": "torchrun", "address": "192.0.2.1:1"})
@@ -128,7 +128,7 @@ def test_as_many_processes_as_then(project: Project, temporary: Path) -> None:
 
 
 def tamper(project: Project, *, environment: bool) -> None:
-    """Let the newest commit record a model with a changed weight, and perhaps another environment."""
+    """Make the newest commit record a model with a changed weight, and another environment if `environment`."""
     path = project.root / MODEL / "checkpoint.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     name = next(iter(checkpoint["state_dict"]))
@@ -149,7 +149,7 @@ def tamper(project: Project, *, environment: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_another_model_is_told_of(copied: Project, temporary: Path, environment: bool) -> None:  # noqa: FBT001
-    """What differs and by how much is said, and whether the environment or a fault is to blame."""
+    """Differences are reported with their size, and whether the environment may be the cause."""
     tamper(copied, environment=environment)
     said = run(copied, temporary=temporary, ok=False).out.splitlines()[-1]
     assert re.match(r"generation 2 \([0-9a-f]{7}\) differs: weights \(1 of \d+ tensors, by up to 2\); ", said)
@@ -162,7 +162,7 @@ def test_another_model_is_told_of(copied: Project, temporary: Path, environment:
 
 @pytest.mark.slow
 def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> None:
-    """A commit whose code, params or command are not what the model was trained with is not replayed."""
+    """A commit whose code, params or command differ from those of the training is not replayed."""
     (copied.root / AUGMENTATION).write_text(copied.read(AUGMENTATION) + "\n# edited\n")
     copied.set_params(train={"lr": 0.1}, compute={"workers": 2})
     copied.git("reset", "--quiet", "--soft", "HEAD~2")
@@ -175,7 +175,7 @@ def test_an_edit_without_a_run_is_named(copied: Project, temporary: Path) -> Non
 
 @pytest.mark.slow
 def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where dvc.lock and the report speak of two models, or there is no dvc.lock, it is said."""
+    """It is an error if dvc.lock and the report name different models, or if there is no dvc.lock."""
     monkeypatch.chdir(copied.root)
     path = copied.root / "data/report/lineage.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model": "0" * 32 + ".dir"}))
@@ -193,7 +193,7 @@ def test_a_record_of_another_model_is_an_error(copied: Project, monkeypatch: pyt
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, tmp_path: Path) -> None:
-    """Without cache and remote each generation has a line that says what is missing, and what to run."""
+    """Without cache and remote, each generation gets a line with what is missing and what to run."""
     clone = chain.clone(tmp_path / "clone")
     (tmp_path / "nothing").mkdir()
     clone.dvc("remote", "modify", "storage", "url", str(tmp_path / "nothing"))
@@ -208,7 +208,7 @@ def test_what_cannot_be_fetched_stops_no_other(chain: Project, temporary: Path, 
 
 @pytest.mark.slow
 def test_a_damaged_base_is_never_trained_from(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A changed weight in the cached checkpoint is found by its hash; without a remote that is the end of it."""
+    """A changed weight in the cached checkpoint is detected by its hash; without a remote replaying fails."""
     base = copied.lock()["train"]["deps"]["data/base"]
     cache = copied.root / ".dvc/cache/files/md5"
     listed = {one["relpath"]: one["md5"] for one in json.loads((cache / base[:2] / base[2:]).read_bytes())}
@@ -226,7 +226,7 @@ def test_a_damaged_base_is_never_trained_from(copied: Project, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_revisions(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that was recorded again is that of the commit that was first; what tells of none is an error."""
+    """A model that several commits record belongs to the first one; a revision without a model is an error."""
     monkeypatch.chdir(copied.root)
     second, first = (training.commit for training in trainings())
     copied.git("revert", "--no-edit", second)
@@ -245,7 +245,7 @@ def test_revisions(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shallow_and_partial_clones(
     chain: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A clone without its whole history says how to fetch the rest."""
+    """In a clone without the whole history, the message says how to fetch the rest."""
     origin = tmp_path / "origin.git"
     chain.run("git", "clone", "--quiet", "--bare", str(chain.root), str(origin))
     chain.run("git", "-C", str(origin), "config", "uploadpack.allowFilter", "true")
@@ -263,7 +263,7 @@ def test_shallow_and_partial_clones(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> None:
-    """However it is stopped, nothing is left: no folder, no process, no worktree."""
+    """A signal ends it without leaving a folder, a process or a worktree."""
     before = tree(chain)
     started = subprocess.Popen(
         REPLAY, cwd=chain.root, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.PIPE, text=True
@@ -281,7 +281,7 @@ def test_stopped(chain: Project, temporary: Path, number: signal.Signals) -> Non
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The processes whose working directory is below `folder`."""
+    """Return the processes whose working directory is below `folder`."""
     found = []
     for cwd in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -293,7 +293,7 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def command_of(pid: int) -> str:
-    """What the process `pid` runs; nothing if it has ended."""
+    """Return the command of the process `pid`; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
@@ -305,7 +305,7 @@ def command_of(pid: int) -> str:
 def test_a_chain_of_five(
     make_project: Callable[[Path], Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five generations, recorded with params and code that changed on the way, five times bit for bit."""
+    """Five generations with params and code that changed in between are replayed bit for bit."""
     project = make_project(tmp_path / "project")
     for generation in range(1, 6):
         project.set_params(train={"lr": generation / 1000})
@@ -321,7 +321,7 @@ def test_a_chain_of_five(
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_before_environments_were_recorded(copied: Project, temporary: Path) -> None:
-    """A generation of an older pipeline, which wrote no data/environment.json, is replayed by its own code."""
+    """A generation of an older release without data/environment.json is replayed with its own code."""
     yaml = YAML()
     for name in ("dvc.yaml", "dvc.lock"):
         content = yaml.load(copied.root / name)
@@ -360,14 +360,14 @@ def test_all_goes_on(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_command_is_the_recorded_one(tmp_path: Path, command: str, expected: list[str]) -> None:
-    """Training is run as the commit's own dvc.yaml says, which differs from release to release."""
+    """Training runs the command in the commit's own dvc.yaml, which differs between releases."""
     YAML().dump({"stages": {"train": {"cmd": command}}}, tmp_path / "dvc.yaml")
     assert recorded_command(tmp_path / "dvc.yaml") == expected
 
 
 @pytest.mark.parametrize("name", ["plain", "prüf ung", "猫"])
 def test_package_is_found_in_any_folder(tmp_path: Path, name: str) -> None:
-    """Whatever a folder is called, and whatever Python may print: the package in it is found, or none."""
+    """The package in a folder of any name is found, or none is, whatever Python prints."""
     folder, env = tmp_path / name, {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONSAFEPATH": ""}
     (folder / "pipeline").mkdir(parents=True)
     assert package_in(folder, {**env, "PYTHONPATH": str(tmp_path)}) != folder / "pipeline/__init__.py"

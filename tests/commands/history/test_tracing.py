@@ -1,4 +1,4 @@
-"""`pipeline trace`: which generations have seen an image."""
+"""`pipeline trace` lists the generations that have seen an image."""
 
 import hashlib
 import json
@@ -28,17 +28,17 @@ CACHE = Path(".dvc/cache/files/md5")
 
 
 def git(*arguments: str) -> str:
-    """Run Git here; returns what it printed."""
+    """Run Git, and return its output."""
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def image_id(text: str) -> str:
-    """The id of the image whose bytes are `text`."""
+    """Return the id of the image whose bytes are `text`."""
     return hashlib.md5(text.encode()).hexdigest()
 
 
 def cache(content: bytes, suffix: str = "") -> str:
-    """Put `content` into DVC's cache; returns its hash."""
+    """Put `content` into DVC's cache, and return its hash."""
     md5 = hashlib.md5(content).hexdigest() + suffix
     path = CACHE / md5[:2] / md5[2:]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def cache(content: bytes, suffix: str = "") -> str:
 
 
 def cache_folder(folder: Path) -> str:
-    """Put the files of `folder` into DVC's cache; returns its hash."""
+    """Put the files of `folder` into DVC's cache, and return its hash."""
     files = [{"md5": cache(file.read_bytes()), "relpath": file.name} for file in sorted(folder.iterdir())]
     return cache(json.dumps(files).encode(), ".dir")
 
 
 class History:
-    """Generations, one commit each, of which only what is traced exists."""
+    """A history of generations, one commit each, with only the files that tracing reads."""
 
     def __init__(self) -> None:
         self.generation = 0
@@ -63,7 +63,7 @@ class History:
     def train(
         self, labels: dict[str, str], *, val: tuple[str, ...] = (), base: tuple[SeenImages, str | None] | None = None
     ) -> str:
-        """Commit a training on the images whose bytes and labels are given; returns the model."""
+        """Commit a training on images with these bytes and labels, and return the model."""
         before, self.model = base or (self.seen, self.model)
         self.generation += 1
         self.seen = before.then(pd.Series({image_id(text): label for text, label in labels.items()}, dtype=str))
@@ -91,7 +91,7 @@ class History:
         return self.model
 
     def record(self, base: str | None) -> None:
-        """Write what evaluate would."""
+        """Write what evaluate would write."""
         assert self.model is not None
         recorded = Recorded(
             generation=self.generation,
@@ -109,7 +109,7 @@ class History:
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """A repository of Git's and DVC's in which nothing has been trained."""
+    """Make a Git and DVC repository without any training."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     Path(".dvc").mkdir()
@@ -120,12 +120,12 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
 
 
 def hows(image: str) -> list[str]:
-    """What each generation has to do with `image`, oldest first."""
+    """Return the relation of each generation to `image`, oldest first."""
     return [one.how for one in trace(image).sightings]
 
 
 def test_seen_held_out_and_forgotten(history: History) -> None:
-    """An image is followed from being held out, over training, to being known through the base only."""
+    """An image is traced from being held out, over training, to being known only through the base."""
     history.train({"a": "cat"}, val=("x",))
     history.train({"a": "cat", "x": "dog"})
     history.train({"a": "cat", "x": "cow"})
@@ -139,7 +139,7 @@ def test_seen_held_out_and_forgotten(history: History) -> None:
 
 
 def test_held_out_or_not_is_unknown(history: History, capsys: Capture) -> None:
-    """A manifest of then that is gone is told of; that of the workspace tells of a model that is not committed."""
+    """A lost manifest of the past is reported; for an uncommitted model the workspace's manifest is used."""
     history.train({"a": "cat"}, val=("x",))
     history.train({"a": "cat"}, val=("y",))
     git("reset", "--quiet", "--soft", "HEAD^")
@@ -155,7 +155,7 @@ def test_held_out_or_not_is_unknown(history: History, capsys: Capture) -> None:
 
 
 def test_every_branch(history: History) -> None:
-    """A model on another branch, or one that is not committed, has seen what it has seen."""
+    """Models on other branches, and an uncommitted model, are included."""
     history.train({"a": "cat"})
     before = (history.seen, history.model)
     git("checkout", "--quiet", "-b", "other")
@@ -171,7 +171,7 @@ def test_every_branch(history: History) -> None:
 
 
 def test_names(history: History, tmp_path: Path) -> None:
-    """A file, an id in either case, its beginning, and a source that only an old index names are the same image."""
+    """A file, an id in upper or lower case, a prefix of it, and a source in an old index all name the same image."""
     history.train({"a": "cat", "x": "dog"})
     history.train({"a": "cat"})
     (tmp_path / "any name").write_text("x")
@@ -184,7 +184,7 @@ def test_names(history: History, tmp_path: Path) -> None:
 
 
 def test_one_image_at_a_time(history: History) -> None:
-    """A folder or an archive is told from what is unknown, with an image in it that can be traced."""
+    """A folder or an archive is an error that suggests an image in it; an unknown name is another error."""
     history.train({"a": "cat"})
     (paths.RAW / "cat").mkdir(parents=True, exist_ok=True)
     for name in "ab":
@@ -208,7 +208,7 @@ def test_one_image_at_a_time(history: History) -> None:
 
 
 def test_several_images_of_one_beginning(history: History) -> None:
-    """A beginning that several known ids share is an error, and one digit more is none."""
+    """A prefix that several known ids share is an error; with one more digit it is unique."""
     ids = ["0123456789ab" + digit * 20 for digit in "cd"]
     labels = pd.Series(dict.fromkeys(ids, "cat"), dtype=str)
     history.train({"a": "cat"}, base=(NOTHING.then(labels), None))
@@ -218,7 +218,7 @@ def test_several_images_of_one_beginning(history: History) -> None:
 
 
 def test_advice(history: History) -> None:
-    """What is said to do starts from the newest ancestor that has not seen it, and is said only where it helps."""
+    """The advice starts from the newest ancestor that has not seen the image, and is given only if it helps."""
     first = history.train({"a": "cat"})
     history.train({"a": "cat", "x": "dog"})
     third = history.train({"a": "cat", "y": "dog"})
@@ -235,11 +235,11 @@ def test_advice(history: History) -> None:
     for lost in (first, third):
         (CACHE / lost[:2] / lost[2:]).unlink()
     assert "which is unknown" not in advice(trace(image_id("y")))
-    assert advice(trace(image_id("x"))) == ""  # Of the model recorded now nothing is known.
+    assert advice(trace(image_id("x"))) == ""  # Nothing is known about the currently recorded model.
 
 
 def test_ancestors_that_cannot_be_had(history: History) -> None:
-    """Where the ancestor to start from is unknown, the advice says so."""
+    """If the ancestor to start from is unknown, the advice says so."""
     first = history.train({"a": "cat"})
     history.train({"a": "cat", "x": "dog"})
     (CACHE / first[:2] / first[2:]).unlink()
@@ -247,7 +247,7 @@ def test_ancestors_that_cannot_be_had(history: History) -> None:
 
 
 def test_what_cannot_be_had_is_unknown(history: History, capsys: Capture) -> None:
-    """A model that cannot be found is listed so, with what to fetch, and the status says it, too."""
+    """An unavailable model is listed as unknown, with what to fetch, and affects the exit status."""
     history.train({"a": "cat", "x": "dog"})
     second = history.train({"a": "cat"})
     assert cli.main(["trace", image_id("x")]) == 0
@@ -262,7 +262,7 @@ def test_what_cannot_be_had_is_unknown(history: History, capsys: Capture) -> Non
 
 
 def test_only_what_is_needed_is_fetched(history: History, tmp_path: Path) -> None:
-    """From a remote comes what a model has seen, not its weights; a damaged copy of it is fetched again."""
+    """From a remote only the list of images that a model has seen is fetched; a damaged copy is fetched again."""
     model = history.train({"a": "cat", "x": "dog"})
     CACHE.rename(tmp_path / "remote")
     (tmp_path / "elsewhere/files").mkdir(parents=True)
@@ -278,7 +278,7 @@ def test_only_what_is_needed_is_fetched(history: History, tmp_path: Path) -> Non
 
 
 def test_what_holds_it(history: History, capsys: Capture) -> None:
-    """The file itself by its hash; versions of data/images that the cache lacks are counted as unknown."""
+    """The file itself is found by its hash; versions of data/images that are not in the cache count as unknown."""
     history.train({"a": "cat", "x": "dog"})
     file = cache(b"x")
     assert cli.main(["trace", image_id("x")]) == 0
@@ -296,7 +296,7 @@ def test_what_holds_it(history: History, capsys: Capture) -> None:
 
 
 def test_remote_that_is_away(history: History, capsys: Capture) -> None:
-    """Then what it holds is unknown, which is said, and by the status, too; the rest is told."""
+    """If the remote cannot be reached, its content is reported as unknown, also by the exit status."""
     history.train({"a": "cat", "x": "dog"})
     cache(b"x")
     Path(".dvc/config").write_text("[core]\n    remote = far\n['remote \"far\"']\n    url = ../nowhere\n")
@@ -308,7 +308,7 @@ def test_remote_that_is_away(history: History, capsys: Capture) -> None:
 
 
 def test_left_out_under_an_odd_name(tmp_path: Path) -> None:
-    """A line of leaks.csv is found whatever stands in the lines before it."""
+    """A line of leaks.csv is found whatever the lines before it contain."""
     rows = [("id", "label", "split", "source"), ("1", "cat", "val", "a\rb\u2028c\n.png"), ("2", "cat", "test", "d.png")]
     (tmp_path / "leaks.csv").write_text(csv_text(rows), encoding="utf-8")
     manifests = {"leaks": tmp_path / "leaks.csv"}
@@ -316,7 +316,7 @@ def test_left_out_under_an_odd_name(tmp_path: Path) -> None:
 
 
 def test_json_and_odd_names(history: History, capsys: Capture) -> None:
-    """Programs get all of it; the terminal gets nothing that could steer it."""
+    """JSON contains everything; output to a terminal contains no control characters."""
     history.train({"a": "cat", "x": "dog\x1b[31m"})
     assert cli.main(["trace", image_id("x"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -334,7 +334,7 @@ def test_json_and_odd_names(history: History, capsys: Capture) -> None:
 
 
 def test_shallow(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """In a shallow clone the list may lack generations, which is said."""
+    """In a shallow clone, a message says that generations may be missing."""
     history.train({"a": "cat", "x": "dog"})
     history.train({"a": "cat"})
     git("clone", "--quiet", "--depth=1", f"file://{tmp_path}", str(tmp_path / "clone"))
@@ -349,7 +349,7 @@ def test_shallow(history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_a_removed_image_is_trained_away(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
-    """With `on_removed: ancestor` the next generation starts from the newest that has not seen what was removed."""
+    """With `on_removed: ancestor` the next generation starts from the newest model that has not seen that image."""
     project = make_project(tmp_path / "project")
     project.set_params(manifest={"on_removed": "ancestor"})
     models = []

@@ -1,4 +1,4 @@
-"""`pipeline init`: a project of one's own, and how it takes a newer release."""
+"""`pipeline init` makes a user's own project, and upgrades it to a newer release."""
 
 import json
 import os
@@ -19,13 +19,13 @@ Capture = pytest.CaptureFixture[str]
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run Git in `folder`; returns what it printed."""
+    """Run Git in `folder`, and return its output."""
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A repository of the code, with a release in it."""
+    """Make a repository of the code with a release."""
     folder = tmp_path / "source"
     folder.mkdir()
     copy_checkout(folder)
@@ -36,7 +36,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, code: Path = ROOT, ok: bool = True) -> str:
-    """Run `python -m pipeline` with the code of `code`, unless `folder` has its own; returns what it printed."""
+    """Run `python -m pipeline` with the code in `code`, unless `folder` has its own; return the output."""
     command, env = [sys.executable, "-m", "pipeline", *arguments], {**os.environ, "PYTHONPATH": str(code)}
     ran = subprocess.run(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -46,7 +46,7 @@ def run(folder: Path, *arguments: str, code: Path = ROOT, ok: bool = True) -> st
 
 
 def test_what_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """No file is overwritten, lists get the lines that they lack, and nothing of this repository's own comes along."""
+    """No file is overwritten, lists get missing lines, and no files of this repository's own are copied."""
     folder = tmp_path / "Käfer und 'x'"
     (folder / "data/raw/a").mkdir(parents=True)
     for name in ("README.md", ".gitignore", "data/raw/a/1.png"):
@@ -68,7 +68,7 @@ def test_what_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment(tmp_path: Path) -> None:
-    """The same command goes on with what was begun, to what it would have made; nothing is written elsewhere."""
+    """After a kill at any moment the same command completes the project; nothing is written elsewhere."""
     folders = [tmp_path / name / "own" for name in ("undisturbed", "killed")]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_a_kill_at_any_moment(tmp_path: Path) -> None:
 
 
 def test_what_is_written_after_a_kill_stays(tmp_path: Path) -> None:
-    """Whoever goes on is told of it, as of what was there before."""
+    """Files written after a kill are kept and reported, like files that existed before."""
     assert kill_before("'pipeline'", "init", "own", folder=tmp_path)
     for name in ("README.md", "params.yaml"):
         with (tmp_path / "own" / name).open("a") as file:
@@ -102,7 +102,7 @@ def test_what_is_written_after_a_kill_stays(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_first_images(tmp_path: Path) -> None:
-    """What becomes of them is said; where none can be used, or all are not there, what is made is whole."""
+    """The result for the first images is reported; if none is usable, or some are missing, the project is complete."""
     save_png(load_digits().images[0] * 15, tmp_path / "1.png")
     (tmp_path / "photos/a").mkdir(parents=True)
     (tmp_path / "photos/a/2.png").write_text("no image")
@@ -123,7 +123,7 @@ def test_first_images(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_two_commands_train_a_model(tmp_path: Path) -> None:
-    """From a folder of images: `pipeline init && dvc repro`; then Git has what is Git's, and ignores the rest."""
+    """`pipeline init && dvc repro` train from a folder of images; Git tracks its own files, and ignores the others."""
     data = load_digits()
     for number in range(60):
         path = tmp_path / "photos" / f"digit {data.target[number] % 2}" / f"{number}.png"
@@ -144,7 +144,7 @@ def test_two_commands_train_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_upgrade(source: Path, tmp_path: Path) -> None:
-    """It merges what has changed since the release that it was made from, says what clashes, and goes on from there."""
+    """An upgrade merges the changes since the project's release, reports conflicts, and continues after them."""
     run(tmp_path, "init", "own", code=source)
     project, record = Project(tmp_path / "own"), tmp_path / "own/treering.json"
     first = git(source, "rev-parse", "HEAD")
@@ -184,7 +184,7 @@ def test_upgrade(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_release_that_its_source_lacks(source: Path, tmp_path: Path) -> None:
-    """It was never pushed there: said in one line, and nothing is changed."""
+    """A release that the source lacks, since it was never pushed, is one line, and nothing changes."""
     run(tmp_path, "init", "own", code=source)
     project = Project(tmp_path / "own")
     project.commit()

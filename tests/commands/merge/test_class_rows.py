@@ -1,4 +1,4 @@
-"""data/classes.csv of two branches is merged class by class; what both changed is a conflict."""
+"""data/classes.csv of two branches is merged class by class; a class that both changed is a conflict."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pipeline.errors import MergeError, RecordError
 
 
 def version(*rows: str) -> bytes:
-    """A version of the file."""
+    """Return a version of the file."""
     return "".join(f"{row}\n" for row in ("old,new", *rows)).encode()
 
 
@@ -23,14 +23,14 @@ def version(*rows: str) -> bytes:
     ],
 )
 def test_both_sides_count(ancestor: list[str], ours: list[str], theirs: list[str], merged: list[str]) -> None:
-    """What one side changed is as that side says, from either side."""
+    """A change by one side is taken, whichever side it is."""
     versions = [version(*rows) for rows in (ancestor, ours, theirs)]
     assert merge_classes(*versions) == version(*merged)
     assert merge_classes(versions[0], versions[2], versions[1]) == version(*merged)
 
 
 def test_without_an_ancestor() -> None:
-    """Both sides may have begun the file."""
+    """The merge works if both sides created the file."""
     assert merge_classes(b"", version("a,b"), version("c,d")) == version("a,b", "c,d")
 
 
@@ -44,7 +44,7 @@ def test_without_an_ancestor() -> None:
     ],
 )
 def test_conflicts(ours: list[str], theirs: list[str], message: str) -> None:
-    """They are listed; a side that is taken decides them, and the rest is merged."""
+    """Conflicts are listed; choosing a side resolves them, and the rest is merged."""
     sides = version(*ours, "other,one"), version(*theirs)
     with pytest.raises(MergeError) as error:
         merge_classes(version(), *sides)
@@ -55,6 +55,6 @@ def test_conflicts(ours: list[str], theirs: list[str], message: str) -> None:
 
 
 def test_unreadable_side() -> None:
-    """Nothing is taken for the whole."""
+    """If a side is unreadable, no other side is taken as a whole."""
     with pytest.raises(RecordError, match="its first line is not"):
         merge_classes(version(), version("a,b"), b"<<<<<<<\n")

@@ -1,4 +1,4 @@
-"""What `pipeline setup` tells Git works wherever Python lies."""
+"""The commands that `pipeline setup` configures in Git work wherever Python is installed."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline import paths
 
 
 def test_python_in_any_folder(project: Project, tmp_path: Path) -> None:
-    """Git's own placeholders, blanks, quotes and other letters in the path of Python are nothing but letters of it."""
+    """Git's placeholders, spaces, quotes and non-ASCII letters in the path of Python are taken literally."""
     python = tmp_path / "100%Apples 'für \"more" / "bin" / "python"
     python.parents[1].symlink_to(Path(sys.executable).parents[1])
     project.run(str(python), "-m", "pipeline", "setup")

@@ -1,4 +1,4 @@
-"""labels.csv of two branches is merged row by row: the union of what both say, and never a label changed in silence."""
+"""labels.csv of two branches is merged row by row: it becomes the union, and no label changes silently."""
 
 import pytest
 from hypothesis import given
@@ -10,25 +10,25 @@ BEFORE = b"path,label\na.png,cat\nb.png,dog\n"
 
 
 def table(*rows: str, columns: str = "path,label") -> bytes:
-    """A labels.csv of these rows."""
+    """Return a labels.csv with these rows."""
     return "".join(f"{line}\n" for line in (columns, *rows)).encode()
 
 
 def test_both_append() -> None:
-    """Rows that either side added are all there, ours first."""
+    """Rows that either side added are all kept, ours first."""
     merged = merge_labels(BEFORE, BEFORE + b"c.png,cat\n", BEFORE + b"d.png,dog\n")
     assert merged == (BEFORE + b"c.png,cat\nd.png,dog\n", [])
 
 
 def test_one_side_changes_and_the_other_removes_another() -> None:
-    """What only one side did to a row is done."""
+    """A change to a row by one side only is taken."""
     merged = merge_labels(BEFORE, table("a.png,emu", "b.png,dog"), table("a.png,cat"))
     assert merged == (table("a.png,emu"), [])
 
 
 @pytest.mark.parametrize(("take", "label"), [(None, "emu"), ("ours", "emu"), ("theirs", "fox")])
 def test_two_labels_are_a_conflict(take: str | None, label: str) -> None:
-    """Two labels for one path are named with both; a side that is taken is taken for that row alone."""
+    """Two labels for one path are a conflict that names both; choosing a side affects only that row."""
     ours, theirs = table("a.png,emu", "b.png,dog", "c.png,cat"), table("a.png,fox", "b.png,dog", "d.png,dog")
     merged = merge_labels(BEFORE, ours, theirs, take=take)  # type: ignore[arg-type]
     assert [str(one.what) for one in merged.conflicts] == [
@@ -39,14 +39,14 @@ def test_two_labels_are_a_conflict(take: str | None, label: str) -> None:
 
 @pytest.mark.parametrize(("take", "kept"), [("ours", []), ("theirs", ["a.png,fox"])])
 def test_removed_and_changed(take: str, kept: list[str]) -> None:
-    """A row that one side removed and the other gave another label is a conflict, too."""
+    """A row that one side removed and the other relabelled is a conflict."""
     merged = merge_labels(BEFORE, table("b.png,dog"), table("a.png,fox", "b.png,dog"), take=take)  # type: ignore[arg-type]
     assert [one.what for one in merged.conflicts] == ["changed here and there: a.png is removed here and 'fox' there"]
     assert sorted(merged.content.decode().splitlines()[1:]) == sorted(["b.png,dog", *kept])
 
 
 def test_columns_of_both() -> None:
-    """Each side may add columns, and fill them for the rows of the other's."""
+    """Each side may add columns, and fill them for rows of the other side."""
     ours = table("a.png,cat,7", "b.png,dog,", columns="path,label,camera")
     theirs = table("north,a.png,cat", "south,b.png,dog", columns="site,path,label")
     merged = merge_labels(BEFORE, ours, theirs)
@@ -55,13 +55,13 @@ def test_columns_of_both() -> None:
 
 
 def test_no_ancestor() -> None:
-    """Where both sides began such a file, it is the union; the same row on both sides is one."""
+    """If both sides created the file, the result is the union; a row on both sides is kept once."""
     merged = merge_labels(b"", table("a.png,cat", "b.png,dog"), table("b.png,dog", "c.png,emu"))
     assert merged == (table("a.png,cat", "b.png,dog", "c.png,emu"), [])
 
 
 def test_odd_names_survive() -> None:
-    """Commas, quotes, brackets and letters spelt in two ways."""
+    """Commas, quotes, brackets and letters in two Unicode normal forms are kept."""
     before = b'"path","label"\n"a, ""b"" [1].png","cat"\n'
     merged = merge_labels(before, before, before + "e\N{COMBINING ACUTE ACCENT}.png,dog\n".encode())
     assert Table.parse(merged.content).rows.keys() == {'a, "b" [1].png', "é.png"}
@@ -72,7 +72,7 @@ def test_odd_names_survive() -> None:
     [b"", b"\xff\xfe", b"path\na\n", b"path,label\na,b,c\n", b"path,label\na,x\n./a,y\n", b'path,label\n"a,b'],
 )
 def test_what_is_no_such_file(content: bytes) -> None:
-    """A file whose rows are not known is no file to merge by rows."""
+    """A file whose rows cannot be parsed is not merged by rows."""
     with pytest.raises(ValueError, match=r".+"):
         merge_labels(BEFORE, content, BEFORE)
 
@@ -81,18 +81,18 @@ ROWS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["cat", "dog",
 
 
 def rendered(rows: dict[str, str]) -> bytes:
-    """Labels by path as a file."""
+    """Return labels by path as a file."""
     return table(*(f"{path},{label}" for path, label in rows.items()))
 
 
 def labels(content: bytes) -> dict[str, str]:
-    """The label of each path."""
+    """Return the label of each path."""
     return {path: row["label"] for path, row in Table.parse(content).rows.items()}
 
 
 @given(ROWS, ROWS, ROWS)
 def test_merge_is_that_of_each_path(before: dict[str, str], ours: dict[str, str], theirs: dict[str, str]) -> None:
-    """Each path is as the side has it that changed it; in either order; conflicts are named."""
+    """Each path is as on the side that changed it, in either order; conflicts are named."""
     merged = merge_labels(rendered(before), rendered(ours), rendered(theirs))
     other = merge_labels(rendered(before), rendered(theirs), rendered(ours))
     disputed = set()

@@ -1,4 +1,4 @@
-"""Three versions of data/raw become one in which nothing is lost, doubled or guessed."""
+"""Three versions of data/raw are merged into one in which nothing is lost, doubled or guessed."""
 
 import pytest
 from hypothesis import given
@@ -11,13 +11,13 @@ LISTINGS = st.dictionaries(PATHS, st.sampled_from("12345678"))
 
 
 def images(*listings: Listing) -> set[str]:
-    """The images in `listings`."""
+    """Return the images in `listings`."""
     return {md5 for listing in listings for md5 in listing.values()}
 
 
 @given(ancestor=LISTINGS, theirs=LISTINGS)
 def test_one_side_alone_is_taken(ancestor: Listing, theirs: Listing) -> None:
-    """Where one side did nothing, the other is the result, whichever it is."""
+    """If one side made no change, the other side is the result."""
     assert merge(ancestor, ancestor, theirs) == (theirs, [])
     assert merge(ancestor, theirs, ancestor) == (theirs, [])
     assert merge(ancestor, theirs, theirs) == (theirs, [])
@@ -25,7 +25,7 @@ def test_one_side_alone_is_taken(ancestor: Listing, theirs: Listing) -> None:
 
 @given(ancestor=LISTINGS, ours=LISTINGS, theirs=LISTINGS)
 def test_order_does_not_matter(ancestor: Listing, ours: Listing, theirs: Listing) -> None:
-    """Merged the other way round, the same comes of it, and the same files are in conflict."""
+    """Swapping the sides gives the same result and the same conflicts."""
     one, other = merge(ancestor, ours, theirs), merge(ancestor, theirs, ours)
     assert [conflict.path for conflict in one.conflicts] == [conflict.path for conflict in other.conflicts]
     if not one.conflicts:
@@ -35,7 +35,7 @@ def test_order_does_not_matter(ancestor: Listing, ours: Listing, theirs: Listing
 
 @given(ancestor=LISTINGS, ours=LISTINGS, theirs=LISTINGS)
 def test_nothing_is_lost_without_a_conflict(ancestor: Listing, ours: Listing, theirs: Listing) -> None:
-    """An image that a side added is there, one that both kept is there, and nothing else is."""
+    """Images that a side added or both sides kept are in the result, and no others."""
     merged = merge(ancestor, ours, theirs)
     if merged.conflicts:
         return
@@ -49,7 +49,7 @@ def test_nothing_is_lost_without_a_conflict(ancestor: Listing, ours: Listing, th
 
 @given(ancestor=LISTINGS, ours=LISTINGS, theirs=LISTINGS)
 def test_whoever_is_right_is_right_in_all(ancestor: Listing, ours: Listing, theirs: Listing) -> None:
-    """A side that is said to be right has its images where it put them, and none that it removed."""
+    """The chosen side has its images where it put them, and none that it removed."""
     merged = merge(ancestor, ours, theirs, take="ours").files
     for path, md5 in ours.items():
         assert merged.get(path) == md5 or ancestor.get(path) == md5
@@ -74,7 +74,7 @@ def test_whoever_is_right_is_right_in_all(ancestor: Listing, ours: Listing, thei
     ],
 )
 def test_disagreements_are_conflicts(ours: Listing, theirs: Listing, what: str) -> None:
-    """What both sides did to a file, or to its image, differently is for people to decide; then it is as they said."""
+    """Different changes by both sides to a file or its image are a conflict; a choice of side resolves it."""
     merged = merge({"cat/a": "1"}, ours, theirs)
     assert [conflict.what for conflict in merged.conflicts] == [what]
     assert merge({"cat/a": "1"}, ours, theirs, take="ours").files == ours
@@ -92,12 +92,12 @@ def test_disagreements_are_conflicts(ours: Listing, theirs: Listing, what: str) 
     ],
 )
 def test_agreements_are_none(ours: Listing, theirs: Listing, expected: Listing) -> None:
-    """What both sides did alike, or only one did, needs nobody."""
+    """Equal changes by both sides, or a change by one side only, are no conflict."""
     assert merge({"cat/a": "1"}, ours, theirs) == (expected, [])
 
 
 def test_packed_on_one_side_and_removed_on_the_other() -> None:
-    """What a new archive may hold of what the other side removed is told."""
+    """A new archive that may contain images that the other side removed is reported."""
     before = {"cat/a": "1", "cat/b": "2"}
     assert removed_but_packed(before, {"packed-1.zip": "3"}, {"cat/b": "2"}) == ["cat/a"]
     assert removed_but_packed(before, {"cat/b": "2"}, {"cat/b": "2"}) == []

@@ -1,4 +1,4 @@
-"""`pipeline sync`: what a kill leaves of it."""
+"""`pipeline sync` after a kill."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ LABELS = paths.RAW / "labels.csv"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository as working directory, in sync with the first of two commits: the second has other labels."""
+    """Make a repository in sync with the first of two commits; the second has other labels."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet")
     dvc("init", "--quiet")
@@ -35,12 +35,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def dvc(*arguments: str) -> None:
-    """Run a command of DVC's."""
+    """Run a DVC command."""
     subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True)
 
 
 def test_a_kill_takes_no_file_away(here: Path) -> None:
-    """Whenever one comes, a file that Git lists in another version is there, the old or the new one."""
+    """After a kill at any moment, each file in Git exists in its old or its new version."""
     git("checkout", "--quiet", "-")
     for nth in count(1):
         if not kill_before(LABELS.as_posix(), "sync", folder=here, nth=nth):

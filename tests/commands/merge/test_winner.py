@@ -1,4 +1,4 @@
-"""Which of two branches' models a merge goes on with: the same in every file, and never one that was left behind."""
+"""Which branch's model a merge keeps: the same in every file, and never one that was rolled back."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ A, B, C, D, E = (f"{digit * 32}.dir" for digit in "abcde")
 
 
 def told(*facts: tuple[str, str | None, float | None, bool | None], refused: str | None = None) -> KnownModels:
-    """What is known of models, given the hash, base, validation and acceptance of each."""
+    """Return the known facts about models: hash, base, validation accuracy and acceptance of each."""
     records = {
         model: recorded(model, base).model_copy(update={"validation": validation, "accepted": accepted})
         for model, base, validation, accepted in facts
@@ -46,24 +46,24 @@ def told(*facts: tuple[str, str | None, float | None, bool | None], refused: str
         (A, B, C, told((B, A, 0.9, None), (C, A, None, None)), "ours"),
         (A, B, C, told((B, A, None, None), (C, A, 0.0, None)), "ours"),
         (A, B, C, told((B, A, None, None), (C, A, 0.1, None)), "theirs"),
-        # As in a revert: what the other comes of never wins.
+        # As in a revert: an ancestor of the other model never wins.
         (B, C, A, told((A, None, 0.9, None), (B, A, 0.5, None), (C, B, 0.1, None)), "ours"),
         (B, A, C, told((A, None, 0.9, None), (B, A, 0.5, None), (C, B, 0.1, None)), "theirs"),
     ],
 )
 def test_better(ancestor: str | None, ours: str | None, theirs: str | None, known: KnownModels, expected: str) -> None:
-    """The only side that trained, or went on from the other's; else the accepted one; else the better; else ours."""
+    """The only side that trained, or continued from the other, wins; else the accepted, the better, or our one."""
     assert better(ancestor, ours, theirs, known) == expected
 
 
 def test_unknown() -> None:
-    """Nothing is guessed about a model that no commit tells of."""
+    """Nothing is assumed about a model that no commit records."""
     with pytest.raises(MergeError, match=f"no commit says how good the model {C} is; commit .* or `git fetch`"):
         better(A, B, C, told((B, A, 0.9, None)))
 
 
 def test_unnamed() -> None:
-    """Only what neither the kept model comes of, nor another that will be named, is left to name; each once."""
+    """Models that are ancestors of the kept model, or of another named one, are not named; the others once."""
     known = told((A, None, 0.5, None), (B, A, 0.5, None), (C, A, 0.5, None), (D, C, 0.5, None))
     known = KnownModels({**known.records, E: recorded(E, B).model_copy(update={"merged": (D,)})}, {})
     assert unnamed([B, A, C, D, B], B, known) == (D,)
@@ -73,7 +73,7 @@ def test_unnamed() -> None:
 
 @pytest.fixture
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository that Git merges with our driver; its first model is of the first generation."""
+    """Make a repository that uses our merge driver; its first model is of generation 1."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     git("init", "--quiet", "--initial-branch=main")
@@ -83,7 +83,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(model: str, base: str | None, validation: float, *, accepted: bool = True, note: str = "") -> None:
-    """Commit a training, as DVC and evaluate record it."""
+    """Commit a training as DVC and evaluate record it."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     facts = {"validation": validation, "accepted": accepted, "verdict": note}
     RECORDED.write_text(recorded(model, base).model_copy(update=facts).model_dump_json(indent=2) + "\n")
@@ -95,7 +95,7 @@ def train(model: str, base: str | None, validation: float, *, accepted: bool = T
 
 
 def check(model: str, *others: str) -> None:
-    """All files are of `model`, and `others` are left to be named."""
+    """Assert that all files are of `model`, and that `others` are left to be named."""
     assert git("status", "--porcelain", "--untracked-files=no") == ""
     here = Recorded.model_validate_json(RECORDED.read_bytes())
     assert (here.model, here.others) == (model, others)
@@ -105,7 +105,7 @@ def check(model: str, *others: str) -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_revert_goes_back_to_nothing_older() -> None:
-    """What was trained since stays what the next run starts from, however good the model before was."""
+    """A revert keeps the newest model as the next base, however good an older one was."""
     train(B, A, 0.9)
     train(C, B, 0.1)
     git("revert", "--no-edit", "HEAD^")
@@ -115,7 +115,7 @@ def test_revert_goes_back_to_nothing_older() -> None:
 @pytest.mark.usefixtures("_repository")
 @pytest.mark.parametrize("kept", [B, C])
 def test_one_side_only_measured_again(kept: str) -> None:
-    """A model that was measured again, with another gate, say, is no new one: the side that trained is taken whole."""
+    """A model that was only evaluated again, with another gate for example, is not new: the side that trained wins."""
     git("checkout", "--quiet", "-b", "other")
     train(kept, A, 0.1, accepted=kept == B)
     git("checkout", "--quiet", "main")
@@ -126,7 +126,7 @@ def test_one_side_only_measured_again(kept: str) -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_newest_word_on_a_model_counts() -> None:
-    """In dvc.lock as in lineage.json: refused first, and accepted since the gate was relaxed, is accepted."""
+    """In dvc.lock as in lineage.json, the newest verdict counts: a model refused and then accepted is accepted."""
     git("checkout", "--quiet", "-b", "other")
     train(B, A, 0.9, accepted=False)
     train(B, A, 0.9, accepted=True)
@@ -138,7 +138,7 @@ def test_newest_word_on_a_model_counts() -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_word_of_people_counts() -> None:
-    """A model that people refused, on its own branch even, loses."""
+    """A model that a user refused, even on its own branch, loses."""
     git("checkout", "--quiet", "-b", "other")
     train(B, A, 0.9)
     write_judgements({B: Judgement(accepted=False, why="so")})
@@ -152,7 +152,7 @@ def test_word_of_people_counts() -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_rebase_of_two_generations() -> None:
-    """The one that the other comes of is not named."""
+    """A model that is the other's ancestor is not named."""
     git("checkout", "--quiet", "-b", "other")
     train(B, A, 0.6)
     train(C, B, 0.7)
@@ -165,7 +165,7 @@ def test_rebase_of_two_generations() -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_branches_that_merged_each_other() -> None:
-    """Several common ancestors are no trouble: Git merges those first, by itself."""
+    """Several common ancestors work: Git merges those first."""
     git("checkout", "--quiet", "-b", "other")
     train(B, A, 0.6)
     git("checkout", "--quiet", "main")
@@ -183,7 +183,7 @@ def test_branches_that_merged_each_other() -> None:
 
 @pytest.mark.usefixtures("_repository")
 def test_whatever_goes_wrong_is_a_conflict() -> None:
-    """Where the driver itself fails, nobody takes one side for the whole."""
+    """If the driver fails, neither side is taken as a whole."""
     paths.RAW_DVC.write_text("outs:\n- md5: a\n  path: raw\n")
     git("add", "--all")
     git("commit", "--quiet", "--message", "before")
