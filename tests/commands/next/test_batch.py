@@ -13,13 +13,13 @@ from pipeline.ingestion.scan import Spot
 
 
 def proposal(path: Path, label: str = "cat") -> Proposal:
-    """An image that was looked at."""
+    """Return a proposed image."""
     spot = Spot(Place(str(path)), path.name, path.name, None)
     return Proposal(name_in_batch(1, spot), spot, md5_of_file(path), label, 0.5, "dog", 0.4)
 
 
 def test_changed_images_leave_nothing(tmp_path: Path) -> None:
-    """An image that is another one by now, or gone, is an error, and no folder is left."""
+    """An image that changed or was removed meanwhile is an error, and no folder is left."""
     path = tmp_path / "a.png"
     noise(0).save(path)
     one = proposal(path)
@@ -34,7 +34,7 @@ def test_changed_images_leave_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("label", "mark"), [("cat", False), ("kätze", True)])
 def test_spreadsheets_read_the_labels(tmp_path: Path, label: str, mark: bool) -> None:  # noqa: FBT001
-    """A byte-order mark says that it is UTF-8, where that matters."""
+    """labels.csv starts with a byte-order mark where spreadsheets need it to detect UTF-8."""
     noise(0).save(tmp_path / "a.png")
     write_batch([proposal(tmp_path / "a.png", label)], tmp_path / "batch")
     data = (tmp_path / "batch/labels.csv").read_bytes()

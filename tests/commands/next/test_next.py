@@ -1,4 +1,4 @@
-"""`pipeline next` chooses images to label and proposes labels; it overwrites nothing and changes nothing."""
+"""`pipeline next` chooses images to label and proposes labels; it overwrites and changes no files."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ COUNT = 12
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model, and a folder of unlabelled images; steps of a few."""
+    """Create a model and a folder of unlabelled images; batches are small."""
     monkeypatch.chdir(tmp_path)
     set_params(compute={"batch_size": 5})
     save_drawn(paths.MODEL)
@@ -39,19 +39,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str, seed: int) -> None:
-    """An image that no other `seed` has."""
+    """Save an image that differs for each `seed`."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     noise(seed).save(name, "PNG")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """What a CSV file says."""
+    """Return the rows of a CSV file."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
 def batch_of(capsys: Capture, *arguments: str) -> Path:
-    """The folder that `pipeline next` writes."""
+    """Return the folder that `pipeline next` writes."""
     capsys.readouterr()
     assert cli.main(["next", "photos", *arguments]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("chosen ")]
@@ -59,7 +59,7 @@ def batch_of(capsys: Capture, *arguments: str) -> Path:
 
 
 def test_a_folder_to_label(capsys: Capture) -> None:
-    """It holds the files as they are, in the order of worth, and a labels.csv with what the model takes them for."""
+    """The folder contains the files unchanged, the most useful first, and a labels.csv with the model's predictions."""
     folder = batch_of(capsys, "--count", "5", "--csv", "all.csv")
     labels, told = rows(folder / "labels.csv"), rows(Path("all.csv"))
     assert [list(row) for row in labels] == [["path", "label"]] * 5
@@ -79,7 +79,7 @@ def test_a_folder_to_label(capsys: Capture) -> None:
 
 
 def test_the_same_batch_wherever_images_lie(capsys: Capture) -> None:
-    """It follows from the images, the model and the seed; what it is called follows from its images."""
+    """The batch depends only on the images, the model and the seed; its name depends only on its images."""
     first = batch_of(capsys, "--count", "4")
     chosen = {md5_of_file(path) for path in first.glob("*.png")}
     with zipfile.ZipFile("more.zip", "w") as archive:
@@ -91,7 +91,7 @@ def test_the_same_batch_wherever_images_lie(capsys: Capture) -> None:
 
 
 def test_nothing_is_overwritten(capsys: Capture) -> None:
-    """A folder that is there is an error, before anything is looked at where it is named; corrected labels stay."""
+    """An existing folder is an error, at once if it was named, so that corrected labels are kept."""
     folder = batch_of(capsys, "--count", "3")
     (folder / "labels.csv").write_text("corrected")
     assert cli.main(["next", "photos", "--count", "3"]) == 1
@@ -109,7 +109,7 @@ def test_nothing_is_overwritten(capsys: Capture) -> None:
 
 
 def test_a_kill_leaves_nothing_that_git_sees(here: Path, capsys: Capture) -> None:
-    """What was copied is ignored as the batch is, `pipeline forget` finds it, and the same command writes the batch."""
+    """After a kill Git ignores the copies, `pipeline forget` finds them, and the same command writes the batch."""
     assert kill_before("labels.csv", "next", "photos", folder=here)
     (left,) = paths.DATA.glob("*next-*/")
     assert left.suffix == ".part"
@@ -123,7 +123,7 @@ def test_a_kill_leaves_nothing_that_git_sees(here: Path, capsys: Capture) -> Non
 
 
 def test_known_images_are_left_out(capsys: Capture) -> None:
-    """So are copies, and what cannot be used; all of it is counted."""
+    """Known images, copies, and unusable files are left out and counted."""
     assert cli.main(["add", "photos/00.png", "photos/01.png", "--label", "cat"]) == 0
     save("photos/copy.png", 5)
     Path("photos/text.txt").write_text("no image")
@@ -146,7 +146,7 @@ def test_known_images_are_left_out(capsys: Capture) -> None:
 
 
 def test_corrected_labels_are_added(capsys: Capture) -> None:
-    """`pipeline add` takes the labels as they are corrected; an image whose line is gone is not taken."""
+    """`pipeline add` uses the corrected labels; an image whose line was deleted is not added."""
     folder = batch_of(capsys, "--count", "3")
     first, second, third = rows(folder / "labels.csv")
     (folder / "labels.csv").write_text(f"path;label\n{first['path']};Käfer\n{second['path']};{second['label']}\n")
@@ -175,7 +175,7 @@ ODD = [
 
 
 def test_odd_names(capsys: Capture) -> None:
-    """What files are called comes into no name that a system, a glob or a page could take for something else."""
+    """File names in the batch contain no characters that a system, a glob pattern or HTML would interpret."""
     for number, name in enumerate(ODD):
         save(f"odd/{number}/{name.replace('/', '')}", 100 + number)
     with zipfile.ZipFile("odd/more.zip", "w") as archive:
@@ -193,7 +193,7 @@ def test_odd_names(capsys: Capture) -> None:
 
 
 def test_page_is_in_the_order_of_worth(capsys: Capture) -> None:
-    """With a picture, and the two likeliest classes of each."""
+    """The page shows images in order of usefulness, with a picture and the two most likely classes."""
     folder = batch_of(capsys, "--count", "6", "--html", "batch.html")
     page = Path("batch.html").read_text(encoding="utf-8")
     places = [page.index(f'title="{row["path"]}"') for row in rows(folder / "labels.csv")]
@@ -203,7 +203,7 @@ def test_page_is_in_the_order_of_worth(capsys: Capture) -> None:
 
 
 def test_mistakes_are_said_in_a_line(capsys: Capture) -> None:
-    """No model, no such folder, a page that is called like no page; nothing is written."""
+    """A missing model or folder, and a page with a wrong extension, are one-line errors; nothing is written."""
     assert cli.main(["next", "nowhere"]) == 1
     assert capsys.readouterr().err == "pipeline: error: nowhere: no such file or folder; check the path\n"
     assert cli.main(["next", "photos", "--model", "elsewhere"]) == 1
@@ -218,7 +218,7 @@ def test_mistakes_are_said_in_a_line(capsys: Capture) -> None:
 
 
 def test_classes_and_features() -> None:
-    """Each image has a row of features and of probabilities, whatever the steps are; pixels are not kept."""
+    """Each image has a row of features and of probabilities for any batch size; pixels are not kept."""
     params = read_params()
     trained = Trained.read(paths.MODEL, params.compute)
     found = observe([Path("photos")], trained, params, set())

@@ -1,4 +1,4 @@
-"""Two evaluations on the images that both have."""
+"""Compare two evaluations on their common images."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ from pipeline.commands.report.pairing import pair
 
 
 def predictions(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
-    """Id, label, what is predicted, and how surely."""
+    """Return a table of ids, labels, predictions and confidences."""
     return pd.DataFrame(rows, columns=["id", "label", "predicted", "confidence"])
 
 
@@ -31,7 +31,7 @@ B = predictions(
 
 
 def test_images_of_both_are_compared() -> None:
-    """By the label that B has; images of one alone are counted; the surest mistakes come first."""
+    """Common images are compared by their label in B, others are counted; the most confident mistakes come first."""
     found = pair(version("A", 1), version("B", 2), A, B)
     assert (found.counts.images, found.only_a, found.only_b, found.relabelled) == (4, 1, 2, 1)
     assert (found.counts.before, found.counts.after) == (2, 2)
@@ -53,7 +53,7 @@ def test_images_of_both_are_compared() -> None:
 
 
 def test_what_is_said() -> None:
-    """Images that one alone has, the flips, and whether chance explains them, in lines that fit a screen."""
+    """The lines name images in one evaluation only, the flips, and whether chance explains them, and fit a screen."""
     found = pair(version("A", 1), version("B", 2), A, B)
     assert list(sentences(found)) == [
         "4 test images in both, 1 in A alone, 2 in B alone",
@@ -66,7 +66,7 @@ def test_what_is_said() -> None:
 
 
 def test_change_that_chance_does_not_explain() -> None:
-    """A class that lost 20 of 20 has fallen, one that lost 1 of 20 may not have."""
+    """A class that lost 20 of 20 images has fallen; one that lost 1 of 20 may not have."""
     rows = [(f"{name}{number}", name, name, 0.9) for name in ("cat", "dog") for number in range(20)]
     after = [(one, label, "dog" if label == "cat" or one == "dog7" else label, 0.8) for one, label, _, _ in rows]
     after = [(one, label, "cat" if one == "dog7" else taken, sure) for one, label, taken, sure in after]
@@ -79,13 +79,13 @@ def test_change_that_chance_does_not_explain() -> None:
 
 @pytest.mark.parametrize("second", [B.iloc[4:], B.iloc[:0]])
 def test_nothing_in_common(second: pd.DataFrame) -> None:
-    """There is nothing to say but that."""
+    """Evaluations without common images are reported as such."""
     found = pair(version("A", 1), version("B", 2), A, second)
     assert (found.counts.images, found.classes, class_rows(found)) == (0, [], [])
     assert len(list(sentences(found))) == 1
 
 
 def test_same_model() -> None:
-    """It is said to be the same."""
+    """Two evaluations of the same model are reported as such."""
     found = pair(version("A", 1), version("B", 1), A, A)
     assert list(sentences(found))[2] == "0 from wrong to right, 0 from right to wrong: it is the same model"

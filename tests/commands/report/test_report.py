@@ -1,4 +1,4 @@
-"""`pipeline report` in a folder with what evaluate writes: found, opened, served."""
+"""`pipeline report` finds, opens and serves the report of evaluate."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ from pipeline.lineage.recorded_metrics import in_files
 
 @pytest.fixture
 def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project that was evaluated, without a repository."""
+    """Return a project with an evaluation, without a repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
@@ -36,7 +36,7 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_page_is_found(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a browser its address is said."""
+    """Without a browser, the page's address is printed."""
     assert cli.main(["report", "--open"]) == 0
     line, hint = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{PAGE}: generation 3, test accuracy ")
@@ -47,7 +47,7 @@ def test_page_is_found(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell's")
 def test_page_is_opened(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the browser that BROWSER names."""
+    """The page is opened in the browser that BROWSER names."""
     browser = evaluated / "browser"
     browser.write_text('#!/bin/sh\necho "$1" > opened\n')
     browser.chmod(0o755)
@@ -60,7 +60,7 @@ def test_page_is_opened(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nothing_to_report(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is missing is an error of one line."""
+    """A missing report is a one-line error."""
     assert cli.main(["report", "no-such"]) == 1
     assert "no-such: no commit, branch, tag or experiment" in capsys.readouterr().err
     PAGE.unlink()
@@ -73,7 +73,7 @@ def test_nothing_to_report(evaluated: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_serving(evaluated: Path) -> None:
-    """The page as it is now, and nothing else, to nobody who comes by another name; ^C ends it in a line."""
+    """The server returns the current page only, refuses other host names, and ends with one line after ^C."""
     with Served(evaluated, "--serve", command="report") as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert server.get("").text == PAGE.read_text(encoding="utf-8")

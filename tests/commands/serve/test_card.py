@@ -1,4 +1,4 @@
-"""The model card says what is recorded, shows odd names as they are, and its example runs."""
+"""The model card contains what is recorded, shows any class names literally, and its example runs."""
 
 import json
 import re
@@ -57,13 +57,13 @@ METRICS = {
 
 
 def git(*arguments: str) -> None:
-    """Run Git here."""
+    """Run Git."""
     subprocess.run(["git", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model in a project without record or history."""
+    """Make a project with a model, without records or history."""
     monkeypatch.chdir(tmp_path)
     set_params()
     save_drawn(paths.MODEL)
@@ -71,7 +71,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def record(metrics: dict[str, Any] | None, *, oid: str | None = None) -> None:
-    """Write what evaluate writes of the model."""
+    """Write what evaluate writes for the model."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     recorded = Recorded(
         model=oid or hashing.directory_hash(paths.MODEL) or "", **read_lineage(paths.MODEL).model_dump()
@@ -82,19 +82,19 @@ def record(metrics: dict[str, Any] | None, *, oid: str | None = None) -> None:
 
 
 def facts() -> CardFacts:
-    """What is recorded of data/model."""
+    """Return the recorded facts about data/model."""
     return gather(paths.MODEL, read_params())
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """What a reader of Markdown makes of `text`."""
+    """Parse `text` as Markdown into tokens."""
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         yield token
         yield from token.children or ()
 
 
 def cells(text: str) -> list[list[str]]:
-    """The rows of all tables, as they are shown."""
+    """Return the rows of all tables as they are rendered."""
     rows: list[list[str]] = []
     inside = False
     for token in MarkdownIt("commonmark").enable("table").parse(text):
@@ -109,7 +109,7 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_figures_of_the_model(model: Path) -> None:
-    """Figures with their interval, the worst classes, and what limits the model, as metrics.json says."""
+    """The card shows metrics with intervals, the worst classes, and the model's limitations, by metrics.json."""
     record(METRICS)
     for path, lines in ((paths.MANIFEST / "leaks.csv", 'id\n1\n"2\n3"\n'), (paths.IMAGES / "refused.csv", "source\n")):
         path.parent.mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_figures_of_the_model(model: Path) -> None:
     ],
 )
 def test_figures_of_another_model(model: Path, metrics: dict[str, Any] | None, oid: str | None, said: str) -> None:
-    """Figures of another model, or none, are not this one's."""
+    """Metrics of another model, or missing metrics, are not shown as this model's."""
     record(metrics, oid=oid)
     text = card(facts(), "model.onnx")
     assert said in text
@@ -149,7 +149,7 @@ def test_figures_of_another_model(model: Path, metrics: dict[str, Any] | None, o
 
 
 def test_how_images_are_framed(model: Path) -> None:
-    """What becomes of an image that is no square, and how much of the square the network looks at."""
+    """The card explains how an image becomes a square, and what part of the square the network sees."""
     text = card(facts(), "model.onnx")
     assert "For images of 8 × 8 pixels in colour.\n" in text
     assert "of more than 256 pixels to that, and then the middle square to 8 × 8 pixels.\n" in text
@@ -161,7 +161,7 @@ def test_how_images_are_framed(model: Path) -> None:
 
 
 def test_report_in_a_merge(model: Path) -> None:
-    """A report that a merge left its marks in is an error, not no report."""
+    """A report with conflict markers of a merge is an error, not a missing report."""
     record(METRICS)
     paths.METRICS.write_text("<<<<<<< HEAD\n{}")
     with pytest.raises(RecordError, match="no JSON of what was measured; run `git checkout"):
@@ -170,7 +170,7 @@ def test_report_in_a_merge(model: Path) -> None:
 
 
 def test_bases_are_told_from_git(model: Path) -> None:
-    """The chain of bases comes from Git's history, newest first; without a repository the base's hash is all."""
+    """The chain of bases comes from Git's history, newest first; without a repository only the base's hash is shown."""
     save_drawn(model, base="older.dir")
     assert "Its base is older.dir." in card(facts(), "model.onnx")
     git("init", "--quiet")
@@ -197,7 +197,7 @@ def test_bases_are_told_from_git(model: Path) -> None:
 
 
 def test_odd_classes_are_shown_as_they_are(model: Path) -> None:
-    """No name of a class becomes markup, breaks a table, or turns what is around it."""
+    """No class name becomes markup, breaks a table, or changes the text around it."""
     save_drawn(model, classes=ODD)
     text = card(facts(), "`odd`.onnx")
     shown_first = [row[0] for row in cells(text)]
@@ -207,13 +207,13 @@ def test_odd_classes_are_shown_as_they_are(model: Path) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip))
 def test_any_name_is_shown_as_it_is(name: str) -> None:
-    """Whatever a class is called, a table's cell shows it, and nothing else comes of it."""
+    """Any class name is shown literally in a table cell."""
     (_, row) = cells(f"| class | images |\n|---|---|\n| {escaped(name)} | 1 |")
     assert row == [shown(name).strip(), "1"]
 
 
 def test_what_integers_change(model: Path) -> None:
-    """Of a file of 8-bit integers, the accuracy of that file, beside the floats'."""
+    """The card of an 8-bit file shows the accuracy of that file and of the float model."""
     measured = Measured(accuracy=0.75, floats=0.8, agreement=0.9, images=1200, calibrated=512)
     text = card(facts(), "model.int8.onnx", measured=measured)
     assert "calibrated on 512 training images. On 1,200 test images\nits accuracy is 75.0 %, that of the model" in text
@@ -223,7 +223,7 @@ def test_what_integers_change(model: Path) -> None:
 
 
 def test_licence_is_the_readers(model: Path, tmp_path: Path) -> None:
-    """The line that its reader fills in stays when the card is written again."""
+    """A licence line that the user filled in is kept when the card is written again."""
     path = write_card(facts(), tmp_path / "model.onnx")
     assert path == tmp_path / CARD
     assert UNKNOWN in path.read_text()
@@ -236,7 +236,7 @@ def test_licence_is_the_readers(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "kind"), [("rgb", "pt2"), ("grey", "onnx")])
 def test_example_runs(model: Path, mode: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The example in the card, typed beside the exported file, says what `pipeline predict` says."""
+    """The example in the card, run next to the exported file, gives the predictions of `pipeline predict`."""
     save_drawn(model, mode=mode)
     store_images(test=[Plain("cat", 10), Plain("dog", 200)])
     assert cli.main(["export", "--format", kind]) == 0

@@ -1,4 +1,4 @@
-"""`pipeline export` writes what gives the model's answers, and says all about itself; or it writes nothing."""
+"""`pipeline export` writes a self-describing file that gives the model's outputs, or it writes nothing."""
 
 import json
 import os
@@ -35,7 +35,7 @@ TEST = [Plain("cat", shade) for shade in range(0, 250, 5)]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with test images and a model, which has been exported."""
+    """Return a project with test images, a model and an export of it."""
     root = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -48,19 +48,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def here(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, as working directory."""
+    """Make that project the working directory."""
     monkeypatch.chdir(made)
     return made
 
 
 def session() -> onnxruntime.InferenceSession:
-    """The exported model."""
+    """Return a session of the exported model."""
     return onnxruntime.InferenceSession(FILE, providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("count", [1, 2, 17])
 def test_answers_are_the_models(here: Path, count: int) -> None:
-    """Any number of images, of noise here, gets the model's logits and probabilities."""
+    """Any number of noise images gets the model's logits and probabilities."""
     images = np.random.default_rng(count).integers(0, 256, (count, 3, 28, 28), np.uint8)
     network, spec = read_network(paths.MODEL)
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def test_answers_are_the_models(here: Path, count: int) -> None:
 
 
 def test_file_says_all_about_itself(here: Path) -> None:
-    """Classes, preprocessing, lineage, hash and version are in it, and nothing of where it was made."""
+    """The file contains classes, preprocessing, lineage, hash and version, and no paths of the machine that made it."""
     proto = onnx.load(FILE)
     onnx.checker.check_model(proto, full_check=True)
     facts = {prop.key: prop.value for prop in proto.metadata_props}
@@ -93,7 +93,7 @@ def test_file_says_all_about_itself(here: Path) -> None:
 
 
 def test_version_of_what_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m pipeline` works in a checkout, too."""
+    """In a checkout that is not installed the version is empty."""
     monkeypatch.setattr(export, "PACKAGE", "no such package")
     network, spec = read_network(paths.MODEL)
     assert export.facts_of(paths.MODEL, spec, network, read_params())["treering"] == ""
@@ -105,12 +105,12 @@ def test_version_of_what_is_not_installed(here: Path, monkeypatch: pytest.Monkey
     [([0.25, 0.75], [0.2502, 0.7498], 2e-4), ([0.0, -1.0], [1e-3, -1.0], 1e-3), ([5000.0, 1.0], [5001.0, 1.0], 2e-4)],
 )
 def test_how_answers_are_compared(wanted: list[float], given: list[float], difference: float) -> None:
-    """Probabilities, and logits up to 1, by how far they are apart; larger logits by what share of them that is."""
+    """Values up to 1 are compared by their absolute difference, larger logits by their relative one."""
     assert checking.how_far(np.array(given), np.array(wanted)) == pytest.approx(difference)
 
 
 def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> None:
-    """Exported again it is the same file, wherever it is put; the command says how it was checked."""
+    """Another export gives the same bytes in any place; the command reports how it was checked."""
     assert cli.main(["export", "--output", str(tmp_path / "deep/x.onnx")]) == 0
     assert (tmp_path / "deep/x.onnx").read_bytes() == FILE.read_bytes()
     first, second = capsys.readouterr().out.splitlines()
@@ -121,7 +121,7 @@ def test_same_model_same_bytes(here: Path, capsys: Capture, tmp_path: Path) -> N
 
 
 def test_what_differs_is_not_kept(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that fails the check is removed, and the one before stays."""
+    """A file that fails the check is removed, and the previous file is kept."""
     before = {path: path.read_bytes() for path in FILE.parent.iterdir()}
     monkeypatch.setattr(checking, "TOLERANCE", -1.0)
     assert cli.main(["export"]) == 1
@@ -134,9 +134,9 @@ def test_what_differs_is_not_kept(here: Path, capsys: Capture, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_integers(here: Path, capsys: Capture, tmp_path: Path) -> None:
-    """A file of 8-bit integers is as accurate as is said, beside the floats, by the test images; it says so itself."""
+    """The accuracy of an 8-bit file on the test images is reported next to the float model's, also in its metadata."""
     target = tmp_path / "model.int8.onnx"
-    for _ in range(2):  # The same bytes each time.
+    for _ in range(2):  # The bytes are the same each time.
         assert cli.main(["export", "--format", "onnx-int8", "--output", str(target)]) == 0
     first, card, again, _ = capsys.readouterr().out.splitlines()
     assert first == again
@@ -179,10 +179,10 @@ print(json.dumps(facts))
 
 @pytest.mark.slow
 def test_program(here: Path, capsys: Capture, tmp_path: Path) -> None:
-    """PyTorch's own format gives the model's answers where none of our code is, for any number of images."""
+    """A .pt2 file gives the model's outputs for any number of images, without this package."""
     target = tmp_path / "model.pt2"
     for _ in range(2):
-        assert cli.main(["export", "--output", str(target)]) == 0  # Its end says the format.
+        assert cli.main(["export", "--output", str(target)]) == 0  # The extension selects the format.
         written = target.read_bytes()
     assert target.read_bytes() == written
     assert "largest difference" in capsys.readouterr().out
@@ -204,7 +204,7 @@ def test_program(here: Path, capsys: Capture, tmp_path: Path) -> None:
 
 
 def test_formats(here: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that ends like one of another format is an error; PyTorch's own needs no package of the extra."""
+    """A file with another format's extension is an error; .pt2 needs no package of the extra."""
     assert cli.main(["export", "--format", "pt2", "--output", "x.onnx"]) == 1
     said = "x.onnx: does not end as files of the format pt2 do; let it end in .pt2, or choose another --format"
     assert capsys.readouterr().err == f"pipeline: error: {said}\n"
@@ -215,7 +215,7 @@ def test_formats(here: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytes
 
 
 def test_integers_are_measured_or_not_written(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without test images, or training images, there is no file of integers."""
+    """Without test images or training images no 8-bit file is written."""
     monkeypatch.chdir(tmp_path)
     set_params()
     save_drawn(paths.MODEL)
@@ -229,7 +229,7 @@ def test_integers_are_measured_or_not_written(tmp_path: Path, capsys: Capture, m
 
 @pytest.mark.parametrize("name", onnx_file.NEEDED)
 def test_missing_package(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Without one of the packages of the extra, one line says what to install."""
+    """A missing package of the extra is a one-line error with the command to install it."""
     monkeypatch.setitem(sys.modules, name, None)
     assert cli.main(["export"]) == 1
     said = f"the package {name} is not installed; run `pip install onnx onnxruntime onnxscript`\n"
@@ -238,7 +238,7 @@ def test_missing_package(here: Path, capsys: Capture, monkeypatch: pytest.Monkey
 
 
 def test_nothing_to_check_it_on(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without images a file cannot be checked, and is not written."""
+    """Without images the file cannot be checked, and is not written."""
     monkeypatch.chdir(tmp_path)
     set_params()
     save_drawn(paths.MODEL)
@@ -270,7 +270,7 @@ sys.exit(main(["export"]))
 @pytest.mark.xdist_group("timm")
 @pytest.mark.slow
 def test_timm_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model of timm's is exported and checked like any other."""
+    """A timm model is exported and checked like any other."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     monkeypatch.chdir(tmp_path)

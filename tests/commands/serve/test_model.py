@@ -1,4 +1,4 @@
-"""`from pipeline import load_model, predict`: what `pipeline predict` says, in Python."""
+"""`from pipeline import load_model, predict` gives the predictions of `pipeline predict` in Python."""
 
 import json
 import os
@@ -29,7 +29,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a model and no record of anything; steps of two images."""
+    """Make a project with a model and without records; batches of two images."""
     monkeypatch.chdir(tmp_path)
     set_params(compute={"batch_size": 2})
     (tmp_path / paths.PIPELINE).write_text("stages: {}\n")
@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_importing_costs_nothing() -> None:
-    """`import pipeline` loads neither PyTorch nor any module of ours; the names are known all the same."""
+    """`import pipeline` loads neither PyTorch nor other modules of the package, but knows the public names."""
     code = "import sys, pipeline; print(dir(pipeline)); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     names, modules = ran.stdout.splitlines()
@@ -49,7 +49,7 @@ def test_importing_costs_nothing() -> None:
 
 
 def test_it_says_what_the_command_says(here: Path, capsys: Capture) -> None:
-    """The same names, classes and probabilities, to the last bit, of files, folders and archives."""
+    """Names, classes and probabilities of files, folders and archives equal those of the command bit for bit."""
     put_kinds(here / "photos")
     with zipfile.ZipFile("more.zip", "w") as archive:
         archive.write(min((here / "photos").iterdir()), "deep/c.png")
@@ -67,7 +67,7 @@ def test_it_says_what_the_command_says(here: Path, capsys: Capture) -> None:
 
 
 def test_images_in_memory(here: Path) -> None:
-    """An image of Pillow's gets what a file of it gets, whatever it is made of; so do the file's bytes."""
+    """A Pillow image of any mode, and the bytes of a file, get the same prediction as the file."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     images = {mode: noise(3).convert(mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")}
@@ -77,7 +77,7 @@ def test_images_in_memory(here: Path) -> None:
         image.save(file, exif=exif)
     model = load_model()
     told = model.predict(files)
-    # Of a file, and not of bytes, Pillow 13 does not turn a CMYK TIFF upright.
+    # If opened from a file rather than bytes, Pillow 13 does not rotate a CMYK TIFF upright.
     opened = model.predict([Image.open(BytesIO(file.read_bytes())) for file in files])
     raw = model.predict([file.read_bytes() for file in files])
     assert [one.probabilities for one in opened] == [one.probabilities for one in told]
@@ -89,7 +89,7 @@ def test_images_in_memory(here: Path) -> None:
 
 
 def test_arrays(here: Path) -> None:
-    """An array is the image that Pillow makes of it; what is none is an error that says what to pass."""
+    """An array gets the prediction of its Pillow image; an unsupported array is an error with a hint."""
     model, colours = load_model(), np.asarray(noise(1).convert("RGB"))
     assert model.predict(colours)[0].probabilities == model.predict(Image.fromarray(colours))[0].probabilities
     deep = colours[..., 0].astype(np.uint16) * 256
@@ -104,7 +104,7 @@ def test_arrays(here: Path) -> None:
 
 
 def test_what_cannot_be_used(here: Path) -> None:
-    """Is an error that names it; or, where that is asked for, says so in its place, and the others count."""
+    """An unusable image is an error that names it; with `keep_refused` its prediction states the reason instead."""
     noise(0).save("a.png")
     cut = (here / "a.png").read_bytes()[:200]
     (here / "b.png").touch()
@@ -122,7 +122,7 @@ def test_what_cannot_be_used(here: Path) -> None:
 
 
 def test_what_a_model_says_of_itself(here: Path) -> None:
-    """Its classes, hash and lineage."""
+    """A model has its classes, hash and lineage."""
     model = load_model()
     assert model.classes == CLASSES
     assert model.hash == hashing.directory_hash(paths.MODEL)
@@ -134,7 +134,7 @@ def test_what_a_model_says_of_itself(here: Path) -> None:
 def test_project_is_found(
     here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """From a folder inside it, or by its name from anywhere; where there is none, one line says what to pass."""
+    """The project is found from a folder inside it, or by its path; without one, a one-line error gives a hint."""
     wanted = load_model().hash
     (here / "docs").mkdir()
     monkeypatch.chdir(here / "docs")
@@ -158,7 +158,7 @@ def test_project_is_found(
 
 
 def test_nothing_else_changes(here: Path) -> None:
-    """What its user has set in PyTorch stays, and threads may share a model."""
+    """The user's PyTorch settings do not change, and threads may share a model."""
     noise(0).save("a.png")
     raw, before = (here / "a.png").read_bytes(), torch.get_deterministic_debug_mode()
     model = load_model()
@@ -170,7 +170,7 @@ def test_nothing_else_changes(here: Path) -> None:
 
 
 def test_example_in_the_docstring(here: Path) -> None:
-    """It runs as it stands."""
+    """The docstring's example runs unchanged."""
     from pipeline.commands.serve import model
 
     noise(0).save("cat.jpg")

@@ -1,4 +1,4 @@
-"""`pipeline predict` says of any image what evaluate would say of it, whatever it is called and wherever it lies."""
+"""`pipeline predict` gives the predictions of evaluate for any image, whatever its name and place."""
 
 import csv
 import io
@@ -35,20 +35,20 @@ EVERY = len(CLASSES)
 def ingested(
     request: pytest.FixtureRequest, make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
-    """A project whose images are of every kind, ingested, and its model."""
+    """Make a project with ingested images of every kind, and its model."""
     project = make_project(tmp_path_factory.mktemp(request.param) / "project")
     project.set_params(ingest={"mode": request.param, "size": 24})
     put_kinds(project.root / "data/raw/cat")
     project.add_raw()
     project.repro("ingest")
     save_drawn(project.root / paths.MODEL, mode=request.param)
-    # Changed since, and so of no concern to what was stored before.
+    # Changed after ingest, so without effect on stored images.
     project.set_params(ingest={"mode": request.param, "size": 8, "animations": "first"})
     return project
 
 
 def test_it_says_what_evaluate_says(ingested: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file from data/raw gets, bit for bit, the probabilities that evaluate gives it, whatever kind it is of."""
+    """Any kind of file in data/raw gets bit for bit the probabilities that evaluate computes."""
     monkeypatch.chdir(ingested.root)
     table = parquet.read_table(index.INDEX, index.SCHEMA).to_pandas()
     assert len(table) == len(list(Path("data/raw/cat").iterdir()))
@@ -63,7 +63,7 @@ def test_it_says_what_evaluate_says(ingested: Project, monkeypatch: pytest.Monke
 
 
 def test_colours_are_those_of_the_model(ingested: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is recorded of ingest counts, whatever params.yaml says now; a record that cannot be is an error."""
+    """The recorded params of ingest are used, not those in params.yaml; an invalid record is an error."""
     monkeypatch.chdir(ingested.root)
     params = read_params()
     assert recorded_ingest(params, mode="grey").model_dump() == {
@@ -83,7 +83,7 @@ def test_colours_are_those_of_the_model(ingested: Project, monkeypatch: pytest.M
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model and no record of anything; steps of two images."""
+    """Make a folder with a model and without records; batches are small."""
     monkeypatch.chdir(tmp_path)
     set_params(compute={"batch_size": 2})
     save_drawn(paths.MODEL)
@@ -91,21 +91,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str, seed: int) -> str:
-    """An image; returns its name."""
+    """Save an image, and return its name."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     noise(seed).save(name, "PNG")
     return name
 
 
 def as_json(capsys: Capture, *arguments: str, status: int = 0) -> list[dict[str, object]]:
-    """What `pipeline predict --json` prints."""
+    """Return the output of `pipeline predict --json`."""
     assert cli.main(["predict", "--json", *arguments]) == status
     read: list[dict[str, object]] = json.loads(capsys.readouterr().out)
     return read
 
 
 def test_order_and_batches(here: Path, capsys: Capture) -> None:
-    """Images are told of in the order in which they are named, each alike in whatever step it is."""
+    """Predictions are in the order of the arguments, and equal for any batch size."""
     names = [save(f"{number}.png", number) for number in (3, 1, 4, 0, 2)]
     together = as_json(capsys, *names)
     assert [line["file"] for line in together] == names
@@ -118,7 +118,7 @@ def test_order_and_batches(here: Path, capsys: Capture) -> None:
 
 
 def test_folders_and_archives_are_seen_through(here: Path, capsys: Capture) -> None:
-    """Folders, and archives in them, are looked into as `pipeline check` does; labels.csv is no image."""
+    """Folders, and archives in them, are searched as by `pipeline check`; labels.csv is not an image."""
     for number, name in enumerate(("photos/b/x.png", "photos/a.png")):
         save(name, number)
     (here / "photos/labels.csv").write_text("path,label\n")
@@ -131,7 +131,7 @@ def test_folders_and_archives_are_seen_through(here: Path, capsys: Capture) -> N
 
 
 def test_unusable_files_stop_nothing(here: Path, capsys: Capture) -> None:
-    """What cannot be used is told on stderr with the reason, and by the status; the rest is predicted."""
+    """Unusable files are reported on stderr with the reason, and by the exit status; the others are predicted."""
     save("good.png", 0)
     (here / "empty.png").touch()
     (here / "text\x1b[31m\n.jpg").write_text("no image")
@@ -161,7 +161,7 @@ ODD = [
 
 
 def test_odd_names(here: Path, capsys: Capture) -> None:
-    """Names come through CSV and JSON as they are, what is no UTF-8 escaped, and control no terminal."""
+    """Names are unchanged in CSV and JSON, with invalid UTF-8 escaped, and contain no terminal control characters."""
     names = [save(name, number) for number, name in enumerate(ODD)]
     expected = [*ODD[:-1], r"caf\xe9.png"]
     lines = as_json(capsys, *names)
@@ -179,7 +179,7 @@ def test_odd_names(here: Path, capsys: Capture) -> None:
 
 @pytest.mark.parametrize(("top", "told"), [(1, 1), (2, 2), (9, EVERY)])
 def test_likeliest_classes(here: Path, capsys: Capture, top: int, told: int) -> None:
-    """The K likeliest classes are told in their order, as many as there are."""
+    """The K most likely classes are shown in order, or all classes if there are fewer."""
     save("a.png", 0)
     (line,) = as_json(capsys, "a.png", "--top", str(top))
     found = line["top"]
@@ -201,14 +201,14 @@ def test_likeliest_classes(here: Path, capsys: Capture, top: int, told: int) -> 
 
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
 def test_top_is_a_number(top: str, capsys: Capture) -> None:
-    """Fewer than one class cannot be asked for."""
+    """K below 1 is an error."""
     with pytest.raises(SystemExit):
         cli.main(["predict", "a.png", f"--top={top}"])
     assert "is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_no_model(here: Path, capsys: Capture) -> None:
-    """Where there is no model, one line says how to get it: pull it, train it, or name another folder."""
+    """A missing model is a one-line error that suggests to pull it, train it, or name another folder."""
     (paths.MODEL / CHECKPOINT).unlink()
     for command in (["predict", "a.png"], ["export"]):
         assert cli.main(command) == 1
@@ -225,7 +225,7 @@ def test_no_model(here: Path, capsys: Capture) -> None:
 
 
 def test_no_such_file(here: Path, capsys: Capture) -> None:
-    """A path that is not there is an error before anything is predicted."""
+    """A missing path is an error before anything is predicted."""
     assert cli.main(["predict", save("a.png", 0), "b.png"]) == 1
     out, err = capsys.readouterr()
     assert (out, err) == ("", "pipeline: error: b.png: no such file or folder; check the path\n")
@@ -233,7 +233,7 @@ def test_no_such_file(here: Path, capsys: Capture) -> None:
 
 
 def test_weights_that_are_no_numbers(here: Path, capsys: Capture) -> None:
-    """A model that gives no numbers is an error, so that JSON stays JSON."""
+    """A model with NaN outputs is an error, so that the output stays valid JSON."""
     checkpoint = torch.load(paths.MODEL / CHECKPOINT, weights_only=True)
     checkpoint["state_dict"]["network.body.8.bias"] += float("nan")
     torch.save(checkpoint, paths.MODEL / CHECKPOINT)
@@ -243,7 +243,7 @@ def test_weights_that_are_no_numbers(here: Path, capsys: Capture) -> None:
 
 
 def test_who_reads_the_first_line_only(here: Path) -> None:
-    """`| head` ends it without a word; neither Lightning nor what else only training needs is imported."""
+    """`| head` ends the command silently; neither Lightning nor other training packages are imported."""
     for number in range(9):
         save(f"{number}.png", number)
     script = "import sys; from pipeline.cli import main; s = main(); print(*sys.modules, file=sys.stderr); sys.exit(s)"
@@ -272,7 +272,7 @@ def test_who_reads_the_first_line_only(here: Path) -> None:
 
 
 def test_progress_bar_and_answers_share_a_terminal(here: Path) -> None:
-    """At a terminal the answers are whole lines, in order, above the bar, which is gone at the end."""
+    """On a terminal, predictions are whole lines in order above the progress bar, which disappears at the end."""
     names = [save(f"{number}.png", number) for number in range(5)]
     with Terminal() as terminal:
         ran = terminal.start(

@@ -1,4 +1,4 @@
-"""preprocess.py, written next to an exported model, makes of any file what `pipeline predict` makes of it."""
+"""preprocess.py, written next to an exported model, gives the pixels that `pipeline predict` uses for any file."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ SPEC = Spec(model="small", size=28, mode="rgb", classes=("a", "b"))
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project, as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
     set_params()
     return tmp_path
@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def trained(here: Path) -> Path:
-    """The same with a model and an image of its."""
+    """Make a project with a model and an image for it."""
     save_drawn(paths.MODEL)
     store_images(test=[Plain("cat", 10)])
     return here
@@ -49,7 +49,7 @@ SQUASHED = SPEC.model_copy(update={"framing": "squash", "crop_pct": 0.875})
 
 @pytest.mark.parametrize(("mode", "spec"), [("rgb", SPEC), ("grey", SPEC), ("rgb", SQUASHED), ("grey", SQUASHED)])
 def test_pixels_are_those_of_training(here: Path, mode: str, spec: Spec) -> None:
-    """Every kind of file gives, bit for bit, the pixels that ingest and the reading of stored images give."""
+    """Every kind of file gives bit for bit the pixels of ingest and of the reader of stored images."""
     set_params(ingest={"mode": mode, "size": 40})
     put_kinds(here / "kinds")
     spots = list(find(here / "kinds"))
@@ -65,7 +65,7 @@ def test_pixels_are_those_of_training(here: Path, mode: str, spec: Spec) -> None
 
 @pytest.mark.parametrize("how", ["percentile", [20, 4000.5]])
 def test_range_and_formats_are_those_of_training(here: Path, how: object) -> None:
-    """So do files of formats that other packages read, and values of more than 8 bits, by the range of ingest."""
+    """Formats of optional packages, and values above 8 bits scaled by ingest's range, give the same pixels, too."""
     set_params(ingest={"range": how, "size": 40})
     deep = gradient("I;16").point(lambda value: value / 16)
     files = {
@@ -85,7 +85,7 @@ def test_range_and_formats_are_those_of_training(here: Path, how: object) -> Non
 
 
 def test_it_stands_alone(here: Path) -> None:
-    """It imports nothing but Pillow, numpy and Python's own, and lacks nothing that it uses."""
+    """The script imports only Pillow, numpy and the standard library, and is complete."""
     (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
     show = "import sys; before = {*sys.modules}; import preprocess; print(*{*sys.modules} - before)"
     ran = subprocess.run([sys.executable, "-c", show], cwd=here, check=True, capture_output=True, text=True)
@@ -95,7 +95,7 @@ def test_it_stands_alone(here: Path) -> None:
 
 
 def test_what_training_refuses_it_refuses(here: Path) -> None:
-    """An animation is no image here either, and the error says why."""
+    """The script refuses an animation as ingest does, with the reason."""
     Image.new("L", (9, 9)).save("a.gif", save_all=True, append_images=[Image.new("L", (9, 9), 9)])
     (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
     with pytest.raises(ExportError, match="UnusableError: animation: more than one frame or page"):
@@ -103,7 +103,7 @@ def test_what_training_refuses_it_refuses(here: Path) -> None:
 
 
 def test_without_a_file_for_the_result_it_says_what_it_takes(here: Path) -> None:
-    """One line, and nothing is written."""
+    """Without an output file, the script prints a usage line, and writes nothing."""
     (here / SCRIPT).write_text(script_of(recorded_ingest(read_params(), mode="rgb"), SPEC), encoding="utf-8")
     Image.new("L", (9, 9)).save("a.png")
     ran = subprocess.run([sys.executable, SCRIPT, "a.png"], cwd=here, check=False, capture_output=True, text=True)
@@ -112,7 +112,7 @@ def test_without_a_file_for_the_result_it_says_what_it_takes(here: Path) -> None
 
 
 def test_another_rule_is_found(trained: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script that does not turn images upright is not written, and nor is the model; one line names the image."""
+    """If the script does not rotate images upright, neither it nor the model is written; one line names the image."""
     body = standalone._body
     monkeypatch.setattr(standalone, "_body", lambda module: body(module).replace("6: Image", "60: Image"))
     assert cli.main(["export"]) == 1

@@ -1,4 +1,4 @@
-"""A model that comes into data/model is served once it is accepted, and no request is lost for it."""
+"""A new model in data/model is served once it is accepted, and no request is lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +24,7 @@ NEWER = (*CLASSES, "fox")
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with the first model."""
+    """Make a project with the first model."""
     monkeypatch.chdir(tmp_path)
     set_params()
     paths.PIPELINE.write_text("stages: {}\n")
@@ -32,7 +32,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(classes: tuple[str, ...] = NEWER) -> str:
-    """Put another model, with a base, in the place of that of data/model; returns its hash."""
+    """Replace the model of data/model by another one with a base, and return its hash."""
     save_drawn(Path("aside"), classes=classes, base="b.dir")
     rmtree(paths.MODEL)
     Path("aside").rename(paths.MODEL)
@@ -40,7 +40,7 @@ def train(classes: tuple[str, ...] = NEWER) -> str:
 
 
 def judge(*, accepted: bool) -> None:
-    """Write what evaluate writes of it."""
+    """Write the verdict as evaluate does."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     facts = read_lineage(paths.MODEL).model_dump()
     oid = hashing.directory_hash(paths.MODEL) or ""
@@ -49,17 +49,17 @@ def judge(*, accepted: bool) -> None:
 
 
 def settled(current: Current) -> str:
-    """What comes of looking until nothing changes."""
+    """Look until nothing changes, and return the messages."""
     return [current.look() for _ in range(3)][1]
 
 
 def test_only_what_is_accepted_is_taken() -> None:
-    """Not what nobody has judged, not what the gate refused, nor what people refused; else at once."""
+    """A model without a verdict, or refused by the gate or a user, is not served; an accepted one is served at once."""
     current = Current(paths.MODEL)
     first = current.model
     assert settled(current) == ""
     second = train()
-    assert current.look() == ""  # Somebody may be writing still.
+    assert current.look() == ""  # The files may still change.
     assert "does not say whether" in current.look()
     assert "does not say whether" in current.waiting
     assert current.look() == ""
@@ -77,7 +77,7 @@ def test_only_what_is_accepted_is_taken() -> None:
 
 
 def test_what_cannot_be_read_is_not_taken() -> None:
-    """While data/model is away, or damaged, what was there is served; and again what comes back is no news."""
+    """While data/model is missing or damaged, the old model is served; its unchanged return causes no message."""
     current = Current(paths.MODEL)
     first = current.model
     good = (paths.MODEL / CHECKPOINT).read_bytes()
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_not_taken() -> None:
 
 
 def test_beginning() -> None:
-    """What is not accepted is not served to begin with, and one line says what can be done; another folder is."""
+    """The server does not start with a model that is not accepted, and gives a hint; it starts with other folders."""
     train()
     with pytest.raises(RecordError, match="does not say whether"):
         Current(paths.MODEL)
@@ -107,7 +107,7 @@ def test_beginning() -> None:
 
 
 def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:
-    """Is one line that says how to get it."""
+    """A missing model is a one-line error that says how to get it."""
     rmtree(paths.MODEL)
     assert cli.main(["serve", "--port", "0"]) == 1
     assert capsys.readouterr().err.endswith("no model there; run `dvc repro`, which trains one\n")
@@ -115,7 +115,7 @@ def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_no_request_is_lost(tmp_path: Path) -> None:
-    """While the model is replaced all are answered, by the one or by the other; then by the new one."""
+    """All requests are answered by the old or the new model during the replacement, and by the new one afterwards."""
     image, ended = bytes_of(noise(0), ""), Event()
     with Served(tmp_path) as served, ThreadPoolExecutor(3) as pool:
 

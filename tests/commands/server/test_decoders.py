@@ -1,4 +1,4 @@
-"""Uploads are decoded in few processes, of which each can end at any time."""
+"""Uploads are decoded in a few processes, any of which may crash."""
 
 import asyncio
 
@@ -21,19 +21,19 @@ SPEC = Spec(model="small", size=8, mode="rgb", classes=CLASSES)
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Params."""
+    """Write params."""
     monkeypatch.chdir(str(tmp_path))
     set_params()
 
 
 def processes() -> set[int]:
-    """Those that decode."""
+    """Return the decoding processes."""
     children = psutil.Process().children(recursive=True)
     return {child.pid for child in children if "popen_loky" in " ".join(child.cmdline())}
 
 
 def test_many_at_once() -> None:
-    """More images than processes are all decoded, as in this process; no more processes are started than may be."""
+    """More images than processes are all decoded correctly, with no more processes than allowed."""
     ingest = read_params().ingest
     images = [bytes_of(noise(seed), "") for seed in range(12)]
     before = processes()
@@ -52,7 +52,7 @@ def test_many_at_once() -> None:
 
 
 def test_what_takes_too_long() -> None:
-    """Is refused, and its process ended; the next image is decoded by another."""
+    """An image that takes too long is refused, and its process is ended; another process decodes the next image."""
     ingest, image = read_params().ingest, bytes_of(Image.new("L", (9, 9)), "")
 
     async def decode() -> list[object]:

@@ -1,4 +1,4 @@
-"""The page of `pipeline serve` in a real browser: an image is chosen or dropped, and its class shown."""
+"""The page of `pipeline serve` in a real browser: choose or drop an image, and see its class."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ODD = ("<b>cat</b>", "دجاجة", "long " * 40)
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server whose classes have odd names."""
+    """Start a server of a model with unusual class names."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -35,13 +35,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all tests."""
+    """Start one browser for all tests."""
     with launched() as one:
         yield one
 
 
 def visit(browser: Browser, served: Served, width: int, scheme: str, complaints: list[str]) -> Page:
-    """Open the page; what is wrong with it, and requests that leave it, go to `complaints`."""
+    """Open the page; errors, and requests to other hosts, are added to `complaints`."""
     dark = scheme == "dark"
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", has_touch=width < 500
@@ -57,7 +57,7 @@ def visit(browser: Browser, served: Served, width: int, scheme: str, complaints:
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")])
 def test_images_are_classified(browser: Browser, served: Served, width: int, scheme: str, tmp_path: Path) -> None:
-    """Chosen files are shown in their order, with what the model says; the page fits, and asks nobody else."""
+    """Chosen files are shown in order with the predictions; the page fits the screen, and requests no other host."""
     complaints: list[str] = []
     page = visit(browser, served, width, scheme, complaints)
     page.get_by_label("Drop images here").set_input_files(["a&b.png", "notes.txt", "second.png"])
@@ -81,7 +81,7 @@ def test_images_are_classified(browser: Browser, served: Served, width: int, sch
 
 
 def test_by_keyboard_and_by_dropping(browser: Browser, served: Served) -> None:
-    """The keyboard reaches the choice of files; a dropped image is one of the page; what is too large is said."""
+    """The file chooser works by keyboard; a dropped image is classified; an oversized one is reported."""
     complaints: list[str] = []
     page = visit(browser, served, 1440, "light", complaints)
     reached = []

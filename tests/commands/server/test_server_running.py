@@ -1,4 +1,4 @@
-"""`pipeline serve`, asked over HTTP: the answers of `pipeline predict`, whatever is sent, and an orderly end."""
+"""`pipeline serve` over HTTP gives the answers of `pipeline predict` for any request, and ends cleanly."""
 
 import json
 import os
@@ -33,7 +33,7 @@ MIB = 2**20
 
 
 def make(folder: Path) -> None:
-    """A project with a model, in the working directory; steps of one image."""
+    """Make a project with a model in the working directory; batches of one image."""
     set_params(compute={"batch_size": 1})
     (folder / paths.PIPELINE).write_text("stages: {}\n")
     save_drawn(paths.MODEL)
@@ -41,7 +41,7 @@ def make(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server, in a project with images of all kinds, which takes a MiB at once."""
+    """Start a server with a limit of 1 MiB, in a project with images of all kinds."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -52,14 +52,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def png(image: Image.Image) -> bytes:
-    """A file of it."""
+    """Return `image` as a PNG file."""
     out = BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
 
 
 def test_answers_are_those_of_predict(served: Served, capsys: Capture) -> None:
-    """The bytes of a file get, to the last bit, what `pipeline predict` says of it; and whose answer it is."""
+    """The bytes of a file get bit for bit the answer of `pipeline predict`, and the model's hash."""
     assert cli.main(["predict", "--json", "--top", "9", "photos"]) == 0
     for wanted in json.loads(capsys.readouterr().out):
         answer = served.post(Path(wanted["file"]).read_bytes())
@@ -76,7 +76,7 @@ def test_answers_are_those_of_predict(served: Served, capsys: Capture) -> None:
 
 
 def test_forms(served: Served) -> None:
-    """Several files at once are answered in their order, by name; what cannot be used says why, and harms no other."""
+    """Several files of a form are answered in order, by name; an unusable file states why, and affects no other."""
     files = [
         ("image", ('ä "b".png', png(noise(0)))),
         ("x", ("notes.txt", b"no image")),
@@ -96,7 +96,7 @@ def test_forms(served: Served) -> None:
 
 
 def test_what_is_too_much(served: Served) -> None:
-    """A request beyond the limit is refused, whether it says so first, sends on and on, or in a form; so are many."""
+    """A request with too many bytes, declared or not, too many files, or too large an image is refused."""
     (big,) = [bytes(2 * MIB)]
     said = {"error": "the request is larger than 1 MiB; send fewer or smaller images"}
     for answer in (served.post(big), served.post(iter([big])), served.post(files={"image": ("a.png", big)})):
@@ -124,14 +124,14 @@ def test_what_is_too_much(served: Served) -> None:
     ],
 )
 def test_what_cannot_be_asked(served: Served, sent: dict[str, Any], status: int, said: str) -> None:
-    """Is answered with a status and a line, as JSON."""
+    """An invalid request gets a status and a one-line error as JSON."""
     answer = served.post(**sent)
     assert answer.status_code == status
     assert answer.json()["error"].startswith(said)
 
 
 def test_no_path_escapes(served: Served) -> None:
-    """No file of the project, or of the machine, can be had by any path."""
+    """No file of the project or the machine can be read by any path."""
     for path in (
         "/params.yaml",
         "/data/model/lineage.json",
@@ -142,13 +142,13 @@ def test_no_path_escapes(served: Served) -> None:
         answer = served.get(path)
         assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
     host, port = served.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as raw:  # As no library would send it.
+    with socket.create_connection((host, int(port))) as raw:  # HTTP libraries would normalise the path.
         raw.sendall(b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert raw.makefile("rb").readline() == b"HTTP/1.1 404 Not Found\r\n"
 
 
 def test_health_and_page(served: Served) -> None:
-    """Both say which model it is; no answer may be kept, or shown inside another site's page."""
+    """Both name the model; responses may not be cached, or shown in another site's frame."""
     health = served.get("/health")
     about = health.json()
     assert (about["status"], about["waiting"]) == ("ok", None)
@@ -167,8 +167,8 @@ def test_health_and_page(served: Served) -> None:
 
 @pytest.mark.slow
 def test_image_that_kills_its_decoder(served: Served) -> None:
-    """Is refused; the server, and whoever asks next, notices nothing."""
-    # It waits for others of its size, as long as this test says that it decodes one.
+    """An image that kills its decoder is refused; the server and later requests are not affected."""
+    # A large image waits for the lock that this test holds.
     large = png(Image.new("RGB", (6000, 6000)))
     with ThreadPoolExecutor() as pool, locked(Path("temporary", LOCK.name)):
         asked = pool.submit(served.post, large)
@@ -186,7 +186,7 @@ def test_image_that_kills_its_decoder(served: Served) -> None:
 
 
 def test_port_in_use(served: Served, capsys: Capture) -> None:
-    """Is one line, before anything is loaded."""
+    """A port in use is a one-line error before anything is loaded."""
     port = served.url.rpartition(":")[2]
     assert cli.main(["serve", "--port", port]) == 1
     out, err = capsys.readouterr()
@@ -204,7 +204,7 @@ def test_port_in_use(served: Served, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("name", running.MODULES)
 def test_missing_package(capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Without one of the packages of the extra, one line says what to install."""
+    """A missing package of the extra is a one-line error with the command to install it."""
     monkeypatch.setitem(sys.modules, name, None)
     assert cli.main(["serve"]) == 1
     said = f"the package {name} is not installed; run `pip install starlette uvicorn python-multipart`\n"
@@ -213,7 +213,7 @@ def test_missing_package(capsys: Capture, monkeypatch: pytest.MonkeyPatch, name:
 
 @pytest.mark.slow
 def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """^C ends it in one line, with all its processes."""
+    """^C ends the server and all its processes with one line."""
     monkeypatch.chdir(tmp_path)
     make(tmp_path)
     noise(0).save("a.png")
@@ -227,7 +227,7 @@ def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.post(Path("a.png").read_bytes()).ok
         decoders = server.decoders()
         assert decoders
-        os.killpg(process.pid, signal.SIGINT)  # As ^C does.
+        os.killpg(process.pid, signal.SIGINT)  # The terminal sends ^C to the whole group.
         assert process.wait(60) == 128 + signal.SIGINT
         assert terminal.lines[1:] == ["pipeline: ended"]
         assert not [decoder for decoder in decoders if decoder.is_running()]

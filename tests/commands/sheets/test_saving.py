@@ -1,4 +1,4 @@
-"""Files that people ask a command for."""
+"""Saving files that users ask a command for."""
 
 from argparse import ArgumentTypeError
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.errors import ImagesError
 
 
 def test_whole_or_not_at_all(tmp_path: Path) -> None:
-    """What was there is replaced; what cannot be written leaves nothing behind, and is said in one line."""
+    """An existing file is replaced; a failed write leaves nothing behind, and is a one-line error."""
     save(tmp_path / "a.html", "é\r\n\udcff")
     assert (tmp_path / "a.html").read_bytes() == "é\r\n\\udcff".encode()
     save(tmp_path / "a.html", "new")
@@ -23,7 +23,7 @@ def test_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_names_of_pages() -> None:
-    """Nothing else is overwritten by a slip."""
+    """A page needs an HTML extension, so that no other file is overwritten by mistake."""
     assert page("out/Sheet.HTML") == Path("out/Sheet.HTML")
     for text in ("photos.zip", "labels.csv", "html", ""):
         with pytest.raises(ArgumentTypeError, match=r"does not end in \.html"):

@@ -1,4 +1,4 @@
-"""A contact sheet as a page."""
+"""A contact sheet as an HTML page."""
 
 from html.parser import HTMLParser
 
@@ -9,7 +9,7 @@ from pipeline.pages.pictures import data_uri
 
 
 class Tags(HTMLParser):
-    """The tags of a page, with the names of their attributes, and its text."""
+    """Parses the tags of a page with the names of their attributes, and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -18,16 +18,16 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note it."""
+        """Record the tag."""
         self.tags.append((tag, attrs))
 
     def handle_data(self, data: str) -> None:
-        """Note it."""
+        """Record the text."""
         self.text += data
 
 
 def sheet(names: list[str]) -> Sheet:
-    """A page on which everything is called by `names`."""
+    """Return a page on which all names are `names`."""
     tiles = [Tile(data_uri(noise(0, 20)), name, f"folder/{name}", (name,)) for name in names]
     groups = [
         Group(title=name, note=name, tiles=tiles, files=[Listed(name, name)], left_out="… and 3 more.")
@@ -38,7 +38,7 @@ def sheet(names: list[str]) -> Sheet:
 
 
 def test_names_are_no_markup() -> None:
-    """A page with odd names has the tags and attributes of one with plain names, and says the names."""
+    """A page with unusual names has the same tags and attributes as one with plain names, and shows the names."""
     odd, plain = Tags(render(sheet(ODD))), Tags(render(sheet([f"name {k}" for k in range(len(ODD))])))
     assert [(tag, [name for name, _ in attrs]) for tag, attrs in odd.tags] == [
         (tag, [name for name, _ in attrs]) for tag, attrs in plain.tags
@@ -48,7 +48,7 @@ def test_names_are_no_markup() -> None:
 
 
 def test_nothing_is_fetched_and_all_is_named() -> None:
-    """No address but those within the page; each picture says what it is; small ones are magnified as they are."""
+    """The page loads no resources; each picture has an alternative text; small pictures have a class of their own."""
     page = Tags(render(sheet(["cat", "dog"])))
     for tag, attrs in page.tags:
         for name, value in attrs:
@@ -60,7 +60,7 @@ def test_nothing_is_fetched_and_all_is_named() -> None:
 
 
 def test_nothing_to_show() -> None:
-    """It says so."""
+    """An empty page says so."""
     part = Part(key="used", title="Comes in", note="By class.", groups=[], nothing="No image comes in.")
     page = render(Sheet(title="a", about="", figures=[], warnings=[], parts=[part]))
     assert "No image comes in." in page

@@ -1,4 +1,4 @@
-"""Small pictures of images that lie anywhere."""
+"""Small pictures of images in any place."""
 
 import zipfile
 from io import BytesIO
@@ -26,14 +26,14 @@ PARAMS = PARAMS.model_copy(update={"compute": PARAMS.compute.model_copy(update={
 
 
 def file_of(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """An image file."""
+    """Return an image file."""
     out = BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
 def test_every_kind_of_image(tmp_path: Path) -> None:
-    """What ingest accepts is shown, as it would be stored; the same image in the same picture each time."""
+    """All images that ingest accepts are shown as they would be stored, reproducibly."""
     put_kinds(tmp_path / "kinds")
     places = [Place(str(path)) for path in sorted((tmp_path / "kinds").iterdir())]
     shown = view(places, PARAMS)
@@ -54,7 +54,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_refused_images(reason: str) -> None:
-    """Of an image that is refused what Pillow can read is shown; Pillow is left as it was."""
+    """A refused image is shown if Pillow can read it; Pillow's settings do not change."""
     raw, ingest = REFUSED[reason], PARAMS.ingest
     refusal = make_uniform(raw, ingest)
     assert isinstance(refusal, Refusal)
@@ -66,7 +66,7 @@ def test_refused_images(reason: str) -> None:
 
 
 def test_floats_are_stretched() -> None:
-    """The smallest value is black, the largest white; what is no number counts as 0."""
+    """The smallest float is black, the largest is white; NaN counts as 0."""
     values = np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40)
     values[0, 0] = np.nan
     made = make_visible(file_of(Image.fromarray(values), "TIFF"), PARAMS.ingest, one_at_a_time=NO_GATE)
@@ -76,18 +76,18 @@ def test_floats_are_stretched() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"text", b"\x89PNG\r\n\x1a\n" + bytes(99)])
 def test_nothing_to_show(raw: bytes) -> None:
-    """What is no image stays refused."""
+    """A file that is not an image stays refused."""
     assert isinstance(make_visible(raw, PARAMS.ingest, one_at_a_time=NO_GATE), Refusal)
 
 
 def test_memory_is_bounded() -> None:
-    """Of an image that is refused nothing is decoded that would take much."""
+    """A refused image that would need much memory is not decoded."""
     raw = file_of(Image.new("L", (60_000, 590)))
     assert isinstance(make_visible(raw, PARAMS.ingest, one_at_a_time=NO_GATE), Refusal)
 
 
 def test_archives_and_missing_files(tmp_path: Path) -> None:
-    """Members are shown in the order asked for; what is gone, or cannot be shown, is missing."""
+    """Members are shown in the requested order; a missing or unreadable file has no picture."""
     names = [f"{number}.png" for number in range(5)]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number, name in enumerate(names):
@@ -102,7 +102,7 @@ def test_archives_and_missing_files(tmp_path: Path) -> None:
 
 
 def test_pictures_are_bounded_in_number_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first ones are shown, whatever their order on the disk."""
+    """The first pictures are shown, whatever their order on disk."""
     for number in range(5):
         noise(number).save(tmp_path / f"{number}.png")
     places = [Place(str(tmp_path / f"{number}.png")) for number in (4, 3, 2, 1, 0)]
