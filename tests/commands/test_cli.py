@@ -1,4 +1,4 @@
-"""`pipeline` puts images into data/raw and out of it, whole or not at all, and changes no id."""
+"""`pipeline` adds images to data/raw and removes them atomically, without changing any id."""
 
 import hashlib
 import io
@@ -31,19 +31,19 @@ Capture = pytest.CaptureFixture[str]
 
 
 def png(number: int) -> bytes:
-    """An image that no other `number` has."""
+    """Return an image that differs for each `number`."""
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)).save(out, "PNG")
     return out.getvalue()
 
 
 def md5(data: bytes) -> str:
-    """An image's id."""
+    """Return an image's id."""
     return hashlib.md5(data).hexdigest()
 
 
 def put(files: dict[str, bytes], *, into: Path = paths.RAW) -> Path:
-    """Write loose `files`, by path, and archives of other such files."""
+    """Write `files`, by path relative to the folder `into`, and return the folder."""
     for name, data in files.items():
         path = into / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def put(files: dict[str, bytes], *, into: Path = paths.RAW) -> Path:
 
 
 def make_zip(path: Path, files: dict[str, bytes]) -> Path:
-    """A zip archive of `files`."""
+    """Write a zip archive of `files`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -61,7 +61,7 @@ def make_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def make_tar(path: Path, files: dict[str, bytes]) -> Path:
-    """A compressed tar archive of `files`."""
+    """Write a compressed tar archive of `files`."""
     with tarfile.open(path, "w:gz") as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
@@ -71,13 +71,13 @@ def make_tar(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def members(path: Path) -> dict[str, bytes]:
-    """What a zip archive holds."""
+    """Return the members of a zip archive."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def raw() -> dict[str, str]:
-    """The files of data/raw, and their MD5."""
+    """Return the files of data/raw, and their MD5."""
     return {
         path.relative_to(paths.RAW).as_posix(): md5(path.read_bytes())
         for path in sorted(paths.RAW.rglob("*"))
@@ -87,7 +87,7 @@ def raw() -> dict[str, str]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project; one process decodes."""
+    """Make an empty project; one process decodes."""
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("workers: 0", "workers: 1"), encoding="utf-8")
@@ -96,7 +96,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(here: Path) -> Path:
-    """A folder as people have them: classes, copies, an archive, and what is no image."""
+    """Make a realistic folder: classes, copies, an archive, and files that are not images."""
     put(
         {
             "cat/1.PNG": png(1),
@@ -117,7 +117,7 @@ def photos(here: Path) -> Path:
 
 
 def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Capture) -> None:
-    """It counts by class, names what is refused and why, and writes nothing."""
+    """`check` counts images by class, names refused files with the reason, and writes nothing."""
     assert cli.main(["check", "photos"]) == 1
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines()[:4]] == [
@@ -140,7 +140,7 @@ def test_check_says_what_ingest_would_do(photos: Path, here: Path, capsys: Captu
 
 
 def test_check_fits_into_a_screen(here: Path, capsys: Capture) -> None:
-    """Of many classes and refused files the largest and the first are named, with counts; --json and --csv have all."""
+    """Of many classes and refused files only the largest or first are shown, with counts; --json and --csv list all."""
     put({f"{'long' * 40}/{number:02d}": b"?" for number in range(25)}, into=here / "bad")
     put({f"a/{number:02d}": b"" for number in range(30)}, into=here / "bad")
     put({f"class {number}/{number}.png": png(number) for number in range(12)}, into=here / "bad")
@@ -160,7 +160,7 @@ def test_check_fits_into_a_screen(here: Path, capsys: Capture) -> None:
 
 
 def test_sizes_and_small_classes(photos: Path, here: Path, capsys: Capture) -> None:
-    """The size is that of the file, not that it is stored in; a class counts with its images in data/raw."""
+    """The reported size is that of the file before conversion; a class's count includes its images in data/raw."""
     Image.new("L", (900, 700)).save(photos / "cat/large.png")
     cli.main(["check", "photos"])
     out = capsys.readouterr().out
@@ -174,7 +174,7 @@ def test_sizes_and_small_classes(photos: Path, here: Path, capsys: Capture) -> N
 
 
 def test_add_makes_one_archive(photos: Path, capsys: Capture) -> None:
-    """The new usable images, and no others, are in it with the bytes that they had, by class and id."""
+    """The archive contains exactly the new usable images, with their original bytes, named by class and id."""
     assert cli.main(["add", str(photos)]) == 0
     (archive,) = paths.RAW.iterdir()
     expected = [("cat", number) for number in (1, 2, 7, 8, 9)] + [("dog", number) for number in (3, 6)]
@@ -189,7 +189,7 @@ def test_add_makes_one_archive(photos: Path, capsys: Capture) -> None:
 
 
 def test_the_same_images_make_the_same_bytes(photos: Path, here: Path) -> None:
-    """Whatever the files are called, wherever they lie, however they are packed."""
+    """The same images give the same archive, whatever their names, places and packing."""
     assert cli.main(["add", str(photos)]) == 0
     (first,) = paths.RAW.iterdir()
     before = (first.name, first.read_bytes())
@@ -203,7 +203,7 @@ def test_the_same_images_make_the_same_bytes(photos: Path, here: Path) -> None:
 
 
 def test_add_twice(photos: Path, here: Path, capsys: Capture) -> None:
-    """What was added before, even if no run has seen it yet, is known; what was taken out again is new."""
+    """Added images are known even before a run; removed images are new again."""
     cli.main(["add", str(photos)])
     before = raw()
     assert cli.main(["add", str(photos)]) == 0
@@ -221,7 +221,7 @@ def test_add_twice(photos: Path, here: Path, capsys: Capture) -> None:
 
 
 def test_labels(here: Path, capsys: Capture) -> None:
-    """`--label` is the class of everything; where there is none, a file needs a folder, or a line of labels.csv."""
+    """`--label` sets the class of all images; without it a file needs a folder or a line in labels.csv."""
     put({"cat/1.png": png(1), "2.png": png(2)}, into=here / "photos")
     assert cli.main(["add", "photos/2.png"]) == 1
     assert "no usable image in it" in capsys.readouterr().err
@@ -252,7 +252,7 @@ def test_labels(here: Path, capsys: Capture) -> None:
 
 
 def test_counts_of_classes_that_look_alike(here: Path, capsys: Capture) -> None:
-    """They are usable images, each once: those in data/raw, and the new ones."""
+    """Warnings about similar class names count usable images once: those in data/raw, and new ones."""
     names = {f"Dog/{number}.png": png(number) for number in range(3)} | {"dog/3.png": png(3), "dog/bad.png": b"x"}
     put(names, into=here / "photos")
     wanted = "classes 'Dog' (3 images) and 'dog' (1 image) differ in case, accents or blanks only"
@@ -267,7 +267,7 @@ def test_counts_of_classes_that_look_alike(here: Path, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("path", ["data/raw", "data/raw/cat/1.png", "data", ".", "nowhere"])
 def test_add_refuses_what_is_there(here: Path, capsys: Capture, path: str) -> None:
-    """data/raw cannot be added to itself, nor what does not exist."""
+    """data/raw cannot be added to itself, and a missing path is an error."""
     put({"cat/1.png": png(1)})
     assert cli.main(["add", path]) == 1
     assert capsys.readouterr().err.startswith(f"pipeline: error: {path}: ")
@@ -276,7 +276,7 @@ def test_add_refuses_what_is_there(here: Path, capsys: Capture, path: str) -> No
 
 
 def test_add_needs_the_images_that_were_here(photos: Path, capsys: Capture) -> None:
-    """Where all were here and are gone, a new archive alone would look as if all others had been removed."""
+    """If known images are not present, `add` refuses, since a new archive alone would look as if they were removed."""
     paths.RAW_DVC.parent.mkdir()
     paths.RAW_DVC.write_text("outs:\n- md5: 1.dir\n  path: raw\n")
     note_absent([])
@@ -286,7 +286,7 @@ def test_add_needs_the_images_that_were_here(photos: Path, capsys: Capture) -> N
 
 
 def test_hostile_names(here: Path, capsys: Capture) -> None:
-    """Names of any bytes, pipes, broken links and links in circles do no harm, and reach the terminal escaped."""
+    """File names of any bytes, pipes, broken links and link cycles are harmless, and are escaped on the terminal."""
     photos = put({"ca\x1b[31mt/1\n.png": png(1), "c:/2.png": png(2), "..x/3.png": png(3)}, into=here / "photos")
     bad = os.fsencode(photos) + b"/caf\xe9"
     os.mkdir(bad)  # noqa: PTH102 (bytes)
@@ -319,7 +319,7 @@ def _fail(*_: object) -> NoReturn:
 def test_a_failure_changes_nothing(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, step: str, command: str
 ) -> None:
-    """Wherever writing fails, data/raw is as it was, and the error is one line."""
+    """If any write fails, data/raw does not change, and the error is one line."""
     put({"cat/1.png": png(21), "cat/2.png": png(22)})
     make_zip(paths.RAW / "a.zip", {"cat/3.png": png(23), "cat/4.png": png(24)})
     if command == "remove" and "writestr" in step:
@@ -339,7 +339,7 @@ def test_a_failure_changes_nothing(
 
 
 def test_killed_add(here: Path) -> None:
-    """A kill leaves nothing half in data/raw, and the same command completes."""
+    """A kill leaves no partial file in data/raw, and the same command completes."""
     put({f"cat/{number}.png": png(number) for number in range(40)}, into=here / "photos")
     slow = "import os, sys, time\nfrom pipeline import cli\n"
     slow += (
@@ -365,7 +365,7 @@ def test_killed_add(here: Path) -> None:
 
 @pytest.fixture
 def full(here: Path) -> Path:
-    """data/raw with images loose and in archives, some of them several times."""
+    """Fill data/raw with images, loose and in archives, some of them several times."""
     put({"cat/1.png": png(1), "cat/2.png": png(2), "dog/[3].png": png(3), "cat/text.png": b"?"})
     make_zip(paths.RAW / "a.zip", {"cat/1 again.png": png(1), "cat/4.png": png(4), "cat/5.png": png(5)})
     make_tar(paths.RAW / "dog/b.tar.gz", {"1.png": png(6), "2.png": png(1), "3.png": png(7)})
@@ -374,7 +374,7 @@ def full(here: Path) -> Path:
 
 
 def held() -> dict[str, list[int]]:
-    """Which images lie in each file of data/raw."""
+    """Return the images in each file of data/raw."""
     from pipeline.commands.holdings import Holdings
 
     numbers = {md5(png(number)): number for number in range(10)}
@@ -389,7 +389,7 @@ def held() -> dict[str, list[int]]:
     [md5(png(1)), md5(png(1))[:8].upper(), "cat/1.png", "data/raw/cat/1.png", "c.zip!/cat/1.png", "c.zip", "*/1.png"],
 )
 def test_remove_takes_out_every_copy(full: Path, capsys: Capture, name: str) -> None:
-    """An image goes from all its places, whichever way it is named; everything else stays."""
+    """An image is removed from all its places, however it is named; everything else stays."""
     if name == "*/1.png":
         (paths.RAW / "dog/b.tar.gz").unlink()
     before = raw()
@@ -407,7 +407,7 @@ def test_remove_takes_out_every_copy(full: Path, capsys: Capture, name: str) -> 
 
 
 def test_remove_by_other_names(full: Path) -> None:
-    """A name is taken as it is before it is taken for a glob; refused files can be named, too."""
+    """A name is matched literally before it is used as a glob pattern; refused files can be named, too."""
     assert cli.main(["remove", "dog/[3].png", "cat/text.png", "dog/b.tar.gz!/3.png"]) == 0
     expected = {"a.zip": [1, 4, 5], "c.zip": [1], "cat/1.png": [1], "cat/2.png": [2], "dog/b.tar.gz": [6, 1]}
     assert held() == expected
@@ -423,7 +423,7 @@ def test_remove_by_other_names(full: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["a.zip", "cat/2.png"])
 def test_remove_goes_on_after_a_kill(full: Path, capsys: Capture, moment: str) -> None:
-    """The same command takes out the rest, whichever of its names is gone; what was gone already counts as removed."""
+    """After a kill the same command removes the rest; names that are gone count as removed."""
     names = ["cat/1.png", "cat/2.png", "dog/*"]
     assert kill_before(moment, "remove", *names, folder=full)
     assert cli.main(["remove", *names]) == 0
@@ -436,7 +436,7 @@ def test_remove_goes_on_after_a_kill(full: Path, capsys: Capture, moment: str) -
 
 
 def test_remove_writes_into_no_file(full: Path) -> None:
-    """Where data/raw is links to DVC's cache, what they point to stays."""
+    """If data/raw consists of links to DVC's cache, the cached files do not change."""
     cache = full / "cache"
     cache.mkdir()
     for number, path in enumerate(sorted(path for path in paths.RAW.rglob("*") if path.is_file())):
@@ -451,7 +451,7 @@ def test_remove_writes_into_no_file(full: Path) -> None:
 
 
 def test_remove_names_the_nearest(full: Path, capsys: Capture) -> None:
-    """What is not there is an error, and so is the beginning of two ids."""
+    """An unknown name is an error that suggests similar ones; an ambiguous id prefix is an error, too."""
     before = raw()
     assert cli.main(["remove", "cat/4.pn", "cat/1.png"]) == 1
     assert "nothing in it is called 'cat/4.pn'; the nearest is " in capsys.readouterr().err
@@ -474,7 +474,7 @@ def test_remove_names_the_nearest(full: Path, capsys: Capture) -> None:
 
 
 def test_pack(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Loose images in class folders go into archives of bounded size with their paths; all else stays."""
+    """Loose images in class folders are packed into archives of limited size with their paths; all else stays."""
     put({"cat/deep/8.png": png(8), "dog/9.png": png(9), "loose.png": png(10), "owl/0.png": png(0)})
     (paths.RAW / "labels.csv").write_text("path,label\nowl/0.png,bird\n")
     monkeypatch.setattr(packing, "MAX_FILES", 4)
@@ -500,14 +500,14 @@ def test_pack(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> N
 
 
 def test_pack_completes_what_was_interrupted(full: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """A kill between the archive and the loose files loses nothing and doubles nothing for long."""
+    """A kill between writing the archive and removing loose files loses nothing; the next run removes duplicates."""
     before = held()
     with monkeypatch.context() as patch:
         patch.setattr(packing, "_unlink", lambda images: _fail() if images else None)
         assert cli.main(["pack"]) == 1
     (archive,) = paths.RAW.glob("packed-*.zip")
     assert held() == {**before, archive.name: [1, 2, -1, 3]}
-    (paths.RAW / "cat/2.png").write_bytes(png(9))  # The same name, another image.
+    (paths.RAW / "cat/2.png").write_bytes(png(9))  # The same name with another image.
     assert cli.main(["pack"]) == 0
     assert "packed 4 images into 1 archive, 3 before" in capsys.readouterr().out
     (new,) = set(paths.RAW.glob("packed-*.zip")) - {archive}
@@ -517,7 +517,7 @@ def test_pack_completes_what_was_interrupted(full: Path, monkeypatch: pytest.Mon
 
 
 def test_pack_is_deterministic(full: Path) -> None:
-    """The same loose files make the same archives."""
+    """The same loose files give the same archives."""
     shutil.copytree(paths.RAW, full / "copy")
     cli.main(["pack"])
     before = raw()
@@ -529,7 +529,7 @@ def test_pack_is_deterministic(full: Path) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_pack_keeps_columns() -> None:
-    """What labels.csv says of images beyond their class goes into their archive, unless it says it of that, too."""
+    """Further columns of labels.csv are packed into the archive of their images, unless it describes the archive."""
     put({"cat/1.png": png(1), "cat/[2].png": png(2), "dog/3.png": png(3), "dog/4.png": png(4)})
     labels = paths.RAW / "labels.csv"
     labels.write_text("path,label,weight,camera\ncat/1.png,cat,0.5,\ncat/[2].png,cat,2,x\n*/4.png,dog,3,\n")
@@ -549,7 +549,7 @@ def test_pack_keeps_columns() -> None:
 
 
 def test_faults_are_one_line(here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error is a line, and an interruption has its own status."""
+    """An error is one line, and an interruption has its own exit status."""
     put({"cat/1.png": png(1)}, into=here / "photos")
     (here / "params.yaml").write_text("no: params\n")
     assert cli.main(["check", "photos"]) == 1
@@ -563,14 +563,14 @@ def test_faults_are_one_line(here: Path, capsys: Capture, monkeypatch: pytest.Mo
 
 
 def test_starts_fast() -> None:
-    """Help needs no library that takes time."""
+    """Help imports no slow library."""
     code = "import sys; import pipeline.cli; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert not {"PIL", "pyarrow", "dvc", "torch", "numpy", "pydantic", "tqdm"} & set(out.split())
 
 
 def test_interrupted_while_something_is_tidied_up() -> None:
-    """Python ignores what is raised then, in the callbacks of imports too; ^C is not lost."""
+    """^C is not lost if it arrives in a callback, for example of an import, whose exceptions Python ignores."""
     script = (
         "import signal, sys, time\n"
         "class Tidied:\n"
@@ -587,7 +587,7 @@ def test_interrupted_while_something_is_tidied_up() -> None:
 
 
 def test_interrupted_while_importing() -> None:
-    """Before a command runs, ^C is one line and status 130 as well."""
+    """^C before a command runs is also one line with exit status 130."""
     command = [sys.executable, "-X", "importtime", "-m", "pipeline", "status"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
@@ -600,7 +600,7 @@ def test_interrupted_while_importing() -> None:
 
 
 def test_quiet(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Only the status says how it went, errors go to stderr, and what programs asked for is printed."""
+    """With --quiet only errors on stderr, requested data, and the exit status are output."""
     assert cli.main(["check", str(photos), "--quiet"]) == 1
     assert cli.main(["add", str(photos), "-q"]) == 0
     assert capfd.readouterr() == ("", "")
@@ -633,7 +633,7 @@ def test_completion(photos: Path, capsys: Capture, typed: list[str], completed: 
 
 
 def test_the_code_of_the_project_runs(tmp_path: Path) -> None:
-    """Whatever is installed: as `dvc repro` runs it, too."""
+    """The project's own code runs, whatever is installed, as in `dvc repro`."""
     project = tmp_path / "project"
     shutil.copytree(ROOT / "pipeline", project / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml"):
@@ -650,7 +650,7 @@ def test_the_code_of_the_project_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_repro_sees_what_was_done(project: Project) -> None:
-    """With DVC: added images are ingested, packing changes no manifest, removed ones are gone from them."""
+    """With DVC, added images are ingested, packing changes no manifest, and removed images disappear."""
 
     def pipeline(*arguments: str) -> str:
         return project.run(sys.executable, "-m", "pipeline", *arguments).out
@@ -671,7 +671,7 @@ def test_repro_sees_what_was_done(project: Project) -> None:
     assert "nothing new: 60 known already" in pipeline("add", "photos")
     assert "60 images, 0 new, 0 removed, 0 refused" in project.repro("manifest")
     packed = project.snapshot("data/manifest")
-    assert {name for name in grown if packed[name] != grown[name]} == {"data/manifest/review.csv"}  # Says where.
+    assert {name for name in grown if packed[name] != grown[name]} == {"data/manifest/review.csv"}  # It lists places.
     assert len(list((project.root / "data/raw").rglob("*.png"))) == 0
     names = [file for path in sorted(source.rglob("*.png"))[40:] for file in [md5(path.read_bytes())]]
     assert "removed 20 images from 20 places" in pipeline("remove", *names)
@@ -690,7 +690,7 @@ def test_command_is_registered() -> None:
 
 
 def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command is listed once, in a line of its own under what people want to do."""
+    """Help lists each command once, on its own line, under its purpose."""
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     shown = capsys.readouterr().out
@@ -707,7 +707,7 @@ def test_help_groups_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> 
 def test_folders_inside_a_project_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a folder of a project the error says where to run the command."""
+    """In a folder inside a project, the error says where to run the command."""
     for name in (paths.PIPELINE, paths.PARAMS):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "docs/deep").mkdir(parents=True)
@@ -727,7 +727,7 @@ def test_folders_inside_a_project_are_named(
     ],
 )
 def test_mistaken_command_line(arguments: list[str], said: str, capsys: Capture) -> None:
-    """It says what was meant, in one line below the usage of what was asked for, and ends with 2."""
+    """A wrong command line prints a one-line error below the command's usage, and exits with 2."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 2
@@ -737,7 +737,7 @@ def test_mistaken_command_line(arguments: list[str], said: str, capsys: Capture)
 
 
 def test_no_command(capsys: Capture) -> None:
-    """Who types `pipeline` alone is shown the commands."""
+    """`pipeline` without arguments shows the commands."""
     with pytest.raises(SystemExit) as ended:
         cli.main([])
     assert ended.value.code == 2
@@ -745,7 +745,7 @@ def test_no_command(capsys: Capture) -> None:
 
 
 def test_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Who has no project, or has not gone to it, is told so, and nothing of Git."""
+    """Outside of a project, the error says so, without mentioning Git."""
     monkeypatch.chdir(tmp_path)
     hint = "this is not a project: change to a project's folder, or create one with `pipeline init DIR`"
     for command in ("check", "predict"):

@@ -1,4 +1,4 @@
-"""How long stages took, and what follows for the next run."""
+"""Durations of stages, and forecasts from them."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from pipeline.params import Params, read_params
 
 
 def ran(amount: int, work: float, start: float = 1.0, *, stage: str = "train", kind: str | None = None) -> Duration:
-    """A run of a stage."""
+    """Record a run of a stage."""
     return Duration(
         stage=stage, kind=kind_of(stage, params()) if kind is None else kind, amount=amount, start=start, work=work
     )
 
 
 def params() -> Params:
-    """Those of this repository."""
+    """Return this repository's params."""
     return read_params(ROOT / "params.yaml")
 
 
@@ -30,37 +30,37 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seconds(amount: int, *runs: Duration) -> float | None:
-    """The forecast after `runs`."""
+    """Return the forecast after `runs`."""
     known = Pace.of(runs)
     assert known is not None
     return known.seconds(amount)
 
 
 def test_no_run_yet() -> None:
-    """Nothing is foretold."""
+    """Without a run there is no forecast."""
     assert pace("train", params()) is None
 
 
 def test_one_run() -> None:
-    """Its start is taken for what any run takes, the rest for the work."""
+    """After one run, its start-up time is constant, and the rest is proportional to the work."""
     assert seconds(200, ran(100, 10.0, 3.0)) == pytest.approx(23)
 
 
 def test_runs_of_different_size() -> None:
-    """They tell the work apart from what any run takes: one small run does not make a large one seem long."""
+    """Runs of different sizes separate constant time from work: one small run does not make a large one seem long."""
     runs = [ran(3000, 8.0), ran(1, 2.0), ran(2, 2.1), ran(1, 1.9)]
     assert seconds(0, *runs) == pytest.approx(3.0, abs=0.2)
     assert seconds(3000, *runs) == pytest.approx(9.0, abs=0.3)
 
 
 def test_one_run_that_slept_changes_little() -> None:
-    """A laptop that was closed meanwhile is one run among several."""
+    """A single outlier, such as a laptop that slept, has little effect."""
     steady = [ran(100, 10.0) for _ in range(4)]
     assert seconds(100, *steady, ran(100, 7200.0)) == seconds(100, *steady)
 
 
 def test_far_larger_than_ever_is_not_foretold() -> None:
-    """From a handful of images nothing follows for thousands."""
+    """There is no forecast for thousands of images from a handful."""
     assert seconds(FURTHEST * 10, ran(10, 1.0)) is not None
     assert seconds(FURTHEST * 10 + 1, ran(10, 1.0)) is None
 
@@ -71,7 +71,7 @@ def test_far_larger_than_ever_is_not_foretold() -> None:
     st.integers(0, 10**7),
 )
 def test_more_takes_no_less(runs: list[tuple[int, float, float]], some: int, more: int) -> None:
-    """Whatever was noted, a forecast is at least 0, and does not fall with the amount."""
+    """A forecast is at least 0, and does not decrease with the amount, whatever was recorded."""
     known = Pace.of([ran(amount, work, start, kind="") for amount, work, start in runs])
     assert known is not None
     few, many = known.seconds(min(some, more)), known.seconds(max(some, more))
@@ -80,7 +80,7 @@ def test_more_takes_no_less(runs: list[tuple[int, float, float]], some: int, mor
 
 
 def test_only_runs_of_its_kind_count() -> None:
-    """Another stage, or another network, says nothing."""
+    """Runs of another stage or network are not used."""
     note(ran(100, 10.0))
     note(ran(100, 99.0, kind="model=timm/resnet18"))
     note(ran(100, 99.0, stage="evaluate"))
@@ -101,24 +101,24 @@ def test_only_runs_of_its_kind_count() -> None:
     ],
 )
 def test_damaged_lines_are_passed_over(damage: bytes) -> None:
-    """A kill, or an editor, costs no more than the line that it spoilt."""
+    """A damaged line, left by a kill or an editor, is skipped alone."""
     note(ran(100, 10.0))
     with DURATIONS.open("ab") as file:
-        file.write(damage)  # Without a line break, as a kill leaves it.
+        file.write(damage)  # Without a line break, as after a kill.
     note(ran(100, 10.0))
     found = pace("train", params())
     assert found == Pace(1.0, 0.1, 100)
 
 
 def test_not_a_file() -> None:
-    """Where it can be neither written nor read, nothing is foretold, and nothing fails."""
+    """If the file can be neither written nor read, there is no forecast, and nothing fails."""
     DURATIONS.mkdir(parents=True)
     note(ran(100, 10.0))
     assert pace("train", params()) is None
 
 
 def test_it_stays_small() -> None:
-    """Old lines go."""
+    """Old lines are removed."""
     DURATIONS.parent.mkdir(parents=True)
     DURATIONS.write_text("x\n" * MOST)
     note(ran(100, 10.0))

@@ -1,4 +1,4 @@
-"""The places in data/raw, in columns, are those that `ingest` finds; they are looked up as one by one."""
+"""The places in data/raw, stored in columns, equal those that `ingest` finds, and so do lookups."""
 
 import re
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ from pipeline.ingestion.places import Knowledge, sources
 from pipeline.ingestion.refusals import Refusal
 from pipeline.versioning.raw_files import RawFile
 
-# Few, so that there are copies, and two that begin alike.
+# Few ids, so that there are copies; two have a common prefix.
 IDS = [digit * 32 for digit in "0123"] + ["0123456789abcdef" * 2, "0123456789" + "f" * 22]
 PARTS = st.text("ab[1é", min_size=1, max_size=3)
 PATHS = st.lists(PARTS, min_size=1, max_size=2).map("/".join)
@@ -39,7 +39,7 @@ MEMBERS = st.lists(
 
 @st.composite
 def raws(draw: st.DrawFn) -> tuple[list[RawFile], Catalogue]:
-    """Files of data/raw, and what is known of its archives: some from a file, some just listed."""
+    """Draw files of data/raw and the known contents of archives, some read from a file, some listed now."""
     loose = draw(st.dictionaries(PATHS, st.sampled_from(["", *IDS]), max_size=5))
     loose |= dict.fromkeys(draw(st.sets(st.sampled_from(["labels.csv", "a/labels.csv", "metadata.csv"]))), "f" * 32)
     packed = draw(st.dictionaries(PATHS.map("{}.zip".format), MEMBERS, max_size=3))
@@ -56,14 +56,14 @@ def raws(draw: st.DrawFn) -> tuple[list[RawFile], Catalogue]:
 
 
 def one_by_one(files: list[RawFile], contents: Catalogue) -> list[Holding]:
-    """The same places, as `ingest` finds them."""
+    """Return the same places as objects, as `ingest` finds them."""
     found = sources(files, contents, Labels(columns=Columns()), Knowledge(look=lambda _: None))
     return [Holding(one.place._replace(member=one.place.member or None), one.id or None) for one in found]
 
 
 @given(raws(), PARTS)
 def test_places_are_those_of_ingest(raw: tuple[list[RawFile], Catalogue], start: str) -> None:
-    """Whether what is known of an archive lies in columns or not; and so is all that is asked of them."""
+    """Places and lookups equal those of ingest, whether or not an archive's content is stored in columns."""
     held = Holdings.of(*raw, Columns())
     expected = one_by_one(*raw)
     assert list(held) == expected
@@ -79,7 +79,7 @@ def test_places_are_those_of_ingest(raw: tuple[list[RawFile], Catalogue], start:
 
 @given(raws(), st.data())
 def test_patterns_choose_as_one_by_one(raw: tuple[list[RawFile], Catalogue], data: st.DataObject) -> None:
-    """Names, files, ids, beginnings of ids, and globs: what each names, and the copies of that elsewhere."""
+    """Names, files, ids, id prefixes and globs select the same places, and find the same copies elsewhere."""
     held, places = Holdings.of(*raw, Columns()), one_by_one(*raw)
     names = {form for one in places for form in (one.name, one.place.path, f"data/raw/{one.name}")}
     patterns = data.draw(
@@ -101,7 +101,7 @@ def test_patterns_choose_as_one_by_one(raw: tuple[list[RawFile], Catalogue], dat
 
 
 def rows_of(pattern: str, places: list[Holding]) -> set[int] | str:
-    """What `pattern` names among `places`, by the rule and without columns; or the complaint."""
+    """Return what `pattern` names among `places`, by a simple implementation of the rules; or its error."""
     for form in (pattern, pattern.removeprefix("data/raw/")):
         if found := {row for row, one in enumerate(places) if form and form in (one.name, one.place.path, one.id)}:
             return found
@@ -113,7 +113,7 @@ def rows_of(pattern: str, places: list[Holding]) -> set[int] | str:
 
 
 def test_unreadable_file_has_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can be taken out; to forget it, its id would have to be known."""
+    """An unreadable file can be removed; it cannot be forgotten, since its id is unknown."""
     monkeypatch.chdir(tmp_path)
     held = Holdings.of([RawFile("a/1.png", ""), RawFile("a/2.png", IDS[0])], Catalogue(), Columns())
     matched = match(["a/1.png"], held).values()
@@ -125,7 +125,7 @@ def test_unreadable_file_has_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_nothing_is_held() -> None:
-    """A project without images has no place for any pattern."""
+    """In a project without images no pattern has a place."""
     held = Holdings.none()
     assert (len(held), list(held), gone_already(IDS, held)) == (0, [], {*IDS})
     assert held.called(["a"])["a"].tolist() == []

@@ -1,4 +1,4 @@
-"""`pipeline register`: versions are for accepted models that a commit records."""
+"""`pipeline register` creates versions of accepted models that a commit records."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A repository without a model, as working directory."""
+    """Make a repository without a model the working directory."""
     monkeypatch.chdir(tmp_path)
     project = Project(tmp_path)
     project.git("init", "--quiet")
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def record(project: Project, model: str, *, accepted: bool, locked: str = "") -> None:
-    """Commit the record of a model; dvc.lock names the one that is `locked`."""
+    """Commit the record of a model; dvc.lock names the model `locked`."""
     recorded = Recorded(
         generation=1,
         start="cold",
@@ -56,7 +56,7 @@ A, B = "a" * 32 + ".dir", "b" * 32 + ".dir"
 
 
 def test_versions_and_stages(here: Project, capsys: Capture) -> None:
-    """Tags as GTO has them, of the commit that is named; the next version follows the last one."""
+    """Tags are GTO's, at the named commit, and the next version follows the last one."""
     record(here, A, accepted=True)
     assert run("v1.2.0", "--stage", "prod") == 0
     record(here, B, accepted=True)
@@ -76,7 +76,7 @@ def test_versions_and_stages(here: Project, capsys: Capture) -> None:
 
 
 def test_a_version_gets_a_stage_later(here: Project, capsys: Capture) -> None:
-    """Or when a command that was killed between the two is typed again; another version it does not get."""
+    """A stage may be assigned later, also after a kill in between; the model does not get another version."""
     record(here, A, accepted=True)
     assert run("v1.0.0") == 0
     capsys.readouterr()
@@ -91,7 +91,7 @@ def test_a_version_gets_a_stage_later(here: Project, capsys: Capture) -> None:
 
 
 def test_what_is_not_accepted_gets_no_version(here: Project, capsys: Capture) -> None:
-    """By the gate, or by people, who may overrule it."""
+    """A model that the gate or a user refused gets no version; a user may overrule that."""
     record(here, A, accepted=False)
     assert run() == 1
     said = "pipeline: error: HEAD: generation 1 is not accepted: accuracy fell by 3 points; register an earlier one"
@@ -106,7 +106,7 @@ def test_what_is_not_accepted_gets_no_version(here: Project, capsys: Capture) ->
 
 
 def test_what_no_commit_records_gets_no_version(here: Project, capsys: Capture) -> None:
-    """Nor what dvc.lock and the report do not agree on."""
+    """A model that no commit records, or on which dvc.lock and the report disagree, gets no version."""
     assert run() == 1
     assert "HEAD: records no model; run `dvc repro`, commit, and name that commit" in capsys.readouterr().err
     record(here, A, accepted=True, locked=B)

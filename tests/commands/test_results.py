@@ -1,4 +1,4 @@
-"""What a stage did comes to whoever runs `dvc repro` as values, not as the line that it prints."""
+"""A stage's result is passed to the caller of `dvc repro` as values, not as a printed line."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from pipeline.result import ImageChange, Result
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project."""
+    """Make an empty project."""
     monkeypatch.chdir(tmp_path)
 
 
 def test_newest() -> None:
-    """What was noted last is what is known, of that stage alone, until it is forgotten."""
+    """The newest result of a stage is returned until it is forgotten; other stages are not affected."""
     results.forget("ingest")
     assert results.newest("ingest") is None
     results.note("ingest", Result("3 images", 2, ImageChange(new=2)))
@@ -30,14 +30,14 @@ def test_newest() -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"summary": "x", "amount": "many"}', "\x00"])
 def test_damaged(content: str) -> None:
-    """What cannot be read is taken for nothing."""
+    """An unreadable result is ignored."""
     results.note("ingest", Result("x", 1))
     (results.FOLDER / "ingest.json").write_text(content)
     assert results.newest("ingest") is None
 
 
 def test_nowhere_to_write() -> None:
-    """No stage fails for want of a place for it."""
+    """A stage does not fail if its result cannot be written."""
     results.FOLDER.parent.mkdir(parents=True)
     results.FOLDER.write_text("no folder")
     results.note("ingest", Result("x", 1))

@@ -1,4 +1,4 @@
-"""How every stage ends: a sentence, or one line on what went wrong, and a status that says which."""
+"""How stages end: with a sentence, or a one-line error, and an exit status for each kind of end."""
 
 import os
 import shutil
@@ -27,13 +27,13 @@ INTERRUPTED = "train: interrupted; nothing is lost, `dvc repro` continues\n"
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with params.yaml as working directory."""
+    """Make a folder with params.yaml the working directory."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", paths.PARAMS)
 
 
 def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
-    """A stage that fails with `error` half-way."""
+    """Return a stage that fails with `error` half-way."""
 
     def fail(_: Params) -> NoReturn:
         print("half-way")
@@ -43,14 +43,14 @@ def fails_with(error: BaseException) -> Callable[[Params], NoReturn]:
 
 
 def run_train(stage: Callable[[Params], Result | None]) -> int:
-    """The status with which `pipeline run train` exits where `stage` is what trains."""
+    """Return the exit status of `pipeline run train` with `stage` in place of the training."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "pipeline.train", SimpleNamespace(train=stage))
         return main(["run", "train"])
 
 
 def ends(run: Callable[[Params], Result], capsys: Capture) -> tuple[object, str, str]:
-    """The same, and what it says on both streams."""
+    """Return the exit status, and the output on both streams."""
     return (run_train(run), *capsys.readouterr())
 
 
@@ -70,7 +70,7 @@ def start(stage: str, *options: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_own_code_is_listed_before_anything_runs(capsys: Capture) -> None:
-    """No stage runs while dvc.yaml, which DVC has read, lacks files of the project's own code; then it does."""
+    """A stage does not run while dvc.yaml lacks files of the project's own code; after the correction it does."""
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
     Path("mine.py").write_text("def build(): ...\n")
     set_params("train", model="mine:build")
@@ -80,7 +80,7 @@ def test_own_code_is_listed_before_anything_runs(capsys: Capture) -> None:
 
 
 def test_success_is_a_sentence(capsys: Capture) -> None:
-    """A stage that succeeds is given the params, says what it did, notes how long it took, and returns."""
+    """A successful stage gets the params, prints a sentence, records its duration, and returns."""
     given = []
 
     def run(params: Params) -> Result:
@@ -97,7 +97,7 @@ def test_success_is_a_sentence(capsys: Capture) -> None:
 
 
 def test_enlarged_images_are_said_first(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Before training, by one process of those that train, and by none that only starts them; the sample has none."""
+    """Enlarged images are reported before training, by one of the training processes, and not by their launcher."""
     larger = "train: warning: images of 16 pixels (ingest.size) are enlarged to 28 (train.size): ingest.size 28 keeps "
     set_params("ingest", size=16)
     code, out, err = ends(lambda _: Result("3 images", 3), capsys)
@@ -118,7 +118,7 @@ def test_enlarged_images_are_said_first(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_enlarged_by_timms_crop(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """What `crop_pct: model` stands for is asked of timm, since `train` will have it anyway."""
+    """For `crop_pct: model` the value comes from timm, which `train` will import anyway."""
     asked = []
 
     def crop_pct_of(*given: object) -> float:
@@ -135,20 +135,20 @@ def test_enlarged_by_timms_crop(monkeypatch: pytest.MonkeyPatch, capsys: Capture
 
 
 def test_another_process_says_it(capsys: Capture) -> None:
-    """Where several processes train, those that say nothing note nothing either."""
+    """Of several training processes, those that print nothing record nothing."""
     run_train(lambda _: None)
     assert capsys.readouterr() == ("", "")
     assert not DURATIONS.exists()
 
 
 def test_failure_is_not_noted(capsys: Capture) -> None:
-    """How long it took until a stage failed tells nothing."""
+    """The duration of a failed stage is not recorded."""
     ends(fails_with(ValueError("no")), capsys)
     assert not DURATIONS.exists()
 
 
 def test_error_that_can_be_mended(capsys: Capture) -> None:
-    """It is one line that names the stage."""
+    """An expected error is one line that names the stage."""
     error = ImagesError("data/raw", "no images", "add some")
     assert ends(fails_with(error), capsys) == (1, "half-way\n", "train: error: data/raw: no images; add some\n")
 
@@ -169,7 +169,7 @@ def test_error_that_can_be_mended(capsys: Capture) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_unexpected_errors(capsys: Capture, error: Exception) -> None:
-    """Whatever it is, it is one line that names the stage, its kind, and the command that shows where it comes from."""
+    """An unexpected error is one line with the stage, the error's type, and the command that shows the traceback."""
     code, out, err = ends(fails_with(error), capsys)
     assert (code, out) == (1, "half-way\n")
     kind = f"{type(error).__name__} (`pipeline run train -v` shows where)"
@@ -179,12 +179,12 @@ def test_unexpected_errors(capsys: Capture, error: Exception) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), SystemExit(0), SystemExit("bye")])
 def test_interruption(capsys: Capture, error: BaseException) -> None:
-    """An interruption, or what Lightning makes of one, has a status of its own and says so in one line."""
+    """An interruption, also as Lightning's exception, is one line with its own exit status."""
     assert ends(fails_with(error), capsys) == (130, "half-way\n", INTERRUPTED)
 
 
 def test_error_in_params(capsys: Capture) -> None:
-    """Params are read, and their errors told, before the stage does anything."""
+    """Params are read, and their errors reported, before the stage starts."""
     paths.PARAMS.write_text("no: params\n")
     code, out, err = ends(fails_with(AssertionError()), capsys)
     assert (code, out) == (1, "")
@@ -194,7 +194,7 @@ def test_error_in_params(capsys: Capture) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DVC repository that records data/model as the output of `train`."""
+    """Return a DVC repository that records data/model as the output of `train`."""
     root = tmp_path_factory.mktemp("stage")
     (root / "data/model").mkdir(parents=True)
     for name in "ab":
@@ -207,7 +207,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), ValueError("no")])
 def test_removed_outputs_come_back(trained: Path, tmp_path: Path, capsys: Capture, error: BaseException) -> None:
-    """DVC removes a stage's outputs before it runs; if it does not come to its end, they are there again."""
+    """DVC removes a stage's outputs before it runs; if the stage fails, they are restored."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in paths.MODEL.iterdir()}
     assert len(before) == 2
@@ -219,7 +219,7 @@ def test_removed_outputs_come_back(trained: Path, tmp_path: Path, capsys: Captur
 
 
 def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
-    """A stage that succeeds has made its outputs itself."""
+    """After a successful stage nothing is restored."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(paths.MODEL)
     run_train(lambda _: Result("done", 0))
@@ -228,7 +228,7 @@ def test_success_brings_nothing_back(trained: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["listing", "ingest", "manifest"])
 def test_started_as_dvc_does(stage: str) -> None:
-    """As a program of its own, too, it says one line, on the stream for errors, and exits with 1."""
+    """As a separate program a failing stage prints one line on stderr, and exits with 1."""
     paths.PARAMS.unlink()
     paths.PIPELINE.touch()
     ran = start(stage)
@@ -237,7 +237,7 @@ def test_started_as_dvc_does(stage: str) -> None:
 
 
 def test_verbose_shows_where() -> None:
-    """The command that an unexpected error names shows its traceback, and then the same line."""
+    """The command that an unexpected error names shows the traceback, and then the same line."""
     paths.PARAMS.unlink()
     paths.PARAMS.mkdir()
     brief, verbose = start("ingest"), start("ingest", "-v")
@@ -250,7 +250,7 @@ def test_verbose_shows_where() -> None:
 
 
 def test_help_and_unknown_options() -> None:
-    """Help names the stages; what it does not know, it says, with the status that commands have for that."""
+    """Help names the stages; an unknown option is an error with the usual exit status."""
     helped, unknown = start("ingest", "--help"), start("ingest", "--fast")
     assert helped.returncode == 0
     assert "{listing,ingest,manifest,train,evaluate}" in helped.stdout

@@ -1,4 +1,4 @@
-"""Programs that run for us end with us, and signals are as they were afterwards."""
+"""Child programs end with the parent, and signal handlers are restored afterwards."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ ENV = {**os.environ}
 
 
 def test_status_and_surroundings(tmp_path: Path) -> None:
-    """Its exit status comes back; folder and environment are those that were given."""
+    """The exit status is returned; the program runs in the given folder and environment."""
     code = "import os, sys; open('here', 'w').write(os.environ['X']); sys.exit(3)"
     assert subprocesses.run([sys.executable, "-c", code], cwd=tmp_path, env={**ENV, "X": "given"}) == 3
     assert (tmp_path / "here").read_text() == "given"
@@ -25,7 +25,7 @@ def test_status_and_surroundings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
 def test_it_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal to us ends the program, and what it has started, though it would ignore the signal itself."""
+    """A signal to the parent ends the program and its children, even if they ignore the signal."""
     code = (
         "import os, signal, subprocess, sys, time; signal.signal(signal.SIGINT, signal.SIG_IGN);"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
@@ -53,7 +53,7 @@ def test_it_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process `pid` has not ended."""
+    """Whether the process `pid` is still running."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -61,7 +61,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_signals_are_as_before() -> None:
-    """Handlers are put back, and a signal that is ignored, as below `nohup`, stays so."""
+    """Handlers are restored, and an ignored signal, as under `nohup`, stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         terminate = signal.getsignal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What people see: errors in one line fit for a terminal, and progress bars on terminals only."""
+"""What users see: one-line errors that are safe for a terminal, and progress bars on terminals only."""
 
 import os
 import re
@@ -26,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 class Said(NamedTuple):
-    """What a program has said."""
+    """The output of a program."""
 
     code: int
     out: str
@@ -34,14 +34,14 @@ class Said(NamedTuple):
 
 
 def run(*arguments: str, folder: Path = ROOT, **more: str) -> Said:
-    """Run Python in `folder`, away from any terminal."""
+    """Run Python in `folder` without a terminal."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     ran = subprocess.run([sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
     return Said(ran.returncode, ran.stdout, ran.stderr)
 
 
 def said(error: Exception, capsys: Capture) -> str:
-    """What `complain` says of `error`, which is one line on the right stream."""
+    """Return what `complain` prints for `error`: one line on stderr."""
     complain("train", error, "pipeline run train -v")
     out, err = capsys.readouterr()
     assert out == ""
@@ -51,13 +51,13 @@ def said(error: Exception, capsys: Capture) -> str:
 
 
 def test_table(capsys: Capture) -> None:
-    """Columns line up, under letters of double width too; names stay as they are, be they like numbers or indented."""
+    """Columns are aligned, also with double-width letters; names like numbers, or with indentation, do not change."""
     print_table([["class", "new", "known"], ["007", 1234, 0], [" 1e3", 5, ""], ["猫", "三", 67]])
     assert capsys.readouterr().out == ("class    new  known\n007    1,234      0\n 1e3       5\n猫        三     67\n")
 
 
 def test_an_error_that_can_be_mended(capsys: Capture) -> None:
-    """Where, what, and what to do, after the stage's name; no kind of exception, no traceback."""
+    """An expected error has place, cause and hint after the stage's name, without an exception type or a traceback."""
     error = ImagesError(Path("data/raw"), "no images in it", "add some")
     assert said(error, capsys) == "train: error: data/raw: no images in it; add some"
 
@@ -73,7 +73,7 @@ def test_an_error_that_can_be_mended(capsys: Capture) -> None:
     ],
 )
 def test_an_error_of_ours(capsys: Capture, error: Exception, what: str) -> None:
-    """An error that nobody foresaw says its kind, how to see where it comes from, and what it says itself."""
+    """An unexpected error has its type, its message, and the command that shows the traceback."""
     assert said(error, capsys).startswith(f"train: error: {what}")
 
 
@@ -86,7 +86,7 @@ def test_one_line_whatever_its_author_did(capsys: Capture, kind: type[Exception]
 
 
 def test_names_cannot_take_the_terminal_over(capsys: Capture) -> None:
-    """A file's name can neither colour nor clear nor turn what is written, and one that is no text can be told."""
+    """A file name cannot control the terminal, and an undecodable one can be printed."""
     name = "cat/\x1b[31m\x07\x9b2J\u202e\udcff\x00é猫🌲'\"\\.png"
     expected = "cat/\\x1b[31m\\x07\\x9b2J\\u202e\\udcff\\x00é猫🌲'\"\\.png"
     assert said(ImagesError(name, "what", "mend"), capsys) == f"train: error: {expected}: what; mend"
@@ -95,7 +95,7 @@ def test_names_cannot_take_the_terminal_over(capsys: Capture) -> None:
 @settings(max_examples=30)
 @given(st.text(st.characters()), st.text())
 def test_anything_can_be_shown(text: str, more: str) -> None:
-    """Whatever a text holds, what is shown of it is printable and can be encoded, and printable text stays as it is."""
+    """The shown text is printable and encodable, and printable text does not change."""
     out = shown(text)
     assert out.isprintable()
     assert out.encode().decode() == out
@@ -105,7 +105,7 @@ def test_anything_can_be_shown(text: str, more: str) -> None:
 
 
 def test_warnings_bear_the_name() -> None:
-    """Warnings are said in the stage's name, on the stream for errors; what is less than a warning is not."""
+    """Warnings are printed on stderr with the stage's name; lower levels are not printed."""
     code = (
         "import logging; from pipeline.commands.terminal import set_up_logging; set_up_logging('train', verbose={}); "
         "log = logging.getLogger('pipeline.git'); log.warning('careful'); log.info('by the way'); log.debug('detail')"
@@ -115,7 +115,7 @@ def test_warnings_bear_the_name() -> None:
 
 
 def test_what_a_terminal_cannot_show_fails_nothing() -> None:
-    """At a terminal of few letters the others are escaped, in what is printed and in errors."""
+    """On a terminal with a limited encoding, other letters are escaped in output and errors."""
     code = (
         "from pipeline.commands.terminal import complain, set_up_logging; set_up_logging('x', verbose=False)\n"
         "print('warm start from 530e…'); complain('x', ValueError('猫'), 'x -v')"
@@ -126,14 +126,14 @@ def test_what_a_terminal_cannot_show_fails_nothing() -> None:
 
 
 def test_missing_package_is_named(capsys: Capture) -> None:
-    """Without the environment the error says what to activate."""
+    """Outside of the environment, the error says what to activate."""
     said_ = said(ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"), capsys)
     assert said_.startswith("train: error: the package pyarrow is not installed for ")
     assert "run `source .venv/bin/activate`" in said_
 
 
 def test_details_of_others_stay_untold() -> None:
-    """Even where everything is logged, libraries that talk much do not."""
+    """Verbose libraries stay silent even if everything is logged."""
     code = (
         "import logging; from pipeline.commands.terminal import set_up_logging; set_up_logging('train', verbose=True); "
         "log = logging.getLogger('PIL.PngImagePlugin'); log.debug('chunk'); log.warning('broken')"
@@ -142,7 +142,7 @@ def test_details_of_others_stay_untold() -> None:
 
 
 def test_traceback_only_where_asked_for() -> None:
-    """The traceback of an error comes before its line, if everything is logged."""
+    """If everything is logged, an error's traceback comes before its line."""
     code = (
         "from pipeline.commands.terminal import complain, set_up_logging; set_up_logging('train', verbose={})\n"
         "def deep(): raise ValueError('no')\n"
@@ -158,7 +158,7 @@ def test_traceback_only_where_asked_for() -> None:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a few images in data/raw, tracked by DVC and listed."""
+    """Return a project with a few images in data/raw, tracked by DVC and listed."""
     root = tmp_path_factory.mktemp("console")
     shutil.copy(ROOT / "params.yaml", root)
     for number in range(6):
@@ -176,7 +176,7 @@ INGESTED = "ingest: 6 images, 6 new, 0 removed, 0 refused; 6 decoded"
 
 
 def test_progress_on_a_terminal(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal a bar shows how far a stage is, from nothing to everything, and then comes its sentence."""
+    """On a terminal, a bar shows a stage's progress from start to end, and the sentence follows."""
     shutil.copytree(raw, tmp_path / "copy")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with Terminal() as terminal:
@@ -192,7 +192,7 @@ def test_progress_on_a_terminal(raw: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_wide_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are broken between words, and go on indented; nothing is lost, and paths stay whole."""
+    """Long lines are wrapped between words and indented; nothing is lost, and paths are not broken."""
     monkeypatch.setenv("COLUMNS", "40")
     path = "data/manifest/a-very-long-name-of-a-file.csv-with-more"
     with Terminal() as terminal, terminal.stream() as stream:
@@ -207,7 +207,7 @@ def test_wide_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_progress_elsewhere(raw: Path, tmp_path: Path) -> None:
-    """In a file or a pipe there is the sentence alone."""
+    """In a file or a pipe there is only the sentence."""
     shutil.copytree(raw, tmp_path / "copy")
     assert run(*INGEST, folder=tmp_path / "copy") == (0, f"{INGESTED}\n", "")
 
@@ -234,14 +234,14 @@ def test_progress_of_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_no_progress_of_reading_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Elsewhere reading is silent."""
+    """Without a terminal, reading prints nothing."""
     monkeypatch.chdir(tmp_path)
     read_images()
     assert capfd.readouterr() == ("", "")
 
 
 def test_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
-    """A full disk is no fault of ours: how much is free, and what to do, in a line."""
+    """A full disk is a one-line error with the free space and a hint."""
     complain("ingest", OSError(28, "No space left on device", "a.tar"), "pipeline -v")
     said = capsys.readouterr().err
     assert re.fullmatch(

@@ -1,4 +1,4 @@
-"""What differs between two tables of images is what differs between them one by one."""
+"""The differences between two tables of images equal those of a comparison image by image."""
 
 import pyarrow as pa
 from hypothesis import given
@@ -13,7 +13,7 @@ images = st.dictionaries(ids, said)
 
 
 def table(found: dict[str, tuple[str, str, str]]) -> pa.Table:
-    """A row an image, in any order."""
+    """Return a table with a row per image, in any order."""
     rows = [(image_id, *rest) for image_id, rest in found.items()]
     columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
     return pa.table([pa.array(column, pa.string()) for column in columns], COLUMNS)
@@ -21,7 +21,7 @@ def table(found: dict[str, tuple[str, str, str]]) -> pa.Table:
 
 @given(images, images)
 def test_differences(before: dict[str, tuple[str, str, str]], now: dict[str, tuple[str, str, str]]) -> None:
-    """Of images that come, go, and stay."""
+    """New, removed and kept images are compared correctly."""
     found, both = ImageDifference.between(table(before), table(now)), before.keys() & now.keys()
     assert found == ImageDifference(
         new=now.keys() - before.keys(),

@@ -1,4 +1,4 @@
-"""Images that ingest has taken in, against those of the last training."""
+"""Compare the images that ingest has read with those of the last training."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from pipeline.splits.assignment import split_of
 from pipeline.versioning.lock import StageRecord
 
 PARAMS = read_params(ROOT / "params.yaml")
-# Keys, and with them ids, of which the first ones are trained on, and the others are for validation.
+# Keys, and thus ids, of which the first ones are for training and the others for validation.
 KEYS = [f"{number:016x}" for number in range(0, 2**63, 2**57)]
 TRAIN, VAL = ([key for key in KEYS if split_of(key, PARAMS.manifest) == name] for name in ("train", "val"))
 
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
     paths.MANIFEST.mkdir(parents=True)
 
 
 def ingested(labels: dict[str, str], source: Callable[[str], str] = str) -> None:
-    """Let data/images hold images of these keys and labels."""
+    """Write data/images with images of these keys and labels."""
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     columns = {"id": [*labels], "label": [*labels.values()], "md5": [*labels], "key": [*labels]}
     columns["source"] = [source(key) for key in labels]
@@ -40,7 +40,7 @@ def ingested(labels: dict[str, str], source: Callable[[str], str] = str) -> None
 
 
 def trained(train: dict[str, str], val: dict[str, str]) -> StageRecord:
-    """The record of a training on these images, whose manifests lie in the workspace."""
+    """Return the record of a training on these images, with its manifests in the workspace."""
     deps = {}
     for name, labels in (("train", train), ("val", val)):
         path = paths.MANIFEST / f"{name}.csv"
@@ -51,12 +51,12 @@ def trained(train: dict[str, str], val: dict[str, str]) -> StageRecord:
 
 
 def labelled(keys: list[str], label: str = "cat") -> dict[str, str]:
-    """All of one class."""
+    """Return all `keys` with one label."""
     return dict.fromkeys(keys, label)
 
 
 def test_nothing_is_pending() -> None:
-    """What was trained on is in data/images, as it was."""
+    """If data/images still contains what was trained on, nothing is pending."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
     assert pending({"train": record}, PARAMS) == Pending(
@@ -65,7 +65,7 @@ def test_nothing_is_pending() -> None:
 
 
 def test_new_gone_and_relabelled() -> None:
-    """Each is counted, of the images that are trained on."""
+    """New, removed and relabelled training images are counted."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[1:9] + VAL[:1]) | labelled(TRAIN[3:4], "dog"))
     assert pending({"train": record}, PARAMS) == Pending(
@@ -74,7 +74,7 @@ def test_new_gone_and_relabelled() -> None:
 
 
 def test_another_image_for_validation() -> None:
-    """It makes another training, since that measures on it; one that was left out as a near-duplicate does not."""
+    """A new validation image changes the training, which measures on it; a near-duplicate that is left out does not."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:3]))
     found = pending({"train": record}, PARAMS)
@@ -85,7 +85,7 @@ def test_another_image_for_validation() -> None:
 
 
 def test_other_splits() -> None:
-    """Other params of the manifest are taken into account."""
+    """Changed params of the manifest are taken into account."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]))
     split = PARAMS.manifest.split.model_copy(update={"val": 0.0, "test": 0.0})
@@ -96,7 +96,7 @@ def test_other_splits() -> None:
 
 
 def test_other_groups() -> None:
-    """Images that change sides are counted, those of test too, and those of the last training are named."""
+    """Images that change splits are counted, also in test; those of the last training are named."""
     record = trained(labelled(TRAIN[:6]), labelled(VAL[:2]))
     ingested(labelled(TRAIN[:6] + VAL[:2]), lambda key: f"cat/p/{key}.png")
     manifest = StageRecord(deps={}, outs=record.deps, params={"manifest": PARAMS.manifest.model_dump()})

@@ -1,4 +1,4 @@
-"""What `pipeline status` says of data/raw, where nearly all of it is known in columns."""
+"""`pipeline status` on data/raw with images that are mostly known and compared in columns."""
 
 import dataclasses
 import shutil
@@ -17,7 +17,7 @@ from pipeline.versioning.raw.content import look as look_at_raw
 
 @pytest.fixture
 def raw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Forty images that ingest has: in two archives, loose, and two that a labels.csv names."""
+    """Ingest forty images: in two archives, loose, and two that a labels.csv names."""
     folder = project.root / "data/raw"
     for number in range(2):
         with zipfile.ZipFile(folder / f"{number}.zip", "w") as archive:
@@ -35,7 +35,7 @@ def raw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def seen(before: dict[str, str]) -> RawChanges:
-    """What is said of data/raw, and the same where an object for each place says it."""
+    """Return the changes in data/raw, and assert that a comparison with an object per place gives the same."""
     params, content = read_params(paths.PARAMS), look_at_raw()
     found = look(content, before, params, 60)
     with pytest.MonkeyPatch.context() as patched:
@@ -47,14 +47,14 @@ def seen(before: dict[str, str]) -> RawChanges:
 
 @pytest.mark.usefixtures("raw")
 def test_nothing_changed() -> None:
-    """Then nothing is said to have."""
+    """If nothing changed, no changes are reported."""
     found = seen(look_at_raw().here)
     assert str(found) == "the same images"
     assert (found.copies, found.moved, found.images, found.rewrites) == (0, 0, 40, False)
 
 
 def test_all_kinds_of_changes(project: Project, raw: Path) -> None:
-    """New images, copies, moved, removed and relabelled ones, loose and in archives, each counted."""
+    """New, copied, moved, removed and relabelled images, loose and in archives, are each counted."""
     before, loose = look_at_raw().here, sorted(raw.glob("digit*/*.png"))
     project.add_digits(40, 43)
     shutil.copy(raw / "0.zip", raw / "copy.zip")
@@ -71,7 +71,7 @@ def test_all_kinds_of_changes(project: Project, raw: Path) -> None:
 
 
 def test_moved_images_are_not_compared_as_new_ones(raw: Path) -> None:
-    """All images of archives that were written anew are of one class now: no news of what is new."""
+    """Images that moved to one class in rewritten archives do not count as new, so no drift is reported."""
     before = look_at_raw().here
     for path in (raw / "0.zip", raw / "1.zip"):
         with zipfile.ZipFile(path) as archive:
@@ -86,7 +86,7 @@ def test_moved_images_are_not_compared_as_new_ones(raw: Path) -> None:
 
 @pytest.mark.parametrize(("is_known", "copies"), [(True, 1), (False, 0)])
 def test_copies_are_counted_where_it_is_known_what_was_there(raw: Path, *, is_known: bool, copies: int) -> None:
-    """A fresh clone has not the list of what ingest last had: copies that were there then are no news."""
+    """In a fresh clone, which lacks ingest's last list of files, no copies are counted."""
     before, image = look_at_raw().here, min(raw.glob("digit*/*.png"))
     shutil.copy(image, image.with_name("zzz.png"))
     found = look(look_at_raw(), before if is_known else None, read_params(paths.PARAMS), 60)

@@ -1,4 +1,4 @@
-"""What `pipeline status` says before a training that would stop."""
+"""Notes of `pipeline status` before a training that would stop."""
 
 import sys
 
@@ -12,7 +12,7 @@ from pipeline.params import read_params
 
 
 def test_trackers_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are named with what installs them, where a training will run."""
+    """Missing tracker packages are named with the command to install them, if a training will run."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", [one for one in sys.path if not one.endswith("trackers")])
     params = read_params()

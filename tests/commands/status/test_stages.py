@@ -1,4 +1,4 @@
-"""Which stages run, by DVC's reasons and what has changed in data/raw."""
+"""Which stages run, by DVC's status and the changes in data/raw."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 
 
 def changes(**counts: Any) -> RawChanges:
-    """Changes in data/raw."""
+    """Return changes in data/raw."""
     return RawChanges(
         **{
             **NOTHING,
@@ -44,13 +44,13 @@ def changes(**counts: Any) -> RawChanges:
 
 
 def stage(name: str, after: list[str], outs: list[str], *reasons: str) -> StageStatus:
-    """A stage that runs for these files."""
+    """Return a stage that runs because of these files."""
     told = [Reason(about, f"{about} changed") for about in reasons]
     return StageStatus(name=name, reasons=told, after=after, outs=outs)
 
 
 def likely(arrivals: RawChanges, *unfinished: str) -> list[str]:
-    """Whether ingest, manifest and train run; `unfinished` has changed for train since it ran."""
+    """Return whether ingest, manifest and train run; `unfinished` are changed dependencies of train."""
     stages = [
         stage("ingest", [], ["data/images"], "data/raw"),
         stage("manifest", ["ingest"], ["data/manifest/train.csv"]),
@@ -60,20 +60,20 @@ def likely(arrivals: RawChanges, *unfinished: str) -> list[str]:
 
 
 def test_images_that_change_sides() -> None:
-    """They make another training, without a new image."""
+    """Images that move to another split cause a training without a new image."""
     moved = changes(switched=1, splits={"train": 1, "test": 1}, rewrites=True, held_out=["a"])
     assert str(moved) == "1 image moved to another split"
     assert likely(moved) == ["yes", "yes", "yes"]
 
 
 def test_the_same_images_listed_otherwise() -> None:
-    """Nothing trains, unless an earlier run did not get so far."""
+    """If the same images are listed differently, nothing trains, unless an earlier run stopped before."""
     assert likely(changes(rewrites=True)) == ["yes", "yes", "no"]
     assert likely(changes(rewrites=True), "data/manifest/train.csv") == ["yes", "yes", "maybe"]
 
 
 def test_params_are_named_as_params_yaml_has_them() -> None:
-    """An empty text is seen, and neither null nor true is called as Python calls it."""
+    """Params are printed as in params.yaml: an empty string is visible, and null and true are spelt as in YAML."""
     before, now = {"a": {"b": "", "c": None}}, {"a": {"b": "abc", "c": True}, "d": 1e-05}
     assert [one.text for one in changed_params(before, now)] == [
         'a.b changed from "" to abc',

@@ -1,4 +1,4 @@
-"""What `pipeline status` says of the base."""
+"""What `pipeline status` reports about the base."""
 
 import sys
 from pathlib import Path
@@ -21,19 +21,19 @@ PARAMS = read_params(ROOT / "params.yaml")
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository of Git and DVC without a commit."""
+    """Make a Git and DVC repository without a commit."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     Repo.init(".")
 
 
 def start(*, images_change: bool = True) -> Start:
-    """What is said where `manifest` runs."""
+    """Return the predicted start if `manifest` runs."""
     return start_of(read_record(), PARAMS, manifest_runs=True, images_change=images_change)
 
 
 def test_shallow_clone() -> None:
-    """Where no commit here tells of the base of a refused model, it says so, and what to do."""
+    """If no commit names the base of a refused model in a shallow clone, the message says so, and what to do."""
     train(SECOND, FIRST, 2)
     write_judgements({SECOND: NO, FIRST: NO})
     found = start()
@@ -43,7 +43,7 @@ def test_shallow_clone() -> None:
 
 @pytest.mark.parametrize(("name", "before"), [("train.model", "large"), ("ingest.mode", "cmyk")])
 def test_another_network(name: str, before: object) -> None:
-    """What `train` would refuse is an error before anything runs, unless it starts from scratch anyway."""
+    """A network that `train` would refuse is an error before anything runs, except from scratch."""
     train(FIRST, None, 1)
     lock(FIRST, params={name: before})
     with pytest.raises(CheckpointError, match=f"data/base: {name} was {before!r} when it was trained and is .*fresh"):
@@ -52,7 +52,7 @@ def test_another_network(name: str, before: object) -> None:
 
 
 def test_another_size() -> None:
-    """The network built in takes images of any size, which is no error, and is said."""
+    """The built-in network accepts images of any size; a change of size is a note, not an error."""
     train(FIRST, None, 1)
     lock(FIRST, params={"train.size": 7})
     assert start().oid == FIRST
@@ -62,7 +62,7 @@ def test_another_size() -> None:
 
 
 def test_other_framing() -> None:
-    """A model that sees images otherwise than in its training goes on, which is said; earlier releases only fill."""
+    """A model continues with another framing, with a note; earlier releases used only `fill`."""
     train(FIRST, None, 1)
     lock(FIRST)
     recorded = read_record()["train"]
@@ -76,7 +76,7 @@ def test_other_framing() -> None:
 
 
 def test_images_that_are_enlarged() -> None:
-    """Images that are stored smaller than they are decoded show nothing more, which is said; timm is not asked."""
+    """A note says when images are enlarged beyond their stored size; timm is not asked for its crop."""
     for size, crop_pct in ((28, 1.0), (224, 0.875), (256, 1.0), (256, "model")):
         assert _on_seeing(None, start(), with_train(size=size, crop_pct=crop_pct)) == []
     (said,) = _on_seeing(None, start(), with_train(size=230, crop_pct=0.875))
@@ -88,14 +88,14 @@ def test_images_that_are_enlarged() -> None:
 
 
 def with_train(**changes: object) -> Params:
-    """The params, but for `changes` to the section `train`."""
+    """Return the params with `changes` to the section `train`."""
     return PARAMS.model_copy(update={"train": PARAMS.train.model_copy(update=changes)})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "fits"), [("timm/test_vit3", True), ("timm/mixer_s32_224", False)])
 def test_another_size_of_timm(model: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
-    """Whether a network of timm's does is found out."""
+    """Whether a timm network accepts another image size is detected."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     train(FIRST, None, 1)
     lock(FIRST, params={"train.size": 64})

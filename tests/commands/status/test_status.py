@@ -1,4 +1,4 @@
-"""`pipeline status` says what `dvc repro` then does."""
+"""`pipeline status` predicts what `dvc repro` then does."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from conftest import Project, save_png, stages_run
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that has been trained once."""
+    """Return a project that was trained once."""
     project = make_project(tmp_path_factory.mktemp("trained"))
     project.add_digits(0, 60)
     project.dvc("add", "--quiet", "data/raw")
@@ -26,35 +26,35 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def project(trained: Project, tmp_path: Path) -> Project:
-    """A copy of it, as DVC left it: with the times of its files, and the same place for each."""
+    """Copy that project, with the files' times, so that DVC sees it unchanged."""
     shutil.copytree(trained.root, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")
 
 
 def status(project: Project) -> str:
-    """What the command prints."""
+    """Return the output of the command."""
     return project.run("python", "-m", "pipeline", "status").out
 
 
 def told(project: Project) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the command's JSON output."""
     found: dict[str, Any] = json.loads(project.run("python", "-m", "pipeline", "status", "--json").out)
     return found
 
 
 def runs(found: dict[str, Any], *likely: str) -> list[str]:
-    """The stages that run for certain, or as `likely` as given."""
+    """Return the stages that certainly run, or whose `runs` is in `likely`."""
     return [step["stage"] for step in found["steps"] if step["runs"] in (likely or ("yes",))]
 
 
 def first_raw(project: Project) -> Path:
-    """An image in data/raw."""
+    """Return an image in data/raw."""
     return min((project.root / "data/raw").rglob("*.png"))
 
 
 @pytest.mark.slow
 def test_up_to_date(project: Project) -> None:
-    """One line where there is nothing to do; a touched file changes nothing, and nothing is written."""
+    """If there is nothing to do, one line says so, even if a file was touched, and nothing is written."""
     first_raw(project).touch()
     before = project.snapshot("data/raw", "data/images", "data/manifest", "data/base", "data/model", "data/.progress")
     assert status(project) == "up to date: `dvc repro` would do nothing\n"
@@ -68,7 +68,7 @@ def test_up_to_date(project: Project) -> None:
 
 @pytest.mark.slow
 def test_copy(project: Project) -> None:
-    """A copy is read by ingest, and that is all."""
+    """A copy only makes ingest run."""
     shutil.copy(first_raw(project), first_raw(project).with_name("zzz.png"))
     found = told(project)
     assert found["arrivals"]["copies"] == 1
@@ -77,7 +77,7 @@ def test_copy(project: Project) -> None:
 
 @pytest.mark.slow
 def test_rename(project: Project) -> None:
-    """An image in another place is listed otherwise, among those to review, too, and trains nothing."""
+    """A moved image is listed differently, also among those to review, and causes no training."""
     first_raw(project).rename(first_raw(project).with_name("zzz.png"))
     found = told(project)
     assert (found["arrivals"]["moved"], found["arrivals"]["removed"]) == (1, 0)
@@ -86,7 +86,7 @@ def test_rename(project: Project) -> None:
 
 @pytest.mark.slow
 def test_new_images(project: Project) -> None:
-    """They train from the recorded model; what cannot be used is said, with its reason; a run before tells the time."""
+    """New images train from the recorded model; unusable ones are counted by reason; an earlier run gives the time."""
     project.add_digits(60, 100)
     (first_raw(project).parent / "broken.png").write_text("no image")
     found = told(project)
@@ -104,7 +104,7 @@ def test_new_images(project: Project) -> None:
 
 @pytest.mark.slow
 def test_removed_and_relabelled(project: Project) -> None:
-    """Both are counted."""
+    """Removed and relabelled images are counted."""
     first, second = sorted((project.root / "data/raw").rglob("*.png"))[:2]
     first.unlink()
     second.rename(project.root / "data/raw/digit 9" / second.name)
@@ -119,7 +119,7 @@ def test_removed_and_relabelled(project: Project) -> None:
 
 @pytest.mark.slow
 def test_what_ingest_will_stop_at(project: Project) -> None:
-    """Images lost, refused ones, and none at all: said before, in the words that ingest has for it then."""
+    """Lost images, too many refused ones, and no images at all are predicted with ingest's error message."""
     project.set_params(ingest={"max_removed": 0.2, "max_refused": 0.2})
     raw = project.root / "data/raw"
     for number in range(4):
@@ -142,7 +142,7 @@ def test_what_ingest_will_stop_at(project: Project) -> None:
 
 @pytest.mark.slow
 def test_labels(project: Project) -> None:
-    """Lines of labels.csv relabel, too."""
+    """A changed labels.csv relabels images."""
     name = first_raw(project).relative_to(project.root / "data/raw").as_posix()
     (project.root / "data/raw/labels.csv").write_text(f"path,label\n{name},digit 7\n")
     found = told(project)
@@ -151,7 +151,7 @@ def test_labels(project: Project) -> None:
 
 @pytest.mark.slow
 def test_params_and_code(project: Project) -> None:
-    """A changed param is told with both values, and the base is kept; changed code is named."""
+    """A changed param is shown with both values, and the base is kept; changed code is named."""
     project.set_params(train={"lr": 0.25})
     with (project.root / "pipeline/evaluate.py").open("a") as file:
         file.write("# more\n")
@@ -165,7 +165,7 @@ def test_params_and_code(project: Project) -> None:
 
 @pytest.mark.slow
 def test_what_train_refuses(project: Project) -> None:
-    """A warm start of another network is said to stop, as it then does; without new images there is no warm start."""
+    """A warm start of another network is predicted to fail, as it does; without new images there is no warm start."""
     project.set_params(train={"model": "timm/resnet18"})
     assert "base    none, as for the model before" in status(project)
     project.add_digits(60, 100)
@@ -178,7 +178,7 @@ def test_what_train_refuses(project: Project) -> None:
 
 @pytest.mark.slow
 def test_interrupted_training_goes_on(project: Project) -> None:
-    """Only a saved state of these very inputs is told of."""
+    """Only a saved training state with the current inputs is reported."""
     project.set_params(train={"lr": 0.25})
     code = (
         "from pipeline.params import read_params; from pipeline.training.progress import *; "
@@ -195,7 +195,7 @@ def test_interrupted_training_goes_on(project: Project) -> None:
 
 @pytest.mark.slow
 def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
-    """What there was no time to look at is counted."""
+    """Images that were not inspected for lack of time are counted."""
     for number in range(600):
         path = project.root / f"data/raw/big/{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -208,7 +208,7 @@ def test_wide_archive_is_not_passed_over_in_silence(project: Project) -> None:
 
 @pytest.mark.slow
 def test_images_removed_from_an_archive_are_counted_by_name(project: Project) -> None:
-    """Where there is no time to read the archive that was written anew, what is still named in it is not removed."""
+    """If a rewritten archive is not read for lack of time, images that it still names do not count as removed."""
     paths = project.add_digits(300, 340, into="../new")
     with zipfile.ZipFile(project.root / "data/raw/a.zip", "w") as archive:
         for path in paths:
@@ -230,14 +230,14 @@ def test_images_removed_from_an_archive_are_counted_by_name(project: Project) ->
 
 @pytest.mark.slow
 def test_what_hinders(project: Project, tmp_path: Path) -> None:
-    """One line says what to do, with status 0."""
+    """An error before the run is one line with a hint, and the exit status is 0."""
     lock = project.read("dvc.lock")
     (project.root / "dvc.lock").write_text(f"<<<<<<< HEAD\n{lock}")
     assert "dvc.lock: not YAML" in status(project)
     assert len(status(project).splitlines()) == 1
     (project.root / "dvc.lock").write_text(lock)
     clone = project.clone(tmp_path / "clone")
-    found = status(clone)  # Nothing of it is here, and nothing says what there was.
+    found = status(clone)  # A clone has neither the data nor a list of it.
     assert "would stop: data/raw: " in found
     assert "cannot be found (looked in workspace and cache; no remote is set); run `dvc push`" in found
     (project.root / "data/raw.dvc").unlink()
@@ -246,7 +246,7 @@ def test_what_hinders(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
-    """Before the first run all stages run, from scratch, and how long that takes is not known."""
+    """Before the first run all stages run, from scratch, and the time is unknown."""
     project = make_project(tmp_path / "new")
     project.add_digits(0, 20)
     project.dvc("add", "--quiet", "data/raw")
@@ -258,7 +258,7 @@ def test_new_project(make_project: Callable[[Path], Project], tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_running_repro_is_named(project: Project) -> None:
-    """While a `dvc repro` runs, status says so before anything that is out of date by the end of it."""
+    """A running `dvc repro` is reported before anything that it will change."""
     lock = project.root / ".dvc/tmp/rwlock"
     lock.write_text(json.dumps({"write": {"data/model": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
     assert f"dvc repro (pid {os.getpid()}) is running" in status(project)
@@ -268,7 +268,7 @@ def test_running_repro_is_named(project: Project) -> None:
 
 @pytest.mark.slow
 def test_merge_in_progress(project: Project) -> None:
-    """It is told of."""
+    """A merge in progress is reported."""
     project.git("checkout", "--quiet", "-b", "other")
     (project.root / "README.md").write_text("theirs")
     project.commit()
@@ -280,7 +280,7 @@ def test_merge_in_progress(project: Project) -> None:
 
 @pytest.mark.slow
 def test_nothing_heavy_is_imported(project: Project) -> None:
-    """No library that takes seconds, however many images are new."""
+    """No slow library is imported, however many images are new."""
     project.add_digits(60, 62)
     code = (
         "import sys; from pipeline.cli import main; main(['status']); "

@@ -1,4 +1,4 @@
-"""What `pipeline status` says where timm, whose networks `train.model` may name, is not installed."""
+"""`pipeline status` without timm, although `train.model` may name a timm network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ ABSENT = "train.model is timm/resnet18, and timm is not installed; run `pip inst
 
 @pytest.fixture
 def status(project: Project, tmp_path: Path) -> Callable[[], list[str]]:
-    """The lines that the command prints, in a process for which timm is not there, be it installed here or not."""
+    """Return the output lines of the command in a process without timm, whether or not it is installed."""
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['timm'] = None\n")
@@ -26,12 +26,12 @@ def status(project: Project, tmp_path: Path) -> Callable[[], list[str]]:
 
 
 def about_timm(lines: list[str]) -> list[str]:
-    """Those that speak of it."""
+    """Return the lines that mention timm."""
     return [line for line in lines if "timm" in line and not line.startswith("stages")]
 
 
 def test_before_the_first_training(project: Project, status: Callable[[], list[str]]) -> None:
-    """`small` needs none of it; a network of timm's is one line more."""
+    """`small` does not need timm; a timm network adds one line."""
     project.add_digits(0, 20)
     project.add_raw()
     lines = status()
@@ -45,12 +45,12 @@ def test_before_the_first_training(project: Project, status: Callable[[], list[s
 
 @pytest.mark.slow
 def test_after_a_training(project: Project, status: Callable[[], list[str]]) -> None:
-    """What is trained needs none of it; more images do, and another size, which timm alone knows to be possible."""
+    """A trained timm model does not need timm; a training on more images or at another size does."""
     project.add_digits(0, 60)
     project.add_raw()
     project.repro()
     record, params = (project.root / name for name in ("dvc.lock", "params.yaml"))
-    for file in (record, params):  # As if timm had been there then.
+    for file in (record, params):  # As if timm had been installed then.
         text = file.read_text()
         assert "model: small" in text
         file.write_text(text.replace("model: small", "model: timm/resnet18"))

@@ -1,4 +1,4 @@
-"""The promises that `pipeline try --contract` tries, and code that breaks each of them."""
+"""The promises that `pipeline try --contract` checks, and code that breaks each of them."""
 
 import shutil
 from itertools import takewhile
@@ -15,7 +15,7 @@ from pipeline.commands.trial.aside import aside
 from pipeline.errors import ParamError
 from pipeline.params import Params
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -49,19 +49,19 @@ def build(*, channels, classes, size):
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project without data as working directory."""
+    """Make a project without data the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
 
 
 def params(**train: Any) -> Params:
-    """Tiny params, also in params.yaml."""
+    """Return tiny params, which are also in params.yaml."""
     return tiny_params(train=train)
 
 
 def troubles(last: str, **train: Any) -> dict[str, str]:
-    """What is said of each promise up to the one before `last`."""
+    """Return the trouble of each promise before `last`."""
     from pipeline.commands.trial.contract import checks
 
     chosen = params(**train)
@@ -71,7 +71,7 @@ def troubles(last: str, **train: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
-    """All of them, the export too; nothing is left in the project."""
+    """The built-in networks keep all promises, including the export; nothing is left in the project."""
     found = troubles("", optimizer=optimizer)
     assert list(found) == [BUILDS, HIDDEN, TWICE, CONTINUED, GROWN, EXPORTED]
     assert set(found.values()) == {""}
@@ -86,7 +86,7 @@ def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
     ],
 )
 def test_so_they_are_whatever_trains(train: dict[str, Any]) -> None:
-    """A head on features of several views; parts of steps, of which there are as many images as they need."""
+    """Frozen layers with features of several views, and accumulated batches, keep them, too."""
     assert set(troubles(EXPORTED, **train).values()) == {""}
 
 
@@ -94,7 +94,7 @@ def test_so_they_are_whatever_trains(train: dict[str, Any]) -> None:
     "harmless", ["images + torch.rand_like(images)", "images * random.random()", "images * np.random.rand()"]
 )
 def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch, harmless: str) -> None:
-    """Random numbers of PyTorch, Python and NumPy go on after an interruption; a lazy layer is as good as any."""
+    """Random numbers of PyTorch, Python and NumPy continue after an interruption; a lazy layer is supported."""
     write_package(monkeypatch, nets=LAYER.format(harmless))
     assert set(troubles(EXPORTED, model="mine.nets:build").values()) == {""}
 
@@ -109,7 +109,7 @@ def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch, harmless: s
     ],
 )
 def test_what_is_hidden_is_named_by_its_layer(monkeypatch: pytest.MonkeyPatch, hostile: str) -> None:
-    """Randomness of its own, and state that no checkpoint has, which two trainings from the start would not show."""
+    """Own randomness, and state outside of checkpoints, are traced to a layer; two full trainings would miss them."""
     write_package(monkeypatch, nets=LAYER.format(hostile))
     found = troubles(GROWN, model="mine.nets:build")
     assert found.pop(HIDDEN) == "1 (Blur) gives the same images other outputs"
@@ -117,14 +117,14 @@ def test_what_is_hidden_is_named_by_its_layer(monkeypatch: pytest.MonkeyPatch, h
 
 
 def test_network_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is said once, and nothing is tried after it."""
+    """A network that cannot be built is one error, and no other promise is tried."""
     write_package(monkeypatch, nets=NET.replace("4", "4 * classes"))
     (trouble,) = troubles("", model="mine.nets:build").values()
     assert trouble.startswith("mine.nets:build: body.1.bias has the shape (12,) for 3 classes, and (16,) for one more")
 
 
 def test_network_that_gives_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loss does the softmax, and would learn little of its results."""
+    """Probabilities are an error, since the loss applies the softmax itself."""
     build = "\n\nplain = build\n\ndef build(*, channels, classes, size):\n"
     wrapped = "    return nn.Sequential(plain(channels=channels, classes=classes, size=size), nn.Softmax(1))\n"
     write_package(monkeypatch, nets=NET + build + wrapped)
@@ -133,7 +133,7 @@ def test_network_that_gives_probabilities(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_output_that_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While training alone, as networks with a second head do; both shapes are named."""
+    """Outputs of another shape in training, as of networks with a second head, are an error with both shapes."""
     write_package(monkeypatch, nets=LAYER.format("images[:1]"))
     found = troubles(CONTINUED, model="mine.nets:build")
     what = "mine.nets:build: for 8 images it gives (1, 3), and not a logit for each class"
@@ -141,7 +141,7 @@ def test_output_that_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_optimizer_with_state_that_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shows when a training goes on."""
+    """Optimizer state that is not saved is detected when a training continues."""
     text = """
 import torch
 
@@ -164,7 +164,7 @@ def build(groups, *, lr, weight_decay):
 
 
 def test_network_that_cannot_be_exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is an error in one line that says what to write."""
+    """A network that cannot be exported is a one-line error with a hint."""
     branch = "import torch\n" + LAYER.replace("return images\n", "return images if images.sum() > 0 else images * 2\n")
     write_package(monkeypatch, nets=branch.format("images"))
     found = troubles("", model="mine.nets:build")
@@ -173,7 +173,7 @@ def test_network_that_cannot_be_exported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_code_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stops before anything is tried, and the working directory is as it was."""
+    """Code that cannot be imported is an error before any check, and the working directory is restored."""
     write_package(monkeypatch, nets="import nowhere\n")
     before = Path.cwd()
     with pytest.raises(ParamError, match=r"mine/nets.py:1: ModuleNotFoundError"):

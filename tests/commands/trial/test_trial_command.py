@@ -1,4 +1,4 @@
-"""`pipeline try` says what a training takes, and leaves no trace."""
+"""`pipeline try` estimates what a training takes, and leaves no files."""
 
 import json
 import re
@@ -25,24 +25,24 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project without data as working directory."""
+    """Make a project without data the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
 
 
 def files() -> dict[str, bytes]:
-    """Every file of the project."""
+    """Return every file of the project."""
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
 def stages(out: str) -> list[str]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     return re.findall(r"^(\w+) +[\d,]+ +[\d,.]+ +[\d,]+$", out, flags=re.MULTILINE)
 
 
 def test_without_images(capsys: Capture) -> None:
-    """Drawn ones show it; there is nothing to decode."""
+    """Without images, synthetic ones are used, and decoding is not measured."""
     params()
     before = files()
     assert cli.main(["try"]) == 0
@@ -56,7 +56,7 @@ def test_without_images(capsys: Capture) -> None:
 
 
 def test_with_images_of_the_project(capsys: Capture) -> None:
-    """A few batches of them are decoded; nothing in data/ is written, not even decoded images."""
+    """A few batches of the project's images are decoded; nothing is written to data/."""
     store_images(
         train=[Plain("cat", shade) for shade in range(40)] + [Plain("dog", 200 + shade) for shade in range(40)]
     )
@@ -72,7 +72,7 @@ def test_with_images_of_the_project(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("augment", ["none", "light"])
 def test_with_a_frozen_backbone(capsys: Capture, augment: str) -> None:
-    """Its features are made once for each view, and not at each step; nothing of them is kept."""
+    """Features of a frozen backbone are computed once per view rather than at each step, and are not kept."""
     params(freeze="backbone", augment=augment)
     before = files()
     assert cli.main(["try"]) == 0
@@ -81,7 +81,7 @@ def test_with_a_frozen_backbone(capsys: Capture, augment: str) -> None:
 
 
 def test_steps_in_parts_take_all_of_them() -> None:
-    """What is measured is a part; a step of four takes four times as long, and features are of each view."""
+    """With accumulation a part is measured; a step of four parts takes four times as long; features are per view."""
     here, rows = params(accumulate=4), [Row("augment", 1.0, 4), Row("step", 2.0, 4)]
     warm, cold = expect(here, samples_of(here), rows)
     assert (warm.seconds, cold.seconds) == (12.0 * warm.steps, 12.0 * cold.steps)
@@ -92,7 +92,7 @@ def test_steps_in_parts_take_all_of_them() -> None:
 
 
 def test_own_code_is_tried(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the contract there is a line for each promise; where one fails, so does the command."""
+    """With the contract there is a line for each promise; if one fails, the command fails."""
     write_package(monkeypatch, nets=NET)
     params(model="mine.nets:build", epochs=1)
     before = files()
@@ -118,7 +118,7 @@ def test_own_code_is_tried(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_code_that_does_not_work(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is one line on stderr."""
+    """Code that does not work is a one-line error on stderr."""
     write_package(monkeypatch)
     params(model="mine.nets:build")
     assert cli.main(["try"]) == 1
@@ -129,7 +129,7 @@ def test_code_that_does_not_work(capsys: Capture, monkeypatch: pytest.MonkeyPatc
 
 
 def test_expectations_follow_the_params() -> None:
-    """Steps are those of a training; what a step takes is augmenting and learning."""
+    """The estimated steps are those of a training, and a step's time is augmenting plus learning."""
     chosen = params(batch_size=10, epochs=2, passes=3.0, min_steps=1)
     rows = [Row("decode", 9.0, 10), Row("augment", 0.5, 10), Row("step", 1.5, 10), Row("evaluate", 9.0, 10)]
     warm, cold = expect(chosen, samples_of(chosen), rows)
@@ -138,7 +138,7 @@ def test_expectations_follow_the_params() -> None:
 
 
 def test_drawn_images() -> None:
-    """Are of the size and colours that params ask for, the same each time, and tell classes apart."""
+    """Synthetic images have the size and colours of the params, are reproducible, and differ between classes."""
     chosen = params()
     one, other = drawn(chosen, 12, classes=3), drawn(chosen, 12, classes=3)
     assert (one.images.pixels == other.images.pixels).all()

@@ -1,4 +1,4 @@
-"""The record of training is settled without data, and decoded images are kept."""
+"""The record of training is updated without data, and decoded images are kept."""
 
 import hashlib
 import inspect
@@ -22,14 +22,14 @@ from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 
 @pytest.fixture
 def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project without data, whose dvc.lock is that of a release of other code."""
+    """Make a project without data; its dvc.lock is that of a release with other code."""
     release.write_lock_of_other_code(project.root)
     monkeypatch.chdir(project.root)
     return project
 
 
 def test_settled_record(recorded: Project) -> None:
-    """Of train code and command are those of now; its data, params and model stay, and all of the other stages."""
+    """Code and command of train are updated in dvc.lock; its data, params and model, and other stages, stay."""
     before, now = read_record(), read_definition()["train"]
     settle("train")
     after = read_record()
@@ -48,7 +48,7 @@ def test_settled_record(recorded: Project) -> None:
 
 
 def test_params_that_are_new(recorded: Project) -> None:
-    """What an earlier release had no param for is recorded with the value that does as it did, and set, it trains."""
+    """A new param is recorded with the value that acts as before; if params.yaml sets another value, training runs."""
     release.forget_params(recorded.root, NEUTRAL_PARAMS)
     before = read_record()["train"].params
     assert before.keys().isdisjoint(NEUTRAL_PARAMS)
@@ -61,7 +61,7 @@ def test_params_that_are_new(recorded: Project) -> None:
 
 
 def test_changed_params_still_count(recorded: Project) -> None:
-    """A param that was changed since the recorded run still trains."""
+    """A param that changed since the recorded run causes a training."""
     recorded.set_params(train={"lr": 0.125})
     settle("train")
     assert read_record()["train"].params["train.lr"] != 0.125
@@ -69,7 +69,7 @@ def test_changed_params_still_count(recorded: Project) -> None:
 
 
 def test_settling_waits_for_nobody(recorded: Project) -> None:
-    """While another DVC command is running the record is left alone, and that is said."""
+    """While another DVC command runs, the record is not changed, and a message says so."""
     before = paths.LOCK.read_bytes()
     with Repo(str(recorded.root)) as other, other.lock, pytest.raises(RecordError, match="another DVC command"):
         settle("train")
@@ -78,7 +78,7 @@ def test_settling_waits_for_nobody(recorded: Project) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_decoded_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that the earlier release named by source text get the name that is looked for now, once."""
+    """Decoded images named by the earlier release, by source text, are renamed once to the current names."""
     params = read_params()
     reader = pixels.PixelReader(params.ingest.mode, params.train.size)
     text = f"{reader.mode} {reader.size} {PIL.__version__} {inspect.getsource(pixels.to_pixels)}"
@@ -97,5 +97,5 @@ def test_decoded_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_source_text_is_that_of_the_earlier_release() -> None:
-    """The names were made of the text that is here. Once that changes, this test may go, and `keep_decoded` with it."""
+    """The names come from the current source text. Once it changes, this test and `keep_decoded` can be removed."""
     assert inspect.getsource(pixels.to_pixels) in release.files()["pipeline/reading.py"].decode()

@@ -1,4 +1,4 @@
-"""What has changed for a stage, in words."""
+"""Descriptions of what has changed for a stage."""
 
 from dataclasses import replace
 
@@ -14,21 +14,21 @@ RECORD = StageRecord(
 
 
 def test_no_change() -> None:
-    """Data is no change of code, command or params."""
+    """Changed data is not a change of code, command or params."""
     change = StageChange.between(RECORD, replace(RECORD, deps={**RECORD.deps, "data/base": "", "data/more": ""}))
     assert not change
     assert str(change) == "nothing has changed"
 
 
 def test_code_that_is_gone_reruns_nothing() -> None:
-    """DVC does not run a stage for it either."""
+    """A removed code file does not rerun a stage, as in DVC."""
     change = StageChange.between(RECORD, replace(RECORD, deps={"pipeline/a.py": "2"}))
     assert not change
     assert str(change) == "code (1 gone)"
 
 
 def test_everything_changed() -> None:
-    """Files are counted, the command is named, params are given with their values."""
+    """Files are counted, the command is named, and params are shown with their values."""
     now = StageRecord(
         deps={"pipeline/a.py": "0", "pipeline/c.py": "3"},
         outs={},

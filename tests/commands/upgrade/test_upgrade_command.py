@@ -1,4 +1,4 @@
-"""`pipeline upgrade` says what a release reruns here, and settles what it need not."""
+"""`pipeline upgrade` reports what a release reruns in a project, and updates records that need no rerun."""
 
 import json
 
@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project without data, whose dvc.lock is that of a release which trains the same weights by other code."""
+    """Make a project without data; its dvc.lock is that of a release with other code and the same weights."""
     release.write_lock_of_other_code(project.root)
     monkeypatch.chdir(project.root)
     digest = weights.code_hash(read_record()["train"].deps)
@@ -25,14 +25,14 @@ def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def upgrade(capsys: Capture, *arguments: str) -> dict[str, str]:
-    """What the command says, by the first word of each line."""
+    """Return the command's output by the first word of each line."""
     assert cli.main(["upgrade", *arguments]) == 0
     return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.usefixtures("recorded")
 def test_same_weights(capsys: Capture) -> None:
-    """Each stage's changes and what follows are said; then the record of train is that of this release."""
+    """Each stage's changes and their effects are reported; then train's record is that of this release."""
     assert cli.main(["upgrade", "--dry-run", "--json"]) == 0
     stages = json.loads(capsys.readouterr().out)["stages"]
     told = upgrade(capsys)
@@ -45,7 +45,7 @@ def test_same_weights(capsys: Capture) -> None:
 
 
 def test_new_params(recorded: Project, capsys: Capture) -> None:
-    """Params that are new at the values of before train nothing; one that is set already does, and is given."""
+    """New params with neutral values cause no training; one that is set otherwise does, and is shown."""
     release.forget_params(recorded.root, weights.NEUTRAL_PARAMS)
     told = upgrade(capsys, "--dry-run")["train"]
     assert told.endswith("command: does not run: this release trains the same weights, so the model stays")
@@ -56,7 +56,7 @@ def test_new_params(recorded: Project, capsys: Capture) -> None:
 
 
 def test_own_code_is_listed_again(recorded: Project, capsys: Capture) -> None:
-    """Where a merge took the release's dvc.yaml, the project's own code is put in again."""
+    """If a merge took the release's dvc.yaml, the project's own code is added to it again."""
     (recorded.root / "mine.py").write_text("def build(): ...\n")
     recorded.set_params(train={"model": "mine:build"})
     assert upgrade(capsys)["dvc.yaml"] == "now lists mine.py, which train.model uses"
@@ -65,7 +65,7 @@ def test_own_code_is_listed_again(recorded: Project, capsys: Capture) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_dry_run(capsys: Capture) -> None:
-    """The same is said, and nothing is written."""
+    """With --dry-run the output is the same, and nothing is written."""
     before = paths.LOCK.read_bytes()
     told = upgrade(capsys, "--dry-run")
     assert paths.LOCK.read_bytes() == before
@@ -73,7 +73,7 @@ def test_dry_run(capsys: Capture) -> None:
 
 
 def test_other_weights(project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the release trains other weights the record stays, and so training runs, from the same base."""
+    """If the release trains other weights, the record stays, so that training runs from the same base."""
     release.write_lock(project.root)
     monkeypatch.chdir(project.root)
     before, told = paths.LOCK.read_bytes(), upgrade(capsys)
@@ -85,7 +85,7 @@ def test_other_weights(project: Project, capsys: Capture, monkeypatch: pytest.Mo
 
 
 def test_code_of_ones_own(recorded: Project, capsys: Capture) -> None:
-    """Who has changed the code that decides weights retrains, and is told that this is why."""
+    """Own changes to code that decides weights cause a training, and are named as the reason."""
     with (recorded.root / "pipeline/models/network.py").open("a") as file:
         file.write("# mine\n")
     assert "the present code is no release" in upgrade(capsys)["train"]
@@ -93,7 +93,7 @@ def test_code_of_ones_own(recorded: Project, capsys: Capture) -> None:
 
 
 def test_changed_params(recorded: Project, capsys: Capture) -> None:
-    """Params that were changed meanwhile are given with both values, and are a reason that stays."""
+    """Changed params are shown with both values, and stay a reason to run."""
     recorded.set_params(train={"lr": 0.125})
     told = upgrade(capsys)["train"]
     assert "train.lr changed from 0.01 to 0.125: runs again, for its params alone" in told
@@ -102,7 +102,7 @@ def test_changed_params(recorded: Project, capsys: Capture) -> None:
 
 
 def test_nothing_trained_yet(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """A project without a record needs nothing."""
+    """A project without a record needs no update."""
     monkeypatch.chdir(project.root)
     assert cli.main(["upgrade"]) == 0
     assert capsys.readouterr().out == "nothing was trained yet\n"
@@ -110,7 +110,7 @@ def test_nothing_trained_yet(project: Project, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.usefixtures("recorded")
 def test_unfinished_merge(capsys: Capture) -> None:
-    """A dvc.lock that a merge left its marks in is an error."""
+    """A dvc.lock with conflict markers of a merge is an error."""
     paths.LOCK.write_text("<<<<<<< HEAD\n" + paths.LOCK.read_text())
     assert cli.main(["upgrade"]) == 1
     assert "git checkout dvc.lock" in capsys.readouterr().err

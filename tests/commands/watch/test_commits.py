@@ -1,4 +1,4 @@
-"""Commits hold what the pipeline wrote, and nothing else of anybody's."""
+"""Commits contain what the pipeline wrote, and nothing else."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ OWN = {
 
 
 def git(*arguments: str, ok: bool = True) -> str:
-    """Run Git here; returns what it printed."""
+    """Run Git, and return its output."""
     return subprocess.run(["git", *arguments], check=ok, capture_output=True, text=True).stdout.rstrip("\n")
 
 
@@ -37,7 +37,7 @@ def write(text: str, *names: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository in which a first run was committed."""
+    """Make a repository in which a first run was committed."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
@@ -47,7 +47,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_own_files() -> None:
-    """They are what DVC writes for Git, the outputs that it does not cache included, as far as they are there."""
+    """Own files are the existing files that DVC writes for Git, including uncached outputs."""
     write("1", "data/report/confusion.csv", "data/report/notes.txt")
     assert set(own_files()) == OWN
     Path("dvc.lock").unlink()
@@ -55,7 +55,7 @@ def test_own_files() -> None:
 
 
 def test_only_own_files_are_committed() -> None:
-    """What is staged, changed or new beside them stays staged, changed and new."""
+    """Other staged, changed and new files stay as they are."""
     write("2", *OWN, "README.md", "new.txt", "data/report/notes.txt", "staged.txt")
     git("add", "staged.txt", "dvc.lock")
     done = commit("Train on 2 new images")
@@ -71,7 +71,7 @@ def test_only_own_files_are_committed() -> None:
 
 
 def test_first_files() -> None:
-    """Files that Git does not know yet are committed, too."""
+    """Files that are new to Git are committed, too."""
     git("rm", "--quiet", "-r", "data/report", "dvc.lock")
     git("commit", "--quiet", "--message", "Remove")
     write("2", *OWN)
@@ -80,7 +80,7 @@ def test_first_files() -> None:
 
 
 def test_nothing_to_commit() -> None:
-    """Where nothing of ours has changed there is no commit, whatever else has."""
+    """If none of the own files changed, there is no commit, whatever else changed."""
     write("2", "README.md")
     head = git("rev-parse", "HEAD")
     assert commit("Train") is None
@@ -89,7 +89,7 @@ def test_nothing_to_commit() -> None:
 
 @pytest.mark.parametrize("what", ["merge", "rebase", "cherry-pick", "revert"])
 def test_in_the_middle_of_something(what: str) -> None:
-    """Where people have something unfinished, nothing is committed or staged, and they are told."""
+    """During an unfinished merge or the like, nothing is committed or staged, and an error says so."""
     git("checkout", "--quiet", "-b", "other")
     write("other", "README.md")
     git("commit", "--quiet", "--all", "--message", "Other")
@@ -108,14 +108,14 @@ def test_in_the_middle_of_something(what: str) -> None:
 
 
 def test_on_no_branch() -> None:
-    """A commit that nobody would find again is not made."""
+    """Without a branch nothing is committed, since the commit would be lost."""
     git("checkout", "--quiet", "--detach")
     with pytest.raises(RecordError, match="on no branch"):
         check_can_commit()
 
 
 def test_git_that_refuses() -> None:
-    """What a hook says against a commit is said, and our files stay as they are."""
+    """A hook's error is reported, and the own files do not change."""
     hook = Path(".git/hooks/pre-commit")
     write("#!/bin/sh\necho not today >&2; exit 1\n", str(hook))
     hook.chmod(0o755)
@@ -126,7 +126,7 @@ def test_git_that_refuses() -> None:
 
 
 def test_uncommitted_conditions() -> None:
-    """Params and code that a run used, and that nobody has committed, are named as they are called."""
+    """Uncommitted params and code that a run used are named by their paths."""
     assert uncommitted_conditions() == []
     write("2", "params.yaml", "pipeline/my model.py", "README.md")
     assert uncommitted_conditions() == ["params.yaml", "pipeline/my model.py"]

@@ -1,4 +1,4 @@
-"""A folder has settled when nothing changes in it any more, and whatever came is told of."""
+"""A folder has settled when nothing changes in it any more, and every arrival is reported."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ QUIET = 1.0
 
 @pytest.fixture
 def stop() -> Iterator[Event]:
-    """What ends the arrivals."""
+    """Return the event that ends the arrivals."""
     event = Event()
     yield event
     event.set()
@@ -26,24 +26,24 @@ def stop() -> Iterator[Event]:
 
 @pytest.mark.parametrize("path", ["a.png.part", "cat/b.zip.crdownload", ".DS_Store", "cat/.x.png.Ab3", ".old/a.png"])
 def test_passing(path: str) -> None:
-    """Half copied and hidden files are no arrivals."""
+    """Incomplete and hidden files are not arrivals."""
     assert is_passing(path)
 
 
 @pytest.mark.parametrize("path", ["a.png", "cat/party.zip", "a.part/b.png", "tmp", "cat.v2/ü.jpg"])
 def test_not_passing(path: str) -> None:
-    """Names that only resemble theirs are."""
+    """Files with similar names are arrivals."""
     assert not is_passing(path)
 
 
 def test_dvc_does_not_see_what_is_half_copied() -> None:
-    """.dvcignore lists the names that are passed over here."""
+    """.dvcignore contains the suffixes of incomplete files."""
     lines = (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
     assert {line for line in lines if line.startswith("data/raw/")} == {f"data/raw/**/*{name}" for name in UNFINISHED}
 
 
 def test_look(tmp_path: Path) -> None:
-    """Every file is stamped, whatever it is called; what is half copied, and links to nowhere, are not."""
+    """Every file has a stamp, whatever its name, except incomplete files and broken links."""
     names = ["a.png", "cat/\udcff.png", "cat/deep/line\nbreak.png", ".hidden"]
     for number, name in enumerate(names):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_look(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["longer", "written", "renamed", "removed"])
 def test_content_changes(tmp_path: Path, change: str) -> None:
-    """Whatever may be another image is other content; another mode is not."""
+    """A possible change of an image changes the content; another file mode does not."""
     path = tmp_path / "a.png"
     path.write_bytes(b"1")
     os.utime(path, ns=(1, 1))
@@ -80,7 +80,7 @@ def test_content_changes(tmp_path: Path, change: str) -> None:
 
 @given(st.integers(0, 20), st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1))
 def test_settling(seconds: int, looks: list[tuple[int, bool]]) -> None:
-    """A folder is still when the last change was `seconds` ago or longer, whenever it is inspected."""
+    """A folder is still if the last change was at least `seconds` ago, whenever it is inspected."""
     settling, now, changed, size = Settling(seconds), 1000, 1000, 0
     assert settling.is_still({"a": Stamp(0, 0, changed * 10**9)}, now) == (seconds == 0)
     for passed, has_changed in looks:
@@ -91,7 +91,7 @@ def test_settling(seconds: int, looks: list[tuple[int, bool]]) -> None:
 
 
 def test_settled_long_ago() -> None:
-    """What lies there since yesterday is not waited for; a clock that goes wrong makes nobody wait for long."""
+    """Old files are not waited for; a wrong clock causes no long wait."""
     assert Settling(10).is_still({"a": Stamp(0, 0, 5 * 10**9)}, 15)
     ahead = Settling(10)
     assert [ahead.is_still({"a": Stamp(0, 0, 10**15)}, now) for now in (100, 109, 110)] == [False, False, True]
@@ -101,7 +101,7 @@ def test_settled_long_ago() -> None:
 
 @pytest.mark.parametrize("polling", ["", "1"])
 def test_nothing_is_missed(tmp_path: Path, stop: Event, monkeypatch: pytest.MonkeyPatch, polling: str) -> None:
-    """It tells of what is there, then of what came while nobody waited, and of what comes while somebody does."""
+    """Existing files are reported, then changes between two yields, and changes during a wait."""
     monkeypatch.setenv("WATCHFILES_FORCE_POLLING", polling)
     settled = arrivals(tmp_path, 0.1, stop)
     next(settled)
@@ -119,7 +119,7 @@ def test_nothing_is_missed(tmp_path: Path, stop: Event, monkeypatch: pytest.Monk
 
 
 def test_without_events(tmp_path: Path, stop: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system cannot watch so many folders, the folder is inspected from time to time."""
+    """If the system cannot watch the folder, it is inspected periodically."""
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "OS file watch limit reached")
@@ -133,7 +133,7 @@ def test_without_events(tmp_path: Path, stop: Event, monkeypatch: pytest.MonkeyP
 
 
 def test_slow_copy_is_waited_for(tmp_path: Path, stop: Event) -> None:
-    """A file that grows, with pauses shorter than what is asked for, is told of once, when it is whole."""
+    """A growing file with short pauses is reported once, when it is complete."""
     target, pieces = tmp_path / "big.zip", 15
     settled = arrivals(tmp_path, QUIET, stop)
     next(settled)
@@ -147,7 +147,7 @@ def test_slow_copy_is_waited_for(tmp_path: Path, stop: Event) -> None:
 
 
 def test_stops_while_it_settles(tmp_path: Path, stop: Event) -> None:
-    """Whoever asks it to end does not wait for the folder."""
+    """A stop is not delayed until the folder settles."""
     (tmp_path / "new.png").touch()
     Timer(0.5, stop.set).start()
     assert list(arrivals(tmp_path, 1e6, stop)) == []

@@ -1,4 +1,4 @@
-"""`pipeline watch`: images that come are trained on, committed and pushed, whatever goes wrong on the way."""
+"""`pipeline watch` trains on new images, commits and pushes, and survives errors on the way."""
 
 import os
 import re
@@ -32,7 +32,7 @@ LINE = re.compile(
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a model, a shared folder as DVC's remote, and a bare repository as Git's."""
+    """Return a project with a model, a shared folder as DVC remote, and a bare repository as Git remote."""
     folder = tmp_path_factory.mktemp("watch")
     project = make_project(folder / "project")
     project.add_digits(0, 60)
@@ -49,30 +49,30 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
-    """A terminal to watch in."""
+    """Return a terminal to watch in."""
     with Terminal() as terminal:
         yield terminal
 
 
 def start(terminal: Terminal, project: Project, *options: str) -> "subprocess.Popen[bytes]":
-    """Begin to watch."""
+    """Start the watcher."""
     return terminal.start(sys.executable, "-m", "pipeline", "watch", *options, folder=project.root)
 
 
 def end(terminal: Terminal, process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """End the watcher as ^C or `kill` do; it says so last."""
+    """End the watcher by a signal, as ^C or `kill` do; its last line says so."""
     os.killpg(process.pid, number)
     assert process.wait(60) == 128 + number
     terminal.wait_for(f"ended by {number.name}; nothing is lost")
 
 
 def newest(project: Project, revision: str = "HEAD") -> str:
-    """The subject of a commit."""
+    """Return the subject of a commit."""
     return project.git("log", "-1", "--format=%s", revision).strip()
 
 
 def processes(folder: Path) -> list[str]:
-    """Those that work in `folder`."""
+    """Return the processes that work in `folder`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):
@@ -82,13 +82,13 @@ def processes(folder: Path) -> list[str]:
 
 
 def logs(project: Project) -> list[str]:
-    """What the commands printed, a log for each time that images came."""
+    """Return the logs of the commands, one for each arrival of images."""
     return [path.read_text() for path in sorted((project.root / "data/.progress/watch").glob("*.log"))]
 
 
 @pytest.mark.slow
 def test_images_come(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
-    """An archive that is copied slowly becomes one run, one commit of its files alone, and is pushed with all data."""
+    """A slowly copied archive causes one run and one commit of the pipeline's files, pushed with all data."""
     (trained.root / "notes.txt").write_text("mine")
     trained.git("add", "notes.txt")
     (trained.root / "README.md").write_text("mine")
@@ -130,7 +130,7 @@ def test_images_come(trained: Project, terminal: Terminal, tmp_path: Path) -> No
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_two_watchers(trained: Project) -> None:
-    """The second says in one line who watches; after a kill the next one watches."""
+    """A second watcher ends with one line that names the first; after a kill the next one can watch."""
     with Terminal() as terminal:
         first = start(terminal, trained)
         terminal.wait_for("nothing to do")
@@ -150,7 +150,7 @@ def test_two_watchers(trained: Project) -> None:
 
 @pytest.mark.slow
 def test_interrupted(trained: Project, terminal: Terminal) -> None:
-    """A ^C in a run, and another, reach the stage, which is waited for; --once then goes on, commits, and ends."""
+    """^C, also repeated, reaches the running stage and waits for it; --once then continues, commits and ends."""
     watching = start(terminal, trained, "--commit", "--settle", "0", "-v")
     terminal.wait_for("nothing to do")
     before = newest(trained)
@@ -170,9 +170,9 @@ def test_interrupted(trained: Project, terminal: Terminal) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
-    """A run that fails is survived; so is a push that is refused, and the next one pushes all that Git names.
+    """The watcher survives a failed run and a refused push; the next push includes all data that Git refers to.
 
-    What comes while a run is on its way becomes the next run.
+    Images that arrive during a run are in the next run.
     """
     bare = trained.git("remote", "get-url", "origin").strip()
     trained.run("git", "clone", "--quiet", bare, str(tmp_path / "colleague"))
@@ -216,7 +216,7 @@ def test_trouble(trained: Project, terminal: Terminal, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_another_run_is_waited_for(trained: Project) -> None:
-    """The run that a killed watcher left behind, as any `dvc repro`, is waited for, not failed on."""
+    """A run left by a killed watcher, like any `dvc repro`, is waited for."""
     with Terminal() as terminal:
         watching = start(terminal, trained, "--settle", "0", "-v")
         terminal.wait_for("nothing to do")
@@ -238,7 +238,7 @@ def test_another_run_is_waited_for(trained: Project) -> None:
     [
         ((), "data/raw: no such folder; put images there, in the project's folder, and run `dvc add data/raw` once"),
         (
-            ("data/raw.dvc", "data/.progress/followed/absent"),  # In a clone that had all of it.
+            ("data/raw.dvc", "data/.progress/followed/absent"),  # A clone that had all images.
             "data/raw: no such folder; run `dvc pull data/raw.dvc`",
         ),
         (("data/raw/a.png",), "data/raw: not tracked by DVC yet; run `dvc add data/raw` once, then this"),
@@ -251,7 +251,7 @@ def test_nothing_to_watch(
     made: tuple[str, ...],
     said: str,
 ) -> None:
-    """Where there is nothing to watch, one line says what to do."""
+    """If there is nothing to watch, a one-line error has a hint."""
     monkeypatch.chdir(tmp_path)
     for name in made:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +261,7 @@ def test_nothing_to_watch(
 
 
 def test_nowhere_to_push(project: Project) -> None:
-    """Without a remote of DVC's, or a branch of Git's to push to, --push says so at once."""
+    """Without a DVC remote or a Git upstream, --push fails at once."""
     (project.root / "data/raw.dvc").touch()
 
     def said() -> str:
@@ -274,7 +274,7 @@ def test_nowhere_to_push(project: Project) -> None:
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
 def test_settle_is_a_duration(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Anything else is refused."""
+    """An invalid duration is refused."""
     with pytest.raises(SystemExit):
         cli.main(["watch", f"--settle={seconds}"])
     assert f"invalid seconds value: '{seconds}'" in capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_settle_is_a_duration(seconds: str, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_last_error(output: str, error: str) -> None:
-    """Of all that a command printed, what a stage says went wrong is shown, or DVC, or Git, or whoever spoke last."""
+    """The shown error is the stage's, else DVC's, else the last line of output."""
     assert EndedProcess(1, output).error == error
 
 
@@ -308,7 +308,7 @@ def test_last_error(output: str, error: str) -> None:
     ],
 )
 def test_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: str, new: str, old: str) -> None:
-    """The base's is told beside that of a new model only."""
+    """The base's accuracy is shown only with that of a new model."""
     monkeypatch.chdir(tmp_path)
     paths.METRICS.parent.mkdir(parents=True)
     paths.METRICS.write_text(metrics)
@@ -345,7 +345,7 @@ def test_logs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nohup() -> None:
-    """A watcher that was started to outlive its terminal does."""
+    """A watcher started by `nohup` survives its terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with noting() as interrupts:
