@@ -1,4 +1,4 @@
-"""What evaluate measures: figures that can be worked out by hand, of a network made by hand."""
+"""Metrics of evaluate for a hand-made network, with values that can be computed by hand."""
 
 import csv
 import json
@@ -34,11 +34,11 @@ from pipeline.splits.slices import SLICES
 from pipeline.versioning import hashing
 
 Probabilities = dict[str, float]
-# The probabilities that the model gives dark images and white ones.
+# The probabilities that the model gives dark and white images.
 DARK, WHITE = {"cat": 0.5, "dog": 0.25, "emu": 0.25}, {"cat": 0.1, "dog": 0.8, "emu": 0.1}
 # The base knows fewer classes, in another order.
 BASE_DARK, BASE_WHITE = {"dog": 0.25, "cat": 0.75}, {"dog": 0.5, "cat": 0.5}
-# Images of one shade: the model takes the dark ones for cats, and the white ones for dogs.
+# Images of one shade: the model classifies dark ones as cats, and white ones as dogs.
 TEST = [
     Plain("cat", 0),
     Plain("cat", 30),
@@ -50,20 +50,20 @@ EMPTY = {**dict.fromkeys(FIGURES), "support": 0}
 
 
 def params(**compute: Any) -> Params:
-    """The params of this project, on the CPU."""
+    """Return this project's params, on the CPU."""
     read = read_params(ROOT / "params.yaml")
     values = {"accelerator": "cpu", "workers": 1, "batch_size": 256, **compute}
     return read.model_copy(update={"compute": read.compute.model_copy(update=values)})
 
 
 def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
-    """Save a network that gives every image up to half brightness the probabilities `dark`, and white ones `white`."""
+    """Save a network that gives the probabilities `dark` to images up to half brightness, and `white` to white ones."""
     spec = Spec(model="small", size=8, mode="grey", classes=tuple(dark))
     weights = {name: torch.zeros_like(value) for name, value in build(spec).state_dict().items()}
     for name in weights:
         if name.endswith("running_var"):
-            weights[name] += 1 - 1e-5  # To which normalisation adds 1e-5.
-    # One feature goes through unchanged: 0 where an image is dark, 2 where it is white.
+            weights[name] += 1 - 1e-5  # Normalisation adds 1e-5.
+    # One feature passes unchanged: 0 for dark images, 2 for white ones.
     weights["body.0.weight"][0, 0, 1, 1] = 1
     weights["body.1.weight"][0] = 1
     for block in (3, 4, 5):
@@ -83,25 +83,25 @@ def save_model(folder: Path, dark: Probabilities, white: Probabilities) -> None:
 
 
 def report() -> dict[str, Any]:
-    """What metrics.json and details.json say."""
+    """Return the content of metrics.json and details.json."""
     metrics, details = (json.loads(path.read_text(encoding="utf-8")) for path in (paths.METRICS, paths.DETAILS))
     return {**metrics, **details}
 
 
 def some(measured: dict[str, Any] | None = None) -> list[Any]:
-    """Accuracy, macro F1, loss and support among `measured`, of metrics.json without it."""
+    """Return accuracy, macro F1, loss and support of `measured`; by default of metrics.json."""
     measured = report() if measured is None else measured
     return [measured[name] for name in ("accuracy", "macro_f1", "loss", "support")]
 
 
 def predictions() -> list[dict[str, str]]:
-    """The lines of predictions.csv."""
+    """Return the lines of predictions.csv."""
     with PREDICTIONS.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def confusion() -> list[list[str]]:
-    """The rows of confusion.csv, without their order."""
+    """Return the rows of confusion.csv, sorted."""
     with CONFUSION.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["actual", "predicted"]
@@ -109,13 +109,13 @@ def confusion() -> list[list[str]]:
 
 
 def mean_loss(*probabilities: float) -> float:
-    """Of the probabilities that the right classes had."""
+    """Return the mean loss from the probabilities of the right classes."""
     return -sum(map(math.log, probabilities)) / len(probabilities)
 
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with a model and no base as working directory."""
+    """Make a project with a model and no base the working directory."""
     monkeypatch.chdir(tmp_path)
     save_model(paths.MODEL, DARK, WHITE)
     paths.BASE.mkdir(parents=True)
@@ -123,13 +123,13 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put_base() -> None:
-    """Let data/base hold a model that does not know emus."""
+    """Save a model that does not know emus in data/base."""
     (paths.BASE / NONE).unlink()
     save_model(paths.BASE, BASE_DARK, BASE_WHITE)
 
 
 def test_hand_worked_case() -> None:
-    """Of five images three are right; of the classes the two that are ever predicted have an F1 of 2/3, emus 0."""
+    """Three of five images are right; the two classes that are predicted have an F1 of 2/3, and emus have 0."""
     store_images(test=TEST)
     said = evaluate(params()).summary
     assert some() == [*map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.5, 0.5, 0.1, 0.8, 0.25))), 5]
@@ -142,7 +142,7 @@ def test_hand_worked_case() -> None:
 
 
 def test_shape_of_the_report() -> None:
-    """What programs read: the names in metrics.json and details.json and their order, with a base and without."""
+    """The names in metrics.json and details.json and their order are stable, with and without a base."""
     store_images(test=TEST)
     evaluate(params())
     metrics, details = (json.loads(path.read_text(encoding="utf-8")) for path in (paths.METRICS, paths.DETAILS))
@@ -165,7 +165,7 @@ def test_shape_of_the_report() -> None:
 
 
 def test_change_against_the_base() -> None:
-    """An old image is lost and a new one is won: a flip each way, and all of the old slice is forgotten."""
+    """An old image is lost and a new one is gained: a flip each way, and the whole old slice is forgotten."""
     store_images(test=[Plain("cat", 255, 8, 1), Plain("dog", 255, 9, 2), Plain("cat", 0, 10, 2)])
     put_base()
     save_model(paths.BASE, BASE_DARK, {"cat": 0.75, "dog": 0.25})
@@ -186,7 +186,7 @@ def test_change_against_the_base() -> None:
 
 
 def test_columns_of_labels_csv_are_slices() -> None:
-    """Each value of a further column has an accuracy, and so have images without one."""
+    """Each value of a further column of labels.csv has an accuracy, and so have images without a value."""
     store_images(test=TEST)
     slices = pd.read_csv(paths.MANIFEST / SLICES, dtype=str)
     test = read_manifest("test").set_index("id")["label"]
@@ -200,7 +200,7 @@ def test_columns_of_labels_csv_are_slices() -> None:
 
 
 def test_slices_of_other_images_are_refused() -> None:
-    """A slices.csv that does not go with test.csv, or is not there, is an error."""
+    """A slices.csv that is missing, or does not match test.csv, is an error."""
     store_images(test=TEST)
     path = paths.MANIFEST / SLICES
     lines = path.read_text().splitlines(keepends=True)
@@ -213,7 +213,7 @@ def test_slices_of_other_images_are_refused() -> None:
 
 
 def test_predictions_have_a_line_for_each_image() -> None:
-    """What model and base make of each image, with columns for a base that is not there."""
+    """predictions.csv has a line for each image with the answers of model and base, which are empty without a base."""
     store_images(test=TEST)
     evaluate(params())
     assert [list(line) for line in predictions()] == [COLUMNS] * len(TEST)
@@ -230,7 +230,7 @@ def test_predictions_have_a_line_for_each_image() -> None:
 
 
 def test_index_and_history_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both take long where there is much of them."""
+    """The index and Git's history, which may be large, are read once."""
     store_images(test=TEST)
     put_base()
     subprocess.run(["git", "init", "--quiet"], check=True)
@@ -253,7 +253,7 @@ def test_index_and_history_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_lineage_is_told_to_git() -> None:
-    """Beside the metrics stands where the model comes from, and which one it is."""
+    """lineage.json, next to the metrics, records the model's hash and its origin."""
     store_images(test=TEST)
     evaluate(params())
     recorded = Recorded.model_validate_json(RECORDED.read_bytes())
@@ -262,7 +262,7 @@ def test_lineage_is_told_to_git() -> None:
 
 
 def test_verdict_is_told_to_git() -> None:
-    """A model that has ten images wrong which its base had right is not accepted, in both files and on the screen."""
+    """A model with ten new mistakes is not accepted, which both files and the output state."""
     store_images(test=[Plain("cat", 255, side) for side in range(8, 18)])
     (paths.BASE / NONE).unlink()
     save_model(paths.BASE, {"cat": 0.8, "dog": 0.2}, {"cat": 0.8, "dog": 0.2})
@@ -275,7 +275,7 @@ def test_verdict_is_told_to_git() -> None:
 
 
 def test_change_of_each_class_is_drawn() -> None:
-    """Beside its recall; empty without a base, and for a class that has no images."""
+    """The change of each class is drawn next to its recall; empty without a base, and for a class without images."""
     store_images(test=TEST)
     evaluate(params())
     empty = "class,recall,base_recall,change\n" + "".join(
@@ -296,18 +296,18 @@ def test_change_of_each_class_is_drawn() -> None:
 
 
 def test_confusion_has_a_row_for_each_image() -> None:
-    """Each test image's class, and what it was taken for."""
+    """confusion.csv has the class and the prediction of each test image."""
     store_images(test=TEST)
     evaluate(params())
     assert confusion() == [["cat", "cat"], ["cat", "cat"], ["cat", "dog"], ["dog", "dog"], ["emu", "cat"]]
 
 
 def test_base_is_measured_beside_the_model() -> None:
-    """On the same images, with its own classes: one that it does not know is always wrong, at the greatest loss."""
+    """The base is evaluated on the same images; a class that it does not know is always wrong, at the largest loss."""
     store_images(test=TEST)
     put_base()
     said = evaluate(params()).summary
-    # White images are a tie, which the first of its classes wins. For emus log loss takes the smallest number.
+    # White images are a tie, which the base's first class wins. For emus the log loss uses the smallest float.
     smallest = torch.finfo(torch.float64).eps
     figures = map(pytest.approx, (3 / 5, 4 / 9, mean_loss(0.75, 0.75, 0.5, 0.5, smallest)))
     assert some(report()["base"]) == [*figures, 5]
@@ -318,7 +318,7 @@ def test_base_is_measured_beside_the_model() -> None:
 
 
 def test_class_that_no_model_knows() -> None:
-    """A class that has test images and never had a training image is measured like any other: as wrong."""
+    """A class with test images and no training image counts as wrong."""
     store_images(test=[*TEST, Plain("fox", 90), Plain("fox", 255, 10)])
     put_base()
     evaluate(params())
@@ -332,7 +332,7 @@ def test_class_that_no_model_knows() -> None:
 
 
 def test_class_without_test_images_does_not_count() -> None:
-    """Macro F1 is over the classes that test images are of, whatever else the model knows."""
+    """Macro F1 is the mean over the classes of the test images, whatever other classes the model knows."""
     store_images(test=[Plain("cat", 0), Plain("dog", 255)])
     evaluate(params())
     assert (report()["accuracy"], report()["macro_f1"]) == (1, 1)
@@ -341,7 +341,7 @@ def test_class_without_test_images_does_not_count() -> None:
 
 @pytest.mark.parametrize("with_base", [False, True])
 def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter of the test)
-    """Without test images there is nothing to measure, which is no error."""
+    """An empty test split has no metrics, and is no error."""
     store_images(train=TEST)
     if with_base:
         put_base()
@@ -359,7 +359,7 @@ def test_empty_test_split(with_base: bool) -> None:  # noqa: FBT001 (a parameter
 
 @pytest.mark.parametrize("images", [TEST, []])
 def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
-    """The same inputs give the same report, and what is the same already is not written again."""
+    """The same inputs give the same report, and unchanged files are not written again."""
     store_images(test=images)
     put_base()
     evaluate(params())
@@ -387,7 +387,7 @@ def test_twice_gives_the_same_bytes(images: Sequence[Plain]) -> None:
 
 
 def test_progress_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """On a terminal a bar counts the batches of each model; elsewhere nothing is said."""
+    """On a terminal a bar counts the batches of each model; elsewhere nothing is printed."""
     store_images(test=TEST)
     evaluate(params())
     assert capfd.readouterr() == ("", "")
@@ -400,7 +400,7 @@ def test_progress_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capfd: pyt
 
 
 def test_classes_of_any_name() -> None:
-    """Names that look like missing values, numbers or CSV are names."""
+    """Class names that look like missing values, numbers or CSV are kept."""
     names = ["None", "NA", '1, "b"', "猫"]
     save_model(paths.MODEL, dict.fromkeys(names, 0.2) | {"NA": 0.4}, dict.fromkeys(names, 0.2) | {"猫": 0.4})
     store_images(test=[Plain("NA", 0), Plain("None", 30), Plain('1, "b"', 60), Plain("猫", 255)])
@@ -411,7 +411,7 @@ def test_classes_of_any_name() -> None:
 
 
 def test_image_that_is_not_there() -> None:
-    """A test image that data/images lacks is an error, and the report of before stays."""
+    """A test image missing in data/images is an error, and the previous report is kept."""
     store_images(test=TEST)
     evaluate(params())
     before = {path: path.read_bytes() for path in paths.REPORT.iterdir()}

@@ -1,4 +1,4 @@
-"""What ingest makes of whatever is dropped into data/raw: real dvc, no training."""
+"""Ingest with any content of data/raw: real DVC, no training."""
 
 import contextlib
 import csv
@@ -31,51 +31,51 @@ from pipeline.ingestion.additions.new_images import _warn_of_full_disk
 
 @pytest.fixture
 def raw(project: Project) -> Path:
-    """The empty data/raw of `project`."""
+    """Return the empty data/raw of `project`."""
     project.set_params(ingest={"max_refused": 1.0})
     return project.root / "data/raw"
 
 
 def refused(project: Project) -> dict[str, str]:
-    """The reason for each refused source."""
+    """Return the reason for each refused source."""
     with (project.root / "data/images/refused.csv").open(newline="", encoding="utf-8") as file:
         return {row["source"]: row["reason"] for row in csv.DictReader(file)}
 
 
 def elsewhere(project: Project) -> set[Path]:
-    """All paths around the project but those that belong to data, DVC, Git and Python."""
+    """Return all paths around the project and in it, but those of data, DVC, Git and Python."""
     ours = {"data", ".dvc", ".git", "__pycache__"}
     return {path for path in project.root.parent.rglob("*") if not ours & set(path.parts)}
 
 
 def labels(project: Project) -> dict[str, str]:
-    """The label of each image in the manifests, by id."""
+    """Return the label of each image in the manifests, by id."""
     lines = [line for split in ("train", "val", "test") for line in project.read(f"data/manifest/{split}.csv").split()]
     return {line.split(",")[0]: line.split(",")[1] for line in lines if not line.startswith("id,")}
 
 
 def list_raw(project: Project) -> None:
-    """Do what the stage before ingest does."""
+    """Run the stage before ingest."""
     if not (project.root / "data/raw.dvc").exists():
         project.add_raw()
     project.pipeline("run", "listing")
 
 
 def ingest(project: Project, *, ok: bool = True) -> str:
-    """List data/raw as `dvc repro` would, and run ingest; returns what it said."""
+    """List data/raw as `dvc repro` does, run ingest, and return the output."""
     list_raw(project)
     return project.pipeline("run", "ingest", ok=ok).out
 
 
 def manifests(project: Project) -> dict[str, str]:
-    """The manifests' text, after ingest and manifest have run."""
+    """Run ingest and manifest, and return the manifests' text."""
     ingest(project)
     project.pipeline("run", "manifest")
     return {split: project.read(f"data/manifest/{split}.csv") for split in ("train", "val", "test")}
 
 
 def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, raw: Path) -> None:
-    """Every usable image is in, every other is listed once with its reason, and nothing is written elsewhere."""
+    """Every usable image is taken, any other file is listed once with its reason, and nothing is written elsewhere."""
     good = project.add_digits(0, 20)
     png = good[0].read_bytes()
     odd = raw / "odd"
@@ -84,7 +84,7 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
     (odd / "truncated.png").write_bytes(png[: len(png) // 2])
     (odd / "page.jpg").write_text("<html>not found</html>")
     (odd / "a\rb.png").write_bytes(png[: len(png) // 3])
-    (odd / "Icon\r").touch()  # Of macOS.
+    (odd / "Icon\r").touch()  # Created by macOS.
     good[2].rename(good[2].with_name("c\rd.png"))
     (raw / "outside.png").write_bytes(good[1].read_bytes() + b"another")
     (raw / ".DS_Store").write_text("left behind")
@@ -117,7 +117,7 @@ def test_refuses_each_unusable_file_once_and_takes_the_rest(project: Project, ra
 
 
 def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None:
-    """A share of removed images above the param is taken for an accident until somebody says that it was meant."""
+    """If too many images are removed, ingest stops until a user confirms the removal."""
     project.set_params(ingest={"max_removed": 0.2})
     files = project.add_digits(0, 20)
     ingest(project)
@@ -138,11 +138,11 @@ def test_many_removed_images_stop_the_stage(project: Project, raw: Path) -> None
     assert "8 images, 0 new, 4 removed" in ingest(project)
     files[12].unlink()
     files[13].unlink()
-    assert "pipeline sync --keep" in ingest(project, ok=False)  # What was meant once is not meant for ever.
+    assert "pipeline sync --keep" in ingest(project, ok=False)  # A confirmation holds for one removal.
 
 
 def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:
-    """A share of refused files above the param is an error that names one of them and the param."""
+    """If too many files are refused, ingest stops, and the error names one of them and the param."""
     project.set_params(ingest={"max_refused": 0.1})
     project.add_digits(0, 8)
     for number in range(2):
@@ -155,7 +155,7 @@ def test_max_refused_stops_the_stage(project: Project, raw: Path) -> None:
 
 
 def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
-    """labels.csv names classes by path or glob, the path being stronger, and what matches nothing is said."""
+    """labels.csv sets classes by path or glob, paths have precedence, and lines without a match are reported."""
     paths = project.add_digits(0, 30)
     names = [path.relative_to(raw).as_posix() for path in paths]
     (raw / "loose.png").write_bytes(paths[0].read_bytes() + b"another")
@@ -171,19 +171,19 @@ def test_labels_csv_overrides_folders(project: Project, raw: Path) -> None:
 
 
 def archive_of(path: Path, images: dict[str, bytes]) -> None:
-    """A zip of `images`, by name."""
+    """Return a zip archive of `images`, by name."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in images.items():
             archive.writestr(name, data)
 
 
 def classes(project: Project) -> set[str]:
-    """The classes in the index."""
+    """Return the classes in the index."""
     return set(pq.read_table(project.root / "data/images/index.parquet", columns=["label"])["label"].to_pylist())
 
 
 def test_a_wrapper_is_refused_until_it_is_clear(project: Project, raw: Path) -> None:
-    """Issue 14, 5: `My Dataset/cat/1.png` is never one class `My Dataset` in silence; the param says what is meant."""
+    """`My Dataset/cat/1.png` never becomes the class `My Dataset` silently; a param states what is meant."""
     digits = [path.read_bytes() for path in project.add_digits(0, 20)]
     folders = [f"My Dataset/{'cat' if number % 2 else 'dog'}" for number in range(20)]
     archive_of(raw / "photos.zip", {f"{folders[n]}/{n}.png": data + b"x" for n, data in enumerate(digits)})
@@ -198,11 +198,11 @@ def test_a_wrapper_is_refused_until_it_is_clear(project: Project, raw: Path) -> 
     assert "40 images, 0 new, 0 removed, 0 refused; 0 decoded" in ingest(project)
     assert "My Dataset" in classes(project)
     project.set_params(ingest={"strip": {}})
-    assert "0 refused; 0 decoded" in ingest(project)  # A class that is known is none to ask about.
+    assert "0 refused; 0 decoded" in ingest(project)  # A known class is not questioned.
 
 
 def test_archives_are_listed_again_where_they_are_listed_better(project: Project, raw: Path) -> None:
-    """Issue 14, 4: after an earlier version's listing, classes are those of a fresh start, and nothing is decoded."""
+    """Archives listed by an older version are listed again: classes are as from scratch, and nothing is decoded."""
     digits = [path.read_bytes() for path in project.add_digits(0, 20)]
     archive_of(raw / "more.zip", {f"cafee/{number}.png": data + b"x" for number, data in enumerate(digits)})
     (raw / "more.zip").write_bytes((raw / "more.zip").read_bytes().replace(b"cafee", "café".encode()))
@@ -217,7 +217,7 @@ def test_archives_are_listed_again_where_they_are_listed_better(project: Project
 
 
 def test_odd_archives_and_labels(project: Project, raw: Path) -> None:
-    """Issue 14, 2, 4, 6, 7 and 17: read on, named as they are, told of, or refused by their own names."""
+    """Unusual archives and labels are read to the end, reported, or refused by name."""
     digits = [path.read_bytes() + b"x" for path in project.add_digits(0, 20)]
     for name in ("one.tar", "other.tar"):
         with tarfile.open(raw / name, "w") as archive:
@@ -243,13 +243,13 @@ def test_odd_archives_and_labels(project: Project, raw: Path) -> None:
 
 
 def attributes(project: Project) -> dict[str, str]:
-    """What the index says of each source beyond its class, where it says anything."""
+    """Return the index's attributes of each source, if there are any."""
     table = pq.read_table(project.root / "data/images/index.parquet", columns=["source", "attributes"]).to_pylist()
     return {row["source"]: row["attributes"] for row in table if row["attributes"]}
 
 
 def test_further_columns_of_labels_csv(project: Project, raw: Path) -> None:
-    """They are carried along, an empty cell as nothing; of copies the first place that has any counts."""
+    """Further columns of labels.csv are stored, but no empty cells; of copies the first place with values counts."""
     paths = project.add_digits(0, 20)
     names = [path.relative_to(raw).as_posix() for path in paths]
     for copy, of in (("-.png", 0), ("zz.png", 1)):
@@ -269,7 +269,7 @@ def test_further_columns_of_labels_csv(project: Project, raw: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"path,label,id\na,b,1\n", b"path,label,x\na,b,\xff\n", b"path,label,x,x\na,b,1,2\n"])
 def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes) -> None:
-    """An error in one line, and data/images is not touched."""
+    """An unusable labels.csv is a one-line error, and data/images does not change."""
     project.add_digits(0, 20)
     ingest(project)
     before = project.snapshot("data/images", "data/shards")
@@ -282,7 +282,7 @@ def test_labels_csv_that_cannot_be_used(project: Project, raw: Path, text: bytes
 
 
 def test_one_image_in_two_classes_is_refused_in_both(project: Project, raw: Path) -> None:
-    """Until it is settled which class an image is of, it is used for neither, and not decoded again and again."""
+    """An image in two classes is refused in both until the label is clear, and is not decoded repeatedly."""
     first, *_ = project.add_digits(0, 20)
     other = raw / "digit 9" / "same.png"
     shutil.copy(first, other)
@@ -295,7 +295,7 @@ def test_one_image_in_two_classes_is_refused_in_both(project: Project, raw: Path
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_any_history_ends_where_a_fresh_start_does(project: Project, raw: Path, seed: int) -> None:
-    """After random additions, removals, renames, new labels and archives the manifests are those of a fresh run."""
+    """After random additions, removals, renames, new labels and archives, the manifests equal those from scratch."""
     chance = random.Random(seed)
     project.add_digits(900, 960)
     for step in range(4):
@@ -320,7 +320,7 @@ def test_any_history_ends_where_a_fresh_start_does(project: Project, raw: Path, 
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path) -> None:
-    """After forty kills at random moments the manifests are those of a run without, and no work was done twice."""
+    """After forty kills at random moments the manifests equal those without kills, and no work was repeated."""
     with zipfile.ZipFile(ROOT / "data/sample/2-more.zip") as archive:
         archive.extractall(raw)
     undisturbed = manifests(project)
@@ -349,7 +349,7 @@ def test_killed_again_and_again_it_comes_to_the_same(project: Project, raw: Path
 
 
 def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
-    """What was decoded before a kill -9 is not decoded again."""
+    """Images decoded before a kill -9 are not decoded again."""
     with zipfile.ZipFile(ROOT / "data/sample/2-more.zip") as archive:
         archive.extractall(raw)
     list_raw(project)
@@ -373,13 +373,13 @@ def test_a_kill_loses_no_finished_work(project: Project, raw: Path) -> None:
 
 
 def test_images_before_the_damage_in_a_tar_are_in(project: Project, raw: Path) -> None:
-    """All of them, whichever process reads them; what was lost has a line of its own, and nothing is read again."""
+    """All images before the damage in a tar are taken, and the loss has its own line; nothing is read again."""
     project.add_digits(0, 20)
     digits = sorted(path for path in raw.rglob("*.png"))
     with tarfile.open(raw / "cut.tar", "w") as archive:
         for number, path in enumerate(digits):
             info = tarfile.TarInfo(f"cat/{number}.png")
-            data = path.read_bytes() + bytes([number])  # Another id.
+            data = path.read_bytes() + bytes([number])  # Changes the id.
             info.size = len(data)
             archive.addfile(info, BytesIO(data))
     (raw / "cut.tar").write_bytes((raw / "cut.tar").read_bytes()[: 1024 * 13])
@@ -389,7 +389,7 @@ def test_images_before_the_damage_in_a_tar_are_in(project: Project, raw: Path) -
 
 
 def test_links_to_folders_are_listed(project: Project, raw: Path, tmp_path: Path) -> None:
-    """DVC passes them over in silence; ingest does not."""
+    """Links to folders, which DVC ignores silently, are listed by ingest."""
     project.add_digits(0, 20)
     (tmp_path / "outside").mkdir()
     (raw / "link").symlink_to(tmp_path / "outside")
@@ -398,7 +398,7 @@ def test_links_to_folders_are_listed(project: Project, raw: Path, tmp_path: Path
 
 
 def test_nothing_slow_is_imported(project: Project) -> None:
-    """Pandas takes longer than all that ingest does when there is nothing new."""
+    """Pandas, whose import takes longer than an ingest without new images, is not imported."""
     project.add_digits(0, 20)
     list_raw(project)
     for told, slow in (("20 new", {"pandas", "torch"}), ("0 new", {"pandas", "torch", "loky"})):
@@ -410,14 +410,14 @@ def test_nothing_slow_is_imported(project: Project) -> None:
 
 
 def large_image(path: Path, mode: str, **options: Any) -> None:
-    """An image of 48 megapixels with something in it."""
+    """Save an image of 48 megapixels with visible content."""
     grey = (np.add.outer(np.arange(6144), np.arange(8192)) % 251).astype(np.uint8)
     Image.merge(mode, [Image.fromarray(grey)] * len(mode)).save(path, **options)
 
 
 @pytest.mark.slow
 def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> None:
-    """Large pictures in the formats that take most, a film, and archives made to harm: all processes below 1 GB."""
+    """Large pictures in the costliest formats, a long animation, and archive bombs: all processes stay below 1 GB."""
     project.add_digits(0, 20)
     (raw / "big").mkdir()
     pictures: list[tuple[str, str, dict[str, Any]]] = [
@@ -432,7 +432,7 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
         for number in range(2):
             large_image(raw / f"big/{number}.{kind}", mode, **options)
             with (raw / f"big/{number}.{kind}").open("ab") as file:
-                file.write(bytes(number))  # Another id.
+                file.write(bytes(number))  # Changes the id.
     with (raw / "big/film.mp4").open("wb") as film:
         film.truncate(2 * 2**30)
     header = tarfile.TarInfo("././@LongLink")
@@ -462,7 +462,7 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
 def test_warning_of_a_full_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """How much new images are likely to need is said where that is more than there is; the first ones are unknown."""
+    """A warning estimates the space for new images if it exceeds the free space; the first run has no estimate."""
     monkeypatch.chdir(tmp_path)
     paths.DATA.mkdir()
     lengths = pa.chunked_array([[2**20, 3 * 2**20]])

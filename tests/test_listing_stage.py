@@ -1,4 +1,4 @@
-"""What the first stage makes of data/raw: real git, real dvc, no image is decoded."""
+"""The first stage on data/raw: real Git, real DVC, no image is decoded."""
 
 import json
 import shutil
@@ -9,30 +9,30 @@ from conftest import Project
 
 
 def listing(project: Project, *, ok: bool = True) -> str:
-    """Run the stage; returns what it said."""
+    """Run the stage, and return its output."""
     return project.pipeline("run", "listing", ok=ok).out
 
 
 def cached(project: Project, md5: str) -> Path:
-    """Where DVC's cache has an object."""
+    """Return the path of an object in DVC's cache."""
     return project.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
 def recorded(project: Project) -> str:
-    """The hash that data/raw.dvc has of data/raw."""
+    """Return the hash of data/raw in data/raw.dvc."""
     return project.read("data/raw.dvc").split("md5: ")[1].split()[0]
 
 
 @pytest.fixture
 def tracked(project: Project) -> Project:
-    """A few images, tracked by DVC."""
+    """Make a project with a few images tracked by DVC."""
     project.add_digits(0, 6)
     project.add_raw()
     return project
 
 
 def test_it_records_what_dvc_would(tracked: Project) -> None:
-    """New files, changed and deleted ones: data/raw.dvc is what `dvc add` makes, and data/raw.hash names it."""
+    """After new, changed and deleted files, data/raw.dvc equals that of `dvc add`, and data/raw.hash names its hash."""
     assert listing(tracked) == "listing: 6 files in data/raw\n"
     assert tracked.read("data/raw.hash") == f"{recorded(tracked)}\n"
     paths = tracked.add_digits(6, 9)
@@ -51,20 +51,20 @@ def test_it_records_what_dvc_would(tracked: Project) -> None:
 
 
 def test_what_moved_is_not_removed(tracked: Project) -> None:
-    """A file under another name or in another folder is told from one that is gone; `pipeline status` agrees."""
+    """A moved file does not count as removed; `pipeline status` agrees."""
     tracked.repro("ingest")
     first, second, third, fourth, *_ = tracked.add_digits(0, 6)
     first.rename(first.with_name("other.png"))
     (tracked.root / "data/raw/more").mkdir()
     second.rename(tracked.root / "data/raw/more" / second.name)
-    fourth.replace(third)  # Whose content is lost.
+    fourth.replace(third)  # The replaced content is lost.
     assert "images  3 moved, 1 removed, 2 relabelled" in tracked.pipeline("status").out
     assert listing(tracked) == "listing: 5 files in data/raw, 3 moved, 1 removed\n"
     assert listing(tracked) == "listing: 5 files in data/raw\n"
 
 
 def test_nothing_new_writes_nothing(tracked: Project) -> None:
-    """A second run leaves every file as it is; a lost cache is filled again."""
+    """A second run changes no file; a lost cache is filled again."""
     listing(tracked)
     files = [tracked.root / name for name in ("data/raw.dvc", "data/raw.hash")]
     before = [(file.stat().st_mtime_ns, file.stat().st_ino) for file in files]
@@ -78,7 +78,7 @@ def test_nothing_new_writes_nothing(tracked: Project) -> None:
 
 @pytest.mark.parametrize("kind", ["symlink", "hardlink"])
 def test_links_are_made_as_dvc_makes_them(tracked: Project, kind: str) -> None:
-    """With `cache.type` a new file becomes a link to the object in the cache, as with `dvc add`."""
+    """With `cache.type` a new file becomes a link to the cached object, as with `dvc add`."""
     tracked.dvc("config", "cache.type", kind)
     (path,) = tracked.add_digits(6, 7)
     listing(tracked)
@@ -88,7 +88,7 @@ def test_links_are_made_as_dvc_makes_them(tracked: Project, kind: str) -> None:
 
 
 def test_what_it_cannot_list(tracked: Project) -> None:
-    """A file that DVC cannot hash is named, with what to do; so are a folder that is gone and one without a record."""
+    """A file that DVC cannot hash is named with a hint; so are a missing folder and one without a record."""
     (tracked.root / "data/raw/broken").symlink_to("nowhere")
     assert "data/raw/broken: a link to nothing, and DVC cannot go on past it" in listing(tracked, ok=False)
     (tracked.root / "data/raw/broken").unlink()
@@ -102,7 +102,7 @@ def test_what_it_cannot_list(tracked: Project) -> None:
 
 
 def test_a_file_in_the_way_of_a_folder(tracked: Project, tmp_path: Path) -> None:
-    """What is here cannot have the name of a folder of what is not; the one that is here is to give way."""
+    """A local file with the name of a folder of absent files is an error that asks to move it."""
     tracked.dvc("remote", "add", "--default", "storage", str(tmp_path / "remote"))
     tracked.commit("images")
     tracked.dvc("push", "--quiet")

@@ -1,4 +1,4 @@
-"""What `manifest` writes: splits without leaks, and what has changed since the base was trained."""
+"""The stage `manifest`: splits without leaks, and the changes since the base was trained."""
 
 import csv
 import re
@@ -49,7 +49,7 @@ LINEAGE = Lineage(
 
 
 class Made(NamedTuple):
-    """A made-up image."""
+    """A synthetic image."""
 
     id: str
     label: str
@@ -57,23 +57,23 @@ class Made(NamedTuple):
     descriptor: bytes
     attributes: str = ""
     odd: str = ""
-    """What its file's name holds beside the usual."""
+    """An addition to the file's name."""
 
 
 def digest(text: str) -> str:
-    """An id for `text`."""
+    """Return an id for `text`."""
     return md5(text.encode()).hexdigest()
 
 
 def shows(number: int) -> bytes:
-    """The descriptor of an image that resembles no other."""
+    """Return the descriptor of an image that resembles no other."""
     row = np.random.default_rng(number).integers(-60, 60, 64).astype(np.int8)
     row[:2] = 6, 0
     return row.tobytes()
 
 
 def keys(split: str, params: Params) -> Iterator[str]:
-    """Keys of images in `split`, without end."""
+    """Yield keys of images in `split`, without end."""
     number = 0
     while True:
         key = digest(f"key {number}")[:16]
@@ -83,18 +83,18 @@ def keys(split: str, params: Params) -> Iterator[str]:
 
 
 def images(split: str, count: int, *, first: int = 0) -> list[Made]:
-    """So many images in `split`, in two classes, that resemble no others but those of the same numbers."""
+    """Return `count` images in `split`, in two classes, that resemble only images of the same numbers."""
     some = zip(range(first, first + count), keys(split, read_params()), strict=False)
     return [Made(digest(f"{split} {n}"), "cat" if n % 2 else "dog", key, shows(n)) for n, key in some]
 
 
 def source(image: Made) -> str:
-    """Where an image comes from."""
+    """Return the source of an image."""
     return f"{image.label}/{image.id[:4]}{image.odd}.png"
 
 
 def write(made: list[Made]) -> None:
-    """Write the index of `made`."""
+    """Write an index of `made`."""
     columns = {name: [image[column] for image in made] for column, name in enumerate(Made._fields)}
     columns["source"] = [source(image) for image in made]
     columns["md5"] = [digest(image.id) for image in made]
@@ -104,13 +104,13 @@ def write(made: list[Made]) -> None:
 
 
 def run(made: list[Made]) -> str:
-    """Run the stage on `made`; returns what it says."""
+    """Run the stage on `made`, and return its output."""
     write(made)
     return manifest.manifest(read_params()).summary
 
 
 def lines(name: str) -> list[list[str]]:
-    """The lines of a file in data/manifest, after its header."""
+    """Return the lines of a file in data/manifest after its header."""
     with (paths.MANIFEST / name).open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == HEADERS.get(name, HEADERS["train.csv"])
@@ -118,25 +118,25 @@ def lines(name: str) -> list[list[str]]:
 
 
 def ids(name: str) -> list[str]:
-    """The ids in a manifest."""
+    """Return the ids in a manifest."""
     return [row[0] for row in lines(f"{name}.csv")]
 
 
 def snapshot() -> dict[str, bytes]:
-    """What is in data/manifest."""
+    """Return the content of data/manifest."""
     return {path.name: path.read_bytes() for path in paths.MANIFEST.iterdir()}
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project."""
+    """Make an empty project."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[SeenImages], None]:
-    """Makes the base one that has seen what it is told."""
+    """Return a function that makes the base a model trained on given images."""
 
     def make(seen: SeenImages) -> None:
         def settle(_aside: Path, _params: Params, admits: Callable[[Path], bool]) -> Base:
@@ -151,7 +151,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[[SeenImages], None]:
 
 
 def test_without_leaks() -> None:
-    """Where nothing resembles anything, every image is in its split, and the lists are empty."""
+    """Without similar images every image is in its split, and the lists are empty."""
     made = images("train", 10) + images("val", 5, first=10) + images("test", 4, first=20)
     said = run(made[::-1])
     assert said.startswith("10 train, 5 val, 4 test, 2 classes; 10 new to training, 0 removed, 0 relabelled; no base")
@@ -164,12 +164,12 @@ def test_without_leaks() -> None:
 
 
 def grouped(group: str) -> None:
-    """Let params.yaml ask for these groups."""
+    """Set the param for groups."""
     paths.PARAMS.write_text(re.sub("    group: .*", f"    group: {group}", paths.PARAMS.read_text()))
 
 
 def test_groups(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are counted, with the images that have none; no group at all, and an empty split, are warnings."""
+    """Groups and images without a group are counted; no group at all, and an empty split, are warnings."""
     made = [one._replace(attributes=f'{{"group": "p{at % 3}"}}') for at, one in enumerate(images("train", 30))]
     grouped("labels")
     said = run([*made, *images("train", 3, first=30), *images("val", 1, first=40)])
@@ -183,7 +183,7 @@ def test_groups(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_class_that_is_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its images are held out, all of them, and the model will never name it."""
+    """All images of a class that is not trained are held out, and the model never predicts it."""
     alone = [one._replace(label="emu") for one in images("val", 1, first=10)]
     run(images("train", 10) + alone)
     what = "manifest: warning: no image of 1 class ('emu') is for training, so the model cannot know it: add images\n"
@@ -193,7 +193,7 @@ def test_class_that_is_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_group_of_all() -> None:
-    """It leaves nothing to train on, or nothing else; the error names the param where groups are the reason."""
+    """One group of all images leaves a split empty; the error names the param if groups are the reason."""
     made = [one._replace(label="cat") for one in images("train", 4)]
     grouped("re:cat")
     with pytest.raises(ImagesError, match=r"or make the groups of manifest\.split\.group \(re:cat\) smaller"):
@@ -201,12 +201,12 @@ def test_one_group_of_all() -> None:
 
 
 def test_leaks_are_left_out_and_listed() -> None:
-    """A val or test image like one in train, or a test image like one in val, is in no manifest but in leaks.csv."""
+    """Val and test images similar to train, and test images similar to val, are in leaks.csv only."""
     train, val, test = images("train", 10), images("val", 4, first=7), images("test", 8, first=9)
     val[1] = val[1]._replace(odd='\r\n"')
     train[9] = train[9]._replace(odd="\r")
     said = run(train + val + test)
-    # Numbers 7 to 9 are in train, 10 is in val as well as in test, the others are seen once.
+    # Numbers 7 to 9 are also in train, 10 is in val and test, the others occur once.
     assert said.startswith(
         "10 train, 1 val, 6 test, 2 classes, 5 left out as near-duplicates (data/manifest/leaks.csv); "
     )
@@ -220,10 +220,10 @@ def test_leaks_are_left_out_and_listed() -> None:
 
 
 def test_a_left_out_val_image_keeps_no_test_image_out() -> None:
-    """What is left out of val steers nothing, so a test image may resemble it."""
+    """A val image that is left out does not affect test, so a similar test image is kept."""
     row = np.frombuffer(shows(0), np.int8).copy()
     step, two = row.copy(), row.copy()
-    step[2:] += 2  # Near to both, which are not near to each other.
+    step[2:] += 2  # Near both images, which are not near each other.
     two[2:] += 4
     train = images("train", 4, first=100)
     train[0] = train[0]._replace(descriptor=row.tobytes())
@@ -234,7 +234,7 @@ def test_a_left_out_val_image_keeps_no_test_image_out() -> None:
 
 
 def test_a_copy_in_train_takes_an_image_out_of_test_and_never_into_train() -> None:
-    """As images come and go, a test image is in test or left out, and train is not touched."""
+    """As images come and go, a test image is in test or left out, and train does not change."""
     train, test = images("train", 10), images("test", 5, first=20)
     copy = images("train", 12)[-1]._replace(descriptor=test[0].descriptor)
     run(train + test)
@@ -247,7 +247,7 @@ def test_a_copy_in_train_takes_an_image_out_of_test_and_never_into_train() -> No
 
 
 def test_left_out_images_are_held_out(trained: Callable[[SeenImages], None]) -> None:
-    """A base that was trained on an image that is left out now is not started from."""
+    """A base that was trained on an image that is now left out is not used."""
     train, test = images("train", 10), images("test", 1)
     labels = pd.Series({image.id: image.label for image in train}, dtype=str)
     trained(NOTHING.then(labels))
@@ -259,7 +259,7 @@ def test_left_out_images_are_held_out(trained: Callable[[SeenImages], None]) -> 
 
 @pytest.mark.parametrize("on_removed", ["keep", "ancestor"])
 def test_removed_images(trained: Callable[[SeenImages], None], on_removed: str) -> None:
-    """A base that was trained on an image that is gone is started from, unless params.yaml says otherwise."""
+    """A base that was trained on a removed image is used, unless params.yaml says otherwise."""
     params = paths.PARAMS.read_text().replace("on_removed: keep", f"on_removed: {on_removed}")
     paths.PARAMS.write_text(params)
     train = images("train", 10)
@@ -268,7 +268,7 @@ def test_removed_images(trained: Callable[[SeenImages], None], on_removed: str) 
 
 
 def test_changed_classes(trained: Callable[[SeenImages], None]) -> None:
-    """A renamed class and a merged one relabel nothing; what became of the base's classes is listed for training."""
+    """A renamed or merged class relabels no image; the changes of the base's classes are listed for training."""
     train = images("train", 10)
     dogs = iter(["dog", "hound"] * 5)
     labels = {image.id: "old cat" if image.label == "cat" else next(dogs) for image in train}
@@ -282,7 +282,7 @@ def test_changed_classes(trained: Callable[[SeenImages], None]) -> None:
 
 
 def test_dropped_images_are_not_removed(trained: Callable[[SeenImages], None]) -> None:
-    """Under `ancestor` a base is started from that knows the images of a dropped class: they are in data/raw still."""
+    """With `ancestor`, a base that knows images of a dropped class is used: they are still in data/raw."""
     paths.PARAMS.write_text(paths.PARAMS.read_text().replace("on_removed: keep", "on_removed: ancestor"))
     train = images("train", 10)
     trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
@@ -293,7 +293,7 @@ def test_dropped_images_are_not_removed(trained: Callable[[SeenImages], None]) -
 
 
 def test_same_images_give_the_same_bytes() -> None:
-    """The files depend on nothing but the images, not on their order in the index either."""
+    """The files depend only on the images, not on their order in the index."""
     made = images("train", 30) + images("val", 8, first=25) + images("test", 20, first=25)
     run(made)
     before = snapshot()
@@ -305,7 +305,7 @@ def test_same_images_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("label", ["a,b", 'say "x"', "é", "two\nlines", " ", "NA", "'", '"'])
 def test_any_label_can_be_read_back(label: str) -> None:
-    """Whatever a class is called, the manifests say so."""
+    """Any label can be read back from the manifests."""
     made = [image._replace(label=label if image.label == "cat" else image.label) for image in images("train", 4)]
     run(made)
     assert [row[1] for row in lines("train.csv")] == [image.label for image in sorted(made)]
@@ -314,7 +314,7 @@ def test_any_label_can_be_read_back(label: str) -> None:
 
 
 def test_plain_labels_are_written_plainly() -> None:
-    """Manifests have the bytes that pandas writes, which earlier versions wrote them with."""
+    """The manifests have the same bytes as from pandas, with which earlier versions wrote them."""
     made = [image._replace(label=f'{image.label}, "é"') for image in images("train", 6)]
     run(made)
     rows = [(image.id, image.label, digest(image.id)) for image in sorted(made)]
@@ -323,7 +323,7 @@ def test_plain_labels_are_written_plainly() -> None:
 
 
 def test_changes(trained: Callable[[SeenImages], None]) -> None:
-    """Images that came, went or have another label, and classes that came or went, each have a line."""
+    """New, removed and relabelled images, and new and removed classes, each have a line."""
     a, b, c, d, e = sorted(images("train", 5))
     trained(NOTHING.then(pd.Series({e.id: "cat", b.id: "dog", c.id: "dog", a.id: "emu"}, dtype=str)))
     held_out = images("test", 1, first=50)[0]._replace(label="yak")
@@ -346,7 +346,7 @@ def test_changes(trained: Callable[[SeenImages], None]) -> None:
 
 
 def test_no_changes(trained: Callable[[SeenImages], None]) -> None:
-    """Against its own training nothing has changed."""
+    """A base's own training set has no changes."""
     train = images("train", 10)
     trained(NOTHING.then(pd.Series({image.id: image.label for image in train}, dtype=str)))
     assert "0 new to training, 0 removed, 0 relabelled; base" in run(train)
@@ -354,7 +354,7 @@ def test_no_changes(trained: Callable[[SeenImages], None]) -> None:
 
 
 def test_changes_agree_with_the_counts() -> None:
-    """The lines are as many as the counts say, sorted by change and id, in whatever order images are given."""
+    """The number of lines equals the counts, sorted by change and id, for any order of images."""
     random = np.random.default_rng(0)
     names = np.array([digest(str(number)) for number in range(300)])
     before, now = (
@@ -375,7 +375,7 @@ def test_changes_agree_with_the_counts() -> None:
 
 
 def test_slices_without_a_base() -> None:
-    """All test images, and no others, are of the first generation, with what labels.csv says of them."""
+    """Without a base, all test images are of generation 1, with their columns of labels.csv."""
     train, test = images("train", 10), images("test", 6, first=20)
     test[2] = test[2]._replace(attributes='{"camera": "x, y"}')
     leak = images("test", 8, first=20)[-1]._replace(descriptor=train[0].descriptor)
@@ -387,7 +387,7 @@ def test_slices_without_a_base() -> None:
 
 
 def test_slices_grow_with_the_generations(trained: Callable[[SeenImages], None]) -> None:
-    """What the last run recorded stays; what is new is of the generation after the base's, here 4."""
+    """Recorded generations are kept; new test images are of the generation after the base's, here 4."""
     train, test = images("train", 10), images("test", 6, first=20)
     run(train + test[:2])
     content = (paths.MANIFEST / "slices.csv").read_bytes()
@@ -411,7 +411,7 @@ def test_slices_grow_with_the_generations(trained: Callable[[SeenImages], None])
 
 
 def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the base cannot be found, all of data/manifest is as it was."""
+    """If the base is not available, data/manifest does not change."""
     run(images("train", 10))
     before = snapshot()
 
@@ -425,7 +425,7 @@ def test_a_lost_base_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files_are_replaced_and_never_written_into() -> None:
-    """A file that is a link into DVC's cache leaves what it links to as it was."""
+    """If a file is a link into DVC's cache, the cached file does not change."""
     run(images("train", 10))
     before = snapshot()
     for name in before:
@@ -437,7 +437,7 @@ def test_files_are_replaced_and_never_written_into() -> None:
 
 
 def test_one_class_is_an_error() -> None:
-    """With less than two classes to train on nothing is written."""
+    """With fewer than two classes for training, nothing is written."""
     with pytest.raises(ImagesError, match="two classes"):
         run([image._replace(label="cat") for image in images("train", 4)] + images("test", 4, first=10))
     assert not paths.MANIFEST.exists()

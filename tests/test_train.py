@@ -1,4 +1,4 @@
-"""Training puts a whole model in place, or leaves the old one where it is."""
+"""Training replaces the model as a whole, or keeps the old one."""
 
 import json
 import math
@@ -35,7 +35,7 @@ from pipeline.models.normalisation import estimate_statistics
 from pipeline.params import Params, read_params
 from pipeline.training.curves import CURVE_NAMES, CURVES, read_curves
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -48,12 +48,12 @@ INTERRUPTED = "train: interrupted; nothing is lost, `dvc repro` continues"
 
 
 def params(**train: Any) -> Params:
-    """Tiny params, also in params.yaml."""
+    """Return tiny params, also written to params.yaml."""
     return tiny_params(train={"batch_size": 4, **with_weights(train)})
 
 
 def run(**changes: Any) -> str:
-    """Train with tiny params but for `changes`; returns what the stage says."""
+    """Train with tiny params and `changes`, and return the stage's output."""
     from pipeline.train import train
 
     done = train(params(**changes))
@@ -62,12 +62,12 @@ def run(**changes: Any) -> str:
 
 
 def files(folder: Path = paths.DATA) -> dict[str, bytes]:
-    """Every file in `folder`, by path."""
+    """Return every file in `folder`, by path."""
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def put_model() -> dict[str, bytes]:
-    """Let there be a model already; returns all that is in data/ then."""
+    """Create an existing model, and return the content of data/."""
     paths.MODEL.mkdir()
     for name in (CHECKPOINT, LINEAGE, SEEN, "more"):
         (paths.MODEL / name).write_text(f"old {name}")
@@ -75,14 +75,14 @@ def put_model() -> dict[str, bytes]:
 
 
 def outside_progress() -> dict[str, bytes]:
-    """Every file in data/ that is neither unfinished work nor can be removed at any time."""
+    """Return every file in data/ that is neither unfinished work nor removable at any time."""
     free = tuple(f"{folder}{os.sep}" for folder in (paths.PROGRESS, paths.DECODED))
     return {name: data for name, data in files().items() if not name.startswith(free)}
 
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A project with images, and without a base, as working directory; what Lightning changes is undone."""
+    """Make a project with images and no base the working directory; undo Lightning's global changes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -96,7 +96,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
-    """A model is its four files; nothing else but its curves and what it was trained with is written, or left."""
+    """A model has four files; apart from curves and environment nothing else is written or left."""
     before = files()
     said = run()
     new = {name: data for name, data in outside_progress().items() if name not in before}
@@ -115,7 +115,7 @@ def test_model_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_validating_trains_nothing(optimizer: str) -> None:
-    """Without validation images the same weights come out, bit for bit, and the same state of the optimizer."""
+    """Without validation images the weights and the optimizer's state are bit for bit the same."""
 
     def trained() -> Checkpoint:
         run(optimizer=optimizer)
@@ -132,7 +132,7 @@ def test_validating_trains_nothing(optimizer: str) -> None:
 
 
 def test_model_is_the_average() -> None:
-    """Its weights are x of y = lerp(x, z, 1 − β₁): those of z, and the raw ones, are others."""
+    """The model's weights are x of y = lerp(x, z, 1 − β₁); z and the raw weights differ."""
     run()
     checkpoint = read_checkpoint(paths.MODEL)
     optimizer = checkpoint["optimizer_states"][0]
@@ -143,13 +143,13 @@ def test_model_is_the_average() -> None:
 
 
 def test_statistics_are_those_of_training_images() -> None:
-    """Estimated anew from the model's weights, seed and ids, they are the model's, bit for bit."""
+    """Statistics estimated again from the model's weights, seed and ids equal the model's bit for bit."""
     from pipeline.train import STATISTICS
     from pipeline.training.feeding.loader import sample
 
     run()
     network, _ = read_network(paths.MODEL)
-    use_fast_layout(network, torch.device("cpu"))  # As training has it: at 8 pixels other layouts round otherwise.
+    use_fast_layout(network, torch.device("cpu"))  # As in training: at 8 pixels other memory layouts round differently.
     expected = {name: value.clone() for name, value in network.state_dict().items()}
     data = load(read_manifest("train"), mode="grey", size=8, framing="fill", compute=read_params().compute)
     estimate_statistics(network, sample(data, count=STATISTICS, batch_size=4, seed=read_params().train.seed))
@@ -159,21 +159,21 @@ def test_statistics_are_those_of_training_images() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 def test_compiled_network() -> None:
-    """It learns the same from the same start, and can be read by whoever does not compile."""
+    """A compiled network learns the same from the same start, and can be loaded without compiling."""
 
     def weights(**changes: Any) -> torch.Tensor:
         run(**changes)
         network = read_network(paths.MODEL)[0]
         return torch.cat([weight.flatten() for weight in network.parameters()])
 
-    # With a schedule, which weighs the first steps less: they follow the signs of gradients, and so their last bits.
+    # With a schedule, whose first steps are small: they follow the signs of gradients, and thus their last bits.
     start = weights(lr=1e-12)
     plain, compiled = (weights(optimizer="adamw", lr=4e-3, compile=one) - start for one in (False, True))
     assert torch.cosine_similarity(plain, compiled, dim=0) > 0.95
 
 
 def test_auto_is_single_precision_on_a_cpu() -> None:
-    """The same model, bit for bit, and environment.json says what it was."""
+    """On a CPU `auto` is single precision: the model is the same bit for bit, and environment.json records it."""
     made = []
     for precision in ("auto", "32-true"):
         run(precision=precision)
@@ -185,14 +185,14 @@ def test_auto_is_single_precision_on_a_cpu() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
 def test_number_format_that_is_not_there() -> None:
-    """Half precision on a CPU is an error; Lightning would train in another format, in silence."""
+    """Half precision on a CPU is an error; Lightning would silently use another format."""
     with pytest.raises(ParamError, match=r"'16-mixed', which CPUs cannot compute; set it to bf16-mixed or 32-true"):
         run(precision="16-mixed")
     assert not paths.MODEL.exists()
 
 
 def test_old_model_makes_way(tmp_path: Path) -> None:
-    """Of a model that was there before nothing is left, and the new one is the same as if there had been none."""
+    """No file of the old model is left, and the new one does not depend on it."""
     run()
     once = files(paths.MODEL)
     shutil.rmtree(paths.MODEL)
@@ -206,13 +206,13 @@ def test_old_model_makes_way(tmp_path: Path) -> None:
 
 
 def test_no_validation_images() -> None:
-    """Images to measure by are no condition of training."""
+    """Training works without validation images."""
     store_images(train=TRAIN)
     assert run().endswith(", no validation images")
 
 
 def test_validation_class_without_training_images() -> None:
-    """Validation images of a class that has no training image yet do not stop training, nor count."""
+    """Validation images of a class without training images do not stop training, and do not count."""
     run()
     once = files(paths.MODEL)
     store_images(train=TRAIN, val=[*VAL, Plain("emu", 100)])
@@ -225,7 +225,7 @@ def test_validation_class_without_training_images() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["body.0.weight", "body.8.bias", "body.1.running_var"])
 def test_check_names_what_is_not_finite(name: str, value: float) -> None:
-    """One number that is not finite, be it a statistic of the normalisation, is found and named."""
+    """A single non-finite number, also in statistics of the normalisation, is found and named."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -240,14 +240,14 @@ def test_check_names_what_is_not_finite(name: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        # The loss is inspected in each epoch's first step, which is too early to tell here.
+        # The loss is checked in each epoch's first step, which is too early to detect it here.
         ({"lr": 1e37, "epochs": 1}, r"^step 3: weights in \S+ are not finite; lower train\.lr"),
         ({"lr": 1e37, "epochs": 2}, r"^epoch 1, batch 0: the loss is nan; lower train\.lr"),
     ],
     ids=["weights", "loss"],
 )
 def test_model_that_is_not_finite_is_refused(changes: dict[str, Any], said: str) -> None:
-    """Training that has gone astray is an error, and the old model stays."""
+    """A diverged training is an error, and the old model is kept."""
     before = put_model()
     with pytest.raises(TrainingError, match=said) as raised:
         run(**changes)
@@ -256,7 +256,7 @@ def test_model_that_is_not_finite_is_refused(changes: dict[str, Any], said: str)
 
 
 def test_damaged_image_leaves_the_old_model() -> None:
-    """What cannot be read cannot be trained on, and the old model stays."""
+    """An unreadable image is an error, and the old model is kept."""
     put_model()
     (shard,) = paths.SHARDS.glob("*.tar")
     data = bytearray(shard.read_bytes())
@@ -270,7 +270,7 @@ def test_damaged_image_leaves_the_old_model() -> None:
 
 @pytest.mark.parametrize("step", ["save_checkpoint", "write_lineage", "write_seen", "write_curves", "put_directory"])
 def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Wherever writing the new model fails, the old one stays, and the next attempt succeeds."""
+    """If any write of the new model fails, the old one is kept, and the next attempt succeeds."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -287,7 +287,7 @@ def test_failure_at_the_end_leaves_the_old_model(monkeypatch: pytest.MonkeyPatch
 
 
 def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A signal in the middle of training ends the stage with its line and status, and the old model stays."""
+    """A signal during training ends the stage with one line and its status, and the old model is kept."""
     from pipeline.cli import main
     from pipeline.training.module import Classifier
 
@@ -307,7 +307,7 @@ def test_interruption_amid_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_interrupted_program() -> None:
-    """^C on a terminal where a bar is shown: one line, and the old model, which DVC had removed, is back."""
+    """^C on a terminal with a progress bar gives one line, and restores the old model, which DVC had removed."""
     params(epochs=1_000_000)
     stage = {"cmd": "cp -r given data/model", "deps": [paths.PARAMS.name], "outs": [str(paths.MODEL)]}
     put_model()
@@ -324,7 +324,7 @@ def test_interrupted_program() -> None:
         assert not paths.MODEL.exists()
         os.killpg(process.pid, signal.SIGINT)  # As a terminal does.
         assert process.wait(60) != 0
-        terminal.wait_for("failed to reproduce 'train'")  # With 130, or −2 if the shell that DVC starts is killed too.
+        terminal.wait_for("failed to reproduce 'train'")  # With 130, or -2 if the shell that DVC starts is killed, too.
     assert INTERRUPTED in terminal.lines
     assert "Traceback" not in terminal.text
     assert outside_progress() == before
@@ -332,7 +332,7 @@ def test_interrupted_program() -> None:
 
 
 def test_weights_of_a_file(capfd: pytest.CaptureFixture[str]) -> None:
-    """A cold start begins with them, and says so, with their MD5; the same bytes make the same model."""
+    """A cold start uses the weights of a file, and prints its MD5; the same bytes give the same model."""
     run()
     drawn = files(paths.MODEL)
     paths.WEIGHTS.mkdir()
@@ -357,13 +357,13 @@ def test_weights_of_a_file(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def as_base() -> None:
-    """Let the model be the base of the next training."""
+    """Make the model the base of the next training."""
     shutil.rmtree(paths.BASE)
     paths.MODEL.rename(paths.BASE)
 
 
 def test_weights_of_a_file_are_for_cold_starts() -> None:
-    """A warm start takes nothing from the file, and does not name it; a cold start without one does not, either."""
+    """A warm start ignores the file of weights; a cold start without the param does, too."""
     run()
     assert "weights" not in json.loads((paths.MODEL / LINEAGE).read_text())
     as_base()
@@ -375,7 +375,7 @@ def test_weights_of_a_file_are_for_cold_starts() -> None:
 
 
 def test_new_class_starts_by_its_features() -> None:
-    """Its row is what its images and the base say, whatever has drawn numbers before; nothing is drawn for it."""
+    """A new class starts from its images' features and the base, independent of random numbers."""
     from pipeline.training.generation import plan
     from pipeline.training.warm_start import rows_of_new_classes
 
@@ -408,7 +408,7 @@ def test_new_class_starts_by_its_features() -> None:
 
 
 def test_images_of_another_size() -> None:
-    """A warm start goes on with them, and says so."""
+    """A warm start continues with images of another size, and says so."""
     run()
     as_base()
     run(size=12)
@@ -429,7 +429,7 @@ def test_images_of_another_size() -> None:
 def test_frozen_layers(
     capfd: pytest.CaptureFixture[str], freeze: str | int, said: str, kept: tuple[str, ...], optimizer: str
 ) -> None:
-    """Their weights and statistics are the base's bit for bit, in the model too, which says what it trained."""
+    """Weights and statistics of frozen layers equal the base's bit for bit; the lineage names the trained layers."""
     run()
     as_base()
     before = read_network(paths.BASE)[0].state_dict()
@@ -437,12 +437,12 @@ def test_frozen_layers(
     run(freeze=freeze, optimizer=optimizer)
     assert f"train: {said}\n" in capfd.readouterr().out
     for name, value in read_network(paths.MODEL)[0].state_dict().items():
-        is_count = name.endswith("batches_tracked")  # It may be that of the base by chance.
+        is_count = name.endswith("batches_tracked")  # It may be equal to the base's by chance.
         assert torch.equal(value, before[name]) == name.startswith(kept) or is_count, name
 
 
 def test_nothing_is_frozen_that_was_never_trained(capfd: pytest.CaptureFixture[str]) -> None:
-    """The error says what to do; with weights of a file, they stay as they are."""
+    """Freezing random layers is an error with a hint; layers with weights of a file stay as they are."""
     run()
     paths.WEIGHTS.mkdir()
     shutil.copyfile(paths.MODEL / CHECKPOINT, paths.WEIGHTS / "net.pt")
@@ -463,7 +463,7 @@ def test_nothing_is_frozen_that_was_never_trained(capfd: pytest.CaptureFixture[s
 
 
 def test_plain_pytorch_loads_the_weights() -> None:
-    """Without what stands before their names, as docs/serving.md says."""
+    """Plain PyTorch loads the weights after removing the prefix of their names, as docs/serving.md says."""
     run()
     state = torch.load(paths.MODEL / CHECKPOINT, weights_only=True)["state_dict"]
     trained, spec = read_network(paths.MODEL)
@@ -475,7 +475,7 @@ def test_plain_pytorch_loads_the_weights() -> None:
 
 
 def test_weights_that_nobody_publishes() -> None:
-    """To ask for them is an error, and no start from scratch in silence."""
+    """Unpublished weights are an error; training does not silently start from scratch."""
     with pytest.raises(ParamError) as raised:
         run(pretrained=True)
     assert str(raised.value) == (
@@ -485,7 +485,7 @@ def test_weights_that_nobody_publishes() -> None:
 
 
 def test_more_groups_than_there_are() -> None:
-    """Nothing is trained, and the error says how many there are."""
+    """Too many groups are an error with the available number, and nothing is trained."""
     with_weights({"freeze": 5})
     before = put_model()
     with pytest.raises(ParamError, match=r"train\.freeze is 5, but the network has 5 groups of layers"):
@@ -498,7 +498,7 @@ def test_more_groups_than_there_are() -> None:
 def test_head_first(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], optimizer: str, more: dict[str, Any]
 ) -> None:
-    """The rest stays as it began, with its statistics, and then trains; the optimizer has counted so."""
+    """While the head is trained first, the rest keeps its weights and statistics; then it trains, too."""
     from pipeline.training.module import Classifier
 
     step, seen = Classifier.training_step, []
@@ -533,7 +533,7 @@ def test_head_first(
     "more", [{}, {"balance": 1.0, "augment": "strong"}, {"optimizer": "adamw", "clip_norm": 0.5}, {"batch_size": 64}]
 )
 def test_step_in_parts(more: dict[str, Any]) -> None:
-    """Where no image disturbs another, the model is that of whole steps, but for rounding; so are its curves."""
+    """If images do not affect each other, accumulated parts give model and curves of whole steps, up to rounding."""
     store_images(train=[*TRAIN, *(Plain("cat", 50 + shade) for shade in range(15))], val=VAL)
     models, curves = [], []
     for parts in (1, 4):
@@ -549,7 +549,7 @@ def test_step_in_parts(more: dict[str, Any]) -> None:
 
 
 def test_fewer_images_than_parts() -> None:
-    """The step is computed in as many as have two images each."""
+    """A step with few images has only as many parts as have two images each."""
     store_images(train=TRAIN[4:9], val=VAL)
     models = []
     for parts in (1, 16):
@@ -560,13 +560,13 @@ def test_fewer_images_than_parts() -> None:
 
 
 def test_normalisation_in_parts() -> None:
-    """It trains, too: each part has its own statistics, so the model is another one."""
+    """Normalisation trains in parts, too: each part has its own statistics, so the model differs."""
     run(batch_size=8, accumulate=2)
     assert json.loads((paths.MODEL / LINEAGE).read_text())["steps"] == {"run": 4, "total": 4}
 
 
 def test_too_few_images_for_each_part() -> None:
-    """The error says what to change."""
+    """Too few images for each part are an error that says what to change."""
     with pytest.raises(ParamError) as raised:
         run(batch_size=15, accumulate=4)
     assert "train.batch_size 15 is too small to be shared out in train.accumulate 4 parts" in str(raised.value)
@@ -575,7 +575,7 @@ def test_too_few_images_for_each_part() -> None:
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_long_gradients_are_cut(parts: int) -> None:
-    """All of a step's together, to the norm that is asked for; its second moments tell after one step."""
+    """The gradients of a whole step are clipped together to the given norm, as second moments after one step show."""
 
     def norm(limit: float | None) -> float:
         run(batch_size=12, epochs=1, accumulate=parts, clip_norm=limit, warmup=0.0)

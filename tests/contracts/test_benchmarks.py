@@ -1,4 +1,4 @@
-"""Every benchmark runs; its figures are for a machine that does nothing else."""
+"""Every benchmark runs; its figures are meaningful only on an otherwise idle machine."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def run(script: str, *arguments: str) -> list[str]:
-    """The rows that a benchmark prints."""
+    """Return the rows that a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [line for line in out.splitlines() if line.startswith("| ")]
@@ -35,13 +35,13 @@ def run(script: str, *arguments: str) -> list[str]:
     ],
 )
 def test_quick_form(script: str, names: list[str]) -> None:
-    """Each benchmark prints a row, or some, which say how they are made."""
+    """Each benchmark prints rows that state how they were measured."""
     rows = run(script, "--quick", *names)
     assert {row.split("`")[-2] for row in rows} == {f"{script} {name}" for name in names}
 
 
 def test_cost_of_many_images(tmp_path: Path) -> None:
-    """Stages run on what is made up of a thousand images, and a picture is made of what they took."""
+    """The stages run on a synthetic thousand images, and their costs are plotted."""
     table, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
     names = {row.split("`")[-2] for row in run("scale.py", "--quick", "--csv", str(table))}
     assert names == {"scale.py manifest", "scale.py archived", "scale.py loose"}
@@ -51,7 +51,7 @@ def test_cost_of_many_images(tmp_path: Path) -> None:
 
 
 def test_study_of_accuracy(tmp_path: Path) -> None:
-    """It has a row for each way to train, goes on where it stopped, and a picture is made of it."""
+    """The study has a row for each way of training, resumes after an interruption, and is plotted."""
     table, picture = tmp_path / "accuracy.csv", tmp_path / "accuracy.svg"
     study = ("accuracy.py", "digits", "--quick", "--seeds", "1", "--csv", str(table), "--generations", "3")
     run(*study)

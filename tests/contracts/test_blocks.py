@@ -1,4 +1,4 @@
-"""Commands that the documentation names are there, with their options; blocks that tests do not type say why."""
+"""Commands and options in the documentation exist; blocks that tests do not run state why."""
 
 import argparse
 import re
@@ -15,7 +15,7 @@ from support.blocks import GUIDES, PAGES, blocks_of
 from pipeline import cli
 from pipeline.params import read_params
 
-# Pages that tests type from top to bottom: tests/scenarios/test_first_hour.py and test_guides.py.
+# Pages that tests run from top to bottom: tests/scenarios/test_first_hour.py and test_guides.py.
 PLAYED = {"README.md", *(f"docs/{name}.md" for name in GUIDES)}
 TARGETS = set(
     re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text() + (ROOT / "setup.mk").read_text(), re.MULTILINE)
@@ -24,7 +24,7 @@ DVC = get_main_parser()
 
 
 def typed(text: str) -> Iterator[list[str]]:
-    """The words of each command in `text`."""
+    """Yield the words of each command in `text`."""
     text = re.sub(r"<<'(\w+)'(.*)\n(?s:.*?)^\1$", r"\2", text, flags=re.MULTILINE)
     lexer = shlex.shlex(text.replace("\n", "\n;\n"), posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, "#"
@@ -39,7 +39,7 @@ def typed(text: str) -> Iterator[list[str]]:
 
 
 def wrong(words: list[str]) -> str | None:
-    """What a command says that is not there."""
+    """Return which part of a command does not exist."""
     while words and (re.fullmatch(r"[A-Z_]+=.*", words[0]) or words[0] in {"$", "srun", "do", "then"}):
         words = words[1:]
     match words:
@@ -58,7 +58,7 @@ def wrong(words: list[str]) -> str | None:
 
 
 def of_pipeline(words: list[str]) -> str | None:
-    """What `pipeline` with these words would complain of."""
+    """Return what is wrong with a command of `pipeline`."""
     try:
         cli._parser().parse_args(words)
     except SystemExit as end:
@@ -67,7 +67,7 @@ def of_pipeline(words: list[str]) -> str | None:
 
 
 def of_dvc(words: list[str]) -> str | None:
-    """The same of `dvc`."""
+    """Return what is wrong with a command of `dvc`."""
     try:
         DVC.parse_args(words)
     except DvcParserError:
@@ -79,7 +79,7 @@ def of_dvc(words: list[str]) -> str | None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "design"], ids=lambda page: page.stem)
 def test_commands_in_blocks_are_there(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command of `pipeline`, DVC and make, and each script, has the options that a block gives it."""
+    """Each command of `pipeline`, DVC and make, and each script, has the options that a block uses."""
     for block in blocks_of(page):
         if not block.into:
             for words in typed(block.commands):
@@ -87,7 +87,7 @@ def test_commands_in_blocks_are_there(page: Path, capsys: pytest.CaptureFixture[
 
 
 def unknown(parser: argparse.ArgumentParser, words: list[str]) -> str | None:
-    """The first option or command among `words` that `parser` does not know; arguments may be left out."""
+    """Return the first option or command in `words` that `parser` does not know; missing arguments are allowed."""
     subs = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for at, word in enumerate(words):
         if re.match("--?[a-z]", word):
@@ -100,7 +100,7 @@ def unknown(parser: argparse.ArgumentParser, words: list[str]) -> str | None:
 
 @pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("[!R]*.md")], ids=lambda page: page.stem)
 def test_commands_in_sentences_are_there(page: Path) -> None:
-    """So have commands, options and targets that a sentence or a table names, but for arguments that it leaves out."""
+    """Commands, options and targets in sentences and tables exist; they may omit arguments."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for span in re.findall(r"(?<!`)`((?:pipeline|python|dvc|make) [^`]+)`(?!`)", text.replace("\n", " ")):
         for words in typed(re.sub(r"[\[\]]", "", span.replace("\\|", "/"))):
@@ -115,7 +115,7 @@ def test_commands_in_sentences_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_params_in_blocks_are_there(page: Path, tmp_path: Path) -> None:
-    """Each block of params can be pasted into params.yaml."""
+    """Each block of params is valid in params.yaml."""
     yaml = YAML()
     blocks = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for block in blocks:
@@ -128,7 +128,7 @@ def test_params_in_blocks_are_there(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_blocks_are_typed_or_say_why_not(page: Path) -> None:
-    """Tests type them from top to bottom, or the page's source says why not, or which test does what they do."""
+    """Tests run each block from top to bottom, or the page's source states why not, or which test covers it."""
     if str(page.relative_to(ROOT)) in PLAYED or page.parent.name == "tutorials" or page.stem == "design":
         return
     for block in blocks_of(page):

@@ -1,4 +1,4 @@
-"""CHANGELOG.md has the form of Keep a Changelog, and the version stands everywhere alike."""
+"""CHANGELOG.md follows Keep a Changelog, and the version is the same everywhere."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_form() -> None:
-    """What is not released comes first; each release has its date, and each change its kind."""
+    """Unreleased changes come first; each release has its date, and each change its kind."""
     versions = re.findall(r"^## (.*)$", TEXT, flags=re.MULTILINE)
     assert versions[0] == "[Unreleased]"
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", version) for version in versions[1:])
@@ -24,7 +24,7 @@ def test_form() -> None:
 
 
 def test_version() -> None:
-    """Of the package, of `pipeline --version`, of what is cited."""
+    """The versions of the package, of `pipeline --version` and of the citation file are equal."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     cited = YAML(typ="safe").load(ROOT / "CITATION.cff")["version"]
     assert project["project"]["version"] == project["tool"]["bumpversion"]["current_version"] == VERSION == str(cited)

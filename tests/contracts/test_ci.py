@@ -1,4 +1,4 @@
-"""What a pull request with new images sets off: the script is run for real, on a clone of a bare repository."""
+"""The CI script for pull requests with new images runs for real, on a clone of a bare repository."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SCRIPT = ".github/retrain.sh"
 
 @pytest.fixture(scope="module")
 def team(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a bare repository, whose `main` is a trained project, and the DVC remote that it is pushed to."""
+    """Return a folder with a bare repository, whose `main` is a trained project, and its DVC remote."""
     folder = tmp_path_factory.mktemp("ci")
     subprocess.run(["git", "init", "--quiet", "--bare", "origin"], cwd=folder, check=True)
     project = make_project(folder / "project")
@@ -34,13 +34,13 @@ def team(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempP
 
 
 def clone(folder: Path, name: str, branch: str) -> Project:
-    """A fresh clone of the bare repository."""
+    """Clone the bare repository."""
     subprocess.run(["git", "clone", "--quiet", "--branch", branch, "origin", name], cwd=folder, check=True)
     return Project(folder / name)
 
 
 def propose(folder: Path, branch: str, *, start: int, stop: int, **params: dict[str, Any]) -> None:
-    """Push a branch with more images, its data as well, that nobody has trained on."""
+    """Push a branch with more images and their data, on which nobody has trained."""
     author = clone(folder, f"author of {branch}", "main")
     author.git("switch", "--quiet", "--create", branch)
     author.dvc("pull", "--quiet", "data/raw.dvc")
@@ -53,7 +53,7 @@ def propose(folder: Path, branch: str, *, start: int, stop: int, **params: dict[
 
 
 def retrain(project: Project, *, ok: bool = True) -> tuple[str, str]:
-    """Run the script as CI does; returns what it printed, and the comment."""
+    """Run the script as CI does, and return its output and the comment."""
     comment = project.root.parent / "comment.md"
     comment.unlink(missing_ok=True)
     out = project.run(SCRIPT, "origin/main", str(comment), ok=ok).out
@@ -62,7 +62,7 @@ def retrain(project: Project, *, ok: bool = True) -> tuple[str, str]:
 
 @pytest.mark.slow
 def test_branch_with_new_images_is_trained(team: Path) -> None:
-    """The branch gets the model of its images, from main's, the remote its cache, the comment the metrics; once."""
+    """The branch's model is trained once, from main's; its cache is pushed, and the comment has the metrics."""
     propose(team, "more", start=120, stop=160, train={"lr": 4e-3})
     runner = clone(team, "runner", "more")
     before = runner.lock()["train"]["outs"]["data/model"]
@@ -72,7 +72,7 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
     assert re.search(r"\n(ingest|manifest|train): [\d.,]+ KiB came from the remote\n", comment)
     assert "| Path" in comment
     assert "| data/report/metrics.json | accuracy " in comment
-    # Figures of each class and slice may be more than a comment can hold.
+    # Figures of each class and slice may exceed the maximum length of a comment.
     assert not re.search(r"\| *(classes|slices)\.", comment)
     assert runner.git("status", "--porcelain") == ""
 
@@ -97,7 +97,7 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
 
 @pytest.mark.slow
 def test_training_that_fails_is_told(team: Path) -> None:
-    """Where training fails, so does the script; the comment has the reason, and nothing is committed."""
+    """If training fails, the script fails; the comment has the reason, and nothing is committed."""
     propose(team, "bad", start=120, stop=125, train={"lr": 1e30})
     runner = clone(team, "runner of bad", "bad")
     _, comment = retrain(runner, ok=False)
@@ -109,7 +109,7 @@ def test_training_that_fails_is_told(team: Path) -> None:
 
 @pytest.mark.slow
 def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
-    """It ends in order when it is asked to, and a job on another machine continues to the model of one job."""
+    """A job that hits its time limit ends cleanly, and a job on another machine continues to the same model."""
     params: dict[str, Any] = {
         "train": {"epochs": 400, "min_steps": 2000, "save_every": 0.5},
         "compute": {"progress": "remote"},
@@ -131,14 +131,14 @@ def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
 
 
 def test_project_without_images(project: Project) -> None:
-    """There is nothing to train on, which is no failure, and no comment is made."""
+    """A project without images is no failure, and gets no comment."""
     out, comment = retrain(project)
     assert out == "retrain: DVC tracks no data/raw here; nothing to train on\n"
     assert comment == ""
 
 
 def test_workflow_runs_the_script_without_danger() -> None:
-    """The workflow runs that script on all that makes dvc.lock old, on the whole history, and on no stranger's code."""
+    """The workflow runs the script for changes that affect dvc.lock, on the full history, and not on forks' code."""
     workflow = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yaml")
     assert set(workflow["on"]) == {"pull_request"}
     assert set(workflow["on"]["pull_request"]["paths"]) >= {"data/raw.dvc", "params.yaml", "dvc.yaml", "pipeline/**"}

@@ -1,4 +1,4 @@
-"""What docs/clusters/ shows schedulers to do is what this project can do."""
+"""The scheduler examples in docs/clusters/ match this project."""
 
 import re
 import subprocess
@@ -12,13 +12,13 @@ CLUSTERS = ROOT / "docs/clusters"
 
 
 def read(name: str) -> Any:
-    """One of the files in YAML."""
+    """Return one of the YAML files, parsed."""
     return YAML(typ="safe").load(CLUSTERS / name)
 
 
 @pytest.mark.parametrize("script", ["slurm.sh", "skypilot.yaml", "kuberay.yaml"])
 def test_shell_can_read_it(script: str) -> None:
-    """Every script is one, and prepares and trains as this project does."""
+    """Every script has valid shell syntax, and runs this project's stages."""
     kuberay = read("kuberay.yaml")["spec"]["entrypoint"]
     text = {"skypilot.yaml": read("skypilot.yaml")["run"], "kuberay.yaml": kuberay}.get(script)
     text = text or (CLUSTERS / script).read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def test_shell_can_read_it(script: str) -> None:
 
 
 def test_as_many_machines_as_params_are_told() -> None:
-    """The comment on top of each file names the params that fit what it asks for."""
+    """The comment at the top of each file names params that match the resources that it requests."""
     sky, ray = read("skypilot.yaml"), read("kuberay.yaml")["spec"]["rayClusterSpec"]
     (workers,) = ray["workerGroupSpecs"]
     (machine,) = workers["template"]["spec"]["containers"]
@@ -43,7 +43,7 @@ def test_as_many_machines_as_params_are_told() -> None:
 
 
 def test_kuberay_runs_the_ray_that_is_tested() -> None:
-    """One version in the pins and on the machines."""
+    """The KubeRay file and the pinned requirements have the same version of Ray."""
     pinned = re.search(r"^ray==(\S+)", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert pinned is not None
     assert read("kuberay.yaml")["spec"]["rayClusterSpec"]["rayVersion"] == pinned[1]

@@ -1,4 +1,4 @@
-"""What the documentation names is there."""
+"""Files, modules and links in the documentation exist."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROO
 
 
 def prose(page: Path) -> str:
-    """The text of `page` without its blocks of code, which may make files of their own."""
+    """Return the text of `page` without code blocks, which may create their own files."""
     text = page.read_text(encoding="utf-8")
     return re.sub(
         r"^    .*$", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), flags=re.MULTILINE
@@ -21,9 +21,9 @@ def prose(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_named_modules_are_there(page: Path) -> None:
-    """A module that a page names is in the repository, by its path or its name alone."""
+    """A module that a page names exists in the repository, by its path or by its name only."""
     there = {
-        str(path.relative_to(ROOT)).removesuffix(".jinja")  # Of which a module is made.
+        str(path.relative_to(ROOT)).removesuffix(".jinja")  # A template of a module.
         for name in ("pipeline", "tests", "benchmarks", "docs", "data")
         for ending in ("py", "py.jinja")
         for path in (ROOT / name).rglob(f"*.{ending}")
@@ -33,7 +33,7 @@ def test_named_modules_are_there(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of `page` may name, by GitHub's rules."""
+    """Return the anchors of the headings of `page`, by GitHub's rules."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", text), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
@@ -41,7 +41,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """A link to a file of the repository leads to one, and one to a heading to that."""
+    """Links to files of the repository, and to headings, are valid."""
     links = re.findall(
         r"(?:\]\(|src=\")(?![a-z]+:)([^)#\s\"]*)(?:#([^)\s\"]+))?[)\"]", page.read_text(encoding="utf-8")
     )
@@ -52,7 +52,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_pages_are_in_the_site() -> None:
-    """Its contents name each page of docs/ once, and no other."""
+    """The site's navigation contains each page of docs/ exactly once, and no other."""
     places = [nav_places(entry) for entry in YAML(typ="safe").load(ROOT / "mkdocs.yml")["nav"]]
     named = [place for group in places for place in group]
     pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
@@ -61,7 +61,7 @@ def test_pages_are_in_the_site() -> None:
 
 
 def nav_places(entry: Any) -> list[str]:
-    """The pages that an entry of the site's contents leads to."""
+    """Yield the pages of an entry of the site's navigation."""
     if isinstance(entry, str):
         return [entry]
     entries = entry.values() if isinstance(entry, dict) else entry

@@ -1,4 +1,4 @@
-"""dvc.yaml and params.yaml against the code: a stage reruns for what decides its result, and for nothing else."""
+"""dvc.yaml and params.yaml match the code: a stage depends on exactly what determines its result."""
 
 import re
 import subprocess
@@ -19,9 +19,9 @@ from pipeline.train_params import FREE, Train
 from pipeline.versioning.own_code.listing import look_at_listing
 
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-# Those that run for a reason.
+# The stages that run only if their dependencies change.
 RECORDED = tuple(name for name in STAGE_NAMES if name != "listing")
-# What a stage runs and what decides no byte of its outputs, with the reason. Everything else that it imports is a dep.
+# Modules that a stage imports and that do not affect its outputs, with the reason. All other imports are deps.
 CARRIERS = {
     "augment_params": "reads values that dvc.lock records one by one",
     "errors": "messages",
@@ -128,12 +128,12 @@ WITHOUT: dict[str, dict[str, str]] = {
     },
     "evaluate": {},
 }
-# Where all of a folder decides, or the stage takes but seconds.
+# Folders that are deps as a whole: all of their modules matter, or the stage takes only seconds.
 FOLDERS = {
     "train": ("features", "models", "training/augmentation", "training/drawing", "training/feeding"),
     "evaluate": ("evaluation", "features", "images", "lineage", "models", "pages"),
 }
-# What modules read besides code.
+# Files that modules read besides code.
 READS = {
     "commands.init.making": "pipeline/commands/init/templates",
     "commands.report.compare_page": "pipeline/commands/report/templates",
@@ -147,23 +147,23 @@ READS = {
 
 
 def deciding(stage: str) -> set[str]:
-    """The modules that decide what `stage` makes."""
+    """Return the modules that determine the outputs of `stage`."""
     return set(closure(stage)) - set(CARRIERS) - set(WITHOUT[stage])
 
 
 def entry_of(stage: str, module: str) -> str:
-    """The dep that stands for `module`: its file, or a folder that it lies in."""
+    """Return the dep that covers `module`: its file, or a folder above it."""
     folders = (f"pipeline/{folder}" for folder in FOLDERS.get(stage, ()))
     return next((folder for folder in folders if path_of(module).startswith(f"{folder}/")), path_of(module))
 
 
 def code_deps(stage: str) -> list[str]:
-    """The code among the deps of `stage`."""
+    """Return the code among the deps of `stage`."""
     return [dep for dep in STAGES[stage].get("deps", []) if dep.startswith("pipeline")]
 
 
 def test_listing_always_runs() -> None:
-    """It looks at the folder, at Git and at notes, which no dep can name; so it needs none, and makes one hash."""
+    """`listing` reads the folder, Git and notes, which cannot be deps; so it always runs, and writes one hash."""
     assert {key: STAGES["listing"][key] for key in STAGES["listing"] if key != "cmd"} == {
         "always_changed": True,
         "outs": [{"data/raw.hash": {"persist": True}}],
@@ -173,37 +173,37 @@ def test_listing_always_runs() -> None:
 
 @pytest.mark.parametrize("stage", RECORDED)
 def test_deps_are_the_code_that_decides(stage: str) -> None:
-    """The code deps of a stage are what it imports, without what is listed above as deciding nothing; sorted."""
+    """The code deps of a stage are its imports, sorted, without the modules listed above."""
     assert code_deps(stage) == sorted({entry_of(stage, module) for module in deciding(stage)})
 
 
 @pytest.mark.parametrize("stage", RECORDED)
 def test_nothing_is_left_out_that_is_not_imported(stage: str) -> None:
-    """The lists above name only what the stage imports."""
+    """The lists above contain only modules that the stage imports."""
     assert set(WITHOUT[stage]) <= closure(stage)
     assert set(CARRIERS) <= set().union(*map(closure, RECORDED))
 
 
 def test_own_code_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of code that params name are deps of the stages that run it, and no others."""
+    """Files of code that params name are deps of exactly the stages that run it."""
     monkeypatch.chdir(ROOT)
     assert not look_at_listing(read_params())
 
 
 def test_few_reasons_to_train() -> None:
-    """No more than twenty files decide a model."""
+    """At most twenty files determine a model."""
     assert len(code_deps("train")) <= 20
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_stages_know_nothing_of_people(stage: str) -> None:
-    """No stage imports the runner, durations, the terminal, or any other command."""
+    """No stage imports the runner, durations, the terminal, or other commands."""
     assert not [module for module in closure(stage) if module.startswith(("commands", "cli"))]
 
 
 @pytest.mark.parametrize("stage", ["train"])
 def test_training_decides_nothing_about_bases(stage: str) -> None:
-    """`train` imports neither Git, nor acceptance, nor how a base is selected."""
+    """`train` imports neither Git, nor acceptance, nor the selection of a base."""
     assert not closure(stage) & {
         "git",
         "lineage.acceptance",
@@ -214,7 +214,7 @@ def test_training_decides_nothing_about_bases(stage: str) -> None:
 
 
 def test_what_is_no_code_lies_in_a_dep() -> None:
-    """What is no Python in pipeline/ lies in a folder that a module reads, and whose stages depend on it."""
+    """Files in pipeline/ that are not Python are in a folder that a module reads, and that its stages depend on."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "pipeline"],
         cwd=ROOT,
@@ -233,7 +233,7 @@ def test_what_is_no_code_lies_in_a_dep() -> None:
 
 
 def paths_of(entries: list[Any]) -> dict[str, dict[str, Any]]:
-    """The flags of a stage's outputs by path."""
+    """Return the flags of a stage's outputs by path."""
     flags: dict[str, dict[str, Any]] = {}
     for entry in entries:
         flags |= {entry: {}} if isinstance(entry, str) else entry
@@ -241,13 +241,13 @@ def paths_of(entries: list[Any]) -> dict[str, dict[str, Any]]:
 
 
 def params_of(stage: str) -> list[str]:
-    """The params that a stage depends on, all of them of params.yaml."""
+    """Return the params that a stage depends on, which are all in params.yaml."""
     entries = STAGES[stage].get("params", [])
     return [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry["params.yaml"])]
 
 
 def test_stages() -> None:
-    """Each verb is a stage that the runner runs, and nothing else is a stage."""
+    """The stages are exactly the ones that the runner runs."""
     assert tuple(STAGES) == STAGE_NAMES
     assert {name: stage["cmd"] for name, stage in STAGES.items()} == {
         name: f"python -m pipeline run {name}" for name in STAGE_NAMES
@@ -256,7 +256,7 @@ def test_stages() -> None:
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_params_of_stages(stage: str) -> None:
-    """A stage depends on its own section where it has one, on other sections' keys one by one, never on `compute`."""
+    """A stage depends on its own section, if any, on single keys of other sections, and never on `compute`."""
     params = params_of(stage)
     if stage == "train":
         own = {f"train.{name}" for name in Train.model_fields if name not in FREE}
@@ -274,7 +274,7 @@ def test_params_of_stages(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_params_that_a_stage_reads_are_among_its_params(stage: str) -> None:
-    """What a stage's own module reads of the params, `compute` apart, DVC knows of."""
+    """Params that a stage's own module reads, except `compute`, are dependencies of the stage."""
     text = (ROOT / f"pipeline/{stage}.py").read_text(encoding="utf-8")
     listed = set(params_of(stage)) | ({"ingest.columns"} if stage == "listing" else set())
     for section, key in re.findall(r"params\.(ingest|manifest|train|evaluate|compute)\.(\w+)", text):
@@ -284,7 +284,7 @@ def test_params_that_a_stage_reads_are_among_its_params(stage: str) -> None:
 
 
 def test_params_on_the_page() -> None:
-    """The report shows the params that evaluate depends on, and no others."""
+    """The report shows exactly the params that evaluate depends on."""
     shown = set(shown_params(read_params(ROOT / "params.yaml")))
     listed = params_of("evaluate")
     assert all(any(f"{name}.".startswith(f"{param}.") for param in listed) for name in shown)
@@ -292,7 +292,7 @@ def test_params_on_the_page() -> None:
 
 
 def sections(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
-    """Every section by its dotted name, all of them first."""
+    """Yield every section by its dotted name, the whole first."""
     yield prefix, section
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -301,7 +301,7 @@ def sections(section: type[Section] = Params, prefix: str = "") -> Iterator[tupl
 
 @pytest.mark.parametrize(("name", "section"), list(sections()))
 def test_params_file_and_classes_agree(name: str, section: type[Section]) -> None:
-    """params.yaml has the keys of the classes, in their order, and each value's class has a sentence on it."""
+    """params.yaml has the keys of the classes in their order, and each field has a docstring."""
     values = YAML(typ="safe").load(ROOT / "params.yaml")
     for part in filter(None, name.split(".")):
         values = values[part]
@@ -339,16 +339,16 @@ def test_params_file_and_classes_agree(name: str, section: type[Section]) -> Non
     ],
 )
 def test_outputs(stage: str, kind: str, expected: dict[str, dict[str, bool]]) -> None:
-    """data/base persists, which keeps it out of the run cache; data/model does not, and is cached."""
+    """data/base persists, which keeps it out of the run cache; data/model does not persist, and is cached."""
     assert paths_of(STAGES[stage][kind]) == expected
     assert not {"metrics"} & set(STAGES[stage])
     assert list(paths_of(STAGES[stage].get("plots", []))) == (["data/curves"] if stage == "train" else [])
 
 
 def test_metrics_are_kept_by_git() -> None:
-    """Metrics and lineage are not cached, so that Git shows them; evaluate has no other outputs than its report.
+    """Metrics and lineage are in Git rather than DVC's cache; evaluate has no outputs but its report.
 
-    All persist, so that DVC does not remove the last report before there is another one.
+    All persist, so that DVC does not remove the last report before the next one exists.
     """
     stage = STAGES["evaluate"]
     assert paths_of(stage["metrics"]) == {"data/report/metrics.json": {"cache": False, "persist": True}}
@@ -364,12 +364,12 @@ def test_metrics_are_kept_by_git() -> None:
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_plots_are_cached(stage: str) -> None:
-    """What is drawn is in DVC's cache, where `dvc plots diff` finds that of other commits, and not in Git."""
+    """Plots are in DVC's cache, where `dvc plots diff` finds those of other commits, and not in Git."""
     assert not any("cache" in flags for flags in paths_of(STAGES[stage]["plots"]).values())
 
 
 def test_data_flows_down() -> None:
-    """Every dependency in data/ is what Git holds, an output of an earlier stage, or a file in one."""
+    """Every dependency in data/ is in Git, an output of an earlier stage, or a file in one."""
     made = {"data/erased.csv", "data/forgotten.csv", "data/classes.csv", "data/weights"}
     for stage in STAGES.values():
         deps = [Path(dep) for dep in stage.get("deps", []) if dep.startswith("data/")]

@@ -1,4 +1,4 @@
-"""docs/formats.md says of each format what the code does with a file of it."""
+"""docs/formats.md describes what the code does with files of each format."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -31,7 +31,7 @@ HOW = {
     "[0, 4095]": [0.0, 4095.0],
     "[0, 1]": [0.0, 1.0],
 }
-# Grey from black on, in even steps.
+# Greys from black to white, in even steps.
 RAMPS = {
     "16 bits, 0…65535": ("PNG", np.uint16, 65_535),
     "16 bits, 0…4095": ("PNG", np.uint16, 4095),
@@ -41,7 +41,7 @@ RAMPS = {
 
 
 def result(raw: bytes, params: Ingest = PARAMS) -> str:
-    """What becomes of the file `raw`, in words."""
+    """Describe the result for the file `raw`."""
     made = make_uniform(raw, params)
     if isinstance(made, Refusal):
         return f"no: {made.reason} ({made.detail})"
@@ -51,12 +51,12 @@ def result(raw: bytes, params: Ingest = PARAMS) -> str:
 
 
 def image_of(picture: Picture) -> Image.Image:
-    """The stored image."""
+    """Return the stored image."""
     return Image.open(BytesIO(picture.data))
 
 
 def formats() -> Iterator[str]:
-    """The rows of the table of formats: kinds of pixels with the same result share one."""
+    """Return the rows of the table of formats; kinds of pixels with the same result share a row."""
     modes: dict[tuple[str, str], list[str]] = {}
     for kind, mode, raw in (*written_by_pillow(), *others()):
         modes.setdefault((kind, result(raw)), []).append(NAMES.get(mode, mode))
@@ -67,7 +67,7 @@ def formats() -> Iterator[str]:
 
 
 def ranges() -> Iterator[str]:
-    """The rows of the table of ranges: what black, the middle and white of each ramp are stored as."""
+    """Return the rows of the table of ranges: the stored values for black, middle and white of each ramp."""
     yield f"| values | {' | '.join(f'`{how}`' for how in HOW)} |"
     yield "|---" * (1 + len(HOW)) + "|"
     for name, (kind, dtype, white) in RAMPS.items():
@@ -78,7 +78,7 @@ def ranges() -> Iterator[str]:
 
 
 def stored(made: Picture | Refusal) -> str:
-    """The first, the middle and the last value of a ramp, or the reason."""
+    """Return the first, middle and last value of a ramp, or the reason why it is refused."""
     if isinstance(made, Refusal):
         return "refused"
     values = [image_of(made).getpixel((at, 8)) for at in (0, 200, 400)]
@@ -86,13 +86,13 @@ def stored(made: Picture | Refusal) -> str:
 
 
 def test_tables_are_those_of_the_code() -> None:
-    """Both tables are made by reading a file of each row."""
+    """Both tables equal those made by reading a file for each row."""
     for rows in (formats(), ranges()):
         table = "\n".join(rows)
         assert table in PAGE, f"put this into docs/formats.md:\n\n{table}\n"
 
 
 def test_gradient_has_something_to_show() -> None:
-    """The files of the table hold pictures, not one colour."""
+    """The table's files contain pictures with more than one colour."""
     for mode in ("1", "L", "P", "RGB", "F"):
         assert len(np.unique(np.asarray(gradient(mode)))) > 1

@@ -1,4 +1,4 @@
-"""The house: imports go down only, and docs/design.md lists the rooms."""
+"""The structure of the code: imports go down only, and docs/design.md lists the packages."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ FLOOR = {
     *("paths", "errors", "files", "ids", "parquet", "text", "git", "locking", "result", "signals", "ray_cluster"),
 }
 TOP = {"cli", "__main__"}
-# What each room may import, besides the floor and itself.
+# The packages that each package may import, besides the base modules and itself.
 BELOW: dict[str, set[str]] = {
     "versioning": set(),
     "pages": set(),
@@ -47,13 +47,13 @@ BELOW: dict[str, set[str]] = {
 
 
 def room_of(module: str) -> str:
-    """The top package of a module; its own name where it lies directly in pipeline/."""
+    """Return the top-level package of a module; the module's own name if it is directly in pipeline/."""
     return module.partition(".")[0]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down(module: str) -> None:
-    """The floor knows none of ours; a room knows the rooms below it; stages know no stage; commands stand on top."""
+    """Base modules import no packages, packages only lower ones, stages no other stages; commands are at the top."""
     room = room_of(module)
     imported = {room_of(name) for name in ours(module)} - FLOOR - {room}
     if module in FLOOR:
@@ -65,12 +65,12 @@ def test_imports_go_down(module: str) -> None:
 
 
 def test_no_cycles_of_modules() -> None:
-    """Imports, those inside functions included, go round in no circle."""
+    """There are no import cycles between modules, including imports inside functions."""
     list(TopologicalSorter({module: ours(module) for module in MODULES}).static_order())
 
 
 def test_no_cycles_of_packages() -> None:
-    """Nor do packages."""
+    """There are no import cycles between packages."""
     graph: dict[str, set[str]] = {}
     for module in MODULES:
         here = package_of(module) or module
@@ -79,13 +79,13 @@ def test_no_cycles_of_packages() -> None:
 
 
 def test_every_module_is_used() -> None:
-    """No module is left that neither a stage nor the command line needs."""
+    """Every module is used by a stage or by the command line."""
     assert set().union(*map(closure, (*STAGES, *TOP))) == set(MODULES)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages(package: str) -> None:
-    """A package has two to fifteen modules; its `__init__` says what it is, and holds nothing else."""
+    """A package has two to fifteen modules; its `__init__` contains only a docstring."""
     initial = tree(f"{package}.__init__")
     assert ast.get_docstring(initial)
     assert len(initial.body) == 1
@@ -99,13 +99,13 @@ def test_modules_are_short(module: str) -> None:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    """A name stands for one thing."""
+    """No two classes have the same name."""
     classes = [node.name for module in MODULES for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)]
     assert not [name for name, count in Counter(classes).items() if count > 1]
 
 
 def test_design_lists_the_rooms() -> None:
-    """docs/design.md opens with a table of all packages, and of all modules directly in pipeline/."""
+    """docs/design.md starts with a table of all packages, and of all modules directly in pipeline/."""
     opening, _, _ = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("\n## ")
     rows = [row.split("|")[1] for row in opening.splitlines() if row.startswith("| `")]
     listed = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
@@ -115,13 +115,13 @@ def test_design_lists_the_rooms() -> None:
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - (closure("train") - closure("evaluate"))))
 def test_only_training_imports_lightning(module: str) -> None:
-    """Nothing that another stage runs imports Lightning."""
+    """Only training imports Lightning."""
     assert not [name for name in names(module) if name.split(".")[0] in ("lightning", "pytorch_lightning")]
 
 
 @pytest.mark.parametrize("module", sorted(closure("ingest") | closure("manifest")))
 def test_data_stages_import_no_torch(module: str) -> None:
-    """Nothing that ingest or manifest run imports PyTorch, not even late."""
+    """Ingest and manifest never import PyTorch, not even inside functions."""
     assert not [name for name in names(module) if name.split(".")[0] in ("torch", "lightning", "sklearn")]
 
 
@@ -134,7 +134,7 @@ def test_data_stages_import_no_torch(module: str) -> None:
     ],
 )
 def test_stages_start_fast(stage: str, heavy: tuple[str, ...]) -> None:
-    """Starting a stage loads no library that takes seconds and that it does not need, nor code of ours but its own."""
+    """Starting a stage imports no slow library that it does not need, and no code of other stages."""
     code = f"import sys; import pipeline.{stage}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     loaded = set(ran.stdout.split())
@@ -146,7 +146,7 @@ def test_stages_start_fast(stage: str, heavy: tuple[str, ...]) -> None:
 
 
 def test_no_package_for_tests_alone() -> None:
-    """Tests lie in folders named like the packages, or in those for contracts, scenarios, support and the floor."""
+    """The folders of tests are named like the packages, or contracts, scenarios, support and floor."""
     folders = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*") if path.is_dir()}
     folders = {
         folder for folder in folders if "__pycache__" not in folder and any((ROOT / "tests" / folder).glob("*.py"))
@@ -157,7 +157,7 @@ def test_no_package_for_tests_alone() -> None:
 
 
 def _functions(module: str) -> list[int]:
-    """The lengths in lines of the functions of `module`, without decorators."""
+    """Yield the lengths in lines of the functions of `module`, without decorators."""
     nodes = (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return [(node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes]
 

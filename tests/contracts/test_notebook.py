@@ -1,4 +1,4 @@
-"""docs/serving.ipynb runs, and shows what it shows when it runs."""
+"""docs/serving.ipynb runs, and its stored outputs match."""
 
 import json
 import os
@@ -16,25 +16,25 @@ from support.drawn import save_drawn, set_params
 from pipeline import paths
 
 SAMPLE = ROOT / "data/sample/2-more.zip"
-# Lines that the first cell with code may have.
+# Maximum number of lines of the first code cell.
 FIVE = 5
 
 
 def codes(folder: Path) -> list[dict[str, Any]]:
-    """The cells of code of the notebook in `folder`."""
+    """Return the code cells of the notebook in `folder`."""
     cells = json.loads((folder / "docs/serving.ipynb").read_text(encoding="utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
 def shape(cell: dict[str, Any]) -> list[tuple[str, int]]:
-    """What a cell shows, but for the figures, which are those of a model: kinds, and how many lines."""
+    """Return the kinds of a cell's outputs and their numbers of lines, without figures, which depend on the model."""
     parts = [{"stdout": out["text"]} if "text" in out else out["data"] for out in cell["outputs"]]
     return [(kind, len(lines)) for part in parts for kind, lines in part.items()]
 
 
 @pytest.mark.slow
 def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each cell, in order, in docs/ of a project with a model of the sample's classes; what is stored looks alike."""
+    """All cells run in order in a project with the sample's classes, and give outputs like the stored ones."""
     monkeypatch.chdir(tmp_path)
     set_params()
     for name in ("docs/notebook.py", "docs/serving.ipynb", "data/sample/2-more.zip", "dvc.yaml"):

@@ -1,4 +1,4 @@
-"""docs/params.md says what is so."""
+"""docs/params.md is up to date."""
 
 from collections.abc import Iterator
 
@@ -26,6 +26,6 @@ def _table(params: Params) -> str:
 
 
 def test_parameters_are_those_of_the_code() -> None:
-    """The table of parameters is made from params.yaml and the sentences in the code."""
+    """The table of params is generated from params.yaml and the docstrings in the code."""
     table = _table(read_params(ROOT / "params.yaml"))
     assert table in PAGE, f"put this into docs/params.md:\n\n{table}\n"

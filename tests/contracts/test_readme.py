@@ -1,4 +1,4 @@
-"""README.md says what is so."""
+"""README.md is short."""
 
 from conftest import ROOT
 
@@ -6,5 +6,5 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_is_short() -> None:
-    """It can be read in one sitting."""
+    """README.md has at most 250 lines."""
     assert len(README.splitlines()) < 250

@@ -1,4 +1,4 @@
-"""The table of releases knows the code that is here, so that whoever upgrades retrains only for other weights."""
+"""The table of releases contains the current code, so that an upgrade retrains only if weights change."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_code_that_decides_weights_is_known(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_earlier_release_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is that of the release whose projects are the oldest."""
+    """The table contains the oldest supported release."""
     release.unpack(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert VERSIONS[code_hash(read_definition()["train"].deps)] == 1

@@ -1,4 +1,4 @@
-"""Where packages come from is nobody's affair but the installer's."""
+"""No file determines where packages come from; the installer does."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from conftest import ROOT
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: path.name)
 def test_requirements_name_no_index(path: Path) -> None:
-    """Requirements are pinned with hashes, and leave it to whoever installs them where to get them."""
+    """Requirements are pinned with hashes, and name no package index."""
     text = path.read_text(encoding="utf-8")
     assert not re.search(
         r"https?://|--(extra-)?index-url[ =]|--find-links|--trusted-host", text.replace("--no-emit-index-url", "")
@@ -21,7 +21,7 @@ def test_requirements_name_no_index(path: Path) -> None:
 
 
 def test_no_file_names_a_package_index() -> None:
-    """No tracked file says where packages come from, nor does any hold a password."""
+    """No tracked file names a package index or contains a password."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
         path = ROOT / name

@@ -1,4 +1,4 @@
-"""docs/ as a site: it is built without a warning, and loads nothing from elsewhere."""
+"""docs/ builds as a site without warnings, and loads nothing from other hosts."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from support.publishing import run
 
 
 def test_site(tmp_path: Path) -> None:
-    """Links and headings lead somewhere, README.md is the first page, and pages need no network."""
+    """Links and headings are valid, README.md is the first page, and pages need no network."""
     run(sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site"))
     pages = {str(page.relative_to(tmp_path / "site")): page.read_text() for page in (tmp_path / "site").rglob("*.html")}
     assert {str(page.relative_to(ROOT / "docs").with_suffix(".html")) for page in (ROOT / "docs").rglob("*.md")} < {
