@@ -1,4 +1,4 @@
-"""What archives hold is remembered by the archive's hash, and what nobody should read is refused unread."""
+"""The contents of archives are stored by the archive's hash, and dangerous members are refused unread."""
 
 import gzip
 import struct
@@ -32,7 +32,7 @@ ONE, OTHER = "1" * 32, "2" * 32
 
 
 def make_zip(path: Path, *names: str) -> Path:
-    """A zip archive of a folder and of files that hold their names."""
+    """Write a zip archive of a folder, and of files that contain their names."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("folder/", "")
         for name in names:
@@ -41,7 +41,7 @@ def make_zip(path: Path, *names: str) -> Path:
 
 
 def make_tar(path: Path, *names: str, **sizes: int) -> Path:
-    """A compressed tar archive of a folder, of files that hold their names, and of sparse ones, NAME=SIZE."""
+    """Write a compressed tar archive of a folder, of files that contain their names, and of sparse ones, NAME=SIZE."""
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
         folder = tarfile.TarInfo("folder")
         folder.type = tarfile.DIRTYPE
@@ -58,7 +58,7 @@ def make_tar(path: Path, *names: str, **sizes: int) -> Path:
 
 
 def claim(path: Path, size: int) -> Path:
-    """Let the zip archive `path` say that everything in it is `size` bytes long."""
+    """Make the zip archive `path` claim that each of its members is `size` bytes long."""
     data = bytearray(path.read_bytes())
     place = data.find(b"PK\1\2")
     while place >= 0:
@@ -69,17 +69,17 @@ def claim(path: Path, size: int) -> Path:
 
 
 def test_members_before_the_damage_are_usable(tmp_path: Path) -> None:
-    """The archive as a whole has a line of its own then, for what was lost."""
+    """Members before the damage are usable, and the archive has its own line for the lost part."""
     path = make_tar(tmp_path / "a.tar.gz", "cat/1.png", "cat/2.png")
     whole = gzip.decompress(path.read_bytes())
-    path.write_bytes(gzip.compress(whole[: 512 * 3]))  # A folder, a file.
+    path.write_bytes(gzip.compress(whole[: 512 * 3]))  # A folder and a file.
     first, lost = list_archive(path)
     assert first == CatalogueMember("cat/1.png", 0)
     assert (lost.name, lost.position, lost.refusal and lost.refusal.reason) == ("", 1, "broken archive")
 
 
 def encrypt(path: Path) -> Path:
-    """Let the zip archive `path` say that the last file in it is encrypted."""
+    """Mark the last file in the zip archive `path` as encrypted."""
     data = bytearray(path.read_bytes())
     data[data.rfind(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
@@ -87,25 +87,25 @@ def encrypt(path: Path) -> Path:
 
 
 def reasons(path: Path) -> dict[str, str]:
-    """Why each member of the archive `path` is refused, "" where it is not, by its name."""
+    """Return why each member of the archive `path` is refused, by name; "" if it is not."""
     return {member.name: member.refusal.reason if member.refusal else "" for member in list_archive(path)}
 
 
 def saved(known: Mapping[str, list[CatalogueMember]], path: Path) -> Catalogue:
-    """`known` as the next run reads it."""
+    """Return `known` as the next run reads it."""
     parquet.write_tables({path: catalogue_table(known)})
     return read_catalogue(path)
 
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_members_are_listed_unread(tmp_path: Path, make: Callable[..., Path]) -> None:
-    """Every file is listed in the archive's order, with the position by which it is read; folders are not."""
+    """Every file is listed in the archive's order with the position to read it; folders are not listed."""
     names = ["cat/b.png", "cat/a.png", "dog/é 猫.png", "loose.jpg"]
     path = make(tmp_path / "archive", *names)
     listed = list_archive(path)
@@ -115,14 +115,14 @@ def test_members_are_listed_unread(tmp_path: Path, make: Callable[..., Path]) ->
 
 
 def test_a_name_may_repeat(tmp_path: Path) -> None:
-    """Members of the same name are two members."""
+    """Members of the same name are separate members."""
     path = make_tar(tmp_path / "a.tar.gz", "cat/1.png", "cat/1.png")
     assert list_archive(path) == [CatalogueMember("cat/1.png", 0), CatalogueMember("cat/1.png", 1)]
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
-    """Each unusable member has a reason of its own, and its neighbours stay usable."""
+    """Each unusable member has its own reason, and the members next to it stay usable."""
     expected = {
         "cat/1.png": "",
         "cat/.DS_Store": "system file",
@@ -140,14 +140,14 @@ def test_what_nobody_should_read_is_refused(tmp_path: Path, make: Callable[..., 
 
 
 def test_encrypted_members_are_refused(tmp_path: Path) -> None:
-    """A member that needs a password is refused without being asked for."""
+    """An encrypted member is refused without asking for a password."""
     expected = {"cat/1.png": "", "cat/2.png": "encrypted"}
     assert reasons(encrypt(make_zip(tmp_path / "a.zip", *expected))) == expected
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
-    """What is no file of its own is not followed."""
+    """Links and devices are not followed."""
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         info = tarfile.TarInfo("cat/1.png")
         info.type, info.linkname = kind, "/etc/passwd"
@@ -156,14 +156,14 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
 
 
 def test_huge_members_are_refused(tmp_path: Path) -> None:
-    """A member that claims to be larger than any image is refused by what it claims, and the others are not."""
+    """A member that claims to be larger than any image is refused; other members are not."""
     whole = {"cat/1.png": "", "cat/large.png": "too large"}
     assert reasons(make_tar(tmp_path / "a.tar.gz", "cat/1.png", large=GIB)) == whole
     assert reasons(claim(make_zip(tmp_path / "a.zip", "cat/large.png"), GIB)) == {"cat/large.png": "too large"}
 
 
 def test_archive_bombs_are_refused(tmp_path: Path) -> None:
-    """An archive that would unpack to far more than its size is refused as a whole, its members unnamed."""
+    """An archive that would unpack to much more than its size is refused as a whole, without its members."""
     for path in (
         make_tar(tmp_path / "a.tar.gz", "cat/1.png", large=5 * GIB),
         claim(make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png", "cat/3.png"), 2 * GIB),
@@ -176,7 +176,7 @@ def test_archive_bombs_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4 and no more", b"no archive" * 100, bytes(10), b"\x1f\x8b\x08 broken"])
 def test_broken_archives_are_refused(tmp_path: Path, data: bytes) -> None:
-    """What is called an archive and is none is refused, for good, in one line."""
+    """A file that is no archive despite its name is refused permanently, in one line."""
     (tmp_path / "a.zip").write_bytes(data)
     (member,) = list_archive(tmp_path / "a.zip")
     assert member.refusal is not None
@@ -185,7 +185,7 @@ def test_broken_archives_are_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_archives_that_cannot_be_opened_now(tmp_path: Path) -> None:
-    """What lies in the disk, not in the bytes, is a reason that passes."""
+    """A reason that lies in the disk rather than in the bytes is temporary."""
     (tmp_path / "folder.zip").mkdir()
     assert reasons(tmp_path / "gone.zip") == {"": "vanished"}
     assert reasons(tmp_path / "folder.zip") == {"": "unreadable"}
@@ -197,13 +197,13 @@ def test_archives_that_cannot_be_opened_now(tmp_path: Path) -> None:
 
 
 def test_no_catalogue_yet() -> None:
-    """Before the first run nothing is known."""
+    """Before the first run the catalogue is empty."""
     assert not MEMBERS.exists()
     assert read_catalogue() == {}
 
 
 def test_catalogues_come_back(tmp_path: Path) -> None:
-    """What is known of each member is known to the next run: its id, why there is none, or that it is unread."""
+    """The next run knows what is recorded of each member: its id, why there is none, or that it is unread."""
     known = {
         OTHER: [
             CatalogueMember("cat/b, “c”\n.png", 0, id="a" * 32),
@@ -217,7 +217,7 @@ def test_catalogues_come_back(tmp_path: Path) -> None:
 
 
 def test_catalogue_of_a_listed_archive_comes_back(tmp_path: Path) -> None:
-    """What was listed need not be listed again."""
+    """A listed archive is not listed again."""
     path = make_zip(tmp_path / "a.zip", "cat/1.png", "../2.png", "dog/é 猫.png")
     known = {ONE: list_archive(path)}
     path.unlink()
@@ -225,7 +225,7 @@ def test_catalogue_of_a_listed_archive_comes_back(tmp_path: Path) -> None:
 
 
 def test_passing_reasons_are_not_remembered(tmp_path: Path) -> None:
-    """An archive that could not be opened this time is as unknown to the next run as if it were new."""
+    """An archive that could not be opened is unknown to the next run."""
     known = {
         ONE: [CatalogueMember("", 0, refusal=Refusal("vanished", "no such file"))],
         OTHER: [CatalogueMember("cat/1.png", 0, id="a" * 32)],
@@ -234,7 +234,7 @@ def test_passing_reasons_are_not_remembered(tmp_path: Path) -> None:
 
 
 def test_the_same_catalogue_is_the_same_table(tmp_path: Path) -> None:
-    """In whatever order archives are found, they are written in one, so that nothing is written again."""
+    """The table does not depend on the order in which archives are found, so that it is not written again."""
     one, other = [CatalogueMember("cat/1.png", 0, id="a" * 32)], [CatalogueMember("cat/2.png", 0, id="b" * 32)]
     path = tmp_path / "members.parquet"
     parquet.write_tables({path: catalogue_table({ONE: one, OTHER: other})})
@@ -246,13 +246,13 @@ def test_the_same_catalogue_is_the_same_table(tmp_path: Path) -> None:
 
 
 def test_empty_catalogue(tmp_path: Path) -> None:
-    """Without archives there is a table without rows."""
+    """Without archives the table has no rows."""
     assert catalogue_table({}).schema == SCHEMA
     assert saved({}, tmp_path / "members.parquet") == {}
 
 
 def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive of more files than can be kept in mind is refused as a whole; one of just so many is not."""
+    """An archive with too many files is refused as a whole; one at the limit is not."""
     monkeypatch.setattr(archive_listing, "MAX_MEMBERS", 3)
     for make in (make_zip, make_tar):
         assert len(list_archive(make(tmp_path / "archive", "cat/1", "cat/2", "cat/3"))) == 3
@@ -260,13 +260,13 @@ def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_doubts_come_back(tmp_path: Path) -> None:
-    """What is not certain of a name is remembered with it."""
+    """Uncertain names are recorded as such."""
     known = {ONE: [CatalogueMember("caf\u2591/1.png", 0, id="a" * 32, doubt="is odd"), CatalogueMember("cat/1.png", 1)]}
     assert saved(known, tmp_path / "members.parquet") == known
 
 
 def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
-    """So that archives are listed again once; without archives there is nothing to list."""
+    """An earlier version's listing is detected, so that archives are listed again once; without archives none is."""
     path = tmp_path / "members.parquet"
     known = {ONE: [CatalogueMember("cat/1.png", 0, id="a" * 32)]}
     parquet.write_tables({path: catalogue_table(known).replace_schema_metadata({})})
@@ -279,7 +279,7 @@ def test_an_earlier_listing_is_known_as_such(tmp_path: Path) -> None:
 
 
 def test_listing_again_keeps_what_is_the_same(tmp_path: Path) -> None:
-    """What was read stays known; another list is taken unread, unless the archive cannot be opened now."""
+    """Another listing keeps what was read, and takes new members unread, unless the archive cannot be opened now."""
     path = make_zip(tmp_path / "a.zip", "cat/1.png", "cat/2.png")
     known = [CatalogueMember("cat/1.png", 0, id="a" * 32), CatalogueMember("cat/2.png", 1, id="b" * 32)]
     assert listed_again(known, path, PLAIN) == known
@@ -289,7 +289,7 @@ def test_listing_again_keeps_what_is_the_same(tmp_path: Path) -> None:
 
 
 def labelled(path: Path, files: dict[str, str]) -> dict[str, tuple[str | None, str]]:
-    """The label and the reason of each member of an archive of `files`."""
+    """Return the label and the reason of each member of an archive of `files`."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
@@ -301,7 +301,7 @@ def labelled(path: Path, files: dict[str, str]) -> dict[str, tuple[str | None, s
 
 
 def test_archives_carry_labels(tmp_path: Path) -> None:
-    """A file of labels in an archive says what its images are, relative to its own folder, and is none itself."""
+    """A label file in an archive labels its images, relative to its own folder, and is not an image itself."""
     files = {
         "labels.csv": "path;label\n1.png;cat\nsub\\*;dog\n",
         "1.png": "1",
@@ -332,5 +332,5 @@ def test_archives_carry_labels(tmp_path: Path) -> None:
     ids=["no columns", "no image", "no rows", "no label"],
 )
 def test_unusable_labels_in_archives(tmp_path: Path, text: str, expected: dict[str, tuple[str | None, str]]) -> None:
-    """What is no file of labels is refused; a file of labels with an error refuses the archive, since labels differ."""
+    """A file that is no label file is refused; a label file with an error refuses the whole archive."""
     assert labelled(tmp_path / "a.zip", {"labels.csv": text, "cat/1.png": "1"}) == expected

@@ -1,4 +1,4 @@
-"""Decoding in other processes: in order, and unharmed by an image that kills its decoder."""
+"""Decoding in other processes keeps the order, and survives an image that kills its process."""
 
 import hashlib
 import os
@@ -21,21 +21,21 @@ PARAMS = read_params(ROOT / "params.yaml").ingest
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The empty data/raw of the working directory."""
+    """Return the empty data/raw of the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/raw").mkdir(parents=True)
     return tmp_path / "data/raw"
 
 
 def numbered(raw: Path, count: int) -> list[Place]:
-    """So many different images."""
+    """Write `count` different images."""
     for number in range(count):
         save_png(np.full((8, 8), number), raw / f"{number:03d}.png")
     return [Place(f"{number:03d}.png") for number in range(count)]
 
 
 def test_outcomes_come_in_order(raw: Path) -> None:
-    """However many processes there are, the outcomes are in the order of the places."""
+    """The results are in the order of the places for any number of processes."""
     places = numbered(raw, 3 * BATCH + 1)
     outcomes = list(decode(places, Job(KnownIds([]), PARAMS), workers=2))
     assert [outcome.place for outcome in outcomes] == places
@@ -46,7 +46,7 @@ def test_outcomes_come_in_order(raw: Path) -> None:
 
 
 def test_batches_of_large_results_end_early(raw: Path) -> None:
-    """What is in flight is bounded in bytes, not only in number, and nothing is lost."""
+    """Data in flight is limited in bytes as well as in number, and nothing is lost."""
     chance = np.random.default_rng(0)
     places = [Place(f"{number}.png") for number in range(9)]
     for place in places:
@@ -62,7 +62,7 @@ def test_batches_of_large_results_end_early(raw: Path) -> None:
 
 
 def test_known_images_are_not_decoded(raw: Path) -> None:
-    """An id that is known is read, but not decoded."""
+    """A file with a known id is read, but not decoded."""
     places = numbered(raw, 2)
     known = hashlib.md5((raw / "001.png").read_bytes()).hexdigest()
     first, second = decode(places, Job(KnownIds([known]), PARAMS), workers=1)
@@ -71,7 +71,7 @@ def test_known_images_are_not_decoded(raw: Path) -> None:
 
 
 def test_vanished_file_is_refused(raw: Path) -> None:
-    """A file that is gone when its turn comes is refused for now."""
+    """A file that has disappeared is refused temporarily."""
     (outcome,) = decode([Place("gone.png")], Job(KnownIds([]), PARAMS), workers=1)
     assert isinstance(outcome.result, Refusal)
     assert outcome.result.is_passing
@@ -79,15 +79,15 @@ def test_vanished_file_is_refused(raw: Path) -> None:
 
 
 def _deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
-    """Stands for a decoder with a fault in its native code."""
+    """Simulate a decoder that crashes in native code."""
     if raw == b"deadly":
         os.abort()
     return standardising.make_uniform(raw, params)
 
 
 def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others of its batch, and all after it, are decoded all the same."""
-    monkeypatch.setattr(decoding, "BATCH", 4)  # Each of them has a process of its own then.
+    """Only the image that kills its decoder is refused; all others are decoded."""
+    monkeypatch.setattr(decoding, "BATCH", 4)  # Each batch of these is decoded by its own process.
     places = numbered(raw, 9)
     (raw / "002.png").write_bytes(b"deadly")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -101,7 +101,7 @@ def test_image_that_kills_its_decoder_is_refused_alone(raw: Path, monkeypatch: p
 
 @pytest.mark.parametrize("ids", [[], ["00" * 16], [f"{number:032x}" for number in range(0, 2**20, 4097)]])
 def test_known_ids_are_a_set(ids: list[str]) -> None:
-    """What was put in is in, and nothing else."""
+    """The set contains exactly the ids that were put in."""
     known = KnownIds(ids)
     assert len(known) == len(ids)
     assert all(image_id in known for image_id in ids)

@@ -1,4 +1,4 @@
-"""data/erased.csv lists images that are to leave nothing behind, and merges as text."""
+"""data/erased.csv lists images to erase completely, and merges as text."""
 
 import subprocess
 from pathlib import Path
@@ -15,12 +15,12 @@ IDS = [f"{number:032x}" for number in (7, 3, 11)]
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is an empty project."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def test_what_is_noted_stays() -> None:
-    """Ids are added, each once, a sorted line each; a project without the file erases nothing."""
+    """Ids are added once each, in sorted lines; without the file nothing is erased."""
     assert read_erased() == frozenset()
     note_erased(IDS[:1])
     note_erased(IDS)
@@ -30,7 +30,7 @@ def test_what_is_noted_stays() -> None:
 
 @pytest.mark.parametrize("line", ["<<<<<<< HEAD", "cat/1.png", "A" * 32, "é"])
 def test_what_is_no_id_is_an_error(line: str) -> None:
-    """Rather than to erase nothing in silence."""
+    """A line that is not an id is an error, rather than ignored silently."""
     note_erased(IDS)
     with paths.ERASED.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
@@ -39,7 +39,7 @@ def test_what_is_no_id_is_an_error(line: str) -> None:
 
 
 def test_both_sides_of_a_merge_are_kept() -> None:
-    """Git keeps what either branch noted, without a conflict."""
+    """Git keeps the lines of both branches, without a conflict."""
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], check=True, capture_output=True)

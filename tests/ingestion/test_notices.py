@@ -1,4 +1,4 @@
-"""People hear of what is used although it is odd, each thing once."""
+"""Unusual files and names that are used are reported, each once."""
 
 from pipeline.ingestion.collection import Refused
 from pipeline.ingestion.labelling.labels import Labels
@@ -17,13 +17,13 @@ from pipeline.ingestion.wrappers import REASON
 
 
 def test_classes_that_look_like_one() -> None:
-    """Issue 14, 6: they are named with their counts."""
+    """Similar class names are named with their counts."""
     (notice,) = class_notices({"CAT": 1, "cat": 1200, "dog": 5})
     assert notice.startswith("classes 'CAT' (1 image) and 'cat' (1,200 images) differ in case, accents or blanks only")
 
 
 def test_misspelt_classes() -> None:
-    """One of few images that is called nearly as a large one; numbers and small classes are no mistakes."""
+    """A small class with nearly the name of a large one is reported; numbers and pairs of small classes are not."""
     (notice,) = class_notices({"Flagen": 3, "Flaggen": 175, "Flags": 9, "breed 12": 2, "breed 13": 400})
     assert notice == (
         "class 'Flagen' has 3 images, and 'Flaggen' has 175; if they are one: `pipeline classes merge Flagen Flaggen`"
@@ -33,7 +33,7 @@ def test_misspelt_classes() -> None:
 
 
 def test_tables_are_no_labels() -> None:
-    """Of a spreadsheet next to the images it is said what would be read."""
+    """A spreadsheet next to the images is reported with what would be read."""
     (notice,) = table_notices(["a/b.png", "more/Labels.XLSX"])
     assert notice.startswith(
         "more/Labels.XLSX is not read; if it says which image is of which class, save it as labels.csv"
@@ -41,7 +41,7 @@ def test_tables_are_no_labels() -> None:
 
 
 def test_names_that_are_not_certain() -> None:
-    """Issue 14, 4: the class is named, once an archive, with the row that would correct it; not that of other files."""
+    """A class with an uncertain name is reported once per archive, with the row that would correct it."""
     members = ["caf\u2591/1.png", "caf\u2591/2.png", "cat/\u2591.png", "d\\xe9/1.png"]
     found = [("a.zip", member, "is odd", Labels()) for member in members]
     assert name_notices(found) == [
@@ -51,7 +51,7 @@ def test_names_that_are_not_certain() -> None:
 
 
 def test_unclear_archives_are_counted() -> None:
-    """One line an archive, and no more than a few."""
+    """Unclear archives get one line each, up to a limit."""
     refused = [Refused(f"a.zip!/{number}", "", REASON, "why a") for number in range(3)] + [
         Refused("x", "", "empty", "")
     ]
@@ -61,7 +61,7 @@ def test_unclear_archives_are_counted() -> None:
 
 
 def test_images_of_little_range_are_counted() -> None:
-    """All of them in one line, with a few examples."""
+    """Images with a narrow range are counted in one line, with a few examples."""
     assert picture_notices({}) == []
     (one,) = picture_notices({"a.png": "0…9 of 0…255"})
     assert one.startswith(
@@ -73,13 +73,13 @@ def test_images_of_little_range_are_counted() -> None:
 
 
 def test_reasons_are_counted() -> None:
-    """The commonest first, each with an example."""
+    """Reasons are counted, the most frequent first, each with an example."""
     refused = [Refused("a", "", "empty", ""), Refused("b", "", "link", ""), Refused("c", "", "link", "")]
     assert reason_notices(refused) == [f"refused: 2 link (b), 1 empty (a); to see them: {LOOK}"]
     assert reason_notices([]) == []
 
 
 def test_garbled_classes_are_named() -> None:
-    """With what may be meant, where that can be told."""
+    """Garbled class names are reported with the probable name, if there is one."""
     (notice,) = garbled_notices(["cat", "k├ñtze"])
     assert notice.startswith("the name of class 'k├ñtze' looks garbled, 'kätze' may be meant; if so, rename its folder")

@@ -1,4 +1,4 @@
-"""Places in data/raw get the classes that data/classes.csv makes of their labels."""
+"""Labels of places in data/raw become classes by data/classes.csv."""
 
 from pipeline.ingestion.decoding import Place
 from pipeline.ingestion.labelling.mapping import ClassMapping
@@ -9,12 +9,12 @@ IDS = [f"{number:032x}" for number in range(4)]
 
 
 def source(path: str, image_id: str, label: str | None) -> Source:
-    """A place that is used if it has a label."""
+    """Return a place that is used if it has a label."""
     return Source(Place(path), image_id, label, None if label else OUTSIDE)
 
 
 def test_renamed_and_dropped() -> None:
-    """Others stay the same objects; a dropped class is a reason of its own, which does not hide another one."""
+    """Unaffected places stay the same objects; a dropped class is a reason, which does not hide another reason."""
     mapping = ClassMapping([("Cat", "cat"), ("dog", "")])
     found = [
         source("a", IDS[0], "Cat"),
@@ -30,7 +30,7 @@ def test_renamed_and_dropped() -> None:
 
 
 def test_copies_in_merged_classes_are_no_dispute() -> None:
-    """An image that lies in two folders is used once these are one class."""
+    """An image in two folders is used once their classes are merged."""
     found = [source("Cat/a.png", IDS[0], "Cat"), source("cat/a.png", IDS[0], "cat")]
     images, refused, _ = resolve(renamed(found, ClassMapping([("Cat", "cat")])))
     assert (images["label"].to_pylist(), refused) == (["cat"], [])

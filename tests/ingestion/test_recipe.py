@@ -1,7 +1,7 @@
-"""The recipe stands for the stored bytes: as long as its version is the same, every format and mode gives the same.
+"""As long as the recipe's version is the same, the stored bytes of every format and mode are the same.
 
-`python tests/ingestion/test_recipe.py` writes `golden_bytes.csv` again: with a new version of Pillow, or with a raised
-`standardising.VERSION`, and in no other case, or users' images would differ from those that their models know.
+Run `python tests/ingestion/test_recipe.py` to write `golden_bytes.csv` again, but only for a new version of Pillow or
+an increased `standardising.VERSION`; otherwise users' images would differ from those that their models know.
 """
 
 import csv
@@ -43,12 +43,12 @@ MODES = {
     "TIFF": ("1", "L", "LA", "P", "I;16", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"),
     "WEBP": ("RGB", "RGBA"),
 }
-# So that files do not depend on how many cores there are, or on what is fastest.
+# Make files independent of the number of cores, and of speed settings.
 OPTIONS: dict[str, dict[str, Any]] = {"AVIF": {"max_threads": 1, "speed": 6}}
 
 
 def drawn(mode: str, width: int = 40, height: int = 30) -> Image.Image:
-    """A picture with smooth and sharp parts, of arithmetic alone."""
+    """Return a computed picture with smooth and sharp parts."""
     y, x = np.mgrid[:height, :width]
     planes = (x * 6 % 256, (x * y) % 256, (y * 8 + (x > 20) * 90) % 256, 255 - (x // 8 * 32) % 256)
     if mode == "I;16":
@@ -62,14 +62,14 @@ def drawn(mode: str, width: int = 40, height: int = 30) -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of `image` as a file."""
+    """Return `image` as the bytes of a file."""
     out = BytesIO()
     image.save(out, kind, **OPTIONS.get(kind, {}), **options)
     return out.getvalue()
 
 
 def files() -> Iterator[tuple[str, bytes]]:
-    """Files of all kinds, with their names."""
+    """Yield files of all kinds with their names."""
     for kind, modes in MODES.items():
         for mode in modes:
             yield f"{kind} {mode}", encoded(drawn(mode), kind)
@@ -104,7 +104,7 @@ def files() -> Iterator[tuple[str, bytes]]:
 
 
 def rows() -> list[dict[str, str]]:
-    """What is stored of each file, in each mode of colour."""
+    """Yield what is stored of each file in each colour mode."""
     found = []
     for (name, raw), (mode, params) in ((file, one) for file in files() for one in PARAMS.items()):
         made = make_uniform(raw, params)
@@ -119,7 +119,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def test_stored_bytes_are_the_golden_ones() -> None:
-    """Every format and mode gives the bytes, the size and the perceptual hash that the table has."""
+    """Bytes, size and perceptual hash of every format and mode equal the table's."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         golden = list(csv.DictReader(file))
     assert golden[0]["pillow"] == PIL.__version__, "Pillow is another one: write the table again"
@@ -127,7 +127,7 @@ def test_stored_bytes_are_the_golden_ones() -> None:
 
 
 def test_every_format_is_in_the_table() -> None:
-    """No format is accepted whose bytes are not in the table."""
+    """Every accepted format is in the table."""
     assert set(MODES) == set(FORMATS)
 
 
@@ -136,27 +136,27 @@ def test_every_format_is_in_the_table() -> None:
     [("mode", "grey"), ("size", 25), ("animations", "refuse"), ("range", "percentile"), ("range", [0.0, 1.0])],
 )
 def test_recipe_names_what_decides_on_the_bytes(name: str, value: object) -> None:
-    """Another colour mode, size or rule for animations or range is another recipe; what decides on no byte is not."""
+    """Another colour mode, size, or rule for animations or range changes the recipe; other params do not."""
     params = PARAMS["rgb"]
     assert recipe_of(params.model_copy(update={name: value})) != recipe_of(params)
     assert recipe_of(params.model_copy(update={"shard_size": 1, "max_refused": 0.1})) == recipe_of(params)
 
 
 def earlier(params: Ingest) -> str:
-    """The recipe as release 6b401a0 named it: a hash of parameters and source text."""
+    """Return the recipe as release 6b401a0 names it: a hash of params and source text."""
     made_by = "".join(release.files()[path].decode() for path in HASHED_CODE)
     return hashlib.md5(f"{params.mode} {params.size} {params.animations} {made_by}".encode()).hexdigest()
 
 
 def ingested(params: Ingest, **deps: str) -> StageRecord:
-    """What dvc.lock records of that release's ingest."""
+    """Return what dvc.lock records for that release's ingest."""
     files = release.files()
     code = {path: hashlib.md5(files[path]).hexdigest() for path in release.stages()["ingest"]["deps"] if path in files}
     return StageRecord(deps={**code, **deps}, outs={}, params={"ingest": params.model_dump()})
 
 
 def test_earlier_release_has_the_same_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it made of the same parameters is as version 1 makes it, with the Pillow of then."""
+    """The earlier release's recipe equals version 1 with its Pillow, if the params are the same."""
     params, other = PARAMS["rgb"], PARAMS["grey"]
     monkeypatch.setattr(PIL, "__version__", "13.0.0")
     monkeypatch.setattr(recipe, "VERSION", 1)
@@ -173,7 +173,7 @@ def test_earlier_release_has_the_same_recipe(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_other_code_has_another_recipe() -> None:
-    """Nothing is known of what other code made, or of an index that bears no recipe; today's names stay."""
+    """The recipe of other code, or of an index without one, is unknown; current names are unchanged."""
     params = PARAMS["rgb"]
     unknown = ingested(params, **{"pipeline/images.py": "0" * 32})
     assert todays_name(earlier(params), unknown) == earlier(params)

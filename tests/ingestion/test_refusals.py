@@ -1,4 +1,4 @@
-"""A refusal is remembered as long as it would be said again."""
+"""A refusal is kept as long as it would be repeated."""
 
 import pytest
 
@@ -21,5 +21,5 @@ from pipeline.ingestion.refusals import Refusal
     ],
 )
 def test_what_may_be_read_now_is_looked_at_again(reason: str, detail: str, is_outdated: bool) -> None:  # noqa: FBT001
-    """By this release, or by a package that is here now."""
+    """Files that this release, or an installed package, may read now are read again."""
     assert Refusal(reason, detail).is_outdated == is_outdated

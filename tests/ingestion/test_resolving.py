@@ -1,4 +1,4 @@
-"""Every place is an image's one place, a further copy of it, or refused."""
+"""Every place is an image's main place, a copy, or refused."""
 
 import random
 from typing import Any
@@ -17,12 +17,12 @@ ONE, TWO = "1".zfill(32), "2".zfill(32)
 
 
 def source(path: str, image_id: str | None, label: str | None = "cat", attributes: str = "") -> Source:
-    """A usable place; one without an id is broken."""
+    """Return a usable place; one without an id is broken."""
     return Source(Place(path), image_id and image_id.zfill(32), label, None if image_id else BROKEN, attributes)
 
 
 def rows(*found: Source) -> list[dict[str, Any]]:
-    """The images found, as rows."""
+    """Return the images found as rows."""
     images = resolve(found).images
     assert images.column_names == COLUMNS
     listed: list[dict[str, Any]] = images.to_pylist()
@@ -30,13 +30,13 @@ def rows(*found: Source) -> list[dict[str, Any]]:
 
 
 def test_nothing() -> None:
-    """Without a place there is no image."""
+    """Without places there are no images."""
     assert not rows()
     assert not resolve([]).refused
 
 
 def test_copies() -> None:
-    """The first place by name counts, and the first attributes that there are."""
+    """The first place by name counts, and the first attributes that exist."""
     found = [source("b", "2"), source("z", "1", attributes="{2}"), source("y", "1", attributes="{1}"), source("x", "1")]
     assert rows(*found) == [
         {"id": ONE, "label": "cat", "source": "x", "attributes": "{1}"},
@@ -45,7 +45,7 @@ def test_copies() -> None:
 
 
 def test_two_labels() -> None:
-    """An image of several classes is refused wherever it is, and no other."""
+    """An image of several classes is refused in all places; others are not."""
     found = [source("a", "1"), source("b", "1", "dog"), source("c", "1"), source("d", "2", "dog"), source("e", None)]
     assert [row["source"] for row in rows(*found)] == ["d"]
     assert sorted(resolve(found).refused) == [
@@ -59,7 +59,7 @@ PLACES = st.lists(st.tuples(st.sampled_from("12345"), st.sampled_from("ab"), st.
 
 @given(PLACES, st.randoms(use_true_random=False))
 def test_order_does_not_matter(places: list[tuple[str, str, bool]], shuffler: random.Random) -> None:
-    """Whatever comes first: the same images, by id, and no place is in two lists."""
+    """The result does not depend on the order of the places, and no place is in two lists."""
     found = [
         source(f"{number}", image_id if good else None, label) for number, (image_id, label, good) in enumerate(places)
     ]

@@ -1,4 +1,4 @@
-"""What columns say of places is what an object for each of them says: the same images, refused places and new ones."""
+"""Places stored in columns give the same images, refusals and new places as places stored as objects."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +68,7 @@ odd = st.builds(
 
 
 class World(NamedTuple):
-    """A data/raw, and what is known of it."""
+    """A random data/raw, and what is known of it."""
 
     archives: dict[str, list[CatalogueMember]]
     where: dict[str, str]
@@ -77,17 +77,17 @@ class World(NamedTuple):
     """The ids of other files, by path."""
     labels: list[str]
     listed: dict[int, str]
-    """Lines for places of data/raw, by their number: what they say besides the name."""
+    """The lines of a label file for places of data/raw, without the name, by the places' number."""
     below: list[str]
-    """The lines of a file of labels in the folder cat."""
+    """The lines of a label file in the folder cat."""
     columns: Columns
     strip: dict[str, int]
     mapping: list[tuple[str, str]]
     unusable: set[str]
     passing: set[str]
-    """The paths of files of which nothing can be read now."""
+    """The paths of files that cannot be read now."""
     changed: set[str]
-    """The archives of which a member turns out to be broken."""
+    """The archives with a member that turns out to be broken."""
     known: set[str]
 
 
@@ -112,13 +112,13 @@ worlds = st.builds(
 
 
 def placed(world: World) -> Iterator[tuple[str, str | None]]:
-    """The paths and members of all places."""
+    """Return the paths and members of all places."""
     yield from ((path, None) for path in world.loose)
     yield from ((path, one.name) for path, md5 in world.where.items() for one in world.archives[md5])
 
 
 def read(world: World, folder: str) -> Labels:
-    """What its files of labels say."""
+    """Return the content of the label files."""
     path = Path(folder, "labels.csv")
     members = {source for one in placed(world) if (source := source_of(*one)).isprintable()}
     own = [f"{source},{world.listed[at]}" for at, source in enumerate(sorted(members)) if at in world.listed]
@@ -132,13 +132,13 @@ def read(world: World, folder: str) -> Labels:
 
 
 def outcome(world: World, contents: Catalogue, folder: str, *, in_columns: bool) -> Any:
-    """All that ingest takes from the places: what is new, what comes of it, what is told of labels, what is written."""
+    """Return all results of ingest: new images, what they become, reports about labels, and what is written."""
     files = [RawFile(*one) for one in sorted({**world.where, **world.loose}.items())]
     labels, mapping = read(world, folder), ClassMapping(world.mapping)
     settled = Settled.among(files, contents, labels) if in_columns else Settled.none(files, contents)
     unread = list(find(settled, contents, labels, Knowledge(), mapping).unread(Ids.sorted_of(world.known)))
     for one in unread:
-        if one.id is None:  # Of what is read, nothing stays unread.
+        if one.id is None:  # After reading, no place is unread.
             contents[world.where[one.place.path]][one.place.position].refusal = BROKEN
     for archive in world.changed:
         for member in contents[archive][:1]:
@@ -154,9 +154,9 @@ def outcome(world: World, contents: Catalogue, folder: str, *, in_columns: bool)
 
 @given(worlds)
 def test_columns_say_what_objects_say(world: World) -> None:
-    """Whatever lies in data/raw, and whatever becomes of it."""
+    """Columns and objects give the same results for any content of data/raw."""
     for listed in world.archives.values():
-        said = {member.name: member.line for member in listed}  # Files of labels know members by name.
+        said = {member.name: member.line for member in listed}  # Label files refer to members by name.
         for position, member in enumerate(listed):
             member.position, member.line = position, said[member.name]
     with TemporaryDirectory() as folder:

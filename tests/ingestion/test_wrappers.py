@@ -1,4 +1,4 @@
-"""Where the folders of an archive may not be its classes, nothing is guessed, and nothing that is clear is asked."""
+"""Archives whose folders may not be classes are refused with a question; clear ones are not."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,17 +13,17 @@ WRAPPED = ("photos.zip!/My Dataset/cat/1.png", "photos.zip!/My Dataset/dog/2.png
 
 
 def places(sources: Iterable[str]) -> list[Place]:
-    """Places of these names."""
+    """Return places with these names."""
     return [Place(path, member or None) for path, _, member in (source.partition("!/") for source in sources)]
 
 
 def asked(*sources: str, labels: Labels | None = None) -> set[str]:
-    """The archives that are refused until it is said which of their folders are classes."""
+    """Return the archives that are refused until it is stated which of their folders are classes."""
     return set(wrapped(places(sources), labels or Labels(classes=())))
 
 
 def test_a_wrapper_is_asked_about() -> None:
-    """Issue 14, 5: one folder around all others, as `download as zip` makes it; the reason says how to mean it."""
+    """A single folder around all others, as in `download as zip`, is questioned; the reason gives the remedy."""
     (refusal,) = wrapped(places(WRAPPED), Labels(classes=())).values()
     assert refusal.reason == REASON
     assert "photos.zip lie in 'My Dataset', which holds the folders cat, dog" in refusal.detail
@@ -41,12 +41,12 @@ def test_a_wrapper_is_asked_about() -> None:
     ids=["beside other files", "splits", "an archive in a folder", "in parts"],
 )
 def test_kinds_of_wrappers(sources: list[str]) -> None:
-    """Whatever lies around the classes: a folder of the archive's, of data/raw, or those of splits."""
+    """Wrapping folders may be the archive's own, those of data/raw, or those of splits."""
     assert asked(*sources) == {group_of(place) for place in places(sources)}
 
 
 def test_loose_folders_may_be_wrapped() -> None:
-    """An archive that was unpacked into data/raw is the same; archives beside it are not concerned."""
+    """An archive that was unpacked into data/raw is questioned, too; archives next to it are not affected."""
     assert asked("My Dataset/cat/1.png", "My Dataset/dog/2.png", "a.zip!/cat/1.png") == {""}
 
 
@@ -65,12 +65,12 @@ def test_loose_folders_may_be_wrapped() -> None:
     ],
 )
 def test_what_is_clear_is_not_asked(sources: list[str]) -> None:
-    """Several folders, images directly in one, no folder or one alone in it, or a class that others have."""
+    """Several folders, images directly in a folder, no folder or a single one, and a class used elsewhere are clear."""
     assert asked(*sources) == set()
 
 
 def test_what_was_said_is_not_asked(tmp_path: Path) -> None:
-    """A class that is known from before, `ingest.strip` of any number, or rows of labels.csv for all images."""
+    """A known class, any value of `ingest.strip`, or rows of labels.csv for all images are clear."""
     assert asked(*WRAPPED, labels=Labels(classes={"My Dataset"})) == set()
     for count in (0, 1):
         assert asked(*WRAPPED, labels=Labels(strip={"photos.zip": count}, classes=())) == set()

@@ -1,4 +1,4 @@
-"""The unfinished work of ingest outlives a kill at any byte."""
+"""The unfinished work of ingest survives a kill at any byte."""
 
 import hashlib
 import shutil
@@ -20,12 +20,12 @@ LIMIT = 2_000
 
 
 def image_id(number: int) -> str:
-    """An id."""
+    """Return an id."""
     return hashlib.md5(bytes([number])).hexdigest()
 
 
 def picture(number: int, size: int = 300) -> Picture:
-    """An image as it is stored; its bytes need not be one."""
+    """Return a stored image; its bytes need not be a valid one."""
     data, shows = bytes([number]) * size, PerceptualHash(f"{number:016x}", bytes([number]) * 64)
     return Picture(data, hashlib.md5(data).hexdigest(), "png", 3, 4, shows)
 
@@ -35,17 +35,17 @@ REFUSED = Refusal("broken", 'it said "no"')
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def journal(recipe: str = RECIPE, *, after: int = -1, limit: int = LIMIT) -> Journal:
-    """The journal as a new process opens it."""
+    """Open the journal as a new process does."""
     return Journal(recipe, after=after, limit=limit)
 
 
 def fill(count: int = 3) -> None:
-    """Keep so many images, and one refusal."""
+    """Add `count` images and one refusal."""
     with journal() as opened:
         for number in range(count):
             opened.add(image_id(number), picture(number), image_id(number))
@@ -53,7 +53,7 @@ def fill(count: int = 3) -> None:
 
 
 def known() -> tuple[set[str], set[str]]:
-    """The images and the refusals that a new process finds, each image's bytes checked where it says they are."""
+    """Return the images and refusals that a new process finds, and check the bytes of each image."""
     with journal() as opened, ShardReader(opened.folder) as reader:
         for fact in opened.facts.values():
             data = reader.read(fact["shard"], fact["offset"], fact["length"])
@@ -62,7 +62,7 @@ def known() -> tuple[set[str], set[str]]:
 
 
 def check_shards() -> None:
-    """Every shard is a whole tar file."""
+    """Assert that every shard is a complete tar file."""
     for path in FOLDER.rglob("*.tar"):
         with tarfile.open(path, "r:") as archive:
             assert archive.getnames()
@@ -70,12 +70,12 @@ def check_shards() -> None:
 
 
 def test_new_journal_knows_nothing() -> None:
-    """Without earlier work there is none to go on with."""
+    """A new journal is empty."""
     assert known() == (set(), set())
 
 
 def test_what_was_added_is_known_to_the_next_process() -> None:
-    """Facts and refusals are remembered as they were, descriptors and all."""
+    """Facts, descriptors and refusals are read back unchanged."""
     with journal() as opened:
         opened.add(image_id(1), picture(1), image_id(1))
         opened.add(image_id(99), REFUSED, image_id(99))
@@ -90,7 +90,7 @@ def test_what_was_added_is_known_to_the_next_process() -> None:
 
 
 def test_another_recipe_discards_everything() -> None:
-    """What was made in another way is thrown away, and its shards with it."""
+    """Another recipe discards everything, including shards."""
     fill()
     with journal("other") as opened:
         assert (dict(opened.facts), opened.refused) == ({}, {})
@@ -99,7 +99,7 @@ def test_another_recipe_discards_everything() -> None:
 
 
 def test_shards_are_numbered_after_what_is_published() -> None:
-    """New shards clash neither with those of data/shards nor with those of an earlier attempt."""
+    """Numbers of new shards differ from those in data/shards and of an earlier attempt."""
     with journal(after=4) as opened:
         opened.add(image_id(1), picture(1), image_id(1))
         assert opened.facts[image_id(1)]["shard"] == 5
@@ -109,7 +109,7 @@ def test_shards_are_numbered_after_what_is_published() -> None:
 
 
 def test_kill_after_publishing_loses_nothing() -> None:
-    """Until the index names what was published, the journal still has it all, and publishes it again."""
+    """Until the index contains what was published, the journal has it all, and publishes it again."""
     fill()
     paths.SHARDS.mkdir(parents=True)
     with journal() as opened:
@@ -127,7 +127,7 @@ def test_kill_after_publishing_loses_nothing() -> None:
 
 
 def test_shards_of_others_are_never_replaced() -> None:
-    """Shards that came into data/shards meanwhile, from a colleague say, keep their numbers and bytes."""
+    """Shards that came into data/shards meanwhile, for example from a colleague, are not replaced."""
     fill()
     paths.SHARDS.mkdir(parents=True)
     (paths.SHARDS / shard_name(0)).write_bytes(b"a colleague's")
@@ -142,7 +142,7 @@ def test_shards_of_others_are_never_replaced() -> None:
 
 
 def test_journal_cut_at_any_byte() -> None:
-    """Cut anywhere, the journal knows exactly the lines that are whole, and goes on from there."""
+    """A journal truncated anywhere contains exactly its complete lines, and can be continued."""
     fill()
     path = FOLDER / RECIPE / "journal.jsonl"
     whole = path.read_bytes()
@@ -162,7 +162,7 @@ def test_journal_cut_at_any_byte() -> None:
 
 @pytest.mark.parametrize("cut", [1, 40, -1])
 def test_work_after_a_cut_outlives_the_next_kill(cut: int) -> None:
-    """What is added after a kill in the middle of a line is known after a second kill."""
+    """What is added after a truncated line survives a second kill."""
     fill()
     path = FOLDER / RECIPE / "journal.jsonl"
     first, second, *_ = path.read_bytes().splitlines(keepends=True)
@@ -175,7 +175,7 @@ def test_work_after_a_cut_outlives_the_next_kill(cut: int) -> None:
 
 
 def test_shard_cut_at_any_byte() -> None:
-    """Cut a shard anywhere, and exactly the images that are whole in it are known; the rest is a whole tar file."""
+    """A shard truncated anywhere contains exactly its complete images; the rest is a complete tar file."""
     fill()
     path = FOLDER / RECIPE / shard_name(0)
     whole = path.read_bytes()
@@ -195,7 +195,7 @@ def test_shard_cut_at_any_byte() -> None:
 
 
 def test_damaged_images_are_forgotten() -> None:
-    """An image whose bytes are not those of the journal is decoded again; its neighbours are not."""
+    """An image whose bytes differ from the journal's record is decoded again; others are not."""
     fill()
     path = FOLDER / RECIPE / shard_name(0)
     path.write_bytes(path.read_bytes().replace(bytes([1]) * 300, bytes([1]) * 299 + b"!"))
@@ -203,7 +203,7 @@ def test_damaged_images_are_forgotten() -> None:
 
 
 def test_lost_shards_are_forgotten() -> None:
-    """Without its shard an image is unknown, and refusals stay known."""
+    """Without its shard an image is unknown; refusals stay known."""
     fill()
     for path in FOLDER.rglob("*.tar"):
         path.unlink()
@@ -211,7 +211,7 @@ def test_lost_shards_are_forgotten() -> None:
 
 
 def test_forgotten_images_can_be_added_again() -> None:
-    """An image that was lost to a cut is added anew, and known from then on."""
+    """A lost image can be added again, and is known then."""
     fill()
     (FOLDER / RECIPE / shard_name(0)).unlink()
     with journal() as opened:

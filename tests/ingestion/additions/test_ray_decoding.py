@@ -1,4 +1,4 @@
-"""Decoding on Ray: the bytes of decoding here, whatever happens to a machine, and clear words where there is none."""
+"""Decoding on Ray gives the same bytes as locally, survives lost nodes, and has clear errors without a cluster."""
 
 import hashlib
 import os
@@ -35,13 +35,13 @@ pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore
 
 @pytest.fixture(scope="module")
 def two_machines() -> Iterator[Cluster]:
-    """A cluster of two machines."""
+    """Start a cluster of two nodes."""
     with cluster(1, 1) as found:
         yield found
 
 
 def add_many(project: Project, count: int, *, into: str = "") -> None:
-    """Add so many different images."""
+    """Add `count` different images."""
     for number in range(count):
         path = project.root / "data/raw" / into / f"class {number % 2}" / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,18 +49,18 @@ def add_many(project: Project, count: int, *, into: str = "") -> None:
 
 
 def ingest(project: Project, *, ok: bool | None = True) -> str:
-    """What ingest prints."""
+    """Run ingest, and return its output."""
     return project.run(*command("ingest"), ok=ok).out
 
 
 def stored(project: Project) -> dict[str, str]:
-    """The MD5 of what is stored of each image."""
+    """Return the MD5 of the stored bytes of each image."""
     table = pq.read_table(project.root / "data/images/index.parquet", columns=["id", "md5"])
     return dict(zip(table["id"].to_pylist(), table["md5"].to_pylist(), strict=True))
 
 
 def decoded_here(project: Project) -> dict[str, str]:
-    """What ingest makes in processes of this machine; it is gone afterwards."""
+    """Return what ingest makes in local processes, and remove it."""
     project.dvc("add", "--quiet", "data/raw")
     project.run(*command("listing"))
     ingest(project)
@@ -73,7 +73,7 @@ def decoded_here(project: Project) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_machine_killed_on_the_way(project: Project) -> None:
-    """Loose files and archives, good and broken: stored and refused as by this machine alone."""
+    """Loose files and archives, usable and broken, are stored and refused as locally, although a node is killed."""
     add_many(project, FEWEST)
     (project.root / "data/raw/class 0/broken.png").write_bytes(b"broken")
     add_many(project, 100, into="packed")
@@ -96,7 +96,7 @@ def test_machine_killed_on_the_way(project: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_sigint_keeps_what_is_decoded(project: Project, two_machines: Cluster) -> None:
-    """^C ends it at once; the next run decodes the rest, here, and comes to the same bytes."""
+    """^C ends it at once; the next run decodes the rest locally, and gives the same bytes."""
     add_many(project, 4 * FEWEST)
     project.dvc("add", "--quiet", "data/raw")
     project.run(*command("listing"))
@@ -120,7 +120,7 @@ def test_sigint_keeps_what_is_decoded(project: Project, two_machines: Cluster) -
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_head_killed_on_the_way(project: Project) -> None:
-    """Ray would end the process a minute later, in silence; one line says so, and what is decoded stays."""
+    """Without the head node, one line says so, where Ray would exit silently later; decoded images are kept."""
     add_many(project, 20 * FEWEST)
     project.dvc("add", "--quiet", "data/raw")
     project.run(*command("listing"))
@@ -140,7 +140,7 @@ def test_head_killed_on_the_way(project: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_cluster_that_wants_a_token(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray tries again and again, and prints that each time; one line says what to set."""
+    """A missing token is a one-line error that says what to set, instead of Ray's repeated messages."""
     add_many(project, FEWEST)
     project.dvc("add", "--quiet", "data/raw")
     project.run(*command("listing"))
@@ -158,7 +158,7 @@ def test_cluster_that_wants_a_token(project: Project, monkeypatch: pytest.Monkey
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_images_on_the_remote_are_read_there(project: Project, two_machines: Cluster, tmp_path: Path) -> None:
-    """Of images that others have pushed, this machine fetches none."""
+    """Images on the remote are fetched by the nodes, not by this machine."""
     project.dvc("remote", "add", "--default", "--local", "far", str(tmp_path / "far"))
     project.add_digits(0, 4)
     project.dvc("add", "--quiet", "data/raw")
@@ -180,7 +180,7 @@ def test_images_on_the_remote_are_read_there(project: Project, two_machines: Clu
 
 
 def _deadly(raw: bytes, params: Ingest, **_: object) -> Picture | Refusal:
-    """Stands for a decoder with a fault in its native code."""
+    """Simulate a decoder that crashes in native code."""
     if raw == b"deadly":
         os.abort()
     return standardising.make_uniform(raw, params)
@@ -193,7 +193,7 @@ def _end() -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_what_a_process_of_rays_says(two_machines: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image that kills its decoder is refused alone; other versions are an error of one line, and so is no core."""
+    """Only the image that kills its decoder is refused; other versions, and a node without cores, are errors."""
     monkeypatch.chdir(tmp_path)
     places = [Place(f"{number:03d}.png") for number in range(3)]
     for number, place in enumerate(places):
@@ -224,7 +224,7 @@ def test_what_a_process_of_rays_says(two_machines: Cluster, tmp_path: Path, monk
 
 
 def test_few_images_start_no_ray(project: Project) -> None:
-    """Nor is it imported for them, or where it is not asked for."""
+    """For few images Ray is neither started nor imported."""
     project.add_digits(0, 20)
     project.dvc("add", "--quiet", "data/raw")
     project.run(*command("listing"))
@@ -237,7 +237,7 @@ def test_few_images_start_no_ray(project: Project) -> None:
 
 
 def test_no_ray() -> None:
-    """Where it is not installed, or nobody answers, one line says so."""
+    """If Ray is not installed, or no cluster answers, one line says so."""
     for hidden, said in (
         ("sys.modules['ray'] = None", "compute.engine is ray, and Ray is not installed; run `pip install ray`"),
         ("pass", "Ray at 127.0.0.1:1: nothing answers; correct compute.ray, or start Ray there"),

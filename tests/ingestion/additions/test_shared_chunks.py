@@ -1,4 +1,4 @@
-"""What one machine has decoded reaches another one, whole or not at all, and nothing is lost for want of it."""
+"""Images decoded on one machine are handed over to another one as whole chunks, and lost chunks do no harm."""
 
 import hashlib
 import logging
@@ -23,32 +23,32 @@ from pipeline.ingestion.standardising import Picture
 RECIPE = "recipe"
 REMOTE = Path("remote")
 REFUSED = Refusal("broken", 'it said "no"')
-# A shard has room for so many of the pictures below.
+# Number of the pictures below that fit in a shard.
 ROOM = 4
 LIMIT = ROOM * (512 + 1024)
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty working directory, with an empty remote; what waits does so shortly."""
+    """Make an empty working directory with an empty remote, and shorten the waits."""
     monkeypatch.chdir(tmp_path)
     REMOTE.mkdir()
     monkeypatch.setattr(attempts, "PATIENCE", 2.0)
 
 
 def image_id(number: int) -> str:
-    """An id, which is that of its file, too."""
+    """Return an id, which is also that of its file."""
     return hashlib.md5(bytes([number])).hexdigest()
 
 
 def picture(number: int) -> Picture:
-    """An image as it is stored; its bytes need not be one."""
+    """Return a stored image; its bytes need not be a valid one."""
     data, shows = bytes([number]) * 1024, PerceptualHash(f"{number:016x}", bytes([number]) * 64)
     return Picture(data, hashlib.md5(data).hexdigest(), "png", 3, 4, shows, patient="f00" if number % 2 else "")
 
 
 def needs(*numbers: int, files: range = range(100), known: tuple[int, ...] = ()) -> Needs:
-    """Those of an ingest that is to decode the images `numbers`."""
+    """Return the work of an ingest that has to decode the images of `files`."""
     ids = [{image_id(number) for number in some} for some in (files, numbers, known)]
     return Needs(*ids)
 
@@ -57,7 +57,7 @@ def needs(*numbers: int, files: range = range(100), known: tuple[int, ...] = ())
 def ingesting(
     machine: str, wanted: Needs, folder: RemoteFolder | None = None
 ) -> Iterator[tuple[SharedChunks, Journal, list[str]]]:
-    """What a machine has, which is a folder of its own, once its ingest has begun; and what it says."""
+    """Start the ingest of a machine, which is a separate folder; yield its journal and its messages."""
     said: list[str] = []
     here = Path.cwd()
     (here / machine).mkdir(exist_ok=True)
@@ -73,14 +73,14 @@ def ingesting(
 
 
 def decode(journal: Journal, numbers: range) -> None:
-    """Keep what the images `numbers` became; the seventh is none."""
+    """Add the results for the images `numbers`; the seventh is refused."""
     for number in numbers:
         if image_id(number) not in journal:
             journal.add(image_id(number), REFUSED if number == 7 else picture(number), image_id(number))
 
 
 def has(journal: Journal) -> set[int]:
-    """The images that the journal has; each one's bytes are where it says, and the rest is what was decoded."""
+    """Return the images in the journal, and check the bytes of each."""
     with ShardReader(journal.folder) as reader:
         for number in range(100):
             if image_id(number) in journal.facts:
@@ -92,21 +92,21 @@ def has(journal: Journal) -> set[int]:
 
 
 def there() -> list[Path]:
-    """The files on the remote."""
+    """Return the files on the remote."""
     return sorted(path for path in REMOTE.rglob("*") if path.is_file())
 
 
 def count() -> int:
-    """How many whole chunks are there."""
+    """Return the number of complete chunks."""
     return sum(path.suffix == ".jsonl" for path in there())
 
 
 def test_another_machine_takes_what_was_decoded() -> None:
-    """All of it, what is refused included; once that ingest has succeeded, nothing is there."""
+    """Another machine takes everything, including refusals; once that ingest has succeeded, the remote is empty."""
     with ingesting("one", needs(*range(10))) as (chunks, journal, _):
         decode(journal, range(10))
         assert chunks._uploads.rests_within(10)
-        assert len(list((Path.cwd().parent / REMOTE).rglob("*.jsonl"))) == 2  # And what is in the third shard is not.
+        assert len(list((Path.cwd().parent / REMOTE).rglob("*.jsonl"))) == 2  # Not the third shard.
         chunks.leave()
     assert count() == 3
     with ingesting("two", needs(*range(12))) as (chunks, journal, said):
@@ -122,7 +122,7 @@ def test_another_machine_takes_what_was_decoded() -> None:
 
 
 def test_what_a_kill_leaves_is_uploaded_once() -> None:
-    """The next run on the same machine uploads what did not arrive, and nothing twice."""
+    """After a kill the next run on the same machine uploads exactly what is missing."""
     with ingesting("one", needs(*range(10))) as (chunks, journal, _):
         decode(journal, range(10))
         assert chunks._uploads.rests_within(10)
@@ -137,7 +137,7 @@ def test_what_a_kill_leaves_is_uploaded_once() -> None:
 
 
 def test_what_was_taken_is_not_uploaded_again() -> None:
-    """But what was decoded besides is, though it is in the same shard."""
+    """Images that were taken from the remote are not uploaded again; others in the same shard are."""
     with ingesting("one", needs(*range(6))) as (chunks, journal, _):
         decode(journal, range(6))
         chunks.leave()
@@ -161,7 +161,7 @@ def test_what_was_taken_is_not_uploaded_again() -> None:
     ],
 )
 def test_only_what_is_needed_is_taken(wanted: Needs, expected: set[int]) -> None:
-    """Of files that are to be read, images that are not known."""
+    """Only images of files to be read, and with unknown ids, are taken."""
     with ingesting("one", needs(*range(10))) as (chunks, journal, _):
         decode(journal, range(10))
         chunks.leave()
@@ -170,7 +170,7 @@ def test_only_what_is_needed_is_taken(wanted: Needs, expected: set[int]) -> None
 
 
 def test_chunks_of_other_files_stay() -> None:
-    """Whoever has those files goes on with them: a branch that has only some deletes nothing of the others."""
+    """Chunks of other files are kept for whoever has those files: a branch with only some deletes no others."""
     with ingesting("one", needs(*range(8))) as (chunks, journal, _):
         decode(journal, range(8))
         chunks.leave()
@@ -184,7 +184,7 @@ def test_chunks_of_other_files_stay() -> None:
 
 
 def test_images_read_by_another_version_are_not_taken() -> None:
-    """What they became may differ from what they become here."""
+    """Images decoded by another version are not taken, since the result may differ."""
     with ingesting("one", needs(*range(3))) as (chunks, journal, _):
         for number, reader in enumerate(("", "pydicom 0.0.1", "")):
             journal.add(image_id(number), picture(number)._replace(reader=reader), image_id(number))
@@ -194,7 +194,7 @@ def test_images_read_by_another_version_are_not_taken() -> None:
 
 
 def damage(path: Path, how: str) -> None:
-    """Cut a file off, change a byte in its middle, or lose it."""
+    """Truncate a file, change a byte in its middle, or delete it."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     if how == "lost":
@@ -206,7 +206,7 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut", "changed", "lost"])
 @pytest.mark.parametrize("kind", [".tar", ".jsonl"])
 def test_damaged_chunks(how: str, kind: str) -> None:
-    """No image is taken whose bytes are not those that were decoded; the others are, and ingest goes on."""
+    """Damaged images are not taken; the others are, and ingest continues."""
     with ingesting("one", needs(*range(8))) as (chunks, journal, _):
         decode(journal, range(8))
         chunks.leave()
@@ -221,17 +221,17 @@ def test_damaged_chunks(how: str, kind: str) -> None:
 
 
 class Down(RemoteFolder):
-    """One that nobody reaches."""
+    """A remote that cannot be reached."""
 
     def times(self) -> dict[str, float | None]:
-        """No answer."""
+        """Fail as a connection does."""
         raise ConnectionError("nobody there")
 
     prepare = times  # type: ignore[assignment]
 
 
 def test_remote_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
-    """It costs a warning, and nothing else."""
+    """A remote that is down causes one warning, and nothing else."""
     down = Down(localfs, str(REMOTE), "a")
     with ingesting("one", needs(*range(20)), down) as (chunks, journal, said):
         decode(journal, range(20))
@@ -242,12 +242,12 @@ def test_remote_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
         chunks.clear()
     assert not said
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 2  # One a run.
+    assert len(warnings) == 2  # One per run.
     assert "nobody there; this run continues without it" in warnings[0].getMessage()
 
 
 def test_nothing_is_asked_where_nothing_is_new(caplog: pytest.LogCaptureFixture) -> None:
-    """A remote that is down is no news then."""
+    """Without new images the remote is not asked, so one that is down causes no warning."""
     with ingesting("one", needs(), Down(localfs, str(REMOTE), "a")) as (chunks, _, said):
         chunks.clear()
     assert not said
@@ -255,7 +255,7 @@ def test_nothing_is_asked_where_nothing_is_new(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_journal_of_an_earlier_release_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not say of which files its images are: they are kept here, and not handed over."""
+    """A journal of an earlier release, which lacks the images' files, is continued; its images are not handed over."""
     write = Journal._write
 
     def as_before(journal: Journal, entry: dict[str, Any]) -> None:

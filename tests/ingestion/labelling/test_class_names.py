@@ -1,4 +1,4 @@
-"""Names of classes: blanks and encodings make no second class, and what looks like one class is found."""
+"""Class names are independent of spaces and encodings, and similar names are found."""
 
 import pytest
 
@@ -7,26 +7,26 @@ from pipeline.ingestion.labelling.class_names import alike, class_name, label_of
 
 @pytest.mark.parametrize("text", ["cat", "cat ", " cat", "cat\u00a0", "\u00a0cat\u2003", "\ufeffcat", "cat\u200b "])
 def test_blanks_around_are_no_part_of_a_name(text: str) -> None:
-    """Issue 14, 6: `cat`, `cat ` and `cat` with a no-break blank are one class, by folder and by file."""
+    """`cat`, `cat ` and `cat` with a no-break space are one class, by folder and by file."""
     assert class_name(text) == "cat"
     assert label_of(f"{text}/1.png", None) == label_of("x.zip", f"{text}/1.png") == "cat"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u00a0", "a/b", "a\nb", "cat\n", "\x00"])
 def test_what_names_no_class(text: str) -> None:
-    """Nothing but blanks, a slash or a control character anywhere."""
+    """Only spaces, a slash, or a control character are no class name."""
     assert class_name(text) is None
 
 
 def test_folders_above_are_passed_over() -> None:
-    """With `strip`, the class is a folder further in; without one there is no class."""
+    """With `strip` the class is a deeper folder; if there is none, the image has no class."""
     assert label_of("a.zip", "My Dataset/cat/1.png", 1) == "cat"
     assert label_of("All/b.zip", "My Dataset/cat/1.png", 2) == "cat"
     assert label_of("a.zip", "My Dataset/1.png", 1) is None
 
 
 def test_classes_that_look_like_one() -> None:
-    """Case, accents, kinds of blanks and encodings; not another letter, nor the marks of other scripts."""
+    """Names that differ by case, accents, kinds of space or encoding are similar; other letters and scripts are not."""
     labels = [
         "CAT",
         "cat",
@@ -59,5 +59,5 @@ def test_classes_that_look_like_one() -> None:
     ],
 )
 def test_garbled_names(label: str, meant: str | None) -> None:
-    """UTF-8 that was read in a code page is known, and so is what cannot be a name."""
+    """UTF-8 that was decoded with a code page is detected, and so are names that cannot be right."""
     assert ungarbled(label) == meant

@@ -1,4 +1,4 @@
-"""labels.csv is read as spreadsheets and programs write it, and written as it was."""
+"""labels.csv is read in the dialects of spreadsheets and programs, and is written in its dialect."""
 
 import codecs
 from io import BytesIO
@@ -19,7 +19,7 @@ TABS = SEMICOLONS.replace(";", "\t")
 
 
 def with_ends(text: str, end: str) -> bytes:
-    """The text with other ends of lines."""
+    """Return the text with other line ends."""
     return text.replace("\n", end).encode()
 
 
@@ -57,7 +57,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_dialects(tmp_path: Path, name: str) -> None:
-    """Whatever the dialect, each image has its label, and no line is left over."""
+    """In any dialect each image gets its label, and no line is unused."""
     path = tmp_path / "labels.csv"
     path.write_bytes(DIALECTS[name])
     labels = Labels.read(path)
@@ -69,7 +69,7 @@ def test_dialects(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_merges_keep_the_dialect(name: str) -> None:
-    """What a merge writes is of our side's dialect, and says what both sides say."""
+    """A merge is written in our side's dialect, and contains the content of both sides."""
     ours = DIALECTS[name]
     with BytesIO(ours) as file:
         before = dialect_of(file, Columns())
@@ -95,7 +95,7 @@ CELLS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, ma
     st.lists(st.tuples(CELLS, CELLS), max_size=5),
 )
 def test_what_is_written_is_read(encoding: str, delimiter: str, newline: str, rows: list[tuple[str, str]]) -> None:
-    """Any rows come back, and so does the dialect, by its bytes alone."""
+    """Any rows are read back, and the dialect is detected from the bytes."""
     mark = next((mark for mark, name in MARKS.items() if name == encoding), b"")
     dialect = Dialect(mark, encoding or "utf-8", delimiter, newline)
     with BytesIO(dialect.written([("path", "label"), *rows])) as file:
@@ -105,7 +105,7 @@ def test_what_is_written_is_read(encoding: str, delimiter: str, newline: str, ro
 
 
 def test_other_columns(tmp_path: Path) -> None:
-    """`ingest.columns` names the columns; a name then may lack the suffix of its file."""
+    """`ingest.columns` sets the names of columns; names of files may then lack the suffix."""
     path = tmp_path / "labels.csv"
     path.write_text("ID,breed,path\ntrain/0a,pug,north\n")
     labels = Labels.read(path, columns=Columns(path="id", label="breed"))

@@ -1,4 +1,4 @@
-"""How the column `weight` of labels.csv is written, and what is said where it is written otherwise."""
+"""The column `weight` of labels.csv, and errors in it."""
 
 from io import BytesIO
 
@@ -14,12 +14,12 @@ from pipeline.ingestion.labelling.label_tables import Columns, LabelRow, LabelTa
     [("", 1), ("1", 1), ("0", 0), ("0.0", 0), ("0.5", 0.5), (".5", 0.5), ("2.", 2), ("1e3", 1000), ("1E-6", 1e-6)],
 )
 def test_numbers(cell: str, weight: float) -> None:
-    """Decimal numbers, with an exponent or without; nothing is 1."""
+    """Decimal numbers are weights, with or without an exponent; an empty cell is 1."""
     assert weight_of(cell) == weight
 
 
 def rows(content: str) -> list[LabelRow]:
-    """The rows of a labels.csv."""
+    """Return the rows of a labels.csv."""
     return list(LabelTable("labels.csv", BytesIO(content.encode()), Columns()).rows())
 
 
@@ -27,18 +27,18 @@ def rows(content: str) -> list[LabelRow]:
     "cell", ["-1", "-0", "+1", "nan", "inf", "1e400", "1e-7", "1000001", "1_000", "0x1", "\u0661", "1 2", "1/2", "yes"]
 )
 def test_no_numbers(cell: str) -> None:
-    """Anything else is an error that names the line, the cell, and what to write."""
+    """Anything else is an error with the line, the cell, and a hint."""
     with pytest.raises(ImagesError, match=r"line 3 has the weight .*; write 0 to keep it from training, or"):
         rows(f"path,label,weight\na.png,cat,2\nb.png,cat,{cell}\n")
 
 
 def test_decimal_commas() -> None:
-    """As spreadsheets write them in many countries; that is not taken for another number."""
+    """A decimal comma, as spreadsheets write in many countries, is not read as another number."""
     with pytest.raises(ImagesError, match=r"line 2 has the weight '0,5'; .* like 0\.5"):
         rows("path;label;weight\na.png;cat;0,5\n")
 
 
 def test_blanks_around() -> None:
-    """They are left out, as everywhere."""
+    """Spaces around the number are ignored."""
     (row,) = rows("path,label,weight\na.png,cat, 0.5 \n")
     assert row.line.attributes == '{"weight": "0.5"}'

@@ -1,4 +1,4 @@
-"""The class of an image is the first folder below data/raw, archives being seen through."""
+"""The class of an image is the first folder below data/raw or inside an archive."""
 
 import json
 import re
@@ -35,19 +35,19 @@ from pipeline.ingestion.labelling.sources import source_of
     ],
 )
 def test_labels(path: str, member: str | None, label: str | None) -> None:
-    """Loose or in an archive, at any depth, an image belongs to its first folder; without a folder to no class."""
+    """Loose or in an archive, at any depth, an image has the class of its first folder, or none without a folder."""
     assert label_of(path, member) == label
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_spellings_are_one_class(form: str) -> None:
-    """A name typed on a Mac is the same class as the same name typed elsewhere."""
+    """A name in the Unicode form of a Mac is the same class as in other forms."""
     name = normalize(form, "Café")  # type: ignore[arg-type]
     assert label_of(f"{name}/1.png", None) == label_of("x.zip", f"{name}/1.png") == normalize("NFC", "Café")
 
 
 def test_sources_tell_where_an_image_lies() -> None:
-    """People are told the file, and the member of an archive after it."""
+    """The source of an image is the file, followed by the member of an archive."""
     assert source_of("cat/1.png", None) == "cat/1.png"
     assert source_of("cat/old.zip", "sub/1.png") == "cat/old.zip!/sub/1.png"
 
@@ -58,18 +58,18 @@ def test_sources_tell_where_an_image_lies() -> None:
      "cat/.gitignore", "cat/.gitkeep", ".dvcignore"],
 )  # fmt: skip
 def test_system_files(name: str) -> None:
-    """What operating systems, Git and DVC leave behind is known, in any folder."""
+    """Files that operating systems, Git and DVC leave behind are recognised in any folder."""
     assert is_system_file(name)
 
 
 @pytest.mark.parametrize("name", ["1.png", "cat/1.png", "DS_Store/1.png", ".hidden/1.png", "_1.png", "Thumbs.db/1.png"])
 def test_other_files(name: str) -> None:
-    """Other files are not mistaken for theirs."""
+    """Other files are not mistaken for them."""
     assert not is_system_file(name)
 
 
 def test_file_names_classes_by_name_and_by_glob(tmp_path: Path) -> None:
-    """A name is stronger than a glob, a later line than an earlier one, and a folder weakest."""
+    """A name has precedence over a glob, a later line over an earlier one, and any line over a folder."""
     path = tmp_path / "labels.csv"
     path.write_text(
         'path,label,camera\n"a/*",all,1\na/1.png,"one, two",2\n"a/2*",two,1\nnone.png,typo,1\n', "utf-8-sig"
@@ -82,7 +82,7 @@ def test_file_names_classes_by_name_and_by_glob(tmp_path: Path) -> None:
 
 
 def test_file_names_members_of_archives(tmp_path: Path) -> None:
-    """A member is named as refused.csv and the index name it."""
+    """A member is named as in refused.csv and in the index."""
     path = tmp_path / "labels.csv"
     path.write_text('path,label\nmore.zip!/dog/1.png,wolf\n"*.tar!/*",other\n')
     labels = Labels.read(path)
@@ -92,14 +92,14 @@ def test_file_names_members_of_archives(tmp_path: Path) -> None:
 
 
 def attributes(path: Path, *sources: str) -> list[dict[str, str]]:
-    """What the file says of images beyond their class."""
+    """Return the further columns of the file for an image."""
     labels = Labels.read(path)
     texts = [labels.find(source, None).attributes for source in sources]
     return [json.loads(text) if text else {} for text in texts]
 
 
 def test_further_columns(tmp_path: Path) -> None:
-    """Of the line that gives the class; without empty cells; images without a line have none."""
+    """Further columns come from the line with the class, without empty cells; images without a line have none."""
     path = tmp_path / "labels.csv"
     path.write_text(
         "camera,path,weather! ☂,label\n1,a/*,rain,all\n\n,a/1.png,sun,one\n  ,a/2.png,,two\n"
@@ -116,7 +116,7 @@ def test_further_columns(tmp_path: Path) -> None:
 
 
 def test_same_content_is_the_same_text(tmp_path: Path) -> None:
-    """The order of columns does not matter, nor how a letter is spelt; and equal lines are kept once."""
+    """The order of columns and the Unicode form do not matter, and equal lines are kept once."""
     one, other = tmp_path / "one.csv", tmp_path / "other.csv"
     decomposed, composed = normalize("NFD", "café"), normalize("NFC", "café")
     one.write_text(f"path,label,a,b\n1.png,x,1,{decomposed}\n2.png,x,1,{composed}\n", "utf-8")
@@ -138,7 +138,7 @@ def test_same_content_is_the_same_text(tmp_path: Path) -> None:
     ],
 )
 def test_columns_without_name_and_content(tmp_path: Path, text: str) -> None:
-    """What spreadsheets leave behind is nothing."""
+    """Columns without name and content, as spreadsheets leave them, are ignored."""
     (tmp_path / "labels.csv").write_text(text)
     assert attributes(tmp_path / "labels.csv", "a") == [{}]
 
@@ -161,7 +161,7 @@ def test_columns_without_name_and_content(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_columns_that_cannot_be_used(tmp_path: Path, text: bytes, said: str) -> None:
-    """An error in one line says which."""
+    """Unusable columns are a one-line error that names them."""
     (tmp_path / "labels.csv").write_bytes(text)
     with pytest.raises(ImagesError, match=re.escape(said)) as error:
         Labels.read(tmp_path / "labels.csv")
@@ -174,13 +174,13 @@ def test_without_a_file_folders_decide(tmp_path: Path) -> None:
 
 
 def written(path: Path, *lines: str) -> Labels:
-    """What a labels.csv of these `lines` says."""
+    """Return what a labels.csv with these lines contains."""
     path.write_text("".join(f"{line}\n" for line in ("path,label", *lines)), "utf-8")
     return Labels.read(path)
 
 
 def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
-    """Issue 14, 3: `cat/img [1].png` relabels that image, and not `cat/img 1.png`; where there is none it is a glob."""
+    """`cat/img [1].png` labels the image of that name and not `cat/img 1.png`; if it does not exist, it is a glob."""
     sources = ["cat/img [1].png", "cat/img 1.png", "cat/img 2.png"]
     labels = written(tmp_path / "labels.csv", "cat/img [1].png,dog", "cat/img [2].png,bird")
     labels.settle(sources)
@@ -193,7 +193,7 @@ def test_a_name_that_looks_like_a_glob_is_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.zip!/cat/what?.png", "a.zip!/cat/*.png", "a.zip!/cat/[x].png"])
 def test_members_with_special_names_are_names(tmp_path: Path, name: str) -> None:
-    """Issue 14, 3: in archives, too, and whatever makes it look like a glob."""
+    """Names of members that look like globs are names, too."""
     labels = written(tmp_path / "labels.csv", f"{name},dog")
     labels.settle([name])
     assert labels.of(*name.split("!/")) == "dog"
@@ -203,7 +203,7 @@ def test_members_with_special_names_are_names(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 @pytest.mark.parametrize("pattern", ["cat/é.png", "cat/é*", "cat/é [1].png"])
 def test_spellings_of_paths_are_one(tmp_path: Path, forms: tuple[str, str], pattern: str) -> None:
-    """Issue 14, 23: a row that was typed matches a file that comes from a Mac, and the other way round."""
+    """A typed row matches a file in another Unicode form, in both directions."""
     file, row = (normalize(form, pattern.replace("*", ".png")) for form in forms)  # type: ignore[arg-type]
     labels = written(tmp_path / "labels.csv", f"{normalize(forms[1], pattern)},dog")  # type: ignore[arg-type]
     labels.settle([file])
@@ -211,7 +211,7 @@ def test_spellings_of_paths_are_one(tmp_path: Path, forms: tuple[str, str], patt
 
 
 def test_the_same_spelling_comes_first(tmp_path: Path) -> None:
-    """Where a folder holds both spellings, each has its own row."""
+    """If a folder contains both forms of a name, each has its own row."""
     files = [normalize("NFC", "x/é.png"), normalize("NFD", "x/é.png")]
     labels = written(tmp_path / "labels.csv", f"{files[0]},one", f"{files[1]},other")
     labels.settle(files)
@@ -230,9 +230,9 @@ def test_the_same_spelling_comes_first(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_lines_that_contradict_each_other_are_told(tmp_path: Path, lines: list[str], said: list[str]) -> None:
-    """Two rows that give one image different labels are named both, and names leave it without a label.
+    """Two rows with different labels for an image are both reported, and the image has no label.
 
-    Of two globs the later one counts, and a name over a glob is meant so.
+    Of two globs the later one counts, and a name over a glob is intended.
     """
     labels = written(tmp_path / "labels.csv", *lines)
     is_refused = bool(labels.find("x/1.png", None).conflict)
@@ -242,7 +242,7 @@ def test_lines_that_contradict_each_other_are_told(tmp_path: Path, lines: list[s
 
 
 def test_lines_are_counted_as_editors_do(tmp_path: Path) -> None:
-    """Empty lines and line breaks in cells count."""
+    """Line numbers count empty lines and line breaks in cells, as editors do."""
     path = tmp_path / "labels.csv"
     path.write_text("path,label,note\n\nx/1.png,a,\n\nx/1.png,b,\n")
     labels = Labels.read(path)
@@ -264,19 +264,19 @@ def test_lines_are_counted_as_editors_do(tmp_path: Path) -> None:
     ],
 )
 def test_each_cause_is_told(tmp_path: Path, text: str, said: str) -> None:
-    """An error names the line, and what is wrong in it."""
+    """An error contains the line number and the cause."""
     (tmp_path / "labels.csv").write_text(text, "utf-8")
     with pytest.raises(ImagesError, match=re.escape(said)):
         Labels.read(tmp_path / "labels.csv")
 
 
 def test_blanks_around_labels_are_stripped(tmp_path: Path) -> None:
-    """Issue 14, 6: in labels.csv as in folders."""
+    """Spaces around labels are removed, as for folders."""
     assert written(tmp_path / "labels.csv", "1.png,cat\u00a0").of("1.png", None) == "cat"
 
 
 def tree(root: Path, **files: str) -> list[str]:
-    """Files of labels below `root`, by folder; returns their names."""
+    """Write label files below `root`, by folder, and return their names."""
     names = [f"{folder}/labels.csv".removeprefix("top/") for folder in files]
     for name, text in zip(names, files.values(), strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +285,7 @@ def tree(root: Path, **files: str) -> list[str]:
 
 
 def test_files_in_folders(tmp_path: Path) -> None:
-    """Their paths are relative to their folder, globs too; what lies on top comes before them."""
+    """Paths and globs are relative to the file's folder; the top file's lines come first."""
     names = tree(tmp_path, top="a/3.png,top\n", a="1.png,one\n./sub/2.png,two\n3.png,three\n", **{"b [1]": "*,bee\n"})
     labels = Labels.read(tmp_path / "labels.csv", files=names)
     images = ("a/1.png", "a/sub/2.png", "a/3.png", "b [1]/x.png", "b 1/x")
@@ -302,7 +302,7 @@ def test_files_in_folders(tmp_path: Path) -> None:
 
 
 def test_files_in_folders_that_disagree(tmp_path: Path) -> None:
-    """None of them comes before another, be it in a folder or in an archive."""
+    """Label files in folders or archives that disagree have no order, so that it is an error."""
     names = tree(tmp_path, a="b/1.png,one\nx.zip!/1.png,one\n", **{"a/b": "1.png,two\n"})
     labels = Labels.read(tmp_path / "labels.csv", files=names)
     labels.carry("a/x.zip", {"1.png": LabelLine("three"), "2.png": LabelLine("three")})
@@ -314,7 +314,7 @@ def test_files_in_folders_that_disagree(tmp_path: Path) -> None:
 
 
 def test_file_in_a_folder_without_the_columns(tmp_path: Path) -> None:
-    """It is something else, and is named; one on top must be a file of labels, and so must one with the columns."""
+    """A file in a folder without the columns is not a label file, and is reported; one with them must be valid."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a/labels.csv").write_text("id,text\n1,x\n")
     labels = Labels.read(tmp_path / "labels.csv", files=["a/labels.csv"])
@@ -339,7 +339,7 @@ def test_file_in_a_folder_without_the_columns(tmp_path: Path) -> None:
     ],
 )
 def test_metadata_of_hugging_face(tmp_path: Path, name: str, text: str) -> None:
-    """It is read once `ingest.columns` says what is in it, and is a file like others before."""
+    """The file is read once `ingest.columns` names its columns; before it is an unused file."""
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / name).write_text(text, "utf-8")
     columns = Columns(path="file_name", label="animal")
@@ -353,7 +353,7 @@ def test_metadata_of_hugging_face(tmp_path: Path, name: str, text: str) -> None:
 
 @pytest.mark.parametrize("line", ["[1]", "{", "\xff"])
 def test_lines_that_are_no_objects(tmp_path: Path, line: str) -> None:
-    """The error names the line."""
+    """The error names the line that is not a JSON object."""
     (tmp_path / "metadata.jsonl").write_bytes(b'{"file_name": "1.png", "label": "cat"}\n' + line.encode("latin-1"))
     columns = Columns(path="file_name")
     with pytest.raises(ImagesError, match="line 2 is not a JSON object"):

@@ -1,4 +1,4 @@
-"""data/classes.csv says what became of classes; what it cannot mean is an error in one line."""
+"""data/classes.csv states how classes changed; contradictions are one-line errors."""
 
 from pathlib import Path
 
@@ -11,20 +11,20 @@ WHERE = Path("data/classes.csv")
 
 
 def test_chains_are_followed() -> None:
-    """A class that was renamed twice has its last name, by each of its names."""
+    """A class that was renamed twice has its last name, from each former name."""
     mapping = ClassMapping([("a", "b"), ("b", "c"), ("x", "c")])
     assert [mapping.label(name) for name in ("a", "b", "c", "x", "other")] == ["c", "c", "c", "c", "other"]
 
 
 def test_dropped_classes_have_no_name() -> None:
-    """Nor has what was renamed to one of them."""
+    """A dropped class has no name, and neither has a class renamed to it."""
     mapping = ClassMapping([("a", "b"), ("b", "")])
     assert [mapping.label(name) for name in ("a", "b", "c")] == [None, None, "c"]
     assert mapping.descendants("a") == []
 
 
 def test_images_of_a_split_class_stay_what_they_are() -> None:
-    """Only new classes come of it, under the names that these have by now; and itself."""
+    """Images of a split class keep their class; the new classes, with their current names, and itself come of it."""
     mapping = ClassMapping(
         [("pet", "cat"), ("pet", "dog"), ("pet", "emu"), ("cat", "tom"), ("emu", ""), ("old", "pet")]
     )
@@ -35,7 +35,7 @@ def test_images_of_a_split_class_stay_what_they_are() -> None:
 
 
 def test_splits_may_go_round() -> None:
-    """A class that is split into itself and another one, which is split in turn, has both."""
+    """A class that is split into itself and another one, which is split again, has both."""
     mapping = ClassMapping([("a", "a"), ("a", "b"), ("b", "b"), ("b", "a")])
     assert sorted(mapping.descendants("b")) == ["a", "b"]
 
@@ -49,14 +49,14 @@ def test_splits_may_go_round() -> None:
     ],
 )
 def test_contradictions(rows: list[tuple[str, str]], message: str) -> None:
-    """Circles, and classes that are dropped and kept, are errors."""
+    """Cycles, and classes both dropped and kept, are errors."""
     with pytest.raises(RecordError) as error:
         ClassMapping(rows)
     assert message in str(error.value)
 
 
 def test_a_row_that_says_nothing() -> None:
-    """A class that becomes itself stays what it is."""
+    """A class that is mapped to itself does not change."""
     assert ClassMapping([("a", "a")]).label("a") == "a"
 
 
@@ -74,7 +74,7 @@ def test_a_row_that_says_nothing() -> None:
     ],
 )
 def test_files_that_cannot_be_read(content: bytes, message: str) -> None:
-    """Whatever is no table of two columns of classes is an error that says where."""
+    """Anything but a table of two columns of classes is an error that names the place."""
     with pytest.raises(RecordError) as error:
         read_rows(content, WHERE)
     assert message in str(error.value)
@@ -82,13 +82,13 @@ def test_files_that_cannot_be_read(content: bytes, message: str) -> None:
 
 
 def test_spreadsheets_and_spellings() -> None:
-    """Byte-order marks, line ends of Windows, blanks and both spellings of é make no difference."""
+    """Byte-order marks, Windows line ends, spaces and both Unicode forms of é make no difference."""
     content = "\ufeffold, new\r\ncafe\u0301 ,caf\u00e9 au lait\r\ndog, \r\n".encode()
     assert read_rows(content, WHERE) == [("caf\u00e9", "caf\u00e9 au lait"), ("dog", "")]
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Rows are sorted, each once; names may hold commas and quotes. Without a file nothing changes."""
+    """Rows are sorted and unique; names may contain commas and quotes. Without a file nothing changes."""
     rows = [('a,"b"', "c"), ("b", ""), ("b\u2028b", "x")]
     assert read_rows(to_text([*rows, *rows]).encode(), WHERE) == sorted(rows)
     assert ClassMapping.read(tmp_path / "none").rows == []

@@ -1,4 +1,4 @@
-"""Wide-gamut colours become those of sRGB: the numbers are worked out from the standard, not by the same library."""
+"""Wide-gamut colours become sRGB; the expected values are computed from the standard, not by the same library."""
 
 from io import BytesIO
 
@@ -13,7 +13,7 @@ from pipeline.ingestion.standardising import Picture, make_uniform
 from pipeline.params import read_params
 
 PARAMS = read_params(ROOT / "params.yaml").ingest.model_copy(update={"size": 64})
-# What browsers show of `color(display-p3 …)`: CSS Color 4 works the same.
+# What browsers show for `color(display-p3 …)`, as computed by CSS Color 4.
 GOLDEN = {
     (255, 0, 0): (255, 0, 0),
     (200, 50, 50): (218, 24, 40),
@@ -25,7 +25,7 @@ GOLDEN = {
 
 
 def stored(kind: str, mode: str = "RGB") -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """What squares of the colours are stored as, shape (colours, 3)."""
+    """Return the stored colours of squares, shape (colours, 3)."""
     image = Image.new("RGB", (16 * len(GOLDEN), 16))
     for at, colour in enumerate(GOLDEN):
         image.paste(colour, (16 * at, 0, 16 * at + 16, 16))
@@ -36,17 +36,17 @@ def stored(kind: str, mode: str = "RGB") -> np.ndarray[tuple[int, ...], np.dtype
 
 
 def test_golden_values_are_those_of_the_standard() -> None:
-    """They follow from the published matrices and the curve."""
+    """The golden values follow from the published matrices and the curve."""
     expected = p3_in_srgb(np.array(list(GOLDEN)))
     assert np.abs(expected - np.array(list(GOLDEN.values()))).max() <= 0.5
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("TIFF", "RGB"), ("HEIF", "RGB")])
 def test_display_p3_becomes_srgb(kind: str, mode: str) -> None:
-    """A photograph of a phone has the colours in sRGB that it has on the phone, if sRGB has them."""
+    """A phone's photograph has the same colours in sRGB as on the phone, if sRGB contains them."""
     assert np.abs(stored(kind, mode) - np.array(list(GOLDEN.values()))).max() <= 2
 
 
 def test_display_p3_of_a_jpeg() -> None:
-    """So has a JPEG, as far as JPEGs keep colours: it is decoded, converted, and written again."""
+    """So has a JPEG, which is decoded, converted and encoded again, up to JPEG's precision."""
     assert np.abs(stored("JPEG") - np.array(list(GOLDEN.values()))).max() <= 5

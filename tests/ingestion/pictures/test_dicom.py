@@ -1,4 +1,4 @@
-"""DICOM: grey in the window that the file says, colours, one frame, the patient; whatever is hostile is refused."""
+"""DICOM files: grey in the file's window, colours, one frame, the patient; malicious files are refused."""
 
 import resource
 import struct
@@ -23,25 +23,25 @@ from pipeline.params import Ingest, read_params
 
 PARAMS = read_params(ROOT / "params.yaml").ingest
 RAMP = np.linspace(0, 4095, 32 * 40).reshape(32, 40).round().astype(np.uint16)
-# Of computed tomography: stored from 0 on, in Hounsfield units from -1024 on.
+# As in computed tomography: stored from 0, in Hounsfield units from -1024.
 SCALED: dict[str, Any] = {"BitsStored": 12, "RescaleSlope": 1, "RescaleIntercept": -1024}
 
 
 def picture(raw: bytes, params: Ingest = PARAMS) -> Picture:
-    """What a usable file becomes."""
+    """Return the picture of a usable file."""
     made = make_uniform(raw, params)
     assert isinstance(made, Picture), made
     return made
 
 
 def values(raw: bytes, how: object = "dtype") -> npt.NDArray[np.int64]:
-    """The stored values."""
+    """Return the stored values."""
     made = picture(raw, PARAMS.model_copy(update={"range": how}))
     return np.asarray(Image.open(BytesIO(made.data))).astype(np.int64)
 
 
 def refused(raw: bytes) -> Refusal:
-    """Why a file cannot be used."""
+    """Return why a file cannot be used."""
     made = make_uniform(raw, PARAMS)
     assert isinstance(made, Refusal), made
     assert made.reason in UNUSABLE
@@ -50,7 +50,7 @@ def refused(raw: bytes) -> Refusal:
 
 
 def windowed(units: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[Any]:
-    """What a window that ends there makes of values in units."""
+    """Return the result of a window from `low` to `high` for values in units."""
     return np.clip((units - low) / (high - low) * 255, 0, 255)
 
 
@@ -64,13 +64,13 @@ def windowed(units: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[An
     ],
 )
 def test_window(elements: dict[str, Any], low: float, high: float) -> None:
-    """What is black and white the first window says, in the modality's units; without one all stored bits are meant."""
+    """The first window defines black and white in the modality's units; without one all stored bits are used."""
     found = values(dicom(RAMP, **SCALED, **elements))
     assert np.abs(found - windowed(RAMP.astype(float) - 1024, low, high)).max() <= 0.51
 
 
 def test_range_comes_before_the_window() -> None:
-    """A range that is given counts, in the same units, for all images."""
+    """A given range replaces the window, in the same units, for all images."""
     raw = dicom(RAMP, **SCALED, WindowCenter=40, WindowWidth=401)
     units = RAMP.astype(float) - 1024
     assert np.abs(values(raw, [-1000, 400]) - windowed(units, -1000, 400)).max() <= 0.51
@@ -80,7 +80,7 @@ def test_range_comes_before_the_window() -> None:
 
 @pytest.mark.parametrize("how", ["dtype", "percentile", [0, 4095]])
 def test_monochrome1_is_inverted(how: object) -> None:
-    """Where the lowest value is white it is stored white, by whatever range."""
+    """If the lowest value means white, it is stored white, with any range."""
     plain, inverted = (
         values(dicom(RAMP, BitsStored=12, PhotometricInterpretation=name), how)
         for name in ("MONOCHROME2", "MONOCHROME1")
@@ -90,7 +90,7 @@ def test_monochrome1_is_inverted(how: object) -> None:
 
 
 def test_signed_values_and_padding() -> None:
-    """Negative values are values; what lies around the picture is black, and counts for no percentile."""
+    """Negative values are valid; padding becomes black, and does not count for percentiles."""
     signed = RAMP.astype(np.int16) - 1024
     signed[:16] = -2000
     raw = dicom(signed, PixelPaddingValue=-2000)
@@ -100,7 +100,7 @@ def test_signed_values_and_padding() -> None:
 
 
 def test_lookup_table_of_values() -> None:
-    """A table that makes other values of them comes before the window."""
+    """A modality lookup table is applied before the window."""
     from pydicom.dataset import Dataset
 
     table = Dataset()
@@ -112,13 +112,13 @@ def test_lookup_table_of_values() -> None:
 
 
 def test_little_of_the_range_is_said() -> None:
-    """A window that shows hardly anything is worth a word."""
+    """A window that shows almost nothing is reported."""
     assert picture(dicom(RAMP // 64, BitsStored=16)).remark == "0…63 of 0…65,535"
     assert picture(dicom(RAMP, BitsStored=12)).remark == ""
 
 
 def test_first_frame() -> None:
-    """Of several frames the first is taken if the param says so."""
+    """Of several frames the first one is taken if the param says so."""
     grey = np.asarray(gradient("L"))
     raw = dicom(grey, NumberOfFrames=2, PixelData=grey.tobytes() + bytes(grey.size))
     assert refused(raw).reason == "animation"
@@ -127,7 +127,7 @@ def test_first_frame() -> None:
 
 
 def test_patient_is_a_hash() -> None:
-    """Images of one patient have one name for it, which is not the patient's; blanks do not count."""
+    """Images of one patient have the same hash, which does not contain the name; spaces do not count."""
     one, same, other, none = (
         picture(dicom(RAMP, BitsStored=12, PatientID=name)).patient for name in ("Doe^1", " Doe^1 ", "Doe^2", "")
     )
@@ -139,13 +139,13 @@ def test_patient_is_a_hash() -> None:
 
 
 def test_sixteen_bits_of_colour() -> None:
-    """Deep colours keep their upper bits."""
+    """16-bit colours keep their upper bits."""
     deep = np.asarray(gradient("RGB")).astype(np.uint16) * 257
     assert np.array_equal(values(dicom(deep)), np.asarray(gradient("RGB")))
 
 
 def test_dimensions_that_are_not_there() -> None:
-    """Rows and columns that would take too much are refused by the header alone; missing pixels are missing."""
+    """Too large dimensions are refused by the header alone; missing pixels are reported."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert refused(dicom(RAMP, Rows=60_000, Columns=60_000)).reason == "too large"
     assert refused(dicom(RAMP, Rows=33)).reason == "truncated"
@@ -159,7 +159,7 @@ def test_dimensions_that_are_not_there() -> None:
 
 @pytest.mark.parametrize(("kind", "syntax"), [("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)])
 def test_frame_that_is_larger_than_the_header_says(kind: str, syntax: str) -> None:
-    """What is compressed in it is not decoded to another size than was asked about."""
+    """A compressed frame is not decoded to another size than the header's."""
     options = {"no_jp2": True} if kind == "JPEG2000" else {}
     large = encoded(Image.new("L", (12_000, 12_000)), kind, **options)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -176,7 +176,7 @@ def test_runs_that_would_fill_memory() -> None:
 
 
 def test_deflated_files_are_not_inflated() -> None:
-    """They may be of any size inside."""
+    """Deflated files, which may have any size inside, are not inflated."""
     data = dcmread(BytesIO(dicom(RAMP)))
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     data.save_as(out := BytesIO())
@@ -186,7 +186,7 @@ def test_deflated_files_are_not_inflated() -> None:
 
 
 def test_header_of_a_million_elements() -> None:
-    """They are not all taken into memory."""
+    """A header of a million elements is not read into memory as a whole."""
     raw = dicom(RAMP)
     element = struct.pack("<HH2sH", 9, 0x1001, b"LO", 0)
     inside = b"\xfe\xff\0\xe0" + struct.pack("<I", 0xFFFFFFFF) + 400_000 * element + b"\xfe\xff\x0d\xe0\0\0\0\0"
@@ -203,7 +203,7 @@ BASES = [raw for kind, _, raw in others() if kind == "DICOM"]
 @settings(max_examples=150, deadline=None)
 @given(cut(BASES))
 def test_any_truncation(raw: bytes) -> None:
-    """A file cut anywhere is a picture or a refusal, and raises nothing."""
+    """A file truncated anywhere is a picture or a refusal, without an exception."""
     made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE
 
@@ -211,6 +211,6 @@ def test_any_truncation(raw: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(changed(BASES, 128, 700))
 def test_any_damage(raw: bytes) -> None:
-    """So is one with some bytes changed."""
+    """A file with some bytes changed is a picture or a refusal, without an exception."""
     made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE

@@ -1,4 +1,4 @@
-"""Files of every format: read with the right pixels, or refused by name, however hostile."""
+"""Files of every format are read with the right pixels, or refused by name, even if malicious."""
 
 import resource
 import struct
@@ -24,24 +24,24 @@ PARAMS = read_params(ROOT / "params.yaml").ingest
 GRADIENT = np.asarray(gradient("RGB")).astype(int)
 NEW = ("DDS", "HEIF", "ICO", "PCX", "PSD", "SGI", "TGA")
 FILES = [(kind, mode, raw) for kind, mode, raw in (*written_by_pillow(), *others()) if kind in NEW]
-# Of Photoshop's what Pillow would read wrongly, or not at all.
+# Photoshop files that Pillow would read wrongly, or not at all.
 UNREAD = ("1", "16 bits", "no merged picture")
 
 
 def picture(raw: bytes, params: Ingest = PARAMS) -> Picture:
-    """What a usable file becomes."""
+    """Return the picture of a usable file."""
     made = make_uniform(raw, params)
     assert isinstance(made, Picture), made
     return made
 
 
 def pixels(made: Picture) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-    """The stored colours, as numbers that one can subtract."""
+    """Return the stored colours as signed numbers."""
     return np.asarray(Image.open(BytesIO(made.data)).convert("RGB")).astype(np.int64)
 
 
 def refused(raw: bytes, params: Ingest = PARAMS) -> Refusal:
-    """Why a file cannot be used."""
+    """Return why a file cannot be used."""
     made = make_uniform(raw, params)
     assert isinstance(made, Refusal), made
     assert made.reason in UNUSABLE
@@ -51,12 +51,12 @@ def refused(raw: bytes, params: Ingest = PARAMS) -> Refusal:
 
 @pytest.mark.parametrize(("kind", "mode", "raw"), [pytest.param(*file, id=" ".join(file[:2])) for file in FILES])
 def test_pixels_are_those_of_the_picture(kind: str, mode: str, raw: bytes) -> None:
-    """Each format and mode that is read gives the picture that was written, on white where it is transparent."""
+    """Each format and mode gives the picture that was written, on white where it is transparent."""
     if kind == "PSD" and mode in UNREAD:
         assert refused(raw).reason == "unsupported pixels"
         return
     found = pixels(picture(raw))
-    if kind == "ICO":  # Which Pillow scales to 32 pixels.
+    if kind == "ICO":  # Pillow scales icons to 32 pixels.
         opened = Image.open(BytesIO(raw)).convert("RGBA")
         expected = np.asarray(Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened).convert("RGB"))
     else:
@@ -67,13 +67,13 @@ def test_pixels_are_those_of_the_picture(kind: str, mode: str, raw: bytes) -> No
 
 
 def test_largest_icon_is_taken() -> None:
-    """Of the sizes in an ICO file the largest one counts, wherever in the list it stands."""
+    """The largest size in an ICO file is taken, at any place in its list."""
     raw = encoded(gradient("RGB").resize((128, 128)), "ICO", sizes=[(16, 16), (128, 128), (48, 48)])
     assert (picture(raw).width, picture(raw).height) == (128, 128)
 
 
 def test_layers_are_no_animation() -> None:
-    """The merged picture of a Photoshop file counts, however many layers there are."""
+    """The merged picture of a Photoshop file is taken, whatever the number of layers."""
     raw = photoshop(gradient("RGB"))
     layers = struct.pack(">Ih", 2 + 2 * 26, 2) + 2 * (struct.pack(">4iH", 0, 0, 1, 1, 0) + b"8BIMnorm" + bytes(0))
     at = 34 + struct.unpack_from(">I", raw, 30)[0]
@@ -83,7 +83,7 @@ def test_layers_are_no_animation() -> None:
 
 @pytest.mark.parametrize("kind", ["TGA", "DDS"])
 def test_channel_that_makes_all_transparent_is_none(kind: str) -> None:
-    """Where no pixel would be seen, the fourth channel means something else."""
+    """If the fourth channel would hide all pixels, it is not used as alpha."""
     image = gradient("RGB").convert("RGBA")
     image.putalpha(0)
     assert np.array_equal(pixels(picture(encoded(image, kind))), GRADIENT)
@@ -91,7 +91,7 @@ def test_channel_that_makes_all_transparent_is_none(kind: str) -> None:
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_heic_is_turned_once(orientation: int) -> None:
-    """A picture of a phone is upright, whether its file says how it was held once or twice."""
+    """A phone's HEIC picture is upright, whether its orientation is stored once or twice."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     plain = picture(encoded(gradient("RGB"), "HEIF"))
@@ -102,7 +102,7 @@ def test_heic_is_turned_once(orientation: int) -> None:
 
 
 def test_several_pictures_in_heic_are_an_animation() -> None:
-    """Which of several is meant the param says."""
+    """Several pictures in a HEIC file are handled as an animation, by the param."""
     both = pillow_heif.from_pillow(gradient("RGB"))
     both.add_from_pillow(gradient("RGB").rotate(180))
     both.save(out := BytesIO(), quality=-1, chroma=444)
@@ -114,7 +114,7 @@ def test_several_pictures_in_heic_are_an_animation() -> None:
 
 @pytest.mark.parametrize(("package", "kind"), [("pillow_heif", "HEIF"), ("pydicom", "DICOM")])
 def test_missing_package_is_named(package: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package that reads it, a file is refused with the command that installs it."""
+    """Without the package that reads it, a file is refused with the command to install the package."""
     raw = next(raw for found, _, raw in others() if found == kind)
     with monkeypatch.context() as missing:
         missing.setitem(sys.modules, package, None)
@@ -122,11 +122,11 @@ def test_missing_package_is_named(package: str, kind: str, monkeypatch: pytest.M
     name = {"HEIF": "a HEIC file", "DICOM": "a DICOM file"}[kind]
     command = package.replace("_", "-")
     assert refusal.detail.startswith(f"{name}; run `pip install {command}`, then `dvc repro --force ingest`")
-    assert refusal.is_outdated  # For it is installed.
+    assert refusal.is_outdated  # The package is installed.
 
 
 def test_versions_of_packages_are_known() -> None:
-    """What was read says by which version, and another one is told from it; what is not installed is not."""
+    """The version that read a file is recorded and compared; missing packages have none."""
     (reader,) = {picture(raw).reader for kind, mode, raw in others() if kind == "HEIF" and mode == "RGB"}
     assert reader.startswith("pillow-heif ")
     assert not is_by_another(reader)
@@ -137,12 +137,12 @@ def test_versions_of_packages_are_known() -> None:
 
 
 def tga(width: int, height: int, *, kind: int = 2, depth: int = 24) -> bytes:
-    """A TGA file that claims these dimensions."""
+    """Return a TGA file that claims these dimensions."""
     return struct.pack("<BBB5x4xHHBB", 0, 0, kind, width, height, depth, 0) + bytes(100)
 
 
 def sized(kind: str, mode: str, at: int, form: str) -> Callable[[int, int], bytes]:
-    """A file of `kind` whose header can claim any dimensions, which stand at `at`."""
+    """Return a file of `kind` with a function that sets the dimensions in its header, at offset `at`."""
     raw = encoded(gradient(mode), kind) if kind != "PSD" else photoshop(gradient(mode))
 
     def claiming(width: int, height: int) -> bytes:
@@ -165,14 +165,14 @@ HEADERS = {
 
 @pytest.mark.parametrize("kind", HEADERS)
 def test_hostile_headers_are_refused_undecoded(kind: str) -> None:
-    """Dimensions that would take more memory than there may be are refused, and none is taken."""
+    """Dimensions that need too much memory are refused without allocating it."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert refused(HEADERS[kind](60_000, 60_000)).reason in ("too large", "not an image", "unsupported format")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 2**10
 
 
 def test_icons_that_are_larger_than_they_say() -> None:
-    """A PNG of any size in an icon is not decoded because the list in front calls it small."""
+    """A PNG in an icon that is larger than the icon's list states is not decoded."""
     inside = encoded(Image.new("L", (20_000, 20_000)), "PNG")
     entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -181,7 +181,7 @@ def test_icons_that_are_larger_than_they_say() -> None:
 
 
 def test_heic_that_claims_another_size() -> None:
-    """Neither a larger nor a smaller size than that of the picture in it is believed."""
+    """A HEIC header with a larger or smaller size than its picture's is not trusted."""
     raw = encoded(gradient("RGB"), "HEIF")
     at = raw.index(b"ispe") + 8
     for side in (8, 60_000):
@@ -189,7 +189,7 @@ def test_heic_that_claims_another_size() -> None:
 
 
 def test_photoshop_with_a_million_resources() -> None:
-    """A file of small things is refused before they are all taken into memory."""
+    """A file of a million small resources is refused before all of them are read."""
     one = b"8BIM" + struct.pack(">HHI", 1000, 0, 0)
     raw = photoshop(gradient("RGB"))
     (size,) = struct.unpack_from(">I", raw, 30)
@@ -208,7 +208,7 @@ def test_photoshop_with_a_million_resources() -> None:
     ],
 )
 def test_what_looks_a_little_like_an_image_is_none(raw: bytes) -> None:
-    """Formats that begin in no way of their own take no text for pixels."""
+    """Text that resembles the start of a format without a signature is not an image."""
     assert refused(raw).reason in ("not an image", "unsupported pixels")
 
 
@@ -218,7 +218,7 @@ BASES = [raw for _, _, raw in FILES]
 @settings(max_examples=150, deadline=None)
 @given(cut(BASES))
 def test_any_truncation(raw: bytes) -> None:
-    """A file cut anywhere is a picture or a refusal, and raises nothing."""
+    """A file truncated anywhere is a picture or a refusal, without an exception."""
     made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE
 
@@ -226,6 +226,6 @@ def test_any_truncation(raw: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(changed(BASES, 0, 200))
 def test_any_damage(raw: bytes) -> None:
-    """So is one with some bytes changed."""
+    """A file with some bytes changed is a picture or a refusal, without an exception."""
     made = make_uniform(raw, PARAMS)
     assert isinstance(made, Picture) or made.reason in UNUSABLE

@@ -1,4 +1,4 @@
-"""Values of more than 8 bits: `ingest.range` says which are black and which white, and nothing is dark in silence."""
+"""Values above 8 bits: `ingest.range` defines black and white, and dark images are reported."""
 
 import struct
 from io import BytesIO
@@ -26,13 +26,13 @@ KINDS: dict[str, tuple[str, type[np.generic]]] = {
 
 
 def raw_of(values: npt.NDArray[Any], kind: str) -> bytes:
-    """A file with these values."""
+    """Return a file with these values."""
     name, dtype = KINDS[kind]
     return encoded(Image.fromarray(values.astype(dtype)), name)
 
 
 def stored(raw: bytes, how: object) -> tuple[npt.NDArray[np.int64], Picture]:
-    """The stored values with `ingest.range` so, and the picture."""
+    """Return the stored values with this `ingest.range`, and the picture."""
     made = make_uniform(raw, PARAMS.model_copy(update={"range": how}))
     assert isinstance(made, Picture), made
     return np.asarray(Image.open(BytesIO(made.data))).astype(np.int64), made
@@ -40,7 +40,7 @@ def stored(raw: bytes, how: object) -> tuple[npt.NDArray[np.int64], Picture]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bounds_that_are_given(kind: str) -> None:
-    """Values from low to high become 0 to 255, evenly; what is beyond is black or white."""
+    """Values from low to high become 0 to 255 linearly; values beyond are black or white."""
     values = (RAMP * 6000).round() - (1000 if kind in ("32 bits", "floats") else 0)
     found, made = stored(raw_of(values, kind), [500, 4500])
     assert np.abs(found - np.clip((values - 500) / 4000 * 255, 0, 255)).max() <= 0.51
@@ -49,7 +49,7 @@ def test_bounds_that_are_given(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_percentile(kind: str) -> None:
-    """The image's own 0.5th and 99.5th percentile become black and white, so that single hot pixels do not count."""
+    """The image's 0.5th and 99.5th percentiles become black and white, so that single hot pixels do not count."""
     values = (RAMP * 3000).round() + 20_000
     values[0, 0], values[31, 31] = 0, 60_000
     found, made = stored(raw_of(values, kind), "percentile")
@@ -60,7 +60,7 @@ def test_percentile(kind: str) -> None:
 
 
 def test_twelve_bits_are_no_darker_than_eight() -> None:
-    """The trap: 12 bits in 16 are nearly black as they are; either way of saying the range shows them."""
+    """12 bits in 16 are nearly black unchanged; both kinds of range show them."""
     values = RAMP * 4095
     dark, made = stored(raw_of(values, "16 bits"), "dtype")
     assert dark.max() == 15
@@ -85,18 +85,18 @@ def test_twelve_bits_are_no_darker_than_eight() -> None:
     ],
 )
 def test_little_of_the_range_is_said(low: int, high: int, how: object, remark: str) -> None:
-    """Under a tenth of the range is worth a word, wherever in it the values lie, and whatever the range."""
+    """Less than a tenth of the range is reported, wherever the values are, and whatever the range is."""
     assert stored(raw_of(low + RAMP * (high - low), "16 bits"), how)[1].remark == remark
 
 
 def test_whole_range_of_the_type_is_the_default() -> None:
-    """Saying it in numbers gives the same bytes."""
+    """The type's whole range in numbers gives the same bytes as the default."""
     raw = raw_of(RAMP * 65_535, "16 bits")
     assert stored(raw, "dtype")[1].md5 == stored(raw, [0, 65_535])[1].md5
 
 
 def test_floats_that_are_no_numbers() -> None:
-    """They are black, and count for no percentile; an image of nothing else is refused."""
+    """NaN becomes black, and does not count for percentiles; an image of only NaN is refused."""
     values = RAMP.copy()
     values[:4], values[4, :4], values[5, :4] = np.nan, np.inf, -np.inf
     found, _ = stored(raw_of(values, "floats"), "percentile")
@@ -110,13 +110,13 @@ def test_floats_that_are_no_numbers() -> None:
 @pytest.mark.parametrize("how", ["dtype", "percentile", [0, 5]])
 @pytest.mark.parametrize("kind", ["16 bits", "floats"])
 def test_one_value(kind: str, how: object) -> None:
-    """An image of one value alone is an image, and is divided by nothing."""
+    """An image of one value is valid, and causes no division by zero."""
     made = make_uniform(raw_of(np.full((8, 8), 700), kind), PARAMS.model_copy(update={"range": how}))
     assert isinstance(made, Picture) != (kind == "floats" and how == "dtype")
 
 
 def test_unsigned_values_of_32_bits() -> None:
-    """The upper half of them is bright, which Pillow takes for negative."""
+    """The upper half of 32-bit values is bright, although Pillow reads them as negative."""
     values = (RAMP * (2**32 - 1)).astype(np.uint32)
     signed = encoded(Image.fromarray(values.view(np.int32)), "TIFF")
     raw = signed.replace(struct.pack("<HHIH", 339, 3, 1, 2), struct.pack("<HHIH", 339, 3, 1, 1))
@@ -126,7 +126,7 @@ def test_unsigned_values_of_32_bits() -> None:
 
 
 def test_transparent_value_is_white() -> None:
-    """The value that stands for transparency is white, and counts for no percentile."""
+    """A value that means transparency becomes white, and does not count for percentiles."""
     values = (RAMP * 1000 + 100).round()
     values[:8] = 60_000
     raw = encoded(Image.fromarray(values.astype(np.uint16)), "PNG", transparency=60_000)
@@ -136,7 +136,7 @@ def test_transparent_value_is_white() -> None:
 
 
 def test_memory_of_stretching_is_counted() -> None:
-    """What is stretched takes more, and is refused where that is too much."""
+    """The memory for stretching is counted, and an image that needs too much is refused."""
     raw = encoded(Image.new("I;16", (6000, 5000)), "PNG")
     assert isinstance(make_uniform(raw, PARAMS), Picture)
     refusal = make_uniform(raw, PARAMS.model_copy(update={"range": "percentile"}))

@@ -1,4 +1,4 @@
-"""Archives: every member is found and read, and nothing that an archive says is trusted."""
+"""Every member of an archive is found and read, and no claim of an archive is trusted."""
 
 import gc
 import gzip
@@ -35,16 +35,16 @@ ZIPS = {
 
 
 def make_zip(path: Path, files: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> Path:
-    """A zip archive of `files`, whose names may repeat."""
+    """Write a zip archive of `files`, whose names may repeat."""
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", compression) as archive:
-        warnings.simplefilter("ignore")  # Names that repeat.
+        warnings.simplefilter("ignore")  # Repeated names.
         for name, data in files:
             archive.writestr(zipfile.ZipInfo(name), data, compression)
     return path
 
 
 def make_tar(path: Path, files: list[tuple[str, bytes]], mode: str = "w", **options: str) -> Path:
-    """A tar archive of `files`, whose names may repeat."""
+    """Write a tar archive of `files`, whose names may repeat."""
     with tarfile.open(path, mode, **options) as archive:  # type: ignore[call-overload]
         for name, data in files:
             info = tarfile.TarInfo(name)
@@ -54,7 +54,7 @@ def make_tar(path: Path, files: list[tuple[str, bytes]], mode: str = "w", **opti
 
 
 def make(path: Path, files: list[tuple[str, bytes]]) -> Path:
-    """An archive of the kind that its suffix says."""
+    """Write an archive of the kind that the suffix names."""
     for suffix, compression in reversed(ZIPS.items()):
         if path.name.endswith(suffix):
             return make_zip(path, files, compression)
@@ -62,7 +62,7 @@ def make(path: Path, files: list[tuple[str, bytes]]) -> Path:
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
-    """The names and bytes of the readable members of the archive `path`."""
+    """Return the names and bytes of the readable members of the archive `path`."""
     archive = open_archive(path)
     return [
         (member.name, archive.read(member.position, LIMIT)) for member in archive.members() if not member.unreadable
@@ -85,7 +85,7 @@ def test_every_member_is_read(tmp_path: Path, suffix: str) -> None:
 
 @kinds
 def test_members_can_be_read_in_any_order(tmp_path: Path, suffix: str) -> None:
-    """A position alone finds a member, again and again, also in an archive that was opened anew."""
+    """A member is found by its position, repeatedly, also after the archive is opened again."""
     archive = open_archive(make(tmp_path / f"a{suffix}", list(FILES.items())))
     for position in (2, 0, 1, 2, 0):
         assert archive.read(position, LIMIT) == list(FILES.values())[position]
@@ -93,7 +93,7 @@ def test_members_can_be_read_in_any_order(tmp_path: Path, suffix: str) -> None:
 
 @kinds
 def test_no_more_is_read_than_asked_for(tmp_path: Path, suffix: str) -> None:
-    """A limit bounds what a member is unpacked to."""
+    """A limit bounds the unpacked size of a member."""
     archive = open_archive(make(tmp_path / f"a{suffix}", [("bomb.png", bytes(10**6))]))
     assert archive.read(0, 100) == bytes(100)
 
@@ -107,7 +107,7 @@ def test_repeated_names_are_different_members(tmp_path: Path, suffix: str) -> No
 
 @both
 def test_folders_are_no_members(tmp_path: Path, suffix: str) -> None:
-    """Folders are passed over, and do not count in the positions."""
+    """Folders are skipped, and do not count in the positions."""
     path = tmp_path / f"a{suffix}"
     if suffix == ".zip":
         make_zip(path, [("cat/", b""), ("cat/1.png", b"1")])
@@ -130,18 +130,18 @@ def test_empty_archives_have_no_members(tmp_path: Path, suffix: str) -> None:
 
 @kinds
 def test_archives_close_themselves(tmp_path: Path, suffix: str) -> None:
-    """An archive that is let go of is closed; Python warns of files that are not."""
+    """An archive that is no longer referenced is closed, without Python's warning."""
     path = make(tmp_path / f"a{suffix}", list(FILES.items()))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         list(open_archive(path).members())
         gc.collect()
-    # What other tests have left in memory may be collected here, too, and may warn.
+    # Objects of other tests may be collected here, and may warn.
     assert [str(warning.message) for warning in said if str(path) in str(warning.message)] == []
 
 
 def test_encrypted_members_are_unreadable(tmp_path: Path) -> None:
-    """Zip's flag for encryption is found, and only those members are unreadable."""
+    """Only members with zip's encryption flag are unreadable."""
     path = make_zip(tmp_path / "a.zip", [("1.png", b"1"), ("2.png", b"2")])
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\1\2") + 8] |= 1
@@ -151,7 +151,7 @@ def test_encrypted_members_are_unreadable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
 def test_links_and_devices_are_unreadable(tmp_path: Path, kind: bytes) -> None:
-    """What is no file in a tar archive is never followed, opened or read."""
+    """Members of a tar that are not regular files are never followed, opened or read."""
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         info = tarfile.TarInfo("cat/1.png")
@@ -188,14 +188,14 @@ def test_unsafe_names(name: str) -> None:
     "name", ["x.png", "cat/x.png", "./cat/x.png", "cat/..x.png", "cat/x..png", "c/:x.png", "...", "cat\\x.png", ""]
 )
 def test_safe_names(name: str) -> None:
-    """Other names are safe, dots and all."""
+    """Other names are safe, also with dots."""
     assert not is_unsafe(name)
 
 
 @both
 @pytest.mark.parametrize("name", ["../x.png", "/x.png", "C:/x.png", "cat/x\\y.png"])
 def test_names_are_told_as_they_are(tmp_path: Path, suffix: str, name: str) -> None:
-    """Unsafe names reach whoever judges them, and reading such a member writes nothing anywhere."""
+    """Unsafe names are passed on unchanged, and reading such a member writes no file."""
     (tmp_path / "folder").mkdir()
     path = make(tmp_path / "folder" / f"a{suffix}", [(name, b"x")])
     assert contents(path) == [(name, b"x")]
@@ -204,32 +204,32 @@ def test_names_are_told_as_they_are(tmp_path: Path, suffix: str, name: str) -> N
 
 @pytest.mark.parametrize("name", ["a.zip", "A.ZIP", "x/a.tar", "a.tar.gz", "a.TGZ", "a.tar.bz2", "a.tar.xz", "a.txz"])
 def test_archives_are_known_by_name(name: str) -> None:
-    """What ends like an archive is one, in capitals too."""
+    """Archives are recognised by their suffix, also in capitals."""
     assert is_archive(name)
 
 
 @pytest.mark.parametrize("name", ["zip", "a.png", "a.zip.png", "a.gz", "a.7z", "tar"])
 def test_other_names_are_no_archives(name: str) -> None:
-    """Other names are files."""
+    """Other names are not archives."""
     assert not is_archive(name)
 
 
 @pytest.mark.parametrize("name", ["a.zip.png", "nested.tar", "cat/nested.zip"])
 @both
 def test_archives_within_archives_are_not_opened(tmp_path: Path, suffix: str, name: str) -> None:
-    """A nested archive is a member like any other."""
+    """A nested archive is an ordinary member."""
     inner = make(tmp_path / "inner.zip", list(FILES.items())).read_bytes()
     assert contents(make(tmp_path / f"a{suffix}", [(name, inner)])) == [(name, inner)]
 
 
 def test_tar_names_in_other_encodings(tmp_path: Path) -> None:
-    """A name that is not UTF-8 can still be printed and written."""
+    """A name that is not UTF-8 can be printed and written."""
     path = make_tar(tmp_path / "a.tar", [("cat/é.png", b"x")], encoding="latin-1", format=tarfile.GNU_FORMAT)  # type: ignore[arg-type]
     assert contents(path) == [("cat/\\xe9.png", b"x")]
 
 
 def test_zip_names_in_other_encodings(tmp_path: Path) -> None:
-    """A name that claims to be UTF-8 and is not breaks the archive; one that claims nothing can be printed."""
+    """A name that claims to be UTF-8 and is not breaks the archive; one without the claim can be printed."""
     path = make_zip(tmp_path / "a.zip", [("cat/é.png", b"x")])
     whole = path.read_bytes()
     path.write_bytes(whole.replace("é".encode(), b"\xff\xff"))
@@ -242,14 +242,14 @@ def test_zip_names_in_other_encodings(tmp_path: Path) -> None:
 
 @given(st.binary())
 def test_every_name_is_printable(raw: bytes) -> None:
-    """Whatever the bytes of a name, it can be written as UTF-8, and names that are UTF-8 stay."""
+    """Any name can be written as UTF-8, and UTF-8 names do not change."""
     name = raw.decode("utf-8", "surrogateescape")
     printable(name).encode()
     assert printable(printable(name)) == printable(name)
 
 
 def patched(path: Path, at: Callable[[bytes], int], value: int) -> Path:
-    """The zip archive `path` with a 32-bit number in it replaced."""
+    """Replace a 32-bit number in the zip archive `path`."""
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, at(bytes(data)), value)
     path.write_bytes(data)
@@ -259,7 +259,7 @@ def patched(path: Path, at: Callable[[bytes], int], value: int) -> Path:
 @pytest.mark.parametrize("claim", [0, 10, 2**31, 2**32 - 2])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_sizes_that_lie(tmp_path: Path, claim: int, compression: int) -> None:
-    """A zip archive that lies about how much a member unpacks to is read up to the limit, or is broken."""
+    """A zip with a wrong unpacked size is read up to the limit, or is broken."""
     path = make_zip(tmp_path / "a.zip", [("1.png", bytes(1000))], compression)
     patched(path, lambda data: data.index(b"PK\1\2") + 24, claim)
     archive = open_archive(path)
@@ -270,7 +270,7 @@ def test_sizes_that_lie(tmp_path: Path, claim: int, compression: int) -> None:
 
 @pytest.mark.parametrize("claim", [0, 10, 2**31])
 def test_packed_sizes_that_lie(tmp_path: Path, claim: int) -> None:
-    """Nor does a lie about how long a member is in the archive give its bytes to another."""
+    """A wrong packed size does not give a member the bytes of another one."""
     path = make_zip(tmp_path / "a.zip", [("1.png", b"1" * 1000), ("2.png", b"2" * 1000)], zipfile.ZIP_DEFLATED)
     patched(path, lambda data: data.index(b"PK\1\2") + 20, claim)
     archive = open_archive(path)
@@ -281,7 +281,7 @@ def test_packed_sizes_that_lie(tmp_path: Path, claim: int) -> None:
 
 @kinds
 def test_truncated_archives_are_broken(tmp_path: Path, suffix: str) -> None:
-    """An archive cut anywhere lists and reads what is whole in it, or is broken; nothing else is raised."""
+    """A truncated archive lists and reads its complete part, or is broken; there is no other exception."""
     path = make(tmp_path / f"a{suffix}", list(FILES.items()))
     whole = path.read_bytes()
     for end in range(0, len(whole), max(1, len(whole) // 97)):
@@ -298,7 +298,7 @@ def test_truncated_archives_are_broken(tmp_path: Path, suffix: str) -> None:
 )
 @kinds
 def test_no_archives_at_all(tmp_path: Path, suffix: str, data: bytes) -> None:
-    """A file that only claims to be an archive is broken, or empty, never a crash."""
+    """A file that only claims to be an archive is broken or empty, without a crash."""
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     with suppress(*BROKEN):
@@ -306,7 +306,7 @@ def test_no_archives_at_all(tmp_path: Path, suffix: str, data: bytes) -> None:
 
 
 def test_empty_names_are_members_or_break_the_archive(tmp_path: Path) -> None:
-    """A zip member without a name is no crash."""
+    """A zip member without a name causes no crash."""
     path = make_zip(tmp_path / "a.zip", [("1.png", b"1")])
     data = bytearray(path.read_bytes())
     start = data.index(b"PK\1\2")
@@ -320,7 +320,7 @@ def test_empty_names_are_members_or_break_the_archive(tmp_path: Path) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_archives_are_broken(tmp_path: Path, suffix: str, data: st.DataObject) -> None:
-    """Whatever bytes of an archive are damaged, it lists and reads something, or is broken; nothing else is raised."""
+    """A damaged archive lists and reads something, or is broken; there is no other exception."""
     path = make(tmp_path / f"a{suffix}", list(FILES.items()))
     damaged = bytearray(path.read_bytes())
     position = st.integers(0, len(damaged) - 1)
@@ -340,7 +340,7 @@ def test_damaged_archives_are_broken(tmp_path: Path, suffix: str, data: st.DataO
 
 
 def long_header(path: Path, kind: bytes, size: int) -> Path:
-    """A compressed tar whose only member has `size` bytes before it that tar keeps in memory."""
+    """Write a compressed tar with one member, preceded by `size` bytes that tarfile would keep in memory."""
     first, last = tarfile.TarInfo("././@LongLink"), tarfile.TarInfo("cat/1.png")
     first.type, first.size = kind, size
     with gzip.open(path, "wb") as file:
@@ -350,7 +350,7 @@ def long_header(path: Path, kind: bytes, size: int) -> Path:
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
 def test_headers_of_any_length_are_not_read(tmp_path: Path, kind: bytes) -> None:
-    """A name may be long, but not a hundred megabytes, which tarfile would hold several times over."""
+    """A name of a hundred megabytes, which tarfile would keep several times, is not read."""
     path = long_header(tmp_path / "a.tar.gz", kind, 100 * 2**20)
     tracemalloc.start()
     with pytest.raises(BombError, match="header"):
@@ -362,7 +362,7 @@ def test_headers_of_any_length_are_not_read(tmp_path: Path, kind: bytes) -> None
 
 
 def test_maps_of_holes_of_any_length_are_not_read(tmp_path: Path) -> None:
-    """Nor may a sparse member go on about its holes."""
+    """An endless list of holes in a sparse member is not read."""
     info = tarfile.TarInfo("cat/1.png")
     info.type = tarfile.GNUTYPE_SPARSE
     header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
@@ -376,7 +376,7 @@ def test_maps_of_holes_of_any_length_are_not_read(tmp_path: Path) -> None:
 
 
 def test_members_are_not_unpacked_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To list a compressed tar is to unpack it, so it is stopped where no honest archive gets."""
+    """Listing a compressed tar unpacks it, so it stops at a size that no honest archive has."""
     files = [(f"cat/{number}.png", bytes(2**20)) for number in range(4)]
     path = make_tar(tmp_path / "a.tar.gz", files, "w:gz")
     assert len(list(open_archive(path).members())) == len(files)
@@ -386,7 +386,7 @@ def test_members_are_not_unpacked_beyond_the_limit(tmp_path: Path, monkeypatch: 
 
 
 def test_members_of_a_tar_are_read_in_any_order(tmp_path: Path) -> None:
-    """Also without having been listed, and again."""
+    """Members are read in any order, repeatedly, also without a listing."""
     files = [(f"cat/{number}.png", bytes([number]) * 700) for number in range(5)]
     archive = open_archive(make_tar(tmp_path / "a.tar.xz", files, "w:xz"))
     for position in (3, 0, 4, 4, 1):
@@ -396,7 +396,7 @@ def test_members_of_a_tar_are_read_in_any_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["header", "cut at a member", "cut in a header"])
 def test_tar_that_ends_early_says_so(tmp_path: Path, harm: str) -> None:
-    """What comes before the damage is listed; that there was more is never passed over in silence."""
+    """Members before the damage are listed, and the loss is always reported."""
     path = make_tar(tmp_path / "a.tar", [(f"cat/{number}.png", bytes(10)) for number in range(3)])
     data = bytearray(path.read_bytes())
     if harm == "header":
@@ -414,7 +414,7 @@ def test_tar_that_ends_early_says_so(tmp_path: Path, harm: str) -> None:
 @pytest.mark.parametrize("suffix", TARS)
 @pytest.mark.parametrize("pause", [0, 1, 5])
 def test_tars_behind_a_tar_are_read(tmp_path: Path, suffix: str, pause: int) -> None:
-    """Issue 14, 2: `cat a.tar b.tar` holds what both hold, compressed or not, with zeros between or without."""
+    """`cat a.tar b.tar` contains the members of both, compressed or not, with or without zeros in between."""
     one, other = [("cat/1.png", b"1" * 700)], [("cat/2.png", b"2"), ("cat/3.png", b"3" * 600)]
     first, second = make(tmp_path / f"a{suffix}", one), make(tmp_path / f"b{suffix}", other)
     path = tmp_path / f"both{suffix}"
@@ -426,7 +426,7 @@ def test_tars_behind_a_tar_are_read(tmp_path: Path, suffix: str, pause: int) -> 
 
 
 def test_a_lone_block_of_zeros_ends_nothing(tmp_path: Path) -> None:
-    """As for `tar -i`."""
+    """A single block of zeros does not end the archive, as for `tar -i`."""
     path = make_tar(tmp_path / "a.tar", [("cat/1.png", b"1"), ("cat/2.png", b"2")])
     data = path.read_bytes()
     path.write_bytes(data[:1024] + bytes(512) + data[1024:])
@@ -434,7 +434,7 @@ def test_a_lone_block_of_zeros_ends_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_no_tar_behind_a_tar_is_told(tmp_path: Path) -> None:
-    """It is never passed over in silence."""
+    """Data after a tar that is no tar is reported."""
     path = make_tar(tmp_path / "a.tar", [("cat/1.png", b"1")])
     path.write_bytes(path.read_bytes() + b"something else" * 100)
     listed = open_archive(path).members()
@@ -444,7 +444,7 @@ def test_what_is_no_tar_behind_a_tar_is_told(tmp_path: Path) -> None:
 
 
 def test_a_zip_before_a_zip_is_told(tmp_path: Path) -> None:
-    """Issue 14, 2: the list at the end of `cat a.zip b.zip` names b's files alone; a program before a zip is none."""
+    """`cat a.zip b.zip`, whose directory lists only b's files, is reported; a program before a zip is not."""
     first = make_zip(tmp_path / "a.zip", [("cat/1.png", b"1"), ("cat/2.png", b"2")]).read_bytes()
     second = make_zip(tmp_path / "b.zip", [("cat/3.png", b"3")]).read_bytes()
     path = tmp_path / "both.zip"
@@ -458,7 +458,7 @@ def test_a_zip_before_a_zip_is_told(tmp_path: Path) -> None:
 
 
 def test_a_zip_that_is_cut_off_within_a_zip_is_told(tmp_path: Path) -> None:
-    """The list at the end is that of the zip in it then."""
+    """A truncated zip that contains a zip, whose directory is found instead, is reported."""
     inner = make_zip(tmp_path / "inner.zip", [("cat/3.png", b"3")]).read_bytes()
     path = make_zip(tmp_path / "a.zip", [("cat/1.png", b"1"), ("more.zip", inner)])
     whole = path.read_bytes()
@@ -473,7 +473,7 @@ def test_a_zip_that_is_cut_off_within_a_zip_is_told(tmp_path: Path) -> None:
     ("start", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07\1\0", "RAR"), (b"\x28\xb5\x2f\xfd", "Zstandard")]
 )
 def test_other_archives_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
-    """Issue 14, 17: whatever their names say."""
+    """Other archive formats are recognised by their bytes, whatever their names."""
     (tmp_path / "a.zip").write_bytes(start + bytes(100))
     with pytest.raises(UnsupportedError, match=f"a {kind} archive; .*pack it as .zip"):
         open_archive(tmp_path / "a.zip")
@@ -481,7 +481,7 @@ def test_other_archives_are_named(tmp_path: Path, start: bytes, kind: str) -> No
 
 @both
 def test_backslashes_separate_folders(tmp_path: Path, suffix: str) -> None:
-    """Where a name has no slash, as old programs of Windows write it; with one it may be part of a letter."""
+    """Backslashes separate folders in names without a slash, as old Windows programs write them; else they do not."""
     names = ["cat\\1.png", ".\\cat\\old\\2.png", "cat/a\\3.png"]
     path = make(tmp_path / f"a{suffix}", [(name, b"x") for name in names])
     assert [name for name, _ in contents(path)] == ["cat/1.png", "./cat/old/2.png", "cat/a\\3.png"]
@@ -492,7 +492,7 @@ def test_backslashes_separate_folders(tmp_path: Path, suffix: str) -> None:
     "program", [b"MZ" + bytes(5000), b"#!/bin/sh\n", b"MZ" + b"PK\5\6" + b"\1" * 500], ids=["program", "script", "mark"]
 )
 def test_programs_that_unpack_themselves(tmp_path: Path, name: str, program: bytes) -> None:
-    """A zip at the end of a program is read, whatever its name; a program alone is named as one."""
+    """A zip at the end of a program is read, whatever its name; a program without one is named as such."""
     path = make_zip(tmp_path / "whole.zip", list(FILES.items()))
     (tmp_path / name).write_bytes(program + path.read_bytes())
     assert is_archive(name)
@@ -503,7 +503,7 @@ def test_programs_that_unpack_themselves(tmp_path: Path, name: str, program: byt
 
 
 def linked_tar(path: Path, links: list[tuple[str, str]], mode: str = "w") -> Path:
-    """A tar of `cat/1.png` and hard links, each with what it names."""
+    """Write a tar of `cat/1.png` and hard links to the given targets."""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         info = tarfile.TarInfo("cat/1.png")
         info.size = 5
@@ -517,7 +517,7 @@ def linked_tar(path: Path, links: list[tuple[str, str]], mode: str = "w") -> Pat
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_hard_links_are_files(tmp_path: Path, mode: str) -> None:
-    """A hard link has the bytes of the file before it that it names, directly or through another link."""
+    """A hard link has the bytes of the earlier file that it names, directly or through another link."""
     links = [("cat/2.png", "cat/1.png"), ("dog/3.png", "cat/2.png")]
     path = linked_tar(tmp_path / "a.tar", links, mode)
     assert contents(path) == [("cat/1.png", b"bytes"), ("cat/2.png", b"bytes"), ("dog/3.png", b"bytes")]
@@ -527,7 +527,7 @@ def test_hard_links_are_files(tmp_path: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("target", ["cat/2.png", "cat/later.png", "/etc/passwd", "../x"])
 def test_hard_links_to_nothing_are_unreadable(tmp_path: Path, target: str) -> None:
-    """A link to itself, to what comes later, or out of the archive leads nowhere."""
+    """A link to itself, to a later member, or out of the archive is unreadable."""
     path = linked_tar(tmp_path / "a.tar", [("cat/2.png", target), ("cat/later.png", "cat/1.png")])
     assert [member.unreadable for member in open_archive(path).members()] == ["", "not a file", ""]
 
@@ -543,6 +543,6 @@ def test_zstandard_needs_a_newer_python(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="this Python reads none")
 def test_zstandard(tmp_path: Path) -> None:
-    """It is read like any other."""
+    """Zstandard archives are read like any other."""
     path = make_tar(tmp_path / "a.tar.zst", list(FILES.items()), "w:zst")
     assert contents(path) == list(FILES.items())

@@ -1,4 +1,4 @@
-"""Names of members of zips are what those who packed them saw."""
+"""Names of zip members are decoded as whoever packed them saw them."""
 
 import struct
 import warnings
@@ -13,7 +13,7 @@ from pipeline.ingestion.unpacking.zip_names import DOUBT
 
 
 def packed(path: Path, name: bytes, *, system: int = 3, extra: bytes = b"", flag: bool = False) -> Path:
-    """A zip whose only member is called `name`."""
+    """Write a zip whose only member has this name."""
     stand_in = "é" * (len(name) // 2) + "x" * (len(name) % 2) if flag else "x" * len(name)
     info = zipfile.ZipInfo(stand_in)
     info.create_system, info.extra = system, extra
@@ -24,7 +24,7 @@ def packed(path: Path, name: bytes, *, system: int = 3, extra: bytes = b"", flag
 
 
 def told(path: Path, encoding: str = "cp437") -> tuple[str, str]:
-    """The name of the only member, and what is not certain of it; its bytes can be read."""
+    """Return the name of the only member and its doubts, after reading its bytes."""
     archive = open_archive(path, encoding)
     (member,) = archive.members()
     assert archive.read(0, 9) == b"1"
@@ -32,28 +32,28 @@ def told(path: Path, encoding: str = "cp437") -> tuple[str, str]:
 
 
 def unicode_path(raw: bytes, name: str) -> bytes:
-    """The extra field that says what the name `raw` is in UTF-8."""
+    """Return the extra field with the UTF-8 form of the name `raw`."""
     data = b"\1" + struct.pack("<L", zlib.crc32(raw)) + name.encode()
     return struct.pack("<2H", 0x7075, len(data)) + data
 
 
 def test_utf8_without_the_flag(tmp_path: Path) -> None:
-    """Issue 14, 4: Info-ZIP and old versions of macOS set no flag; the class is `café`, not `caf├⌐`."""
+    """UTF-8 without a flag, as Info-ZIP and old versions of macOS write, gives `café`, not `caf├⌐`."""
     assert told(packed(tmp_path / "a.zip", "café/1.png".encode())) == ("café/1.png", "")
 
 
 def test_utf8_with_the_flag(tmp_path: Path) -> None:
-    """As it is."""
+    """UTF-8 with the flag is read as it is."""
     assert told(packed(tmp_path / "a.zip", "éé/1.png".encode(), flag=True))[1] == ""
 
 
 def test_other_encodings_are_doubtful(tmp_path: Path) -> None:
-    """Issue 14, 4: bytes that are no UTF-8 are taken for code page 437, and that is not certain."""
+    """Bytes that are not UTF-8 are read as code page 437, and marked as uncertain."""
     assert told(packed(tmp_path / "a.zip", b"caf\x82/1.png")) == ("café/1.png", DOUBT)
 
 
 def test_unicode_path(tmp_path: Path) -> None:
-    """The extra field for the name in UTF-8 counts, if it is that of this name."""
+    """The extra field with the UTF-8 name is used if it belongs to this name."""
     raw = b"caf\xe9/1.png"
     assert told(packed(tmp_path / "a.zip", raw, extra=unicode_path(raw, "café/1.png"))) == ("café/1.png", "")
     assert told(packed(tmp_path / "a.zip", raw, extra=unicode_path(b"old", "dog/1.png")))[1] == DOUBT
@@ -69,12 +69,12 @@ def test_unicode_path(tmp_path: Path) -> None:
     ],
 )
 def test_backslashes(tmp_path: Path, system: int, name: bytes, expected: str) -> None:
-    r"""`\` separates folders where a name holds no slash, whatever system the zip says it is of."""
+    r"""`\` separates folders in names without a slash, whatever system the zip names."""
     assert told(packed(tmp_path / "a.zip", name, system=system))[0] == expected
 
 
 def test_folders_of_windows_are_no_members(tmp_path: Path) -> None:
-    """A folder's own entry may end in a backslash."""
+    """A folder's entry may end in a backslash."""
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
         for name in ("cat\\", "cat\\1.png"):
@@ -88,11 +88,11 @@ def test_folders_of_windows_are_no_members(tmp_path: Path) -> None:
     ("encoding", "name"), [("cp850", "Kühe/1.png"), ("shift_jis", "表/1.png"), ("cp1251", "кот/1.png")]
 )
 def test_encoding_that_is_known(tmp_path: Path, encoding: str, name: str) -> None:
-    """`ingest.encoding` is that of names which are not UTF-8; nothing is doubtful then."""
+    """Names that are not UTF-8 are read by `ingest.encoding`, and are not uncertain."""
     assert told(packed(tmp_path / "a.zip", name.encode(encoding)), encoding) == (name, "")
     assert told(packed(tmp_path / "b.zip", name.encode()), encoding) == (name, "")
 
 
 def test_encoding_that_does_not_fit(tmp_path: Path) -> None:
-    """A name in another encoding is taken for code page 437 after all, and is doubtful."""
+    """A name that does not fit the encoding is read as code page 437, and is uncertain."""
     assert told(packed(tmp_path / "a.zip", b"caf\x82/1.png"), "shift_jis") == ("café/1.png", DOUBT)
