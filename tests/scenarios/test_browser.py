@@ -1,4 +1,4 @@
-"""Pages that commands and stages write, in a real browser."""
+"""Pages written by commands and stages, in a real browser."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -24,12 +24,12 @@ from pipeline.params import read_params
 
 pytestmark = NEEDS_CHROMIUM
 DRIFT = "the 600 new images are darker than the known ones (mean brightness 31 against 88)"
-# Names of which the page shows the same.
+# The page shows the same for both names.
 ALIKE = [f"{'long ' * 50}{end}" for end in "ab"]
 
 
 def evaluated() -> str:
-    """The page that evaluate itself writes, of a model whose base knows other classes."""
+    """Return the page that evaluate itself writes for a model whose base knows other classes."""
     with TemporaryDirectory() as project, chdir(project):
         set_params()
         save_drawn(paths.MODEL, base="b.dir")
@@ -43,7 +43,7 @@ def evaluated() -> str:
 
 
 def sheet() -> str:
-    """A contact sheet of what is called oddly, and of what is refused."""
+    """Return a contact sheet with unusual names, and with refused files."""
     with TemporaryDirectory() as project, chdir(project):
         set_params()
         for number, name in enumerate(ODD[:9]):
@@ -57,7 +57,7 @@ def sheet() -> str:
 
 
 def compared() -> str:
-    """Two evaluations of classes that are called oddly: of each image the other one is right."""
+    """Return a comparison of two evaluations with unusual class names; each image is right in only one of them."""
     with TemporaryDirectory() as project, chdir(project):
         set_params()
         store_images(test=[Plain(ODD[shade % 9], shade, 8 if shade < 20 else 120) for shade in range(24)])
@@ -89,14 +89,14 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all tests."""
+    """Start one browser for all tests."""
     with launched() as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages."""
+    """Write the pages into a folder."""
     folder = tmp_path_factory.mktemp("pages")
     for name, make in CASES.items():
         (folder / f"{name}.html").write_text(make(), encoding="utf-8")
@@ -105,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(browser: Browser, folder: Path) -> Iterator[Open]:
-    """Opens a page; in the end nothing may have been wrong with it, and no request may have left it."""
+    """Return a function that opens a page; at the end assert that there were no errors, and no foreign requests."""
     complaints: list[str] = []
     requests: list[str] = []
     contexts = []
@@ -135,7 +135,7 @@ def visit(browser: Browser, folder: Path) -> Iterator[Open]:
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("name", CASES)
 def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
-    """The page is as wide as the window, light or dark as the system is, and every picture and its lines show."""
+    """The page fits the window, follows the system's colour scheme, and shows every picture and its lines."""
     page = visit(name, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(
@@ -143,7 +143,7 @@ def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
     )
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (brightness > 128) == (scheme == "light")
-    # What is decoded when it comes into sight is decoded now.
+    # Decode now what is decoded only when it becomes visible.
     page.evaluate("Promise.all([...document.images].map((image) => ((image.loading = 'eager'), image.decode())))")
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 && image.alt)")
 
@@ -159,7 +159,7 @@ def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
     ],
 )
 def test_is_accessible(visit: Open, tmp_path: Path, name: str, width: int, scheme: str) -> None:
-    """axe-core finds nothing wrong with it, with all that can be unfolded."""
+    """axe-core finds no violations, with all collapsible parts open."""
     page = visit(name, width=width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((details) => (details.open = true))")
     shoot(page, tmp_path, f"{name}-{width}-{scheme}")
@@ -167,7 +167,7 @@ def test_is_accessible(visit: Open, tmp_path: Path, name: str, width: int, schem
 
 
 def test_cell_shows_its_images(visit: Open) -> None:
-    """With both models' answers; Escape and the button close it."""
+    """A cell shows its images with both models' answers; Escape and the button close it."""
     page = visit("two", width=PHONE)
     cell = page.get_by_role("button", name=re.compile("cat taken for dog: "))
     count = int(cell.inner_text())
@@ -185,7 +185,7 @@ def test_cell_shows_its_images(visit: Open) -> None:
 
 
 def test_page_that_evaluate_wrote(visit: Open) -> None:
-    """Has a picture for each image that is right or wrong, and the base's answer beside the model's."""
+    """The page of evaluate has a picture for each image, right or wrong, and the base's answer next to the model's."""
     page = visit("evaluated")
     count = 0
     for cell in page.locator("[data-cell]").all():
@@ -199,7 +199,7 @@ def test_page_that_evaluate_wrote(visit: Open) -> None:
 
 
 def test_right_and_wrong_go_by_the_class_not_by_its_name(visit: Open) -> None:
-    """Where names are so long that they look the same, an answer of the base that is wrong is marked so."""
+    """If long names look the same, a wrong answer of the base is still marked as wrong."""
     page = visit("alike")
     cells = page.locator("[data-cell]").all()
     marks = {"good": 0, "bad": 0}
@@ -215,7 +215,7 @@ def test_right_and_wrong_go_by_the_class_not_by_its_name(visit: Open) -> None:
 
 
 def test_sort(visit: Open) -> None:
-    """By any column, both ways; the header says which."""
+    """Tables sort by any column in both directions, which the header shows."""
     page = visit("many")
     header = page.locator("#class-table thead th", has_text="Images")
     for direction in ("ascending", "descending"):
@@ -227,7 +227,7 @@ def test_sort(visit: Open) -> None:
 
 
 def test_filter_and_more(visit: Open) -> None:
-    """Of many classes a few are shown, those that are searched for, or all."""
+    """Of many classes a few, those that match the filter, or all are shown."""
     page = visit("many", width=PHONE)
     rows = page.locator("#class-table tbody tr:visible")
     expect(rows).to_have_count(12)
@@ -243,7 +243,7 @@ def test_filter_and_more(visit: Open) -> None:
 
 
 def test_matrix_of_many_classes(visit: Open) -> None:
-    """A pixel of it, and a line of the pairs below it, show their images; it can be made larger."""
+    """A pixel of a large matrix, and a line of the pairs below it, show their images; the matrix can be enlarged."""
     page = visit("many")
     canvas = page.locator("#map")
     width = canvas.bounding_box()
@@ -263,7 +263,7 @@ def test_matrix_of_many_classes(visit: Open) -> None:
 
 
 def test_theme(visit: Open) -> None:
-    """The button turns light into dark, and back."""
+    """The button switches between light and dark."""
     page = visit("two")
     colour = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(colour)
@@ -275,7 +275,7 @@ def test_theme(visit: Open) -> None:
 
 
 def test_more_pictures(visit: Open) -> None:
-    """Lists of pictures unfold."""
+    """Lists of pictures can be expanded."""
     page = visit("odd")
     pictures = page.locator("#mistakes [data-images]").first.locator("figure")
     expect(pictures).to_have_count(16)
@@ -284,7 +284,7 @@ def test_more_pictures(visit: Open) -> None:
 
 
 def test_mistakes_by_class(visit: Open) -> None:
-    """Those of one class, or taken for one, as many as there are; negative flips with them."""
+    """Mistakes can be limited to one class or one prediction; negative flips, too."""
     page = visit("odd", width=PHONE)
     section = page.locator("#mistakes")
     predictions = made(classes=ODD, images=400, columns={"<b>": ODD}).findings.predictions
@@ -302,7 +302,7 @@ def test_mistakes_by_class(visit: Open) -> None:
 
 
 def test_picture_at_full_size(visit: Open) -> None:
-    """By mouse and by keyboard, with the one after it; Escape leads back to where one was."""
+    """A picture opens at full size by mouse and keyboard, with the next one; Escape returns to the place before."""
     page = visit("two", width=PHONE)
     figure = page.locator("#mistakes figure").first
     figure.get_by_role("button").press("Enter")
@@ -321,7 +321,7 @@ def test_picture_at_full_size(visit: Open) -> None:
 
 
 def test_full_size_is_that_of_the_stored_image(visit: Open) -> None:
-    """Where the small picture is smaller; else the page says that it has no room for it."""
+    """Full size is that of the stored image; if the page has no room for it, it says so."""
     page = visit("large")
     sizes = set()
     for figure in page.locator("#mistakes figure").all()[:12]:
@@ -338,7 +338,7 @@ def test_full_size_is_that_of_the_stored_image(visit: Open) -> None:
 
 
 def test_generations(visit: Open) -> None:
-    """The one that is chosen is shown, with its classes, and marked in the charts and curves."""
+    """The chosen generation is shown with its classes, and marked in charts and curves."""
     page = visit("evaluated", width=PHONE)
     expect(page.locator("#generations details:visible")).to_have_count(1)
     page = visit("many")
@@ -353,7 +353,7 @@ def test_generations(visit: Open) -> None:
 
 
 def test_flips(visit: Open) -> None:
-    """Those of either kind, of all classes or one, with both answers; they open at full size."""
+    """Flips can be limited by kind and class, have both answers, and open at full size."""
     page = visit("compared", width=PHONE)
     for kind, marks in (("lost", ["", "good", "bad"]), ("gained", ["", "bad", "good"])):
         section = page.locator(f"#{kind}")
@@ -371,7 +371,7 @@ def test_flips(visit: Open) -> None:
 
 
 def test_without_javascript(browser: Browser, folder: Path) -> None:
-    """Every generation and table is there all the same."""
+    """Without JavaScript every generation and table is present."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": PHONE, "height": 900})
     page = context.new_page()
     page.goto((folder / "two.html").as_uri())
@@ -383,7 +383,7 @@ def test_without_javascript(browser: Browser, folder: Path) -> None:
 
 
 def test_odd_names_are_text(visit: Open) -> None:
-    """They are shown as they are, run nothing, and lead to their images like all others."""
+    """Unusual names are shown literally, run no code, and lead to their images."""
     page = visit("odd")
     for name in ("<script>alert(1)</script>", "{{ 7 * 7 }}", "🦊 fox", "[U+200B]", "[U+202E]gnp.exe"):
         expect(page.locator("#class-table").get_by_text(name, exact=True)).to_have_count(1)
@@ -394,7 +394,7 @@ def test_odd_names_are_text(visit: Open) -> None:
 
 
 def test_suspects(visit: Open) -> None:
-    """Pictures with label, suggestion, place and reason, all as text; how new images differ is said above them."""
+    """Suspects have a picture, label, suggestion, place and reason, all as text; drift is shown above them."""
     page = visit("suspects", width=PHONE)
     section = page.locator("#suspects")
     expect(section).to_contain_text(
@@ -413,7 +413,7 @@ def test_suspects(visit: Open) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast(visit: Open, scheme: str) -> None:
-    """Text stands out from the cards by at least 4.5 to 1, as WCAG 2.2 AA asks."""
+    """Text has a contrast of at least 4.5 to 1, as WCAG 2.2 AA requires."""
     page = visit("two", scheme=scheme)
 
     def luminance(name: str) -> float:

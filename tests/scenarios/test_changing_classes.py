@@ -23,18 +23,18 @@ def classes(project: Project, *arguments: str) -> None:
 
 
 def reason(project: Project) -> str:
-    """Why the recorded model started as it did."""
+    """Return why the recorded model started as it did."""
     return str(json.loads(project.read("data/model/lineage.json"))["reason"])
 
 
 def known(project: Project) -> list[str]:
-    """The classes of the recorded model, in the order of its outputs."""
+    """Return the classes of the recorded model, in the order of its outputs."""
     return list(read_checkpoint(project.root / "data/model")["spec"]["classes"])
 
 
 @pytest.fixture(scope="module")
 def changed(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A second generation, in which classes were renamed, merged and dropped; what was printed lies next to it."""
+    """Train a second generation after renaming, merging and dropping classes; save the output next to the project."""
     folder = tmp_path_factory.mktemp("changed")
     project = make_project(folder / "project")
     project.add_digits(0, 120)
@@ -53,7 +53,7 @@ def changed(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.mark.slow
 def test_renamed_merged_and_dropped(changed: Project) -> None:
-    """Status says it before, lineage after; nothing is decoded, new or relabelled, and the start is warm."""
+    """`status` predicts it, and lineage records it; nothing is decoded, new or relabelled, and the start is warm."""
     status, out = (changed.root.parent.joinpath(name).read_text() for name in ("status", "repro"))
     base = changed.lock()["train"]["deps"]["data/base"]
     assert f"note    classes: {CHANGES}" in status
@@ -65,13 +65,13 @@ def test_renamed_merged_and_dropped(changed: Project) -> None:
     assert known(changed) == ["null", "digit 1", "digit 3", "digit 4", "digit 5", "digit 6", "digit 7", "digit 9"]
     assert json.loads(changed.read("data/report/details.json"))["classes"].keys() == {*known(changed)}
     said = {line.split(",")[5] for line in changed.read("data/report/predictions.csv").splitlines()[1:]}
-    assert said <= {*known(changed), "digit 2"}  # The base knows it still.
+    assert said <= {*known(changed), "digit 2"}  # The base knows it.
 
 
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_split(changed: Project, tmp_path: Path) -> None:
-    """Once images are labelled otherwise, the new classes stand where the old one stood; earlier models come again."""
+    """Once images are relabelled, the new classes take the old one's place; earlier models can be restored."""
     shutil.copytree(changed.root, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
     assert stages_run(project.repro()) == []
@@ -91,7 +91,7 @@ def test_split(changed: Project, tmp_path: Path) -> None:
 
 
 def test_branches_that_change_classes(project: Project) -> None:
-    """Git merges what both did; what they do not agree on is listed, and a side can be taken."""
+    """Git merges the changes of both branches; contradictions are listed, and a side can be chosen."""
     project.run(*CALL, "setup")
     project.add_digits(0, 30)
     project.git("switch", "--quiet", "--create", "theirs")
@@ -131,7 +131,7 @@ def test_branches_that_change_classes(project: Project) -> None:
 def test_what_cannot_be_done(
     arguments: list[str], message: str, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line says so, and data/classes.csv stays as it is."""
+    """An invalid change is a one-line error, and data/classes.csv does not change."""
     monkeypatch.chdir(drawn)
     assert main(["classes", *arguments]) == 1
     assert message in capsys.readouterr().err
@@ -140,14 +140,14 @@ def test_what_cannot_be_done(
 
 @pytest.fixture(scope="module")
 def drawn(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with images that nothing has read yet. Never changed."""
+    """Return a project with images that no stage has read. Tests only read it."""
     project = make_project(tmp_path_factory.mktemp("drawn") / "project")
     project.add_digits(0, 30)
     return project.root
 
 
 def test_listing(drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Classes that nothing has read yet are listed, too; of what became of others there is nothing to say."""
+    """Classes that no stage has read are listed, too, without any change."""
     monkeypatch.chdir(drawn)
     assert main(["classes"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,6 +1,6 @@
-"""The contract of continuing: wherever a training is interrupted, what comes out is what would have come out.
+"""The contract of resuming: an interrupted training gives the same result as an uninterrupted one.
 
-`interrupted` is the contract; every way to train is held to it.
+`interrupted` checks the contract for every way of training.
 """
 
 import random
@@ -33,25 +33,25 @@ pytestmark = [
 OLD = [Plain("cat", shade) for shade in range(10)] + [Plain("dog", 200 + shade) for shade in range(7)]
 NEW = [Plain("cat", 30 + shade) for shade in range(4)] + [Plain("emu", 100 + shade) for shade in range(3)]
 VAL = [Plain("cat", 20), Plain("dog", 220)]
-# 17 images in batches of 4 are 5 steps an epoch.
+# 17 images in batches of 4 are 5 steps per epoch.
 EPOCHS, STEPS = 3, 15
 Files = dict[str, bytes]
 
 
 def params(**train: Any) -> Params:
-    """Tiny params, also in params.yaml."""
+    """Return tiny params, also written to params.yaml."""
     return tiny_params(train={"batch_size": 4, "epochs": EPOCHS, "save_every": 1e9, **with_weights(train)})
 
 
 def run(params: Params) -> None:
-    """Train."""
+    """Run the training."""
     from pipeline.train import train
 
     train(params)
 
 
 def model() -> Files:
-    """The files of data/model and data/curves, which are gone then."""
+    """Return the files of data/model and data/curves, and remove them."""
     files = {str(path): path.read_bytes() for folder in (paths.MODEL, paths.CURVES) for path in folder.iterdir()}
     shutil.rmtree(paths.MODEL)
     shutil.rmtree(paths.CURVES)
@@ -60,13 +60,13 @@ def model() -> Files:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images, and without a base, as working directory."""
+    """Make a project with images and no base the working directory."""
     tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL)
 
 
 @pytest.fixture
 def _grown() -> None:
-    """A model as base, and more images than it was trained on."""
+    """Make the model the base, and add images."""
     run(params(epochs=1))
     shutil.rmtree(paths.BASE)
     paths.MODEL.rename(paths.BASE)
@@ -74,7 +74,7 @@ def _grown() -> None:
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int], number: signal.Signals) -> Files:
-    """Train with a signal in the middle of each of `steps`, counted over all attempts; returns what came of it."""
+    """Train with a signal during each of `steps`, counted over all attempts, and return the result."""
     from pipeline.training.module import Classifier
 
     training_step, done, waiting = Classifier.training_step, 0, list(steps)
@@ -103,7 +103,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, here: Params, steps: list[int],
 
 
 def scramble() -> None:
-    """What a new process would find: generators in any state."""
+    """Simulate a new process, whose random generators are in any state."""
     random.seed(99)
     np.random.seed(99)  # noqa: NPY002
     torch.manual_seed(99)
@@ -120,7 +120,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "frozen": {"freeze": 2, "layer_decay": 0.5, "head_lr": 3.0},
     "head first": {"head_epochs": 1.4},
     "head first with adamw": {"head_epochs": 1.4, "optimizer": "adamw", "freeze": 1},
-    # 17 images in batches of 8 are 3 steps an epoch, of two parts each.
+    # 17 images in batches of 8 are 3 steps per epoch, of two parts each.
     "in parts": {"batch_size": 8, "accumulate": 2, "balance": 0.5, "augment": "strong"},
     "all at once": {
         "batch_size": 8,
@@ -136,18 +136,18 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_cold_start(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """Interrupted in the first step, at the end of an epoch and in the middle of another, in three attempts."""
+    """A cold start is interrupted in the first step, at the end of an epoch, and in the middle of another one."""
     here = params(**WAYS[way])
     run(here)
     once = model()
-    steps = [1, 5, 8] if here.train.accumulate == 1 else [1, 5, 12]  # Of parts: always in the middle of a step, too.
+    steps = [1, 5, 8] if here.train.accumulate == 1 else [1, 5, 12]  # With accumulation also within a step.
     assert interrupted(monkeypatch, here, steps, signal.SIGTERM) == once
 
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 @pytest.mark.parametrize("step", [6, 7, 8, 9])
 def test_around_the_step_from_which_all_train(monkeypatch: pytest.MonkeyPatch, step: int, optimizer: str) -> None:
-    """The head trains alone for 7 steps: the last of them, the one before, the first that is for all, the next one."""
+    """The head trains alone for 7 steps: interrupt in the last of them, before it, and in the next two."""
     here = params(head_epochs=1.4, optimizer=optimizer)
     run(here)
     once = model()
@@ -168,7 +168,7 @@ def test_around_the_step_from_which_all_train(monkeypatch: pytest.MonkeyPatch, s
     ],
 )
 def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
-    """Of whatever the model is made."""
+    """A warm start continues equally for any kind of model."""
     here = params(**{"warm_epochs": 2, **more})
     run(here)
     once = model()
@@ -177,12 +177,12 @@ def test_warm_start(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("step", range(1, STEPS))
 def test_any_step(monkeypatch: pytest.MonkeyPatch, once: Files, step: int) -> None:
-    """At the last step of a round the next one is waited for."""
+    """A signal in any step gives the same result; in the last step of a round the next one is awaited."""
     assert interrupted(monkeypatch, params(), [step], signal.SIGTERM) == once
 
 
 def test_last_step(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
-    """There is nothing left to stop, so the training ends well."""
+    """In the last step nothing is left to stop, so the training succeeds."""
     from pipeline.training.module import Classifier
 
     training_step = Classifier.training_step
@@ -198,7 +198,7 @@ def test_last_step(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
 
 
 def test_rounds_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not saved, but stopped, and done again."""
+    """Rounds of one step are not saved; they are stopped, and repeated."""
     from pipeline.training.module import Classifier
 
     here, training_step, waiting = params(batch_size=64), Classifier.training_step, [signal.SIGTERM]
@@ -219,7 +219,7 @@ def test_rounds_of_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """What came of a training that nothing interrupted."""
+    """Return the result of an uninterrupted training."""
     folder = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -232,7 +232,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever else draws from Python's, NumPy's or torch's generators draws what it would have drawn."""
+    """Other code that uses the generators of Python, NumPy or torch draws the same numbers."""
     from pipeline.training.module import Classifier
 
     training_step, draws = Classifier.training_step, []
@@ -250,7 +250,7 @@ def test_draws_from_the_global_generators_go_on(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -> None:
-    """Then the one before it is gone on from."""
+    """If the newest state is damaged, the previous one is used."""
     from pipeline.train import train
 
     here = params(save_every=1e-9)
@@ -267,7 +267,7 @@ def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["plain", "all at once"])
 def test_kills(way: str) -> None:
-    """Killed at any moment, as power fails, until it gets through: the same bytes."""
+    """Killed at any moment until it succeeds, the training gives the same bytes."""
     run(params(**WAYS[way]))
     once = model()
     params(save_every=1e-9, **WAYS[way])
@@ -277,7 +277,7 @@ def test_kills(way: str) -> None:
 
 @pytest.mark.parametrize("room", [0, 5, 17])
 def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files, room: int) -> None:
-    """Whatever there was no room for is decoded in other processes, before an interruption and after it."""
+    """Images that do not fit in memory are decoded in other processes, before and after an interruption."""
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", 1)
     monkeypatch.setattr("pipeline.images.array_cache.ArrayCache.room", lambda self: room - self._count())
     assert interrupted(monkeypatch, params(), [4, 9], signal.SIGTERM) == once
@@ -285,7 +285,7 @@ def test_images_decoded_when_needed(monkeypatch: pytest.MonkeyPatch, once: Files
 
 @pytest.mark.parametrize("room", [0, 1])
 def test_features_computed_when_needed(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    """With room on disk for some or none of the features the model is the same, also where others were kept before."""
+    """For any disk space for features the model is the same, also if others were stored before."""
     here = params(freeze="backbone", views=2)
     run(here)
     once = model()
@@ -297,7 +297,7 @@ def test_features_computed_when_needed(monkeypatch: pytest.MonkeyPatch, room: in
 
 
 def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """Progress of other inputs is not gone on with."""
+    """Progress with other inputs is not resumed."""
     here = params(lr=0.001)
     run(here)
     expected = model()
@@ -320,7 +320,7 @@ def test_changed_params_begin_anew(monkeypatch: pytest.MonkeyPatch, capfd: pytes
 
 
 def test_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second interruption does not wait for the step."""
+    """A second signal does not wait for the step."""
     from pipeline.training.module import Classifier
 
     def interrupting(self: Classifier, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -336,7 +336,7 @@ def test_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_example_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """State of one's own goes on as docs/resume.md says."""
+    """A user's own state is resumed as docs/resume.md describes."""
     import lightning.pytorch as pl
 
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/resume.md").read_text(), flags=re.DOTALL)

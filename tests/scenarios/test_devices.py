@@ -33,7 +33,7 @@ from pipeline.training.feeding.loader import EvalLoader, TrainLoader
 from pipeline.training.progress import FOLDER
 from pipeline.versioning.own_code.listing import bring_in_step, check_in_step
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -44,7 +44,7 @@ VAL = [Plain("cat", 20), Plain("dog", 220), Plain("dog", 221)]
 
 
 def images(count: int, side: int = 4) -> Dataset:
-    """So many images, each of a class of its own."""
+    """Return `count` images, each of a different class."""
     return Dataset(
         ids=np.array([f"{number:032x}" for number in range(count)]),
         labels=np.array([str(number) for number in range(count)]),
@@ -56,7 +56,7 @@ def images(count: int, side: int = 4) -> Dataset:
 @pytest.mark.parametrize("count", [8, 37])
 @pytest.mark.parametrize("changes", [{"size": 4}, {"size": 8, "crop_pct": 0.5, "augment": Augment(crop=[0.3, 1])}])
 def test_order_of_images_is_that_of_one_device(devices: int, count: int, changes: dict[str, Any]) -> None:
-    """Step by step the devices together have the images of one device, augmented alike, and weigh them alike."""
+    """In each step the devices together get the images, augmentations and weights of a single device."""
     data = images(count, round(changes["size"] / changes.get("crop_pct", 1)))
     classes = [str(number) for number in range(count)]
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 8, **changes})
@@ -77,7 +77,7 @@ def test_order_of_images_is_that_of_one_device(devices: int, count: int, changes
 
 
 def make_project(*more: Plain) -> None:
-    """Make the working directory a project with images, `more` too, and without a base."""
+    """Make a project with images, also `more`, and no base in the working directory."""
     shutil.copy(ROOT / paths.PIPELINE, paths.PIPELINE)
     store_images(train=[*TRAIN, *more], val=VAL)
     paths.BASE.mkdir()
@@ -86,7 +86,7 @@ def make_project(*more: Plain) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with images, and without a base, as working directory."""
+    """Make a project with images and no base the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     make_project()
@@ -94,12 +94,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def set_params(devices: int, **train: object) -> Params:
-    """Params of a training on so many devices, also in params.yaml of the working directory."""
+    """Return params of a training on `devices` devices, also written to params.yaml."""
     return tiny_params(train={"batch_size": 8, "epochs": 3, **with_weights(train)}, compute={"devices": devices})
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    """Begin what trains in the working directory, in a process group of its own."""
+    """Start the training in the working directory, in its own process group."""
     return subprocess.Popen(
         [sys.executable, *command],
         stdout=subprocess.PIPE,
@@ -112,7 +112,7 @@ def start(*command: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_two_devices_and_then_one() -> None:
-    """Killed while two devices train, one goes on from where they were, and says each thing once."""
+    """If a training on two devices is killed, one device resumes it, and each message is printed once."""
     set_params(2, epochs=2000, save_every=0.01)
     with start(*COMMAND) as both:
         while not list(FOLDER.glob("*/*.ckpt")):
@@ -131,13 +131,13 @@ def test_two_devices_and_then_one() -> None:
 
 
 def own_code() -> dict[str, str]:
-    """Params of network, augmentation, loss and optimizer of the project's own, whose files are put here."""
+    """Return params of own network, augmentation, loss and optimizer, after writing their files."""
     shutil.copytree(ROOT / "docs/example/my_project", "my_project")
     names = {"model": "nets:build", "augment": "changes:turn", "loss": "losses:focal", "optimizer": "optimizers:build"}
     return {name: f"my_project.{path}" for name, path in names.items()}
 
 
-# Trainings that make one model.
+# Trainings that give one model.
 WHOLE: dict[str, dict[str, Any]] = {
     "plain": {},
     "squashed": {"framing": "squash", "crop_pct": 0.5, "augment": "light"},
@@ -146,7 +146,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 UNEVEN = {"batch_size": 16, "freeze": "backbone", "balance": 1.0, "augment": "none"}
 RARE = [Plain("emu", 100 + shade) for shade in range(4)]
 PARTS = {f"in {parts}": {**UNEVEN, "accumulate": parts} for parts in (1, 2)}
-# Layers begin to train midway.
+# Layers that start to train later.
 LATER: dict[str, dict[str, Any]] = {
     "all": {
         "head_epochs": 1.0,
@@ -160,8 +160,8 @@ LATER: dict[str, dict[str, Any]] = {
     },
     "adamw": {"head_epochs": 1.5, "optimizer": "adamw"},
 }
-# Each process says which weights it has at the end; statistics of normalisation are each one's own on CPUs. It takes
-# seconds to start, and trains in one folder after another.
+# Each process prints its final weights; on CPUs each has its own statistics of normalisation. Starting the script
+# takes seconds, so it trains in several folders.
 SCRIPT = """
 import hashlib, os, sys
 from pathlib import Path
@@ -184,7 +184,7 @@ for folder in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of projects in which two devices have trained, with what they said there in the file `said`."""
+    """Return a folder of projects trained by two devices, with the output in the file `said`."""
     root = tmp_path_factory.mktemp("together")
     folders = [root / name for name in (*WHOLE, *PARTS, *LATER, "own")]
     with pytest.MonkeyPatch.context() as patch:
@@ -207,7 +207,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def whole_model(said: str) -> bytes:
-    """The model of the working directory, which is whole, has the steps that one device takes, and was `said` once."""
+    """Return the model of the working directory, and assert that it is complete, with a single device's steps."""
     lines = [line for line in said.splitlines() if line.startswith("train:")]
     assert len(lines) == len({*lines}) == 2 + ("train: warning: images of" in said)
     assert lines[-1].startswith("train: 15 steps (15 in total)")
@@ -220,7 +220,7 @@ def whole_model(said: str) -> bytes:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_two_devices_make_one_model(together: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """It is whole, has the steps that one device takes, and what is said is said once."""
+    """Two devices give one complete model with a single device's steps, and print each message once."""
     monkeypatch.chdir(together / name)
     whole_model(Path("said").read_text())
 
@@ -228,7 +228,7 @@ def test_two_devices_make_one_model(together: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("project")
 @pytest.mark.slow
 def test_two_devices_run_own_code(together: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Network, augmentation, loss and optimizer of the project's own make one model, the same one each time."""
+    """Own network, augmentation, loss and optimizer give one reproducible model on two devices."""
     params = set_params(2, **own_code())
     with pytest.raises(RecordError, match=r"now lists my_project/changes\.py"):
         check_in_step(params)
@@ -242,7 +242,7 @@ def test_two_devices_run_own_code(together: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("project")
 def test_too_few_images_for_each_device() -> None:
-    """Normalisation needs more than one image; the error says what to change."""
+    """Normalisation needs more than one image per device; the error says what to change."""
     from pipeline.train import train
 
     said = r"train\.batch_size 7 is too small to be shared out among 2 devices; make it 8 or more"
@@ -254,7 +254,7 @@ def test_too_few_images_for_each_device() -> None:
 def test_two_devices_learn_what_one_does(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Though one of them has more of the rare class, and no image disturbs another: the same, but for rounding."""
+    """Two devices learn the same as one up to rounding, even if one of them has more of the rare class."""
     from pipeline.train import train
 
     monkeypatch.chdir(tmp_path)
@@ -267,6 +267,6 @@ def test_two_devices_learn_what_one_does(
 
 @pytest.mark.parametrize("name", LATER)
 def test_two_devices_stay_together(together: Path, name: str) -> None:
-    """Both have the same weights at the end, though layers began to train midway: gradients of all were shared."""
+    """Both devices have the same weights at the end, although layers start to train later."""
     first, second = ((together / name / f"rank{rank}").read_text() for rank in range(2))
     assert first == second

@@ -1,4 +1,4 @@
-"""A removed image is erased: out of its shard by the next run, and everywhere by the commands of docs/team.md."""
+"""A removed image is erased: from its shard by the next run, and everywhere by the commands in docs/team.md."""
 
 import hashlib
 import json
@@ -22,20 +22,20 @@ CALL = ("python", "-m", "pipeline")
 
 @pytest.fixture
 def remote(project: Project, tmp_path: Path) -> Path:
-    """A folder that the project pushes to."""
+    """Return a folder that the project pushes to."""
     project.dvc("remote", "add", "--default", "team", str(tmp_path / "remote"))
     return tmp_path / "remote"
 
 
 def odd(seed: int) -> bytes:
-    """An image that is stored in other bytes than it came in."""
+    """Return an image that is not stored in its original bytes."""
     out = BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24), np.uint8)).save(out, "BMP")
     return out.getvalue()
 
 
 def put(project: Project, *seeds: int) -> list[str]:
-    """Put odd images into data/raw; returns their ids."""
+    """Put such images into data/raw, and return their ids."""
     folder = project.root / "data/raw/digit 0"
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
@@ -44,7 +44,7 @@ def put(project: Project, *seeds: int) -> list[str]:
 
 
 def save(project: Project, *stage: str) -> str:
-    """Run `stage`, or all, commit and push; returns what `dvc repro` printed."""
+    """Run `stage`, or all, commit and push, and return the output of `dvc repro`."""
     if not (project.root / "data/raw.dvc").exists():
         project.dvc("add", "--quiet", "data/raw")
     out = project.repro(*stage)
@@ -54,10 +54,10 @@ def save(project: Project, *stage: str) -> str:
 
 
 def put_loose_and_packed(project: Project) -> list[str]:
-    """Put an odd image into data/raw, and another one into an archive there, beside a third; returns their ids."""
+    """Put an image into data/raw, and another one with a third into an archive there, and return their ids."""
     ids = put(project, 1, 2)
     inside = project.root / "data/raw/digit 0/odd 2.bmp"
-    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Not compressed, so that it is found.
+    with zipfile.ZipFile(project.root / "data/raw/more.zip", "w") as archive:  # Uncompressed, to find its bytes.
         archive.writestr("digit 0/odd.bmp", inside.read_bytes())
         archive.writestr("digit 0/other.bmp", odd(3))
     inside.unlink()
@@ -65,7 +65,7 @@ def put_loose_and_packed(project: Project) -> list[str]:
 
 
 def stored(project: Project, image_id: str) -> bytes:
-    """What data/shards holds of an image."""
+    """Return the bytes of an image in data/shards."""
     rows = parquet.read_table(project.root / index.INDEX, index.SCHEMA).to_pylist()
     (row,) = (row for row in rows if row["id"] == image_id)
     data = (project.root / paths.SHARDS / shard_name(row["shard"])).read_bytes()
@@ -73,21 +73,21 @@ def stored(project: Project, image_id: str) -> bytes:
 
 
 def files_with(content: bytes, *folders: Path) -> list[Path]:
-    """The files in `folders` that hold `content` anywhere."""
+    """Return the files in `folders` that contain `content`."""
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in files if content in path.read_bytes())
 
 
 def holders(project: Project, image_id: str) -> dict[str, list[str]]:
-    """Where each file that holds an image is, by its name and hash."""
+    """Return the files that contain an image, by name and hash."""
     out = project.run(*CALL, "trace", image_id, "--json", ok=None).out
-    told: dict[str, Any] = json.loads(out.partition("\npipeline: ")[0])  # Of generations that cannot be had.
+    told: dict[str, Any] = json.loads(out.partition("\npipeline: ")[0])  # About unavailable generations.
     return {f"{one['name']} {one['md5'][:8]}": one["where"] for one in told["holders"]["found"]}
 
 
 @pytest.mark.slow
 def test_what_was_removed_before(project: Project, remote: Path) -> None:
-    """By its id an image that is gone from data/raw already leaves its shard; the others stay as they are."""
+    """An image that is already removed from data/raw is erased from its shard by its id; others do not change."""
     project.add_digits(0, 12)
     image, other = put(project, 1, 2)
     save(project, "manifest")
@@ -111,7 +111,7 @@ def test_what_was_removed_before(project: Project, remote: Path) -> None:
 
 @pytest.mark.slow
 def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
-    """With `on_removed: ancestor` the run that sees a removal erases it, and what was removed before."""
+    """With `on_removed: ancestor` the run that detects a removal erases the image, and earlier ones as well."""
     project.add_digits(0, 12)
     first, second = put(project, 1, 2)
     project.dvc("add", "--quiet", "data/raw")
@@ -133,7 +133,7 @@ def test_under_ancestor_no_shard_keeps_it(project: Project) -> None:
 
 @pytest.mark.slow
 def test_older_shards_of_others_do_not_bring_it_back(project: Project, remote: Path, tmp_path: Path) -> None:
-    """Who has the old shards, and goes on from there, publishes none of its bytes: that it is erased Git says."""
+    """A clone with old shards does not publish erased bytes, since Git records that they are erased."""
     project.add_digits(0, 12)
     (image,) = put(project, 1)
     save(project, "ingest")
@@ -153,7 +153,7 @@ def test_older_shards_of_others_do_not_bring_it_back(project: Project, remote: P
 
 
 def test_dry_run_notes_nothing(project: Project) -> None:
-    """Nothing is written, neither data/raw nor data/erased.csv; an id that is nowhere needs no place."""
+    """A dry run writes neither data/raw nor data/erased.csv; an id without a place works."""
     put(project, 1)
     before = project.snapshot("data/raw", "data/erased.csv")
     said = project.run(*CALL, "remove", "--erase", "--dry-run", "digit 0/odd 1.bmp", "0" * 32).out
@@ -164,14 +164,14 @@ def test_dry_run_notes_nothing(project: Project) -> None:
 
 
 def documented() -> list[str]:
-    """The commands that docs/team.md gives, a line each."""
+    """Return the commands in docs/team.md, one per line."""
     (block,) = (block for block in blocks_of(ROOT / "docs/team.md") if "--erase ID" in block.text)
     return block.commands.splitlines()
 
 
 @pytest.mark.slow
 def test_documented_commands_erase_it_everywhere(project: Project, remote: Path) -> None:
-    """After them the bytes of neither a file nor an archive's member are in any file of workspace, cache and remote."""
+    """After these commands neither a file's nor a member's bytes are in workspace, cache or remote."""
     project.set_params(manifest={"on_removed": "ancestor"})
     project.add_digits(0, 100)
     save(project)

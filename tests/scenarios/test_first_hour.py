@@ -1,4 +1,4 @@
-"""README.md and the tutorials, played from top to bottom in a fresh clone: what a new user types, and sees."""
+"""README.md and the tutorials, run from top to bottom in a fresh clone, as a new user types them."""
 
 import re
 import zipfile
@@ -10,7 +10,7 @@ from support.blocks import CHANGED, PAGES, blocks_of, clone, play, unseen
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 WIDEST = 120
-# What readers do otherwise than a test: what is set up already is not set up, and what waits is ended by ^C.
+# Replacements: what is set up already is not set up again, and waiting commands are ended by ^C.
 INSTEAD = {
     "make ": "make --old-file=.venv/ready ",
     "^(pipeline serve)[^\n]*": r"timeout --foreground --signal INT 20 \1 || test $? = 124",
@@ -19,7 +19,7 @@ TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
 
 
 def test_readme(tmp_path: Path) -> None:
-    """In a folder with a blank and an umlaut each block does what it says, and leaves nothing for Git to ask about."""
+    """In a folder with a space and an umlaut each block works as described, and leaves no changes in Git."""
     folder = clone(tmp_path / "Zwölf Bilder").root
     # The reader's own images.
     with zipfile.ZipFile(ROOT / "data/sample/2-more.zip") as archive:
@@ -43,7 +43,7 @@ def test_readme(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_tutorial(page: Path, tmp_path: Path) -> None:
-    """Each block does what it says, and prints lines like those that it shows; in the end Git has what is its."""
+    """Each block works as described, and prints lines like those shown; at the end Git is clean."""
     folder = clone(tmp_path / "work/treering").root
     blocks = blocks_of(page)
     seen = play(folder, blocks, INSTEAD)

@@ -1,4 +1,4 @@
-"""What `pipeline status` and `check` say is what `dvc repro` then does, whatever was done to the project before."""
+"""The predictions of `pipeline status` and `check` match what `dvc repro` then does, after any history."""
 
 import json
 import random
@@ -13,12 +13,12 @@ import pytest
 from conftest import Project, save_png, stages_run
 
 ALL = ["ingest", "manifest", "train", "evaluate"]
-# What an action may be; each leaves a state that people leave, too.
+# An action leaves a state that users may leave, too.
 Action = Callable[[Project, random.Random], None]
 
 
 def add(project: Project, draw: random.Random) -> None:
-    """Images that nobody has seen, of one class."""
+    """Add new images of one class."""
     folder = project.root / f"data/raw/digit {draw.randrange(4)}"
     folder.mkdir(exist_ok=True)
     for _ in range(draw.randint(1, 6)):
@@ -27,41 +27,41 @@ def add(project: Project, draw: random.Random) -> None:
 
 
 def spoil(project: Project, draw: random.Random) -> None:
-    """Files that are no images."""
+    """Add files that are not images."""
     path = project.root / f"data/raw/digit 1/odd {draw.getrandbits(40):x}.png"
     path.write_bytes(draw.choice([b"", b"text", b"\0\0\0\x18ftypheic", b"\x89PNG\r\n\x1a\n" + bytes(40)]))
 
 
 def copy(project: Project, draw: random.Random) -> None:
-    """Another copy of an image, in the same class."""
+    """Add a copy of an image in the same class."""
     path = draw.choice(images(project))
     shutil.copy(path, path.with_name(f"copy {draw.getrandbits(40):x}.png"))
 
 
 def remove(project: Project, draw: random.Random) -> None:
-    """A few images go."""
+    """Remove a few images."""
     for path in draw.sample(images(project), 3):
         path.unlink()
 
 
 def relabel(project: Project, draw: random.Random) -> None:
-    """An image moves to another class."""
+    """Move an image to another class."""
     path = draw.choice(images(project))
     path.rename(project.root / "data/raw/digit 0" / f"moved {draw.getrandbits(40):x}.png")
 
 
 def part(project: Project, draw: random.Random) -> None:
-    """`dvc repro` of the first stages only."""
+    """Run `dvc repro` for the first stages only."""
     project.repro(draw.choice(["ingest", "manifest"]), ok=None)
 
 
 def tune(project: Project, draw: random.Random) -> None:
-    """Another learning rate, or back."""
+    """Change the learning rate, or change it back."""
     project.set_params(train={"lr": draw.choice([1e-3, 2e-3])})
 
 
 def fresh(project: Project, draw: random.Random) -> None:
-    """A cold start is asked for."""
+    """Request a cold start."""
     del draw
     project.run("python", "-m", "pipeline", "fresh", ok=None)
 
@@ -70,24 +70,24 @@ ACTIONS: list[Action] = [add, add, spoil, copy, remove, relabel, part, tune, fre
 
 
 def images(project: Project) -> list[Path]:
-    """The images in data/raw, in a fixed order."""
+    """Return the images in data/raw, in a fixed order."""
     return sorted(path for path in (project.root / "data/raw").rglob("*.png") if not path.name.startswith("odd"))
 
 
 def foretold(project: Project) -> dict[str, Any]:
-    """What `pipeline status` says."""
+    """Return the prediction of `pipeline status`."""
     found: dict[str, Any] = json.loads(project.run("python", "-m", "pipeline", "status", "--json").out)
     return found
 
 
 def ids(project: Project) -> set[str]:
-    """The images of all splits, those that are left out among them."""
+    """Return the images of all splits, including those left out."""
     splits = {one for split in ("train", "val", "test") for one in project.ids(split)}
     return splits | set(re.findall(r"[0-9a-f]{32}", project.read("data/manifest/leaks.csv")))
 
 
 def compare(project: Project) -> None:
-    """Ask `status`, run `dvc repro`, and compare."""
+    """Run `status` and `dvc repro`, and compare them."""
     said = foretold(project)
     refused_before = project.read("data/images/refused.csv").count("\n")
     out = project.repro(ok=None)
@@ -114,7 +114,7 @@ def compare(project: Project) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(2))
 def test_status_says_what_repro_does(project: Project, seed: int) -> None:
-    """In any state that a history of additions, removals, partial runs and other params leads to."""
+    """The prediction is right in any state after additions, removals, partial runs and changed params."""
     draw = random.Random(seed)
     project.add_digits(0, 80)
     project.dvc("add", "--quiet", "data/raw")
@@ -130,7 +130,7 @@ def test_status_says_what_repro_does(project: Project, seed: int) -> None:
 
 @pytest.mark.slow
 def test_check_says_what_ingest_does(project: Project) -> None:
-    """Of the same files, wherever they are asked for: new, known and refused, with the same reasons."""
+    """`check` and ingest agree on new, known and refused files, with the same reasons."""
     project.add_digits(0, 60)
     project.dvc("add", "--quiet", "data/raw")
     project.repro("ingest")

@@ -1,4 +1,4 @@
-"""A deletion request: `pipeline forget`, on real dvc and git, with real kills and remotes that fail."""
+"""A deletion request with `pipeline forget`, on real DVC and Git, with real kills and failing remotes."""
 
 import json
 import shutil
@@ -22,22 +22,22 @@ pytestmark = pytest.mark.slow
 
 
 class Told(NamedTuple):
-    """A project with three generations, and the images that it is to forget."""
+    """A project with three generations, and the images to forget."""
 
     root: Path
     loose: str
-    """In a folder, since generation 2."""
+    """The id of an image in a folder, since generation 2."""
     packed: str
-    """In an archive, with another one, likewise."""
+    """The id of an image in an archive with another one, since generation 2."""
     contents: list[bytes]
-    """Their bytes, as they came and as they are stored."""
+    """The bytes of these images, as original files and as stored."""
 
 
 @pytest.fixture(scope="module")
 def made(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Such a project, without a remote. Copied, never changed."""
+    """Return such a project without a remote. Tests copy it."""
     project = make_project(tmp_path_factory.mktemp("forgetting") / "project")
-    # All that is not for the test is trained on.
+    # All images that are not for test are trained on.
     project.set_params(manifest={"split": {"val": 0.0, "test": 0.02, "by": "hash", "group": None}})
     project.add_digits(0, 60)
     save_here(project)
@@ -62,38 +62,38 @@ def save_here(project: Project) -> None:
 
 @pytest.fixture
 def told(made: Told, tmp_path: Path) -> Told:
-    """A copy of `made` to do things to."""
+    """Return a copy of `made` that tests may change."""
     shutil.copytree(made.root, tmp_path / "project", symlinks=True)
     return made._replace(root=tmp_path / "project")
 
 
 def share(project: Project, to: Path) -> None:
-    """Have a folder for a remote, with all generations on it, as when each is pushed once it is trained."""
+    """Make a folder the remote, with all generations, as if each had been pushed."""
     project.dvc("remote", "add", "--default", "team", str(to))
     project.commit("a remote")
     shutil.copytree(project.root / ".dvc/cache/files", to / "files")
 
 
 def state(project: Project) -> dict[str, str]:
-    """Every file that counts, by its hash; locks do not."""
+    """Return every relevant file by its hash, without locks."""
     found = project.snapshot("data", "dvc.lock", ".dvc/cache")
     return {path: md5 for path, md5 in found.items() if not path.endswith(".lock") or path == "dvc.lock"}
 
 
 def left(told: Told, *folders: Path) -> list[Path]:
-    """The files that hold the bytes of one of the images."""
+    """Return the files that contain the bytes of one of the images."""
     return [path for content in told.contents for path in files_with(content, told.root, *folders)]
 
 
 def listed_on(remote: Path, oid: str) -> dict[str, bool]:
-    """The files that the directory `oid` lists, and whether they are on a remote that is a folder, as it is."""
+    """Return the files that the directory `oid` lists, and whether each is on the remote."""
     objects = remote / "files/md5"
     listed = json.loads((objects / oid[:2] / oid[2:]).read_text())
     return {one["relpath"]: (objects / one["md5"][:2] / one["md5"][2:]).exists() for one in listed}
 
 
 def test_everything_goes(told: Told, tmp_path: Path) -> None:
-    """File, copy, archive, shards, models, pictures: here, in the cache, on the remote; what is left can be used."""
+    """File, copy, archive, shards, models and pictures are deleted locally, in cache and remote; the rest works."""
     project, remote = Project(told.root), tmp_path / "remote"
     share(project, remote)
     (project.root / "data/export").mkdir()
@@ -140,7 +140,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
     for oid in (second, third):
         there = {"checkpoint.ckpt": False, "curves.csv": True, "lineage.json": True, "seen.npz": True}
         assert listed_on(remote, oid) == there
-    # What takes their place was there before they went.
+    # Their replacements were written before they were deleted.
     for oid in (
         *(read_raw_hash(project.root / path) for path in (paths.RAW_DVC, paths.SHARDS_DVC)),
         project.lock()["ingest"]["outs"]["data/images"],
@@ -170,7 +170,7 @@ def test_everything_goes(told: Told, tmp_path: Path) -> None:
 
 
 def test_kills(told: Told, tmp_path: Path) -> None:
-    """After a kill at any of its steps the same command completes what was begun."""
+    """After a kill at any step the same command completes."""
     share(Project(told.root), tmp_path / "remote")
     steps = (
         "noting",
@@ -200,7 +200,7 @@ def test_kills(told: Told, tmp_path: Path) -> None:
                     break
             else:
                 pytest.fail(f"it never came to {step!r}")
-        # What the killed one has started may be at work still.
+        # A child of the killed process may still run.
         while "is running; wait" in (out := project.run(*CALL, "forget", "--yes", *names, ok=None).out):
             time.sleep(0.5)
         assert "forgotten: 2 images" in out or "nothing is left" in out, f"after {step}: {out}"
@@ -211,7 +211,7 @@ def test_kills(told: Told, tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_other_clones(told: Told, tmp_path: Path) -> None:
-    """Who still has the image does not bring it back: neither by a merge, nor by hand; `pipeline forget` cleans up."""
+    """A clone that still has the image does not restore it by a merge or by hand; `pipeline forget` cleans it up."""
     project, remote = Project(told.root), tmp_path / "remote"
     share(project, remote)
     other = project.clone(tmp_path / "clone")
@@ -240,7 +240,7 @@ def test_other_clones(told: Told, tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
 def test_remotes(told: Told, tmp_path: Path, kind: type[Server]) -> None:
-    """One that is down stops it before anything has changed; once it is back nothing of the image is on it."""
+    """A remote that is down stops the command before any change; later nothing of the image is left on it."""
     project = Project(told.root)
     (tmp_path / "server").mkdir()
     server = kind(tmp_path / "server")
@@ -268,7 +268,7 @@ def test_remotes(told: Told, tmp_path: Path, kind: type[Server]) -> None:
 
 
 def test_slips(told: Told) -> None:
-    """An id that nothing holds is an error, and so is a name; nothing is noted of them."""
+    """An id that nothing contains, or a name, is an error, and is not recorded."""
     project = Project(told.root)
     assert "nothing holds such an image" in project.run(*CALL, "forget", "--yes", "0" * 32, ok=False).out
     assert "nothing in it is called 'cat/1.png'" in project.run(*CALL, "forget", "--yes", "cat/1.png", ok=False).out

@@ -1,4 +1,4 @@
-"""A project whose images are squashed, and seen in the middle: real git, real dvc, and all uses of the model."""
+"""A project with squashed and cropped images: real Git, real DVC, and all uses of the model."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ SQUASHED = {"framing": "squash", "crop_pct": 0.875}
 
 
 def add_bars(project: Project, first: int, last: int) -> dict[str, Path]:
-    """Images twice as wide as high, with a bar at one of their ends, which no square in the middle shows; by id."""
+    """Add images twice as wide as high, with a bar at one end that a centre crop does not show; return their ids."""
     found = {}
     for number in range(first, last):
         side = "left" if number % 2 else "right"
@@ -35,7 +35,7 @@ def add_bars(project: Project, first: int, last: int) -> dict[str, Path]:
 
 @pytest.mark.nightly
 def test_squashed_images(project: Project) -> None:
-    """Training, evaluate, predict and export see all of an image; with another framing the model goes on."""
+    """Training, evaluate, predict and export see the whole image; with another framing the model continues."""
     learnt = {"size": 14, "epochs": 12, "augment": {"crop": [0.7, 1.0]}, **SQUASHED}
     project.set_params(ingest={"size": 16}, train=learnt)
     files = add_bars(project, 0, 160)
@@ -45,7 +45,7 @@ def test_squashed_images(project: Project) -> None:
     assert metrics["accuracy"] > 0.9
     project.commit("squashed")
 
-    # What params.yaml says by now is of no concern to a model that is trained.
+    # Later params do not affect a trained model.
     project.set_params(train={"framing": "fill", "crop_pct": 1.0})
     expected = {row["id"]: row for row in csv.DictReader(io.StringIO(project.read("data/report/predictions.csv")))}
     assert len(expected) > 5

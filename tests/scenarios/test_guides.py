@@ -1,4 +1,4 @@
-"""Pages of docs/, played from top to bottom in a project that has what they are about."""
+"""Pages of docs/, run from top to bottom in a suitable project."""
 
 import shutil
 import socket
@@ -10,12 +10,12 @@ from conftest import ROOT, Project
 from support.blocks import CHANGED, GUIDES, blocks_of, play
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
-# Classes that docs/classes.md is about.
+# Classes in docs/classes.md.
 NAMES = ("tabby", "Cat", "kitten", "pet", "blurred")
 
 
 def prepare(project: Project, page: str) -> None:
-    """Let the project have what the page takes for granted."""
+    """Prepare the project as the page assumes."""
     if page == "classes":
         for digit, name in enumerate(NAMES):
             (project.root / f"data/raw/digit {digit}").rename(project.root / "data/raw" / name)
@@ -32,7 +32,7 @@ def prepare(project: Project, page: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a model."""
+    """Return a project with a model."""
     project = make_project(tmp_path_factory.mktemp("guides") / "project")
     project.add_digits(0, 120)
     return project
@@ -40,7 +40,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_guide(page: str, trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each command does what the page says, and leaves nothing that Git asks about, but for files that it names."""
+    """Each command works as the page describes, and Git shows no changes but in files that the page names."""
     project = Project(tmp_path / "project")
     shutil.copytree(trained.root, project.root)
     prepare(project, page)

@@ -1,4 +1,4 @@
-"""A machine goes, and another one finishes its training: the same bytes, whatever kept the progress in between."""
+"""A machine disappears, and another one finishes its training: the same bytes, for any storage of the progress."""
 
 import random
 import signal
@@ -27,7 +27,7 @@ pytestmark = [
 
 
 def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train there, in this process."""
+    """Train in `project`, in this process."""
     from pipeline.train import train
 
     monkeypatch.chdir(project.root)
@@ -35,7 +35,7 @@ def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def once(machine: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, **train: Any) -> Files:
-    """What comes of a training on one device that nothing interrupts, and that is kept nowhere else."""
+    """Return the result of an uninterrupted training on one device without a remote."""
     project = machine("once", **train)
     project.set_params(compute={"progress": "off"})
     run(project, monkeypatch)
@@ -44,13 +44,13 @@ def once(machine: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, **tra
 
 @pytest.fixture
 def folder(tmp_path: Path) -> SharedFolder:
-    """The kind of remote that needs no server, mounted."""
+    """Return a remote without a server, mounted."""
     (tmp_path / "server/remote").mkdir(parents=True)
     return SharedFolder(tmp_path / "server")
 
 
 def kept(server: Server, what: str = "*.ckpt") -> list[Path]:
-    """The files on a remote that is a folder."""
+    """Return the files on a remote that is a folder."""
     return sorted((server.folder / "remote/progress/train").glob(f"*/{what}"))
 
 
@@ -60,7 +60,7 @@ def test_another_machine_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Asked to stop, a run has uploaded when it has ended; another folder comes to the same bytes, and cleans up."""
+    """A run that is asked to stop ends after its upload; another machine gives the same bytes, and cleans up."""
     from pipeline.training.module import Classifier
 
     first, second = machine("first", epochs=4), machine("second", epochs=4)
@@ -96,7 +96,7 @@ def test_remote_that_is_down(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The training comes to its model as without it, and says so in one line."""
+    """If the remote is down, the training gives the same model, with a one-line warning."""
     expected = once(machine, monkeypatch, epochs=4)
     project = machine("first", epochs=4)
     folder.configure(project)
@@ -114,7 +114,7 @@ def test_remote_that_is_down(
 def test_kills(
     machine: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Server]
 ) -> None:
-    """Killed at any moment, each time another machine goes on, until one gets through: the same bytes."""
+    """Killed at any moment, and resumed by another machine each time, the training gives the same bytes."""
     expected = once(machine, monkeypatch)
     (tmp_path / "server/remote").mkdir(parents=True)
     chance, said = random.Random(0), ""
@@ -136,7 +136,7 @@ def test_kills(
 
 @pytest.mark.slow
 def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> None:
-    """The second one says who trains, and stops; after a kill of the first it goes on at once on the same machine."""
+    """A second runner names the first one, and stops; after a kill it resumes at once on the same machine."""
     first, second = machine("first", epochs=4000), machine("second", epochs=4000)
     for project in (first, second):
         folder.configure(project)
@@ -157,7 +157,7 @@ def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> N
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> None:
-    """Both processes of another machine go on from what was fetched, to the bytes of two that nothing interrupted."""
+    """Two processes on another machine resume from the fetched state, to the bytes of an uninterrupted training."""
     first, second = machine("first", devices=2), machine("second", devices=2)
     for project in (first, second):
         folder.configure(project)
@@ -173,7 +173,7 @@ def test_two_devices(machine: Callable[..., Project], folder: SharedFolder) -> N
 
 @pytest.mark.slow
 def test_clone_goes_on(make_project: Callable[[Path], Project], tmp_path: Path, folder: SharedFolder) -> None:
-    """`dvc repro` in a CI job that runs out of time, and in the next job's fresh clone."""
+    """`dvc repro` hits a CI job's time limit, and continues in the next job's fresh clone."""
     first = make_project(tmp_path / "first")
     first.add_digits(0, 120)
     first.set_params(train={"epochs": 40, "save_every": 0.01}, compute={"progress": "remote"})
@@ -211,7 +211,7 @@ sys.exit(main(["run", "train"]))
 
 @pytest.mark.slow
 def test_two_devices_that_would_go_on_from_two_states(machine: Callable[..., Project], folder: SharedFolder) -> None:
-    """That is an error, and never a model of both."""
+    """Two processes that would resume from different states are an error, and never give a mixed model."""
     project = machine("first", devices=2, epochs=4000)
     folder.configure(project)
     with running(project, "train") as process:

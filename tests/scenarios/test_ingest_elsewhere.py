@@ -1,4 +1,4 @@
-"""A machine goes while it decodes, and another one goes on: nothing that arrived is decoded again."""
+"""A machine disappears while it decodes, and another one continues: nothing that was uploaded is decoded again."""
 
 import random
 import re
@@ -26,7 +26,7 @@ TOOK = re.compile(r"took (\d+) images? that another run had decoded")
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """JPEGs that are decoded in a few milliseconds each: one class in a folder, another one in an archive."""
+    """Return JPEGs that decode in a few milliseconds: one class in a folder, another one in an archive."""
     folder, draw = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
     for number in range(IMAGES):
         small = Image.fromarray(draw.integers(0, 256, (40, 40, 3), dtype=np.uint8))
@@ -43,7 +43,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ingesting_machine(
     make_project: Callable[[Path], Project], photographs: Path, tmp_path: Path
 ) -> Callable[[str], Project]:
-    """Makes a machine: a folder with the same images and params, and nothing else in common."""
+    """Return a function that makes a machine: a folder with the same images and params, sharing nothing else."""
 
     def make(name: str) -> Project:
         project = make_project(tmp_path / name)
@@ -59,31 +59,31 @@ def ingesting_machine(
 
 
 def images(project: Project) -> list[dict[str, Any]]:
-    """What data/images says of each image, but for where it lies; that is checked when it is read."""
+    """Return the content of data/images for each image without its place, which is checked by reading it."""
     table = pq.read_table(project.root / "data/images/index.parquet").drop_columns(["shard", "offset"])
     assert project.read("data/images/refused.csv").count("b/0.jpg") == 1
     return sorted(table.to_pylist(), key=lambda row: str(row["id"]))
 
 
 def there(server: Server, pattern: str = "*.jsonl") -> list[Path]:
-    """What is kept on the remote."""
+    """Return the files on the remote."""
     return sorted(server.folder.rglob(f"progress/ingest/*/{pattern}"))
 
 
 def has_shards(project: Project, count: int) -> bool:
-    """Whether so many are begun."""
+    """Whether `count` shards are started."""
     return len(list(project.root.glob("data/.progress/ingest/*/*.tar"))) >= count
 
 
 def took(out: str) -> int:
-    """How many images were taken over, by what was printed."""
+    """Return how many images were taken over, by the output."""
     found = TOOK.search(out)
     return int(found[1]) if found else 0
 
 
 @pytest.mark.slow
 def test_sigterm_saves_at_once(ingesting_machine: Callable[[str], Project], tmp_path: Path) -> None:
-    """What was decoded until then arrives, shards that are not full included; another machine decodes the rest."""
+    """After SIGTERM everything decoded is uploaded, including partial shards; another machine decodes the rest."""
     (tmp_path / "server/remote").mkdir(parents=True)
     with SharedFolder(tmp_path / "server") as server:
         first, second, alone = ingesting_machine("first"), ingesting_machine("second"), ingesting_machine("alone")
@@ -109,7 +109,7 @@ def test_sigterm_saves_at_once(ingesting_machine: Callable[[str], Project], tmp_
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
 def test_kills_while_decoding(ingesting_machine: Callable[[str], Project], tmp_path: Path, kind: type[Server]) -> None:
-    """Killed at any moment, each time another machine goes on, until one gets through: the same images."""
+    """Killed at any moment, and continued by another machine each time, ingest gives the same images."""
     (tmp_path / "server/remote").mkdir(parents=True)
     chance = random.Random(0)
     alone = ingesting_machine("alone")

@@ -1,4 +1,4 @@
-"""Labels from labels.csv, however it was written, and from archives: real dvc and git."""
+"""Labels from labels.csv in any dialect, and from archives: real DVC and Git."""
 
 import zipfile
 from pathlib import Path
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.slow
 
 
 def loose(project: Project, count: int) -> list[Path]:
-    """Images without class folders, in data/raw/photos."""
+    """Put images without class folders into data/raw/photos."""
     folder = project.root / "data/raw/photos"
     folder.mkdir(parents=True)
     return [path.rename(folder / path.name) for path in project.add_digits(0, count)]
 
 
 def test_labels_as_they_come(project: Project) -> None:
-    """A labels.csv that another program saved, or that is in another place, gives the same manifests."""
+    """A labels.csv in another dialect or place gives the same manifests."""
     images = loose(project, 30)
     names = {path.name: f"class {number % 2}" for number, path in enumerate(images)}
     table = "".join(f"photos/{name},{label}\n" for name, label in names.items())
@@ -41,7 +41,7 @@ def test_labels_as_they_come(project: Project) -> None:
 
 
 def test_labels_that_are_wrong(project: Project) -> None:
-    """What contradicts itself is refused and listed; what matches nothing is said first, with what may be meant."""
+    """Contradictory labels are refused and listed; labels without a match are reported first, with a suggestion."""
     images = loose(project, 20)
     labels = project.root / "data/raw/labels.csv"
     labels.write_text("".join(["path,label\n", *(f"photo/{path.name},x\n" for path in images)]))
@@ -71,7 +71,7 @@ def test_labels_that_are_wrong(project: Project) -> None:
 
 
 def test_archives_as_they_come(project: Project) -> None:
-    """Labels in an archive, backslashes, and names in a code page: classes are right, and later ones are relabelled."""
+    """Labels in an archive, backslashes, and names in a code page give the right classes; later ones relabel."""
     images = loose(project, 30)
     data = [path.read_bytes() for path in images]
     for path in images:

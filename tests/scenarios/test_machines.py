@@ -1,4 +1,4 @@
-"""Several machines, each a folder of its own, train one model together: the bytes of as many devices of one machine."""
+"""Several machines, each a separate folder, train one model: the same bytes as with these devices on one machine."""
 
 import random
 import signal
@@ -22,13 +22,13 @@ Machine = Callable[..., Project]
 
 
 def free_port() -> int:
-    """One that nobody listens at."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def several(machine: Machine, count: int, **compute: Any) -> list[Project]:
-    """So many machines that train together."""
+    """Return `count` machines that train together."""
     address = f"127.0.0.1:{free_port()}"
     projects = [machine(f"machine {number}") for number in range(count)]
     for project in projects:
@@ -38,7 +38,7 @@ def several(machine: Machine, count: int, **compute: Any) -> list[Project]:
 
 
 def run_together(projects: list[Project]) -> list[str]:
-    """Train on all; returns what each printed."""
+    """Train on all machines, and return their outputs."""
     with ExitStack() as stack:
         processes = [stack.enter_context(running(project, "train")) for project in projects]
         outs = [process.communicate(timeout=200)[0] for process in processes]
@@ -47,7 +47,7 @@ def run_together(projects: list[Project]) -> list[str]:
 
 
 def two_devices(machine: Machine) -> dict[str, bytes]:
-    """What two devices of one machine make, which Lightning starts."""
+    """Return the result of two devices on one machine, started by Lightning."""
     project = machine("devices", devices=2)
     project.set_params(compute={"progress": "off"})
     project.run(*TRAINING)
@@ -55,18 +55,18 @@ def two_devices(machine: Machine) -> dict[str, bytes]:
 
 
 def any_saved(projects: list[Project]) -> bool:
-    """Whether one of them has saved a state."""
+    """Whether a machine has saved a state."""
     return any(saved(project) for project in projects)
 
 
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """The processes that train, of all that it has started."""
+    """Return the training processes that `process` has started."""
     children = psutil.Process(process.pid).children(recursive=False)
     return [child for child in children if "pipeline" in child.cmdline()]
 
 
 def test_two_machines(machine: Machine) -> None:
-    """Two folders, nothing in common; killed and continued; each has the model that two devices make."""
+    """Two machines, killed and resumed, each have the model of two devices."""
     expected = two_devices(machine)
     projects = several(machine, 2)
     with ExitStack() as stack:
@@ -86,7 +86,7 @@ def test_two_machines(machine: Machine) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize(("machines", "devices"), [(1, 2), (2, 1)])
 def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int) -> None:
-    """At any moment: the same bytes as without a kill."""
+    """A worker killed at any moment is replaced, and the bytes are the same."""
     projects, chance = several(machine, machines, devices=devices), random.Random(0)
     with ExitStack() as stack:
         processes = [stack.enter_context(running(project, "train")) for project in projects]
@@ -103,7 +103,7 @@ def test_killed_worker_is_replaced(machine: Machine, machines: int, devices: int
 
 @pytest.mark.nightly
 def test_sigint_saves(machine: Machine) -> None:
-    """Once, in one line; the next run continues."""
+    """SIGINT saves the state and prints one line; the next run resumes."""
     (project,) = several(machine, 1, devices=2)
     with running(project, "train") as process:
         wait_for(process, partial(saved, project))
@@ -118,7 +118,7 @@ def test_sigint_saves(machine: Machine) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("where", ["127.0.0.1", "192.0.2.1"])
 def test_machine_that_does_not_come(machine: Machine, where: str) -> None:
-    """It is waited for as long as params.yaml says, be it the one where they meet or not; then one line says so."""
+    """A missing machine, also the meeting point, is awaited for the time in params.yaml; then one line says so."""
     first, _ = several(machine, 2, timeout=3, address=f"{where}:{free_port()}")
     with running(first, "train") as process:
         begun, said = process.communicate(timeout=200)[0].splitlines()
@@ -128,7 +128,7 @@ def test_machine_that_does_not_come(machine: Machine, where: str) -> None:
 
 
 def of_slurm(rank: int, size: int, port: int) -> dict[str, str]:
-    """What SLURM tells a task of a job."""
+    """Return the environment of a task in a SLURM job."""
     return {
         "SLURM_JOB_ID": "1",
         "SLURM_JOB_NAME": "training",
@@ -145,7 +145,7 @@ def of_slurm(rank: int, size: int, port: int) -> dict[str, str]:
 
 
 def test_process_that_does_not_come(machine: Machine) -> None:
-    """Where others start them, it is missed by its number."""
+    """If other programs start the processes, a missing one is named by its number."""
     project = machine("alone")
     project.set_params(compute={"nodes": 2, "timeout": 3, "progress": "off"})
     out = project.run(*TRAINING, ok=False, **of_slurm(0, 2, free_port())).out
@@ -155,7 +155,7 @@ def test_process_that_does_not_come(machine: Machine) -> None:
 
 @pytest.mark.nightly
 def test_all_launchers_make_the_same_bytes(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the documentation names besides: torchrun itself, and SLURM on disks of their own."""
+    """The launchers in the documentation, torchrun and SLURM without a shared disk, give the same bytes."""
     expected = two_devices(machine)
     project = machine("torchrun", devices=2)
     project.set_params(compute={"progress": "off"})
@@ -177,7 +177,7 @@ def test_all_launchers_make_the_same_bytes(machine: Machine, monkeypatch: pytest
 
 @pytest.mark.nightly
 def test_machines_with_other_inputs(machine: Machine) -> None:
-    """They do not train one model of two data sets."""
+    """Machines with different data do not train one model."""
     projects = several(machine, 2)
     projects[1].set_params(train={"seed": 1})
     with ExitStack() as stack:

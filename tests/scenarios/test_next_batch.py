@@ -1,4 +1,4 @@
-"""Images chosen by a model, labelled, and trained on: real dvc and git."""
+"""Images chosen by a model, labelled, and trained on: real DVC and Git."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_from_next_to_a_model(project: Project) -> None:
-    """Choose, correct a label, move the folder into data/raw, and train: the labels count as they are corrected."""
+    """Choose images, correct a label, move the folder into data/raw, and train: the corrected labels are used."""
     project.add_digits(0, 60)
     project.dvc("add", "--quiet", "data/raw")
     project.repro()

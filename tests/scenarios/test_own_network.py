@@ -1,4 +1,4 @@
-"""A project with code of its own, as docs/own-code.md shows it: it trains, is edited, and goes again."""
+"""A project with its own code, as in docs/own-code.md: it trains, is edited, and trains again."""
 
 import json
 import re
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "own-code.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two generations by code of the project's own. Copied, never changed."""
+    """Return a project with two generations trained by its own code. Tests copy it."""
     project = make_project(tmp_path_factory.mktemp("own") / "project")
     shutil.copytree(ROOT / "docs/example/my_project", project.root / "my_project")
     project.add_digits(0, 120)
@@ -39,7 +39,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def project(trained: Project, tmp_path: Path) -> Project:
-    """A copy of it."""
+    """Return a copy of that project."""
     shutil.copytree(trained.root, tmp_path / "copy", symlinks=True)
     return Project(tmp_path / "copy")
 
@@ -53,13 +53,13 @@ def edit(project: Project, name: str, before: str, after: str) -> None:
 
 
 def reason(project: Project) -> str:
-    """Why the model is what it is."""
+    """Return the reason in the model's lineage."""
     found: str = json.loads(project.read("data/model/lineage.json"))["reason"]
     return found
 
 
 def test_promises_hold(project: Project) -> None:
-    """The example keeps all of them; each generation is trained again, bit for bit; nothing is left to do."""
+    """The example keeps all promises; replay reproduces each generation bit for bit; nothing is left to run."""
     out = project.run(*PIPELINE, "try", "--contract").out
     assert out.count("\nholds ") == 6
     assert "my_project.nets:build at 8 pixels" in out
@@ -70,7 +70,7 @@ def test_promises_hold(project: Project) -> None:
 
 
 def test_an_edit_trains_warm(project: Project) -> None:
-    """From the base of the last model, with the reason; what is unchanged is not what another file decides."""
+    """An edit trains from the last model's base, with a reason; edits of other files are not named."""
     base = project.lock()["train"]["deps"]["data/base"]
     image = next((project.root / "data/raw").rglob("*.png"))
     edit(project, "layers.py", ".relu()", ".tanh()")
@@ -90,7 +90,7 @@ def test_an_edit_trains_warm(project: Project) -> None:
 
 
 def test_another_shape_is_an_error(project: Project) -> None:
-    """It names the weight, and nothing is lost; `pipeline fresh` is the way on."""
+    """Another shape is an error that names the weight, and nothing is lost; `pipeline fresh` resolves it."""
     before = project.snapshot("data/model", "data/report")
     edit(project, "nets.py", "Gated(32, 64)", "Gated(32, 48)")
     edit(project, "nets.py", "nn.Linear(64", "nn.Linear(48")
@@ -106,7 +106,7 @@ def test_another_shape_is_an_error(project: Project) -> None:
 
 
 def test_back_to_the_network_that_is_built_in(project: Project) -> None:
-    """dvc.yaml is as it came with the release; the code can be deleted."""
+    """Back on the built-in network, dvc.yaml is as in the release, and the code can be deleted."""
     names = ("model", "augment", "loss", "optimizer")
     usual = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
     project.set_params(train={name: usual[name] for name in names})
@@ -120,7 +120,7 @@ def test_back_to_the_network_that_is_built_in(project: Project) -> None:
 
 
 def test_a_helper_that_is_new(project: Project) -> None:
-    """An import more is seen by itself: the run lists it and stops, and the next one trains."""
+    """A new import is detected: the run lists it and stops, and the next run trains."""
     (project.root / "my_project/parts.py").write_text("RATE = 0.2\n")
     edit(project, "nets.py", "from torch import nn", "from torch import nn\n\nfrom my_project.parts import RATE")
     edit(project, "nets.py", "Dropout(0.1)", "Dropout(RATE)")
@@ -133,7 +133,7 @@ def test_a_helper_that_is_new(project: Project) -> None:
 
 
 def test_an_edit_makes_other_features(project: Project) -> None:
-    """A limit in the backbone is another one, or images are turned otherwise: none are those of the code of before."""
+    """After an edit of the backbone or the views, no old features are used."""
     edit(project, "layers.py", "return seen * share", "return (seen * share).clamp(max=1000.0)")
     project.set_params(train={"freeze": "backbone", "augment": {"shift": 0.2, "flip": False}})
     project.repro(ok=False)
@@ -149,7 +149,7 @@ def test_an_edit_makes_other_features(project: Project) -> None:
 
 
 def test_a_head_whose_outputs_are_not_the_logits(project: Project) -> None:
-    """Trains through the backbone, and is measured as it predicts; nothing is kept."""
+    """If the outputs are not the head's logits, training runs the backbone, and keeps no features."""
     edit(project, "nets.py", "nn.Linear(64, classes),", "nn.Linear(64, classes),\n        Halved(),")
     edit(project, "nets.py", "import Gated", "import Gated, Halved")
     halved = (

@@ -1,4 +1,4 @@
-"""Clones without the images: what is new is added, and nothing else is fetched. Real git, real dvc, a real remote."""
+"""Clones without the images add new ones, and fetch nothing else: real Git, real DVC, a real remote."""
 
 import json
 import shutil
@@ -15,55 +15,55 @@ RESULTS = ("data/images", "data/manifest", "data/model", "data/base")
 
 
 class Team(NamedTuple):
-    """A full clone that has trained and pushed, and where it pushes to."""
+    """A full clone that has trained and pushed, and its remotes."""
 
     folder: Path
     alice: Project
 
     def clone(self, name: str) -> Project:
-        """A fresh clone, with nothing pulled."""
+        """Make a fresh clone without pulling data."""
         project = Project(self.folder / name)
         self.alice.run("git", "clone", "--quiet", "--branch", "main", str(self.folder / "origin"), str(project.root))
         project.dvc("remote", "add", "--local", "--force", "storage", str(self.folder / "remote"))
         return project
 
     def publish(self, project: Project, message: str) -> None:
-        """Commit and push everything that is there."""
+        """Commit and push everything."""
         project.commit(message)
         project.dvc("push", "--quiet")
         project.git("push", "--quiet", "origin", "HEAD:main")
 
 
 def pipeline(project: Project, *arguments: str, ok: bool | None = True) -> str:
-    """Run `pipeline` in `project`; returns what it printed."""
+    """Run `pipeline` in `project`, and return its output."""
     return project.run("python", "-m", "pipeline", *arguments, ok=ok).out
 
 
 def raw(project: Project) -> dict[str, str]:
-    """The MD5 of each file that is in data/raw, by its path there."""
+    """Return the MD5 of each local file in data/raw, by path."""
     return {path.removeprefix("data/raw/"): md5 for path, md5 in project.snapshot("data/raw").items()}
 
 
 def cached(project: Project) -> set[str]:
-    """The objects in DVC's cache."""
+    """Return the objects in DVC's cache."""
     objects = (project.root / ".dvc/cache/files/md5").glob("*/*")
     return {path.parent.name + path.name for path in objects}
 
 
 def listed(project: Project) -> dict[str, str]:
-    """What data/raw.dvc lists: an MD5 for each path."""
+    """Return the MD5s in data/raw.dvc, by path."""
     oid = project.read("data/raw.dvc").split("md5: ")[1].split()[0]
     path = project.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
     return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
 
 
 def fetched(project: Project, team: Team) -> set[str]:
-    """The files of Alice's data/raw whose bytes came into a clone's cache."""
+    """Return the files of Alice's data/raw whose bytes are in the clone's cache."""
     return {path for path, md5 in raw(team.alice).items() if md5 in cached(project)}
 
 
 def results(project: Project) -> dict[str, str]:
-    """What came of it, and its inputs, by hash."""
+    """Return the results and their inputs, by hash."""
     return {path: md5 for stage in project.lock().values() for path, md5 in (stage["deps"] | stage["outs"]).items()}
 
 
@@ -78,7 +78,7 @@ def zip_digits(project: Project, start: int, stop: int, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Loose images, an archive, a file of labels and one of no use, trained on and pushed. Copied, never changed."""
+    """Return a project with loose images, an archive, and two label files, trained and pushed. Tests copy it."""
     folder = tmp_path_factory.mktemp("start")
     alice = make_project(folder / "alice")
     loose = alice.add_digits(0, 60)
@@ -98,7 +98,7 @@ def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def team(start: Team, tmp_path: Path) -> Team:
-    """A copy of `start` to do things to."""
+    """Return a copy of `start` that tests may change."""
     folder = tmp_path / "team"
     shutil.copytree(start.folder, folder, symlinks=True)
     alice = Project(folder / "alice")
@@ -109,7 +109,7 @@ def team(start: Team, tmp_path: Path) -> Team:
 
 @pytest.mark.slow
 def test_an_archive_is_dropped_into_a_fresh_clone(team: Team) -> None:
-    """Plain `dvc repro` decodes what is new, starts warm, and comes to what a full clone comes to, byte for byte."""
+    """`dvc repro` decodes only new images, starts warm, and gives the bytes of a full clone."""
     bob, before = team.clone("bob"), team.alice.lock()["train"]["outs"]["data/model"]
     (bob.root / "data/raw").mkdir(parents=True)
     zip_digits(bob, 100, 130, bob.root / "data/raw/new.zip")
@@ -126,10 +126,10 @@ def test_an_archive_is_dropped_into_a_fresh_clone(team: Team) -> None:
     assert listed(bob) == listed(team.alice) == raw(team.alice)
     assert bob.snapshot(*RESULTS) == team.alice.snapshot(*RESULTS)
     assert bob.read("data/raw.dvc") == team.alice.read("data/raw.dvc")
-    # It is in Git's index, as DVC would have put it there; and what comes next finds nothing to do.
+    # Git's index contains it, as after `dvc add`, so that the next run has nothing to do.
     assert "M  data/raw.dvc" in bob.git("status", "--porcelain")
     assert stages_run(bob.repro()) == []
-    # What is pushed from here is whole.
+    # The pushed data is complete.
     team.publish(bob, "generation 2")
     carol = team.clone("carol")
     carol.dvc("pull", "--quiet")
@@ -139,12 +139,12 @@ def test_an_archive_is_dropped_into_a_fresh_clone(team: Team) -> None:
 
 @pytest.mark.slow
 def test_others_push_images_and_nothing_runs(team: Team) -> None:
-    """A runner with nothing of data/raw decodes what came since the last run, each from its one object."""
+    """A runner without data/raw decodes the images added since the last run, each from its single object."""
     team.alice.dvc("config", "core.autostage", "true")
     zip_digits(team.alice, 100, 120, team.alice.root / "data/raw/new.zip")
     new = team.alice.add_digits(120, 123)
     odd = team.alice.root / "data/raw/more notes"
-    odd.write_bytes(b"7z\xbc\xaf\x27\x1c")  # Called like nothing; by its bytes, an archive that is not read.
+    odd.write_bytes(b"7z\xbc\xaf\x27\x1c")  # An archive of an unsupported format, by its bytes.
     team.alice.dvc("add", "--quiet", "data/raw")
     team.publish(team.alice, "more images")
     runner = team.clone("runner")
@@ -156,7 +156,7 @@ def test_others_push_images_and_nothing_runs(team: Team) -> None:
     team.alice.repro("ingest")
     assert results(runner) == results(team.alice)
     assert runner.git("status", "--porcelain", "data/raw.dvc") == ""
-    for md5 in raw(team.alice).values():  # What was fetched is known now, and not fetched again.
+    for md5 in raw(team.alice).values():  # What was fetched is known, and not fetched again.
         (runner.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink(missing_ok=True)
     assert "0 new, 0 removed, 2 refused (data/images/refused.csv); 0 decoded" in runner.repro("--force", "ingest")
     assert fetched(runner, team) == {"labels.csv"}
@@ -164,7 +164,7 @@ def test_others_push_images_and_nothing_runs(team: Team) -> None:
 
 @pytest.mark.slow
 def test_what_is_absent_is_never_removed(team: Team) -> None:
-    """Not by a second run, an interrupted one, a new note, or `dvc add`; what was here and is deleted, is."""
+    """Absent images never count as removed, also after another run, an interruption, or `dvc add`; deleted ones do."""
     bob, before = team.clone("bob"), raw(team.alice)
     (mine,) = bob.add_digits(100, 101)
     killed = (
@@ -192,7 +192,7 @@ def test_what_is_absent_is_never_removed(team: Team) -> None:
 
 @pytest.mark.slow
 def test_a_partial_clone_becomes_whole(team: Team) -> None:
-    """`dvc pull` brings the rest, which changes nothing; from then on what is gone was removed."""
+    """`dvc pull` completes the clone, and changes nothing; from then on missing files are removed ones."""
     bob, before = team.clone("bob"), raw(team.alice)
     bob.add_digits(100, 101)
     bob.repro("ingest")
@@ -209,7 +209,7 @@ def test_a_partial_clone_becomes_whole(team: Team) -> None:
 
 @pytest.mark.slow
 def test_removed_before_the_first_run(team: Team) -> None:
-    """In a clone that has pulled all of it DVC knows what was here, though nothing is noted yet."""
+    """After a full pull DVC knows which files were here, even before the first run."""
     bob = team.clone("bob")
     bob.dvc("pull", "--quiet", "data/raw.dvc")
     (bob.root / "data/raw/first.zip").unlink()
@@ -219,7 +219,7 @@ def test_removed_before_the_first_run(team: Team) -> None:
 
 @pytest.mark.slow
 def test_commands_in_a_partial_clone(team: Team) -> None:
-    """`check`, `add`, `remove`, `pack` and `status` do what they do in a full one, and fetch single files at most."""
+    """`check`, `add`, `remove`, `pack` and `status` work as in a full clone, and fetch single files at most."""
     bob = team.clone("bob")
     new = team.folder / "new.zip"
     zip_digits(bob, 90, 130, new)
@@ -253,7 +253,7 @@ def test_commands_in_a_partial_clone(team: Team) -> None:
 
 @pytest.mark.slow
 def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
-    """What others add stays on the remote; what they replace or remove and is here follows; both sides' images stay."""
+    """Others' additions stay on the remote; their changes to local files are applied; both sides' images are kept."""
     bob = team.clone("bob")
     (mine,) = bob.add_digits(100, 101)
     bob.dvc("pull", "--quiet", "data/raw/first.zip")
@@ -304,7 +304,7 @@ def test_pulls_and_merges_fetch_what_is_here(team: Team) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_watch_in_a_fresh_clone(team: Team) -> None:
-    """It makes the folder, trains on what comes, commits that, and has nothing to do then."""
+    """`watch` creates the folder, trains on new images, commits, and then has nothing to do."""
     bob = team.clone("bob")
     out = pipeline(bob, "watch", "--once", "--settle", "0", "--commit")
     assert "error" not in out
@@ -317,7 +317,7 @@ def test_watch_in_a_fresh_clone(team: Team) -> None:
 
 @pytest.mark.slow
 def test_git_goes_on_without_hooks(team: Team) -> None:
-    """What Git lists meanwhile is not taken for removed, even before the first run; `sync` and `--keep` go on."""
+    """Files listed by Git meanwhile never count as removed, even before a first run; `sync` or `--keep` resolve it."""
     bob = team.clone("bob")
     zip_digits(bob, 100, 130, team.folder / "new.zip")
     pipeline(bob, "add", str(team.folder / "new.zip"))

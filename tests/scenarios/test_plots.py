@@ -1,4 +1,4 @@
-"""Ways of comparing: what the real dvc shows of metrics, plots and experiments; `pipeline report` and `compare`."""
+"""Comparisons of metrics, plots and experiments by real DVC, and by `pipeline report` and `compare`."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ REPORT = {CHANGE, *(f"data/report/{name}.csv" for name in ("confusion", "reliabi
 
 @pytest.fixture(scope="module")
 def grown(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two generations, each committed."""
+    """Return a project with two generations, each committed."""
     project = make_project(tmp_path_factory.mktemp("plots") / "project")
     project.add_digits(0, 150)
     project.dvc("add", "data/raw")
@@ -35,20 +35,20 @@ def grown(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 
 def answer(project: Project, *arguments: str) -> Any:
-    """What `dvc` printed, as JSON, on standard output alone."""
+    """Return the JSON that `dvc` prints on stdout."""
     command = ["dvc", *arguments]
     return json.loads(subprocess.run(command, cwd=project.root, check=True, capture_output=True, text=True).stdout)
 
 
 def plots(project: Project, *arguments: str) -> dict[str, dict[str, Any]]:
-    """The Vega specification of each plot by its path, filled with its data, in which no error is."""
+    """Return the Vega specification of each plot by path, with data, and assert that there are no errors."""
     said = answer(project, "plots", *arguments, "--json", "--split")
     assert "errors" not in said, said
     return {name.partition("::")[0]: drawn[0] for name, drawn in said["data"].items()}
 
 
 def test_metrics_diff(grown: Project) -> None:
-    """It tells old from new by number, on a screen."""
+    """`dvc metrics diff` shows old and new values in a table that fits a screen."""
     lines = grown.dvc("metrics", "diff", "HEAD^").out.splitlines()
     assert max(map(len, lines)) <= 100
     assert len(lines) <= 30
@@ -58,12 +58,12 @@ def test_metrics_diff(grown: Project) -> None:
 
 
 def points(plot: dict[str, Any], revision: str) -> list[dict[str, str]]:
-    """The data of one revision, in the order of the file."""
+    """Return the data of one revision, in the file's order."""
     return [point for point in plot["anchor_definitions"]["<DVC_METRIC_DATA>"] if point["rev"] == revision]
 
 
 def test_plots_show(grown: Project) -> None:
-    """Everything is drawn, with the axes that are meant."""
+    """Every plot is drawn, with the intended axes."""
     shown = plots(grown, "show")
     assert shown.keys() == CURVES | REPORT
     anchors = ("<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>")
@@ -84,7 +84,7 @@ def test_plots_show(grown: Project) -> None:
 
 
 def test_plots_diff(grown: Project) -> None:
-    """The curves of the generation before are the beginning of this one's."""
+    """The curves of the previous generation are the start of the current ones."""
     shown = plots(grown, "diff", "HEAD^", "HEAD")
     assert shown.keys() == CURVES | REPORT
     for name in CURVES:
@@ -97,20 +97,20 @@ def test_plots_diff(grown: Project) -> None:
 
 
 def recorded(project: Project, revision: str, output: str) -> Path:
-    """The file in DVC's cache that a commit's dvc.lock records as `output`."""
+    """Return the file in DVC's cache that a commit's dvc.lock records as `output`."""
     stages = YAML(typ="safe").load(project.git("show", f"{revision}:dvc.lock"))["stages"].values()
     (md5,) = (out["md5"] for stage in stages for out in stage["outs"] if out["path"] == output)
     return project.root.joinpath(".dvc/cache/files/md5", md5[:2], md5[2:])
 
 
 def read_answers(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of a predictions.csv by id."""
+    """Return the rows of a predictions.csv by id."""
     with path.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row for row in csv.DictReader(file)}
 
 
 def test_report_of_a_commit(grown: Project) -> None:
-    """The page that evaluate wrote then, in a folder that Git ignores."""
+    """The report of a commit is the page that evaluate wrote, in a folder that Git ignores."""
     commit = grown.git("rev-parse", "--short=7", "HEAD^").strip()
     out = grown.run("pipeline", "report", "HEAD^").out
     page = f"data/pages/report-{commit}.html"
@@ -120,7 +120,7 @@ def test_report_of_a_commit(grown: Project) -> None:
 
 
 def test_compare(grown: Project) -> None:
-    """What flipped is what differs between the predictions of both commits, on the images that both have."""
+    """The flips are the differences between both commits' predictions on their common images."""
     found = json.loads(grown.run("pipeline", "compare", "HEAD^", "--json").out)
     then, now = (read_answers(recorded(grown, rev, "data/report/predictions.csv")) for rev in ("HEAD^", "HEAD"))
     both = then.keys() & now.keys()
@@ -137,7 +137,7 @@ def test_compare(grown: Project) -> None:
 
 
 def test_what_the_cache_lacks(grown: Project) -> None:
-    """It is said in one line, with what brings it."""
+    """Data missing in the cache is a one-line error with the command to fetch it."""
     cached = recorded(grown, "HEAD^", "data/report/predictions.csv")
     cached.rename(cached.with_suffix(".away"))
     try:
@@ -151,7 +151,7 @@ def test_what_the_cache_lacks(grown: Project) -> None:
 
 @pytest.mark.parametrize("path", sorted(CURVES | REPORT))
 def test_vega(grown: Project, path: str) -> None:
-    """A single plot comes as a whole specification, with its data in it."""
+    """A single plot is a complete specification with its data."""
     specification = answer(grown, "plots", "show", "--show-vega", path)
     assert "vega-lite" in specification["$schema"]
     assert specification["data"]["values"]
@@ -159,7 +159,7 @@ def test_vega(grown: Project, path: str) -> None:
 
 @pytest.mark.nightly
 def test_experiments(grown: Project) -> None:
-    """Another learning rate is run, listed beside the others with its metrics, and its curves compared."""
+    """An experiment with another learning rate is listed with its metrics, and its curves are compared."""
     grown.dvc("exp", "run", "--name", "faster", "-S", "train.lr=0.02")
     (_, baseline) = answer(grown, "exp", "show", "--json")[:2]
     (experiment,) = baseline["experiments"]
@@ -177,7 +177,7 @@ def test_experiments(grown: Project) -> None:
 
 @pytest.mark.nightly
 def test_plots_of_running_training(make_project: Callable[[Path], Project], tmp_path: Path) -> None:
-    """`dvc plots show` shows how far it is."""
+    """`dvc plots show` shows the progress of a running training."""
     project = make_project(tmp_path / "project")
     project.add_digits(0, 100)
     project.dvc("add", "data/raw")

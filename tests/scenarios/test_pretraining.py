@@ -1,4 +1,4 @@
-"""Projects that begin with weights: of a file that DVC tracks, or published; real git, real dvc, tiny models."""
+"""Projects that start from pretrained weights, in a DVC-tracked file or published: real Git, real DVC, tiny models."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TIMM = ROOT / ".venv" / "timm"
 
 
 def write_weights(path: Path, seed: int) -> str:
-    """Write the weights of a network of the project's kind, as PyTorch does; returns the MD5."""
+    """Write the weights of a suitable network as PyTorch does, and return the MD5."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.save(build(Spec(model="small", size=8, mode="grey", classes=("some", "others"))).state_dict(), path)
@@ -27,12 +27,12 @@ def write_weights(path: Path, seed: int) -> str:
 
 
 def model(project: Project) -> str:
-    """The hash of the recorded model."""
+    """Return the hash of the recorded model."""
     return project.lock()["train"]["outs"]["data/model"]
 
 
 def test_weights_of_a_file(project: Project, tmp_path: Path) -> None:
-    """Another file trains again, the same one does not; they come with `dvc pull`, and a clone replays the model."""
+    """Another file causes a training, the same one does not; `dvc pull` fetches it, and a clone replays the model."""
     file, dep = project.root / "data/weights/net.pt", "data/weights/net.pt"
     project.dvc("remote", "add", "--default", "storage", str(tmp_path / "remote"))
     project.add_digits(0, 80)
@@ -74,7 +74,7 @@ def test_weights_of_a_file(project: Project, tmp_path: Path) -> None:
 
 
 def test_weights_in_git(project: Project, tmp_path: Path) -> None:
-    """A file that Git holds will do as well; replay takes it from the commit."""
+    """A file in Git works as well; replay takes it from the commit."""
     write_weights(project.root / "data/weights/net.pt", 0)
     project.set_params(train={"pretrained": "net.pt"})
     project.add_digits(0, 80)
@@ -89,7 +89,7 @@ def test_weights_in_git(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_published_weights(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are fetched once: the model keeps them, so that it is trained again without a network or another's cache."""
+    """Published weights are fetched once: the model keeps them, and can be trained again without a network."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     hub = tmp_path / "huggingface"
@@ -118,7 +118,7 @@ def test_published_weights(project: Project, tmp_path: Path, monkeypatch: pytest
 
 
 def publish(hub: Path) -> None:
-    """Let `hub` be Hugging Face's cache as it is once the weights of a network were downloaded."""
+    """Make `hub` look like Hugging Face's cache after a download of a network's weights."""
     code = """
 import sys, timm
 from safetensors.torch import save_file

@@ -1,4 +1,4 @@
-"""Training on Ray: the bytes of as many devices of one machine, also where a process or a machine is killed."""
+"""Training on Ray gives the bytes of local devices, also if a process or a node is killed."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ pytestmark = [
 
 
 def two_devices(machine: Machine) -> dict[str, bytes]:
-    """What two devices of one machine make, which Lightning starts."""
+    """Return the result of two local devices, started by Lightning."""
     project = machine("devices", devices=2)
     project.set_params(compute={"progress": "off"})
     project.run(*command("train"))
@@ -31,7 +31,7 @@ def two_devices(machine: Machine) -> dict[str, bytes]:
 
 
 def workers(project: Project) -> list[psutil.Process]:
-    """The processes that train in `project`, of all that run on this machine."""
+    """Return the processes that train in `project`."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd", "environ"]):
         info = process.info
@@ -41,7 +41,7 @@ def workers(project: Project) -> list[psutil.Process]:
 
 
 def test_killed_process(machine: Machine) -> None:
-    """It is replaced, and goes on from what was saved."""
+    """A killed process is replaced, and resumes from the saved state."""
     project = machine("killed", devices=2)
     with cluster(2) as machines:
         project.set_params(compute={"launcher": "ray", "ray": machines.address, "progress": "off"})
@@ -56,7 +56,7 @@ def test_killed_process(machine: Machine) -> None:
 
 
 def test_killed_machine(machine: Machine) -> None:
-    """Another one takes its place; what is left of the first try ends by itself."""
+    """Another node replaces a killed one; the rest of the first attempt ends by itself."""
     project = machine("killed")
     with cluster(1, 1) as machines:
         project.set_params(compute={"launcher": "ray", "ray": machines.address, "progress": "off", "nodes": 2})
@@ -72,7 +72,7 @@ def test_killed_machine(machine: Machine) -> None:
 
 
 def test_too_few_devices(machine: Machine) -> None:
-    """One line says what there is."""
+    """Too few devices are a one-line error with the available number."""
     project = machine("few", devices=3)
     with cluster(1, 2) as machines:
         compute = {"launcher": "ray", "ray": machines.address, "progress": "off", "timeout": 2}
@@ -84,14 +84,14 @@ def test_too_few_devices(machine: Machine) -> None:
 
 @pytest.fixture
 def odd_python(tmp_path: Path) -> str:
-    """This Python, in a folder whose name a shell takes apart."""
+    """Return this Python in a folder whose name a shell would split."""
     folder = tmp_path / 'Bob\'s "own" venv'
     folder.symlink_to(sys.prefix)
     return str(folder / "bin/python")
 
 
 def test_python_in_any_folder(machine: Machine, odd_python: str) -> None:
-    """The Ray that is started on this machine starts its processes there."""
+    """A local Ray cluster starts its processes with Python in any folder."""
     project = machine("odd", devices=2)
     project.set_params(compute={"launcher": "ray", "progress": "off", "timeout": 60})
     project.run(odd_python, *command("train")[1:])
@@ -99,7 +99,7 @@ def test_python_in_any_folder(machine: Machine, odd_python: str) -> None:
 
 
 def test_cluster_that_starts_no_process(machine: Machine, odd_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says so; Ray would try for ever."""
+    """If the cluster cannot start processes, one line says so; Ray would retry forever."""
     project = machine("none")
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", odd_python)

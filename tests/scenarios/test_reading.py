@@ -1,4 +1,4 @@
-"""What is read and how changes with packages and params: what that concerns is decoded again, and nothing else."""
+"""If packages or params that affect reading change, only the affected images are decoded again."""
 
 import csv
 from pathlib import Path
@@ -17,7 +17,7 @@ INDEX = "data/images/index.parquet"
 
 @pytest.fixture
 def raw(project: Project) -> Path:
-    """The empty folder of a class in data/raw."""
+    """Return the empty folder of a class in data/raw."""
     project.set_params(ingest={"max_refused": 1.0, "size": 24})
     folder = project.root / "data/raw/cat"
     folder.mkdir(parents=True)
@@ -25,32 +25,32 @@ def raw(project: Project) -> Path:
 
 
 def ingest(project: Project, *, hidden: Path | None = None) -> str:
-    """List data/raw as `dvc repro` would, and run ingest, with the packages in `hidden` not there."""
+    """List data/raw as `dvc repro` does, and run ingest as if the packages in `hidden` were not installed."""
     project.dvc("add", "--quiet", "data/raw")
     project.run("python", "-m", "pipeline", "run", "listing")
     return project.run("env", f"PYTHONPATH={hidden or ''}", "python", "-m", "pipeline", "run", "ingest").out
 
 
 def refused(project: Project) -> dict[str, str]:
-    """Reason and detail for each refused source."""
+    """Return reason and detail for each refused source."""
     with (project.root / "data/images/refused.csv").open(newline="", encoding="utf-8") as file:
         return {row["source"]: f"{row['reason']}: {row['detail']}" for row in csv.DictReader(file)}
 
 
 def index(project: Project) -> pa.Table:
-    """The index of the images."""
+    """Return the index of the images."""
     with pq.ParquetFile(project.root / INDEX) as file:
         return file.read()
 
 
 def replace(project: Project, table: pa.Table) -> None:
-    """Put `table` into the place of the index."""
+    """Replace the index by `table`."""
     pq.write_table(table, project.root / INDEX)
 
 
 @pytest.mark.slow
 def test_package_that_is_installed_later(project: Project, raw: Path, tmp_path: Path) -> None:
-    """A photograph of a phone is refused with the command that helps; after it, nothing else is decoded again."""
+    """A phone's photograph is refused with an install command; after it, only this image is decoded."""
     (raw / "phone.heic").write_bytes(encoded(gradient("RGB"), "HEIF"))
     (raw / "a.png").write_bytes(encoded(noise(1), "PNG"))
     (raw / "notes.txt").write_text("no image")
@@ -62,7 +62,7 @@ def test_package_that_is_installed_later(project: Project, raw: Path, tmp_path: 
     assert "0 decoded" in ingest(project, hidden=hidden)
     assert "2 images, 1 new, 0 removed, 1 refused (data/images/refused.csv); 1 decoded" in ingest(project)
     assert "0 decoded" in ingest(project)
-    # Without it again, what it has read stays.
+    # Without the package again, images that it has read stay.
     assert "2 images, 0 new, 0 removed, 1 refused (data/images/refused.csv); 0 decoded" in ingest(
         project, hidden=hidden
     )
@@ -70,7 +70,7 @@ def test_package_that_is_installed_later(project: Project, raw: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_package_of_another_version(project: Project, raw: Path) -> None:
-    """What another version has read is read again, and nothing else."""
+    """Only files read by another version of a package are read again."""
     (raw / "phone.heic").write_bytes(encoded(gradient("RGB"), "HEIF"))
     (raw / "a.png").write_bytes(encoded(noise(1), "PNG"))
     ingest(project)
@@ -84,7 +84,7 @@ def test_package_of_another_version(project: Project, raw: Path) -> None:
 
 @pytest.mark.slow
 def test_format_that_an_earlier_release_did_not_read(project: Project, raw: Path) -> None:
-    """It is looked at once more, since refused.csv has that release's words."""
+    """A format that an earlier release did not read is tried again, since refused.csv has that release's reason."""
     (raw / "game.tga").write_bytes(encoded(gradient("RGB"), "TGA"))
     (raw / "a.png").write_bytes(encoded(noise(1), "PNG"))
     (raw / "notes.txt").write_text("no image")
@@ -103,7 +103,7 @@ def test_format_that_an_earlier_release_did_not_read(project: Project, raw: Path
 
 @pytest.mark.slow
 def test_other_range(project: Project, raw: Path) -> None:
-    """Only what has more than 8 bits is decoded again; `status` knows how many that are; and back again."""
+    """Only images of more than 8 bits are decoded again, in both directions; `status` predicts their number."""
     (raw / "deep.png").write_bytes(encoded(gradient("I;16").point(lambda value: value / 16), "PNG"))
     (raw / "float.tif").write_bytes(encoded(gradient("F"), "TIFF"))
     (raw / "small.png").write_bytes(encoded(noise(1, 20, 16, "L"), "PNG"))
@@ -122,7 +122,7 @@ def test_other_range(project: Project, raw: Path) -> None:
 
 @pytest.mark.slow
 def test_other_range_in_an_old_project(project: Project, raw: Path) -> None:
-    """Its index does not say which images have more than 8 bits, so what is not stored as it came is decoded again."""
+    """An old index does not record bit depths, so every image that was converted is decoded again."""
     (raw / "deep.png").write_bytes(encoded(gradient("I;16"), "PNG"))
     (raw / "small.png").write_bytes(encoded(noise(1, 20, 16, "L"), "PNG"))
     (raw / "large.png").write_bytes(encoded(noise(2), "PNG"))
@@ -143,7 +143,7 @@ def test_other_range_in_an_old_project(project: Project, raw: Path) -> None:
 
 @pytest.mark.slow
 def test_images_of_a_patient_stay_together(project: Project, raw: Path) -> None:
-    """With `manifest.split.group: patient` no patient of DICOM files is on two sides, and others are by themselves."""
+    """With `manifest.split.group: patient` each patient of DICOM files is in one split; other images are single."""
     patients = {}
     for number in range(60):
         grey = np.asarray(noise(number, mode="L")).astype(np.uint16) * 16

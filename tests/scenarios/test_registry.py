@@ -1,4 +1,4 @@
-"""DVC's model registry: a version is had by its name, wherever the project is cloned from, without its data."""
+"""DVC's model registry: a version is available by name from any clone, without the project's data."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_a_registered_model_is_had_by_its_version(project: Project, tmp_path: Path) -> None:
-    """The version of then, though the project has another model since; and the one that is in production."""
+    """A version gives its own model, even if the project has a newer one; so does the stage `production`."""
     project.dvc("init", "--quiet", ok=None)
     project.dvc("remote", "add", "--default", "team", str(tmp_path / "remote"))
     for first, last in ((0, 60), (60, 90)):

@@ -1,4 +1,4 @@
-"""A release is made of what is committed on main, or not at all."""
+"""A release is made from what is committed on main, or not at all."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 @pytest.fixture
 def project(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """This code, as it is now, on a branch called main; temporary folders may have any name."""
+    """Return this code on a branch called main."""
     (project.root / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "for 'now'").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "for 'now'"))
@@ -22,12 +22,12 @@ def project(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def release(project: Project, version: str, *, ok: bool = True) -> str:
-    """Make one."""
+    """Make a release."""
     return run(SCRIPT, version, folder=project.root, ok=ok)
 
 
 def test_release(project: Project) -> None:
-    """The version is raised wherever it stands, the changelog dated; commit, tag and a wheel that works; once."""
+    """The version is raised everywhere, the changelog is dated, and there is one commit, a tag and a working wheel."""
     out = release(project, "0.2.0")
     assert "dist/treering-0.2.0-py3-none-any.whl" in out
     assert sorted(path.suffix for path in (project.root / "dist").iterdir()) == ["", ".gz", ".whl"]
@@ -44,7 +44,7 @@ def test_release(project: Project) -> None:
 
 
 def test_projects_are_made_with_a_wheel(project: Project, tmp_path: Path) -> None:
-    """The same as with a clone; they know the release that it is."""
+    """A wheel makes the same projects as a clone, and they record its release."""
     release(project, "0.2.0")
     installed = tmp_path / "installed"
     run(
@@ -69,7 +69,7 @@ def test_projects_are_made_with_a_wheel(project: Project, tmp_path: Path) -> Non
 
 
 def test_what_is_not_ready(project: Project) -> None:
-    """A version that is none, changes that are not committed, and a branch are errors, and nothing is changed."""
+    """An invalid version, uncommitted changes, and another branch are errors, and nothing changes."""
     head = project.git("rev-parse", "HEAD")
     assert release(project, "later", ok=False) == "release: name the version: make release VERSION=0.2.0\n"
     (project.root / "README.md").write_text("Changed.\n")
@@ -82,7 +82,7 @@ def test_what_is_not_ready(project: Project) -> None:
 
 
 def test_wheel_that_does_not_work(project: Project) -> None:
-    """It is no release: nothing is committed or tagged."""
+    """If the wheel does not work, nothing is committed or tagged."""
     text = project.read("pipeline/cli.py")
     (project.root / "pipeline/cli.py").write_text(text.replace('version=f"treering {VERSION}"', 'version="treering"'))
     project.commit("a mistake")

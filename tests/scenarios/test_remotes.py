@@ -1,4 +1,4 @@
-"""A team's remotes, real ones: a shared folder, SSH, S3; and what becomes of a run while they fail."""
+"""A team's real remotes: a shared folder, SSH, S3; and runs during their failures."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ FILES = {"checkpoint.ckpt": "weights", "lineage.json": "{}"}
 
 @pytest.fixture(params=KINDS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
-    """A remote of each kind, empty, and not started."""
+    """Return an empty remote of each kind, not started."""
     (tmp_path / "server").mkdir()
     kind: type[Server] = request.param
     return kind(tmp_path / "server")
@@ -27,7 +27,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with one generation behind it, and no remote yet. Copied, never changed."""
+    """Return a project with one generation and no remote. Tests copy it."""
     project = make_project(tmp_path_factory.mktemp("remotes") / "project")
     project.add_digits(0, 120)
     project.dvc("add", "--quiet", "data/raw")
@@ -38,20 +38,20 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def first(trained: Project, tmp_path: Path) -> Project:
-    """A copy of `trained` to do things to."""
+    """Return a copy of `trained` that tests may change."""
     shutil.copytree(trained.root, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")
 
 
 def push(project: Project, server: Server) -> None:
-    """Make `server` the remote, and push all to it."""
+    """Make `server` the remote, and push everything to it."""
     server.configure(project)
     project.commit("a remote")
     project.dvc("push", "--quiet")
 
 
 def colleague(project: Project, server: Server) -> Project:
-    """A fresh clone with the images, and with one that is new."""
+    """Make a fresh clone with the images and a new one."""
     clone = project.clone(project.root.parent / "colleague")
     server.give_key(clone)
     clone.dvc("pull", "--quiet", "data/raw.dvc")
@@ -60,17 +60,17 @@ def colleague(project: Project, server: Server) -> Project:
 
 
 def cached(project: Project, oid: str) -> Path:
-    """Where an object lies in the project's cache."""
+    """Return the path of an object in the project's cache."""
     return project.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
 
 
 def files_of(project: Project, oid: str) -> dict[str, str]:
-    """The MD5s of the files of a directory, by path."""
+    """Return the MD5s of the files of a directory, by path."""
     return {entry["relpath"]: entry["md5"] for entry in json.loads(cached(project, oid).read_text())}
 
 
 def complaint(out: str) -> str:
-    """The one line in which a stage says what is wrong."""
+    """Return the line in which a stage reports its error."""
     assert "Traceback" not in out
     assert "failed to transfer" not in out
     assert "decoding" not in out
@@ -79,9 +79,9 @@ def complaint(out: str) -> str:
 
 
 def fails(project: Project, *command: str) -> str:
-    """What a stage complains of that fails, and loses or changes nothing of what is recorded and was made."""
+    """Run a stage that fails, assert that no record or output changed, and return its error."""
     before, lock = project.snapshot("data"), project.decided()
-    # `listing` brings data/raw.dvc up to date with data/raw, before any other stage; how long that took is noted.
+    # `listing` updates data/raw.dvc before any other stage; its duration is recorded.
     noted = ("data/raw.dvc", "data/raw.hash", "data/.progress/")
     kept = {path: md5 for path, md5 in before.items() if not path.startswith(noted)}
     said = complaint(project.run(*command, ok=False).out)
@@ -92,13 +92,13 @@ def fails(project: Project, *command: str) -> str:
 
 
 def fetch(project: Project, oid: str, *, ok: bool = True) -> str:
-    """Bring a directory into the cache by what all stages do it with; returns the last line that was printed."""
+    """Fetch a directory into the cache as stages do, and return the last line of output."""
     out = project.run(sys.executable, "-c", FETCH, oid, ok=ok, PYTHONPATH=str(ROOT)).out
     return out.splitlines()[-1] if out else ""
 
 
 def test_fetching_from_a_remote_that_fails_and_comes_back(server: Server, tmp_path: Path) -> None:
-    """Whatever kind of remote it is: down and lost are told apart, in a line, and once it is back all is as before."""
+    """For any remote, an outage and lost data have different one-line errors, and afterwards all works as before."""
     project = Project(tmp_path / "project")
     for name, text in FILES.items():
         (project.root / "given" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def test_fetching_from_a_remote_that_fails_and_comes_back(server: Server, tmp_pa
 
 @pytest.mark.slow
 def test_team_goes_on_from_its_checkpoint(first: Project, server: Server) -> None:
-    """A colleague's clone starts warm from the checkpoint in the remote; while that is down nothing is lost."""
+    """A colleague's clone starts warm from the checkpoint on the remote; while the remote is down nothing is lost."""
     model = first.lock()["train"]["outs"]["data/model"]
     with server:
         push(first, server)
@@ -148,7 +148,7 @@ def test_team_goes_on_from_its_checkpoint(first: Project, server: Server) -> Non
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Server:
-    """The kind of remote that needs no server."""
+    """Return the kind of remote that needs no server."""
     (tmp_path / "server").mkdir()
     return SharedFolder(tmp_path / "server")
 
@@ -157,7 +157,7 @@ def folder(tmp_path: Path) -> Server:
 @pytest.mark.nightly
 @pytest.mark.parametrize("lost", ["the listing", "checkpoint.ckpt", "lineage.json"])
 def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, lost: str) -> None:
-    """Training does not start cold, nor with half a model; when it was pushed again, it goes on where it failed."""
+    """If the remote lost part of the model, training fails rather than start cold; after a push it continues."""
     model = first.lock()["train"]["outs"]["data/model"]
     push(first, folder)
     clone = colleague(first, folder)
@@ -173,7 +173,7 @@ def test_remote_that_has_lost_some_of_the_model(first: Project, folder: Server, 
 @pytest.mark.nightly
 @pytest.mark.parametrize("lost", ["data/images", "data/images/index.parquet"])
 def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server, lost: str) -> None:
-    """Stored images can be made again from the raw ones, and are, with the same manifests as result."""
+    """If the remote lost stored images, they are made again from the raw ones, with the same manifests."""
     images = first.lock()["ingest"]["outs"]["data/images"]
     push(first, folder)
     clone = colleague(first, folder)
@@ -191,7 +191,7 @@ def test_remote_that_has_lost_some_of_the_images(first: Project, folder: Server,
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_remote_that_is_full(first: Project, folder: Server) -> None:
-    """A push that finds no room fails and leaves no half an object behind; the next one completes."""
+    """A push to a full remote fails without a partial object; the next one completes."""
     folder.configure(first)
     first.commit("a remote")
     checkpoint = files_of(first, first.lock()["train"]["outs"]["data/model"])["checkpoint.ckpt"]

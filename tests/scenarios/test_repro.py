@@ -1,4 +1,4 @@
-"""What `dvc repro` does as images come and go: real git, real dvc, tiny models."""
+"""`dvc repro` as images come and go: real Git, real DVC, tiny models."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ALL = ["ingest", "manifest", "train", "evaluate"]
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with one generation behind it, its data and cache pushed to a remote. Copied, never changed."""
+    """Return a project with one generation, pushed to a remote. Tests copy it."""
     folder = tmp_path_factory.mktemp("trained")
     project = make_project(folder / "project")
     project.add_digits(0, 120)
@@ -30,7 +30,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def trained_twice(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """`trained` with a second generation, of 40 more images. Copied, never changed."""
+    """Return `trained` with a second generation of 40 more images. Tests copy it."""
     project = _copy(trained, tmp_path_factory.mktemp("trained-twice"))
     project.add_digits(120, 160)
     out = project.repro()
@@ -43,18 +43,18 @@ def trained_twice(trained: Project, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def first(trained: Project, tmp_path: Path) -> Project:
-    """A copy of `trained` to do things to."""
+    """Return a copy of `trained` that tests may change."""
     return _copy(trained, tmp_path)
 
 
 @pytest.fixture
 def second(trained_twice: Project, tmp_path: Path) -> Project:
-    """A copy of `trained_twice` to do things to."""
+    """Return a copy of `trained_twice` that tests may change."""
     return _copy(trained_twice, tmp_path)
 
 
 def _copy(project: Project, folder: Path) -> Project:
-    """`project` and its remote, copied into `folder`."""
+    """Copy `project` and its remote into `folder`."""
     shutil.copytree(project.root.parent, folder / "copy", symlinks=True)
     copy = Project(folder / "copy" / "project")
     config = copy.root / ".dvc/config"
@@ -64,13 +64,13 @@ def _copy(project: Project, folder: Path) -> Project:
 
 
 def test_nothing_new_runs_nothing(first: Project) -> None:
-    """After a run the project is clean, and a second run has nothing to do."""
+    """After a run the project is clean, and a second run does nothing."""
     assert "up to date" in first.status()
     assert stages_run(first.repro()) == []
 
 
 def test_code_for_people_trains_nothing(first: Project) -> None:
-    """Other commands, durations, terminal and report change nothing for `train`; a file that decides weights does."""
+    """Changes to commands, durations, terminal and report do not retrain; a file that determines weights does."""
     for path in [*first.root.glob("pipeline/commands/**/*"), *first.root.glob("pipeline/evaluation/**/*")]:
         if path.is_file():
             with path.open("a", encoding="utf-8") as file:
@@ -86,12 +86,12 @@ def test_code_for_people_trains_nothing(first: Project) -> None:
 
 
 def test_a_comment_decodes_nothing(first: Project) -> None:
-    """Code of ingest that makes the same bytes runs the stage, and decodes no image; nothing is trained."""
+    """A change of ingest's code with the same results runs the stage, decodes no image, and trains nothing."""
     for name in ("standardising", "decoding", "perceptual_hash", "pictures/uniform", "recipe"):
         with (first.root / f"pipeline/ingestion/{name}.py").open("a") as file:
             file.write("# newer\n")
     out = first.repro()
-    assert stages_run(out) == ["ingest", "manifest"]  # Which knows perceptual hashes, too.
+    assert stages_run(out) == ["ingest", "manifest"]  # It uses perceptual hashes, too.
     assert " 0 decoded" in out
 
 
@@ -104,7 +104,7 @@ def test_first_generation_is_cold(trained: Project) -> None:
 
 
 def test_more_images_warm_start_from_the_recorded_checkpoint(trained: Project, trained_twice: Project) -> None:
-    """New images are decoded alone, and training starts from what dvc.lock records as the model so far."""
+    """Only new images are decoded, and training starts from the model recorded in dvc.lock."""
     before, out = trained.lock()["train"]["outs"]["data/model"], trained_twice.read("../printed")
     assert "ingest: 160 images, 40 new, 0 removed, 0 refused; 40 decoded" in out
     assert f"train: warm start from {before[:8]}" in out
@@ -112,16 +112,16 @@ def test_more_images_warm_start_from_the_recorded_checkpoint(trained: Project, t
     assert lock["train"]["deps"]["data/base"] == lock["manifest"]["outs"]["data/base"] == before
     lineage = json.loads(trained_twice.read("data/model/lineage.json"))
     assert (lineage["generation"], lineage["start"], lineage["base"]) == (2, "warm", before)
-    # Each of the 28 new images to train on is worth four draws, of 128 images.
+    # Each of the 28 new training images is worth four draws, of 128 images.
     assert lineage["epochs"] == {"run": 0.875, "total": 2.875}
     metrics = json.loads(trained_twice.read("data/report/metrics.json"))
     assert metrics["base"]["support"] == metrics["support"] == len(trained_twice.ids("test"))
 
 
 def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
-    """What adds no image trains no model: a copy, a new mtime, another name, the same images in an archive.
+    """Changes without a new image train nothing: a copy, a new mtime, another name, the same images in an archive.
 
-    `evaluate` runs where images lie elsewhere now, since suspects.csv says where.
+    `evaluate` runs if images have another place, since suspects.csv contains places.
     """
     raw, lock = first.root / "data/raw", first.lock()
     files = sorted(raw.rglob("*.png"))
@@ -143,7 +143,7 @@ def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
 
 @pytest.mark.slow
 def test_forced_run_gives_the_same_bytes_anywhere(second: Project, tmp_path: Path) -> None:
-    """`dvc repro -f` leaves dvc.lock as it is, in this folder and in a clone in another."""
+    """`dvc repro -f` does not change dvc.lock, in this folder and in a clone in another one."""
     assert stages_run(second.repro("--force")) == ALL
     second.git("diff", "--exit-code", "HEAD")
     clone = second.clone(tmp_path / "elsewhere")
@@ -153,7 +153,7 @@ def test_forced_run_gives_the_same_bytes_anywhere(second: Project, tmp_path: Pat
 
 
 def test_fresh_clone_warm_starts_from_the_recorded_checkpoint(first: Project, tmp_path: Path) -> None:
-    """Who clones the project and adds an image starts from the team's checkpoint, not from scratch."""
+    """A fresh clone with a new image starts from the team's checkpoint, not from scratch."""
     recorded = first.lock()["train"]["outs"]["data/model"]
     clone = first.clone(tmp_path / "clone")
     clone.dvc("pull", "--quiet", "data/raw.dvc")
@@ -165,7 +165,7 @@ def test_fresh_clone_warm_starts_from_the_recorded_checkpoint(first: Project, tm
 
 
 def test_fresh_clone_with_a_copy_only_trains_nothing(second: Project, tmp_path: Path) -> None:
-    """In a fresh clone, too, a copy of an image trains nothing, and the base stays what it was."""
+    """In a fresh clone a copy of an image trains nothing, and the base is kept."""
     lock = second.lock()
     clone = second.clone(tmp_path / "clone")
     clone.dvc("pull", "--quiet", "data/raw.dvc")
@@ -178,7 +178,7 @@ def test_fresh_clone_with_a_copy_only_trains_nothing(second: Project, tmp_path: 
 
 @pytest.mark.filterwarnings(r"ignore:::lightning\..*")
 def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
-    """A recorded checkpoint that cannot be found stops the run; `pipeline fresh` is the way on."""
+    """A recorded checkpoint that cannot be found stops the run; `pipeline fresh` resolves it."""
     oid = first.lock()["train"]["outs"]["data/model"]
     shutil.rmtree(first.root / "data/model")
     for store in (first.root / ".dvc/cache", first.root.parent / "remote"):
@@ -201,7 +201,7 @@ def test_lost_checkpoint_is_an_error_never_a_cold_start(first: Project) -> None:
 
 
 def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
-    """`manifest`, which decides on the base, leaves everything as it was when the base cannot be had."""
+    """`manifest`, which selects the base, changes nothing if the base is not available."""
     oid = first.lock()["train"]["outs"]["data/model"]
     first.add_digits(120, 121)
     first.repro("ingest")
@@ -215,7 +215,7 @@ def test_manifest_refuses_a_lost_checkpoint_too(first: Project) -> None:
 
 @pytest.mark.slow
 def test_failed_training_loses_nothing(first: Project) -> None:
-    """A stage that fails leaves the outputs of the run before, though DVC removed them when it began."""
+    """A failed stage restores the previous outputs, which DVC removed at its start."""
     before = first.snapshot("dvc.lock", "data/model")
     first.set_params(train={"lr": 1e30})
     out = first.repro(ok=False)
@@ -227,7 +227,7 @@ def test_failed_training_loses_nothing(first: Project) -> None:
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_experiments_start_from_the_same_base(second: Project) -> None:
-    """However an experiment is run, it starts from the base of the run that it varies."""
+    """An experiment starts from the base of the run that it varies, however it is run."""
     base = second.lock()["train"]["deps"]["data/base"]
     for number, flags in enumerate(([], [], ["--temp"], ["--queue"])):
         change = f"train.lr={0.001 * (number + 1)}"
@@ -243,14 +243,14 @@ def test_experiments_start_from_the_same_base(second: Project) -> None:
 
 
 def generations(project: Project) -> dict[str, str]:
-    """The generation of each test image, by id."""
+    """Return the generation of each test image, by id."""
     lines = [line.split(",") for line in project.read("data/manifest/slices.csv").splitlines()]
     assert lines[0][:2] == ["id", "generation"]
     return {image_id: generation for image_id, generation, *_ in lines[1:]}
 
 
 def test_test_images_are_told_by_generation(trained: Project, trained_twice: Project) -> None:
-    """Those of the first generation stay of the first; the figures are for both, and the base's are beside them."""
+    """First test images stay in generation 1; metrics are for each generation, next to the base's."""
     first, both = generations(trained), generations(trained_twice)
     assert set(first.values()) == {"1"}
     assert both == {image_id: first.get(image_id, "2") for image_id in trained_twice.ids("test")}
@@ -266,7 +266,7 @@ def test_test_images_are_told_by_generation(trained: Project, trained_twice: Pro
 
 @pytest.mark.slow
 def test_a_changed_column_trains_nothing(second: Project) -> None:
-    """What labels.csv says beyond the class decides on figures alone; said again by force, no byte changes."""
+    """A changed column of labels.csv affects only metrics; a forced run changes no byte."""
     lock = second.lock()
     some = [
         path.relative_to(second.root / "data/raw") for path in sorted((second.root / "data/raw").rglob("*.png"))[::2]
@@ -286,7 +286,7 @@ def test_a_changed_column_trains_nothing(second: Project) -> None:
 
 @pytest.mark.slow
 def test_lost_slices_are_an_error(first: Project) -> None:
-    """Which images are new is never made up; a colleague's `dvc push`, or a cold start, is the way on."""
+    """If the record of new images is lost, the run stops; a colleague's `dvc push` or a cold start resolves it."""
     shutil.rmtree(first.root / ".dvc/cache")
     shutil.rmtree(first.root.parent / "remote")
     (first.root.parent / "remote").mkdir()
@@ -299,7 +299,7 @@ def test_lost_slices_are_an_error(first: Project) -> None:
 
 
 def test_old_images_keep_their_split(first: Project) -> None:
-    """Whatever comes or goes, an image that stays is in the split that it was in."""
+    """An image stays in its split, whatever else is added or removed."""
     before = {image_id: split for split in ("train", "val", "test") for image_id in first.ids(split)}
     for path in first.add_digits(0, 30):
         path.unlink()
@@ -316,7 +316,7 @@ def test_old_images_keep_their_split(first: Project) -> None:
     "cache_type", ["copy", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("hardlink", "symlink"))]
 )
 def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None:
-    """However DVC links outputs to its cache, data that grows twice leaves every cached object as it was."""
+    """With any link type of DVC, growing data twice does not change any cached object."""
     first.dvc("config", "cache.type", cache_type)
     first.dvc("checkout", "--relink")
     for start in (120, 125):
@@ -329,7 +329,7 @@ def test_growing_harms_no_cached_object(first: Project, cache_type: str) -> None
 
 @pytest.mark.slow
 def test_damaged_shards_are_mended(first: Project) -> None:
-    """A shard that was damaged is replaced; where none is to be had, what is damaged in it is decoded again."""
+    """A damaged shard is fetched again; if it is not available, its damaged images are decoded again."""
     sound, before = first.lock()["manifest"]["outs"], first.snapshot("data/shards")
     (shard,) = (first.root / "data/shards").glob("*.tar")
     content, (md5,) = bytearray(shard.read_bytes()), before.values()
@@ -356,7 +356,7 @@ def test_damaged_shards_are_mended(first: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_a_cold_start_is_asked_for_once(second: Project) -> None:
-    """`pipeline fresh` makes the next training a cold start, and no other; taken back before, it changes nothing."""
+    """`pipeline fresh` makes only the next training a cold start; if it is undone before, nothing changes."""
     before, params = second.lock(), second.read("params.yaml")
     said = second.run("pipeline", "fresh").out
     assert f"the training after {before['train']['outs']['data/model'][:8]}… starts from scratch" in said
@@ -382,7 +382,7 @@ def test_a_cold_start_is_asked_for_once(second: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
-    """A network that was edited is not trained on from weights of another function, nor measured with them."""
+    """A network edited within the same shapes is neither trained from nor evaluated with its old weights."""
     code = first.root / "pipeline/models/network.py"
     code.write_text(code.read_text().replace("nn.ReLU(inplace=True)", "nn.GELU()"))
     first.add_digits(120, 140)
@@ -398,7 +398,7 @@ def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
 
 @pytest.mark.slow
 def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
-    """Its images are relabelled: said before, and training resumes without its row, where another class comes, too."""
+    """A class whose images were all relabelled is reported before, and training drops its row, also with a new class."""
     (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")
     status = first.run("pipeline", "status").out
     assert "note    without images now, so the next model will not know them: digit 9" in status
@@ -413,7 +413,7 @@ def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
 
 
 def test_model_without_a_record_is_an_error(first: Project) -> None:
-    """Where dvc.lock was deleted, a model that is still there is not trained over from scratch."""
+    """If dvc.lock was deleted, an existing model is not overwritten by a training from scratch."""
     (first.root / "dvc.lock").unlink()
     first.add_digits(120, 121)
     out = first.repro(ok=False)

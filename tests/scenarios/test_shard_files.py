@@ -1,4 +1,4 @@
-"""Shards as files of their own: added without the others, pushed, collected, merged, erased, taken over from before."""
+"""Shards as single files: added without the others, pushed, collected, merged, erased, migrated."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ INDEX = "data/images/index.parquet"
 
 @pytest.fixture(scope="module")
 def grown(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with three shards, which are on a remote. Copied, never changed."""
+    """Return a project with three shards on a remote. Tests copy it."""
     folder = tmp_path_factory.mktemp("shards")
     project = make_project(folder / "project")
     project.dvc("remote", "add", "--default", "team", str(folder / "remote"))
@@ -39,42 +39,42 @@ def grown(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def first(grown: Project, tmp_path: Path) -> Project:
-    """A copy of it."""
+    """Return a copy of that project."""
     shutil.copytree(grown.root, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")
 
 
 def shards(project: Project) -> dict[str, str]:
-    """The MD5s of the shards that the index names, by the names of their files."""
+    """Return the MD5s of the shards in the index, by file name."""
     files = named_shards(project.root / INDEX)
     return {shard_name(number): file.md5 for number, file in files.items()}
 
 
 def here(project: Project) -> set[str]:
-    """The shards that are in data/shards."""
+    """Return the shards in data/shards."""
     return {path.name for path in (project.root / "data/shards").glob("*")}
 
 
 def fetched(project: Project) -> set[str]:
-    """The hashes of the objects in the project's cache."""
+    """Return the hashes of the objects in the project's cache."""
     cache = project.root / ".dvc/cache/files/md5"
     return {path.parent.name + path.name for path in cache.glob("*/*")}
 
 
 def listed(project: Project) -> set[str]:
-    """The files that data/shards.dvc lists, by what DVC itself says."""
+    """Return the files in data/shards.dvc, by DVC's own listing."""
     return set(project.dvc("list", ".", "data/shards", "--dvc-only").out.split())
 
 
 def partial(project: Project, to: Path) -> Project:
-    """A clone with the files of data/raw, and nothing else that DVC has."""
+    """Make a clone with the files of data/raw and no other DVC data."""
     clone = project.clone(to)
     clone.dvc("pull", "--quiet", "data/raw.dvc")
     return clone
 
 
 def test_index_names_them(first: Project) -> None:
-    """By hash and size; data/shards.dvc, which Git has, lists the same."""
+    """The index has hashes and sizes of shards; data/shards.dvc, which is in Git, lists the same ones."""
     assert sorted(shards(first)) == ["000000.tar", "000001.tar", "000002.tar"] == sorted(listed(first))
     assert shards(first) == {Path(name).name: md5 for name, md5 in first.snapshot("data/shards").items()}
     assert b"shards" in (read_schema(first.root / INDEX).metadata or {})
@@ -83,7 +83,7 @@ def test_index_names_them(first: Project) -> None:
 
 
 def test_added_without_the_others(first: Project, tmp_path: Path) -> None:
-    """A clone without shards appends one, and fetches none; its record is that of a folder which has all."""
+    """A clone without shards appends one, fetches none, and records the same as a full one."""
     before, clone = shards(first), partial(first, tmp_path / "clone")
     for project in (first, clone):
         project.add_digits(120, 125)
@@ -105,13 +105,13 @@ def test_added_without_the_others(first: Project, tmp_path: Path) -> None:
 
 
 def grown_remote(project: Project) -> Path:
-    """The folder of its remote."""
+    """Return the folder of its remote."""
     return Path(project.dvc("config", "remote.team.url").out.strip())
 
 
 @pytest.mark.slow
 def test_training_reads_what_is_elsewhere(first: Project, tmp_path: Path) -> None:
-    """The model of a clone that added to shards which it lacks is that of the folder which has them."""
+    """A clone without the old shards trains the same model as a full one."""
     clone = partial(first, tmp_path / "clone")
     for project in (first, clone):
         project.add_digits(120, 130)
@@ -123,7 +123,7 @@ def test_training_reads_what_is_elsewhere(first: Project, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_collected_and_checked_out(first: Project) -> None:
-    """`dvc gc` keeps what the index names and no more; `dvc checkout` brings back the shards of another commit."""
+    """`dvc gc` keeps exactly the shards in the index; `dvc checkout` restores those of another commit."""
     before = first.snapshot("data/shards", "data/images")
     first.add_digits(120, 130)
     first.repro("manifest")
@@ -141,7 +141,7 @@ def test_collected_and_checked_out(first: Project) -> None:
 
 @pytest.mark.slow
 def test_erased_in_a_clone_without_shards(first: Project, tmp_path: Path) -> None:
-    """The one shard that holds the image is fetched, and made anew."""
+    """Only the shard with the image is fetched, and written again."""
     clone, before = partial(first, tmp_path / "clone"), shards(first)
     clone.repro("ingest")
     (image,) = sorted((clone.root / "data/raw/digit 0").glob("*.png"))[:1]
@@ -155,7 +155,7 @@ def test_erased_in_a_clone_without_shards(first: Project, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_shard_that_is_nowhere(first: Project, tmp_path: Path) -> None:
-    """Its images are decoded again; and where the remote cannot be asked, nothing is done but to say so."""
+    """Images of a lost shard are decoded again; if the remote cannot be reached, nothing is changed, with an error."""
     clone = partial(first, tmp_path / "clone")
     md5, remote = shards(first)["000001.tar"], grown_remote(first)
     lost = remote / "files/md5" / md5[:2] / md5[2:]
@@ -178,7 +178,7 @@ def test_a_shard_that_is_nowhere(first: Project, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_merged(first: Project, tmp_path: Path) -> None:
-    """Two sides that each appended a shard of the same number: that of the model that is kept, and no conflict."""
+    """Two sides that appended shards of the same number merge without a conflict, to the kept model's shard."""
     first.repro()
     first.commit("trained")
     first.dvc("push", "--quiet")

@@ -1,4 +1,4 @@
-"""Splits as a project's rules for them change: real git, real dvc, tiny models."""
+"""Changes of a project's rules for splits: real Git, real DVC, tiny models."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ SPLITS = ("train", "val", "test")
 
 
 def add_patients(project: Project, start: int, stop: int) -> None:
-    """Digits `start` to `stop`, of ten patients in turn."""
+    """Add digits `start` to `stop` of ten patients in turn."""
     for path in project.add_digits(start, stop):
         folder = path.parent / f"p{int(path.stem) // 6 % 10}"
         folder.mkdir(exist_ok=True)
@@ -22,31 +22,31 @@ def add_patients(project: Project, start: int, stop: int) -> None:
 
 
 def rows(project: Project, name: str) -> list[dict[str, str]]:
-    """The lines of a list in data/manifest."""
+    """Return the lines of a list in data/manifest."""
     return list(csv.DictReader(StringIO(project.read(f"data/manifest/{name}.csv"))))
 
 
 def splits(project: Project) -> dict[str, str]:
-    """The split of each image, those that are left out among them."""
+    """Return the split of each image, including those left out."""
     listed = {one: split for split in SPLITS for one in project.ids(split)}
     return listed | {row["id"]: row["split"] for row in rows(project, "leaks")}
 
 
 def status(project: Project) -> dict[str, Any]:
-    """What `pipeline status` says."""
+    """Return the output of `pipeline status`."""
     found: dict[str, Any] = json.loads(project.run("python", "-m", "pipeline", "status", "--json").out)
     return found
 
 
 def line_of(out: str, stage: str) -> str:
-    """What a stage said in the end."""
+    """Return the last line of a stage's output."""
     return [line for line in out.splitlines() if line.startswith(f"{stage}: ")][-1]
 
 
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_an_old_project_turns_groups_on(project: Project) -> None:
-    """What moves is foretold and listed, the base is a model that has not seen it, and growth moves nothing."""
+    """Moved images are predicted and listed, the base is a model that has not seen them, and growth moves none."""
     project.add_digits(0, 60)
     project.dvc("add", "--quiet", "data/raw")
     project.repro()
@@ -93,7 +93,7 @@ def test_an_old_project_turns_groups_on(project: Project) -> None:
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_splits_of_the_data_and_by_time(project: Project) -> None:
-    """Folders say the split, and copies that do not agree are named; by time the newest are the test, and move on."""
+    """Folders can set the split, and copies that disagree are named; by time the newest images are for test."""
     raw = project.root / "data/raw"
     given = {split: project.add_digits(start, start + 12, into=split) for start, split in ((0, "train"), (11, "test"))}
     project.set_params(ingest={"strip": {"train/*": 1, "test/*": 1, "2026*": 1}})

@@ -1,4 +1,4 @@
-"""Training from the remote: wherever the shards are, and however it is interrupted, the same model, byte for byte."""
+"""Training from the remote gives the same bytes, wherever the shards are, and however it is interrupted."""
 
 import shutil
 import signal
@@ -28,7 +28,7 @@ pytestmark = [
 TRAIN = [Plain("cat", shade) for shade in range(20)] + [Plain("dog", 200 + shade) for shade in range(17)]
 VAL = [Plain("cat", 20), Plain("dog", 220), Plain("dog", 221)]
 Files = dict[str, bytes]
-# Where the images are, and what is kept of them.
+# Where the images are, and how many of them are cached.
 WAYS: dict[str, dict[str, Any]] = {
     "decoded once": {},
     "single images": {"decoded": 0, "stored": 0},
@@ -37,7 +37,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def params(devices: int = 1, **compute: Any) -> Params:
-    """Tiny params, also in params.yaml."""
+    """Return tiny params, also written to params.yaml."""
     return tiny_params(
         train={"batch_size": 8, "epochs": 3, "save_every": 1e-9},
         compute={"fetch": "stream", "devices": devices, **compute},
@@ -45,14 +45,14 @@ def params(devices: int = 1, **compute: Any) -> Params:
 
 
 def run(params: Params) -> None:
-    """Train."""
+    """Run the training."""
     from pipeline.train import train
 
     train(params)
 
 
 def model() -> Files:
-    """The files of data/model, which are gone then."""
+    """Return the files of data/model, and remove them."""
     files = {path.name: path.read_bytes() for path in paths.MODEL.iterdir()}
     shutil.rmtree(paths.MODEL)
     return files
@@ -60,7 +60,7 @@ def model() -> Files:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images in several shards, and without a base, as working directory."""
+    """Make a project with images in several shards and no base the working directory."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
@@ -75,7 +75,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def once() -> Files:
-    """The model of images that are all here, which are elsewhere then."""
+    """Return the model trained on local images, and move the images to the remote."""
     run(params())
     made = model()
     far.record_images()
@@ -86,7 +86,7 @@ def once() -> Files:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_streamed(once: Files, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupted in the middle of epochs by SIGTERM, with a server that hangs up now and then."""
+    """A training is interrupted by SIGTERM within epochs, with a server that closes connections."""
     from pipeline.training.module import Classifier
 
     training_step, steps = Classifier.training_step, iter(range(1000))
@@ -109,7 +109,7 @@ def test_streamed(once: Files, way: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_half_streamed(once: Files) -> None:
-    """Some shards are in data/shards; what is there is read there."""
+    """Shards that are in data/shards are read there."""
     objects = Path("../remote/files/md5")
     listed = far.listing(objects)
     paths.SHARDS.mkdir()
@@ -124,7 +124,7 @@ def test_half_streamed(once: Files) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_kills(once: Files, way: str) -> None:
-    """Killed at any moment, as power fails, until it gets through."""
+    """A training is killed at any moment until it succeeds."""
     params(**WAYS[way])
     with far.served(Path("../remote"), "--latency", "0.03") as url:
         far.set_remote(url)
@@ -134,7 +134,7 @@ def test_kills(once: Files, way: str) -> None:
 
 @pytest.mark.slow
 def test_two_devices() -> None:
-    """Both read the remote, one cache, and make the model of two devices and shards that are here."""
+    """Two devices read the remote into one cache, and give the model of two devices with local shards."""
     made = []
     with far.served(Path("../remote")) as url:
         for is_here in (True, False):
@@ -152,7 +152,7 @@ def test_two_devices() -> None:
 
 @pytest.mark.slow
 def test_clone_that_pulls_no_images(make_project: Any, tmp_path: Path) -> None:
-    """`dvc repro` trains and evaluates where no image was ever pulled; after that nothing is to be run."""
+    """`dvc repro` trains and evaluates without any local image; afterwards nothing is left to run."""
     project: Project = make_project(tmp_path / "origin")
     project.add_digits(0, 120)
     project.dvc("add", "--quiet", "data/raw")

@@ -1,4 +1,4 @@
-"""Two people, a bare repository and a remote: what comes of branches that both grew. Real git, real dvc."""
+"""Two people, a bare repository and a remote, with branches that both grew: real Git, real DVC."""
 
 import json
 import random
@@ -15,7 +15,7 @@ MANIFESTS = ("train.csv", "val.csv", "test.csv")
 
 
 class Team(NamedTuple):
-    """Two clones of one repository, with one remote."""
+    """Two clones of one repository with one remote."""
 
     folder: Path
     alice: Project
@@ -23,7 +23,7 @@ class Team(NamedTuple):
 
 
 def pipeline(project: Project, *arguments: str, ok: bool | None = True) -> str:
-    """Run `pipeline` in `project`; returns what it printed."""
+    """Run `pipeline` in `project`, and return its output."""
     return project.run("python", "-m", "pipeline", *arguments, ok=ok).out
 
 
@@ -35,7 +35,7 @@ def publish(project: Project, message: str) -> None:
 
 
 def copy(team: Team, to: Path) -> Team:
-    """All of it, to do things to."""
+    """Copy both clones and remotes to the folder `to`."""
     shutil.copytree(team.folder, to, symlinks=True)
     alice, bob = Project(to / "alice"), Project(to / "bob")
     for project in (alice, bob):
@@ -47,7 +47,7 @@ def copy(team: Team, to: Path) -> Team:
 
 @pytest.fixture(scope="module")
 def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Both have the same generation. Copied, never changed."""
+    """Return two clones with the same generation. Tests copy them."""
     folder = tmp_path_factory.mktemp("start")
     alice = make_project(folder / "alice")
     alice.add_digits(0, 100)
@@ -68,7 +68,7 @@ def start(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def grown(start: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Both have trained again: Alice on 30 more images, Bob on 20 more, 10 less, and one of another class."""
+    """Return a team where Alice trained on 30 more images, and Bob on 20 more, 10 fewer, and one of a new class."""
     team = copy(start, tmp_path_factory.mktemp("grown") / "team")
     team.alice.add_digits(100, 130)
     team.bob.add_digits(130, 150)
@@ -86,39 +86,39 @@ def grown(start: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
 
 @pytest.fixture
 def team(grown: Team, tmp_path: Path) -> Team:
-    """A copy of `grown` to do things to."""
+    """Return a copy of `grown` that tests may change."""
     return copy(grown, tmp_path / "team")
 
 
 def raw(project: Project) -> dict[str, str]:
-    """The files of data/raw, and their MD5."""
+    """Return the files of data/raw, and their MD5."""
     return project.snapshot("data/raw")
 
 
 def manifests(project: Project) -> dict[str, str]:
-    """What is in the splits."""
+    """Return the content of the splits."""
     return {name: project.read(f"data/manifest/{name}") for name in MANIFESTS}
 
 
 def union(team: Team) -> dict[str, str]:
-    """What data/raw is to hold once the sides of `team`, unmerged, are one: Alice took nothing away."""
+    """Return data/raw as it has to be after merging the unmerged `team`; Alice removed nothing."""
     alice, bob = raw(team.alice), raw(team.bob)
     before = {path for path in alice if int(Path(path).stem) < 100}
     return {path: md5 for path, md5 in (alice | bob).items() if path in bob or path not in before}
 
 
 def validation(project: Project, revision: str) -> float:
-    """How good the model was that a commit recorded."""
+    """Return the validation accuracy of the model that a commit recorded."""
     return float(json.loads(project.git("show", f"{revision}:data/report/lineage.json"))["validation"])
 
 
 def model(project: Project, revision: str) -> str:
-    """The model that a commit recorded."""
+    """Return the model that a commit recorded."""
     return str(json.loads(project.git("show", f"{revision}:data/report/lineage.json"))["model"])
 
 
 def check_merged(project: Project, expected: dict[str, str], ours: str, theirs: str) -> None:
-    """Nothing is lost, nothing is half, and the next run starts from the better side and names the other."""
+    """Assert that nothing is lost or partial, and that the next run starts from the better side and names the other."""
     assert project.git("status", "--porcelain") == ""
     assert raw(project) == expected
     better = theirs if validation(project, theirs) > validation(project, ours) else ours
@@ -131,7 +131,7 @@ def check_merged(project: Project, expected: dict[str, str], ours: str, theirs: 
 
 @pytest.mark.slow
 def test_merge_and_repro(team: Team) -> None:
-    """`git merge` and `dvc repro` train on the union, warm from the better side's model, and name the other's."""
+    """`git merge` and `dvc repro` train on the union, warm from the better model, and name the other one."""
     expected, bob = union(team), team.bob
     out = bob.git("merge", "--quiet", "--message", "both", "origin/alice")
     assert "data/raw: 30 files added, 0 removed, 0 changed" in out
@@ -162,7 +162,7 @@ def test_merge_and_repro(team: Team) -> None:
 
 @pytest.mark.slow
 def test_either_order_gives_the_same_manifest(team: Team) -> None:
-    """Whoever merges whom, the images are the same ones in the same splits."""
+    """Either order of merging gives the same images in the same splits."""
     expected = union(team)
     for project, theirs in ((team.bob, "origin/alice"), (team.alice, "origin/bob")):
         project.git("merge", "--quiet", "--message", "both", theirs)
@@ -175,7 +175,7 @@ def test_either_order_gives_the_same_manifest(team: Team) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_rebase_and_cherry_pick(team: Team) -> None:
-    """They do what a merge does."""
+    """A rebase and a cherry-pick give the same as a merge."""
     expected, bob = union(team), team.bob
     bob.git("tag", "mine")
     bob.git("rebase", "--quiet", "origin/alice")
@@ -189,7 +189,7 @@ def test_rebase_and_cherry_pick(team: Team) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_without_setup_conflicts_are_resolved(team: Team) -> None:
-    """What Git shows as conflicts without our driver, `pipeline resolve` ends as the driver would have."""
+    """Without our driver Git shows conflicts, and `pipeline resolve` ends them as the driver would."""
     expected, bob = union(team), team.bob
     bob.git("config", "--remove-section", "merge.treering")
     for hook in (bob.root / ".git/hooks").glob("post-*"):
@@ -209,7 +209,7 @@ def test_without_setup_conflicts_are_resolved(team: Team) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("take", ["ours", pytest.param("theirs", marks=pytest.mark.nightly)])
 def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Path, take: str) -> None:
-    """It is named, nothing is guessed, and who resolves it says whose file is right; all else is merged."""
+    """A file changed on both sides is a named conflict; the user chooses a side for it, and all else is merged."""
     team = copy(start, tmp_path / "team")
     for project, image, new in ((team.alice, 200, 210), (team.bob, 201, 220)):
         (path,) = project.add_digits(5, 6)
@@ -237,7 +237,7 @@ def test_same_file_changed_on_both_sides_is_a_conflict(start: Team, tmp_path: Pa
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_path: Path) -> None:
-    """Without hooks `dvc repro` after a pull would lose them; it refuses, and `pipeline sync` brings them."""
+    """Without hooks, `dvc repro` after a pull would lose others' images; it refuses, and `pipeline sync` gets them."""
     team = copy(start, tmp_path / "team")
     team.alice.add_digits(100, 110)
     team.alice.dvc("commit", "--force", "--quiet", "data/raw.dvc")
@@ -261,7 +261,7 @@ def test_images_that_others_added_are_not_taken_for_removed(start: Team, tmp_pat
 
 @pytest.mark.slow
 def test_a_part_of_data_raw_never_becomes_the_record(start: Team, tmp_path: Path) -> None:
-    """A clone without the images can add more, also by `dvc add`; no run takes what is not here for removed."""
+    """A clone without the images can add more, also by `dvc add`; no run counts the absent ones as removed."""
     team = copy(start, tmp_path / "team")
     carol = team.alice.clone(tmp_path / "carol")
     carol.dvc("remote", "add", "--local", "--force", "storage", str(team.folder / "remote"))
@@ -286,9 +286,9 @@ def test_a_part_of_data_raw_never_becomes_the_record(start: Team, tmp_path: Path
 
 @pytest.mark.slow
 def test_labels_of_both_sides_are_kept(start: Team, tmp_path: Path) -> None:
-    """Rows that both sides append to labels.csv are all there after a merge; two labels for one path are a conflict.
+    """Rows that both sides append to labels.csv are merged; two labels for one path are a conflict.
 
-    What is written is written as ours is, though theirs comes out of another program.
+    The result has our dialect, though their file was written by another program.
     """
     team = copy(start, tmp_path / "team")
     first, second, third = (path.relative_to(team.alice.root / "data/raw") for path in team.alice.add_digits(0, 3))
@@ -312,7 +312,7 @@ def test_labels_of_both_sides_are_kept(start: Team, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_lost_cache_is_not_taken_for_lost_images(start: Team, tmp_path: Path) -> None:
-    """Cache and remote are gone, and data/raw is whole: it says what is not known, and one command goes on."""
+    """If cache and remote are lost but not data/raw, the error says what is unknown, and one command resolves it."""
     team = copy(start, tmp_path / "team")
     for folder in (team.bob.root / ".dvc/cache", team.bob.root / "data/.progress", team.folder / "remote"):
         shutil.rmtree(folder)
@@ -328,7 +328,7 @@ def test_a_lost_cache_is_not_taken_for_lost_images(start: Team, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_lost_images_are_brought_back(start: Team, tmp_path: Path) -> None:
-    """When a folder is lost by accident, the run stops, and one command brings back what is gone and keeps the rest."""
+    """If a folder is lost by accident, the run stops, and one command restores the images and keeps the rest."""
     bob = copy(start, tmp_path / "team").bob
     bob.set_params(ingest={"max_removed": 0.2})
     before = raw(bob)
@@ -345,7 +345,7 @@ def test_lost_images_are_brought_back(start: Team, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("committed", [True, False])
 def test_lost_images_are_brought_back_that_nobody_committed(start: Team, tmp_path: Path, *, committed: bool) -> None:
-    """What a run took in is in DVC's cache, so it comes back, too: beside what is committed, or without any commit."""
+    """Uncommitted images are restored from DVC's cache, next to committed ones, or without any commit."""
     bob = copy(start, tmp_path / "team").bob
     bob.set_params(ingest={"max_removed": 0.2})
     if not committed:
@@ -365,7 +365,7 @@ def test_lost_images_are_brought_back_that_nobody_committed(start: Team, tmp_pat
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
-    """Whoever goes back in Git and means the images that are there says so."""
+    """A user who goes back in Git can confirm that the current images are intended."""
     bob = copy(start, tmp_path / "team").bob
     bob.repro("ingest")
     bob.add_digits(100, 110)
@@ -382,7 +382,7 @@ def test_data_raw_can_be_kept_as_it_is(start: Team, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
-    """With the hooks data/raw follows a branch, and what was dropped into it meanwhile goes along."""
+    """With the hooks data/raw follows a branch, and new files in it are kept."""
     bob = team.bob
     before = raw(bob)
     (new,) = bob.add_digits(190, 191)
@@ -396,7 +396,7 @@ def test_checkout_brings_the_images_of_a_branch(team: Team) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
-    """Where their images cannot be listed, the merge stops with the reason; nothing is taken for the whole."""
+    """If their images cannot be listed, the merge stops with the reason, and no side is taken as a whole."""
     (team.folder / "remote").rename(team.folder / "gone")
     before = raw(team.bob)
     out = team.bob.run("git", "merge", "origin/alice", ok=False).out
@@ -412,7 +412,7 @@ def test_unreachable_remote_is_a_conflict_not_a_loss(team: Team) -> None:
 
 @pytest.mark.slow
 def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
-    """A hook of somebody else's stays, and is told of; ours can be set up twice."""
+    """A foreign hook is kept and reported; ours can be set up twice."""
     bob = copy(start, tmp_path / "team").bob
     hook = bob.root / ".git/hooks/post-merge"
     hook.write_text("#!/bin/sh\necho mine\n")
@@ -426,7 +426,7 @@ def test_setup_leaves_other_hooks_alone(start: Team, tmp_path: Path) -> None:
 
 
 def change_at_random(project: Project, lots: random.Random, fresh: range) -> None:
-    """Add, remove and relabel images of `fresh`, which are this side's alone."""
+    """Add, remove and relabel images of `fresh`, which belong to this side only."""
     for number in fresh:
         action = lots.choice(["nothing", "remove", "relabel", "rename", "copy"])
         (path,) = (project.root / "data/raw").rglob(f"{number:04d}.png")
@@ -443,7 +443,7 @@ def change_at_random(project: Project, lots: random.Random, fresh: range) -> Non
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(3))
 def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed: int) -> None:
-    """Whatever both sides did to images of their own, both orders of merging give all of it, and training is warm."""
+    """After random changes by both sides to their own images, both merge orders give all of them, and a warm start."""
     team, lots = copy(start, tmp_path / "team"), random.Random(seed)
     expected: dict[str, str] = {}
     for project, fresh, new in ((team.alice, range(50), 100), (team.bob, range(50, 100), 140)):
@@ -466,7 +466,7 @@ def test_random_changes_merge_in_either_order(start: Team, tmp_path: Path, seed:
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> None:
-    """Both are obeyed; the model that was given up stays noted until other images come, and a training names it."""
+    """Params of both branches are used; the losing model stays recorded until a training on other images names it."""
     team = copy(start, tmp_path / "team")
     for project, params in ((team.alice, {"lr": 0.02}), (team.bob, {"label_smoothing": 0.2})):
         project.set_params(train=params)
@@ -491,7 +491,7 @@ def test_branches_that_differ_in_params_alone(start: Team, tmp_path: Path) -> No
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_fresh_clone_does_not_bring_back_what_others_removed(start: Team, tmp_path: Path) -> None:
-    """Even before the first run in it; and where both changed a file, sync says so and ends it as it is told."""
+    """Removed images are not restored, even before the first run; if both changed a file, sync asks for a choice."""
     team = copy(start, tmp_path / "team")
     team.bob.git("push", "--quiet", "origin", "main")
     carol = Project(tmp_path / "carol")

@@ -1,4 +1,4 @@
-"""Trackers for real: each has what happened, MLflow's server too; it may go, and so may a training."""
+"""Real trackers record every run, including MLflow's server; server and training may be interrupted."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ pytestmark = [
 Machine = Callable[..., Project]
 TRAIN = (sys.executable, "-m", "pipeline", "run", "train")
 ALONE = {"progress": "off"}
-# What TensorBoard would draw, as its own reader has it.
+# What TensorBoard would draw, by its own reader.
 EVENTS = """
 import json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -34,7 +34,7 @@ print(json.dumps({tag: [(one.step, one.value) for one in events.Scalars(tag)] fo
 
 @pytest.fixture(autouse=True)
 def _trackers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All are installed, on machines too; W&B's server is never asked."""
+    """Enable all trackers, also on machines; W&B's server is never contacted."""
     del machine
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
@@ -42,20 +42,20 @@ def _trackers(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MlflowServer]:
-    """MLflow's server."""
+    """Start MLflow's server."""
     with MlflowServer(tmp_path / "server") as server:
         yield server
 
 
 def curve(project: Project, name: str) -> list[tuple[int, float]]:
-    """What the model keeps of it."""
+    """Return the model's own record of the curve."""
     rows = [line.split(",") for line in project.read("data/model/curves.csv").splitlines()]
     return [(int(step), float(value)) for kind, step, value in rows if kind == name]
 
 
 @contextmanager
 def running(project: Project, *, until: Callable[[], bool]) -> "Iterator[subprocess.Popen[str]]":
-    """A training that runs, and has come so far that `until` holds."""
+    """Run a training until `until` holds."""
     with subprocess.Popen(
         TRAIN, cwd=project.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
@@ -69,13 +69,13 @@ def running(project: Project, *, until: Callable[[], bool]) -> "Iterator[subproc
 
 
 def has_points(server: MlflowServer, count: int) -> bool:
-    """Whether its only run has so many of the loss."""
+    """Whether the server's only run has `count` points of the loss."""
     runs = server.runs()
     return len(runs) == 1 and len(server.points(runs[0], "loss")) >= count
 
 
 def test_every_tracker_has_the_run(project: Project, server: MlflowServer) -> None:
-    """As a user would: switched on, it retrains nothing; the next generation is in all of them, and Git sees none."""
+    """Switching trackers on causes no training; the next generation is in all of them, and not in Git."""
     project.add_digits(0, 60)
     project.dvc("init", "--quiet", ok=None)
     project.dvc("add", "--quiet", "data/raw")
@@ -115,7 +115,7 @@ def test_every_tracker_has_the_run(project: Project, server: MlflowServer) -> No
 
 
 def test_a_server_that_goes_and_comes(machine: Machine, server: MlflowServer) -> None:
-    """Costs one line; what it has missed it is told once it is back, and the model is the same."""
+    """A server that is down temporarily costs one line; it gets the missed points later, and the model is the same."""
     plain = machine("plain", epochs=300, save_every=1e9)
     plain.set_params(compute=ALONE)
     plain.run(*TRAIN)
@@ -136,7 +136,7 @@ def test_a_server_that_goes_and_comes(machine: Machine, server: MlflowServer) ->
 
 
 def test_a_server_that_stays_away(machine: Machine, server: MlflowServer) -> None:
-    """Nobody waits for it longer than a while at the end; the next training does not begin without it."""
+    """A server that stays down delays the end only briefly; the next training does not start without it."""
     project = machine("tracked", epochs=200, save_every=1e9, loggers=[{"mlflow": server.url}])
     project.set_params(compute=ALONE)
     with running(project, until=lambda: has_points(server, 3)) as training:
@@ -151,7 +151,7 @@ def test_a_server_that_stays_away(machine: Machine, server: MlflowServer) -> Non
 
 
 def test_a_killed_training_goes_on_with_its_run(machine: Machine, server: MlflowServer) -> None:
-    """Killed as power fails: there is one run, each point once, by TensorBoard's own reader, too."""
+    """After kills there is one run with each point once, also by TensorBoard's reader."""
     project = machine("one", epochs=100, loggers=["tensorboard", {"mlflow": server.url}])
     project.set_params(compute=ALONE)
     with running(project, until=lambda: has_points(server, 4)) as training:
@@ -167,7 +167,7 @@ def test_a_killed_training_goes_on_with_its_run(machine: Machine, server: Mlflow
 
 
 def test_one_of_several_processes_logs(machine: Machine, server: MlflowServer) -> None:
-    """Two that train together have one run."""
+    """Two processes that train together have one run."""
     project = machine("two", devices=2, epochs=10, save_every=1e9, loggers=[{"mlflow": server.url}])
     project.set_params(compute={"launcher": "torchrun", **ALONE})
     project.run(*TRAIN)

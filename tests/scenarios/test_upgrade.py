@@ -1,4 +1,4 @@
-"""A project that an earlier release has trained, and a newer one is merged into: real git, real dvc, tiny models."""
+"""A project of an earlier release, with a newer one merged into it: real Git, real DVC, tiny models."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 PIPELINE = ("python", "-m", "pipeline")
 ALL = ["ingest", "manifest", "train", "evaluate"]
 DATA = ("data/images", "data/manifest", "data/base", "data/model")
-# Of the tiny params those that the release knows, and whose lines the newer one leaves alone.
+# Tiny params that the old release knows, on lines that the newer one does not change.
 EARLIER = {
     **TINY,
     "ingest": {name: TINY["ingest"][name] for name in ("size", "mode")},
@@ -27,9 +27,9 @@ EARLIER = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two generations by the earlier release, pushed; `upstream`, where it comes from, has the newer one by now.
+    """Return a project with two generations of the earlier release, pushed; its `upstream` has the newer release.
 
-    Copied, never changed.
+    Tests copy it.
     """
     folder = tmp_path_factory.mktemp("upgrade")
     project = Project(folder / "project")
@@ -55,14 +55,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def merged(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """`trained` with the newer release merged. Copied, never changed."""
+    """Return `trained` with the newer release merged. Tests copy it."""
     project = copy_of(trained, tmp_path_factory.mktemp("merged"))
     merge(project, trained)
     return project
 
 
 def copy_of(project: Project, folder: Path) -> Project:
-    """A copy of `project` in `folder` to do things to."""
+    """Return a copy of `project` in `folder` that tests may change."""
     shutil.copytree(project.root, folder / "copy", symlinks=True)
     return Project(folder / "copy")
 
@@ -75,7 +75,7 @@ def merge(project: Project, trained: Project) -> None:
 
 
 def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
-    """`pipeline upgrade` says that it trains; nothing is decoded, and the base is that of the recorded model."""
+    """`pipeline upgrade` reports a training; nothing is decoded, and the base is the recorded model's."""
     project = copy_of(merged, tmp_path)
     lock, rows = project.lock(), pq.read_table(project.root / "data/images/index.parquet")
     out = project.run(*PIPELINE, "upgrade").out
@@ -109,7 +109,7 @@ def test_release_of_other_weights(merged: Project, tmp_path: Path) -> None:
 
 
 def test_upgrade_in_a_fresh_clone(merged: Project, tmp_path: Path) -> None:
-    """With nothing but the listing of the images, and the base from the remote, nothing is decoded."""
+    """With only the listing of the images, and the base on the remote, nothing is decoded."""
     clone = merged.clone(tmp_path / "clone")
     base = merged.lock()["train"]["deps"]["data/base"]
     assert "this release trains other weights" in clone.run(*PIPELINE, "upgrade").out
@@ -122,7 +122,7 @@ def test_upgrade_in_a_fresh_clone(merged: Project, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def refined(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A generation by the code that is here, and merged a release that trains the same weights by other code."""
+    """Return a generation of the current code, after merging a release with other code and the same weights."""
     folder = tmp_path_factory.mktemp("refined")
     project = make_project(folder / "project")
     upstream = project.clone(folder / "upstream")
@@ -161,7 +161,7 @@ def test_upgrade_keeps_the_model(refined: Project, tmp_path: Path) -> None:
 
 
 def test_without_upgrade_training_comes_to_the_same_bytes(refined: Project, tmp_path: Path) -> None:
-    """Who only runs `dvc repro` pays a training, from the base of the recorded model, and gets that model."""
+    """Without the upgrade `dvc repro` trains from the recorded model's base, and gives the same model."""
     project = copy_of(refined, tmp_path)
     lock = project.lock()
     assert "train" in stages_run(project.repro())
@@ -171,7 +171,7 @@ def test_without_upgrade_training_comes_to_the_same_bytes(refined: Project, tmp_
 
 @pytest.mark.nightly
 def test_colleague_who_trained_with_the_earlier_release(trained: Project, merged: Project, tmp_path: Path) -> None:
-    """A branch trained by the earlier release is merged into an upgraded project; training goes on from a model."""
+    """A branch trained by the earlier release merges into an upgraded project, and training continues from a model."""
     colleague = copy_of(trained, tmp_path / "colleague")
     colleague.add_digits(160, 200)
     colleague.repro()
@@ -188,7 +188,7 @@ def test_colleague_who_trained_with_the_earlier_release(trained: Project, merged
 
 @pytest.mark.nightly
 def test_interrupted_ingest_goes_on(merged: Project, tmp_path: Path) -> None:
-    """What the first ingest of the newer release left half done when it was killed costs nothing but itself."""
+    """A killed first ingest of the newer release is resumed without loss."""
     project = copy_of(merged, tmp_path)
     shard = project.root / "data/images/000009.tar"
     shutil.copyfile(project.root / "data/images/000000.tar", shard)

@@ -1,4 +1,4 @@
-"""The column `weight` of labels.csv on its way into a model, and back out of it: real dvc and git."""
+"""The column `weight` of labels.csv and its effect on a model: real DVC and Git."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ CALL = ("python", "-m", "pipeline")
 
 
 def weigh(project: Project, weights: dict[str, str], column: str = "weight") -> None:
-    """Give the digits `weights`, by their file's path below data/raw; the others stay without a line."""
+    """Give digits these weights, by their path below data/raw; others have no line."""
     lines = [f"{path},{path.partition('/')[0]},{weight}\n" for path, weight in weights.items()]
     (project.root / "data/raw/labels.csv").write_text("".join([f"path,label,{column}\n", *lines]))
 
 
 def sources(project: Project, split: str) -> list[str]:
-    """Where the images of a split lie."""
+    """Return the places of the images of a split."""
     from pipeline import parquet
     from pipeline.images import index
 
@@ -26,13 +26,13 @@ def sources(project: Project, split: str) -> list[str]:
 
 
 def model(project: Project) -> str:
-    """The hash of the model that dvc.lock records."""
+    """Return the model's hash in dvc.lock."""
     return project.lock()["train"]["outs"]["data/model"]
 
 
 @pytest.mark.nightly
 def test_weights(project: Project) -> None:
-    """They train another model, one that is told again; all alike train the same; 0 keeps an image from training."""
+    """Weights give another, reproducible model; equal weights give the same one; 0 excludes an image from training."""
     project.set_params(train={"balance": 0.25})
     project.add_digits(0, 80)
     project.dvc("add", "--quiet", "data/raw")
@@ -71,7 +71,7 @@ def test_weights(project: Project) -> None:
 
 
 def test_a_weight_that_is_none(project: Project) -> None:
-    """It stops ingest before anything is decoded, and names the line."""
+    """An invalid weight stops ingest before decoding, and the error names the line."""
     project.add_digits(0, 4)
     weigh(project, {"digit 0/0000.png": "heavy"})
     project.dvc("add", "--quiet", "data/raw")

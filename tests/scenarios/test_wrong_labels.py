@@ -1,4 +1,4 @@
-"""Labels that are wrong on purpose are found, in a first generation and in a later one: real git, real dvc."""
+"""Deliberately wrong labels are found, in a first generation and in a later one: real Git, real DVC."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.slow
 FIRST, LAST = 700, 1000
-# Status looks at new images as long as that takes it; a busy machine needs longer for the first one.
+# `status` inspects images for a limited time, which is too short on a busy machine.
 LOOK = (
     "from pipeline.commands.status import forecast; from pipeline.cli import main; forecast.LOOK = 60; main(['status'])"
 )
@@ -20,13 +20,13 @@ REPORT = ("data/report", "dvc.lock")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file."""
+    """Return the lines of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def flip(project: Project, start: int, stop: int) -> set[str]:
-    """Put every 25th image of those in data/raw into the folder of another class; returns their names."""
+    """Put every 25th image of data/raw into the folder of another class, and return their names."""
     names = set()
     for path in sorted((project.root / "data/raw").rglob("*.png")):
         number, label = int(path.stem), int(path.parent.name[-1])
@@ -39,7 +39,7 @@ def flip(project: Project, start: int, stop: int) -> set[str]:
 
 @pytest.fixture(scope="module")
 def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project of 700 digits, of which a few are in wrong folders. Its tests go on from each other."""
+    """Return a project of 700 digits, a few of them in wrong folders. Its tests build on each other."""
     project = make_project(tmp_path_factory.mktemp("wrong"))
     project.set_params(train={"epochs": 4, "passes": 6.0})
     project.add_digits(0, FIRST)
@@ -51,7 +51,7 @@ def trained(make_project: Callable[[Path], Project], tmp_path_factory: pytest.Te
 
 
 def check(project: Project, split: str) -> tuple[float, float]:
-    """The share of the listed images of a `split` that are wrong, and the share of the wrong ones that are listed."""
+    """Return the precision of the list for `split`, and its recall of the wrong images."""
     wrong = {row["id"] for row in rows(project.root / "data/manifest/review.csv") if is_wrong(row)}
     here = {row["id"] for row in rows(project.root / "data/manifest/review.csv") if row["split"] == split}
     suspects = rows(project.root / "data/report/suspects.csv")
@@ -65,7 +65,7 @@ def is_wrong(row: dict[str, str]) -> bool:
 
 
 def test_first_generation(trained: Project) -> None:
-    """Most of those in training are listed, and most of what is listed is wrong; with the right label, mostly."""
+    """Most wrong training images are listed, most listed ones are wrong, mostly with the right suggestion."""
     precision, recall = check(trained, "train")
     assert precision >= 0.6
     assert recall >= 0.6
@@ -75,14 +75,14 @@ def test_first_generation(trained: Project) -> None:
 
 
 def test_again_by_force(trained: Project) -> None:
-    """Nothing changes by a byte."""
+    """A forced run changes no byte."""
     before = trained.snapshot(*REPORT)
     trained.repro("--force", "--single-item", "evaluate")
     assert trained.snapshot(*REPORT) == before
 
 
 def test_command(trained: Project) -> None:
-    """It ranks all training images, and writes them to a file; no file of the project changes."""
+    """The command ranks all training images into a file, and changes no file of the project."""
     before = trained.snapshot("data")
     out = trained.run("python", "-m", "pipeline", "suspects", "--csv", "../list.csv").out
     told = json.loads(trained.run("python", "-m", "pipeline", "suspects", "--json").out)
@@ -102,7 +102,7 @@ def test_command(trained: Project) -> None:
 
 
 def test_later_generation(trained: Project) -> None:
-    """The base judges new images alone, and finds nearly all that are wrong; status and report see no drift."""
+    """The base judges only new images, and finds nearly all wrong ones; status and report see no drift."""
     trained.add_digits(FIRST, LAST)
     flip(trained, FIRST, LAST)
     assert "new images" not in trained.run("python", "-c", LOOK).out
@@ -117,7 +117,7 @@ def test_later_generation(trained: Project) -> None:
 
 
 def test_drift_is_told_before_training_and_after(trained: Project) -> None:
-    """Images of a camera that sees a third of the light."""
+    """Images of a camera that gets a third of the light are reported as drift before and after training."""
     for path in trained.add_digits(LAST, LAST + 200):
         save_png(np.asarray(Image.open(path)) // 3, path)
     sentence = "new images are darker than the known ones (mean brightness "
