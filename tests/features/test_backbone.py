@@ -1,4 +1,4 @@
-"""A frozen backbone: features are a function of an image alone, and a name is that of one such function."""
+"""Features of a frozen backbone depend only on the image, and a backbone's name identifies its function."""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +20,7 @@ IMAGES = torch.randint(0, 256, (3 * BATCH, 3, 16, 16), dtype=torch.uint8, genera
 
 
 def network_of(seed: int = 0, spec: Spec = SPEC) -> Network:
-    """A network whose weights are drawn by `seed`."""
+    """Return a network with random weights from `seed`."""
     torch.manual_seed(seed)
     return build(spec)
 
@@ -32,14 +32,14 @@ ALL = BACKBONE(IMAGES)
 @given(st.lists(st.integers(0, len(IMAGES) - 1), max_size=2 * BATCH))
 @settings(max_examples=25, deadline=None)
 def test_company_changes_no_bit(chosen: list[int]) -> None:
-    """An image's features are the same ones in any batch, at any place, however many others are asked for."""
+    """An image's features are the same bit for bit in any batch, at any place."""
     assert np.array_equal(BACKBONE(IMAGES[chosen]), ALL[chosen])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("test_vit", 160), ("mobilenetv3_small_050", 64)])
 def test_timm(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is for networks of timm."""
+    """This holds for timm networks, too."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     spec = SPEC.model_copy(update={"model": f"timm/{name}", "size": size})
     backbone = Backbone(network_of(spec=spec), spec)
@@ -49,7 +49,7 @@ def test_timm(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_they_are_those_of_prediction() -> None:
-    """Within rounding; every layer is as before afterwards."""
+    """They equal the features in a prediction up to rounding; all layers are unchanged afterwards."""
     network = network_of().train()
     network.body[0].eval()  # type: ignore[index]
     found = Backbone(network, SPEC)(IMAGES)
@@ -60,7 +60,7 @@ def test_they_are_those_of_prediction() -> None:
 
 
 def test_a_name_is_of_the_backbone_alone() -> None:
-    """Other weights, code, or sizes of images are another backbone; another head, or more classes, are not."""
+    """Other weights, code or image sizes change the name; another head or more classes do not."""
     name = BACKBONE.name
     assert Backbone(network_of(), SPEC).name == name
     assert Backbone(network_of(1), SPEC).name != name
@@ -81,7 +81,7 @@ def test_a_name_is_of_the_backbone_alone() -> None:
 
 
 class Headed(nn.Module):
-    """A network that makes of its head's logits what `last` makes of them."""
+    """A network that applies `last` to its head's logits."""
 
     def __init__(self, last: Callable[["Headed", Tensor], Tensor], head: nn.Module | None = None) -> None:
         super().__init__()
@@ -90,16 +90,16 @@ class Headed(nn.Module):
         nn.init.zeros_(self.other.weight), nn.init.zeros_(self.other.bias)
 
     def get_classifier(self) -> nn.Module:
-        """As timm's have it."""
+        """Return the head, as timm's networks do."""
         return self.head
 
     def forward(self, images: Tensor) -> Tensor:
-        """To logits."""
+        """Compute the logits."""
         return self.last(self, self.convolution(images).relu())
 
 
 def mean(maps: Tensor) -> Tensor:
-    """Over the places."""
+    """Average over the places."""
     return maps.mean((2, 3))
 
 
@@ -117,7 +117,7 @@ def mean(maps: Tensor) -> Tensor:
     ],
 )
 def test_features_are_all_that_logits_come_of(last: Callable[[Headed, Tensor], Tensor], *, are_kept: bool) -> None:
-    """Where something comes after the head, or it is not called as a layer, none are kept; nothing is left behind."""
+    """If anything follows the head, or it is not called as a layer, no features are stored; nothing is changed."""
     network = Network(Headed(last), (0.5,) * 3, (0.25,) * 3, 16)
     with torch.no_grad():
         before = network(IMAGES[:2])
@@ -128,14 +128,14 @@ def test_features_are_all_that_logits_come_of(last: Callable[[Headed, Tensor], T
 
 
 def test_a_head_of_another_kind() -> None:
-    """A convolution at the end takes features at many places, which are not kept."""
+    """A convolutional head takes features at many places, which are not stored."""
     assert has_features(network_of(), SPEC)
     body = Headed(lambda body, maps: mean(body.head(maps)), nn.Conv2d(8, 2, 1))
     assert not has_features(Network(body, (0.5,) * 3, (0.25,) * 3, 16), SPEC)
 
 
 def test_compiled_networks_keep_nothing_of_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is put to the network itself, and not to what a compiler makes of it."""
+    """The check runs the network itself rather than its compiled form."""
     network = network_of()
     monkeypatch.setattr(network, "_compiled_call_impl", lambda *_: pytest.fail("that is the compiled one"))
     assert has_features(network, SPEC)

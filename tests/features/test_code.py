@@ -1,4 +1,4 @@
-"""An edit of the code that features are made by names others, also where noise does not show it."""
+"""An edit of the features' code changes their name, even if noise images do not show it."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def build(*, channels, classes, size):
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with code of its own."""
+    """Make a project with its own code."""
     monkeypatch.chdir(tmp_path)
     listed = (ROOT / paths.PIPELINE).read_text()
     paths.PIPELINE.write_text(listed.replace("    - pipeline/train.py", "    - my.json\n    - pipeline/train.py"))
@@ -40,14 +40,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def name() -> str:
-    """Of the backbone as the code builds it now."""
+    """Return the name of the backbone that the current code builds."""
     spec = Spec(model=OWN, size=16, mode="rgb", classes=("a", "b"))
     torch.manual_seed(0)
     return Backbone(build(spec), spec).name
 
 
 def test_a_limit_that_noise_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is another backbone; the same code is the same one."""
+    """A changed limit is another backbone; the same code is the same one."""
     before = name()
     write_package(monkeypatch)
     assert name() == before
@@ -57,7 +57,7 @@ def test_a_limit_that_noise_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("file", "is_of_it"), [("mine/nets.py", True), ("my.json", True), ("mine/losses.py", False)])
 def test_files_of_a_project(file: str, *, is_of_it: bool) -> None:
-    """Those of the network, and what the project has put into dvc.yaml besides, but not those of the loss."""
+    """Files of the network, and others in dvc.yaml, count; those of the loss do not."""
     before, of_small = code_of_network(OWN), code_of_network("small")
     Path(file).write_text(f"{Path(file).read_text()}\n")
     assert (code_of_network(OWN) != before) == is_of_it
@@ -65,14 +65,14 @@ def test_files_of_a_project(file: str, *, is_of_it: bool) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    """Is an error of one line."""
+    """A missing file is a one-line error."""
     Path("mine/nets.py").unlink()
     with pytest.raises(ParamError, match=r"no file mine/nets.py in the project's folder"):
         code_of_network(OWN)
 
 
 def test_code_of_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks are made by one part of it, and views by another; versions of the libraries count."""
+    """The release's code of networks and views counts, and so do library versions."""
     for path in (ROOT / "pipeline").rglob("*.py"):
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)

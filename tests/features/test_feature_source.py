@@ -1,4 +1,4 @@
-"""Features are computed once, and are the same bits whether they were kept, had no room, or were damaged on disk."""
+"""Features are computed once, and are the same bits whether stored, without room, or damaged on disk."""
 
 import resource
 from pathlib import Path
@@ -29,13 +29,13 @@ WIDTH = 4 * 128
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with stored images."""
+    """Make a project with stored images."""
     monkeypatch.chdir(tmp_path)
     store_images(train=[Plain("cat", shade) for shade in range(COUNT)], val=[Plain("dog", 100), Plain("dog", 101)])
 
 
 class Counting(Backbone):
-    """A backbone that counts the images it is shown, but for noise."""
+    """A backbone that counts its images, except noise."""
 
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
@@ -44,41 +44,41 @@ class Counting(Backbone):
         self.seen = 0
 
     def __call__(self, images: Tensor) -> Features:
-        """Count them."""
+        """Count the images."""
         self.seen = getattr(self, "seen", 0) + len(images)
         return super().__call__(images)
 
 
 def dataset(split: str = "train") -> Dataset:
-    """The images of a split."""
+    """Return the images of a split."""
     return load(read_manifest(split), mode="grey", size=8, framing="fill", compute=COMPUTE)
 
 
 def darker(images: Tensor, positions: Positions, numbers: Positions) -> Tensor:
-    """Each image as much darker as the numbers of its view and position say."""
+    """Darken each image by the numbers of its view and position."""
     return images - torch.from_numpy(positions + 3 * numbers).to(torch.uint8)[:, None, None, None]
 
 
 def views(count: int = 3, recipe: str = "darker") -> Views:
-    """Views of the training images."""
+    """Return views of the training images."""
     return Views(count=count, recipe=recipe, ids=list(dataset().ids), change=darker)
 
 
 def everything(source: FeatureSource, count: int = 1) -> Features:
-    """All views of all images."""
+    """Return all views of all images."""
     positions, numbers = divmod(np.arange(COUNT * count), count)
     return np.concatenate(list(source.batches([(positions[:7], numbers[:7]), (positions[7:], numbers[7:])])))
 
 
 def wanted(count: int = 1, *, changed: bool = False) -> Features:
-    """The same, computed."""
+    """Return the same, computed."""
     positions, numbers = divmod(np.arange(COUNT * count), count)
     images = torch.from_numpy(next(iter(dataset().images.batches([positions]))))
     return Counting()(darker(images, positions, numbers) if changed else images)
 
 
 def test_they_are_computed_once() -> None:
-    """Again only for other views, and not where nothing of the backbone changed."""
+    """Features are computed again only for other views or another backbone."""
     backbone = Counting()
     assert np.array_equal(everything(FeatureSource(dataset().images, backbone, limit=NOWHERE)), wanted())
     assert backbone.seen == COUNT
@@ -98,7 +98,7 @@ def test_they_are_computed_once() -> None:
 @given(room=st.integers(0, 3 * COUNT + 2), count=st.integers(1, 3))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_has_no_room_is_computed_when_needed(room: int, count: int) -> None:
-    """The same bits for any room; what others left goes first, and the validation images' stay."""
+    """For any room the bits are the same; old features are deleted first, and the validation images' stay."""
     for path in paths.FEATURES.glob("*"):
         path.unlink()
     everything(FeatureSource(dataset().images, Counting(1), limit=NOWHERE))
@@ -112,7 +112,7 @@ def test_what_has_no_room_is_computed_when_needed(room: int, count: int) -> None
 @pytest.mark.parametrize("ending", ["features", "rows"])
 @pytest.mark.parametrize("damage", ["cut", "other bytes"])
 def test_damaged_files(ending: str, damage: str) -> None:
-    """What does not match its checksum is computed again."""
+    """Features that do not match their checksum are computed again."""
     everything(FeatureSource(dataset().images, Counting(), limit=NOWHERE))
     (path,) = paths.FEATURES.glob(f"*.{ending}")
     data = path.read_bytes()
@@ -123,7 +123,7 @@ def test_damaged_files(ending: str, damage: str) -> None:
 
 
 def test_a_full_disk(caplog: pytest.LogCaptureFixture) -> None:
-    """One line says so, and they are computed when they are needed."""
+    """On a full disk one line says so, and features are computed when needed."""
     images = dataset().images
     paths.FEATURES.mkdir()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -138,7 +138,7 @@ def test_a_full_disk(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_images_without_a_name() -> None:
-    """Images in memory are looked at whenever they are needed."""
+    """Features of images in memory are computed whenever they are needed."""
     pixels = next(iter(dataset().images.batches([np.arange(COUNT)])))
     source = FeatureSource(PixelSource.of(pixels), Counting(), limit=NOWHERE)
     assert np.array_equal(everything(source), wanted())

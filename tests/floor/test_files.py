@@ -1,4 +1,4 @@
-"""MD5s are those of the bytes; whoever looks at an output sees the old one or the new one, whole, and no leftovers."""
+"""Hashes and writes of files: readers see the complete old or new output, and nothing is left behind."""
 
 import os
 import stat
@@ -16,32 +16,32 @@ OUTPUT = paths.DATA / "output"
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory, with a folder for unfinished work."""
+    """Make an empty project with a folder for unfinished work."""
     monkeypatch.chdir(tmp_path)
     paths.PROGRESS.mkdir(parents=True)
 
 
 def fill(path: Path, text: str) -> Path:
-    """A file that says `text`."""
+    """Write `text` to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
 def fill_folder(folder: Path, **files: str) -> Path:
-    """A folder of files, with a folder in it."""
+    """Write a folder of files with a subfolder."""
     for name, text in files.items():
         fill(folder / "inner" / name, text)
     return folder
 
 
 def files(folder: Path) -> dict[str, str]:
-    """The text of every file in `folder`."""
+    """Return the text of every file in `folder`."""
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_md5() -> None:
-    """The MD5 of RFC 1321, of bytes and of a file alike, whatever its size."""
+    """MD5s of bytes and of files of any size equal those in RFC 1321."""
     assert md5_of_bytes(b"abc") == "900150983cd24fb0d6963f7d28e17f72"
     for content in (b"", b"abc", bytes(2**20 + 1)):
         Path("content").write_bytes(content)
@@ -51,7 +51,7 @@ def test_md5() -> None:
 
 
 def left() -> list[Path]:
-    """What lies in the folder for unfinished work."""
+    """Return the content of the folder for unfinished work."""
     return list(paths.PROGRESS.iterdir())
 
 
@@ -61,7 +61,7 @@ def _full(*_: object) -> NoReturn:
 
 @pytest.mark.parametrize("old", [None, "old", "much more than in the new one" * 1000])
 def test_put(old: str | None) -> None:
-    """A file is moved to where there is none, or where there is one, and is not in both places."""
+    """A file is moved to a new or existing path, and is not in both places."""
     target = OUTPUT / "deep" / "file"
     if old is not None:
         fill(target, old)
@@ -72,7 +72,7 @@ def test_put(old: str | None) -> None:
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_put_leaves_what_the_old_was_linked_to(link: Callable[[Path, Path], None]) -> None:
-    """Where the old file is linked to DVC's cache, read-only as DVC makes it, the cached object stays as it is."""
+    """If the old file is a read-only link into DVC's cache, the cached object does not change."""
     cached = fill(Path("cache/object").absolute(), "cached")
     cached.chmod(0o444)
     OUTPUT.mkdir()
@@ -85,7 +85,7 @@ def test_put_leaves_what_the_old_was_linked_to(link: Callable[[Path, Path], None
 
 @pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
 def test_failed_put_leaves_the_old(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Where the disk is full, say, the old file stays, and the new one is still where it was made."""
+    """If a move fails, for example on a full disk, the old and the new file stay where they are."""
     target = fill(OUTPUT / "file", "old")
     new = fill(paths.PROGRESS / "file", "new")
     with monkeypatch.context() as patch:
@@ -98,7 +98,7 @@ def test_failed_put_leaves_the_old(monkeypatch: pytest.MonkeyPatch, step: str) -
 
 
 def test_put_survives_a_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are on the disk before the name points to them, and the name is when `put` returns."""
+    """The bytes are on disk before the name points to them, and the name is when `put` returns."""
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
 
@@ -117,7 +117,7 @@ def test_put_survives_a_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_put_closes_what_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it succeeds or fails, no file stays open."""
+    """No file stays open after success or failure."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (a Path would leave it open)
     for number in range(3):
         put(fill(paths.PROGRESS / "file", str(number)), OUTPUT / "file")
@@ -129,7 +129,7 @@ def test_put_closes_what_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("old", [None, {"kept": "old", "gone": "old"}])
 def test_put_directory(old: dict[str, str] | None) -> None:
-    """A folder takes the place of another one as a whole: of the old one nothing stays, there or beside it."""
+    """A folder replaces another one as a whole, and nothing of the old one is left."""
     if old is not None:
         fill_folder(OUTPUT, **old)
     put_directory(fill_folder(paths.PROGRESS / "new", kept="new", added="new"), OUTPUT)
@@ -139,13 +139,13 @@ def test_put_directory(old: dict[str, str] | None) -> None:
 
 
 def test_put_directory_where_no_parent_is() -> None:
-    """The folders above are made."""
+    """Missing parent folders are created."""
     put_directory(fill_folder(paths.PROGRESS / "new", a="new"), OUTPUT / "deep" / "folder")
     assert files(paths.DATA) == {"output/deep/folder/inner/a": "new"}
 
 
 def test_put_directory_that_cannot_begin_leaves_the_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the old folder cannot be moved away, both are where they were, and the next attempt succeeds."""
+    """If the old folder cannot be moved away, both stay where they are, and the next attempt succeeds."""
     fill_folder(OUTPUT, a="old")
     new = fill_folder(paths.PROGRESS / "new", a="new")
     with monkeypatch.context() as patch:
@@ -159,7 +159,7 @@ def test_put_directory_that_cannot_begin_leaves_the_old(monkeypatch: pytest.Monk
 
 
 def test_put_directory_is_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped between its two steps, the old one is in its place again, and the new one, still whole, can be put."""
+    """After a stop between the two steps, the old folder is restored, and the new one is complete and can be put."""
     fill_folder(OUTPUT, a="old", b="old")
     new = fill_folder(paths.PROGRESS / "new", a="new")
     move = Path.replace
@@ -182,7 +182,7 @@ def test_put_directory_is_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_put_directory_clears_what_a_kill_left() -> None:
-    """What an earlier attempt moved aside is neither in the way nor kept."""
+    """The remains of an earlier attempt are deleted."""
     fill_folder(paths.PROGRESS / "new.old", a="older")
     fill_folder(OUTPUT, a="old")
     put_directory(fill_folder(paths.PROGRESS / "new", a="new"), OUTPUT)
@@ -192,7 +192,7 @@ def test_put_directory_clears_what_a_kill_left() -> None:
 @pytest.mark.parametrize("old", [None, "old\n"])
 @pytest.mark.parametrize("text", ["", "new\n", "naïve “quotes” 猫\r\nno end"])
 def test_write_text(old: str | None, text: str) -> None:
-    """A file holds just the text, in UTF-8 and with the line ends that it has, and nothing lies beside it."""
+    """A file contains exactly the text, in UTF-8 with its line ends, and nothing is left next to it."""
     if old is not None:
         fill(OUTPUT / "file", old)
     write_text(OUTPUT / "file", text)
@@ -202,14 +202,14 @@ def test_write_text(old: str | None, text: str) -> None:
 
 
 def test_write_text_makes_the_folders_it_needs() -> None:
-    """Neither the output's folder nor the one for unfinished work need be there."""
+    """The output's folder and the one for unfinished work are created."""
     paths.PROGRESS.rmdir()
     write_text(OUTPUT / "file", "new")
     assert files(paths.DATA) == {"output/file": "new"}
 
 
 def test_same_text_is_not_written_again() -> None:
-    """A file that says the same already is the same file afterwards, with its time."""
+    """A file with the same text is not written again, and keeps its time."""
     write_text(OUTPUT / "file", "same")
     os.utime(OUTPUT / "file", (1, 1))
     before = (OUTPUT / "file").stat()
@@ -222,7 +222,7 @@ def test_same_text_is_not_written_again() -> None:
 
 @pytest.mark.parametrize("step", ["os.fsync", "os.replace", "pathlib.Path.write_bytes"])
 def test_failed_write_text_leaves_the_old(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Wherever writing fails, the output says what it said, and what is half made lies in no output."""
+    """If writing fails, the output does not change, and no partial file is in an output."""
     fill(OUTPUT / "file", "old")
     with monkeypatch.context() as patch:
         patch.setattr(step, _full)

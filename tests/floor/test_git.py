@@ -1,4 +1,4 @@
-"""Git, as it is called: what a kill leaves, and locks of others."""
+"""Running Git: after a kill, and with locks of other processes."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from pipeline.git import git, git_text
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What `git add` makes in the present folder, a repository where adding the file `slow` takes a second."""
+    """Return the index lock in a repository where adding the file `slow` takes a second."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet")
     git("config", "filter.slow.clean", "sleep 1; cat")
@@ -27,20 +27,20 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_what_is_killed_leaves_no_lock(lock: Path, number: signal.Signals) -> None:
-    """A `git add` ends by itself where the run that asked for it is killed."""
+    """If the caller is killed, `git add` finishes by itself."""
     program = "from pipeline.git import git; git('add', 'slow')"
     process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, stderr=subprocess.DEVNULL)
     while not lock.exists():
         assert process.poll() is None
     os.killpg(process.pid, number)
     assert process.wait() != 0
-    git("add", ".gitattributes")  # Waits for the one that still runs.
+    git("add", ".gitattributes")  # Waits for the running one.
     assert git_text("ls-files").split() == [".gitattributes", "slow"]
     assert not lock.exists()
 
 
 def test_a_lock_of_another_process_is_waited_for(lock: Path) -> None:
-    """An editor that looks at the repository for a moment stops no run."""
+    """A short lock by another process, such as an editor, is waited for."""
     lock.touch()
     releasing = threading.Timer(0.5, lock.unlink)
     releasing.start()
@@ -51,7 +51,7 @@ def test_a_lock_of_another_process_is_waited_for(lock: Path) -> None:
 
 @pytest.mark.parametrize("command", [("add", "slow"), ("config", "a.b", "c")], ids=lambda command: command[0])
 def test_a_lock_that_stays_is_named(lock: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a killed Git has left is an error that says which file to remove."""
+    """A lock left by a killed Git is an error that says which file to remove."""
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     held = lock.with_name("config.lock") if command[0] == "config" else lock
     held.touch()

@@ -1,4 +1,4 @@
-"""One process at a time has a lock, whatever becomes of it, where the disk knows locks."""
+"""Locks: one process at a time, after any end of the holder, on disks that support locks."""
 
 import errno
 import fcntl
@@ -25,12 +25,12 @@ with locked(Path(sys.argv[1])):
 
 
 class TakenError(Exception):
-    """Another has it."""
+    """Another process has the lock."""
 
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Path:
-    """A file to lock, which says something."""
+    """Return a file to lock, with content."""
     path = tmp_path / "lock"
     path.write_text("what it says")
     return path
@@ -38,7 +38,7 @@ def lock(tmp_path: Path) -> Path:
 
 @contextmanager
 def holder(lock: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that has `lock`, until it is told to end."""
+    """Start another process that holds `lock` until it is told to end."""
     command = [sys.executable, "-c", HOLD, str(lock)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -50,14 +50,14 @@ def holder(lock: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_taken(lock: Path) -> None:
-    """What another process has raises what is asked for; what is in the file stays."""
+    """If another process has the lock, the given exception is raised; the file's content stays."""
     with holder(lock), pytest.raises(TakenError), locked(lock, taken=TakenError):
         pytest.fail("two processes have it")
     assert lock.read_text() == "what it says"
 
 
 def test_waiting(lock: Path) -> None:
-    """Without that it is waited for."""
+    """Without an exception the lock is waited for."""
     with holder(lock) as other:
         waiting = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(lock)],
@@ -74,19 +74,19 @@ def test_waiting(lock: Path) -> None:
 
 
 def test_kill(lock: Path) -> None:
-    """A lock goes with its process."""
+    """A lock ends with its process."""
     with holder(lock) as other:
         other.kill()
         other.wait()
         with locked(lock, taken=TakenError):
             lock.write_text("mine")
-    with locked(lock, taken=TakenError):  # Nor is it kept by who had it.
+    with locked(lock, taken=TakenError):  # The holder does not keep it.
         assert lock.read_text() == "mine"
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_disk_without_locks(lock: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """A disk that knows no locks keeps nobody from working, and nothing is left on it."""
+    """A disk without locks stops nobody, and nothing is left on it."""
 
     def refuse(*_: object) -> NoReturn:
         raise OSError(number, "no locks")
@@ -101,7 +101,7 @@ def test_disk_without_locks(lock: Path, monkeypatch: pytest.MonkeyPatch, number:
 
 
 def test_errors_pass(lock: Path) -> None:
-    """What goes wrong inside comes out as it is."""
+    """Exceptions inside the block are raised unchanged."""
     for error in (TimeoutError, OSError(5, "disk"), KeyboardInterrupt):
         with pytest.raises(type(error) if isinstance(error, OSError) else error), locked(lock):
             raise error

@@ -1,4 +1,4 @@
-"""params.yaml: what is valid is read, and everything else is one line that says what to do."""
+"""params.yaml: valid values are read, and everything else is a one-line error with a hint."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ TEXT = PARAMS.read_text(encoding="utf-8")
 
 
 def fields(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every parameter by its dotted key."""
+    """Return every param by its dotted name."""
     for name, field in section.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
@@ -34,7 +34,7 @@ def fields(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[
 
 
 def limits() -> Iterator[tuple[str, float, float | None, str]]:
-    """For every numeric limit: the key, a value beyond it, the value at it if that is allowed, and what is said."""
+    """Yield for every numeric limit: the name, a value beyond it, the limit if it is allowed, and the message."""
     for key, field in fields():
         tiny = 1 if field.annotation is int else 1e-9
         for limit in field.metadata:
@@ -50,12 +50,12 @@ def limits() -> Iterator[tuple[str, float, float | None, str]]:
 
 
 def choices() -> list[str]:
-    """The parameters that are one of a few words, or match a pattern."""
+    """Return the params with a choice of words, or a pattern."""
     return [key for key, field in fields() if field.annotation not in (int, float, bool, float | None, bool | str)]
 
 
 def written(folder: Path, key: str, value: Any) -> Path:
-    """The repository's params.yaml with `key` set to `value`, or taken out for `...`."""
+    """Write this repository's params.yaml with `key` set to `value`, or removed for `...`."""
     yaml = YAML()
     content = section = yaml.load(TEXT)
     *sections, name = key.split(".")
@@ -70,7 +70,7 @@ def written(folder: Path, key: str, value: Any) -> Path:
 
 
 def complaint(path: Path) -> str:
-    """What reading the broken `path` complains of, in one line that names the file."""
+    """Return the error of reading the invalid `path`, which is one line that names the file."""
     with pytest.raises(ParamError) as raised:
         read_params(path)
     said = str(raised.value)
@@ -80,19 +80,19 @@ def complaint(path: Path) -> str:
 
 
 def test_repository_is_valid() -> None:
-    """The params.yaml of this repository is valid."""
+    """This repository's params.yaml is valid."""
     assert read_params(PARAMS).train.model == "small"
 
 
 def test_params_are_frozen() -> None:
-    """Nobody changes a parameter once it is read."""
+    """Params cannot be changed after they are read."""
     with pytest.raises(ValueError, match="frozen"):
         setattr(read_params(PARAMS).train, "lr", 1.0)  # noqa: B010 (mypy forbids the plain way, as it should)
 
 
 @pytest.mark.parametrize(("key", "beyond", "at", "allowed"), list(limits()))
 def test_limits(tmp_path: Path, key: str, beyond: float, at: float | None, allowed: str) -> None:
-    """A number beyond its limit is named with what is allowed; the limit itself is fine where it is inclusive."""
+    """A number beyond its limit is an error with the allowed range; an inclusive limit itself is valid."""
     said = complaint(written(tmp_path, key, beyond))
     assert said.partition(", so that ")[0] == f"{key} is {beyond!r}; it should be {allowed}"
     if at is not None:
@@ -100,7 +100,7 @@ def test_limits(tmp_path: Path, key: str, beyond: float, at: float | None, allow
 
 
 def test_every_number_has_a_limit() -> None:
-    """No number is without a lower bound."""
+    """Every number has a lower limit."""
     for key, field in fields():
         if field.annotation in (int, float, float | None):
             assert any(isinstance(limit, annotated_types.Ge | annotated_types.Gt) for limit in field.metadata), key
@@ -109,13 +109,13 @@ def test_every_number_has_a_limit() -> None:
 @pytest.mark.parametrize("key", [key for key, field in fields() if field.annotation in (float, float | None)])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_are_finite(tmp_path: Path, key: str, value: float) -> None:
-    """Neither infinity nor what is no number is accepted anywhere."""
+    """Neither infinity nor NaN is valid anywhere."""
     said = complaint(written(tmp_path, key, value))
     assert said.startswith(f"{key} is {value!r}; it should ")
 
 
 def test_recipe_of_the_documentation(tmp_path: Path) -> None:
-    """The block of docs/fine-tuning.md is valid, and names every param of its page."""
+    """The block in docs/fine-tuning.md is valid, and its page explains every param in it."""
     page = (ROOT / "docs/fine-tuning.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     values, content = YAML(typ="safe").load(block)["train"], YAML(typ="safe").load(TEXT)
@@ -127,7 +127,7 @@ def test_recipe_of_the_documentation(tmp_path: Path) -> None:
 
 
 def test_head_alone_all_the_time(tmp_path: Path) -> None:
-    """Nothing would be left for all to train, and there is another param for it."""
+    """Training the head in all epochs is an error, since another param does that."""
     said = complaint(written(tmp_path, "train.head_epochs", 12.0))
     assert said == (
         "train.head_epochs 12 leave nothing of train.epochs 12; "
@@ -139,7 +139,7 @@ def test_head_alone_all_the_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", [key for key, _ in fields()])
 @pytest.mark.parametrize("value", [None, [1], {"a": "b"}])
 def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
-    """Nothing is accepted as another type, null only where it is one of them; the message names key and value."""
+    """A value of a wrong type is an error with name and value; null is valid only where stated."""
     if value is None and dict(fields())[key].annotation in (float | None, str | None):
         read_params(written(tmp_path, key, value))
         return
@@ -168,7 +168,7 @@ def test_wrong_types(tmp_path: Path, key: str, value: Any) -> None:
     ],
 )
 def test_no_type_is_taken_for_another(tmp_path: Path, key: str, value: Any) -> None:
-    """Text is no number, a number no switch, a switch no number, a list no section."""
+    """Types are not converted: text is no number, a number no boolean, a boolean no number, a list no section."""
     said = complaint(written(tmp_path, key, value))
     assert said.startswith(f"{key} is {value!r}; it should be ")
     assert said.partition(" should be ")[2].partition(",")[0] in TYPES.values() or "a section" in said
@@ -177,20 +177,20 @@ def test_no_type_is_taken_for_another(tmp_path: Path, key: str, value: Any) -> N
 @pytest.mark.parametrize("key", choices())
 @pytest.mark.parametrize("value", ["", "Nonsense", "small ", "timm/"])
 def test_choices(tmp_path: Path, key: str, value: str) -> None:
-    """A word that is not among the choices is named with them."""
-    if value or key not in ("manifest.cold_after", "compute.address", "compute.ray"):  # Which may be empty.
+    """A word that is no choice is an error with the choices."""
+    if value or key not in ("manifest.cold_after", "compute.address", "compute.ray"):  # These may be empty.
         assert complaint(written(tmp_path, key, value)).startswith(f"{key} is {value!r}; it should ")
 
 
 @pytest.mark.parametrize("value", [True, False, "net.safetensors", "other project/model"])
 def test_weights_to_begin_with(tmp_path: Path, value: object) -> None:
-    """Published ones, none, and paths in data/weights are valid."""
+    """Published weights, none, and paths in data/weights are valid."""
     assert read_params(written(tmp_path, "train.pretrained", value)).train.pretrained == value
 
 
 @pytest.mark.parametrize("value", ["", "/net.pt", "../net.pt", "a//b", "a/./b", "a/", "data/weights/net.pt", "true", 3])
 def test_no_weights_to_begin_with(tmp_path: Path, value: object) -> None:
-    """A path that is none in data/weights, or that stands for something else, is an error that says how to write it."""
+    """Any other path is an error with a hint."""
     said = complaint(written(tmp_path, "train.pretrained", value))
     allowed = "it should be true, false, or a path in data/weights, from there, such as resnet18.safetensors"
     assert said == f"train.pretrained is {value!r}; {allowed}"
@@ -198,7 +198,7 @@ def test_no_weights_to_begin_with(tmp_path: Path, value: object) -> None:
 
 @pytest.mark.parametrize("value", ["small", "timm/resnet18", "timm/hf_hub:someone/some-net", "mine.nets:build"])
 def test_models(tmp_path: Path, value: str) -> None:
-    """The small network, any name of timm's and any import path are valid; the last alone is code of one's own."""
+    """The small network, timm's names and import paths are valid; only the last one is own code."""
     train = read_params(written(tmp_path, "train.model", value)).train
     assert train.model == value
     assert train.own == ({"train.model": value} if value == "mine.nets:build" else {})
@@ -207,7 +207,7 @@ def test_models(tmp_path: Path, value: str) -> None:
 @pytest.mark.parametrize("key", ["train.model", "train.optimizer", "train.loss", "train.augment"])
 @pytest.mark.parametrize("value", ["mine.nets", "mine/nets.py:build", "mine.nets:build()", "mine-nets:build", ":build"])
 def test_no_import_paths(tmp_path: Path, key: str, value: str) -> None:
-    """What is no path of a function says how to write one."""
+    """An invalid path of a function is an error with a hint."""
     assert complaint(written(tmp_path, key, value)) == f"{key} is {value!r}; {PATTERNS[key]}"
 
 
@@ -223,13 +223,13 @@ def test_no_import_paths(tmp_path: Path, key: str, value: str) -> None:
     ],
 )
 def test_augmentation(tmp_path: Path, value: Any, said: str) -> None:
-    """What is wrong with an augmentation is named by its key alone."""
+    """An error in an augmentation names only its key."""
     assert complaint(written(tmp_path, "train.augment", value)) == said
 
 
 @pytest.mark.parametrize("value", ["none", "light", "strong", {}, {"crop": [0.5, 1], "policy": "trivial"}])
 def test_augmentation_by_name_or_in_part(tmp_path: Path, value: Any) -> None:
-    """A preset's name, or some of the changes; the others are not done."""
+    """An augmentation is a preset's name, or some of the changes; the others are off."""
     augment = read_params(written(tmp_path, "train.augment", value)).train.augment
     assert augment == (value if isinstance(value, str) else Augment(**value))
 
@@ -243,7 +243,7 @@ def test_augmentation_by_name_or_in_part(tmp_path: Path, value: Any) -> None:
     ],
 )
 def test_loggers(tmp_path: Path, value: Any, trackers: dict[str, str]) -> None:
-    """Names of trackers, or each with its place."""
+    """Loggers are names of trackers, or each with its place."""
     assert read_params(written(tmp_path, "train.loggers", value)).train.trackers == trackers
 
 
@@ -257,19 +257,19 @@ def test_loggers(tmp_path: Path, value: Any, trackers: dict[str, str]) -> None:
     ],
 )
 def test_no_loggers(tmp_path: Path, value: Any, ending: str) -> None:
-    """What is no list of trackers says what is one, and which name was meant."""
+    """An invalid list of trackers is an error with the right form, and the nearest name."""
     allowed = "it should be a list of tensorboard, csv, mlflow, wandb, dvclive, such as [tensorboard, mlflow: ADDRESS]"
     assert complaint(written(tmp_path, "train.loggers", value)) == f"train.loggers is {value!r}; {allowed}{ending}"
 
 
 def test_no_tracker_twice(tmp_path: Path) -> None:
-    """It would be one run with all points twice."""
+    """The same tracker twice is an error, since its run would have all points twice."""
     said = complaint(written(tmp_path, "train.loggers", ["csv", {"csv": "elsewhere"}]))
     assert said.endswith("; it should be a list that names each tracker once")
 
 
 def test_former_values(tmp_path: Path) -> None:
-    """A param that earlier releases knew names what took its place."""
+    """A former value is an error with its replacement."""
     said = complaint(written(tmp_path, "train.start", "full"))
     assert said.startswith("train.start is not a parameter; remove it; a warm start takes all that the base has")
 
@@ -287,33 +287,33 @@ def test_former_values(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_key(tmp_path: Path, key: str, nearest: str) -> None:
-    """A misspelt key is an error that names it and the nearest valid one, however far that is."""
+    """A misspelt key is an error with the nearest valid one, at any distance."""
     assert complaint(written(tmp_path, key, 1)).startswith(f"{key} is not a parameter; the nearest one is {nearest}")
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 0.25, 0.875, "model"])
 def test_crop_pct(tmp_path: Path, value: object) -> None:
-    """A share, or `model`."""
+    """A share, or `model`, is valid."""
     assert read_params(written(tmp_path, "train.crop_pct", value)).train.crop_pct == value
 
 
 @pytest.mark.parametrize("value", [0, 0.2, 1.5, float("nan"), "models", True, None])
 def test_wrong_crop_pct(tmp_path: Path, value: object) -> None:
-    """Anything else is named with what is allowed; so little of an image that nothing is seen of it, too."""
+    """Anything else is an error with the allowed values, also a share so small that nothing is left of an image."""
     said = complaint(written(tmp_path, "train.crop_pct", value))
     assert said == f"train.crop_pct is {value!r}; it should be model, or a number from 0.25 to 1, such as 0.875"
 
 
 @pytest.mark.parametrize("key", sorted(SUCCESSORS))
 def test_parameters_of_earlier_releases(tmp_path: Path, key: str) -> None:
-    """What is gone names its successor, which there is, be it a command."""
+    """A former param is an error with its successor, which exists, also as a command."""
     said = complaint(written(tmp_path, key, 1))
     assert said == f"{key} is not a parameter; {SUCCESSORS[key]}"
     assert any(name in SUCCESSORS[key] for name in (*(name for name, _ in fields()), "`pipeline fresh`"))
 
 
 def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
-    """A key that was renamed is named, not the one that it was."""
+    """A renamed key is reported before the missing one."""
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace("  lr: ", "  learning_rate: ", 1))
     assert complaint(path).startswith("train.learning_rate is not a parameter; the nearest one is lr")
@@ -329,7 +329,7 @@ def test_misspelt_key_comes_before_the_missing_one(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_elsewhere(tmp_path: Path, key: str, meant: str) -> None:
-    """What Lightning calls otherwise, and what stands in another section, is found."""
+    """Lightning's names, and keys of other sections, are errors with the right name."""
     assert complaint(written(tmp_path, key, 1)) == f"{key} is not a parameter; use {meant} instead"
     assert meant in dict(fields())
 
@@ -344,12 +344,12 @@ def test_names_of_elsewhere(tmp_path: Path, key: str, meant: str) -> None:
     ],
 )
 def test_wrong_type(tmp_path: Path, key: str, value: Any, said: str) -> None:
-    """In words that are not a programmer's."""
+    """Types are described in plain words."""
     assert complaint(written(tmp_path, key, value)).endswith(f" is {said}")
 
 
 def test_line_that_is_not_yaml(tmp_path: Path) -> None:
-    """It is named by its number."""
+    """A line that is not YAML is named by its number."""
     path, lines = tmp_path / "params.yaml", TEXT.splitlines(keepends=True)
     place = lines.index("  epochs: 12\n")
     for wrong in (" epochs: 12\n", "\tepochs: 12\n"):
@@ -370,13 +370,13 @@ def test_line_that_is_not_yaml(tmp_path: Path) -> None:
     ],
 )
 def test_reasons_are_given(tmp_path: Path, key: str, value: Any, why: str) -> None:
-    """Where a limit is no matter of course, the error says why, and never shows a regular expression."""
+    """If a limit is not obvious, the error explains it, and never shows a regular expression."""
     assert why in complaint(written(tmp_path, key, value))
 
 
 @pytest.mark.parametrize("key", [key for key, _ in fields()] + ["train", "manifest.split", "compute"])
 def test_missing_key(tmp_path: Path, key: str) -> None:
-    """There are no defaults: whatever is missing is named."""
+    """There are no defaults: a missing key is an error."""
     assert complaint(written(tmp_path, key, ...)).startswith(f"{key} is missing; ")
 
 
@@ -402,14 +402,14 @@ def test_missing_key(tmp_path: Path, key: str) -> None:
     ],
 )
 def test_other_files(tmp_path: Path, text: str, said: str) -> None:
-    """A file that is not YAML, or not a mapping, is one line, not a traceback."""
+    """A file that is not YAML, or not a mapping, is a one-line error."""
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
     assert said in complaint(path)
 
 
 def test_not_text(tmp_path: Path) -> None:
-    """A file that is not UTF-8 is one line."""
+    """A file that is not UTF-8 is a one-line error."""
     path = tmp_path / "params.yaml"
     path.write_bytes(TEXT.encode("utf-16"))
     path.write_bytes(b"train: \xff\xfe")
@@ -417,13 +417,13 @@ def test_not_text(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A missing file is an error with the command that brings it back."""
+    """A missing file is an error with the command that restores it."""
     assert complaint(tmp_path / "params.yaml") == "no such file; run `git checkout params.yaml`"
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.0e-3", "+1e-3", ".001"])
 def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
-    """`1e-3` is a number, as it is to DVC."""
+    """`1e-3` is a number, as for DVC."""
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace(" lr: 1e-2", f" lr: {text}"), encoding="utf-8")
     assert read_params(path).train.lr == 0.001
@@ -431,27 +431,27 @@ def test_every_spelling_of_a_number(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (0.9, 0.2), (0.1, 0.9)])
 def test_splits_leave_something_to_train_on(tmp_path: Path, val: float, test: float) -> None:
-    """Shares that add up to everything are an error that names both."""
+    """Shares that sum to 1 are an error that names both."""
     path = written(tmp_path, "manifest.split", {"val": val, "test": test, "by": "hash", "group": None})
     assert complaint(path).startswith(f"manifest.split: val {val} + test {test} leave nothing to train on; ")
 
 
 @pytest.mark.parametrize("group", [None, "folder", "labels", "re:^(patient[0-9]+)_", "re:."])
 def test_groups(tmp_path: Path, group: str | None) -> None:
-    """Null, a word, and any regular expression."""
+    """Null, a word, and any regular expression are valid."""
     assert read_params(written(tmp_path, "manifest.split.group", group)).manifest.split.group == group
 
 
 @pytest.mark.parametrize("group", ["re:(", "re:[", "re:*", "re:(?P<a>x)(?P<a>y)"])
 def test_broken_expressions(tmp_path: Path, group: str) -> None:
-    """What is no regular expression is one line that says why."""
+    """An invalid regular expression is a one-line error with the reason."""
     said = complaint(written(tmp_path, "manifest.split.group", group))
     assert said.startswith(f"manifest.split.group is {group!r}, which is not a regular expression: ")
     assert said.endswith("; correct it, for example re:^(patient[0-9]+)_")
 
 
 def test_splits_may_be_empty(tmp_path: Path) -> None:
-    """Shares of zero are fine."""
+    """Shares of zero are valid."""
     split = read_params(
         written(tmp_path, "manifest.split", {"val": 0, "test": 0.0, "by": "hash", "group": None})
     ).manifest.split
@@ -461,7 +461,7 @@ def test_splits_may_be_empty(tmp_path: Path) -> None:
 @given(st.integers(0, len(TEXT)), st.integers(0, 12), st.text(max_size=12))
 @example(TEXT.index("seed:") + 6, 1, "2001-02-30")
 def test_whatever_is_typed(tmp_path_factory: pytest.TempPathFactory, start: int, length: int, typed: str) -> None:
-    """Whatever one types over a part of the file, it is valid, or an error in one line."""
+    """After any edit of a part, the file is valid, or a one-line error."""
     path = tmp_path_factory.getbasetemp() / "typed.yaml"
     path.write_bytes((TEXT[:start] + typed + TEXT[start + length :]).encode("utf-8", "surrogatepass"))
     try:

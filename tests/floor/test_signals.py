@@ -1,4 +1,4 @@
-"""Signals are answered as asked for a while, and afterwards as before."""
+"""Signal handlers are replaced for a while, and restored afterwards."""
 
 import signal
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pipeline.signals import handled
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
-    """A signal that nothing in this process answers at the end in another way than before."""
+    """Return a signal whose handler is restored at the end of the test."""
     before = signal.getsignal(request.param)
     yield request.param
     signal.signal(request.param, before)
@@ -18,7 +18,7 @@ def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
 
 @pytest.mark.parametrize("ends", [None, RuntimeError])
 def test_handled(number: signal.Signals, ends: type[Exception] | None) -> None:
-    """Nested, the inner handler answers first; each gives back to the one around it, however that ends."""
+    """If nested, the inner handler runs first; each restores the outer one, however it ends."""
     outer: list[int] = []
     inner: list[int] = []
     signal.signal(number, before := lambda *_: None)
@@ -37,7 +37,7 @@ def test_handled(number: signal.Signals, ends: type[Exception] | None) -> None:
 
 
 def test_nohup(number: signal.Signals) -> None:
-    """A closed terminal that is no reason to end stays none; other signals that are ignored are answered."""
+    """An ignored SIGHUP stays ignored; other ignored signals are handled."""
     signal.signal(number, signal.SIG_IGN)
     came: list[int] = []
     with handled([number], lambda one, _: came.append(one)):

@@ -1,4 +1,4 @@
-"""Work in threads of its own: it is waited for, but not for ever, and only the newest is done."""
+"""Work in separate threads: waits are limited, and only the newest item is done."""
 
 import time
 from pathlib import Path
@@ -11,14 +11,14 @@ from pipeline.handover.background import Background, within
 
 
 def test_result_and_error_come_back() -> None:
-    """As if it had been called here."""
+    """Results and exceptions are passed to the caller."""
     assert within(10, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         within(10, lambda: 1 / 0)
 
 
 def test_work_that_never_ends_is_left() -> None:
-    """Whoever waits for it goes on while it still goes on."""
+    """The caller does not wait for work that never ends."""
     go, done = Event(), []
 
     def work() -> None:
@@ -33,7 +33,7 @@ def test_work_that_never_ends_is_left() -> None:
 
 @pytest.mark.parametrize("pieces", [0, 3])
 def test_work_may_take_long_while_its_file_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
-    """A download that gets on is waited for, one that has stalled, or never begun, is not: however busy the machine."""
+    """A download that makes progress is waited for; a stalled one is not, however busy the machine."""
     part, ended, size, looks = tmp_path / "part", Event(), background._size, 0
 
     def grow_first(path: Path | None) -> int:
@@ -51,7 +51,7 @@ def test_work_may_take_long_while_its_file_grows(tmp_path: Path, monkeypatch: py
 
 
 def test_work_that_took_long_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it returns after its file has grown for a while comes back."""
+    """The result of slow work whose file keeps growing is returned."""
     part, ended, size = tmp_path / "part", Event(), background._size
 
     def grow_first(path: Path | None) -> int:
@@ -67,7 +67,7 @@ def test_work_that_took_long_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_newest_alone_is_worked_on() -> None:
-    """What came while the first was under way is left out, but for the last of it."""
+    """Items that arrive during the first one are dropped, except the last."""
     go, done = Event(), []
 
     def work(path: Path) -> None:
@@ -88,7 +88,7 @@ def test_newest_alone_is_worked_on() -> None:
 
 
 def test_all_is_worked_on_in_turn() -> None:
-    """Where nothing says how much is kept, nothing is left out."""
+    """Without a limit no item is dropped."""
     done: list[int] = []
     work = Background(done.append)
     for number in range(20):
@@ -98,7 +98,7 @@ def test_all_is_worked_on_in_turn() -> None:
 
 
 def test_what_has_not_begun_can_be_dropped() -> None:
-    """What is under way ends."""
+    """Items that have not started can be dropped; the running one is finished."""
     go, done = Event(), []
 
     def work(path: Path) -> None:

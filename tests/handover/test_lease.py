@@ -1,4 +1,4 @@
-"""Leases: whoever has one goes on, others learn who it is; those of the dead are nobody's."""
+"""Leases: the holder continues, others learn who it is, and leases of dead processes can be taken."""
 
 import os
 import subprocess
@@ -17,19 +17,19 @@ AWAY = Runner.here().model_copy(update={"host": "away", "machine": "another"})
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RemoteFolder:
-    """An empty folder."""
+    """Return an empty folder."""
     return RemoteFolder(localfs, str(tmp_path))
 
 
 def write(folder: RemoteFolder, holder: Runner, *, age: float = 0, name: str = "lease-0") -> None:
-    """Write the lease of another process, so many seconds ago."""
+    """Write the lease of another process, `age` seconds old."""
     folder.write(name, holder.model_dump_json().encode())
     path = folder.url(name)
     os.utime(path, (time.time() - age,) * 2)
 
 
 def test_first_has_it_and_renews_it(folder: RemoteFolder) -> None:
-    """Whoever comes later, learns of it, and does not have it, however often the first writes it."""
+    """A second process learns the holder, and does not get the lease, even if the holder renews it."""
     first, second = Lease(folder), Lease(folder)
     for _ in range(3):
         assert first.claim() is None
@@ -43,7 +43,7 @@ def test_first_has_it_and_renews_it(folder: RemoteFolder) -> None:
 
 
 def test_lease_of_another_machine(folder: RemoteFolder) -> None:
-    """A fresh one is respected, one that nobody has written for long is taken over."""
+    """A fresh lease is respected; one that has not been renewed for long is taken over."""
     write(folder, AWAY, age=FRESH / 2)
     lease = Lease(folder)
     assert lease.claim() == (AWAY, "lease-0")
@@ -54,7 +54,7 @@ def test_lease_of_another_machine(folder: RemoteFolder) -> None:
 
 @pytest.mark.parametrize("shift", [-7200, 7200])
 def test_clocks_that_differ(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatch, shift: float) -> None:
-    """Only the store's clock counts."""
+    """Only the store's clock matters."""
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + shift)
     write(folder, AWAY)
@@ -63,7 +63,7 @@ def test_clocks_that_differ(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatc
 
 
 def test_store_without_a_clock(tmp_path: Path) -> None:
-    """What runners say themselves counts then."""
+    """Without a store's clock the times in the leases are used."""
 
     class Timeless(RemoteFolder):
         def times(self) -> dict[str, float | None]:
@@ -81,7 +81,7 @@ def test_store_without_a_clock(tmp_path: Path) -> None:
 
 
 def test_lease_of_a_killed_process_here(folder: RemoteFolder) -> None:
-    """It need not be waited for, and nobody else's process of the same number stands for it."""
+    """A dead local process's lease is taken at once; another process with its id does not count."""
     script = (
         "from pipeline.handover.lease import Runner; "
         "print(Runner.here().model_dump_json(), flush=True); import time; time.sleep(600)"
@@ -103,7 +103,7 @@ def test_lease_of_a_killed_process_here(folder: RemoteFolder) -> None:
 
 
 def test_lease_that_cannot_be_read(folder: RemoteFolder) -> None:
-    """Half of one counts as somebody's as long as it is fresh."""
+    """A partial lease counts as valid while it is fresh."""
     folder.write("lease-0", b'{"host": "aw')
     os.utime(folder.url("lease-0"), (time.time() - 1,) * 2)
     lease = Lease(folder)
@@ -113,7 +113,7 @@ def test_lease_that_cannot_be_read(folder: RemoteFolder) -> None:
 
 
 def test_machine_that_slept(folder: RemoteFolder) -> None:
-    """Whose lease was taken over does not have it any more when it wakes."""
+    """A machine that slept notices that its lease was taken over."""
     slept, second = Lease(folder), Lease(folder)
     assert slept.claim() is None
     folder.delete(slept.name)
@@ -125,7 +125,7 @@ def test_machine_that_slept(folder: RemoteFolder) -> None:
 
 
 def test_lease_is_kept_in_the_background(folder: RemoteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is written again by itself, says when another has it, and no more once it is given up."""
+    """A lease is renewed in the background, reports when another process has it, and stops after `give_up`."""
     monkeypatch.setattr("pipeline.handover.lease.RENEWAL", 0.02)
     lease = Lease(folder)
     lease.claim()
@@ -142,7 +142,7 @@ def test_lease_is_kept_in_the_background(folder: RemoteFolder, monkeypatch: pyte
 
 
 def wait_until(condition: object, seconds: float = 20) -> None:
-    """Wait until it is so."""
+    """Wait until `condition` is true."""
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end

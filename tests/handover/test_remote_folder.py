@@ -1,4 +1,4 @@
-"""A folder on every kind of remote: files are put there whole, and DVC leaves it alone."""
+"""A folder on every kind of remote: uploads are atomic, and DVC ignores it."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ PUT = "import sys; from pathlib import Path; from pipeline.handover.remote_folde
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A DVC repository with a file, as working directory."""
+    """Make a DVC repository with a file the working directory."""
     project = Project(tmp_path / "project")
     project.root.mkdir()
     project.git("init", "--quiet")
@@ -29,14 +29,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture(params=KINDS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
-    """A remote of each kind, empty, and not started."""
+    """Return an empty remote of each kind, not started."""
     (tmp_path / "server").mkdir()
     kind: type[Server] = request.param
     return kind(tmp_path / "server")
 
 
 def beside(server: Server) -> str:
-    """The URL of a folder next to the remote."""
+    """Return the URL of a folder next to the remote."""
     if isinstance(server, S3):
         return f"s3://{server.bucket}/elsewhere"
     if isinstance(server, Ssh):
@@ -46,7 +46,7 @@ def beside(server: Server) -> str:
 
 
 def test_files_come_and_go(project: Project, server: Server) -> None:
-    """On the default remote, where `dvc gc` neither counts nor deletes them, and at a URL with the remote's options."""
+    """Files work on the default remote, where `dvc gc` ignores them, and at a URL with the remote's options."""
     server.configure(project)
     project.dvc("add", "--quiet", "file")
     file = Path("state")
@@ -80,7 +80,7 @@ def test_files_come_and_go(project: Project, server: Server) -> None:
 
 
 def test_half_an_upload_has_another_name(project: Project, tmp_path: Path) -> None:
-    """Where a file can be seen before it is whole, what is named is whole."""
+    """If partial files are visible, they have another name."""
     del project
     seen: list[str] = []
 
@@ -98,7 +98,7 @@ def test_half_an_upload_has_another_name(project: Project, tmp_path: Path) -> No
 
 
 def test_disk_that_is_not_mounted(project: Project, tmp_path: Path) -> None:
-    """No folder is made in its place."""
+    """If a disk is not mounted, no folder is created in its place."""
     server = SharedFolder(tmp_path)
     server.configure(project)
     for where in ("remote", f"{tmp_path}/nowhere"):
@@ -119,14 +119,14 @@ def test_disk_that_is_not_mounted(project: Project, tmp_path: Path) -> None:
     ],
 )
 def test_places_that_there_are_not(project: Project, where: str, said: str) -> None:
-    """One line that says what to do."""
+    """An invalid place is a one-line error with a hint."""
     del project
     with pytest.raises(ParamError, match=f"^params.yaml: {said}"):
         open_folder(where)
 
 
 def test_paths(project: Project, tmp_path: Path) -> None:
-    """A folder may be given in several ways."""
+    """A folder may be given in several forms."""
     SharedFolder(tmp_path).configure(project)
     (tmp_path / "remote").mkdir()
     for where in (f"{tmp_path}/remote/x", f"file://{tmp_path}/remote/x", "remote://team/x", "../remote/x"):

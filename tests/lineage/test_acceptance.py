@@ -1,4 +1,4 @@
-"""What people decide about models: kept by Git a line each, and obeyed by the next run."""
+"""Verdicts of users on models are stored in Git, one line each, and apply from the next run on."""
 
 import json
 import subprocess
@@ -29,14 +29,14 @@ YES, NO = Judgement(accepted=True, why="so"), Judgement(accepted=False, why="«�
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository without a commit."""
+    """Make a repository without a commit."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     Path(".gitattributes").write_text((ROOT / ".gitattributes").read_text())
 
 
 def train(model: str, base: str | None, generation: int, *, accepted: bool | None = True) -> None:
-    """Commit a training, as evaluate and DVC record it."""
+    """Commit a training as evaluate and DVC record it."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     told = recorded(model, base, generation).model_copy(update={"accepted": accepted, "verdict": "it is so"})
     RECORDED.write_text(told.model_dump_json())
@@ -46,7 +46,7 @@ def train(model: str, base: str | None, generation: int, *, accepted: bool | Non
 
 
 def lock(model: str, base: str | None = None, params: Mapping[str, object] = MappingProxyType({})) -> None:
-    """Write a dvc.lock that records `model`, and that it was trained with those params."""
+    """Write a dvc.lock that records `model`, trained from `base` with these params."""
     none = hash_of_files({NONE: f"{FIRST_TRAINING}\n".encode()})
     deps, outs = [{"path": "data/base", "md5": base or none}], [{"path": "data/model", "md5": model}]
     train = {"cmd": "train", "deps": deps, "outs": outs, "params": {"params.yaml": dict(params)}}
@@ -60,11 +60,11 @@ def lock(model: str, base: str | None = None, params: Mapping[str, object] = Map
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_round_trip(judgements: dict[str, Judgement]) -> None:
-    """What is written is what is read, the same bytes whatever the order, a line for each model."""
+    """Judgements are read back as written, in the same bytes for any order, with a line for each model."""
     try:
         write_judgements(judgements)
     except UnicodeEncodeError:
-        return  # What the command makes of it is tested below.
+        return  # The command's handling of it is tested below.
     assert read_judgements() == judgements
     content = paths.ACCEPTED.read_bytes()
     write_judgements(dict(reversed(judgements.items())))
@@ -73,7 +73,7 @@ def test_round_trip(judgements: dict[str, Judgement]) -> None:
 
 
 def test_none_yet() -> None:
-    """Without the file nobody has decided anything."""
+    """Without the file there are no judgements."""
     assert read_judgements() == {}
 
 
@@ -98,7 +98,7 @@ def test_none_yet() -> None:
     ],
 )
 def test_damaged(content: str) -> None:
-    """What is no such map is one line that says what to do."""
+    """A file that is no such mapping is a one-line error with a hint."""
     paths.DATA.mkdir()
     paths.ACCEPTED.write_text(content)
     with pytest.raises(RecordError, match=r"^data/accepted.json: no map .* `git checkout data/accepted.json"):
@@ -106,7 +106,7 @@ def test_damaged(content: str) -> None:
 
 
 def test_not_utf8() -> None:
-    """Likewise."""
+    """A file that is not UTF-8 is a one-line error with a hint."""
     paths.DATA.mkdir()
     paths.ACCEPTED.write_bytes(b'{"a.dir": {"accepted": true, "why": "\xff"}}')
     with pytest.raises(RecordError, match="no map"):
@@ -114,7 +114,7 @@ def test_not_utf8() -> None:
 
 
 def merge(ours: dict[str, Judgement], theirs: dict[str, Judgement], *, before: dict[str, Judgement]) -> None:
-    """Let Git merge two branches that judged."""
+    """Merge two branches with judgements in Git."""
     for branch, judged in (("main", before), ("other", theirs), ("main", ours)):
         git("checkout", "--quiet", "-B" if branch == "other" else "-q", branch) if judged is not before else None
         write_judgements({**before, **judged})
@@ -125,7 +125,7 @@ def merge(ours: dict[str, Judgement], theirs: dict[str, Judgement], *, before: d
 
 @pytest.mark.parametrize("before", [{}, {SECOND: YES}])
 def test_git_merges_what_two_people_decide(before: dict[str, Judgement]) -> None:
-    """Wherever their lines stand; the next writing sorts them."""
+    """Git merges the lines of both branches at any place; the next write sorts them."""
     merge({FIRST: YES}, {THIRD: NO}, before=before)
     assert read_judgements() == {**before, FIRST: YES, THIRD: NO}
     write_judgements(read_judgements())
@@ -133,14 +133,14 @@ def test_git_merges_what_two_people_decide(before: dict[str, Judgement]) -> None
 
 
 def test_two_who_contradict_each_other() -> None:
-    """One word for a model is not taken before the other: the error names it. The same word twice is one."""
+    """Contradictory verdicts on a model are an error that names it; the same verdict twice is one."""
     merge({FIRST: YES}, {FIRST: NO}, before={})
     with pytest.raises(RecordError, match=f"two judgements of {FIRST}; keep one"):
         read_judgements()
 
 
 def test_gate_of_another_model_does_not_count() -> None:
-    """Only what was said of the recorded model is."""
+    """A verdict on another model than the recorded one does not count."""
     train(SECOND, FIRST, 2, accepted=False)
     assert refused_models(SECOND, has_base=True) == {SECOND}
     with pytest.raises(RecordError, match=rf"{THIRD}.*dvc repro --single-item evaluate"):
@@ -151,7 +151,7 @@ def test_gate_of_another_model_does_not_count() -> None:
 
 
 def test_accept_the_last(capsys: Capture) -> None:
-    """Without a name it is the model of dvc.lock; what comes next is said, and `pipeline log` tells it."""
+    """Without a name the model in dvc.lock is accepted; the effect is printed, and `pipeline log` shows it."""
     train(FIRST, None, 1)
     train(SECOND, FIRST, 2, accepted=False)
     assert cli.main(["accept", "--why", " labels were\nwrong "]) == 0
@@ -178,7 +178,7 @@ def test_accept_the_last(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("name", ["HEAD~1", "old", "aaaa", FIRST, "aaaaaaaa…"])
 def test_names_of_a_model(name: str, capsys: Capture) -> None:
-    """A revision or the first digits of its hash; refusing one that is a base sends the next run back before it."""
+    """A model is named by a revision or a hash prefix; if a base is refused, the next run starts before it."""
     train(FIRST, None, 1)
     git("tag", "old")
     train(SECOND, FIRST, 2, accepted=False)
@@ -191,7 +191,7 @@ def test_names_of_a_model(name: str, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "aaa", "", "dddd", "--output=x", "HEAD~9", "a\nb", "v0"])
 def test_names_of_no_model(name: str, capsys: Capture) -> None:
-    """One line; nothing is written, and nothing that looks like an option is taken for one."""
+    """An invalid name is a one-line error, and nothing is written; names like options are not options."""
     git("commit", "--quiet", "--allow-empty", "--message", "Begin")
     git("tag", "v0")
     train(FIRST, None, 1)
@@ -203,7 +203,7 @@ def test_names_of_no_model(name: str, capsys: Capture) -> None:
 
 
 def test_name_of_two_models(capsys: Capture) -> None:
-    """A branch that is called like a model's hash, but records another, is not taken for either."""
+    """A branch whose name is another model's hash prefix is ambiguous, and is an error."""
     train(FIRST, None, 1)
     git("branch", "bbbb")
     train(SECOND, FIRST, 2)
@@ -213,7 +213,7 @@ def test_name_of_two_models(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("why", ["", "  \n"])
 def test_a_reason_must_be_given(why: str, capsys: Capture) -> None:
-    """An empty one is none."""
+    """An empty reason is an error."""
     train(FIRST, None, 1)
     assert cli.main(["accept", "--why", why]) == 1
     assert "--why: is empty" in capsys.readouterr().err
@@ -223,14 +223,14 @@ def test_a_reason_must_be_given(why: str, capsys: Capture) -> None:
 
 
 def test_odd_reasons() -> None:
-    """Whatever was typed can be written, and shown at a terminal."""
+    """Any reason can be written, and shown on a terminal."""
     train(FIRST, None, 1)
     assert cli.main(["accept", "--why", 'a "b" \udcff\x1b[31m 猫']) == 0
     assert read_judgements()[FIRST].why == r'a "b" \udcff\x1b[31m 猫'
 
 
 def test_without_commits_or_judgement(capsys: Capture) -> None:
-    """A model that nobody judged, since evaluate failed, is named by dvc.lock alone; and so is one of no commit."""
+    """A model without a verdict, since evaluate failed, or of no commit, is found by dvc.lock."""
     lock(FIRST)
     assert cli.main(["refuse", "--why", "so"]) == 0
     assert "aaaaaaaa…: so" in capsys.readouterr().out
@@ -242,7 +242,7 @@ def test_without_commits_or_judgement(capsys: Capture) -> None:
 
 
 def test_damaged_file_is_not_written_over(capsys: Capture) -> None:
-    """What others decided is not lost."""
+    """A damaged file is not overwritten, so that others' verdicts are not lost."""
     train(FIRST, None, 1)
     paths.ACCEPTED.write_text("<<<<<<<")
     assert cli.main(["accept", "--why", "so"]) == 1
@@ -252,7 +252,7 @@ def test_damaged_file_is_not_written_over(capsys: Capture) -> None:
 
 @pytest.fixture(scope="module")
 def forgetful(make_project: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose second generation was taught that threes are eights, with a remote. Cloned, never changed."""
+    """Return a project, with a remote, whose second generation learned that threes are eights. Tests clone it."""
     folder = tmp_path_factory.mktemp("forgetful")
     project = make_project(folder / "project")
     gate = {"drop": 0.01, "class_drop": 0.1, "flips": None, "confidence": 0.95}
@@ -279,7 +279,7 @@ def forgetful(make_project: Callable[[Path], Project], tmp_path_factory: pytest.
 
 
 def forgotten(project: Project, folder: Path) -> Project:
-    """A clone of the project, its data pulled."""
+    """Return a clone of the project with its data."""
     clone = project.clone(folder)
     clone.dvc("pull", "--quiet", "data/raw.dvc")
     return clone
@@ -287,7 +287,7 @@ def forgotten(project: Project, folder: Path) -> Project:
 
 @pytest.mark.slow
 def test_model_that_forgot_a_class_is_not_the_next_base(forgetful: Project, tmp_path: Path) -> None:
-    """It is not accepted, Git has why, and in a fresh clone the next training starts from the one before."""
+    """A model that forgot a class is not accepted, Git has the reason, and a fresh clone trains from the one before."""
     first, second = (model for model in models(forgetful))
     printed = forgetful.read("../printed")
     assert "; not accepted: " in printed
@@ -309,7 +309,7 @@ def test_model_that_forgot_a_class_is_not_the_next_base(forgetful: Project, tmp_
 
 @pytest.mark.slow
 def test_accepted_by_hand_it_is_the_next_base(forgetful: Project, tmp_path: Path) -> None:
-    """In whichever clone that gets the word by Git; by itself it trains nothing, and the gate's own word stays."""
+    """A model accepted by hand is the next base in any clone; this trains nothing, and the gate's verdict stays."""
     _, second = models(forgetful)
     mine, other = forgotten(forgetful, tmp_path / "mine"), tmp_path / "other"
     said = mine.run("python", "-m", "pipeline", "accept", "HEAD", "--why", "threes are eights now").out
@@ -328,7 +328,7 @@ def test_accepted_by_hand_it_is_the_next_base(forgetful: Project, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_model_that_was_not_evaluated(forgetful: Project, tmp_path: Path) -> None:
-    """Where evaluate failed, the next run says how to have the model judged, and that works."""
+    """If evaluate failed, the next run says how to evaluate the model, which works."""
     _, second = models(forgetful)
     clone = forgotten(forgetful, tmp_path / "clone")
     clone.dvc("pull", "--quiet")
@@ -347,14 +347,14 @@ def test_model_that_was_not_evaluated(forgetful: Project, tmp_path: Path) -> Non
 
 
 def models(project: Project) -> list[str]:
-    """The hashes of the models of both generations."""
+    """Return the hashes of the models of both generations."""
     lineage = json.loads(project.read("data/report/lineage.json"))
     assert lineage["generation"] == 2
     return [lineage["base"], lineage["model"]]
 
 
 def test_attributes_are_set() -> None:
-    """Git knows how to merge the file."""
+    """.gitattributes tells Git how to merge the file."""
     out = subprocess.run(
         ["git", "check-attr", "merge", str(paths.ACCEPTED)], capture_output=True, text=True, check=True
     )

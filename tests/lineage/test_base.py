@@ -1,4 +1,4 @@
-"""What training starts from: read from a dvc.lock, out of a real cache."""
+"""The base of a training is selected by a dvc.lock, and copied from a real cache."""
 
 import shutil
 import subprocess
@@ -34,7 +34,7 @@ MANIFESTS = ("train.csv", "val.csv")
 
 
 def model(number: int, parent: str | None) -> str:
-    """Make data/model the one of generation `number`, and put it into the cache; returns its hash."""
+    """Make data/model the model of generation `number`, put it into the cache, and return its hash."""
     shutil.rmtree(paths.MODEL, ignore_errors=True)
     paths.MODEL.mkdir(parents=True)
     (paths.MODEL / "checkpoint.ckpt").write_text(f"generation {number}")
@@ -53,7 +53,7 @@ def model(number: int, parent: str | None) -> str:
 
 
 def record(trained: str, started: str, manifest: Path, *, accepted: bool | None = True) -> None:
-    """Write a dvc.lock in which training on `manifest`, from `started`, gave `trained`; and what the gate said."""
+    """Write a dvc.lock of a training on `manifest` from `started` to `trained`, with the gate's verdict."""
     told = {**read_lineage(paths.MODEL).model_dump(), "model": trained, "accepted": accepted}
     RECORDED.parent.mkdir(parents=True, exist_ok=True)
     RECORDED.write_text(Recorded.model_validate(told).model_dump_json())
@@ -68,7 +68,7 @@ def record(trained: str, started: str, manifest: Path, *, accepted: bool | None 
 
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A DVC repository whose cache holds three models, each the base of the next, and their hashes."""
+    """Return a DVC repository whose cache has three models, each the base of the next, and their hashes."""
     root = tmp_path_factory.mktemp("base") / "repo"
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -87,7 +87,7 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 @pytest.fixture
 def oids(cached: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The models' hashes; the working directory is a copy of the repository, with the third model in data/model."""
+    """Return the hashes, with a copy of the repository as working directory, and the third model in data/model."""
     shutil.copytree(cached[0], tmp_path / "repo")
     monkeypatch.chdir(tmp_path / "repo")
     return cached[1]
@@ -99,7 +99,7 @@ def anything(_: Path) -> bool:
 
 
 def generations(*admitted: int) -> Callable[[Path], bool]:
-    """Admit the models of those generations."""
+    """Return a function that admits the models of these generations."""
     return lambda folder: (folder / "checkpoint.ckpt").read_text() in {f"generation {number}" for number in admitted}
 
 
@@ -109,7 +109,7 @@ def lose(oid: str) -> None:
 
 
 def test_without_a_record_there_is_no_base(oids: list[str]) -> None:
-    """Where nothing was ever trained, data/base says so."""
+    """Without any training data/base states that there is no base."""
     shutil.rmtree(paths.MODEL)
     assert settle(Path("new"), PARAMS, anything).reason == FIRST
     assert base.reason_for_none(paths.BASE) == FIRST
@@ -117,14 +117,14 @@ def test_without_a_record_there_is_no_base(oids: list[str]) -> None:
 
 
 def test_new_images_start_from_the_recorded_model(oids: list[str]) -> None:
-    """Other manifests than the recorded ones: the base is a byte-for-byte copy of the recorded model."""
+    """If the manifests changed, the base is an exact copy of the recorded model."""
     record(oids[2], oids[1], Path("old"))
     assert settle(Path("new"), PARAMS, anything).oid == oids[2]
     assert hashing.directory_hash(paths.BASE) == oids[2]
 
 
 def test_same_images_start_from_the_recorded_base(oids: list[str]) -> None:
-    """The manifests that the recorded model was trained on: the base stays what it was for that model."""
+    """If the manifests are those of the recorded model, its base is kept."""
     record(oids[2], oids[1], Path("old"))
     assert settle(Path("old"), PARAMS, anything).oid == oids[1]
     assert hashing.directory_hash(paths.BASE) == oids[1]
@@ -132,7 +132,7 @@ def test_same_images_start_from_the_recorded_base(oids: list[str]) -> None:
 
 @pytest.mark.parametrize("reason", [FIRST, HELD_OUT, REFUSED, WANTED])
 def test_same_images_keep_having_no_base(oids: list[str], reason: str) -> None:
-    """That there was none is recorded by a hash like any other, and needs no cache."""
+    """The record of no base has a hash like any other, and needs no cache."""
     base.write_none(Path("none"), reason)
     none = hashing.directory_hash(Path("none"))
     assert none is not None
@@ -142,7 +142,7 @@ def test_same_images_keep_having_no_base(oids: list[str], reason: str) -> None:
 
 @pytest.mark.parametrize(("admitted", "expected"), [((3, 1), 2), ((2, 1), 1), ((1,), 0)])
 def test_newest_admitted_ancestor_is_taken(oids: list[str], admitted: tuple[int, ...], expected: int) -> None:
-    """A model that may not be started from is passed over for the one that it started from."""
+    """If a model is not admitted, the newest admitted ancestor is the base."""
     record(oids[2], oids[1], Path("old"))
     settled = settle(Path("new"), PARAMS, generations(*admitted))
     assert settled.oid == oids[expected]
@@ -151,19 +151,19 @@ def test_newest_admitted_ancestor_is_taken(oids: list[str], admitted: tuple[int,
 
 
 def test_where_no_ancestor_is_admitted_it_says_why(oids: list[str]) -> None:
-    """Training then starts from scratch, with the reason."""
+    """If no ancestor is admitted, training starts from scratch, with the reason."""
     record(oids[2], oids[1], Path("old"))
     assert settle(Path("new"), PARAMS, generations()).reason == HELD_OUT
     assert base.reason_for_none(paths.BASE) == HELD_OUT
 
 
 def judge(**judgements: bool) -> None:
-    """Let people have judged models."""
+    """Write verdicts of users on models."""
     write_judgements({oid: Judgement(accepted=accepted, why="x") for oid, accepted in judgements.items()})
 
 
 def test_refused_model_is_no_base(oids: list[str]) -> None:
-    """What the gate did not accept is passed over for what it started from, which was accepted then."""
+    """A model that the gate refused is skipped; the base is the model that it started from."""
     record(oids[2], oids[1], Path("old"), accepted=False)
     settled = settle(Path("new"), PARAMS, anything)
     assert settled.oid == oids[1]
@@ -172,7 +172,7 @@ def test_refused_model_is_no_base(oids: list[str]) -> None:
 
 
 def test_people_overrule_the_gate(oids: list[str]) -> None:
-    """Both ways, and for models that were bases already."""
+    """Users overrule the gate in both directions, also for earlier bases."""
     record(oids[2], oids[1], Path("old"), accepted=False)
     judge(**{oids[2]: True})
     assert settle(Path("new"), PARAMS, anything).oid == oids[2]
@@ -182,7 +182,7 @@ def test_people_overrule_the_gate(oids: list[str]) -> None:
 
 
 def test_same_images_keep_a_base_that_is_refused_now(oids: list[str]) -> None:
-    """A judgement alone trains nothing."""
+    """A verdict alone does not cause a training."""
     record(oids[2], oids[1], Path("old"), accepted=False)
     judge(**{oids[1]: False})
     assert settle(Path("old"), PARAMS, anything).oid == oids[1]
@@ -190,7 +190,7 @@ def test_same_images_keep_a_base_that_is_refused_now(oids: list[str]) -> None:
 
 @pytest.mark.parametrize("admitted", [(), (3, 2, 1)])
 def test_where_all_are_refused_it_says_why(oids: list[str], admitted: tuple[int, ...]) -> None:
-    """Training then starts from scratch, with the reason."""
+    """If all models are refused, training starts from scratch, with the reason."""
     record(oids[2], oids[1], Path("old"), accepted=False)
     judge(**{oids[0]: False, oids[1]: False})
     assert settle(Path("new"), PARAMS, generations(*admitted)).reason == REFUSED
@@ -198,7 +198,7 @@ def test_where_all_are_refused_it_says_why(oids: list[str], admitted: tuple[int,
 
 
 def test_refused_and_not_admitted(oids: list[str]) -> None:
-    """Both reasons are told."""
+    """Both reasons are given."""
     record(oids[2], oids[1], Path("old"), accepted=False)
     settled = settle(Path("new"), PARAMS, generations(1))
     assert settled.oid == oids[0]
@@ -206,7 +206,7 @@ def test_refused_and_not_admitted(oids: list[str]) -> None:
 
 
 def test_model_that_was_never_judged(oids: list[str]) -> None:
-    """Where evaluate failed nothing is guessed, and data/base stays; images that are the same need no judgement."""
+    """A model without a verdict, since evaluate failed, is an error; the same images need no verdict."""
     record(oids[2], oids[1], Path("old"))
     settle(Path("old"), PARAMS, anything)
     RECORDED.unlink()
@@ -217,7 +217,7 @@ def test_model_that_was_never_judged(oids: list[str]) -> None:
 
 
 def test_first_model_that_was_never_judged(oids: list[str]) -> None:
-    """It has nothing to be compared with, so it is accepted."""
+    """The first model has nothing to be compared with, so it is accepted."""
     base.write_none(Path("none"), FIRST)
     record(oids[0], str(hashing.directory_hash(Path("none"))), Path("old"))
     RECORDED.unlink()
@@ -225,13 +225,13 @@ def test_first_model_that_was_never_judged(oids: list[str]) -> None:
 
 
 def test_model_from_before_there_was_a_gate(oids: list[str]) -> None:
-    """Every model was the next base then."""
+    """In releases before the gate every model was the next base."""
     record(oids[2], oids[1], Path("old"), accepted=None)
     assert settle(Path("new"), PARAMS, anything).oid == oids[2]
 
 
 def test_lost_model_is_an_error(oids: list[str]) -> None:
-    """The message names the hash and what to do, and data/base is as it was."""
+    """A lost model is an error with its hash and a hint, and data/base does not change."""
     record(oids[2], oids[1], Path("old"))
     settle(Path("old"), PARAMS, anything)
     shutil.rmtree(paths.MODEL)
@@ -243,7 +243,7 @@ def test_lost_model_is_an_error(oids: list[str]) -> None:
 
 
 def test_lost_ancestor_is_an_error(oids: list[str]) -> None:
-    """An ancestor that is needed and lost is not passed over."""
+    """A needed ancestor that is lost is not skipped."""
     record(oids[2], oids[1], Path("old"))
     lose(oids[1])
     with pytest.raises(MissingDataError, match=oids[1]):
@@ -251,7 +251,7 @@ def test_lost_ancestor_is_an_error(oids: list[str]) -> None:
 
 
 def test_model_of_other_bytes_is_not_taken(oids: list[str]) -> None:
-    """A data/model that was changed by hand, or a damaged one, is not copied; the cache has the recorded one."""
+    """A changed or damaged data/model is not copied; the cache has the recorded one."""
     record(oids[2], oids[1], Path("old"))
     (paths.MODEL / "checkpoint.ckpt").unlink()
     (paths.MODEL / "checkpoint.ckpt").write_text("by hand")
@@ -260,7 +260,7 @@ def test_model_of_other_bytes_is_not_taken(oids: list[str]) -> None:
 
 
 def test_damaged_object_in_the_cache_is_refused(oids: list[str]) -> None:
-    """Bytes that are not what their hash says are not started from, wherever they lie."""
+    """Damaged bytes are not used, wherever they are."""
     record(oids[2], oids[1], Path("old"))
     repo = repository.repository()
     entries = objects.listing(repo, oids[2])
@@ -274,7 +274,7 @@ def test_damaged_object_in_the_cache_is_refused(oids: list[str]) -> None:
 
 
 def test_cold_start_on_purpose_needs_no_model(oids: list[str]) -> None:
-    """`pipeline fresh` is the way on where the recorded model is lost; on the same images, too."""
+    """`pipeline fresh` resolves a lost model, also for the same images."""
     record(oids[2], oids[1], Path("old"))
     shutil.rmtree(paths.MODEL)
     lose(oids[2])
@@ -285,7 +285,7 @@ def test_cold_start_on_purpose_needs_no_model(oids: list[str]) -> None:
 
 
 def test_a_cold_start_is_for_one_model_alone(oids: list[str]) -> None:
-    """What was asked for after another model than the last one is over."""
+    """A cold start that was requested after another model than the last one is over."""
     record(oids[2], oids[1], Path("old"))
     assert settle(Path("new"), _cold_after(oids[1]), anything).oid == oids[2]
 
@@ -295,7 +295,7 @@ def _cold_after(model: str) -> Params:
 
 
 def test_model_without_a_record(oids: list[str]) -> None:
-    """A model that dvc.lock does not know stops the run."""
+    """A model that is not in dvc.lock stops the run."""
     assert (paths.MODEL / LINEAGE).exists()
     assert oids
     with pytest.raises(RecordError, match="no record of the model in data/model"):
@@ -303,13 +303,13 @@ def test_model_without_a_record(oids: list[str]) -> None:
 
 
 def record_manifest(oid: str) -> None:
-    """Write a dvc.lock in which `manifest` made of data/base what has the hash `oid`."""
+    """Write a dvc.lock in which data/base, as output of `manifest`, has the hash `oid`."""
     outs = [{"path": "data/base", "md5": oid}]
     YAML().dump({"schema": "2.0", "stages": {"manifest": {"cmd": "manifest", "outs": outs}}}, paths.LOCK)
 
 
 def test_base_of_other_bytes_is_put_right(oids: list[str]) -> None:
-    """Training starts from what dvc.lock says that it starts from, whatever became of the files."""
+    """A changed data/base is replaced by the recorded one."""
     record_manifest(oids[1])
     fetching.copy_directory(oids[1], paths.BASE, nearby=paths.MODEL, what="", hint="")
     assert not base.restore()
@@ -322,7 +322,7 @@ def test_base_of_other_bytes_is_put_right(oids: list[str]) -> None:
 
 
 def test_none_of_other_bytes_is_put_right(oids: list[str]) -> None:
-    """So is the word that there is no base, which no cache need have."""
+    """A changed record of no base is replaced, which needs no cache."""
     base.write_none(Path("none"), FIRST)
     oid = hashing.directory_hash(Path("none"))
     assert oid is not None
@@ -333,7 +333,7 @@ def test_none_of_other_bytes_is_put_right(oids: list[str]) -> None:
 
 
 def test_base_of_other_bytes_that_is_nowhere_is_refused(oids: list[str]) -> None:
-    """It is an error then, and data/base is as it was."""
+    """If the recorded base is not available, it is an error, and data/base does not change."""
     record_manifest(oids[1])
     lose(oids[1])
     paths.BASE.mkdir()
@@ -344,6 +344,6 @@ def test_base_of_other_bytes_that_is_nowhere_is_refused(oids: list[str]) -> None
 
 
 def test_without_a_record_any_base_will_do(oids: list[str]) -> None:
-    """A stage that is run by hand, without DVC, takes what is there."""
+    """A stage run by hand, without a record, uses the existing base."""
     assert oids
     assert not base.restore()

@@ -1,4 +1,4 @@
-"""What became of a model's classes: for labels, probabilities and rows of its head."""
+"""Changes of a model's classes, applied to labels, probabilities and rows of its head."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ CHANGES = ClassChanges.of(
 
 
 def test_what_is_the_same_is_not_listed() -> None:
-    """A row for each class that is another one, and for what it is mixed with."""
+    """There is a row for each class that changed, and for the classes that it is merged with."""
     rows = [("a", "A"), ("b", "bc"), ("c", "bc"), ("e", "e"), ("e", "f"), ("g", ""), ("h", "i"), ("i", "i")]
     assert list(CHANGES.rows) == rows
     assert not ClassChanges.of([("a", "a"), ("b", "b")]).rows
 
 
 def test_words() -> None:
-    """Each kind has its own; where nothing has changed there are none."""
+    """Each kind of change has its own wording; without changes the text is empty."""
     assert str(CHANGES) == (
         "b and c merged into bc, h and i merged into i, a renamed to A, e split into e and f, g dropped"
     )
@@ -32,7 +32,7 @@ def test_words() -> None:
 
 
 def test_file(tmp_path: Path) -> None:
-    """What is written is read; where nothing has changed it is what a model without the file stands for."""
+    """The file is read back as written; without changes it equals a missing file."""
     path = tmp_path / "classes.csv"
     path.write_text(CHANGES.to_text(), encoding="utf-8")
     assert ClassChanges.read(path) == CHANGES
@@ -41,7 +41,7 @@ def test_file(tmp_path: Path) -> None:
 
 
 def test_labels() -> None:
-    """Images of renamed and merged classes are called as these are now; those of others as then."""
+    """Labels of renamed and merged classes become the current names; other labels do not change."""
     labels = pd.Series(list("abcdeghz"), index=[f"{number:032x}" for number in range(8)], dtype=str)
     assert CHANGES.relabel(labels).tolist() == ["A", "bc", "bc", "d", "e", "g", "i", "z"]
     assert ClassChanges().relabel(labels) is labels
@@ -53,7 +53,7 @@ def test_labels() -> None:
 
 
 def test_probabilities() -> None:
-    """Those of merged classes are summed; rows still sum to 1."""
+    """Probabilities of merged classes are summed; rows sum to 1."""
     shares = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(9), 5), columns=list("abcdefghi"))
     merged = CHANGES.merge_columns(shares)
     assert list(merged.columns) == ["A", "bc", "d", "e", "f", "g", "i"]
@@ -75,6 +75,6 @@ def test_probabilities() -> None:
     ],
 )
 def test_origins(before: str, now: list[str], expected: dict[str, list[int]]) -> None:
-    """The places of the classes that each one comes of, in the order of the old head."""
+    """Return for each class the places in the old head that it comes from, in the old order."""
     found = CHANGES.origins(list(before), now)
     assert (found, list(found)) == (expected, list(expected))

@@ -1,4 +1,4 @@
-"""What the next training starts from is foretold by what Git reports, without any of the models."""
+"""Predict the base of the next training from Git's reports, without any model."""
 
 from pathlib import Path
 
@@ -22,13 +22,13 @@ PARAMS = read_params(ROOT / "params.yaml")
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository without a commit."""
+    """Make a repository without a commit."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
 
 
 def test_heir() -> None:
-    """The last model, or the newest that is not refused, and why; without any of the models, as where none is here."""
+    """The base is the last model, or the newest that is not refused, with the reason, even if no model is local."""
 
     def found() -> Heir:
         return heir(read_record()["train"])
@@ -46,7 +46,7 @@ def test_heir() -> None:
 
 
 def test_shallow_clone() -> None:
-    """A model that is refused, and of which no commit here tells, is not passed over."""
+    """A refused model that no local commit records is an error."""
     train(SECOND, FIRST, 2)
     write_judgements({SECOND: NO, FIRST: NO})
     with pytest.raises(KeyError, match=FIRST):
@@ -54,20 +54,20 @@ def test_shallow_clone() -> None:
 
 
 def test_same_images() -> None:
-    """They keep the base of the last training, whatever the gate said of its model."""
+    """The same images keep the last training's base, whatever the gate's verdict."""
     train(SECOND, FIRST, 2, accepted=False)
     assert foretell(PARAMS, read_record()["train"], same_images=True) == Base(oid=FIRST, reason="")
 
 
 def test_nobody_has_judged() -> None:
-    """Other images need a judgement of the last model, as `manifest` does."""
+    """Other images need a verdict on the last model, as in `manifest`."""
     lock(SECOND, FIRST)
     with pytest.raises(RecordError, match=r"does not say whether bbb.*run `dvc repro --single-item evaluate`"):
         foretell(PARAMS, read_record()["train"], same_images=False)
 
 
 def test_no_record() -> None:
-    """A model of which dvc.lock says nothing is not trained over."""
+    """A model without a record in dvc.lock is an error."""
     assert foretell(PARAMS, None, same_images=True) == Base(oid=None, reason=FIRST_TRAINING)
     paths.MODEL.mkdir(parents=True)
     (paths.MODEL / LINEAGE).write_text("{}")
@@ -76,7 +76,7 @@ def test_no_record() -> None:
 
 
 def test_model_of_another_branch() -> None:
-    """The chain of bases is found whatever branch recorded its models."""
+    """The chain of bases is found on any branch."""
     train(FIRST, None, 1)
     train(SECOND, FIRST, 2, accepted=False)
     git("checkout", "--quiet", "--orphan", "other")

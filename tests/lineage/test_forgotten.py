@@ -1,4 +1,4 @@
-"""data/forgotten.csv: what it lists, and what is not taken for it."""
+"""The content of data/forgotten.csv."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows() -> None:
-    """They are sorted, each is there once, and images and models are told apart."""
+    """Rows are sorted and unique, and images and models are distinguished."""
     assert Forgotten.read(PLACE) == Forgotten()
     Forgotten().note([(MODEL, f"{B}.dir"), (IMAGE, A), ("shard", B)], PLACE)
     Forgotten.read(PLACE).note([(IMAGE, A)], PLACE)
@@ -27,14 +27,14 @@ def test_rows() -> None:
 
 
 def test_lines_of_both_sides() -> None:
-    """Git keeps all lines of a merge, the header's too."""
+    """Git keeps all lines of a merge, also duplicate headers."""
     PLACE.write_text(f"what,hash\nimage,{A}\nwhat,hash\nimage,{B}\n")
     assert Forgotten.read(PLACE).images == {A, B}
 
 
 @pytest.mark.parametrize("line", ["image", f"image,{A},x", "image,cat.png", f"<<<<<<< HEAD,{A[:5]}", f"image,{A}.tar"])
 def test_what_it_is_not(line: str) -> None:
-    """Anything else is an error, so that nothing is used that might be meant."""
+    """Any other line is an error, so that a possibly forgotten image is never used."""
     PLACE.write_text(f"what,hash\n{line}\n")
     with pytest.raises(RecordError, match="and not what,hash"):
         Forgotten.read(PLACE)

@@ -1,4 +1,4 @@
-"""`pipeline log`: what Git's history tells of trainings, in repositories that hold no data."""
+"""`pipeline log` shows the trainings in Git's history, in repositories without data."""
 
 import json
 import re
@@ -18,12 +18,12 @@ Capture = pytest.CaptureFixture[str]
 
 
 def git(*arguments: str) -> str:
-    """Run Git here; returns what it printed."""
+    """Run Git, and return its output."""
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def recorded(model: str, base: str | None = None, generation: int = 1) -> Recorded:
-    """What evaluate would write."""
+    """Return what evaluate would write."""
     return Recorded(
         generation=generation,
         start="warm" if base else "cold",
@@ -37,7 +37,7 @@ def recorded(model: str, base: str | None = None, generation: int = 1) -> Record
 
 
 def train(model: str, base: str | None = None, generation: int = 1, *, accuracy: float | None = 0.5) -> str:
-    """Commit a training; returns its commit."""
+    """Commit a training, and return its commit."""
     paths.REPORT.mkdir(parents=True, exist_ok=True)
     RECORDED.write_text(recorded(model, base, generation).model_dump_json())
     paths.METRICS.write_text(json.dumps({"accuracy": accuracy}))
@@ -47,13 +47,13 @@ def train(model: str, base: str | None = None, generation: int = 1, *, accuracy:
 
 
 def models(revision: str = "HEAD") -> list[str]:
-    """Which models are told of, newest first."""
+    """Return the listed models, newest first."""
     return [training.recorded.model for training in trainings(revision)]
 
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository with a commit that trained nothing."""
+    """Make a repository with a commit without training."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     (tmp_path / "README").touch()
@@ -62,7 +62,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_chain(capsys: Capture) -> None:
-    """Each training once, newest first, whatever was committed in between."""
+    """Each training is listed once, newest first, whatever other commits exist."""
     first = train("aaaaaaaaaaaa.dir")
     git("commit", "--quiet", "--allow-empty", "--message", "Something else")
     second = train("bbbbbbbbbbbb.dir", "aaaaaaaaaaaa.dir", 2, accuracy=None)
@@ -89,7 +89,7 @@ def test_chain(capsys: Capture) -> None:
 
 
 def test_json(capsys: Capture) -> None:
-    """All that is recorded."""
+    """JSON contains everything that is recorded."""
     commit = train("a.dir")
     assert cli.main(["log", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
@@ -99,7 +99,7 @@ def test_json(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("side", ["ours", "theirs"])
 def test_merge(side: str, capsys: Capture) -> None:
-    """Both sides are told of, whichever was kept, and the drawing shows where they met."""
+    """Trainings of both sides of a merge are listed, and the graph shows the merge."""
     train("a.dir")
     git("checkout", "--quiet", "-b", "other")
     train("b.dir", "a.dir", 2)
@@ -118,7 +118,7 @@ def test_merge(side: str, capsys: Capture) -> None:
 
 
 def test_revert() -> None:
-    """The model of before is told of again, where it came back."""
+    """After a revert the earlier model is listed again."""
     train("a.dir")
     train("b.dir", "a.dir", 2)
     git("revert", "--no-edit", "HEAD")
@@ -126,7 +126,7 @@ def test_revert() -> None:
 
 
 def test_rebase() -> None:
-    """What a rebase made is told of, and nothing of what it replaced."""
+    """After a rebase the new commits are listed, and not the replaced ones."""
     train("a.dir")
     git("checkout", "--quiet", "-b", "other")
     train("b.dir", "a.dir", 2)
@@ -138,14 +138,14 @@ def test_rebase() -> None:
 
 
 def test_nothing_yet(capsys: Capture) -> None:
-    """One line says so."""
+    """Without a training one line says so."""
     assert cli.main(["log"]) == 0
     assert capsys.readouterr().out == "no commit records a training yet; `dvc repro`, then `git commit`, makes one\n"
 
 
 @pytest.mark.parametrize("model", ["a.dir", "b.dir"])
 def test_what_nobody_committed(model: str, capsys: Capture) -> None:
-    """The model of dvc.lock is named after those of the history, unless it is one of them."""
+    """The uncommitted model in dvc.lock is listed after the history, unless it is in it."""
     train("a.dir")
     lock = f"schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n    - path: data/model\n      md5: {model}\n"
     Path("dvc.lock").write_text(lock)
@@ -156,14 +156,14 @@ def test_what_nobody_committed(model: str, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("revision", ["nowhere", "--output=x"])
 def test_unknown_revision(revision: str) -> None:
-    """An error in one line; nothing that looks like an option is taken for one."""
+    """An unknown revision is a one-line error; names like options are not options."""
     with pytest.raises(RecordError, match=r"^git: "):
         trainings(revision)
     assert not Path("x").exists()
 
 
 def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Likewise."""
+    """A missing repository is a one-line error."""
     (tmp_path / ".git").rename(tmp_path / "git")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(RecordError, match=r"not a git repository.*run this in a clone"):
@@ -172,7 +172,7 @@ def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("content", ["", "{}", "<<<<<<< HEAD", '{"generation": "many"}'])
 def test_damaged(content: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What a commit holds that cannot be read is named and passed over: nobody can mend it any more."""
+    """An unreadable record in a commit is named and skipped, since it cannot be fixed any more."""
     first = train("a.dir")
     RECORDED.write_text(content)
     git("commit", "--quiet", "--all", "--message", "Damage")
@@ -185,7 +185,7 @@ def test_damaged(content: str, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_measured_again() -> None:
-    """Of a model that was measured again the newest word counts, beside the commit that was first."""
+    """A model that was evaluated again has the newest metrics, with the first commit."""
     first = train("a.dir", accuracy=0.5)
     RECORDED.write_text(recorded("a.dir").model_copy(update={"accepted": True}).model_dump_json())
     paths.METRICS.write_text(json.dumps({"accuracy": 0.6}))
@@ -195,7 +195,7 @@ def test_measured_again() -> None:
 
 
 def test_subfolder(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """A project in a subfolder of its repository has a history; only merging is refused there, in a line."""
+    """A project in a subfolder of its repository has a history; only merging is refused there."""
     Path("project").mkdir()
     monkeypatch.chdir("project")
     train("a.dir")
@@ -205,7 +205,7 @@ def test_subfolder(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
 
 
 def test_removed() -> None:
-    """A commit that removes the record is none of a training."""
+    """A commit that removes the record is not a training."""
     train("a.dir")
     git("rm", "--quiet", str(RECORDED))
     git("commit", "--quiet", "--message", "Remove")
@@ -213,7 +213,7 @@ def test_removed() -> None:
 
 
 def test_shallow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """A shallow clone tells what it has, and what to fetch."""
+    """A shallow clone lists its trainings, and says what to fetch."""
     train("a.dir")
     train("b.dir", "a.dir", 2)
     git("clone", "--quiet", "--depth=1", f"file://{tmp_path}", str(tmp_path / "clone"))
@@ -225,7 +225,7 @@ def test_shallow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captur
 
 
 def test_odd_names(capsys: Capture) -> None:
-    """Whatever people and messages are called, the terminal is safe, and fields are told apart."""
+    """Any names and messages are safe for the terminal, and fields stay separate."""
     git("config", "user.name", "Änn \x1b[31m| 猫")
     train("a.dir")
     git("commit", "--quiet", "--amend", "--message", "one\x1ftwo")
@@ -235,7 +235,7 @@ def test_odd_names(capsys: Capture) -> None:
 
 
 def test_many_commits_take_few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the history is."""
+    """The number of Git processes does not grow with the history."""
     stream = ["reset refs/heads/main"]
     for number in range(1000):
         content = recorded(f"{number}.dir", f"{number - 1}.dir" if number else None, number + 1).model_dump_json()
@@ -255,7 +255,7 @@ def test_many_commits_take_few_processes(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_ancestors() -> None:
-    """A chain of bases, oldest first, whatever else was trained; a commit of the model itself changes nothing."""
+    """The chain of bases is listed, oldest first; the commit of the model itself changes nothing."""
     train("a.dir")
     git("checkout", "--quiet", "-b", "other")
     train("x.dir", "a.dir", 2)
@@ -272,7 +272,7 @@ def test_ancestors() -> None:
 
 
 def test_generations() -> None:
-    """Each model once, oldest first, by the commit that was first; of one branch, or of all."""
+    """Each model is listed once, oldest first, by its first commit; of one branch, or of all."""
     first = train("a.dir")
     second = train("b.dir", "a.dir", 2)
     git("revert", "--no-edit", "HEAD")
@@ -286,7 +286,7 @@ def test_generations() -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "<<<<<<< HEAD"])
 def test_damaged_metrics(content: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Likewise where it is the metrics that cannot be read."""
+    """Unreadable metrics in a commit are named and skipped."""
     train("a.dir")
     paths.METRICS.write_text(content)
     RECORDED.write_text(recorded("b.dir", "a.dir", 2).model_dump_json())

@@ -1,4 +1,4 @@
-"""Models are known by what any commit records, and the workspace."""
+"""Known models are those recorded by any commit or by the workspace."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from pipeline.lineage.lineage import RECORDED
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository without a commit."""
+    """Make a repository without a commit."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     git("init", "--quiet", "--initial-branch=main")
 
 
 def test_any_commit_and_the_workspace() -> None:
-    """Those of other branches, too, and those left behind; of several records of one the newest counts."""
+    """Models on other branches, and rolled back ones, are known; of several records the newest counts."""
     train(FIRST, None, 1)
     git("checkout", "--quiet", "-b", "other")
     train(SECOND, FIRST, 2)
@@ -34,7 +34,7 @@ def test_any_commit_and_the_workspace() -> None:
 
 
 def test_without_history(tmp_path: Path) -> None:
-    """Without a commit, or a repository, the workspace is what is known."""
+    """Without a commit or a repository, the workspace's model is known."""
     assert known_models() == {}
     paths.REPORT.mkdir(parents=True)
     RECORDED.write_text(recorded(FIRST).model_dump_json())

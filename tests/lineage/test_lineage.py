@@ -1,4 +1,4 @@
-"""lineage.json says where a model comes from, in the same bytes every time."""
+"""lineage.json records a model's origin, reproducibly."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,13 @@ COLD = WARM.model_copy(update={"generation": 1, "start": "cold", "base": None})
 
 @pytest.mark.parametrize("lineage", [WARM, COLD], ids=["warm", "cold"])
 def test_round_trip(tmp_path: Path, lineage: Lineage) -> None:
-    """What is written is what is read."""
+    """A lineage is read back as written."""
     write_lineage(lineage, tmp_path)
     assert read_lineage(tmp_path) == lineage
 
 
 def test_people_can_read_it(tmp_path: Path) -> None:
-    """It is JSON with a line for each fact, in UTF-8, and ends with a line break."""
+    """The file is JSON in UTF-8 with a line for each fact, and ends with a line break."""
     write_lineage(WARM, tmp_path)
     text = (tmp_path / LINEAGE).read_text(encoding="utf-8")
     assert json.loads(text)["reason"] == WARM.reason
@@ -38,7 +38,7 @@ def test_people_can_read_it(tmp_path: Path) -> None:
 
 
 def test_same_lineage_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Written again, elsewhere, it has the same bytes."""
+    """Another write has the same bytes."""
     for folder in ("one", "other"):
         (tmp_path / folder).mkdir()
         write_lineage(WARM, tmp_path / folder)
@@ -46,7 +46,7 @@ def test_same_lineage_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A model without lineage is an error with the command that mends it."""
+    """A model without lineage is an error with a command that fixes it."""
     with pytest.raises(CheckpointError, match=r"no lineage.*dvc checkout"):
         read_lineage(tmp_path)
 
@@ -56,7 +56,7 @@ def test_no_file(tmp_path: Path) -> None:
     [{"unknown": 1}, {"generation": None}, {"start": "hot"}, {"images": {"total": 1}}, {"base": 3}, {"steps": None}],
 )
 def test_other_facts_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    """An unknown fact, and one of another kind, are errors in one line."""
+    """Unknown facts, and values of a wrong type, are one-line errors."""
     (tmp_path / LINEAGE).write_text(json.dumps({**WARM.model_dump(), **change}), encoding="utf-8")
     with pytest.raises(CheckpointError) as raised:
         read_lineage(tmp_path)
@@ -64,7 +64,7 @@ def test_other_facts_are_refused(tmp_path: Path, change: dict[str, object]) -> N
 
 
 def test_whole_epochs_of_earlier_releases(tmp_path: Path) -> None:
-    """They were whole numbers, and are read as those; fractions have three digits."""
+    """Whole epochs of earlier releases are read; fractions have three digits."""
     facts = {**WARM.model_dump(), "epochs": {"run": 1, "total": 19}}
     (tmp_path / LINEAGE).write_text(json.dumps(facts), encoding="utf-8")
     assert read_lineage(tmp_path).epochs == Epochs(run=1, total=19)
@@ -75,14 +75,14 @@ LATER = {"merged", "validation", "weights"}
 
 
 def test_lineage_from_before_some_facts_were_told(tmp_path: Path) -> None:
-    """Models that were trained before these facts were recorded can be read, and started from."""
+    """Models without facts that were added later can be read and used as bases."""
     (tmp_path / LINEAGE).write_text(json.dumps(WARM.model_dump(exclude=LATER)), encoding="utf-8")
     assert read_lineage(tmp_path) == WARM
 
 
 @pytest.mark.parametrize("key", sorted({*Lineage.model_fields} - LATER))
 def test_missing_facts_are_refused(tmp_path: Path, key: str) -> None:
-    """No other fact has a default."""
+    """All other facts are required."""
     (tmp_path / LINEAGE).write_text(json.dumps(WARM.model_dump(exclude={key})), encoding="utf-8")
     with pytest.raises(CheckpointError):
         read_lineage(tmp_path)
@@ -90,7 +90,7 @@ def test_missing_facts_are_refused(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"{}"])
 def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
-    """What is no JSON, or other JSON, is an error."""
+    """A file that is no JSON, or other JSON, is an error."""
     (tmp_path / LINEAGE).write_bytes(data)
     with pytest.raises(CheckpointError):
         read_lineage(tmp_path)

@@ -1,4 +1,4 @@
-"""merged.csv carries the models of merged branches from Git's record into the next training, and no further."""
+"""merged.csv passes the models of merged branches from Git's record to the next training only."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ MODEL, OTHER = "0" * 32 + ".dir", "1" * 32 + ".dir"
 
 
 def record(*, named: str | None = None) -> None:
-    """A dvc.lock of a training that depended on a merged.csv of the content `named`."""
+    """Return a dvc.lock of a training that depended on a merged.csv with this content."""
     deps = "" if named is None else f"    - path: {merged.PATH}\n      md5: {hashlib.md5(named.encode()).hexdigest()}\n"
     paths.LOCK.write_text(
         f"stages:\n  train:\n    deps:\n    - path: x\n      md5: y\n{deps}"
@@ -26,7 +26,7 @@ def record(*, named: str | None = None) -> None:
 
 
 def report(*, model: str = MODEL, merged: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> None:
-    """What Git holds of the model's lineage."""
+    """Return the model's lineage as it is in Git."""
     RECORDED.parent.mkdir(parents=True, exist_ok=True)
     lineage = Recorded(model=model, others=others, **WARM.model_dump(exclude={"merged"}), merged=merged)
     RECORDED.write_text(lineage.model_dump_json())
@@ -39,14 +39,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_here")
 def test_first_training_names_none() -> None:
-    """Without a record there is nothing to name."""
+    """The first training names no models."""
     report(others=(OTHER,))
     assert merged.merged_models(again=False) == ()
 
 
 @pytest.mark.usefixtures("_here")
 def test_next_training_names_what_was_merged() -> None:
-    """What the merge noted is named once; what was named before is not."""
+    """A model that a merge noted is named once; models named before are not."""
     record()
     report(others=(OTHER,), merged=("2.dir",))
     assert merged.merged_models(again=False) == (OTHER,)
@@ -54,7 +54,7 @@ def test_next_training_names_what_was_merged() -> None:
 
 @pytest.mark.usefixtures("_here")
 def test_notes_on_another_model_do_not_count() -> None:
-    """Notes beside a lineage that is not of the recorded model are not its."""
+    """Notes in the lineage of another model than the recorded one do not count."""
     record()
     report(model=OTHER, others=("2.dir",))
     assert merged.merged_models(again=False) == ()
@@ -62,7 +62,7 @@ def test_notes_on_another_model_do_not_count() -> None:
 
 @pytest.mark.usefixtures("_here")
 def test_same_training_names_the_same() -> None:
-    """A repeated training names what it named, from wherever that can be had, and guesses nothing."""
+    """A repeated training names the same models, from any available copy, and assumes nothing."""
     record(named=f"model\n{OTHER}\n")
     with pytest.raises(RecordError, match="dvc checkout"):
         merged.merged_models(again=True)
@@ -78,7 +78,7 @@ def test_same_training_names_the_same() -> None:
 
 @pytest.mark.usefixtures("_here")
 def test_records_from_before_there_was_such_a_file() -> None:
-    """A training that depended on no merged.csv named none."""
+    """A training without the dependency merged.csv named none."""
     record()
     report(others=(OTHER,))
     assert merged.merged_models(again=True) == ()
@@ -87,12 +87,12 @@ def test_records_from_before_there_was_such_a_file() -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(models=st.lists(st.from_regex(r"[0-9a-f]{32}\.dir", fullmatch=True)))
 def test_round_trip(models: list[str], tmp_path: Path) -> None:
-    """What is written is what is read."""
+    """The list is read back as written."""
     path = tmp_path / "merged.csv"
     path.write_text(merged.to_text(tuple(models)))
     assert merged.read_merged(path) == tuple(models)
 
 
 def test_no_file_names_none(tmp_path: Path) -> None:
-    """Where there is no such file, none is named."""
+    """Without the file no model is named."""
     assert merged.read_merged(tmp_path / "merged.csv") == ()

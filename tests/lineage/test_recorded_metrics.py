@@ -1,4 +1,4 @@
-"""What is measured, read back."""
+"""Read recorded metrics."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,13 @@ from pipeline.lineage.recorded_metrics import in_files, read_metrics
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project."""
+    """Make an empty project."""
     monkeypatch.chdir(tmp_path)
     paths.REPORT.mkdir(parents=True)
 
 
 def test_there_may_be_none() -> None:
-    """Before the first run."""
+    """Before the first run there are no metrics."""
     assert read_metrics() is None
     paths.METRICS.write_text('{"accuracy": 0.5}')
     metrics = read_metrics()
@@ -27,7 +27,7 @@ def test_there_may_be_none() -> None:
 
 
 def test_details_are_beside_it() -> None:
-    """Both files together are what was measured; metrics.json of an earlier release, which has all, stands alone."""
+    """metrics.json and details.json are read together; an earlier release's metrics.json contains everything."""
     paths.METRICS.write_text('{"accuracy": 0.5, "model": "0123abcd"}')
     paths.DETAILS.write_text('{"classes": {"a": {}}, "slices": {}, "verdict": "good", "model": "0123abcdef.dir"}')
     metrics = read_metrics()
@@ -42,7 +42,7 @@ def test_details_are_beside_it() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<<<<<<< HEAD\n{}", b"\xff", b"[]", b"null", b"[" * 100_000])
 def test_damage_is_an_error(content: bytes) -> None:
-    """In one line, with the command that mends it."""
+    """A damaged file is a one-line error with a command that fixes it."""
     paths.METRICS.write_bytes(content)
     with pytest.raises(RecordError, match=r"metrics.json: no JSON of what was measured; run `git checkout"):
         read_metrics()

@@ -1,4 +1,4 @@
-"""Every image that a model has ever seen: written compactly, the same bytes every time, and compared."""
+"""The list of all images that a model has seen: compact, reproducible and comparable."""
 
 from itertools import cycle
 from pathlib import Path
@@ -32,25 +32,25 @@ names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def labelled(**labels: str) -> "pd.Series[str]":
-    """Labels by id."""
+    """Return labels by id."""
     return pd.Series({letter * 32: label for letter, label in labels.items()}, dtype=str)
 
 
 def round_trip(seen: SeenImages, folder: Path) -> SeenImages:
-    """What is read of what was written."""
+    """Write `seen`, and read it back."""
     write_seen(seen, folder)
     return read_seen(folder)
 
 
 def test_counts() -> None:
-    """New, removed and relabelled images are counted against the last training, not against all before it."""
+    """New, removed and relabelled images are counted against the last training, not against all before."""
     seen = NOTHING.then(labelled(a="cat", b="cat", e="cat")).then(labelled(a="cat", b="cat", c="dog"))
     now = labelled(b="dog", c="dog", d="cat", e="cat")
     assert seen.compare(now) == ImageCounts(total=4, new=2, removed=1, relabelled=1)
 
 
 def test_counts_of_nothing() -> None:
-    """Before the first training everything is new; against itself nothing is; of nothing all is removed."""
+    """Before the first training all images are new; equal sets have no changes; an empty set removes all."""
     labels = labelled(a="cat", b="dog")
     assert NOTHING.compare(labels) == ImageCounts(total=2, new=2, removed=0, relabelled=0)
     assert NOTHING.then(labels).compare(labels) == ImageCounts(total=2, new=0, removed=0, relabelled=0)
@@ -59,13 +59,13 @@ def test_counts_of_nothing() -> None:
 
 
 def test_counts_do_not_depend_on_order() -> None:
-    """The order in which images are listed means nothing."""
+    """The order of images does not matter."""
     labels = labelled(a="cat", b="dog", c="cow")
     assert NOTHING.then(labels).compare(labels.iloc[::-1]).relabelled == 0
 
 
 def test_no_id_is_hashed_as_text() -> None:
-    """Comparing makes no table of all ids, which pandas would keep: of ten million it takes seconds, and a gigabyte."""
+    """Comparing hashes no ids as text, which pandas would keep: seconds and a gigabyte for ten million."""
     before, now = labelled(a="cat", b="cat"), labelled(b="dog", c="dog")
     assert NOTHING.then(before).compare(now).relabelled == 1
     assert len(list_changes(NOTHING.then(before), now)) == 5
@@ -74,7 +74,7 @@ def test_no_id_is_hashed_as_text() -> None:
 
 
 def test_images_are_never_forgotten() -> None:
-    """An image that was removed, and one that came back, are both among all that were ever seen."""
+    """Removed images, and images that came back, stay among all seen images."""
     seen = NOTHING.then(labelled(a="cat", b="cat")).then(labelled(b="cat", c="cat")).then(labelled(c="cat", a="dog"))
     assert sorted(seen.ids) == [A, B, C]
     assert seen.ids.is_unique
@@ -84,7 +84,7 @@ def test_images_are_never_forgotten() -> None:
 
 @given(st.dictionaries(ids, names, max_size=20), st.sets(ids, max_size=20))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], earlier: set[str]) -> None:
-    """What is written is what is read, whatever classes are called."""
+    """The list is read back as written, for any class names."""
     earlier -= set(labels)
     seen = SeenImages(labels=pd.Series(labels, dtype=str), earlier=pd.Index(sorted(earlier), dtype=str))
     read = round_trip(seen, tmp_path_factory.getbasetemp())
@@ -101,7 +101,7 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
-    """The file depends neither on the order of images, nor on the clock, nor on having been read before."""
+    """The file depends neither on the order of images, nor on the time, nor on having been read before."""
     first, second = labelled(a="cat", b="dog", d="cow"), labelled(c="emu")
     seen = NOTHING.then(first).then(second)
     write_seen(seen, tmp_path)
@@ -113,7 +113,7 @@ def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_million_images_take_little_space(tmp_path: Path) -> None:
-    """A million images take 18 bytes each, and come back."""
+    """A million images take 18 bytes each, and are read back."""
     hexadecimal = np.random.default_rng(0).bytes(16 * 10**6).hex()
     index = [hexadecimal[start : start + 32] for start in range(0, len(hexadecimal), 32)]
     labels = pd.Series(np.tile(["cat", "dog"], 5 * 10**5), index=pd.Index(index, dtype=str), dtype=str)
@@ -124,13 +124,13 @@ def test_million_images_take_little_space(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A model that does not say what it has seen is an error, not one that has seen nothing."""
+    """A missing list is an error, not an empty list."""
     with pytest.raises(CheckpointError, match=r"not readable.*dvc checkout"):
         read_seen(tmp_path)
 
 
 def test_cut_files(tmp_path: Path) -> None:
-    """A file cut anywhere is an error in one line."""
+    """A truncated file is a one-line error."""
     write_seen(NOTHING.then(labelled(a="cat", b="dog")), tmp_path)
     whole = (tmp_path / SEEN).read_bytes()
     for cut in cuts(whole)[:-1]:
@@ -141,7 +141,7 @@ def test_cut_files(tmp_path: Path) -> None:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    """A file with a byte changed says the same as before, or is an error; it never says anything else."""
+    """A file with a changed byte is read as before or is an error, never as something else."""
     labels = labelled(a="cat", b="dog")
     write_seen(NOTHING.then(labels), tmp_path)
     whole = (tmp_path / SEEN).read_bytes()
@@ -164,7 +164,7 @@ def test_incomplete_files(tmp_path: Path, missing: str) -> None:
 
 
 def test_pickles_are_not_loaded(tmp_path: Path) -> None:
-    """Objects in the file are refused, since loading them could run code."""
+    """Pickled objects are refused, since loading them could run code."""
     objects = np.array([Path("x")], dtype=object)
     np.savez(tmp_path / SEEN, ids=objects, labels=objects, classes=objects)
     with pytest.raises(CheckpointError):
@@ -175,7 +175,7 @@ def test_pickles_are_not_loaded(tmp_path: Path) -> None:
 def test_find(
     tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], earlier: set[str], data: st.DataObject
 ) -> None:
-    """What begins with some digits is found with its label, whether it was seen last or before."""
+    """An id prefix finds the images with their labels, seen in the last training or before."""
     earlier -= set(labels)
     folder = tmp_path_factory.getbasetemp()
     write_seen(SeenImages(labels=pd.Series(labels, dtype=str), earlier=pd.Index(sorted(earlier), dtype=str)), folder)
@@ -185,7 +185,7 @@ def test_find(
 
 
 def test_weights(tmp_path: Path) -> None:
-    """A model knows what its images counted; another weight is a change, and the same file comes of no weights."""
+    """Image weights are recorded; a changed weight is a change; without weights the file is the same as before."""
     labels = pd.Series(["cat", "dog"], index=[A, B], dtype=str)
     plain, heavy = NOTHING.then(labels), NOTHING.then(labels, pd.Series({B: 2.5}))
     write_seen(plain, tmp_path)
@@ -214,7 +214,7 @@ odd = st.sampled_from(["", "00", "A" * 32, "g" * 32, "é" * 16, "ab " * 10 + "ab
     st.randoms(use_true_random=False),
 )
 def test_positions(among: list[str], others: list[str], ordered: Any, random: Any) -> None:
-    """Each id is found where it is, whatever ids are, in whatever order."""
+    """Each id is found at its position, for any ids in any order."""
     wanted = others + among[::2]
     random.shuffle(wanted)
     index = pd.Index(ordered(among), dtype=str)
@@ -224,7 +224,7 @@ def test_positions(among: list[str], others: list[str], ordered: Any, random: An
 
 @given(st.lists(ids, unique=True, min_size=1), st.lists(ids), st.sampled_from([list, sorted]))
 def test_positions_of_hashes(among: list[str], others: list[str], ordered: Any) -> None:
-    """Likewise where all are hashes, as in projects."""
+    """Ids that are hashes, as in projects, are found at their positions."""
     index = pd.Index(ordered(among), dtype=str)
     wanted = pd.Index(others, dtype=str).append(pd.Index(among[::2], dtype=str))
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The rules by which a base is selected, on models of which no more is known than what decides."""
+"""The rules for selecting a base, on models with only the facts that decide."""
 
 from collections.abc import Mapping
 
@@ -19,23 +19,23 @@ class Chain(Candidates):
         self._refused, self._seen, self._bases = refused, seen, bases
 
     def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
-        """Those named, by number."""
+        """Return the refused models."""
         assert has_base == (last != "1.dir")
         return frozenset(f"{number}.dir" for number in self._refused)
 
     def admits(self, model: str) -> bool:
-        """All but those named."""
+        """Return whether a model is admissible."""
         return model[0] not in self._seen
 
     def base_of(self, model: str) -> str | None:
-        """The one before."""
+        """Return the previous model."""
         return self._bases[model]
 
 
 def situation(
     last: int | None = 3, *, same_images: bool = False, is_cold: bool = False, has_model: bool = True
 ) -> Situation:
-    """Where the model of generation `last` is recorded."""
+    """Return a situation in which the model of generation `last` is recorded."""
     base = Base(oid=None, reason=FIRST).hash if last == 1 else f"{(last or 1) - 1}.dir"
     train = None if last is None else StageRecord(deps={"data/base": base}, outs={"data/model": f"{last}.dir"})
     return Situation(is_cold=is_cold, train=train, has_model=has_model, same_images=same_images)
@@ -56,57 +56,57 @@ def situation(
     ],
 )
 def test_other_images(refused: str, seen: str, oid: str | None, reason: str) -> None:
-    """They start from the newest model that is neither refused nor has seen what it must not."""
+    """Other images start from the newest model that is neither refused nor has seen held out images."""
     assert select(situation(), Chain(refused, seen)) == Base(oid=oid, reason=reason)
 
 
 @pytest.mark.parametrize(("seen", "oid"), [("", "2.dir"), ("2", "1.dir"), ("21", None)])
 def test_same_images(seen: str, oid: str | None) -> None:
-    """They keep their base, refused or not, if it has not seen what it must not."""
+    """The same images keep their base, refused or not, unless it has seen held out images."""
     assert select(situation(same_images=True), Chain("321", seen)).oid == oid
 
 
 class Deleted(Chain):
-    """The newest two are forgotten: neither can be looked into, and nobody can judge the last one."""
+    """The newest two models are forgotten: they have no list of images, and no verdict."""
 
     forgotten = frozenset({"3.dir", "2.dir"})
 
     def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
-        """Is not asked."""
+        """Must not be called."""
         raise AssertionError(last, has_base)
 
     def admits(self, model: str) -> bool:
-        """Any other."""
+        """Return whether it is another model than the forgotten ones."""
         assert model not in self.forgotten
         return True
 
 
 @pytest.mark.parametrize("same_images", [False, True])
 def test_forgotten_models(*, same_images: bool) -> None:
-    """They are passed over by either rule, without being read."""
+    """Forgotten models are skipped by either rule without being read."""
     base = select(situation(same_images=same_images), Deleted())
     assert base == Base(oid="1.dir", reason="newer ones have seen images that they must not")
 
 
 def test_no_base() -> None:
-    """Because that is wanted, because nothing was trained, or because there was none before."""
+    """There is no base if that was requested, if nothing was trained, or if there was none before."""
     assert select(situation(is_cold=True), Chain()) == Base(oid=None, reason=WANTED)
     assert select(situation(None, has_model=False), Chain()) == Base(oid=None, reason=FIRST)
     assert select(situation(1, same_images=True), Chain()) == Base(oid=None, reason=FIRST)
 
 
 def test_model_without_a_record() -> None:
-    """It is not trained over."""
+    """A model without a record is an error."""
     with pytest.raises(RecordError, match="no record of the model"):
         select(situation(None), Chain())
 
 
 def test_unknown_model() -> None:
-    """Nothing is guessed of a model that nothing is known of."""
+    """An unknown model is an error."""
     with pytest.raises(KeyError):
         select(situation(), Chain("3", bases={}))
 
 
 def test_hashes_of_reasons() -> None:
-    """Each reason has a data/base of its own."""
+    """Each reason for no base has a different data/base."""
     assert len({Base(oid=None, reason=reason).hash for reason in REASONS}) == len(REASONS)

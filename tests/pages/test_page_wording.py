@@ -1,4 +1,4 @@
-"""How pages write names."""
+"""Names on pages."""
 
 import pytest
 
@@ -18,5 +18,5 @@ from pipeline.pages.wording import visible
     ],
 )
 def test_names_can_be_seen(name: str, shown: str) -> None:
-    """No name looks empty or turns round what comes after it; others stay as they are."""
+    """No name looks empty or reverses the text after it; other names do not change."""
     assert visible(name) == shown

@@ -398,7 +398,7 @@ def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
 
 @pytest.mark.slow
 def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
-    """A class whose images were all relabelled is reported before, and training drops its row, also with a new class."""
+    """A class whose images were all relabelled is reported before; training drops its row, also with a new class."""
     (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")
     status = first.run("pipeline", "status").out
     assert "note    without images now, so the next model will not know them: digit 9" in status

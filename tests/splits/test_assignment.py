@@ -1,4 +1,4 @@
-"""The split of an image is a function of what it shows."""
+"""The split of an image depends only on its content."""
 
 from collections import Counter
 from hashlib import md5
@@ -17,12 +17,12 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def manifest(val: float = 0.1, test: float = 0.2, seed: int = 0) -> Manifest:
-    """Parameters of the splits."""
+    """Return params of the splits."""
     return Manifest(split=Split(val=val, test=test, by="hash", group=None), on_removed="keep", cold_after="", seed=seed)
 
 
 def splits_of(several: list[str], params: Manifest) -> list[SplitName]:
-    """The split of each."""
+    """Return the split of each image."""
     return [split_of(key, params) for key in several]
 
 
@@ -37,7 +37,7 @@ def test_split_depends_on_nothing_else(several: list[str], random: object, val: 
 
 
 def test_splits_never_change() -> None:
-    """Splits drawn by an earlier version are drawn by every later one: else test images would be trained on."""
+    """Splits equal those of earlier versions; otherwise test images would be trained on."""
     splits = list(splits_of(KEYS[:60], manifest()))
     assert [position for position, split in enumerate(splits) if split == "val"] == [41]
     assert [position for position, split in enumerate(splits) if split == "test"] == [
@@ -61,14 +61,14 @@ def test_splits_never_change() -> None:
 
 
 def test_copies_stay_together() -> None:
-    """Images that show the same are in the same split."""
+    """Images with the same content are in the same split."""
     assert len(set(splits_of(KEYS[:1] * 100, manifest()))) == 1
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.1, 0.2), (0.0, 0.5), (0.01, 0.01), (0.3, 0.0), (0.0, 0.0), (0.49, 0.5)])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_shares_hold(val: float, test: float, seed: int) -> None:
-    """Each split holds its share, within what chance allows."""
+    """Each split has its share, up to chance."""
     counts = Counter(splits_of(KEYS, manifest(val, test, seed)))
     for name, share in zip(SPLITS, (1 - val - test, val, test), strict=True):
         deviation = (len(KEYS) * share * (1 - share)) ** 0.5
@@ -79,7 +79,7 @@ def test_shares_hold(val: float, test: float, seed: int) -> None:
 def test_share_of_val_moves_nothing_to_or_from_test(
     several: list[str], test: float, before: float, after: float, seed: int
 ) -> None:
-    """Changing the share of val moves images between val and train only, and all in one direction."""
+    """A changed share of val moves images only between val and train, in one direction."""
     moves = {
         (split_of(key, manifest(before, test, seed)), split_of(key, manifest(after, test, seed))) for key in several
     }
@@ -91,14 +91,14 @@ def test_share_of_val_moves_nothing_to_or_from_test(
 def test_share_of_test_moves_nothing_to_or_from_val(
     several: list[str], val: float, before: float, after: float, seed: int
 ) -> None:
-    """Changing the share of test moves images between test and train only, and all in one direction."""
+    """A changed share of test moves images only between test and train, in one direction."""
     moves = {(split_of(key, manifest(val, before, seed)), split_of(key, manifest(val, after, seed))) for key in several}
     moved = {move for move in moves if move[0] != move[1]}
     assert moved <= ({("train", "test")} if after > before else {("test", "train")})
 
 
 def test_seeds_draw_independent_splits() -> None:
-    """Under another seed an image's chances are those of any other image."""
+    """With another seed an image's split is independent of the one before."""
     first, second = (list(splits_of(KEYS, manifest(0.25, 0.25, seed))) for seed in (0, 1))
     both = Counter(zip(first, second, strict=True))
     assert abs(both["test", "test"] / len(KEYS) - 1 / 16) < 0.01

@@ -1,4 +1,4 @@
-"""What data/classes.csv makes of a model's classes depends on which of them have images now."""
+"""The effect of data/classes.csv on a model's classes depends on which classes have images now."""
 
 import pytest
 
@@ -22,7 +22,7 @@ SPLIT = [("pet", "cat"), ("pet", "dog")]
         (SPLIT, "pet x", "pet x", ""),  # Nothing is relabelled yet.
         (SPLIT, "pet x", "cat dog x", "pet split into cat and dog"),
         (SPLIT, "pet x", "cat dog pet x", "pet split into cat, dog and pet"),
-        (SPLIT, "pet cat x", "cat dog pet x", "pet split into dog and pet"),  # cat has a row of its own.
+        (SPLIT, "pet cat x", "cat dog pet x", "pet split into dog and pet"),  # The class cat has its own row.
         (SPLIT, "cat dog x", "cat dog x", ""),
         ([*SPLIT, ("cat", "tom")], "pet x", "tom dog x", "pet split into dog and tom"),
         ([*SPLIT, ("cat", "tom"), ("dog", "")], "cat dog pet", "tom", "cat renamed to tom, dog dropped"),
@@ -30,5 +30,5 @@ SPLIT = [("pet", "cat"), ("pet", "dog")]
     ],
 )
 def test_changes(rows: list[tuple[str, str]], before: str, now: str, expected: str) -> None:
-    """Each kind, alone and one after the other."""
+    """Each kind of change is reported correctly, alone and in sequence."""
     assert str(changes_of_classes(ClassMapping(rows), before.split(), now.split())) == expected

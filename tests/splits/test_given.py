@@ -1,4 +1,4 @@
-"""Splits that come with the data, and those by time."""
+"""Splits given by the data, and splits by time."""
 
 import json
 from hashlib import md5
@@ -19,12 +19,12 @@ BY_HASH = asked(None).manifest
 
 
 def placed(source: str, label: str = "cat", **cells: str) -> Placed:
-    """An image with these cells in labels.csv."""
+    """Return an image with these cells in labels.csv."""
     return Placed(source, md5(source.encode()).hexdigest()[:16], json.dumps(cells) if cells else "", label)
 
 
 def splits(*images: Placed, group: str | None = None, **split: Any) -> list[str]:
-    """Where they belong."""
+    """Return the splits of images."""
     return [*map(str, assign(table(images), asked(group, **split)).splits)]
 
 
@@ -33,12 +33,12 @@ def splits(*images: Placed, group: str | None = None, **split: Any) -> list[str]
     [("train", "train"), ("Validation", "val"), ("valid", "val"), ("DEV", "val"), (" test ", "test"), ("val", "val")],
 )
 def test_column(cell: str, expected: str) -> None:
-    """The words that public data sets use, in any case."""
+    """The names of splits in public data sets are accepted, in any case."""
     assert splits(placed("cat/1.png", split=cell), by="column") == [expected]
 
 
 def test_without_a_cell() -> None:
-    """The hash decides, and how many those are is said."""
+    """Without a cell the hash decides, and the number of such images is reported."""
     images = [placed(f"cat/{number}.png", camera="x") for number in range(60)]
     drawn = assign(table([*images, placed("cat/a.png", split="test")]), asked(None, by="column"))
     assert drawn.splits.tolist() == [*(split_of(one.key, BY_HASH) for one in images), "test"]
@@ -46,13 +46,13 @@ def test_without_a_cell() -> None:
 
 
 def test_a_column_says_nothing_unless_it_is_asked() -> None:
-    """Projects whose labels.csv happens to have such a column stay as they are."""
+    """The column is used only if the params ask for it."""
     images = [placed(f"train/{number}.png", "train", split="test", date="2026-01-01") for number in range(60)]
     assert splits(*images) == [split_of(one.key, BY_HASH) for one in images]
 
 
 def test_unknown_word() -> None:
-    """It is an error that names an image."""
+    """An unknown word is an error that names an image."""
     with pytest.raises(
         ImagesError, match=r"labels\.csv: the split of cat/2\.png is 'fold 3'; write train, val or test"
     ):
@@ -70,12 +70,12 @@ def test_unknown_word() -> None:
     ],
 )
 def test_folder(source: str, label: str, expected: str) -> None:
-    """The outermost folder named like a split, but for that of the class."""
+    """The outermost folder with a split's name counts, but not the class folder."""
     assert splits(placed(source, label), by="folder") == [expected]
 
 
 def test_folder_of_a_former_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a class was called like a split, its folder is still none, whatever became of the class."""
+    """The folder of a former class with a split's name is no split, whatever the class became."""
     monkeypatch.chdir(tmp_path)
     sources = [f"{name}/{number}.png" for name in ("test", "val") for number in range(20)]
     before = splits(*(placed(source, source.split("/")[0]) for source in sources), by="folder")
@@ -87,7 +87,7 @@ def test_folder_of_a_former_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_groups_follow_their_given_split() -> None:
-    """Images of a group that say nothing are where the others are; in two splits it is an error with two examples."""
+    """Images without a cell follow their group; a group in two given splits is an error with two examples."""
     one, other = placed("cat/p1/1.png", split="test"), placed("dog/p1/2.png", "dog")
     assert splits(other, one, by="column", group="folder") == ["test", "test"]
     what = "group 'p1' is in two splits: cat/p1/1.png is in test and cat/p1/3.png is in train; put all of it into one"
@@ -112,18 +112,18 @@ def test_groups_follow_their_given_split() -> None:
     ],
 )
 def test_dates(source: str, cells: dict[str, str], expected: str) -> None:
-    """Columns come before names, names before folders; what is no day is none."""
+    """Columns come before file names, and file names before folders; an invalid day is no date."""
     assert dates_of(table([placed(source, **cells)])) == [expected]
 
 
 def test_a_cell_that_is_no_date() -> None:
-    """It is an error that names an image."""
+    """An invalid date in a cell is an error that names an image."""
     with pytest.raises(ImagesError, match=r"the date of cat/1\.png is 'yesterday'; write it as 2026-01-31"):
         dates_of(table([placed("cat/1.png", date="yesterday")]))
 
 
 def test_the_newest_are_test() -> None:
-    """The newest dates, as many as fit, and one at least; the rest is train or val; without a date never test."""
+    """The newest dates are test, up to its share, but at least one; images without a date are never test."""
     images = [placed(f"cat/2026-01-{day:02}.png") for day in range(1, 21)]
     drawn = assign(table([*images, placed("cat/x.png")]), asked(None, by="time", test=0.2, val=0.0))
     assert drawn.splits.tolist() == ["train"] * 16 + ["test"] * 4 + ["train"]
@@ -135,7 +135,7 @@ def test_the_newest_are_test() -> None:
 
 
 def test_groups_are_as_old_as_their_oldest_image() -> None:
-    """So one that is trained on stays so when it grows."""
+    """A group has the date of its oldest image, so that a trained group stays when it grows."""
     old = [placed(f"cat/p{day}/2026-01-{day:02}.png") for day in range(1, 11)]
     later = placed("cat/p1/2026-02-01.png")
     assert splits(*old, later, by="time", test=0.1, val=0.0, group="folder") == ["train"] * 9 + ["test", "train"]
@@ -146,7 +146,7 @@ dates = st.sampled_from(["", *(f"2026-01-{day:02} 00:00:00" for day in range(1, 
 
 @given(st.lists(st.tuples(dates, st.sampled_from(["", "a", "b", "c"])), max_size=30), st.floats(0, 0.9))
 def test_nothing_older_is_in_test_while_newer_is_not(some: list[tuple[str, str]], share: float) -> None:
-    """No group is divided, and a date is in the test or it is not."""
+    """No group is divided, and test contains whole dates from the newest on."""
     told, groups = [date for date, _ in some], [group for _, group in some]
     picked, first = newest(told, groups, share)
     assert not any(new for new, date, group in zip(picked, told, groups, strict=True) if not date and not group)

@@ -1,4 +1,4 @@
-"""Images of one group are in one split, whatever comes and goes; and so are near-duplicates, or one is left out."""
+"""Images of a group are in one split after any change; so are near-duplicates, or one of them is left out."""
 
 import json
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
 
 
 def asked(group: str | None, *, strip: dict[str, int] | None = None, **split: Any) -> Params:
-    """Params with these groups."""
+    """Return params with these groups."""
     splits = PARAMS.manifest.split.model_copy(update={"group": group, **split})
     manifest = PARAMS.manifest.model_copy(update={"split": splits})
     ingest = PARAMS.ingest.model_copy(update={"strip": strip or {}})
@@ -42,14 +42,14 @@ def asked(group: str | None, *, strip: dict[str, int] | None = None, **split: An
 
 
 def table(images: Sequence[Placed]) -> pa.Table:
-    """What the index says of `images`."""
+    """Return the index of `images`."""
     return pa.table(
         {name: pa.array([getattr(one, name) for one in images], pa.string()) for name in Placed._fields[:4]}
     )
 
 
 def group(source: str, rule: str, strip: dict[str, int] | None = None) -> str:
-    """That of the image `source`."""
+    """Return the group of the image `source`."""
     return groups_of(table([Placed(source)]), asked(rule, strip=strip))[0]
 
 
@@ -70,12 +70,12 @@ def group(source: str, rule: str, strip: dict[str, int] | None = None) -> str:
     ],
 )
 def test_folder(source: str, expected: str) -> None:
-    """The folders beneath that of the class, archives seen through; none where the image lies in that one itself."""
+    """The group is the folder below the class folder, also in archives; images directly in it have none."""
     assert group(source, "folder") == expected
 
 
 def test_folder_beneath_others() -> None:
-    """What `ingest.strip` passes over to find the class is no group."""
+    """Folders above the class, which `ingest.strip` skips, are not groups."""
     strip = {"photos.zip": 1}
     assert group("photos.zip!/all/cat/1.png", "folder", strip) == ""
     assert group("photos.zip!/all/cat/p1/1.png", "folder", strip) == "p1"
@@ -97,19 +97,19 @@ def test_folder_beneath_others() -> None:
     ],
 )
 def test_expression(source: str, rule: str, expected: str) -> None:
-    """Searched in the file's name, then in the path; brackets say what of it is the group."""
+    """The expression is searched in the file name, then in the path; a capture group limits the group's name."""
     assert group(source, rule) == expected
 
 
 def test_column() -> None:
-    """The column `group` of labels.csv, without blanks around; an empty cell or another column is none."""
+    """The column `group` of labels.csv is used without surrounding spaces; an empty cell means no group."""
     cells = [{"group": " p1 "}, {"camera": "x"}, {"group": "p1", "camera": "x"}]
     images = [Placed("cat/1.png", attributes=json.dumps(one)) for one in cells]
     assert groups_of(table([*images, Placed("cat/2.png")]), asked("labels")) == ["p1", "", "p1", ""]
 
 
 def test_no_groups_are_the_splits_of_before() -> None:
-    """Without groups, and of images without one, nothing but what an image shows decides."""
+    """Without groups the split depends only on the image's content."""
     images = [Placed(f"cat/{n}.png", f"{n * 7919:016x}") for n in range(200)]
     expected = [split_of(one.key, PARAMS.manifest) for one in images]
     for rule in (None, "folder", "labels", PATIENT):
@@ -118,7 +118,7 @@ def test_no_groups_are_the_splits_of_before() -> None:
 
 
 def test_patients() -> None:
-    """A patient's images are a group; images without one, and an index without the column, have none."""
+    """Images of a patient are a group; images without one, and an index without the column, have none."""
     images = table([Placed("cat/1.dcm"), Placed("cat/2.dcm"), Placed("cat/3.png")])
     with_patients = images.append_column("patient", pa.array(["a1", "a1", None]))
     assert groups_of(with_patients, asked("patient")) == ["a1", "a1", ""]
@@ -128,7 +128,7 @@ def test_patients() -> None:
 
 
 def test_groups_of_a_name_are_one_however_they_are_said() -> None:
-    """Who writes folders down as a column moves nothing."""
+    """The same groups by folders and by a column give the same splits."""
     folders = [Placed(f"cat/p{n}/1.png", f"{n:016x}") for n in range(50)]
     cells = [Placed(f"{n}.png", attributes=json.dumps({"group": f"p{n}"})) for n in range(50)]
     names = [Placed(f"cat/p{n}_1.png") for n in range(50)]
@@ -140,7 +140,7 @@ def test_groups_of_a_name_are_one_however_they_are_said() -> None:
 
 
 def described(number: int) -> np.ndarray[Any, np.dtype[np.int8]]:
-    """A descriptor that is near to those of the numbers next to it."""
+    """Return a descriptor that is near those of the neighbouring numbers."""
     row = np.random.default_rng(number // 3).integers(-60, 60, 64).astype(np.int8)
     row[:2] = 6, 0
     row[2:] += 2 * (number % 3)
@@ -168,7 +168,7 @@ rules = st.sampled_from(["folder", "labels", "re:/(p[0-9])/"])
 @settings(max_examples=60)
 @given(st.lists(images, min_size=1, max_size=30), st.lists(images, max_size=10), rules, st.data())
 def test_no_group_is_on_two_sides(some: list[Placed], more: list[Placed], rule: str, data: st.DataObject) -> None:
-    """Whatever is added, removed and put in another order, no image moves, and no leak is listed on two sides."""
+    """After any additions, removals and reordering no image moves, and no leak is in two splits."""
     params = asked(rule, val=0.3, test=0.3)
     drawn = dict(zip(some, assign(table(some), params).splits.tolist(), strict=True))
     kept = data.draw(st.permutations(some))[: data.draw(st.integers(0, len(some)))]

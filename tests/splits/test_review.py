@@ -1,4 +1,4 @@
-"""review.csv: which images' labels are reviewed, and which of them resemble one of another label."""
+"""review.csv lists images whose labels are reviewed, and which of them are similar to an image of another label."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -18,7 +18,7 @@ from pipeline.splits.review import LEFT_OUT, list_review, other_label
 
 
 def descriptors(seeds: Sequence[int]) -> Rows:
-    """Of images that resemble each other where their seeds are the same, and else not."""
+    """Return descriptors that are similar exactly for equal seeds."""
     rows = [np.random.default_rng(seed).integers(-60, 60, 64) for seed in seeds]
     made = np.array(rows, np.int8).reshape(-1, 64)
     made[:, :2] = 6, 0
@@ -26,12 +26,12 @@ def descriptors(seeds: Sequence[int]) -> Rows:
 
 
 def columns_of(table: pa.Table) -> Callable[..., pa.Table]:
-    """What gives some of its columns."""
+    """Return a function that returns some columns of `table`."""
     return lambda *names: table.select(names)
 
 
 def images(labels: Sequence[str]) -> Callable[..., pa.Table]:
-    """The columns of images called 00, 01 and so on."""
+    """Return the columns of images called 00, 01 and so on."""
     ids = [f"{number:02}" for number in range(len(labels))]
     sources = [f"{label}/{one}.png" for label, one in zip(labels, ids, strict=True)]
     return columns_of(pa.table({"id": ids, "label": list(labels), "source": sources, "md5": ids}))
@@ -40,7 +40,7 @@ def images(labels: Sequence[str]) -> Callable[..., pa.Table]:
 def listed(
     labels: Sequence[str], splits: Sequence[str], seeds: Sequence[int], seen: Sequence[int] = ()
 ) -> list[dict[str, str]]:
-    """The lines of review.csv, where the base has seen the images at these places."""
+    """Return the lines of review.csv, where the base has seen the images at the places `seen`."""
     is_seen = np.isin(np.arange(len(labels)), seen)
     found: list[dict[str, str]] = list_review(
         images(labels), np.array(splits), np.array(splits) != LEFT_OUT, is_seen, Sorted.of(descriptors(seeds))
@@ -49,7 +49,7 @@ def listed(
 
 
 def test_first_generation() -> None:
-    """All training images are new to the model; val is not reviewed."""
+    """In the first generation all training images are reviewed, and val is not."""
     found = listed("aabb", ["train", "val", "test", "train"], range(4))
     assert [(one["id"], one["split"], one["like_id"]) for one in found] == [
         ("00", "train", ""),
@@ -65,7 +65,7 @@ def test_what_the_base_has_seen_is_not_reviewed() -> None:
 
 
 def test_twins_of_another_label() -> None:
-    """They are named, whichever split they are in; of those left out only they are listed."""
+    """Similar images of another label are named from any split; from those left out only if listed."""
     found = listed("abaab", ["train", "val", LEFT_OUT, LEFT_OUT, "test"], [1, 1, 2, 3, 2])
     assert [(one["id"], one["split"], one["like_id"], one["like_label"], one["like_source"]) for one in found] == [
         ("00", "train", "01", "b", "b/01.png"),

@@ -1,4 +1,4 @@
-"""slices.csv: the generation of each test image, told by what was recorded, and what labels.csv says of it."""
+"""slices.csv contains the generation of each test image, from the last record, and its columns of labels.csv."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_siz
 
 
 def images(*ids: str, **attributes: str) -> pd.DataFrame:
-    """Test images, some with a camera."""
+    """Return test images, some with a camera."""
     return pd.DataFrame(
         {
             "id": ids,
@@ -32,19 +32,19 @@ def images(*ids: str, **attributes: str) -> pd.DataFrame:
 
 
 def known(**generations: int) -> "pd.Series[int]":
-    """Generations by id."""
+    """Return generations by id."""
     return pd.Series(generations).astype(int)
 
 
 def record(text: str | None) -> None:
-    """Write a dvc.lock in which `manifest` made of slices.csv what has the content `text`, or no such file."""
+    """Write a dvc.lock in which slices.csv, as output of `manifest`, has the content `text`, or is missing."""
     outs = [{"path": PATH.as_posix(), "md5": hashlib.md5(text.encode()).hexdigest()}] if text is not None else []
     YAML().dump({"schema": "2.0", "stages": {"manifest": {"cmd": "manifest", "outs": outs}}}, paths.LOCK)
 
 
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DVC repository in which slices.csv is in the workspace and in the cache. Copied, never changed."""
+    """Return a DVC repository with slices.csv in the workspace and in the cache. Tests copy it."""
     root = tmp_path_factory.mktemp("slices") / "repo"
     (root / PATH).parent.mkdir(parents=True)
     (root / PATH).write_text(RECORDED)
@@ -55,14 +55,14 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _repo(cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is a copy of it, whose dvc.lock records slices.csv."""
+    """Make a copy of it the working directory, with a dvc.lock that records slices.csv."""
     shutil.copytree(cached, tmp_path / "repo")
     monkeypatch.chdir(tmp_path / "repo")
     record(RECORDED)
 
 
 def test_known_images_keep_their_generation_and_new_ones_get_this() -> None:
-    """In the order of the test images, whatever else was recorded."""
+    """Known images keep their generation, and new ones get the current one, in the order of the test images."""
     slices = slices_of(images("a", "b", "c"), known(z=1, c=2, a=1), 4)
     assert slices.columns.tolist() == ["id", "generation"]
     assert slices["id"].tolist() == ["a", "b", "c"]
@@ -70,18 +70,18 @@ def test_known_images_keep_their_generation_and_new_ones_get_this() -> None:
 
 
 def test_without_a_base_all_are_of_the_first_generation() -> None:
-    """A cold start restarts, and so does the counting."""
+    """A cold start restarts the generations."""
     assert slices_of(images("a", "b"), known(a=5), 1)["generation"].tolist() == [1, 1]
     assert slices_of(images("a", "b"), NO_GENERATIONS, 1)["generation"].tolist() == [1, 1]
 
 
 def test_later_generations_are_news_to_an_older_base() -> None:
-    """Where training starts from an older model, what its descendants met is new to it."""
+    """If training starts from an older model, images that its descendants met are new to it."""
     assert slices_of(images("a", "b", "c"), known(a=1, b=3, c=5), 3)["generation"].tolist() == [1, 3, 3]
 
 
 def test_columns_are_those_of_labels_csv() -> None:
-    """An image of which labels.csv says nothing has empty cells; columns are sorted."""
+    """Images without a line in labels.csv have empty cells; columns are sorted."""
     made = images("a", "b", "c", a="x")
     made.loc[2, "attributes"] = json.dumps({"zoo": "Köln", "camera": "y"})
     slices = slices_of(made, NO_GENERATIONS, 1)
@@ -90,7 +90,7 @@ def test_columns_are_those_of_labels_csv() -> None:
 
 
 def test_no_test_images() -> None:
-    """Without them there is a header."""
+    """Without test images the file has only a header."""
     slices = slices_of(images(), known(a=1), 2)
     assert slices.to_csv(index=False) == "id,generation\n"
 
@@ -104,7 +104,7 @@ def test_no_test_images() -> None:
 def test_the_same_again_and_read_back(
     tmp_path_factory: pytest.TempPathFactory, attributes: list[dict[str, str]], before: dict[int, int], generation: int
 ) -> None:
-    """What was written, recorded and read gives itself again, whatever columns and values are called."""
+    """After writing, recording and reading, the same file is written, for any columns and values."""
     ids = [str(number) for number in range(len(attributes))]
     made = pd.DataFrame({"id": ids, "attributes": [json.dumps(one) for one in attributes]}, dtype=str)
     earlier = known(**{str(number): value for number, value in before.items()})
@@ -122,7 +122,7 @@ def test_the_same_again_and_read_back(
 
 @pytest.mark.usefixtures("_repo")
 def test_nothing_recorded() -> None:
-    """In a new project, and in one that an earlier version made, no image is known."""
+    """In a new project, and in one of an earlier version, no image is known."""
     record(None)
     assert recorded_generations().empty
     paths.LOCK.unlink()
@@ -132,7 +132,7 @@ def test_nothing_recorded() -> None:
 @pytest.mark.usefixtures("_repo")
 @pytest.mark.parametrize("workspace", ["as recorded", "of another commit", "missing"])
 def test_recorded_ones_are_found(workspace: str) -> None:
-    """In the workspace if its hash agrees, else in the cache: never those of another run."""
+    """The recorded file is taken from the workspace if its hash matches, else from the cache."""
     if workspace == "as recorded":
         shutil.rmtree(".dvc/cache")
     else:
@@ -144,7 +144,7 @@ def test_recorded_ones_are_found(workspace: str) -> None:
 
 @pytest.mark.usefixtures("_repo")
 def test_lost_ones_are_an_error() -> None:
-    """It names the hash and the way on; nothing is made up."""
+    """A lost record is an error with its hash and a hint."""
     shutil.rmtree(".dvc/cache")
     PATH.unlink()
     md5 = hashlib.md5(RECORDED.encode()).hexdigest()
@@ -156,7 +156,7 @@ def test_lost_ones_are_an_error() -> None:
 @pytest.mark.usefixtures("_repo")
 @pytest.mark.parametrize("ids", [["a"], ["b", "a"], ["a", "c"], []])
 def test_slices_of_other_images(ids: list[str]) -> None:
-    """What does not go with the test images line by line is not used."""
+    """A file that does not match the test images line by line is not used."""
     with pytest.raises(ImagesError, match="not of the images"):
         read_slices(images(*ids))
     assert read_slices(images("a", "b"))["camera"].tolist() == ["x", ""]

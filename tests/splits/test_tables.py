@@ -1,4 +1,4 @@
-"""Tables are written as Python's own writers write them."""
+"""Tables have the same bytes as from Python's own writers."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ rows = st.lists(st.tuples(cells, cells, st.none() | cells, st.booleans()), max_s
 
 @given(rows, st.integers(1, 9))
 def test_same_bytes(made: list[tuple[str, str, str | None, bool]], at_a_time: int) -> None:
-    """Whatever is in the cells, and however many lines are written in one go."""
+    """Any cells are written in the same bytes, for any number of lines at a time."""
     names = ["id", "odd, name", "last"]
     table = pa.table({name: pa.array([row[at] for row in made], pa.string()) for at, name in enumerate(names)})
     chosen = np.array([row[3] for row in made], np.bool_)
@@ -35,7 +35,7 @@ def test_same_bytes(made: list[tuple[str, str, str | None, bool]], at_a_time: in
 
 
 def test_as_manifests_ever_were(tmp_path: Path) -> None:
-    """Manifests were written by pandas."""
+    """Manifests are written as by pandas."""
     frame = pd.DataFrame({"id": ["1", "2", "3"], "label": ["a, b", 'the "c"', ""], "md5": ["x", "y", "z"]}, dtype=str)
     frame.to_csv(tmp_path / "pandas.csv", index=False, lineterminator="\n")
     write_csv(tmp_path / "ours.csv", pa.Table.from_pandas(frame, preserve_index=False))

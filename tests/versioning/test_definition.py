@@ -1,4 +1,4 @@
-"""What dvc.yaml and the files say that a stage would be recorded with now."""
+"""The record that a stage would have now, by dvc.yaml and the files."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ PARAMS = "ingest: {mode: grey, size: 8}\ntrain: {lr: 1e-3}\n"
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with two files of code."""
+    """Make a project with two files of code."""
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "dvc.yaml": PIPELINE,
@@ -44,7 +44,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stage_as_it_would_be_recorded() -> None:
-    """Code is hashed as DVC does, files and folders; data is not, nor is what is missing; params have their values."""
+    """Code is hashed as by DVC; data and missing files are left out; params have their values."""
     listing = json.dumps([{"md5": hashlib.md5(b"2\n").hexdigest(), "relpath": "network.py"}])
     train = read_definition()["train"]
     assert train == StageRecord(
@@ -63,20 +63,20 @@ def test_stage_as_it_would_be_recorded() -> None:
 
 
 def test_flat() -> None:
-    """Sections are dissolved into dotted names."""
+    """Sections become dotted names."""
     assert flat({"a": {"b": {"c": 1}, "d": 2}, "e.f": None}) == {"a.b.c": 1, "a.d": 2, "e.f": None}
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "stages: [1]\n", "stages:\n  a: 1\n", "", "a: 1\n"])
 def test_unreadable_pipeline_is_an_error(text: str) -> None:
-    """What is no pipeline any more is never taken for one without stages."""
+    """An invalid dvc.yaml is an error, not one without stages."""
     Path("dvc.yaml").write_text(text)
     with pytest.raises(RecordError, match=r"git checkout dvc\.yaml"):
         read_definition()
 
 
 def test_another_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no project, that is said."""
+    """Outside of a project it is an error."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(RecordError, match="no such file; run this in the project's folder"):
@@ -84,7 +84,7 @@ def test_another_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_params_in_paths() -> None:
-    """A path of dvc.yaml may hold the value of a param, which is written as DVC writes it."""
+    """A path in dvc.yaml may contain a param's value, written as DVC writes it."""
     deps = "[data/base, 'data/weights/${train.pretrained}']"
     Path("dvc.yaml").write_text(f"stages: {{train: {{cmd: echo, deps: {deps}}}}}")
     for value, written in (("true", "true"), ("false", "false"), ("deep/net.pt", "deep/net.pt")):

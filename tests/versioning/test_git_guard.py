@@ -1,4 +1,4 @@
-"""ingest refuses to work on images that Git has gone away from."""
+"""ingest refuses to run if Git has moved on without the images."""
 
 import subprocess
 from pathlib import Path
@@ -14,7 +14,7 @@ OIDS = [f"{digit * 32}.dir" for digit in "0123"]
 
 @pytest.fixture(autouse=True)
 def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository whose data/raw.dvc lists the images 0."""
+    """Make a repository whose data/raw.dvc lists the images 0."""
     monkeypatch.chdir(tmp_path)
     paths.DATA.mkdir()
     subprocess.run(["git", "init", "--quiet"], check=True)
@@ -22,43 +22,43 @@ def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def record(oid: str) -> None:
-    """Let Git's index have a data/raw.dvc of `oid`."""
+    """Put a data/raw.dvc of `oid` into Git's index."""
     paths.RAW_DVC.write_text(f"outs:\n- md5: {oid}\n  path: raw\n")
     subprocess.run(["git", "add", "data/raw.dvc"], check=True)
 
 
 def lacks(monkeypatch: pytest.MonkeyPatch, files: list[str] | None) -> None:
-    """Let DVC's cache lack `files` of everything, or all listings."""
+    """Make DVC's cache lack these files, or all listings."""
     monkeypatch.setattr(objects, "missing_files", lambda *_, **__: files)
 
 
 def test_images_that_were_added_or_removed_here_are_fine() -> None:
-    """Whatever data/raw comes to, as long as Git stays where it was."""
+    """Local additions and removals are accepted as long as Git's record is the same."""
     git_guard.note(OIDS[0])
     for oid in OIDS:
         git_guard.check_followed(oid)
 
 
 def test_what_was_committed_is_fine() -> None:
-    """After a run data/raw.dvc is what ingest saw, staged or committed; the next images come on top."""
+    """After a run, data/raw.dvc is what ingest read, staged or committed, and new images may follow."""
     git_guard.note(OIDS[1])
     record(OIDS[1])
     git_guard.check_followed(OIDS[2])
 
 
 def test_git_has_gone_on() -> None:
-    """Others' images are in data/raw.dvc and not here: that is told, and how to go on."""
+    """If data/raw.dvc lists others' images that are not local, the error says so, with a hint."""
     git_guard.note(OIDS[0])
     record(OIDS[1])
     with pytest.raises(RecordError, match=r"pipeline sync.*--keep"):
         git_guard.check_followed(OIDS[0])
     with pytest.raises(RecordError, match="Git has moved to a version"):
         git_guard.check_followed(OIDS[2])
-    git_guard.check_followed(OIDS[1])  # They are here now, by `dvc checkout`, say.
+    git_guard.check_followed(OIDS[1])  # They are local now, for example by `dvc checkout`.
 
 
 def test_images_that_have_never_been_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a fresh clone, without any note, files that the cache lacks cannot have been removed here."""
+    """In a fresh clone without a note, files that are not in the cache were not removed."""
     lacks(monkeypatch, ["a", "b"])
     with pytest.raises(RecordError, match=r"2 files that data/raw.dvc lists in Git have never been here"):
         git_guard.check_followed(OIDS[1], [])
@@ -70,7 +70,7 @@ def test_images_that_have_never_been_here(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_conflict() -> None:
-    """A data/raw.dvc that a merge has left in conflict is told."""
+    """A data/raw.dvc with a merge conflict is an error."""
     blobs = [
         subprocess.run(["git", "hash-object", "-w", "--stdin"], input=text, check=True, capture_output=True)
         .stdout.decode()
@@ -86,14 +86,14 @@ def test_conflict() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"one line", b"\xff\n\xfe\n", b"a\nb\nc\n"])
 def test_damaged_note_is_none(content: bytes) -> None:
-    """A kill in the middle, or a hand, costs no more than the note."""
+    """A damaged note is ignored."""
     git_guard.NOTE.parent.mkdir(parents=True)
     git_guard.NOTE.write_bytes(content)
     assert git_guard.read_note() is None
 
 
 def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever does not use Git is not held up."""
+    """Without Git there is no check."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").rename(tmp_path / "gone")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -1,4 +1,4 @@
-"""dvc.lock is read for what it says; what cannot be read is never taken for nothing."""
+"""Reading dvc.lock; an unreadable file is never treated as an empty one."""
 
 import os
 from pathlib import Path
@@ -43,14 +43,14 @@ CONFLICT = LOCK.replace(
 
 
 def lock(folder: Path, text: str) -> Path:
-    """A dvc.lock of this text."""
+    """Write a dvc.lock with this text."""
     path = folder / "dvc.lock"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     return path
 
 
 def test_what_changes_is_read_again(tmp_path: Path) -> None:
-    """Also where size and time of the file stay; and who changes what was read changes it for nobody else."""
+    """A changed file is read again, even with the same size and time; callers cannot change the cached result."""
     path = lock(tmp_path, LOCK)
     read_yaml(path)["stages"].clear()
     assert set(read_record(path)) == {"train", "nothing"}
@@ -60,7 +60,7 @@ def test_what_changes_is_read_again(tmp_path: Path) -> None:
 
 
 def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
-    """Dependencies and outputs of each stage are found by their path, its parameters by their name."""
+    """Dependencies and outputs of each stage are found by path, and its params by name."""
     assert read_record(lock(tmp_path, LOCK)) == {
         "train": StageRecord(
             deps={"data/base": "1" * 32 + ".dir", "pipeline/train.py": "2" * 32},
@@ -73,7 +73,7 @@ def test_hashes_by_stage_and_path(tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_record(tmp_path: Path) -> None:
-    """Before the first run there is no dvc.lock, and nothing is recorded."""
+    """Without a dvc.lock nothing is recorded."""
     assert read_record(tmp_path / "dvc.lock") == {}
 
 
@@ -83,7 +83,7 @@ def test_no_stages_is_no_record(tmp_path: Path) -> None:
 
 
 def test_outputs_without_a_hash_are_left_out(tmp_path: Path) -> None:
-    """What DVC does not hash by MD5 (a file in a bucket, say) is no reason to fail."""
+    """Outputs without an MD5, such as files in a bucket, are left out."""
     text = LOCK.replace("      md5: 33333333333333333333333333333333.dir\n", "      etag: x\n")
     assert read_record(lock(tmp_path, text))["train"].outs == {}
 
@@ -113,7 +113,7 @@ def test_outputs_without_a_hash_are_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> None:
-    """A lock file with conflict markers, or of another form, is an error in one line with the command that mends it."""
+    """A lock file with conflict markers, or of another form, is a one-line error with a command that fixes it."""
     path = lock(tmp_path, text)
     with pytest.raises(RecordError) as raised:
         read_record(path)
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> None:
 def test_any_damage_is_an_error_or_none(
     tmp_path_factory: pytest.TempPathFactory, start: int, length: int, typed: str
 ) -> None:
-    """Whatever is done to a part of the file, nothing but a `RecordError` is raised."""
+    """Any damage is read, or raises `RecordError`."""
     path = lock(tmp_path_factory.getbasetemp(), LOCK[:start] + typed + LOCK[start + length :])
     try:
         record = read_record(path)
@@ -139,7 +139,7 @@ def test_any_damage_is_an_error_or_none(
 
 @pytest.mark.parametrize("text", [LOCK, CONFLICT, "", "- a\n", "stages: [train]\n", "\udcff"])
 def test_content_is_read_as_a_file_is(tmp_path: Path, text: str) -> None:
-    """What Git has of a lock file is read, or refused, as the file would be."""
+    """Content from Git is read or refused like a file."""
     path = lock(tmp_path, text)
     try:
         expected = read_record(path)

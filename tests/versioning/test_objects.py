@@ -1,4 +1,4 @@
-"""Files by their hash: from the workspace, else DVC's cache, else its remote, and never a damaged one."""
+"""Files by hash, from the workspace, DVC's cache, or its remote, and never damaged ones."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ AGAIN = "run `dvc repro` again when it can be"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DVC repository whose stage `train` has made data/model, pushed to a folder beside it. Copied, never changed."""
+    """Return a DVC repository whose stage `train` has made data/model, pushed to a folder. Tests copy it."""
     root = tmp_path_factory.mktemp("store") / "repo"
     fill(root / "given")
     (root / "data").mkdir()
@@ -51,20 +51,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _repo(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is a copy of the repository, in which data/model is there as the stage has made it."""
+    """Make a copy of the repository the working directory, with data/model as the stage made it."""
     shutil.copytree(made, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy" / "repo")
 
 
 @pytest.fixture
 def oid() -> str:
-    """The hash of data/model, which the workspace has lost."""
+    """Return the hash of data/model, after removing it from the workspace."""
     shutil.rmtree(paths.MODEL)
     return read_record()["train"].outs["data/model"]
 
 
 def fill(folder: Path, **changes: str) -> Path:
-    """A folder with the files of data/model, but for `changes`."""
+    """Write a folder with the files of data/model and `changes`."""
     for name, text in {**FILES, **changes}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -72,12 +72,12 @@ def fill(folder: Path, **changes: str) -> Path:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """The text of every file in `folder`."""
+    """Return the text of every file in `folder`."""
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def object_of(oid: str, name: str | None = None, *, among: Path = CACHE) -> Path:
-    """Where the directory `oid` lies in the cache, or the file `name` in it."""
+    """Return the cached object of the directory `oid`, or of the file `name` in it."""
     path = among / oid[:2] / oid[2:]
     if name is None:
         return path
@@ -86,30 +86,30 @@ def object_of(oid: str, name: str | None = None, *, among: Path = CACHE) -> Path
 
 
 def damage(path: Path, text: str = "damaged") -> None:
-    """Change the bytes of `path`, which DVC has made read-only, and which stays so, as where a disk fails."""
+    """Change the bytes of the read-only `path`, like a disk error."""
     path.chmod(0o644)
     path.write_text(text)
     path.chmod(0o444)
 
 
 def forget_remote() -> None:
-    """Let there be no remote."""
+    """Remove the remote."""
     Path(".dvc/config").write_text("")
 
 
 def fetch(oid: str) -> dict[str, str]:
-    """The text of every file that `fetch` brings."""
+    """Return the text of every file that `fetch` returns."""
     return {name: path.read_text() for name, path in fetching.fetch(oid, what="the model", hint=HINT).items()}
 
 
 def copy(oid: str) -> dict[str, str]:
-    """The text of every file that `copy_directory` writes."""
+    """Return the text of every file that `copy_directory` writes."""
     fetching.copy_directory(oid, Path("copy"), nearby=paths.MODEL, what="the model", hint=HINT)
     return texts(Path("copy"))
 
 
 def complaint(attempt: Callable[[], object], hint: str = HINT) -> str:
-    """What `attempt` complains of, in one line that ends with the way on."""
+    """Return the one-line error of `attempt`, which ends with a hint."""
     with pytest.raises(MissingDataError) as raised:
         attempt()
     said = str(raised.value)
@@ -120,7 +120,7 @@ def complaint(attempt: Callable[[], object], hint: str = HINT) -> str:
 
 @pytest.mark.parametrize("get", [fetch, copy])
 def test_from_the_cache(oid: str, get: Callable[[str], dict[str, str]]) -> None:
-    """What the cache has needs no remote, and nothing of it appears in the workspace."""
+    """Cached data needs no remote, and does not appear in the workspace."""
     forget_remote()
     shutil.rmtree(REMOTE)
     assert get(oid) == FILES
@@ -130,7 +130,7 @@ def test_from_the_cache(oid: str, get: Callable[[str], dict[str, str]]) -> None:
 @pytest.mark.parametrize("get", [fetch, copy])
 @pytest.mark.parametrize("lost", ["everything", "listing", "a", "deep/b ü"])
 def test_from_the_remote(oid: str, get: Callable[[str], dict[str, str]], lost: str) -> None:
-    """What the cache lacks, all of it or a part, comes from the remote, and is in the cache from then on."""
+    """Data that the cache lacks, all or some, is fetched from the remote into the cache."""
     if lost == "everything":
         shutil.rmtree(CACHE)
     else:
@@ -141,14 +141,14 @@ def test_from_the_remote(oid: str, get: Callable[[str], dict[str, str]], lost: s
 
 
 def test_cached_files_are_named_by_their_hash(oid: str) -> None:
-    """Who is given a cached file can check it by its name."""
+    """The paths of cached files contain their hashes, for checks."""
     for name, path in fetching.fetch(oid, what="the model", hint=HINT).items():
         assert path.samefile(object_of(oid, name))
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_cache_object_is_fetched_again(oid: str, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    """A cached file whose bytes are not those of its hash is not copied, is said to be damaged, and is mended."""
+    """A damaged cached file is reported, not copied, and fetched again."""
     damage(object_of(oid, name))
     assert copy(oid) == FILES
     assert "damaged copies of" in caplog.text
@@ -164,14 +164,14 @@ def test_damaged_cache_object_is_fetched_again(oid: str, caplog: pytest.LogCaptu
 def test_listing_that_was_written_to_is_fetched_again(
     oid: str, get: Callable[[str], dict[str, str]], change: str
 ) -> None:
-    """A cached listing that is not the one of that hash is believed in nothing."""
+    """A cached listing that does not match its hash is not used."""
     listed = json.loads(object_of(oid).read_text())
     damage(object_of(oid), change or json.dumps(listed[1:]))
     assert get(oid) == FILES
 
 
 def test_damage_everywhere(oid: str) -> None:
-    """Where the remote's copy is damaged as well, that is said."""
+    """If the remote's copy is damaged, too, the error says so."""
     damage(object_of(oid, "a", among=REMOTE))
     damage(object_of(oid, "a"))
     assert f"the model: {oid}: every copy of it is damaged" in complaint(lambda: copy(oid))
@@ -179,14 +179,14 @@ def test_damage_everywhere(oid: str) -> None:
 
 @pytest.mark.parametrize("get", [fetch, copy])
 def test_unknown_hash(get: Callable[[str], dict[str, str]]) -> None:
-    """A hash that nobody knows is an error in one line: what, its hash, where was looked, and what to do."""
+    """An unknown hash is a one-line error: what, its hash, where it was searched, and a hint."""
     where = "looked in workspace, cache and remote 'storage'"
     expected = f"the model: {UNKNOWN} is recorded, but cannot be found ({where}); {HINT}"
     assert complaint(lambda: get(UNKNOWN)) == expected
 
 
 def test_unknown_hash_without_a_remote() -> None:
-    """Where there is no remote, that is what is said."""
+    """A missing remote is reported as such."""
     forget_remote()
     said = complaint(lambda: fetch(UNKNOWN))
     assert f"{UNKNOWN} is recorded, but cannot be found (looked in workspace and cache; no remote is set)" in said
@@ -194,7 +194,7 @@ def test_unknown_hash_without_a_remote() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_directory_is_none(oid: str, name: str) -> None:
-    """Where one file cannot be found, the whole directory is not."""
+    """If one file of a directory is missing, the whole directory is unavailable."""
     object_of(oid, name).unlink()
     object_of(oid, name, among=REMOTE).unlink()
     lacks = f"{oid} is recorded, but cannot be found, since {name} is missing ("
@@ -208,7 +208,7 @@ def test_half_a_directory_is_none(oid: str, name: str) -> None:
     ids=["not mounted", "package not installed", "not configured"],
 )
 def test_remote_that_fails(oid: str, url: str | None, reason: str) -> None:
-    """What is wrong with the remote is in the one line, which does not say that anything is lost."""
+    """An error of the remote is reported in one line, which does not claim that data is lost."""
     shutil.rmtree(CACHE)
     remote = "" if url is None else f"['remote \"other\"']\n    url = {url}\n"
     Path(".dvc/config").write_text(f"[core]\n    remote = other\n{remote}")
@@ -218,7 +218,7 @@ def test_remote_that_fails(oid: str, url: str | None, reason: str) -> None:
 
 
 def test_remote_that_answers_nothing(oid: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for ever for a server that takes connections and never says a word."""
+    """A server that accepts connections and never answers causes a timeout."""
     monkeypatch.setattr(remote, "PATIENCE", 0.5)
     shutil.rmtree(CACHE)
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -228,7 +228,7 @@ def test_remote_that_answers_nothing(oid: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_room_for_what_is_pulled(oid: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """What the remote has, but the cache cannot take, is not called lost; and nobody is shown a traceback."""
+    """If the cache is full, the data is not reported as lost, and there is no traceback."""
     lost = object_of(oid, "a")
     lost.unlink()
     lost.parent.rmdir()
@@ -240,7 +240,7 @@ def test_no_room_for_what_is_pulled(oid: str, capfd: pytest.CaptureFixture[str])
 
 
 def test_copy_from_nearby() -> None:
-    """What lies in the workspace needs neither cache nor remote, and is copied, not linked, even where it is links."""
+    """Data in the workspace needs neither cache nor remote, and is copied, even if it consists of links."""
     oid = read_record()["train"].outs["data/model"]
     aside = Path("aside").absolute()
     for name in FILES:
@@ -256,14 +256,14 @@ def test_copy_from_nearby() -> None:
 
 @pytest.mark.parametrize("changes", [{"a": "FIRST\n"}, {"more": ""}])
 def test_nearby_of_other_bytes_is_not_copied(oid: str, changes: dict[str, str]) -> None:
-    """What lies in the workspace is believed only if all its bytes are those of the hash."""
+    """Data in the workspace is used only if all bytes match the hash."""
     fill(paths.MODEL, **changes)
     assert copy(oid) == FILES
     assert texts(paths.MODEL) == {**FILES, **changes}
 
 
 def test_copy_replaces_what_an_earlier_attempt_left(oid: str) -> None:
-    """The destination holds that directory and nothing else."""
+    """Files of an earlier attempt at the destination are replaced."""
     (Path("copy") / "left").parent.mkdir()
     (Path("copy") / "left").touch()
     assert copy(oid) == FILES
@@ -272,7 +272,7 @@ def test_copy_replaces_what_an_earlier_attempt_left(oid: str) -> None:
 @pytest.mark.parametrize("before", [{}, {"a": "other"}, {"more": "more"}])
 @pytest.mark.parametrize("cached", [True, False])
 def test_checkout(oid: str, cached: bool, before: dict[str, str]) -> None:  # noqa: FBT001 (a parameter of the test)
-    """An output comes back as dvc.lock records it, whatever lies in its place, be it from the remote."""
+    """An output is restored as dvc.lock records it, over any content, also from the remote."""
     for name, text in before.items():
         paths.MODEL.mkdir(exist_ok=True)
         (paths.MODEL / name).write_text(text)
@@ -284,7 +284,7 @@ def test_checkout(oid: str, cached: bool, before: dict[str, str]) -> None:  # no
 
 
 def test_checkout_of_what_is_lost(oid: str) -> None:
-    """Where it cannot be found, the error names it, and nothing half is put there."""
+    """If it cannot be found, the error names it, and nothing partial is written."""
     object_of(oid, "a").unlink()
     shutil.rmtree(REMOTE)
     said = complaint(lambda: outputs.checkout("train", paths.MODEL, hint=HINT))
@@ -293,7 +293,7 @@ def test_checkout_of_what_is_lost(oid: str) -> None:
 
 
 def test_removed_outputs_are_put_back(oid: str) -> None:
-    """What DVC removed before the stage comes back from the cache, metrics, which Git keeps, included."""
+    """Outputs that DVC removed before the stage are restored from the cache, including metrics in Git."""
     forget_remote()
     shutil.rmtree(paths.REPORT)
     outputs.restore_outputs("train")
@@ -303,7 +303,7 @@ def test_removed_outputs_are_put_back(oid: str) -> None:
 
 
 def test_outputs_that_are_there_are_left_alone() -> None:
-    """Nothing in place is replaced, changed though it may be."""
+    """Existing outputs are not replaced, even if they changed."""
     shutil.rmtree(paths.REPORT)
     fill(paths.MODEL, a="by hand")
     outputs.restore_outputs("train")
@@ -314,7 +314,7 @@ def test_outputs_that_are_there_are_left_alone() -> None:
 @pytest.mark.parametrize("trouble", ["no cache", "no record", "no such stage", "broken record", "no repository"])
 @pytest.mark.usefixtures("oid")
 def test_what_cannot_be_put_back(trouble: str) -> None:
-    """Putting back is done where an error is being told already: it raises none of its own."""
+    """Restoring happens while another error is reported, so it raises none."""
     if trouble == "no cache":
         shutil.rmtree(CACHE.parent)
     elif trouble == "no record":
@@ -329,7 +329,7 @@ def test_what_cannot_be_put_back(trouble: str) -> None:
 
 @pytest.mark.parametrize("hash_of", [hashing.directory_hash, hashing.known_directory_hash])
 def test_hash_is_that_of_dvc(hash_of: Callable[[Path], str | None]) -> None:
-    """A directory's hash is the one that DVC records, changes with any name or byte, and with nothing else."""
+    """A directory's hash equals DVC's, and depends only on names and bytes."""
     recorded = read_record()["train"].outs["data/model"]
     assert hash_of(paths.MODEL) == recorded
     os.utime(paths.MODEL / "a", (1, 1))
@@ -346,27 +346,27 @@ def test_hash_is_that_of_dvc(hash_of: Callable[[Path], str | None]) -> None:
 
 @pytest.mark.parametrize("hash_of", [hashing.directory_hash, hashing.known_directory_hash])
 def test_hash_of_no_directory(hash_of: Callable[[Path], str | None]) -> None:
-    """What is no directory has no hash."""
+    """A path that is no directory has no hash."""
     assert hash_of(Path("nowhere")) is None
     assert hash_of(Path("dvc.yaml")) is None
 
 
 @pytest.mark.usefixtures("oid")
 def test_half_a_directory_is_not_put_back(oid: str) -> None:
-    """Where the cache has lost one file of it, nothing of it is put where a whole one is expected."""
+    """If the cache lacks one file of a directory, nothing of it is restored."""
     object_of(oid, "a").unlink()
     outputs.restore_outputs("train")
     assert not paths.MODEL.exists()
 
 
 def read(md5: str) -> str:
-    """The text of the file of data/model whose hash that is."""
+    """Return the text of the file of data/model with that hash."""
     return fetching.read_file(md5, nearby=paths.MODEL / "a", what="the file", hint=HINT).decode()
 
 
 @pytest.mark.parametrize("lost", ["nothing", "workspace", "cache", "workspace changed", "cache damaged"])
 def test_file_is_found_wherever_it_is_whole(lost: str) -> None:
-    """In the workspace if its hash agrees, else in the cache, else on the remote."""
+    """A file is taken from the workspace if its hash matches, else from the cache, else from the remote."""
     md5 = object_of(read_record()["train"].outs["data/model"], "a")
     name = md5.parent.name + md5.name
     if lost != "nothing":
@@ -385,7 +385,7 @@ def test_file_is_found_wherever_it_is_whole(lost: str) -> None:
 
 
 def test_file_that_is_nowhere(oid: str) -> None:
-    """What was looked for, where, and what to do; damaged copies are none."""
+    """The error contains what was searched, where, and a hint; damaged copies do not count."""
     damage(object_of(oid, "a"))
     damage(object_of(oid, "a", among=REMOTE))
     md5 = hashlib.md5(FILES["a"].encode()).hexdigest()
@@ -395,7 +395,7 @@ def test_file_that_is_nowhere(oid: str) -> None:
 
 @pytest.mark.parametrize("where", ["cache", "remote", "damaged cache"])
 def test_a_single_file(oid: str, where: str) -> None:
-    """One file of a directory comes without the others, from the cache if it is sound there, else from the remote."""
+    """A single file of a directory is taken from the cache if it is intact there, else from the remote."""
     path, other = object_of(oid, "deep/b ü"), object_of(oid, "a")
     if where == "remote":
         shutil.rmtree(CACHE)
@@ -408,14 +408,14 @@ def test_a_single_file(oid: str, where: str) -> None:
 
 
 def test_a_single_file_that_is_nowhere(oid: str) -> None:
-    """What is in neither place, or not in the directory, is an error that says so."""
+    """A file that is nowhere, or not in the directory, is an error."""
     assert "there is no c in" in complaint(lambda: fetching.fetch_member(oid, "c", what="the model", hint=HINT))
     assert UNKNOWN in complaint(lambda: fetching.fetch_member(UNKNOWN, "a", what="the model", hint=HINT))
     assert UNKNOWN[:32] in complaint(lambda: fetching.fetch_file(UNKNOWN[:32], what="a file", hint=HINT))
 
 
 def test_a_single_file_that_is_damaged(oid: str) -> None:
-    """It is not taken, and without a remote that is an error."""
+    """A damaged file is not used, and without a remote that is an error."""
     forget_remote()
     damage(object_of(oid, "a"))
     assert "no remote is set" in complaint(lambda: fetching.fetch_member(oid, "a", what="the model", hint=HINT))

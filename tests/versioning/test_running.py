@@ -1,4 +1,4 @@
-"""DVC notes which of its commands runs a stage, and that note is read with care."""
+"""DVC's note of running commands is read."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pipeline.versioning.running import running_command
 
 
 def test_running_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose process is alive is at work; whoever was killed, or a file that is half written, holds up nobody."""
+    """A live process counts as running; killed ones, and a partial file, do not."""
     monkeypatch.chdir(tmp_path)
     assert running_command() is None
     Path(".dvc/tmp").mkdir(parents=True)

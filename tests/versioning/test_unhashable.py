@@ -1,4 +1,4 @@
-"""What DVC stops at, or waits at for ever, is named before, with the way on."""
+"""Files that make DVC fail or hang are named before, with a hint."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ CAFE = b"data/raw/cat/caf\xe9.png"
 
 @pytest.fixture(autouse=True)
 def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty repository of DVC's with a folder for images as working directory."""
+    """Make an empty DVC repository with a folder for images the working directory."""
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)
     subprocess.run(["dvc", "init", "--quiet"], check=True)
@@ -27,7 +27,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def obstruct() -> None:
-    """Put one of each kind into data/raw."""
+    """Put a file of each kind into data/raw."""
     (paths.RAW / "cat/broken.png").symlink_to("nowhere")
     (paths.RAW / "cat/[1].png").symlink_to("nowhere")
     os.mkfifo(paths.RAW / "cat/pipe.png")
@@ -35,7 +35,7 @@ def obstruct() -> None:
 
 
 def test_each_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 14, 15 and 24: broken links, pipes, names that are not UTF-8, and what must not be read; nothing else."""
+    """Broken links, pipes, names that are not UTF-8, and unreadable files are named, and no others."""
     check_hashable()
     assert obstacles() == []
     obstruct()
@@ -51,7 +51,7 @@ def test_each_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dvc_passes_over_what_the_hint_says() -> None:
-    """The lines for .dvcignore are right: with them DVC hashes the rest, and nothing is in the way."""
+    """With the suggested lines in .dvcignore DVC hashes the rest without errors."""
     obstruct()
     said = r"1]\.png: a link to nothing.*3 more.*: /data/raw/cat/\\\[1\]\.png"
     with pytest.raises(ImagesError, match=said) as error:
@@ -65,7 +65,7 @@ def test_dvc_passes_over_what_the_hint_says() -> None:
 
 
 def test_status_names_it(project: Project) -> None:
-    """Issue 14, 24: `pipeline status` says in one line what DVC would stop at; it does not wait itself."""
+    """`pipeline status` names such a file in one line, and does not hang."""
     project.add_digits(0, 2)
     project.dvc("add", "--quiet", "data/raw")
     os.mkfifo(project.root / "data/raw/pipe.png")

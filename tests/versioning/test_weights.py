@@ -1,4 +1,4 @@
-"""Whether a recorded model stands for what another release would train."""
+"""Whether a recorded model equals what another release would train."""
 
 import subprocess
 from dataclasses import replace
@@ -28,13 +28,13 @@ NEW = StageRecord(
 
 @pytest.fixture(autouse=True)
 def _releases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two releases of one version, and one of another."""
+    """Simulate two releases of one version, and one of another."""
     other = {"pipeline/c.py": "6"}
     monkeypatch.setattr(weights, "VERSIONS", {code_hash(OLD.deps): 1, code_hash(NEW.deps): 1, code_hash(other): 2})
 
 
 def test_hash_of_code_is_that_of_md5sum(tmp_path: Path) -> None:
-    """Anybody can work it out; order and data do not count."""
+    """The hash of the code can be computed with md5sum; order and data do not matter."""
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/a.py").write_text("1\n")
     (tmp_path / "pipeline/b.py").write_text("2\n")
@@ -46,14 +46,14 @@ def test_hash_of_code_is_that_of_md5sum(tmp_path: Path) -> None:
 
 
 def test_same_weights_need_no_training() -> None:
-    """Code of the same version, run in another way: the record stands, whatever the values of params are by now."""
+    """For code of the same version the record is valid, whatever the current values of params."""
     assert is_outdated(OLD, NEW)
     assert why_retrain(OLD, NEW) is None
     assert why_retrain(OLD, replace(NEW, params={"train.lr": 0.2, "train.augment": {"flip": False}})) is None
 
 
 def test_what_changes_nothing_until_it_says_something() -> None:
-    """A newer release may read a file that was not there: the model stands for one with that file as it is at first."""
+    """If a newer release reads a new file, the model is valid for that file's neutral content."""
     more = replace(NEW, deps={**NEW.deps, "data/manifest/classes.csv": ""})
     assert why_retrain(OLD, more) is None
     assert "data/other.csv" in str(why_retrain(OLD, replace(NEW, deps={**NEW.deps, "data/other.csv": ""})))
@@ -61,7 +61,7 @@ def test_what_changes_nothing_until_it_says_something() -> None:
 
 
 def test_params_that_change_nothing_until_they_are_set() -> None:
-    """A newer release may have a param more: the model stands for one with it as it is at first, and is recorded so."""
+    """If a newer release has a new param, the model is valid for its neutral value, which is recorded."""
     more = replace(NEW, params={**NEW.params, "train.framing": "squash", "train.crop_pct": 1.0})
     assert why_retrain(OLD, more) is None
     known = with_neutral_params(OLD, more)
@@ -71,13 +71,13 @@ def test_params_that_change_nothing_until_they_are_set() -> None:
 
 
 def test_values_are_those_of_a_new_project() -> None:
-    """So whoever merges params.yaml trains as before."""
+    """Neutral values are those of a new project, so that merging params.yaml trains as before."""
     train = read_params(ROOT / "params.yaml").train
     assert {name: getattr(train, name.removeprefix("train.")) for name in NEUTRAL_PARAMS} == NEUTRAL_PARAMS
 
 
 def test_what_is_recorded_so_is_not_outdated() -> None:
-    """Data and params are other reasons than code."""
+    """Changed data and params are not changed code."""
     assert not is_outdated(OLD, replace(OLD, deps={**OLD.deps, "data/base": ""}, params={}))
     assert is_outdated(OLD, replace(OLD, command="python -m pipeline run train"))
     assert is_outdated(OLD, replace(OLD, deps={**OLD.deps, "pipeline/b.py": "4"}))
@@ -97,5 +97,5 @@ def test_what_is_recorded_so_is_not_outdated() -> None:
     ],
 )
 def test_reasons_to_retrain(recorded: StageRecord, now: StageRecord, why: str) -> None:
-    """Other code, or more to read, to set or to write: the reason is given."""
+    """Other code, and new files, params or outputs, are reasons to retrain."""
     assert why in (why_retrain(recorded, now) or "")

@@ -1,4 +1,4 @@
-"""What an earlier run has found out changes no result: additions, removals and other labels or splits included."""
+"""Stored results of earlier runs change no result, also after additions, removals, and changed labels or splits."""
 
 import tempfile
 from pathlib import Path
@@ -28,7 +28,7 @@ class Images(NamedTuple):
     labels: npt.NDArray[np.str_]
 
     def then(self, random: np.random.Generator, share: float) -> "Images":
-        """After some have come, gone, changed sides, and been given another label."""
+        """Return the images after some were added, removed, moved to another split, and relabelled."""
         kept = random.random(len(self.rows)) < 1 - share
         splits, labels = self.splits.copy(), self.labels.copy()
         other = random.random(len(splits)) < share / 2
@@ -39,14 +39,14 @@ class Images(NamedTuple):
 
 
 def drawn(random: np.random.Generator, count: int) -> Images:
-    """New ones; of two runs some are alike, and some are equal."""
+    """Return new images; some of two runs are similar, and some are equal."""
     rows = made_up(np.random.default_rng(0), 400, 150, 0.03)[random.integers(0, 400, count)]
     rows[:, 2:5] += random.integers(0, 2, (count, 3)).astype(np.int8)
     return Images(rows, random.choice(SPLITS, count), random.choice(np.array(["a", "b"]), count))
 
 
 def all_found(images: Images) -> tuple[list[int], list[int]]:
-    """What leaks.csv and review.csv are made of."""
+    """Return the data for leaks.csv and review.csv."""
     found = Sorted.of(images.rows)
     like = leaks.find_leaks(images.splits, found)
     twins = review.other_label(np.arange(0, len(like), 2), pd.Series(images.labels), found, name="label")
@@ -55,7 +55,7 @@ def all_found(images: Images) -> tuple[list[int], list[int]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where it is remembered, of few images too."""
+    """Return the folder of stored results, also for few images."""
     monkeypatch.setattr(earlier, "FOLDER", tmp_path / "found")
     monkeypatch.setattr(earlier, "FEW", 0)
     return tmp_path / "found"
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1), st.lists(st.sampled_from([0, 0.03, 0.2, 0.9]), min_size=1, max_size=4))
 def test_additions_and_removals(seed: int, shares: list[float]) -> None:
-    """After any of them the same is found with what earlier runs have found out, and without."""
+    """With and without stored results the same is found after any change."""
     random = np.random.default_rng(seed)
     images = drawn(random, 250)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def test_only_what_is_new_is_compared(folder: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("damage", ["cut", "bits", "rules", "gone"])
 def test_damaged(folder: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is damaged, or was found by other rules, is found anew."""
+    """Results that are damaged, or of other rules, are not used."""
     images = drawn(np.random.default_rng(0), 300)
     found = all_found(images)
     if damage == "rules":

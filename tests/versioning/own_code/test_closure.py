@@ -1,4 +1,4 @@
-"""The files that a function of the project's own is made of."""
+"""The files that a project's own function consists of."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.versioning.own_code.closure import closure
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -18,7 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(**files: str) -> None:
-    """Write files: `a__b` is a/b.py."""
+    """Write files; `a__b` is a/b.py."""
     for name, text in files.items():
         path = Path(*name.split("__")).with_suffix(".py")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,13 +39,13 @@ def write(**files: str) -> None:
     ],
 )
 def test_imports_are_followed(text: str) -> None:
-    """However an import is written, and wherever it stands."""
+    """Imports are followed in any form and at any place."""
     write(mine__nets=text, mine__part="import torch, os", mine__unused="")
     assert closure("mine.nets:build") == ["mine/nets.py", "mine/part.py"]
 
 
 def test_what_runs_at_an_import_is_in_it() -> None:
-    """Packages' own files on the way, and what those import, once each and in order."""
+    """Files that run at an import are included: packages' own files, and their imports, once each and in order."""
     write(mine__nets="from mine.deep.layers import Layer", mine__deep__layers="from ..tools import x")
     write(mine__tools="import mine.nets")
     for path in ("mine/__init__.py", "mine/deep/__init__.py"):
@@ -56,7 +56,7 @@ def test_what_runs_at_an_import_is_in_it() -> None:
 
 
 def test_what_does_not_run_is_not_in_it() -> None:
-    """Neither what is for type checkers only, nor the release's code, nor installed packages."""
+    """Imports for type checkers only, the release's code, and installed packages are not included."""
     write(mine__types="", pipeline__train="")
     write(mine__nets="if TYPE_CHECKING:\n    import mine.types\nimport pipeline.train, numpy\n")
     assert closure("mine.nets:build") == ["mine/nets.py"]
@@ -77,7 +77,7 @@ def test_what_does_not_run_is_not_in_it() -> None:
     ],
 )
 def test_only_files_of_the_project(project: Path, name: str, said: str) -> None:
-    """What a checkpoint names may be somebody else's: nothing outside the folder is found, by a link neither."""
+    """Only files in the project are loaded, also by links, since a checkpoint may name anything."""
     write(mine__nets="", pipeline__train="")
     (project.parent / "elsewhere").mkdir()
     (project.parent / "elsewhere/nets.py").write_text("")
@@ -89,7 +89,7 @@ def test_only_files_of_the_project(project: Path, name: str, said: str) -> None:
 
 
 def test_what_is_not_python() -> None:
-    """Is named with its line."""
+    """A file that is not Python is an error with the line."""
     write(mine__nets="import mine.part", mine__part="a = 1\nb = = 2\n")
     with pytest.raises(ParamError, match=r"mine/part.py:2: not Python \(invalid syntax\); correct it"):
         closure("mine.nets:build")

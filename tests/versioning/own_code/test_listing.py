@@ -1,4 +1,4 @@
-"""dvc.yaml lists the files of a project's own code, and is otherwise as it was."""
+"""dvc.yaml lists the files of a project's own code; everything else in it stays."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with code of its own."""
+    """Make a project with its own code."""
     monkeypatch.chdir(tmp_path)
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, name)
@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def params(**train: str) -> Params:
-    """Those of params.yaml, but for `train`."""
+    """Return the params with changes to the section `train`."""
     yaml = YAML()
     content = yaml.load(Path("params.yaml"))
     content["train"].update(train)
@@ -36,13 +36,13 @@ def params(**train: str) -> Params:
 
 
 def own_deps(stage: str) -> list[str]:
-    """The deps of `stage` in mine/."""
+    """Return the deps of `stage` in mine/."""
     deps = YAML(typ="safe").load(Path("dvc.yaml"))["stages"][stage]["deps"]
     return [dep for dep in deps if dep.startswith("mine/")]
 
 
 def test_files_are_listed_where_they_run() -> None:
-    """Those of the network in train and evaluate, those of the loss in train; everything else stays byte for byte."""
+    """Files of the network are listed in train and evaluate, those of the loss in train; other bytes do not change."""
     changed = params(model="mine.nets:build", loss="mine.losses:focal")
     said = str(bring_in_step(changed))
     assert said == "lists mine/layers.py, which train.model uses, and 2 more files"
@@ -57,7 +57,7 @@ def test_files_are_listed_where_they_run() -> None:
 
 
 def test_what_nothing_uses_any_more_goes() -> None:
-    """An import less, another param, and none at all."""
+    """Files that are no longer used are removed: a removed import, another param, and none at all."""
     bring_in_step(params(model="mine.nets:build"))
     Path("mine/nets.py").write_text("")
     assert str(bring_in_step(read_params())) == "does not list mine/layers.py, which nothing uses"
@@ -67,7 +67,7 @@ def test_what_nothing_uses_any_more_goes() -> None:
 
 
 def test_lines_of_people_stay() -> None:
-    """A file that somebody listed by hand is not listed twice, and stays when no param uses it."""
+    """A file that a user listed is not listed twice, and stays when no param uses it."""
     by_hand = TEXT.replace("    - data/base\n", "    - data/base\n    - mine/nets.py\n    - mine/table.csv\n", 1)
     Path("dvc.yaml").write_text(by_hand)
     bring_in_step(params(model="mine.nets:build"))
@@ -77,7 +77,7 @@ def test_lines_of_people_stay() -> None:
 
 
 def test_a_run_stops_where_dvc_has_read_another_dvc_yaml() -> None:
-    """It is corrected, and the error says to run again; then all is well."""
+    """If dvc.yaml is outdated, it is corrected, and the error says to run again, which works."""
     changed = params(model="mine.nets:build")
     with pytest.raises(RecordError) as raised:
         check_in_step(changed)
@@ -87,14 +87,14 @@ def test_a_run_stops_where_dvc_has_read_another_dvc_yaml() -> None:
 
 
 def test_nothing_is_written_where_a_file_is_missing() -> None:
-    """The error names it."""
+    """If a file is missing, the error names it, and nothing is written."""
     with pytest.raises(ParamError, match=r"mine.net:build: no file mine/net.py"):
         bring_in_step(params(model="mine.net:build"))
     assert Path("dvc.yaml").read_text() == TEXT
 
 
 def test_another_dvc_yaml() -> None:
-    """Is an error in one line."""
+    """A dvc.yaml of another form is a one-line error."""
     changed = params(model="mine.nets:build")
     for text in ("stages: {}\n", "<<<<<<< ours\n"):
         Path("dvc.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""What is noted of files that were never in a clone, and what counts where nothing is."""
+"""The note of files that were never in a clone, and its replacement if it is missing."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ ODD = ["b\nb", "å/é.png", "a"]
 
 @pytest.fixture(autouse=True)
 def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository with two files in data/raw."""
+    """Make a repository with two files in data/raw."""
     monkeypatch.chdir(tmp_path)
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, check=True)
@@ -25,7 +25,7 @@ def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_note() -> None:
-    """It holds any names; a clone without it is fresh, unless it was in sync with Git: then it was full."""
+    """The note stores any names; a clone without it is fresh, or full if it was in sync with Git."""
     assert read_absent() is None
     note_absent(ODD)
     assert read_absent() == set(ODD)
@@ -39,13 +39,13 @@ def test_the_note() -> None:
 
 
 def test_what_is_noted_counts() -> None:
-    """What is noted, listed and not here was never here; what is not noted was."""
+    """A noted and listed file that is missing was never local; others were."""
     note_absent(["c", "d", "b"])
     assert never_here({"a": "1", "b": "2", "c": "3", "e": "5"}, {"a": "1", "b": "2"}) == {"c"}
 
 
 def test_without_a_note_dvc_remembers_what_it_has_hashed() -> None:
-    """A file that DVC has hashed here was here, if it is the one that is listed; no other was."""
+    """Without a note, a file counts as local before if DVC has hashed this content here."""
     _, listed = hashing.workspace_listing(paths.RAW)
     listed |= {"c": "3" * 32}
     (paths.RAW / "a").unlink()

@@ -1,4 +1,4 @@
-"""Which data/raw ingest took in, by records of this release and of those before it."""
+"""Which data/raw ingest has read, by records of this release and of earlier ones."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ NEW = StageRecord(deps={"data/raw.hash": md5_of_bytes(content_of(OID).encode())}
 
 @pytest.fixture(autouse=True)
 def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository with a remote."""
+    """Make a repository with a remote."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "remote").mkdir()
     paths.DATA.mkdir()
@@ -27,14 +27,14 @@ def _repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_compared() -> None:
-    """Whether a record is of a data/raw needs no object."""
+    """Comparing a record with a data/raw needs no object."""
     assert all(is_of(record, OID) and not is_of(record, OTHER) for record in (OLD, NEW))
     assert not is_of(StageRecord(deps={}, outs={}), OID)
 
 
 @pytest.mark.parametrize("place", ["workspace", "cache", "remote", "nowhere"])
 def test_read(place: str) -> None:
-    """An older record says the hash; a newer one names a file that says it, wherever that is."""
+    """An older record contains the hash; a newer one names a file that contains it, in any place."""
     assert raw_recorded(OLD) == OID
     paths.RAW_HASH.write_text(content_of(OTHER))
     md5 = NEW.deps["data/raw.hash"]

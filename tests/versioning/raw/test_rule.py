@@ -1,4 +1,4 @@
-"""What belongs to data/raw follows from what is listed, what is here, and what was never here; from nothing else."""
+"""The content of data/raw depends only on what is listed, what is local, and what was never local."""
 
 from collections import Counter
 
@@ -15,13 +15,13 @@ LISTINGS = st.dictionaries(PATHS, st.sampled_from(["1", "2", "3"]), max_size=8)
 def test_every_file_is_here_absent_or_removed(
     listed: dict[str, str], here: dict[str, str], never_here: set[str]
 ) -> None:
-    """What is here belongs as it is here; of the rest what was never here, as it is listed; what else was, is gone."""
+    """Local files belong as they are, files that were never local belong as listed, and all others are removed."""
     found = belongs(listed, here, never_here)
     assert found.files == here | {path: listed[path] for path in found.absent}
     assert found.absent == (listed.keys() - here.keys()) & never_here
     assert found.before.keys() - found.files.keys() == (listed.keys() - here.keys()) - never_here
     assert found.files.keys() == here.keys() | found.absent
-    # Said of what came of it, the same comes of it again.
+    # The rule is idempotent.
     again = belongs(found.files, here, found.absent)
     assert (again.files, again.absent) == (found.files, found.absent)
     assert FileChange.between(again.before, again.files) == FileChange()
@@ -29,14 +29,14 @@ def test_every_file_is_here_absent_or_removed(
 
 @given(listed=LISTINGS, here=LISTINGS)
 def test_a_full_folder_is_what_is_here(listed: dict[str, str], here: dict[str, str]) -> None:
-    """Where nothing is absent, the folder says it all."""
+    """Without absent files the local folder is the content."""
     found = belongs(listed, here, set())
     assert (found.files, found.absent) == (here, set())
 
 
 @given(listed=LISTINGS, new=LISTINGS)
 def test_what_was_never_here_is_never_removed(listed: dict[str, str], new: dict[str, str]) -> None:
-    """In a fresh clone all that is listed stays, but for what is replaced."""
+    """In a fresh clone all listed files stay, except replaced ones."""
     found = belongs(listed, new, listed.keys())
     assert found.files == listed | new
     assert found.before.keys() <= found.files.keys()
@@ -44,7 +44,7 @@ def test_what_was_never_here_is_never_removed(listed: dict[str, str], new: dict[
 
 @given(before=LISTINGS, now=LISTINGS)
 def test_each_file_counts_once(before: dict[str, str], now: dict[str, str]) -> None:
-    """As one that came, went, changed or moved, or not at all; no content is lost without a word, and no way back."""
+    """Each file is counted once as added, removed, changed or moved; no lost content is unreported."""
     change, back = FileChange.between(before, now), FileChange.between(now, before)
     assert change.added + change.changed + change.moved == len(now.items() - before.items())
     assert change.removed + change.changed + change.moved == len(before.items() - now.items())
@@ -54,7 +54,7 @@ def test_each_file_counts_once(before: dict[str, str], now: dict[str, str]) -> N
 
 
 def test_moved_is_what_lies_under_another_path() -> None:
-    """Each new place takes one file, be it the place of another one; a copy that was there before takes none."""
+    """Each new place takes one moved file, also at the place of another one; an existing copy takes none."""
     assert FileChange.between({"a": "1"}, {"b": "1"}) == FileChange(moved=1)
     assert FileChange.between({"a": "1", "b": "1"}, {"c": "1"}) == FileChange(removed=1, moved=1)
     assert FileChange.between({"a": "1"}, {"b": "1", "c": "1"}) == FileChange(added=1, moved=1)
@@ -67,7 +67,7 @@ def test_moved_is_what_lies_under_another_path() -> None:
 
 
 def test_in_the_way() -> None:
-    """A file cannot lie where others have a folder, at any depth, in either direction."""
+    """A file cannot have the path of a folder of others, at any depth, in either direction."""
     assert in_the_way(["cat/1.png", "dog/2.png"], ["cat/3.png", "cat.zip"]) is None
     assert in_the_way(["cat/1.png"], ["cat"]) == "cat"
     assert in_the_way(["a/b"], ["a/b/c/d.png"]) == "a/b"
