@@ -1,4 +1,4 @@
-"""Decoded images are kept, whole or not at all, within bounds; what is not kept is decoded whenever it is needed."""
+"""Decoded images are cached as a whole or not at all, within limits; others are decoded when needed."""
 
 import resource
 from collections.abc import Iterator
@@ -29,23 +29,23 @@ COMPUTE = read_params(ROOT / "params.yaml").compute
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with stored images."""
+    """Make a project with stored images."""
     monkeypatch.chdir(tmp_path)
     store_images(train=IMAGES)
 
 
 def md5(number: int) -> str:
-    """A made-up MD5, whose last bytes are zeros now and then."""
+    """Return a synthetic MD5 that sometimes ends in zeros."""
     return f"{number + 1:04x}".ljust(32, "0") if number % 2 else f"{number + 1:032x}"
 
 
 def pixels(*numbers: int) -> Pixels:
-    """A made-up image for each number."""
+    """Return a synthetic image for each number."""
     return np.stack([np.random.default_rng(number).integers(0, 256, READER.shape, np.uint8) for number in numbers])
 
 
 def filled(*numbers: int, limit: int = 100) -> ArrayCache:
-    """A cache that these have been added to."""
+    """Return a cache with these images."""
     cache = decoded(READER, limit=limit * IMAGE)
     with cache.alone():
         if numbers:
@@ -54,7 +54,7 @@ def filled(*numbers: int, limit: int = 100) -> ArrayCache:
 
 
 def held(cache: ArrayCache, upto: int = 30) -> set[int]:
-    """The numbers of the images that are found, which must be theirs."""
+    """Return the numbers of the images found, and assert that they are the right images."""
     rows, images = cache.find(digests([md5(number) for number in range(upto)]))
     found = {number for number, row in enumerate(rows) if row >= 0}
     assert all(np.array_equal(images[rows[number]], pixels(number)[0]) for number in found)
@@ -62,12 +62,12 @@ def held(cache: ArrayCache, upto: int = 30) -> set[int]:
 
 
 def files() -> list[Path]:
-    """Of the cache."""
+    """Return the cache's files."""
     return sorted(path for path in paths.DECODED.iterdir() if path.name != "lock")
 
 
 def test_what_was_added_is_found() -> None:
-    """By this process and by the next, in several additions."""
+    """Added images are found by this process and the next, after several additions."""
     assert held(filled()) == set()
     assert held(filled(3, 5, 8)) == {3, 5, 8}
     assert held(filled(1)) == {1, 3, 5, 8}
@@ -77,7 +77,7 @@ def test_what_was_added_is_found() -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 1), st.integers(0, 400), st.sampled_from(["cut", "flip", "garbage", "remove"]))
 def test_damage_is_noticed(which: int, place: int, harm: str) -> None:
-    """Cut, flipped, longer or lost files: whole images are found, no other, and additions go on."""
+    """In truncated, changed, extended or lost files exactly the intact images are found, and additions continue."""
     for path in paths.DECODED.glob("*.*"):
         path.unlink()
     filled(*range(6))
@@ -99,7 +99,7 @@ def test_damage_is_noticed(which: int, place: int, harm: str) -> None:
 
 
 def test_room() -> None:
-    """There is as much as the limit leaves; what is not alive makes more when it is much."""
+    """The room is what the limit leaves; many outdated images are removed to make room."""
     cache = filled(*range(8), limit=10)
     assert cache.room() == 2
     cache.tidy(digests([md5(number) for number in range(7)]))
@@ -110,7 +110,7 @@ def test_room() -> None:
 
 
 def test_what_was_found_stays() -> None:
-    """Whatever another process makes of the files meanwhile."""
+    """Images that were found stay readable, whatever other processes do with the files."""
     cache = filled(*range(8), limit=10)
     rows, images = cache.find(digests([md5(5)]))
     filled(limit=10).tidy(digests([md5(7)]))
@@ -120,7 +120,7 @@ def test_what_was_found_stays() -> None:
 
 
 def test_lower_limit() -> None:
-    """It takes images away."""
+    """A lower limit removes images."""
     filled(*range(8))
     cache = filled(limit=3)
     assert cache.room() == -5
@@ -129,7 +129,7 @@ def test_lower_limit() -> None:
 
 
 def test_other_reader() -> None:
-    """Images of another size are no one's business, and go when there is need."""
+    """Images of another size are ignored, and are removed if room is needed."""
     filled(1, 2)
     other = decoded(PixelReader("rgb", 4), limit=1000)
     assert (other.find(digests([md5(1)]))[0] < 0).all()
@@ -138,7 +138,7 @@ def test_other_reader() -> None:
 
 
 def stack(room_for: int = 1, *, room: int | None = None, manifest: pd.DataFrame | None = None) -> PixelSource:
-    """The stored images, with a limit of so many MiB, or images."""
+    """Return the stored images, with a limit in MiB, or in images."""
     compute: Compute = COMPUTE.model_copy(update={"decoded": room_for, "workers": 2})
     if room is not None:
         with pytest.MonkeyPatch.context() as patch:
@@ -149,7 +149,7 @@ def stack(room_for: int = 1, *, room: int | None = None, manifest: pd.DataFrame 
 
 
 def shades(one: PixelSource, *batches: list[int]) -> list[list[int]]:
-    """The shades of the images in each batch."""
+    """Return the shades of the images in each batch."""
     chosen = [np.array(batch, np.intp) for batch in batches]
     return [images[:, 0, 0, 0].tolist() for images in one.batches(chosen)]
 
@@ -160,7 +160,7 @@ EXPECTED = [[3, 1, 19], [], [7], [0, 2, 3, 3]]
 @pytest.mark.parametrize("room", [None, 0, 7, 20])
 @pytest.mark.parametrize("few", [1, 1000])
 def test_batches(monkeypatch: pytest.MonkeyPatch, room: int | None, few: int) -> None:
-    """The same images in the same order, whichever of them have been decoded before, here or in other processes."""
+    """Batches are the same, whichever images were decoded before, here or in other processes."""
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", few)
     everything = stack()
     by_position = shades(everything, list(range(20)))[0]
@@ -176,7 +176,7 @@ def test_batches(monkeypatch: pytest.MonkeyPatch, room: int | None, few: int) ->
 
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
 def test_modes(mode: str) -> None:
-    """Grey and colour alike: decoded now, read from the cache, or decoded when needed."""
+    """Grey and colour images work in each case: decoded now, read from the cache, or decoded when needed."""
     manifest, positions = read_manifest("train"), [np.arange(20)]
     shape = PixelReader(mode, 8).shape
     first, again, never = (
@@ -189,7 +189,7 @@ def test_modes(mode: str) -> None:
 
 
 def test_nothing_is_decoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was decoded is read no more, also when others come to it; what was interrupted is gone on with."""
+    """A decoded image is not decoded again, also with additional images; interrupted work is resumed."""
     half = read_manifest("train").iloc[::2]
     stack(manifest=half)
     read: list[int] = []
@@ -206,7 +206,7 @@ def test_nothing_is_decoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
-    """What has no place is decoded when it is needed, and one line says so."""
+    """Images without room on a full disk are decoded when needed, with a one-line warning."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
     try:
@@ -221,7 +221,7 @@ def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("few", [1, 1000])
 def test_damaged_shard_and_full_disk_are_told_apart(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    """An image whose bytes are damaged, or gone, is an error, whatever process reads it."""
+    """A damaged or missing image is an error in any process, and is not mistaken for a full disk."""
     monkeypatch.setattr("pipeline.images.pixel_source.FEW", few)
     shard = paths.SHARDS / "000000.tar"
     shard.write_bytes(bytes(shard.stat().st_size))
@@ -233,7 +233,7 @@ def test_damaged_shard_and_full_disk_are_told_apart(monkeypatch: pytest.MonkeyPa
 
 
 def test_in_order() -> None:
-    """Results come in the order of what is asked for, which is taken only as it is needed."""
+    """Results are in the order of requests, which are taken only as needed."""
     taken: list[int] = []
 
     def items() -> Iterator[int]:

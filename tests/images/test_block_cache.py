@@ -1,4 +1,4 @@
-"""Pieces of shards on disk: found again, bounded, and the least recently used goes first."""
+"""Blocks of shards on disk: found again, limited, and the least recently used are removed first."""
 
 import os
 import time
@@ -15,12 +15,12 @@ DATA = bytes(range(256))
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pieces."""
+    """Make blocks small."""
     monkeypatch.setattr(block_cache, "BLOCK", SIZE)
 
 
 def filled(folder: Path, *numbers: int, limit: int = 100) -> BlockCache:
-    """A cache to which these pieces of `DATA` were added, as far as there was room."""
+    """Return a cache to which these blocks of `DATA` were added, as far as there was room."""
     cache = BlockCache(folder, limit=limit * SIZE)
     for number in numbers:
         if cache.take_room():
@@ -30,25 +30,25 @@ def filled(folder: Path, *numbers: int, limit: int = 100) -> BlockCache:
 
 
 def kept(folder: Path) -> set[int]:
-    """The numbers of the pieces that are there."""
+    """Return the numbers of the stored blocks."""
     return {int(path.name) for path in folder.glob("*/*")}
 
 
 def age(folder: Path, *numbers: int) -> None:
-    """Make these pieces ones that were last used long ago, the first one first."""
+    """Make these blocks old, the first one the oldest."""
     for order, number in enumerate(numbers):
         os.utime(folder / "md5" / str(number), (0, time.time() - 1000 + order))
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 16), (3, 5), (15, 17), (7, 60), (32, 256)])
 def test_what_was_added_is_found(tmp_path: Path, start: int, end: int) -> None:
-    """Within a piece and across several, by this process and another one."""
+    """Added ranges within a block and across blocks are found, by this process and another one."""
     for cache in (filled(tmp_path, *range(16)), BlockCache(tmp_path, limit=0)):
         assert cache.read("md5", start, end) == DATA[start:end]
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    """Nothing is found where a piece is missing, or of another shard."""
+    """Nothing is found if a block is missing, or of another shard."""
     cache = filled(tmp_path, 0, 2)
     assert cache.read("md5", 10, 40) is None
     assert cache.read("other", 0, 4) is None
@@ -58,7 +58,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", DATA[:3], DATA[:SIZE], bytes(SIZE + 4)])
 def test_damaged_pieces_alone_are_deleted(tmp_path: Path, damage: bytes) -> None:
-    """Cut off or of other bytes; whole ones that hold the rest of an image stay, and so does what has replaced one."""
+    """Only damaged blocks are deleted; intact blocks of the same image, and replacements, stay."""
     cache = filled(tmp_path, *range(4))
     (tmp_path / "md5/1").write_bytes(damage)
     cache.drop_damaged("md5", 0, 60)
@@ -68,7 +68,7 @@ def test_damaged_pieces_alone_are_deleted(tmp_path: Path, damage: bytes) -> None
 
 
 def test_least_recently_used_goes(tmp_path: Path) -> None:
-    """A new run's pieces replace those that were not used for longest; reading is using."""
+    """New blocks replace the least recently used ones; reading counts as use."""
     filled(tmp_path, 0, 1, 2, 3, limit=4)
     age(tmp_path, 2, 0, 3, 1)
     time.sleep(0.05)
@@ -83,7 +83,7 @@ def test_least_recently_used_goes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 40])
 def test_never_more_than_the_limit(tmp_path: Path, limit: int) -> None:
-    """Pieces that are on their way count."""
+    """Blocks that are being added count towards the limit."""
     cache = filled(tmp_path, *range(1), limit=limit)
     on_the_way = 0
     while on_the_way < 100 and cache.take_room():
@@ -92,7 +92,7 @@ def test_never_more_than_the_limit(tmp_path: Path, limit: int) -> None:
 
 
 def test_two_processes(tmp_path: Path) -> None:
-    """Together they stay below the limit, but for a sixteenth."""
+    """Two processes together stay below the limit, up to a sixteenth."""
     both = [BlockCache(tmp_path, limit=64 * SIZE, processes=2) for _ in range(2)]
     number = 0
     while taken := [cache for cache in both if cache.take_room()]:
@@ -104,14 +104,14 @@ def test_two_processes(tmp_path: Path) -> None:
 
 
 def test_closed(tmp_path: Path) -> None:
-    """Nothing is added any more."""
+    """After closing nothing is added."""
     cache = filled(tmp_path, 0)
     cache.close()
     assert not cache.take_room()
 
 
 def test_files_that_vanish_while_the_folder_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As damaged pieces do, which another thread deletes: there is room as before."""
+    """If another thread deletes files during the scan, the room is computed correctly."""
     filled(tmp_path, 0, 1, 2)
     glob = Path.glob
 

@@ -1,4 +1,4 @@
-"""Shards are folded and rewritten without an image being lost or changed."""
+"""Shards are merged and rewritten without losing or changing an image."""
 
 import hashlib
 from pathlib import Path
@@ -20,7 +20,7 @@ def _data(number: int) -> bytes:
 
 
 def _collection(shards: int, each: int) -> pa.Table:
-    """An index over `shards` shards in data/shards, `each` images in each."""
+    """Return an index of `shards` shards in data/shards with `each` images."""
     paths.SHARDS.mkdir(parents=True)
     rows = []
     for shard in range(shards):
@@ -35,7 +35,7 @@ def _collection(shards: int, each: int) -> pa.Table:
 
 
 def _check(table: pa.Table) -> None:
-    """Every image is where `table` says."""
+    """Assert that every image is where `table` says."""
     with ShardReader(paths.SHARDS) as reader:
         for row in table.to_pylist():
             assert reader.read(row["shard"], row["offset"], row["length"]) == _data(row["width"])
@@ -43,18 +43,18 @@ def _check(table: pa.Table) -> None:
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is an empty project."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def test_few_shards_are_left_alone() -> None:
-    """As long as there are not too many small shards, nothing moves."""
+    """A few small shards are left alone."""
     table = _collection(MAX_SMALL, 3)
     assert compact(table, limit=LIMIT).equals(table)
 
 
 def test_many_small_shards_become_one() -> None:
-    """Too many small shards are folded into one, every image kept."""
+    """Too many small shards are merged, and every image is kept."""
     table = _collection(MAX_SMALL + 1, 3)
     folded = compact(table, limit=LIMIT)
     assert folded["shard"].unique().to_pylist() == [MAX_SMALL + 1]
@@ -63,7 +63,7 @@ def test_many_small_shards_become_one() -> None:
 
 
 def test_mostly_dead_shards_are_rewritten() -> None:
-    """A shard in which few images are left is rewritten, the others stay."""
+    """A shard with few remaining images is rewritten, and others stay."""
     table = _collection(3, 20)
     kept = table.filter(pa.array([row["shard"] != 1 or row["width"] < 24 for row in table.to_pylist()]))
     rewritten = compact(kept, limit=LIMIT)
@@ -79,7 +79,7 @@ def test_what_it_makes_it_leaves_alone() -> None:
 
 
 def test_damaged_images_are_found() -> None:
-    """Of a flipped byte, a shard cut short and one that is gone, the images concerned are left out, the others kept."""
+    """Images in a changed, truncated or missing shard are left out, and all others are kept."""
     table = _collection(4, 3)
     assert undamaged(table, range(4)).equals(table)
     shards = sorted(paths.SHARDS.glob("*.tar"))
@@ -95,7 +95,7 @@ def test_damaged_images_are_found() -> None:
 
 
 def test_damaged_image_is_not_copied() -> None:
-    """Folding stops at a damaged image, and data/shards is as it was."""
+    """Merging stops at a damaged image, and data/shards does not change."""
     table = _collection(MAX_SMALL + 1, 2)
     first = min(paths.SHARDS.glob("*.tar"))
     first.write_bytes(first.read_bytes().replace(b"\x89PNG", b"\x89png"))
@@ -111,7 +111,7 @@ def test_no_images_are_no_trouble() -> None:
 
 
 def test_shards_that_hold_what_was_removed() -> None:
-    """Of any image, or of those that are to be erased; a shard that holds what the index has is none."""
+    """Shards that contain any removed image, or one to erase, are found; others are not."""
     table = _collection(4, 5)
     gone = {row["id"]: row["shard"] for row in table.to_pylist() if row["width"] in (3, 11)}
     kept = table.filter(pa.array([one not in gone for one in table["id"].to_pylist()]))
@@ -125,7 +125,7 @@ def test_shards_that_hold_what_was_removed() -> None:
 
 
 def test_a_copy_in_another_shard_is_erased() -> None:
-    """An image that came back into a shard of its own has its bytes in the old one until that is rewritten."""
+    """An image that came back in a new shard still has its bytes in the old one until that is rewritten."""
     table = _collection(3, 4)
     rows = table.to_pylist()
     (back,) = (row for row in rows if row["width"] == 5)
@@ -137,7 +137,7 @@ def test_a_copy_in_another_shard_is_erased() -> None:
 
 
 def test_erased_images_are_in_no_shard() -> None:
-    """Shards that are to go are rewritten, whatever they hold, and what is kept is where the index says."""
+    """Shards with erased images are rewritten, and kept images are where the index says."""
     table = _collection(3, 8)
     kept = table.filter(pa.array([row["width"] != 10 for row in table.to_pylist()]))
     rewritten = compact(kept, limit=LIMIT, also=holding_removed(kept, None))
@@ -149,7 +149,7 @@ def test_erased_images_are_in_no_shard() -> None:
 
 
 def test_damage_hides_nothing() -> None:
-    """Where a header is damaged, removed images behind it are found all the same."""
+    """Removed images behind a damaged header are found."""
     table = _collection(1, 6)
     kept = table.filter(pa.array([row["width"] not in (0, 4) for row in table.to_pylist()]))
     shard = paths.SHARDS / "000000.tar"

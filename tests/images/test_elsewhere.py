@@ -1,4 +1,4 @@
-"""What becomes of shards that are missing: `compute.fetch`."""
+"""Missing shards are handled by `compute.fetch`."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.params import read_params
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images in several shards, all of them on the remote alone."""
+    """Make a project with images in several shards, which are only on the remote."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setattr(stored, "SHARD", 2**14)
@@ -34,7 +34,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def streams(fetch: str, split: str = "train") -> bool:
-    """Whether the images of a split are read in ranges; else all of them are here then."""
+    """Whether the images of a split are read in ranges; if not, assert that all are local."""
     compute: Any = read_params(ROOT / "params.yaml").compute.model_copy(update={"fetch": fetch})
     found = locate(read_manifest(split), compute)
     assert (found.elsewhere is None) == all((paths.SHARDS / f"{slot.shard:06d}.tar").exists() for slot in found.slots)
@@ -42,39 +42,39 @@ def streams(fetch: str, split: str = "train") -> bool:
 
 
 def test_fetched() -> None:
-    """`all` brings everything."""
+    """`all` fetches everything."""
     assert not streams("all")
 
 
 def test_streamed() -> None:
-    """`stream` brings nothing."""
+    """`stream` fetches nothing."""
     assert streams("stream")
     assert not paths.SHARDS.exists()
 
 
 def test_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few images are read, many are fetched, and none where the disk is too full for them."""
+    """`auto` streams few images, and fetches many, but not if the disk is too full."""
     assert streams("auto", "test")
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
     assert streams("auto")
 
 
 def test_auto_fetches_most() -> None:
-    """If most of what is missing is asked for, all of it is brought, and read here from then on."""
+    """If most missing images are needed, all shards are fetched, and read locally from then on."""
     assert not streams("auto")
     assert not streams("stream", "test")
 
 
 @pytest.mark.parametrize(("fetch", "expected"), [("all", False), ("auto", False), ("stream", True)])
 def test_a_shard_is_missing(fetch: str, *, expected: bool) -> None:
-    """What the cache has is put back, unless nothing is to be brought."""
+    """A cached shard is restored, unless nothing may be fetched."""
     assert not streams("all")
     (paths.SHARDS / "000001.tar").unlink()
     assert streams(fetch) == expected
 
 
 def test_index_of_another_commit() -> None:
-    """data/images that is not as dvc.lock records it is never replaced, and names shards of its own."""
+    """data/images that differs from dvc.lock is never replaced; its own shards are used."""
     store_images(train=[Plain("cat", shade, 10) for shade in range(120)])
     index = paths.IMAGES / "index.parquet"
     content = index.read_bytes()
@@ -86,7 +86,7 @@ def test_index_of_another_commit() -> None:
 
 
 def test_earlier_layout(tmp_path: Path) -> None:
-    """What a release before data/shards recorded: shards in data/images, which its index does not name."""
+    """Shards in data/images, as recorded by releases before data/shards, are found."""
     store_images(train=[Plain("cat", shade, 11) for shade in range(120)])
     for path in sorted(paths.SHARDS.iterdir()):
         path.rename(paths.IMAGES / path.name)

@@ -1,4 +1,4 @@
-"""What is known of images, kept small."""
+"""Facts about images in compact form."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.images.index_rows import FACTS, IndexRows
 
 
 def hexadecimal(size: int) -> st.SearchStrategy[str]:
-    """So many bytes."""
+    """Return a strategy for `size` bytes in hexadecimal digits."""
     return st.binary(min_size=size, max_size=size).map(bytes.hex)
 
 
@@ -34,7 +34,7 @@ facts = st.fixed_dictionaries(
 
 @given(st.lists(facts, unique_by=lambda fact: fact["id"]))
 def test_facts_are_what_was_added(added: list[dict[str, Any]]) -> None:
-    """One by one and as a table, in the order in which they came."""
+    """Facts are read back one by one and as a table, in the order of addition."""
     kept = IndexRows()
     for fact in added:
         kept.add(fact)
@@ -46,14 +46,14 @@ def test_facts_are_what_was_added(added: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_is_no_fact() -> None:
-    """Without images there is an empty table."""
+    """Without images the table is empty."""
     assert "0" * 32 not in IndexRows()
     assert IndexRows().drain().equals(FACTS.empty_table())
 
 
 @given(facts, facts)
 def test_later_fact_replaces_the_earlier(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Of one image there is one fact."""
+    """A later fact about an image replaces the earlier one."""
     kept = IndexRows()
     kept.add(one)
     kept.add({**other, "id": one["id"]})

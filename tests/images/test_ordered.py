@@ -1,4 +1,4 @@
-"""Work in other processes comes back in order, a bounded number of items ahead, whatever happens to a process."""
+"""Work in other processes is returned in order, a limited number of items ahead, also if a process dies."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from pipeline.images.ordered import Batches, Window, in_order
 
 
 def job(number: int) -> int:
-    """Its square; 13 kills the process."""
+    """Return the square of `number`; 13 kills the process."""
     if number == 13:
         os._exit(1)
     return number**2
@@ -22,12 +22,12 @@ def job(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_results_are_in_order(workers: int) -> None:
-    """However many processes there are, results are in the order of the items."""
+    """Results are in the order of the items for any number of processes."""
     assert list(in_order(abs, range(-50, 0), workers)) == list(range(50, 0, -1))
 
 
 def test_only_so_many_are_under_way() -> None:
-    """Items are taken only as far ahead of the results as the window is wide."""
+    """Items are taken only as far ahead of the results as the window allows."""
     taken = 0
 
     def items() -> Iterator[int]:
@@ -43,7 +43,7 @@ def test_only_so_many_are_under_way() -> None:
 
 
 def test_an_item_put_first_comes_first() -> None:
-    """What is put first is handed out before what is under way; an empty window stays open for it."""
+    """An item put first is processed before waiting ones; an empty window stays open for it."""
     with ProcessPoolExecutor(1) as pool:
         window, seen = Window(pool, abs, [1, 2, 3], size=2), []
         for item, result in window:
@@ -55,7 +55,7 @@ def test_an_item_put_first_comes_first() -> None:
 
 
 def test_a_broken_pool_is_a_result() -> None:
-    """A process that dies raises nothing but where a result is taken; in another pool the rest goes on."""
+    """A dead process raises only where its result is taken; the rest continues in another pool."""
     broken = ProcessPoolExecutor(1)
     seen: dict[int, int | None] = {}
     with ProcessPoolExecutor(1) as other:
@@ -72,7 +72,7 @@ def test_a_broken_pool_is_a_result() -> None:
 
 
 def test_batches_may_change_their_size() -> None:
-    """From the next one on, and no item is lost."""
+    """The batch size can change from the next batch on, without losing an item."""
     batches, seen = Batches(range(10), 4), []
     for batch in batches:
         seen.append(batch)
@@ -81,7 +81,7 @@ def test_batches_may_change_their_size() -> None:
 
 
 def test_semaphores_left_at_the_end_are_no_news() -> None:
-    """Their tracker frees them, and says nothing below what a command has printed."""
+    """Leftover semaphores are freed without a message after a command's output."""
     leave_one = "from loky.backend import resource_tracker as tracker; tracker.register('/loky-left', 'semlock')"
     for first, silent in (("import sys", False), ("import pipeline.images.ordered", True)):
         done = subprocess.run(
@@ -95,6 +95,6 @@ def _is_deaf(_: int) -> bool:
 
 
 def test_other_processes_never_hear_of_an_interrupt() -> None:
-    """^C at a terminal reaches this process alone, which ends the others; none of them has anything to say."""
+    """^C on a terminal reaches only this process, which ends the others; they print nothing."""
     assert list(in_order(_is_deaf, range(3), 2)) == [True] * 3
     assert not _is_deaf(0)

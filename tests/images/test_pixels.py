@@ -1,4 +1,4 @@
-"""Stored images as the network takes them: scaled to fill a square, or squashed into one."""
+"""Stored images as input of a network: scaled to fill a square, or squashed into one."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from pipeline.images.pixels import FRAMINGS, VERSION, PixelReader
 
 
 def thirds(width: int, height: int) -> Image.Image:
-    """Red, green and blue, one after the other along the longer side."""
+    """Return an image with red, green and blue thirds along the longer side."""
     pixels = np.zeros((height, width, 3), np.uint8)
     place = np.indices((height, width))[int(width > height)] * 3 // max(width, height)
     for colour in range(3):
@@ -19,13 +19,13 @@ def thirds(width: int, height: int) -> Image.Image:
 
 
 def shares(pixels: npt.NDArray[np.uint8]) -> list[float]:
-    """How much of an image each colour has."""
+    """Return the share of each colour in an image."""
     return [round(float(share), 2) for share in pixels.mean((1, 2)) / 255]
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 30), (30, 90)])
 def test_fill_shows_the_middle_and_squash_all(width: int, height: int) -> None:
-    """Of three colours side by side one fills the square, and each has a third of the squashed image."""
+    """`fill` shows the middle of three colours only, and `squash` a third of each."""
     assert shares(FRAMINGS["fill"](thirds(width, height), mode="rgb", size=10)) == pytest.approx([0, 1, 0], abs=0.03)
     squashed = FRAMINGS["squash"](thirds(width, height), mode="rgb", size=30)
     assert shares(squashed) == pytest.approx([1 / 3] * 3, abs=0.01)
@@ -34,7 +34,7 @@ def test_fill_shows_the_middle_and_squash_all(width: int, height: int) -> None:
 @pytest.mark.parametrize(("mode", "channels"), [("rgb", 3), ("grey", 1)])
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_form(framing: str, mode: str, channels: int) -> None:
-    """Squares of bytes, colours first; of a square image both make the same."""
+    """The result is a square of bytes, channels first; for a square image both framings are equal."""
     made = FRAMINGS[framing](thirds(50, 20), mode=mode, size=12)
     assert made.shape == (channels, 12, 12)
     assert made.dtype == np.uint8
@@ -44,7 +44,7 @@ def test_form(framing: str, mode: str, channels: int) -> None:
 
 
 def test_names_of_what_is_decoded() -> None:
-    """Decoded images of one framing are not taken for those of the other; filled ones are called as ever."""
+    """Cached images of the framings have different names; those of `fill` keep their former name."""
     filled, squashed = (PixelReader("rgb", 8, framing).recipe for framing in ("fill", "squash"))
     assert filled == PixelReader("rgb", 8).recipe == f"{VERSION}-pillow-{PIL.__version__}-rgb-8"
     assert squashed == f"{filled}-squash"

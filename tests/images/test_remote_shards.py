@@ -1,4 +1,4 @@
-"""Images of shards that are not here: read from cache and remote in ranges, checked, and handed out as if they were."""
+"""Images of absent shards are read in ranges from cache and remote, and checked."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images in several shards, which are recorded, and in small pieces."""
+    """Make a project with images in several recorded shards, and small blocks."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setattr(stored, "SHARD", 2**15)
@@ -41,7 +41,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def names(expected: Pixels, tmp_path: Path) -> dict[str, str]:
-    """The MD5s of the shards by name; from now on they are on a remote, and not here."""
+    """Move the shards to a remote, and return their MD5s by name."""
     assert len(expected) == len(IMAGES)
     listed = far.record_images()
     far.move_to(tmp_path / "remote")
@@ -50,7 +50,7 @@ def names(expected: Pixels, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def expected() -> Pixels:
-    """All images, read here."""
+    """Return all images, read locally."""
     found = everything(opened(fetch="all"))
     shutil.rmtree(paths.DECODED)
     return found
@@ -58,25 +58,25 @@ def expected() -> Pixels:
 
 @contextmanager
 def remote(tmp_path: Path, *options: str) -> Iterator[str]:
-    """A server with what was moved is the remote."""
+    """Make a server with the moved files the remote."""
     with far.served(tmp_path / "remote", *options) as url:
         far.set_remote(url)
         yield url
 
 
 def compute(**changes: Any) -> Compute:
-    """Reading ranges, and keeping nothing, if not otherwise said."""
+    """Return params that stream and cache nothing, unless changed."""
     changes = {"fetch": "stream", "decoded": 0, "stored": 0, **changes}
     return read_params(ROOT / "params.yaml").compute.model_copy(update=changes)
 
 
 def opened(**changes: Any) -> Dataset:
-    """The training images."""
+    """Return the training images."""
     return load(read_manifest("train"), mode="grey", size=8, framing="fill", compute=compute(**changes))
 
 
 def everything(dataset: Dataset) -> Pixels:
-    """All images by id, asked for in another order."""
+    """Return all images by id, read in another order."""
     order = np.random.default_rng(0).permutation(len(dataset))
     batches = np.array_split(order, range(BATCH, len(order), BATCH))
     found = np.concatenate(list(dataset.images.batches(batches)))
@@ -87,7 +87,7 @@ def everything(dataset: Dataset) -> Pixels:
 def test_images_are_those_that_were_stored(
     expected: Pixels, names: dict[str, str], tmp_path: Path, changes: dict[str, int]
 ) -> None:
-    """Read one by one, in pieces that are kept, or into the cache of decoded ones; no shard is brought here."""
+    """Images are right if read singly, in cached blocks, or into the cache of decoded images; no shard is fetched."""
     assert len(names) > 2
     with remote(tmp_path, "--latency", "0.01"):
         dataset = opened(**changes)
@@ -99,7 +99,7 @@ def test_images_are_those_that_were_stored(
 
 
 def test_half_of_the_shards_are_here(expected: Pixels, tmp_path: Path) -> None:
-    """One is in data/shards, one in DVC's cache, another one damaged there; the rest is read from the remote."""
+    """One shard is in data/shards, one in DVC's cache, another is damaged there; the rest is read from the remote."""
     kept = {path.name: path.read_bytes() for path in sorted(paths.SHARDS.iterdir())}
     listed = far.record_images()
     far.move_to(tmp_path / "remote")
@@ -118,7 +118,7 @@ def test_half_of_the_shards_are_here(expected: Pixels, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Ssh, S3])
 def test_kinds_of_remotes(expected: Pixels, kind: Callable[[Path], Server], tmp_path: Path) -> None:
-    """Others know ranges, too, or are made to."""
+    """Other kinds of remotes support ranges, too, by themselves or by our code."""
     far.record_images()
     (tmp_path / "server").mkdir()
 
@@ -134,20 +134,20 @@ def test_kinds_of_remotes(expected: Pixels, kind: Callable[[Path], Server], tmp_
 
 @pytest.mark.usefixtures("names")
 def test_a_shared_folder(expected: Pixels, tmp_path: Path) -> None:
-    """A remote that is a folder is read in ranges as well."""
+    """A remote that is a folder is read in ranges."""
     far.set_remote(str(tmp_path / "remote"))
     assert np.array_equal(everything(opened()), expected)
 
 
 @pytest.mark.usefixtures("names")
 def test_lost_connections(expected: Pixels, tmp_path: Path) -> None:
-    """A server that hangs up every now and then is asked again."""
+    """If a server closes connections now and then, requests are repeated."""
     with remote(tmp_path, "--drop", "5"):
         assert np.array_equal(everything(opened()), expected)
 
 
 def fails(error: type[Exception], dataset: Dataset) -> str:
-    """What is said of the images that cannot be had."""
+    """Return the error for unavailable images."""
     with pytest.raises(error) as raised:
         everything(dataset)
     assert "\n" not in str(raised.value)
@@ -156,7 +156,7 @@ def fails(error: type[Exception], dataset: Dataset) -> str:
 
 @pytest.mark.usefixtures("names")
 def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
-    """There is a line that says so."""
+    """A folder that is not mounted is a one-line error."""
     far.set_remote(str(tmp_path / "remote"))
     locate(read_manifest("train"), compute())  # So that the index is in DVC's cache.
     (tmp_path / "remote").rename(tmp_path / "aside")
@@ -168,7 +168,7 @@ def test_folder_that_is_not_mounted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("names")
 def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for, and then there is a line, which says which shard it was."""
+    """If a server disappears, it is waited for; then one line names the shard."""
     with remote(tmp_path):
         dataset = opened()
         next(dataset.images.batches([np.arange(4)]))
@@ -180,7 +180,7 @@ def test_server_that_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_server_that_comes_back(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:
-    """Training goes on as if nothing had been."""
+    """If the server comes back, training continues."""
     del names
     with remote(tmp_path) as url:
         dataset = opened()
@@ -190,7 +190,7 @@ def test_server_that_comes_back(expected: Pixels, names: dict[str, str], tmp_pat
 
 
 def test_wrong_bytes(names: dict[str, str], tmp_path: Path) -> None:
-    """What is damaged on the remote is named, with what to do."""
+    """Damaged bytes on the remote are an error with a hint."""
     with remote(tmp_path):
         locate(read_manifest("train"), compute())  # So that the index is in DVC's cache.
     with remote(tmp_path, "--damage") as url:
@@ -202,7 +202,7 @@ def test_wrong_bytes(names: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_server_without_ranges(names: dict[str, str], tmp_path: Path) -> None:
-    """One that would send all of a shard for each image is not used so."""
+    """A server without ranges, which would send whole shards, is an error."""
     del names
     with remote(tmp_path, "--whole"):
         said = fails(MissingDataError, opened())
@@ -210,7 +210,7 @@ def test_server_without_ranges(names: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_shard_that_was_not_pushed(names: dict[str, str], tmp_path: Path) -> None:
-    """Another line says what to push."""
+    """A shard that was not pushed is an error that says what to push."""
     for md5 in names.values():
         (tmp_path / "remote/files/md5" / md5[:2] / md5[2:]).unlink()
     with remote(tmp_path):
@@ -219,7 +219,7 @@ def test_shard_that_was_not_pushed(names: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_what_is_kept_is_checked(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:
-    """Pieces that a power failure damaged are read again; whole ones are not."""
+    """Cached blocks that are damaged are read again; intact ones are not."""
     del names
     with remote(tmp_path):
         assert np.array_equal(everything(opened(stored=100)), expected)
@@ -228,7 +228,7 @@ def test_what_is_kept_is_checked(expected: Pixels, names: dict[str, str], tmp_pa
             path.write_bytes(path.read_bytes()[:100])
         assert np.array_equal(everything(opened(stored=100)), expected)
     dataset = opened(stored=100)
-    assert np.array_equal(everything(dataset), expected)  # There is no server any more.
+    assert np.array_equal(everything(dataset), expected)  # The server is gone.
 
 
 def test_memory_is_bounded(names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_memory_is_bounded(names: dict[str, str], tmp_path: Path, monkeypatch: p
 def test_disk_is_bounded(
     expected: Pixels, names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    """With room for some pieces, the images of others are read each time."""
+    """With room for some blocks, the images of others are read each time."""
     del names
     limited = block_cache.BlockCache.__init__
 
@@ -274,7 +274,7 @@ def test_full_disk(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where nothing can be kept, nothing is, and that is said once."""
+    """On a full disk nothing is cached, with a single warning."""
     del names
     monkeypatch.setattr(paths, "STORED", Path("/proc/nothing"))
     with remote(tmp_path):

@@ -1,4 +1,4 @@
-"""Shards: what is appended can be read, by us and by any tar, and a cut costs only what was cut."""
+"""Shards can be read by this package and by any tar, and a truncation loses only the truncated part."""
 
 import subprocess
 import tarfile
@@ -26,20 +26,20 @@ Places = dict[str, tuple[int, int]]
 
 
 def write(folder: Path, images: dict[str, bytes], *, first: int = 0, limit: int = 10**6) -> Places:
-    """Append `images` to new shards in `folder`; returns the shard and offset of each."""
+    """Append `images` to new shards in `folder`, and return the shard and offset of each."""
     folder.mkdir(exist_ok=True)
     with ShardWriter(folder, first=first, limit=limit) as writer:
         return {name: writer.append(name, data) for name, data in images.items()}
 
 
 def members(path: Path) -> dict[str, bytes]:
-    """The files in the tar file `path`, as Python reads them."""
+    """Return the files in the tar file `path`, read by Python."""
     with tarfile.open(path, "r:") as archive:
         return {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
 
 
 def test_names() -> None:
-    """Names sort as numbers do, and say their number."""
+    """Names sort by number, and contain the number."""
     assert [shard_name(number) for number in (0, 42, 999_999)] == ["000000.tar", "000042.tar", "999999.tar"]
     assert shard_number(Path("x/000042.tar")) == 42
 
@@ -49,7 +49,7 @@ def test_names() -> None:
 def test_what_is_appended_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, several: list[bytes], limit: int, first: int
 ) -> None:
-    """Every image is where the writer says, in shards numbered without gaps, in the order they were appended."""
+    """Every image is where the writer says, in shards numbered without gaps, in order."""
     folder = tmp_path_factory.mktemp("shards")
     images = {f"{number:032x}.png": data for number, data in enumerate(several)}
     places = write(folder, images, first=first, limit=limit)
@@ -67,7 +67,7 @@ def test_what_is_appended_can_be_read(
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=12), st.integers(1, 8000))
 def test_shards_are_bounded(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int) -> None:
-    """A shard is no larger than the limit, padding and end apart, unless one image alone is."""
+    """A shard's content is no larger than the limit, unless a single image is."""
     folder = tmp_path_factory.mktemp("shards")
     write(folder, {f"{number:032x}.png": bytes(size) for number, size in enumerate(sizes)}, limit=limit)
     for path in folder.iterdir():
@@ -76,14 +76,14 @@ def test_shards_are_bounded(tmp_path_factory: pytest.TempPathFactory, sizes: lis
 
 
 def test_shards_are_filled(tmp_path: Path) -> None:
-    """A new shard begins only when the last one is full."""
+    """A new shard starts only when the last one is full."""
     limit = 10 * (2 * BLOCK)
     write(tmp_path, {f"{number:032x}.png": bytes(BLOCK) for number in range(25)}, limit=limit)
     assert [len(members(path)) for path in sorted(tmp_path.iterdir())] == [10, 10, 5]
 
 
 def test_same_images_give_the_same_bytes(tmp_path: Path) -> None:
-    """A shard holds no clock and no user."""
+    """A shard contains neither time nor user."""
     for folder in ("one", "other"):
         write(tmp_path / folder, IMAGES)
     assert (tmp_path / "one/000000.tar").read_bytes() == (tmp_path / "other/000000.tar").read_bytes()
@@ -101,7 +101,7 @@ def test_tar_lists_and_unpacks_shards(tmp_path: Path) -> None:
 
 
 def test_flushed_images_are_on_file(tmp_path: Path) -> None:
-    """After a flush another process sees the image, though the shard is not finished."""
+    """After a flush another process can read the image, although the shard is not finished."""
     with ShardWriter(tmp_path, first=0, limit=10**6) as writer:
         writer.flush()
         _, offset = writer.append("a.png", b"data")
@@ -116,7 +116,7 @@ def test_writing_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_reading_beyond_the_end_is_short(tmp_path: Path) -> None:
-    """From a shard that was cut, fewer bytes come; a missing one is no file."""
+    """A truncated shard returns fewer bytes; a missing one raises FileNotFoundError."""
     places = write(tmp_path, IMAGES)
     name, data = next(iter(IMAGES.items()))
     (tmp_path / "000000.tar").write_bytes((tmp_path / "000000.tar").read_bytes()[: places[name][1] + 7])
@@ -127,7 +127,7 @@ def test_reading_beyond_the_end_is_short(tmp_path: Path) -> None:
 
 
 def test_sealing_keeps_what_is_whole_wherever_the_cut_is(tmp_path: Path) -> None:
-    """Cut at any byte, a shard is sealed to a valid tar file of exactly the images that are whole."""
+    """A shard truncated anywhere is sealed to a valid tar file of exactly its complete images."""
     places = write(tmp_path, IMAGES)
     path, whole = tmp_path / "000000.tar", (tmp_path / "000000.tar").read_bytes()
     ends = {name: places[name][1] + len(data) for name, data in IMAGES.items()}
@@ -142,7 +142,7 @@ def test_sealing_keeps_what_is_whole_wherever_the_cut_is(tmp_path: Path) -> None
 
 
 def test_sealing_again_changes_nothing(tmp_path: Path) -> None:
-    """Sealing a whole shard leaves every byte as it is."""
+    """Sealing a complete shard changes no byte."""
     places = write(tmp_path, IMAGES)
     path, name = tmp_path / "000000.tar", list(IMAGES)[-1]
     whole = path.read_bytes()
@@ -151,7 +151,7 @@ def test_sealing_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_sealed_shards_satisfy_tar(tmp_path: Path) -> None:
-    """The program tar, which is stricter than Python, finds no fault with a sealed shard."""
+    """The program tar, which is stricter than Python, reads a sealed shard without errors."""
     places = write(tmp_path, IMAGES)
     path, second = tmp_path / "000000.tar", list(IMAGES)[1]
     path.write_bytes(path.read_bytes()[: places[second][1] + len(IMAGES[second]) + 5])
@@ -161,7 +161,7 @@ def test_sealed_shards_satisfy_tar(tmp_path: Path) -> None:
 
 
 def test_other_files_are_no_shards(tmp_path: Path) -> None:
-    """What people put next to shards is neither counted nor removed."""
+    """Users' files next to shards are neither counted nor removed."""
     for name in ("000004.tar", "mine.tar", "000007.tar.part", "1000000.tar"):
         (tmp_path / name).touch()
     assert [path.name for path in shards_in(tmp_path)] == ["000004.tar", "1000000.tar"]

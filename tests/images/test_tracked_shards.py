@@ -1,4 +1,4 @@
-"""data/shards.dvc: what a kill leaves in Git."""
+"""data/shards.dvc: Git's state after a kill."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SHARDS = {0: ShardFile(md5_of_bytes(b"content"), 7)}
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What Git makes while it stages: here that of a .dvc file takes a second, and DVC is to stage what it writes."""
+    """Return Git's index lock; staging a .dvc file takes a second, and DVC stages what it writes."""
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet")
     for command in ("init --quiet", "config core.autostage true"):
@@ -37,7 +37,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_kill_leaves_no_lock(lock: Path) -> None:
-    """Git ends what it stages by itself."""
+    """After a kill Git finishes staging by itself."""
     program = "from tests.images.test_tracked_shards import *; track(SHARDS)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, env=environment)
@@ -45,13 +45,13 @@ def test_a_kill_leaves_no_lock(lock: Path) -> None:
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    git("add", ".gitattributes")  # Waits for the one that still runs.
+    git("add", ".gitattributes")  # Waits for the running one.
     assert paths.SHARDS_DVC.as_posix() in git_text("ls-files").split()
     assert not lock.exists()
 
 
 def test_a_lock_that_stays_is_named(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What some Git has left is said in words, and all is well once it is gone."""
+    """A lock left by Git is an error that names it; after its removal all works."""
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     lock.touch()
     with pytest.raises(RecordError, match=r"index\.lock"):
@@ -62,7 +62,7 @@ def test_a_lock_that_stays_is_named(lock: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_git_ignores_what_dvc_was_copying(lock: Path) -> None:
-    """A kill leaves it next to what it was to become, and no `git add --all` is to take it."""
+    """Incomplete copies left by a kill are ignored by `git add --all`."""
     assert not lock.exists()
     shutil.copy(ROOT / "data/.gitignore", "data")
     left = [Path("data", folder, tmp_fname()) for folder in ("", "report")]

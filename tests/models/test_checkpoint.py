@@ -1,4 +1,4 @@
-"""Reading a checkpoint runs no code in it, and a damaged one is an error in one line."""
+"""Reading a checkpoint runs no code in it, and a damaged one is a one-line error."""
 
 import os
 import pickle
@@ -46,7 +46,7 @@ class Malice:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The folder of a model with a small checkpoint."""
+    """Return the folder of a model with a small checkpoint."""
     folder = tmp_path / "model"
     folder.mkdir()
     torch.save(CONTENT, folder / CHECKPOINT)
@@ -54,7 +54,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two checkpoints hold the same."""
+    """Whether two checkpoints have the same content."""
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, dict):
@@ -63,7 +63,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def complaint(model: Path) -> str:
-    """What reading the checkpoint complains of, in one line that names the file."""
+    """Return the error of reading the checkpoint, which is one line that names the file."""
     with pytest.raises(CheckpointError) as raised:
         read_checkpoint(model)
     said = str(raised.value)
@@ -73,24 +73,24 @@ def complaint(model: Path) -> str:
 
 
 def test_checkpoints_come_back(model: Path) -> None:
-    """What was saved is what is read."""
+    """A checkpoint is read back as saved."""
     assert same(read_checkpoint(model), CONTENT)
 
 
 def test_same_checkpoint_is_the_same_bytes(model: Path, tmp_path: Path) -> None:
-    """Saved again, it has the same bytes: no clock, no path."""
+    """Another save has the same bytes, without time or path."""
     (tmp_path / "other").mkdir()
     torch.save(CONTENT, tmp_path / "other" / CHECKPOINT)
     assert (tmp_path / "other" / CHECKPOINT).read_bytes() == (model / CHECKPOINT).read_bytes()
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A missing checkpoint is an error with the command that brings it back."""
+    """A missing checkpoint is an error with the command that fetches it."""
     assert "no such file; run `dvc checkout`" in complaint(tmp_path)
 
 
 def test_cut_checkpoints(model: Path) -> None:
-    """A checkpoint cut anywhere is an error."""
+    """A checkpoint truncated anywhere is an error."""
     path = model / CHECKPOINT
     whole = path.read_bytes()
     for cut in range(0, len(whole), 7):
@@ -100,7 +100,7 @@ def test_cut_checkpoints(model: Path) -> None:
 
 @pytest.mark.parametrize("change", [0xFF, 0x01])
 def test_damaged_checkpoints(model: Path, change: int) -> None:
-    """With a byte changed anywhere a checkpoint is an error, or the same in spite of it; never another one."""
+    """A checkpoint with a changed byte is an error, or equal; it is never read as another one."""
     path = model / CHECKPOINT
     whole = path.read_bytes()
     for place in range(0, len(whole), 3):
@@ -134,7 +134,7 @@ def test_other_files(model: Path, data: bytes) -> None:
 )
 @pytest.mark.parametrize("where", ["alone", "as value", "as key", "in state"])
 def test_malice_is_not_run(model: Path, tmp_path: Path, save: Callable[[Any, Path], Any], where: str) -> None:
-    """A checkpoint made to run code when it is loaded is refused, and the code is not run."""
+    """A checkpoint that would run code when loaded is refused without running it."""
     created = tmp_path / "created"
     malice = Malice(created)
     contents: dict[str, Any] = {
@@ -151,20 +151,20 @@ def test_malice_is_not_run(model: Path, tmp_path: Path, save: Callable[[Any, Pat
 
 
 def test_malice_is_named(model: Path, tmp_path: Path) -> None:
-    """Whoever gets such a file is told not to trust it."""
+    """The error says not to trust such a file."""
     torch.save({**CONTENT, "callbacks": Malice(tmp_path / "created")}, model / CHECKPOINT)
     assert "could run code" in complaint(model)
 
 
 @pytest.mark.parametrize("content", [[CONTENT], torch.ones(2), "text", 3, None])
 def test_other_contents(model: Path, content: object) -> None:
-    """A file that PyTorch can load but that is no checkpoint is an error."""
+    """A file that PyTorch can load, but that is no checkpoint, is an error."""
     torch.save(content, model / CHECKPOINT)
     complaint(model)
 
 
 def test_spec_is_read(model: Path) -> None:
-    """A checkpoint says what network it is of."""
+    """The spec of the network is read from a checkpoint."""
     assert spec_of(read_checkpoint(model), model) == SPEC_HERE
 
 
@@ -172,7 +172,7 @@ def test_spec_is_read(model: Path) -> None:
     "change", [{SPEC: None}, {SPEC: {}}, {SPEC: 3}, {SPEC: {**CONTENT[SPEC], "unknown": 1}}]  # type: ignore[dict-item]
 )  # fmt: skip
 def test_spec_of_another_form(tmp_path: Path, change: dict[str, Any]) -> None:
-    """A checkpoint that does not say so is an error with the way on."""
+    """A checkpoint without a valid spec is an error with a hint."""
     with pytest.raises(CheckpointError, match="pipeline fresh"):
         spec_of({**CONTENT, **change}, tmp_path)
     with pytest.raises(CheckpointError, match="does not say"):
@@ -180,11 +180,11 @@ def test_spec_of_another_form(tmp_path: Path, change: dict[str, Any]) -> None:
 
 
 def test_networks_predict_as_they_were_trained(model: Path) -> None:
-    """A network that was saved gives the same logits when it is read."""
+    """A saved network gives the same logits when it is read."""
     network = build(SPEC_HERE)
     network.train()
     images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)
-    network(images)  # Moves the statistics of the normalisation.
+    network(images)  # Changes the statistics of the normalisation.
     network.eval()
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     torch.save({**CONTENT, "state_dict": weights}, model / CHECKPOINT)
@@ -196,7 +196,7 @@ def test_networks_predict_as_they_were_trained(model: Path) -> None:
 
 
 def test_weights_of_another_function(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code that builds layers of the same shapes, and computes something else with them, is found out."""
+    """Code that builds layers of the same shapes, but computes another function, is detected."""
     network = build(SPEC_HERE).eval()
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     torch.save({**CONTENT, "state_dict": weights, RESPONSE: respond(network, SPEC_HERE)}, model / CHECKPOINT)
@@ -208,7 +208,7 @@ def test_weights_of_another_function(model: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("shape", [(2,), (2, 5), (2, 3, 3, 3)])
 def test_growing_keeps_what_was_there(shape: tuple[int, ...]) -> None:
-    """Old rows stay, bit for bit; new ones are those of the model to follow; the type is the old one's."""
+    """Old rows are kept bit for bit; new ones are the new model's; the dtype is the old one's."""
     old, like = torch.randn(shape).to(torch.bfloat16), torch.randn((4, *shape[1:]))
     grown = grow(old, like)
     assert grown.shape == like.shape
@@ -218,7 +218,7 @@ def test_growing_keeps_what_was_there(shape: tuple[int, ...]) -> None:
 
 
 def test_nothing_to_grow() -> None:
-    """What has its size already is left alone, and so is a number, such as the step of an optimizer."""
+    """Tensors of the right size, and scalars such as an optimizer's step, do not change."""
     old = torch.randn(3, 2)
     assert torch.equal(grow(old, torch.randn(3, 2)), old)
     step = torch.tensor(7.0)
@@ -226,7 +226,7 @@ def test_nothing_to_grow() -> None:
 
 
 def test_byte_order_is_little_endian(model: Path) -> None:
-    """Checkpoints of all machines that this runs on have the same bytes."""
+    """Checkpoints have the same bytes on all supported machines."""
     assert struct.pack("=I", 1) == struct.pack("<I", 1)
     assert b"little" in (model / CHECKPOINT).read_bytes()
 
@@ -243,7 +243,7 @@ def test_byte_order_is_little_endian(model: Path) -> None:
     ids=["none", "empty", "a list", "others", "another network's"],
 )
 def test_weights_of_another_network(model: Path, weights: Any) -> None:
-    """Are an error in one line, that names the file and says what to do."""
+    """Weights of another network are a one-line error with the file and a hint."""
     content = {key: value for key, value in {**CONTENT, "state_dict": weights}.items() if value is not None}
     torch.save(content, model / CHECKPOINT)
     with pytest.raises(CheckpointError, match="does not hold the weights of small as the code builds it now; undo"):
@@ -251,7 +251,7 @@ def test_weights_of_another_network(model: Path, weights: Any) -> None:
 
 
 def test_layout_of_tensors_changes_no_byte(tmp_path: Path) -> None:
-    """A GPU trains filters of another layout in memory; what is written has always the same."""
+    """A GPU trains with another memory layout of filters; the written layout is always the same."""
     filters = torch.arange(4 * 3 * 2 * 2.0).reshape(4, 3, 2, 2)
     written = []
     for layout in (torch.contiguous_format, torch.channels_last):

@@ -1,4 +1,4 @@
-"""torch.compile does its work once: what it makes is found by the next process."""
+"""torch.compile runs once: the next process finds its result."""
 
 import json
 import os
@@ -29,7 +29,7 @@ print(sum(float(weight.grad.double().abs().sum()) for weight in network.paramete
 
 
 def compiled(**env: str) -> tuple[list[int], str]:
-    """How many graphs a new process found, and how many it had to compile, and what the network then computes."""
+    """Return how many graphs a new process found and compiled, and the network's output."""
     outside = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
     here = {**outside, "PYTHONPATH": str(ROOT), **env}
     out = subprocess.run([sys.executable, "-c", COMPILED], env=here, check=True, stdout=subprocess.PIPE, text=True)
@@ -40,7 +40,7 @@ def compiled(**env: str) -> tuple[list[int], str]:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 def test_next_process_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is kept in data/.compiled, and the network computes the same bits; an own folder is left to people."""
+    """The compiled code is kept in data/.compiled and gives the same bits; a user's own cache folder is respected."""
     monkeypatch.chdir(tmp_path)
     (first, made), (second, found) = compiled(), compiled()
     assert first == [0, 1]

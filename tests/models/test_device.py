@@ -1,4 +1,4 @@
-"""Where it runs: what `compute.accelerator` stands for, and an error in one line where there is no such thing."""
+"""The device of `compute.accelerator`, and a one-line error if there is none."""
 
 from collections.abc import Callable
 
@@ -16,12 +16,12 @@ COMPUTE = read_params(ROOT / "params.yaml").compute
 
 
 def on(accelerator: str) -> Compute:
-    """The parameters with `accelerator`."""
+    """Return the params with `accelerator`."""
     return COMPUTE.model_copy(update={"accelerator": accelerator})
 
 
 def test_auto_takes_what_there_is() -> None:
-    """Something always computes, and a CPU is everywhere."""
+    """`auto` always selects a device, and the CPU is always available."""
     assert device(on("cpu")) == torch.device("cpu")
     assert device(on("auto")).type in ("cpu", "cuda", "mps")
 
@@ -30,7 +30,7 @@ def test_auto_takes_what_there_is() -> None:
     ("accelerator", "is_here"), [("gpu", torch.cuda.is_available), ("mps", torch.backends.mps.is_available)]
 )
 def test_what_is_not_here_is_an_error(accelerator: str, is_here: Callable[[], bool]) -> None:
-    """An accelerator that PyTorch does not find is named, with what to set instead."""
+    """An accelerator that PyTorch does not find is an error with alternatives."""
     if is_here():
         pytest.skip("there is one")
     with pytest.raises(ParamError) as raised:
@@ -41,9 +41,9 @@ def test_what_is_not_here_is_an_error(accelerator: str, is_here: Callable[[], bo
 
 
 def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are counted before training, and the error says how many there are; of cores any number may be asked for."""
+    """More GPUs than available are an error with their number before training; any number of CPU processes is valid."""
     check_count(on("cpu").model_copy(update={"devices": 1000}))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # What this machine has is its own affair.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # Independent of this machine's GPUs.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     check_count(on("gpu").model_copy(update={"devices": 2}))
     with pytest.raises(ParamError) as raised:
@@ -55,7 +55,7 @@ COLOURS = {"grey": 1, "rgb": 3}
 
 
 def networks() -> list[tuple[int, nn.Module]]:
-    """Our own for both kinds of images, and one whose filters see a channel each; and channels of their images."""
+    """Return the built-in network for both colour modes, and one with depthwise filters, with their channels."""
     ours = [(n, build(Spec(model="small", mode=mode, size=8, classes=("cat", "dog")))) for mode, n in COLOURS.items()]
     by_channel = [nn.Conv2d(3, 12, 3, groups=3), nn.Conv2d(12, 12, 3, groups=12), nn.Conv2d(12, 2, 1)]
     return [*ours, (3, nn.Sequential(*by_channel, nn.AdaptiveAvgPool2d(1), nn.Flatten()))]
@@ -63,7 +63,7 @@ def networks() -> list[tuple[int, nn.Module]]:
 
 @pytest.mark.parametrize(("channels", "network"), networks())
 def test_gradients_come_in_the_layout_of_their_weights(channels: int, network: nn.Module) -> None:
-    """So none is copied into another layout, and PyTorch has nothing to say of strides where devices exchange them."""
+    """Gradients have their weights' layout, so that they are not copied, and PyTorch does not warn about strides."""
     use_fast_layout(network, torch.device("cpu"))
     strides = []
 

@@ -1,4 +1,4 @@
-"""What a network makes of images before it decides on a class."""
+"""The features of a network before its head."""
 
 import sys
 
@@ -15,7 +15,7 @@ NAMES = ("test_resnet", "test_vit", "mobilenetv3_small_050", "deit_tiny_distille
 
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
 def test_the_head_makes_the_logits_of_the_features(mode: str) -> None:
-    """The features of `small` are what its last layer makes the logits of; logits are those of the network."""
+    """The logits of `small` are its head applied to its features."""
     network = build(Spec(model="small", size=16, mode=mode, classes=CLASSES)).eval()
     images = torch.randint(0, 256, (5, 1 if mode == "grey" else 3, 16, 16), dtype=torch.uint8)
     with torch.inference_mode():
@@ -30,7 +30,7 @@ def test_the_head_makes_the_logits_of_the_features(mode: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_timm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of timm name their head."""
+    """The heads of timm networks are found."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     size = 224 if name.startswith("deit") else 160
     network = build(Spec(model="timm/" + name, size=size, mode="rgb", classes=CLASSES)).eval()

@@ -1,4 +1,4 @@
-"""Networks that code of a project's own builds: what they are held to, and what is said of those that are not."""
+"""Networks built by a project's own code: requirements, and errors if they do not hold."""
 
 import random
 import sys
@@ -22,23 +22,23 @@ START = "import random\nimport torch\nfrom torch import nn\n\n\ndef build(*, cha
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def spec(classes: int = 3) -> Spec:
-    """Of the network."""
+    """Return the spec of the network."""
     return Spec(model=NAME, size=8, mode="grey", classes=tuple(f"class {number}" for number in range(classes)))
 
 
 def built(monkeypatch: pytest.MonkeyPatch, text: str) -> Network:
-    """What the function `build` in mine/nets.py makes, which holds `text`."""
+    """Return the network of the function `build` in mine/nets.py with this text."""
     write_package(monkeypatch, nets=text)
     return build(spec())
 
 
 def complaint(monkeypatch: pytest.MonkeyPatch, text: str) -> str:
-    """What is said of it."""
+    """Return the error of building it."""
     with pytest.raises(ParamError) as raised:
         built(monkeypatch, text)
     said = str(raised.value)
@@ -48,7 +48,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, text: str) -> str:
 
 
 def test_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From uint8 come logits; nothing is written next to the code, and the mode of each layer is as it was built."""
+    """The network maps uint8 to logits; no files are written next to the code, and layers keep their modes."""
     network = built(monkeypatch, NET)
     assert network(torch.zeros(5, 1, 8, 8, dtype=torch.uint8)).shape == (5, 3)
     assert network.training
@@ -57,7 +57,7 @@ def test_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_checking_draws_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weights, and what is drawn after them, are those that the seed gives without any check."""
+    """The checks do not change the random weights, or the random numbers after them."""
     write_package(monkeypatch, nets=NET)
     torch.manual_seed(0)
     network, after = build(spec()), torch.rand(1)
@@ -84,7 +84,7 @@ def test_checking_draws_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_does_not_work(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
-    """Is one line that says where and what to do."""
+    """An invalid network is a one-line error with the place and a hint."""
     assert complaint(monkeypatch, text).startswith(said)
 
 
@@ -124,7 +124,7 @@ def build(*, channels, classes, size):
     ],
 )
 def test_other_logits_each_time(monkeypatch: pytest.MonkeyPatch, hostile: str) -> None:
-    """Random numbers and state outside, in evaluation, are refused at once."""
+    """Random numbers and external state in evaluation are refused at once."""
     said = complaint(monkeypatch, LAYER.format(hostile))
     assert said.startswith("in evaluation it gives the same images other logits each time; let random numbers and")
     built(monkeypatch, LAYER.format("nn.functional.dropout(logits, 0.5, self.training)"))
@@ -135,7 +135,7 @@ def test_other_logits_each_time(monkeypatch: pytest.MonkeyPatch, hostile: str) -
     [("logits[:, :2]", "(2, 2)"), ("(logits, logits)", "something of type tuple"), ("logits.mean(0)", "(3,)")],
 )
 def test_other_shapes(monkeypatch: pytest.MonkeyPatch, hostile: str, found: str) -> None:
-    """Both shapes are named."""
+    """An error about shapes contains both."""
     said = complaint(monkeypatch, LAYER.format(hostile))
     assert said.startswith(f"for 2 images it gives {found}, and not logits of shape (2, 3); let its last layer have")
 
@@ -148,7 +148,7 @@ def test_other_shapes(monkeypatch: pytest.MonkeyPatch, hostile: str, found: str)
     ],
 )
 def test_what_could_not_grow(monkeypatch: pytest.MonkeyPatch, text: str, weight: str) -> None:
-    """Weights that depend on the classes otherwise than by a row for each are named."""
+    """Weights that depend on the classes in another way than a row per class are named."""
     built(monkeypatch, text)
     with pytest.raises(ParamError) as raised:
         rows_of_classes(spec())
@@ -156,7 +156,7 @@ def test_what_could_not_grow(monkeypatch: pytest.MonkeyPatch, text: str, weight:
 
 
 def test_a_name_that_python_has_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is called like a module of the standard library is never taken for it, nor the other way round."""
+    """A file with the name of a standard module is not confused with it."""
     write_package(monkeypatch)
     Path("random.py").write_text("def build(): ...\n")
     with pytest.raises(ParamError, match=r"random:build: Python has another module of that name \(.*random.py\)"):
@@ -166,7 +166,7 @@ def test_a_name_that_python_has_already(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("name", ["os:system", "torch.nn:Linear", "subprocess:run", "pipeline.train:train"])
 def test_checkpoints_cannot_name_anything_else(name: str) -> None:
-    """What a checkpoint of somebody else's names is imported from the project's folder, or not at all."""
+    """Code named by a foreign checkpoint is imported only from the project's folder."""
     Path("model").mkdir()
     torch.save({SPEC: {**spec().model_dump(mode="json"), "model": name}, "state_dict": {}}, Path("model", CHECKPOINT))
     with pytest.raises(ParamError, match=rf"{name}: (no file|pipeline is)"):
@@ -174,13 +174,13 @@ def test_checkpoints_cannot_name_anything_else(name: str) -> None:
 
 
 def checkpoint(network: Network) -> dict[str, object]:
-    """Of the trained `network`."""
+    """Return a checkpoint of the trained `network`."""
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     return {SPEC: spec().model_dump(mode="json"), "state_dict": weights, RESPONSE: respond(network.eval(), spec())}
 
 
 def test_edited_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another function of the same weights is refused unless that is asked for; other shapes are, naming the weight."""
+    """Another function with the same weights is refused unless requested; other shapes are an error with the weight."""
     kept = checkpoint(built(monkeypatch, NET))
     network_of(kept, Path("model"))
     write_package(monkeypatch, nets=NET.replace("ReLU", "Tanh"))
@@ -196,7 +196,7 @@ def test_edited_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_features_are_what_the_head_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the last linear layer with an output for each class; without one the logits stand for them."""
+    """Features are the input of the last linear layer with an output per class, or the logits if there is none."""
     images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
     network = built(monkeypatch, NET).eval()
     head = head_of(network)
@@ -206,7 +206,7 @@ def test_features_are_what_the_head_gets(monkeypatch: pytest.MonkeyPatch) -> Non
     assert torch.allclose(head(seen.features), seen.logits)
     last = "nn.Unflatten(1, (4, 1, 1)), nn.Conv2d(4, classes, 1), nn.Flatten())"
     network = built(monkeypatch, NET.replace("nn.Linear(4, classes))", last).replace("4", "3")).eval()
-    assert head_of(network) is None  # Though the layer before it has as many outputs as there are classes.
+    assert head_of(network) is None  # Although the layer before it has as many outputs as there are classes.
     seen = look(network, images)
     assert torch.equal(seen.features, seen.logits)
 
@@ -232,7 +232,7 @@ def build(*, channels, classes, size):
 
 @pytest.mark.parametrize("classes", [2, 3, 4])
 def test_the_head_is_what_grows_with_the_classes(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
-    """Also where another layer, which comes later in the source, happens to have as many outputs."""
+    """The head is found even if a later layer happens to have as many outputs."""
     write_package(monkeypatch, nets=HEADS)
     torch.manual_seed(0)
     before = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""The rows that a head begins with for classes that are new."""
+"""The initial rows of a head for new classes."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ FEATURES = 12
 
 
 def clusters(*counts: int, spread: float = 0.2, noise: float = 4.0) -> list[Tensor]:
-    """Features around a center for each class; one of them, the last, is large and says nothing."""
+    """Return features around a centre for each class; the last feature is large and uninformative."""
     torch.manual_seed(0)
     found = []
     for number, count in enumerate(counts):
@@ -24,7 +24,7 @@ def clusters(*counts: int, spread: float = 0.2, noise: float = 4.0) -> list[Tens
 
 
 def trained(groups: list[Tensor], *, bias: bool = True) -> nn.Linear:
-    """A head that knows the classes of these groups."""
+    """Return a head that knows the classes of these groups."""
     head = nn.Linear(FEATURES, len(groups), bias=bias)
     targets = torch.cat([torch.full((len(group),), number) for number, group in enumerate(groups)])
     fitting = torch.optim.Adam(head.parameters(), 0.05)
@@ -36,7 +36,7 @@ def trained(groups: list[Tensor], *, bias: bool = True) -> nn.Linear:
 
 
 def grown(head: nn.Linear, rows: dict[str, Tensor]) -> nn.Linear:
-    """`head` with these rows more."""
+    """Return `head` with additional rows."""
     whole = nn.Linear(FEATURES, head.out_features + len(rows["weight"]), bias=head.bias is not None)
     known = dict(head.named_parameters())
     whole.load_state_dict({name: torch.cat([known[name].detach(), rows[name]]) for name in known})
@@ -45,7 +45,7 @@ def grown(head: nn.Linear, rows: dict[str, Tensor]) -> nn.Linear:
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_new_classes_are_known_at_once_and_the_old_ones_still(*, bias: bool) -> None:
-    """Whatever is large in features and says nothing, and with few images; in inference mode, as it is called."""
+    """New classes are recognised at once, and old ones still, with few images and an uninformative feature."""
     groups = clusters(*[200] * 4, 8, 20)
     head = trained(groups[:4], bias=bias)
     with torch.inference_mode():
@@ -65,7 +65,7 @@ def test_new_classes_are_known_at_once_and_the_old_ones_still(*, bias: bool) -> 
 @settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 5), st.booleans(), st.sampled_from([0.0, 1e-20, 1.0, 1e6]))
 def test_whatever_features_are(known: int, new: int, bias: bool, scale: float) -> None:  # noqa: FBT001
-    """Rows are finite: of few images, of one, of features that never differ, or are zeros."""
+    """Rows are finite for few images, a single one, constant features, and zeros."""
     torch.manual_seed(known)
     head = nn.Linear(FEATURES, 2, bias=bias)
     groups = scale * torch.randn(known, FEATURES), [scale * torch.ones(new, FEATURES)] * 2
@@ -77,7 +77,7 @@ def test_whatever_features_are(known: int, new: int, bias: bool, scale: float) -
 
 
 def test_a_class_like_all_others_has_no_direction() -> None:
-    """Its row is of zeros, and its bias that of a class as frequent as others."""
+    """A class like all others gets a row of zeros, and the bias of a class as frequent as others."""
     head = nn.Linear(FEATURES, 3)
     known = torch.randn(50, FEATURES)
     rows = imprint(head, known, [known])
@@ -86,7 +86,7 @@ def test_a_class_like_all_others_has_no_direction() -> None:
 
 
 def test_the_same_bits() -> None:
-    """It is a function of what it is given, and draws no numbers."""
+    """The rows depend only on their inputs, bit for bit, and draw no random numbers."""
     groups = clusters(50, 50, 10)
     head = trained(groups[:2])
     state = torch.get_rng_state()

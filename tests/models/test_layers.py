@@ -1,4 +1,4 @@
-"""Groups of layers, and what it means that some are frozen."""
+"""Groups of layers, and freezing some of them."""
 
 import json
 import os
@@ -20,29 +20,29 @@ TIMM = ROOT / ".venv" / "timm"
 
 
 def small() -> Network:
-    """The network built in."""
+    """Return the built-in network."""
     torch.manual_seed(0)
     return build(Spec(model="small", size=8, mode="grey", classes=("cat", "dog")))
 
 
 def frozen(network: Network) -> set[str]:
-    """The names of the weights that do not train."""
+    """Return the names of the weights that do not train."""
     return {name for name, weight in network.named_parameters() if not weight.requires_grad}
 
 
 def places(network: Network) -> set[str]:
-    """The names of the modules that rest."""
+    """Return the names of the frozen modules."""
     still = frozen_modules(network)
     return {name for name, module in network.named_modules() if module in still}
 
 
 def images(count: int = 4) -> torch.Tensor:
-    """Noise."""
+    """Return images of noise."""
     return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8)
 
 
 def test_groups_of_small() -> None:
-    """The first convolution with its normalisation, three stages, the head: all weights, each once, in order."""
+    """The groups are the first convolution, three stages, and the head, with each weight once, in order."""
     network = small()
     groups = groups_of(network)
     assert groups[0] == ["body.0.weight", "body.1.weight", "body.1.bias"]
@@ -53,7 +53,7 @@ def test_groups_of_small() -> None:
 
 
 def test_weights_of_no_layer() -> None:
-    """Those of the network itself are in the first group."""
+    """Weights of the network itself are in the first group."""
     network = Network(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)), (0.5,), (0.25,))
     network.body.register_parameter("place", nn.Parameter(torch.zeros(2)))
     first = ["body.place", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"]
@@ -61,7 +61,7 @@ def test_weights_of_no_layer() -> None:
 
 
 def test_nothing_is_frozen() -> None:
-    """Then nothing is said, and nothing changed."""
+    """Without freezing nothing is reported or changed."""
     network = small()
     network.body[1].eval()  # type: ignore[index]
     assert freeze_layers(network, "none") == ""
@@ -70,7 +70,7 @@ def test_nothing_is_frozen() -> None:
 
 
 def test_first_groups() -> None:
-    """So many from the input on."""
+    """The first groups from the input on are frozen."""
     network = small()
     assert freeze_layers(network, 2) == "2 of 5 groups of layers frozen"
     assert frozen(network) == {name for group in groups_of(network)[:2] for name in group}
@@ -80,7 +80,7 @@ def test_first_groups() -> None:
 
 
 def test_all_but_the_head() -> None:
-    """Its weights alone are left, and nothing has statistics to estimate."""
+    """Only the head's weights train, and no statistics are estimated."""
     network = small()
     assert freeze_layers(network, "backbone") == "the head alone trains"
     assert {name for name, _ in network.named_parameters()} - frozen(network) == {"body.8.weight", "body.8.bias"}
@@ -89,7 +89,7 @@ def test_all_but_the_head() -> None:
 
 @pytest.mark.parametrize("freeze", [3, "backbone"])
 def test_frozen_layers_are_as_in_prediction(freeze: str | int) -> None:
-    """However often they are trained with: weights and statistics stay bit for bit, and all others change."""
+    """Weights and statistics of frozen layers stay bit for bit, and all others change."""
     network = small()
     freeze_layers(network, freeze)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -108,7 +108,7 @@ def test_frozen_layers_are_as_in_prediction(freeze: str | int) -> None:
 
 
 def test_dropout_belongs_to_what_follows_it() -> None:
-    """It drops nothing where its output is the input of frozen layers; the head's own goes on."""
+    """Dropout before frozen layers is inactive; the head's own is active."""
     body = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.Linear(2, 2), nn.Dropout(0.5), nn.Linear(2, 2))
     network = Network(body, (0.5,), (0.25,))
     freeze_layers(network, "backbone")
@@ -116,7 +116,7 @@ def test_dropout_belongs_to_what_follows_it() -> None:
 
 
 def test_thawed_layers_train() -> None:
-    """Nothing is left of having been frozen."""
+    """Thawed layers train as if they had never been frozen."""
     network = small()
     freeze_layers(network, "backbone")
     freeze_weights(network, ())
@@ -127,13 +127,13 @@ def test_thawed_layers_train() -> None:
 
 @pytest.mark.parametrize("freeze", [5, 6])
 def test_nothing_left_to_train(freeze: int) -> None:
-    """The error says how many groups there are."""
+    """If nothing is left to train, the error has the number of groups."""
     with pytest.raises(ParamError, match=rf"train\.freeze is {freeze}, but the network has 5 groups of layers; set it"):
         freeze_layers(small(), freeze)
 
 
 def test_network_without_a_head() -> None:
-    """Not even its last layer has weights: an error that says what can be frozen."""
+    """A network whose last layer has no weights is an error that says what can be frozen."""
     network = Network(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), (0.5,), (0.25,))
     with pytest.raises(ParamError, match=r"train\.freeze is backbone: the network has no head of its own"):
         freeze_layers(network, "backbone")
@@ -177,7 +177,7 @@ print("found", json.dumps(found))
 
 @pytest.fixture(scope="module")
 def timm() -> dict[str, Any]:
-    """What `SCRIPT` finds with timm installed, which lies apart from the other packages."""
+    """Return the output of `SCRIPT` with timm, which is installed separately."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TIMM)]), "HF_ENDPOINT": "http://localhost:1"}
@@ -190,7 +190,7 @@ def timm() -> dict[str, Any]:
 
 @pytest.mark.xdist_group("timm")
 def test_groups_of_timm(timm: dict[str, Any]) -> None:
-    """Each of timm's models has its own groups, with every weight in one, and the head in the last."""
+    """Each timm model has its groups, with every weight in one of them, and the head in the last."""
     for name, facts in timm.items():
         assert facts["all"], name
         assert facts["groups"] > 3, name
@@ -203,7 +203,7 @@ def test_groups_of_timm(timm: dict[str, Any]) -> None:
 
 @pytest.mark.xdist_group("timm")
 def test_statistics_of_timm(timm: dict[str, Any]) -> None:
-    """Of what is frozen none is estimated; networks without batch normalisation have none."""
+    """Statistics of frozen layers are not estimated; networks without batch normalisation have none."""
     for name in ("test_resnet", "test_efficientnet"):
         every, after_one, after_most, head_alone = timm[name]["statistics"]
         assert every > after_one > after_most >= head_alone == 0, name

@@ -1,4 +1,4 @@
-"""The networks: one built in, and any of timm's."""
+"""The built-in network, and timm's."""
 
 import json
 import os
@@ -17,17 +17,17 @@ TIMM = ROOT / ".venv" / "timm"
 
 
 def spec(size: int = 8, mode: str = "grey", classes: int = 5, model: str = "small") -> Spec:
-    """What network to build."""
+    """Return the spec of a network."""
     return Spec(model=model, size=size, mode=mode, classes=tuple(f"class {number}" for number in range(classes)))
 
 
 def images(count: int = 4, size: int = 8, mode: str = "grey") -> torch.Tensor:
-    """Images of noise."""
+    """Return images of noise."""
     return torch.randint(0, 256, (count, 1 if mode == "grey" else 3, size, size), dtype=torch.uint8)
 
 
 def built(seed: int = 0, **changes: Any) -> Network:
-    """A network with weights drawn under `seed`."""
+    """Return a network with random weights from `seed`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build(spec(**changes))
@@ -36,7 +36,7 @@ def built(seed: int = 0, **changes: Any) -> Network:
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
 @pytest.mark.parametrize("size", [8, 9, 15, 16, 27, 28, 32, 33, 64, 96])
 def test_small_takes_any_size(size: int, mode: str) -> None:
-    """From images of 8 to 96 pixels, in grey or colour, come finite logits, one a class, while training and after."""
+    """Images of 8 to 96 pixels, grey or colour, give finite logits per class, in training and evaluation."""
     network = built(size=size, mode=mode)
     for training in (True, False):
         logits = network.train(training)(images(size=size, mode=mode))
@@ -47,7 +47,7 @@ def test_small_takes_any_size(size: int, mode: str) -> None:
 
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_small_is_small(classes: int) -> None:
-    """It has about 0.3 million weights, beside those of the classes."""
+    """The network has about 0.3 million weights besides its head."""
     network = built(mode="rgb", classes=classes)
     assert 250_000 < sum(weight.numel() for weight in network.parameters()) - 129 * classes < 350_000
 
@@ -60,7 +60,7 @@ def test_images_do_not_disturb_each_other() -> None:
 
 
 def test_every_weight_learns() -> None:
-    """The loss reaches every weight."""
+    """Every weight gets a gradient."""
     network = built(size=16)
     network(images(size=16)).logsumexp(1).sum().backward()
     for name, weight in network.named_parameters():
@@ -69,33 +69,33 @@ def test_every_weight_learns() -> None:
 
 
 def test_seed_draws_the_weights() -> None:
-    """The same seed draws the same weights, another one others."""
+    """The same seed gives the same weights, another one different weights."""
     one, same, other = (built(seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["body.0.weight"], other["body.0.weight"])
 
 
 def test_pixels_are_centred() -> None:
-    """Black, grey and white reach the first layer as −2, 0 and 2."""
+    """Black, grey and white are −2, 0 and 2 at the first layer."""
     network = Network(torch.nn.Flatten(), (0.5,), (0.25,))
     pixels = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)
     assert network(pixels).tolist() == [[-2, 2]]
 
 
 def test_checkpoints_hold_weights_only() -> None:
-    """Mean and deviation belong to the model's kind, not to its weights."""
+    """Mean and deviation belong to the kind of model, and are not in checkpoints."""
     assert not {"mean", "std"} & set(built().state_dict())
 
 
 def test_spec_survives_json() -> None:
-    """A spec written to JSON and read is the same; one with unknown facts is refused."""
+    """A spec is read back from JSON as written; unknown facts are refused."""
     assert Spec.model_validate(json.loads(spec().model_dump_json())) == spec()
     with pytest.raises(ValueError, match="extra"):
         Spec.model_validate({**spec().model_dump(), "unknown": 1})
 
 
 def test_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without timm a model of its is an error in one line that says what to install."""
+    """Without timm its models are a one-line error with the install command."""
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ParamError) as raised:
         build(spec(model="timm/resnet18"))
@@ -106,7 +106,7 @@ def test_timm_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", [8, 9])
 def test_larger_images_are_seen_in_the_middle(size: int) -> None:
-    """Whoever hands over the whole image gets what the network makes of its middle."""
+    """A larger image gives the output of its centre crop."""
     seen = spec(size=size, mode="rgb").model_copy(update={"framing": "squash", "crop_pct": 0.5})
     assert seen.source == 2 * size
     network = build(seen).eval()
@@ -121,7 +121,7 @@ def test_larger_images_are_seen_in_the_middle(size: int) -> None:
 
 
 def test_what_checkpoints_keep_of_the_framing() -> None:
-    """Nothing where it is as it always was, so their bytes are those of before; and what they lack is that."""
+    """Default framing is not stored, so that checkpoints keep their bytes; a missing value means the default."""
     plain, other = spec(), spec().model_copy(update={"framing": "squash", "crop_pct": 0.875})
     assert list(plain.as_kept()) == ["model", "size", "mode", "classes"]
     assert other.as_kept() == {**plain.as_kept(), "framing": "squash", "crop_pct": 0.875}
@@ -130,7 +130,7 @@ def test_what_checkpoints_keep_of_the_framing() -> None:
 
 
 def test_crop_pct() -> None:
-    """A number is that; `small` has been measured with nothing cut off."""
+    """A number is used as it is; `small` has no crop."""
     assert crop_pct_of("small", 0.5) == crop_pct_of("timm/any", 0.5) == 0.5
     assert crop_pct_of("small", "model") == 1
 
@@ -167,7 +167,7 @@ print("found", json.dumps(found))
 
 @pytest.fixture(scope="module")
 def timm() -> dict[str, Any]:
-    """What `SCRIPT` finds with timm installed, which lies apart from the other packages: it slows down their import."""
+    """Return the output of `SCRIPT` with timm, which is installed separately, since it slows down imports."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     path = os.pathsep.join([str(ROOT), str(TIMM)])
@@ -182,7 +182,7 @@ def timm() -> dict[str, Any]:
 @pytest.mark.xdist_group("timm")
 @pytest.mark.parametrize(("mode", "channels"), [("grey", 1), ("rgb", 3)])
 def test_timm_models_take_grey_and_colour(timm: dict[str, Any], mode: str, channels: int) -> None:
-    """A model of timm's takes images of one or three channels, scaled as that model wants them."""
+    """A timm model takes images of one or three channels, normalised as the model requires."""
     for training in (True, False):
         assert timm[f"{mode} {training}"] == [[2, 3], "torch.float32", True]
     assert timm[f"{mode} mean"][0] == channels
@@ -192,7 +192,7 @@ def test_timm_models_take_grey_and_colour(timm: dict[str, Any], mode: str, chann
 @pytest.mark.xdist_group("timm")
 @pytest.mark.parametrize("name", ["resnet81", "resnet", "zzz", "hf_hub:x", "resnet18.nonsense"])
 def test_unknown_timm_models(timm: dict[str, Any], name: str) -> None:
-    """A name that timm does not know is an error in one line that names the nearest one."""
+    """An unknown timm name is a one-line error with the nearest one."""
     said = timm[name]
     assert said.splitlines() == [said]
     assert f"train.model: timm has no model {name!r}; the nearest one is timm/" in said
@@ -202,14 +202,14 @@ def test_unknown_timm_models(timm: dict[str, Any], name: str) -> None:
 
 @pytest.mark.xdist_group("timm")
 def test_crop_pct_of_timm_models(timm: dict[str, Any]) -> None:
-    """It is the one with which timm has measured the weights; a name that it does not know is an error here, too."""
+    """The crop is the one that timm evaluated the weights with; an unknown name is an error here, too."""
     assert timm["crop_pct"] == [0.95, 0.95, 0.95]
     assert timm["crop_pct of none"].endswith("timm has no model 'resnet81'; the nearest one is timm/resnet18")
 
 
 @pytest.mark.xdist_group("timm")
 def test_published_weights_without_a_network(timm: dict[str, Any]) -> None:
-    """Are an error in one line that says what to do; the host is not asked again and again."""
+    """Published weights without a network connection are a one-line error with a hint, without repeated requests."""
     said, printed = timm["offline"], timm["printed"]
     assert said.splitlines() == [said]
     assert "train.pretrained: the weights of resnet18.a1_in1k cannot be had (" in said

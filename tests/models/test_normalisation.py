@@ -1,4 +1,4 @@
-"""Statistics of normalisation are those of the images that they are estimated on."""
+"""Statistics of normalisation are estimated on given images."""
 
 import pytest
 import torch
@@ -9,19 +9,19 @@ from pipeline.models.normalisation import estimate_statistics, normalised
 
 
 def network() -> Network:
-    """A small one with weights of its own."""
+    """Return a small network with its own weights."""
     torch.manual_seed(0)
     return build(Spec(model="small", size=8, mode="grey", classes=("cat", "dog")))
 
 
 def images(count: int) -> torch.Tensor:
-    """Noise."""
+    """Return images of noise."""
     generator = torch.Generator().manual_seed(count)
     return torch.randint(0, 256, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
 
 
 def test_worked_by_hand() -> None:
-    """The mean over all batches of the mean and the variance that a layer sees, whatever it knew before."""
+    """Statistics are means over batches of each layer's mean and variance, independent of earlier ones."""
     one = Network(nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.9)), (0.0,), (1 / 255,))
     (layer,) = normalised(one)
     batches = [images(4), images(6)]
@@ -35,7 +35,7 @@ def test_worked_by_hand() -> None:
 
 
 def test_weights_and_modes_stay() -> None:
-    """Nothing but statistics changes, and layers go on as they were; twice comes to the same."""
+    """Only statistics change, and layers keep their modes; a second estimate is equal."""
     here = network()
     normalised(here)[0].eval()
     modes = [(layer.training, getattr(layer, "momentum", None)) for layer in here.modules()]
@@ -50,7 +50,7 @@ def test_weights_and_modes_stay() -> None:
 
 
 def test_generators_are_left_alone() -> None:
-    """Dropout draws nothing."""
+    """Dropout draws no numbers."""
     one = Network(nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5)), (0.5,), (0.25,))
     before = torch.get_rng_state()
     estimate_statistics(one, [images(4)])
@@ -58,7 +58,7 @@ def test_generators_are_left_alone() -> None:
 
 
 def test_layers_that_keep_none() -> None:
-    """Those without statistics are not among them."""
+    """Layers without statistics are left alone."""
     layers = nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False), nn.GroupNorm(1, 1))
     assert normalised(Network(layers, (0.5,), (0.25,))) == []
     assert len(normalised(network())) == 10

@@ -1,4 +1,4 @@
-"""`train.precision`: what `auto` is, and that no device computes in another format than is asked for."""
+"""`train.precision`: the choice of `auto`, and no device computes in another format than requested."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_auto_is_bf16_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch, *, has_bf16: bool) -> None:
-    """And single precision elsewhere; a GPU that only does as if has it not."""
+    """`auto` is bf16 if the GPU supports it natively, else single precision."""
     monkeypatch.setattr(
         "torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation or has_bf16
     )
@@ -22,7 +22,7 @@ def test_auto_is_bf16_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch, *, has
 
 @pytest.mark.parametrize("wanted", ["32-true", "bf16-mixed", "16-mixed"])
 def test_what_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch, wanted: Format) -> None:
-    """Or it is an error in one line, which names the device and what to set."""
+    """The requested precision is used, or it is a one-line error with the device and the param."""
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Tesla T4")
     for where, lacking, said in (

@@ -1,4 +1,4 @@
-"""Weights of a file are read without running code, and put into a network as far as they fit."""
+"""Weights of a file are loaded without running code, as far as they fit a network."""
 
 import pickle
 import sys
@@ -25,30 +25,30 @@ NAME = "weights"
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project with a folder for weights."""
+    """Make an empty project with a folder for weights."""
     monkeypatch.chdir(tmp_path)
     paths.WEIGHTS.mkdir(parents=True)
 
 
 def spec(classes: tuple[str, ...] = CLASSES, mode: str = "grey", model: str = "small", size: int = 16) -> Spec:
-    """What network to build."""
+    """Return the spec of a network."""
     return Spec(model=model, size=size, mode=mode, classes=classes)
 
 
 def drawn(of: Spec, seed: int) -> Network:
-    """The network of `of`, with weights drawn under `seed`."""
+    """Return the network of `of` with random weights from `seed`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build(of)
 
 
 def weights(of: Spec, seed: int = 1) -> dict[str, Tensor]:
-    """Those of that network, by name."""
+    """Return the weights of that network by name."""
     return drawn(of, seed).body.state_dict()
 
 
 def checkpoint(of: Spec, seed: int = 1) -> dict[str, Any]:
-    """What is saved of a model of ours."""
+    """Return the content of a checkpoint of one of our models."""
     return {
         SPEC: of.as_kept(),
         "state_dict": {f"network.body.{name}": value for name, value in weights(of, seed).items()},
@@ -56,7 +56,7 @@ def checkpoint(of: Spec, seed: int = 1) -> dict[str, Any]:
 
 
 def loaded(content: object, of: Spec | None = None) -> tuple[dict[str, Tensor], str]:
-    """The weights of the network of `of` after those that PyTorch saves as `content` were loaded, and what was said."""
+    """Return the weights of the network of `of` after loading `content`, and the messages."""
     torch.save(content, paths.WEIGHTS / NAME)
     network = drawn(of or spec(), 0)
     said = str(load(network, of or spec(), paths.WEIGHTS / NAME).fit)
@@ -64,7 +64,7 @@ def loaded(content: object, of: Spec | None = None) -> tuple[dict[str, Tensor], 
 
 
 def complaint(path: Path = paths.WEIGHTS / NAME) -> str:
-    """What loading `path` complains of, in one line that names it."""
+    """Return the error of loading `path`, which is one line that names it."""
     with pytest.raises(CheckpointError) as raised:
         load(drawn(spec(), 0), spec(), path)
     said = str(raised.value)
@@ -83,7 +83,7 @@ WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
 
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_state_dicts(wrap: Callable[[dict[str, Tensor]], Any]) -> None:
-    """However training scripts save them, weights are found; the head stays as it is, whose classes are unknown."""
+    """Weights are found in any form that training scripts save; the head of unknown classes is not loaded."""
     given, fresh = weights(spec()), weights(spec(), seed=0)
     found, said = loaded(wrap(given))
     assert said == "60 of 60 tensors"
@@ -93,7 +93,7 @@ def test_state_dicts(wrap: Callable[[dict[str, Tensor]], Any]) -> None:
 
 
 def test_head_by_class() -> None:
-    """A model of ours says its classes: those that are here, too, have its rows, in any order; others are drawn."""
+    """Rows of the classes in our checkpoint are loaded for equal classes in any order; other rows stay random."""
     theirs = spec(("emu", "fox", "cat"))
     found, said = loaded(checkpoint(theirs))
     assert said == "60 of 60 tensors, rows of 2 of its classes"
@@ -103,7 +103,7 @@ def test_head_by_class() -> None:
 
 
 def test_folder_of_a_model() -> None:
-    """It is as good as its checkpoint, whose MD5 is told."""
+    """A model's folder works like its checkpoint, whose MD5 is reported."""
     folder = paths.WEIGHTS / "model"
     folder.mkdir()
     torch.save(checkpoint(spec()), folder / CHECKPOINT)
@@ -118,7 +118,7 @@ def test_folder_of_a_model() -> None:
 
 
 def test_colours_in_grey() -> None:
-    """Filters of three colours are summed for images of one channel."""
+    """Filters of three colours are summed for grey images."""
     given = weights(spec(mode="rgb"))
     found, said = loaded(given)
     assert said == "60 of 60 tensors"
@@ -126,7 +126,7 @@ def test_colours_in_grey() -> None:
 
 
 def test_what_does_not_fit_is_listed() -> None:
-    """Briefly: a few names of each kind, fit for a terminal, and how many more there are."""
+    """Weights that do not fit are listed briefly: a few names of each kind, and the number of others."""
     given = weights(spec())
     for name in [name for name in given if name.startswith("3.")]:
         del given[name]
@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_listed() -> None:
 
 
 def test_drawn_weights() -> None:
-    """Where nothing is asked for, PyTorch's generator draws the weights; nothing is kept."""
+    """Without pretrained weights PyTorch's generator is used; nothing is stored."""
     torch.manual_seed(0)
     network, found = begin(spec(), False, Path())
     assert found is None
@@ -151,7 +151,7 @@ def test_drawn_weights() -> None:
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_code_is_not_run(legacy: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
-    """A file that holds objects, a whole network say, is an error; nothing in it runs."""
+    """A file with objects, such as a whole network, is an error, and none of its code runs."""
 
     class Hostile:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -165,7 +165,7 @@ def test_code_is_not_run(legacy: bool, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_damaged_files() -> None:
-    """Cut short, with a flipped bit, empty, or of another kind: an error that says what to do."""
+    """Truncated, changed, empty and foreign files are errors with a hint."""
     path = paths.WEIGHTS / NAME
     torch.save(checkpoint(spec()), path)
     whole = path.read_bytes()
@@ -184,7 +184,7 @@ def test_damaged_files() -> None:
 
 
 def test_weights_of_no_use() -> None:
-    """Those of another network, no names, what is not finite, and what is larger than its file are errors."""
+    """Weights of another network, without names, not finite, or larger than their file are errors."""
     path = paths.WEIGHTS / NAME
     given = weights(spec())
     for content in (
@@ -203,7 +203,7 @@ def test_weights_of_no_use() -> None:
 
 @pytest.mark.slow
 def test_files_of_safetensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are known by their bytes, and read by their library; damaged ones are an error."""
+    """Safetensors files are recognised by their bytes; damaged ones are errors."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     from safetensors.torch import save_file
 
@@ -219,7 +219,7 @@ def test_files_of_safetensors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_networks_of_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grey images, another number of classes and another size: as timm adapts its own published weights."""
+    """For grey images, other classes and another size, weights are adapted as by timm."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     import timm
 

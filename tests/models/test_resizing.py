@@ -1,4 +1,4 @@
-"""Weights are brought to images of another size where that has a meaning."""
+"""Weights are adapted to images of another size where this is possible."""
 
 import sys
 
@@ -12,12 +12,12 @@ from pipeline.models.resizing import check_size, resize
 
 
 def spec(model: str, size: int, classes: tuple[str, ...] = ("a", "b")) -> Spec:
-    """What network to build."""
+    """Return the spec of a network."""
     return Spec(model=model, size=size, mode="rgb", classes=classes)
 
 
 def test_convolutions_take_any_size() -> None:
-    """Their weights stay what they are, and a head of fewer classes is left alone."""
+    """Weights of convolutions do not change, and a head of fewer classes is left alone."""
     weights = {f"network.{name}": value for name, value in build(spec("small", 16)).state_dict().items()}
     wanted = spec("small", 40, ("a", "b", "c"))
     found = resize(weights, build(wanted), wanted)
@@ -27,7 +27,7 @@ def test_convolutions_take_any_size() -> None:
 
 
 def test_asking_draws_nothing() -> None:
-    """The generator of PyTorch is where it was."""
+    """The check draws no numbers from PyTorch's generator."""
     state = torch.get_rng_state()
     check_size(spec("small", 16), 40)
     assert torch.equal(torch.get_rng_state(), state)
@@ -35,7 +35,7 @@ def test_asking_draws_nothing() -> None:
 
 @pytest.mark.slow
 def test_position_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are resampled as timm does it, and all else stays; the network takes the images."""
+    """Position embeddings are resampled as by timm, and all else stays; the network takes the images."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     from timm.layers import resample_abs_pos_embed
 
@@ -53,7 +53,7 @@ def test_position_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_weights_for_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that mixes the places of an image is for one size alone: an error that names the way on."""
+    """A network that mixes an image's places works for one size only: an error with a hint."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / ".venv" / "timm")])
     with pytest.raises(CheckpointError) as raised:
         check_size(spec("timm/mixer_s32_224", 64), 96)

@@ -1,4 +1,4 @@
-"""What training does beside training, on its own; tests/scenarios/test_continue.py holds it to the contract."""
+"""Callbacks of training in isolation; tests/scenarios/test_continue.py checks the contract of resuming."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.training.feeding.batches import Batch
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -29,19 +29,19 @@ pytestmark = [
 
 
 class Spy:
-    """What the averages are estimated on, and how often."""
+    """Records what the averages are estimated on, and how often."""
 
     def __init__(self) -> None:
         self.asked = 0
 
     def __call__(self) -> Iterator[torch.Tensor]:
-        """The batches, of which there is one."""
+        """Return the only batch."""
         self.asked += 1
         return iter([torch.arange(5 * 64, dtype=torch.float32).remainder(256).byte().reshape(5, 1, 8, 8)])
 
 
 def trained() -> tuple[Classifier, Any]:
-    """A classifier after three steps without a schedule, and the trainer that a callback is given."""
+    """Return a classifier after three steps without a schedule, and the trainer that callbacks get."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -60,13 +60,13 @@ def trained() -> tuple[Classifier, Any]:
 
 
 def state(module: Classifier, trainer: Any) -> dict[str, Any]:
-    """All that training goes on from."""
+    """Return the whole state of the training."""
     optimizer = trainer.optimizers[0].state_dict()
     return {"weights": module.state_dict(), "state": optimizer["state"], "groups": optimizer["param_groups"]}
 
 
 def test_validating_changes_nothing() -> None:
-    """Raw weights, statistics and the optimizer are what they were, bit for bit."""
+    """Validation changes neither raw weights nor statistics nor the optimizer, bit for bit."""
     from pipeline.training.callbacks import AveragedWeights
 
     module, trainer = trained()
@@ -84,7 +84,7 @@ def test_validating_changes_nothing() -> None:
 
 
 def test_the_model_is_what_was_measured() -> None:
-    """Weights are x = y + (1 − 1 / β₁)(z − y), statistics those of the sample under x, in validation and at the end."""
+    """In validation and at the end weights are x = y + (1 − 1 / β₁)(z − y), with statistics of the sample under x."""
     from pipeline.models.normalisation import estimate_statistics
     from pipeline.training.callbacks import AveragedWeights
 
@@ -105,7 +105,7 @@ def test_the_model_is_what_was_measured() -> None:
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """Whether both hold the same, bit for bit."""
+    """Whether both have the same content, bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
@@ -124,7 +124,7 @@ def test_mean_worked_by_hand() -> None:
 
 
 def test_finished_holds_what_the_next_generation_needs() -> None:
-    """Weights, optimizer, counters and how far its images' turns are; nothing that only unfinished training needs."""
+    """A finished model has weights, optimizer, counters and turns, and nothing that only an unfinished one needs."""
     from pipeline.training.callbacks import finished
 
     kept = {"state_dict": {"weight": torch.zeros(1)}, "optimizer_states": [{"state": 0}], "epoch": 5}

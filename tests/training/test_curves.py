@@ -1,4 +1,4 @@
-"""Learning curves: what they hold, that they stay small, and that no interruption shows in them."""
+"""Learning curves: their content, their limited size, and no trace of interruptions."""
 
 import csv
 import math
@@ -35,7 +35,7 @@ from pipeline.training.curves import (
     write_curves,
 )
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -50,7 +50,7 @@ POINTS = st.lists(st.integers(0, 10**9), unique=True, max_size=80).map(
 
 @given(POINTS, st.integers(2, 12))
 def test_thinning(points: list[CurvePoint], limit: int) -> None:
-    """No more than `limit` are left, all of them, where they fit; the ends stay, and no gap is made that is large."""
+    """At most `limit` points are kept, including the ends, without large gaps; all points if they fit."""
     left = list(points)
     thin(left, limit)
     assert len(left) == min(len(points), limit)
@@ -64,7 +64,7 @@ def test_thinning(points: list[CurvePoint], limit: int) -> None:
 
 @given(POINTS, st.integers(3, 12), st.data())
 def test_thinning_bit_by_bit(points: list[CurvePoint], limit: int, data: st.DataObject) -> None:
-    """Points that come one by one are thinned alike, however often the curve is taken up anew."""
+    """Adding points one by one gives the same curve, however often it is resumed."""
     stops = data.draw(st.sets(st.integers(0, len(points))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(curves, "LIMIT", limit)
@@ -79,7 +79,7 @@ def test_thinning_bit_by_bit(points: list[CurvePoint], limit: int, data: st.Data
 
 
 def test_many_generations_stay_small(tmp_path: Path) -> None:
-    """After 100 generations of 60 points each curve has the most that it may have, evenly spread, and begins at 1."""
+    """After 100 generations of 60 points a curve has its maximum size, evenly spaced from step 1."""
     curves = Curves()
     for step in range(1, 6001):
         curves.add(TRAINING_LOSS, step * 50, 1 / step)
@@ -92,7 +92,7 @@ def test_many_generations_stay_small(tmp_path: Path) -> None:
 
 
 def test_written_and_read(tmp_path: Path) -> None:
-    """What is written is read, to the last of six digits; a value that is not finite has no point."""
+    """Points are read back to six digits; a value that is not finite has no point."""
     curves = Curves()
     for step, value in enumerate([1 / 3, 1e-12, 123456789.0, math.nan, math.inf, 0.0], start=1):
         curves.add(LOSS, step, value)
@@ -103,7 +103,7 @@ def test_written_and_read(tmp_path: Path) -> None:
 
 
 def test_model_of_before_there_were_curves(tmp_path: Path) -> None:
-    """It has none, and nor has one a curve of which nothing is known here."""
+    """A model of an earlier release has no curves; unknown curves are ignored."""
     assert read_curves(tmp_path).points == {name: [] for name in CURVE_NAMES}
     (tmp_path / CURVES).write_text("curve,step,value\n../../escape,1,2.0\nlr,1,2.0\n")
     assert read_curves(tmp_path).points == {name: [] for name in CURVE_NAMES} | {RATE: [(1, 2.0)]}
@@ -114,14 +114,14 @@ def test_model_of_before_there_were_curves(tmp_path: Path) -> None:
     [b"\xff\xfe\x00", b"no,such,columns\n1,2,3\n", b"curve,step,value\nlr,one,2\n", b"curve,step,value\nlr\n"],
 )
 def test_what_is_no_curve(tmp_path: Path, content: bytes) -> None:
-    """It is an error in one line."""
+    """An invalid file is a one-line error."""
     (tmp_path / CURVES).write_bytes(content)
     with pytest.raises(CheckpointError, match=r"curves\.csv: holds no learning curves; run `dvc checkout`$"):
         read_curves(tmp_path)
 
 
 def test_folder_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file for each curve that has points, and none of the training before."""
+    """The folder has a file for each curve with points, and none of an earlier training."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "curves"
     show_curves(Curves({TRAINING_LOSS: [(5, 0.5)], LOSS: [(5, 0.25)]}), folder)
@@ -131,17 +131,17 @@ def test_folder_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images, and without a base, as working directory."""
+    """Make a project with images and no base the working directory."""
     tiny_project(tmp_path, monkeypatch, train=TRAIN, val=VAL)
 
 
 def params(**train: Any) -> Params:
-    """Tiny params, of which 17 images make 5 steps an epoch; also in params.yaml."""
+    """Return tiny params with 5 steps per epoch of 17 images, also written to params.yaml."""
     return tiny_params(train={"batch_size": 4, "epochs": 3, "save_every": 1e9, "optimizer": "adamw", **train})
 
 
 def run(**changes: Any) -> dict[str, list[CurvePoint]]:
-    """Train; returns the points of the curves in data/curves."""
+    """Train, and return the points in data/curves."""
     from pipeline.train import train
 
     train(params(**changes))
@@ -149,7 +149,7 @@ def run(**changes: Any) -> dict[str, list[CurvePoint]]:
 
 
 def shown() -> dict[str, list[CurvePoint]]:
-    """What is in data/curves."""
+    """Return the content of data/curves."""
     points = {}
     for path in paths.CURVES.iterdir():
         header, *rows = csv.reader(path.read_text().splitlines())
@@ -159,7 +159,7 @@ def shown() -> dict[str, list[CurvePoint]]:
 
 
 def written() -> dict[str, bytes]:
-    """The bytes of data/curves and of the curves in data/model, which are gone then."""
+    """Return the bytes of data/curves and of the model's curves, and remove them."""
     files = {path.name: path.read_bytes() for path in (*paths.CURVES.iterdir(), paths.MODEL / CURVES)}
     shutil.rmtree(paths.CURVES)
     shutil.rmtree(paths.MODEL)
@@ -167,7 +167,7 @@ def written() -> dict[str, bytes]:
 
 
 def grow() -> None:
-    """Make the model the base of more images."""
+    """Make the model the base, and add images."""
     shutil.rmtree(paths.BASE)
     paths.MODEL.rename(paths.BASE)
     store_images(train=[*TRAIN, *(Plain("emu", 100 + shade) for shade in range(6))], val=VAL)
@@ -176,7 +176,7 @@ def grow() -> None:
 @pytest.mark.usefixtures("_project")
 @pytest.mark.parametrize(("points", "steps"), [(20, range(1, 16)), (4, (3, 6, 9, 12, 15)), (2, (7, 14, 15))])
 def test_points(monkeypatch: pytest.MonkeyPatch, points: int, steps: Any) -> None:
-    """Means of the losses since the point before, the rate of the last step, and each validation."""
+    """Points have the mean loss since the previous point, the last step's rate, and each validation."""
     from pipeline.training import curve_recording
     from pipeline.training.module import Classifier
 
@@ -202,7 +202,7 @@ def test_points(monkeypatch: pytest.MonkeyPatch, points: int, steps: Any) -> Non
 @pytest.mark.usefixtures("_project")
 @pytest.mark.parametrize("limit", [1000, 4])
 def test_interruptions_leave_no_trace(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """Stopped at a point, between two, and again: the same bytes, with none doubled, and none lost."""
+    """After interruptions at and between points the bytes are the same."""
     from pipeline.train import train
     from pipeline.training import curve_recording
     from pipeline.training.module import Classifier
@@ -232,7 +232,7 @@ def test_interruptions_leave_no_trace(monkeypatch: pytest.MonkeyPatch, limit: in
 
 @pytest.mark.usefixtures("_project")
 def test_curves_go_on_over_generations() -> None:
-    """The base's points come first, and what follows has steps of its own; a forced run doubles nothing."""
+    """The base's points come first, followed by new steps; a forced run duplicates nothing."""
     first = run()
     grow()
     second = run(warm_epochs=2)
@@ -241,7 +241,7 @@ def test_curves_go_on_over_generations() -> None:
         assert points[: len(first[name])] == first[name]
         steps = [step for step, _ in points]
         assert steps == sorted(set(steps))
-        assert steps[-1] == 15 + 12  # 23 images make 6 steps an epoch.
+        assert steps[-1] == 15 + 12  # 23 images are 6 steps per epoch.
     assert read_curves(paths.MODEL).points == second
     once = written()
     run(warm_epochs=2)
@@ -250,7 +250,7 @@ def test_curves_go_on_over_generations() -> None:
 
 @pytest.mark.usefixtures("_project")
 def test_base_without_curves() -> None:
-    """What was trained before there were any has none, and its descendants begin theirs where they are."""
+    """A base without curves has none, and its successors' curves start at their own steps."""
     run()
     (paths.MODEL / CURVES).unlink()
     grow()
@@ -259,7 +259,7 @@ def test_base_without_curves() -> None:
 
 @pytest.mark.usefixtures("_project")
 def test_no_validation_images() -> None:
-    """There is no curve of what is not measured, not even one that was there."""
+    """Without validation images there is no validation curve, not even an old one."""
     run()
     store_images(train=TRAIN)
     assert run().keys() == {TRAINING_LOSS, RATE}
@@ -267,7 +267,7 @@ def test_no_validation_images() -> None:
 
 @pytest.mark.usefixtures("_project")
 def test_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks while training runs sees all that was measured so far, and the base's from the first step on."""
+    """During training the files contain all points so far, including the base's."""
     from pipeline.training import curve_recording
     from pipeline.training.module import Classifier
 

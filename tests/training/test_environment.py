@@ -1,4 +1,4 @@
-"""data/environment.json says what a model was trained with, and nothing of where or when."""
+"""data/environment.json records the environment of a training, without place and time."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pipeline.training.environment import environment, write_environment
 
 
 def test_says_what_decides_on_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions, processor and threads are in it; host, paths and time are not, so that it is the same each time."""
+    """It has versions, processor and threads, and neither host, paths nor time, so that it is reproducible."""
     params = on_cpu()
     monkeypatch.chdir(tmp_path)
     write_environment(params)
@@ -38,13 +38,13 @@ def test_says_what_decides_on_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def on_cpu(**compute: Any) -> Params:
-    """The params of a training on the CPU."""
+    """Return the params of a training on the CPU."""
     params = read_params(ROOT / "params.yaml")
     return params.model_copy(update={"compute": params.compute.model_copy(update={"accelerator": "cpu", **compute})})
 
 
 def test_says_which_number_format_auto_was() -> None:
-    """Of a model of `auto` too, one can tell what it was computed in."""
+    """It records which number format `auto` was."""
     params = on_cpu()
     for asked, used in (("auto", "32-true"), ("bf16-mixed", "bf16-mixed")):
         train = params.train.model_copy(update={"precision": asked})
@@ -68,7 +68,7 @@ print(os.environ["THP_MEM_ALLOC_ENABLE"], hashlib.md5(weights).hexdigest())
 
 
 def test_large_pages_change_no_bit() -> None:
-    """They are asked for unless someone says otherwise, and no part of what decides on a model."""
+    """Large pages are enabled unless the user disabled them, and do not affect the recorded environment."""
     env = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
     said = []
     for chosen in ({}, {"THP_MEM_ALLOC_ENABLE": "0"}):

@@ -1,4 +1,4 @@
-"""A generation says what it starts from, and refuses a base that does not fit what is asked for."""
+"""Planning a generation: what it starts from, and errors if the base does not fit."""
 
 from hashlib import md5
 from pathlib import Path
@@ -25,7 +25,7 @@ OLD = Spec(model="small", size=8, mode="grey", classes=("emu", "cat", "dog"))
 
 
 def params(section: str = "train", **changes: Any) -> Params:
-    """The params of this project with a tiny network, and `changes` in a section."""
+    """Return this project's params with a tiny network, and `changes` to a section."""
     read = read_params(ROOT / "params.yaml")
     train = read.train.model_copy(update={"size": 8, "epochs": 5, "passes": 4.0, "min_steps": 1, "batch_size": 4})
     read = read.model_copy(update={"train": train, "ingest": read.ingest.model_copy(update={"mode": "grey"})})
@@ -33,13 +33,13 @@ def params(section: str = "train", **changes: Any) -> Params:
 
 
 def images(**classes: range) -> "pd.Series[str]":
-    """Labels by image id: images of these numbers in each class."""
+    """Return labels by id for these image numbers of each class."""
     labels = {digest(number): name for name, numbers in classes.items() for number in numbers}
     return pd.Series(labels, dtype=str).sort_index()
 
 
 def digest(number: int) -> str:
-    """An image's id."""
+    """Return an image's id."""
     return md5(bytes([number])).hexdigest()
 
 
@@ -48,14 +48,14 @@ BEFORE = images(emu=range(3), cat=range(3, 6), dog=range(6, 9))
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
     paths.BASE.mkdir(parents=True)
 
 
 @pytest.fixture
 def base() -> Path:
-    """A data/base that is the fourth model of its chain, was trained on `BEFORE` last, and on image 20 earlier."""
+    """Make a base that is the fourth of its chain, trained on `BEFORE`, and on image 20 earlier."""
     weights = {f"network.{name}": weight for name, weight in build(OLD).state_dict().items()}
     torch.save({SPEC: OLD.as_kept(), "state_dict": weights, "epoch": 11}, paths.BASE / CHECKPOINT)
     counts = ImageCounts(total=9, new=1, removed=0, relabelled=0)
@@ -67,12 +67,12 @@ def base() -> Path:
 
 
 def without_base(reason: str = FIRST) -> None:
-    """Let data/base say that there is none."""
+    """Write a data/base without a model, for this reason."""
     (paths.BASE / NONE).write_text(reason + "\n")
 
 
 def complaint(asked: Params, labels: "pd.Series[str]" = BEFORE) -> str:
-    """What planning complains of, in one line that names the checkpoint and the way on."""
+    """Return the error of planning, which is one line with the checkpoint and a hint."""
     with pytest.raises(CheckpointError) as raised:
         plan(asked, labels)
     said = str(raised.value)
@@ -83,7 +83,7 @@ def complaint(asked: Params, labels: "pd.Series[str]" = BEFORE) -> str:
 
 @pytest.mark.parametrize("reason", [FIRST, HELD_OUT])
 def test_cold_start(reason: str) -> None:
-    """Without a base everything is new, classes come in their own order, and counting begins."""
+    """Without a base all images are new, classes are sorted, and counters start at zero."""
     without_base(reason)
     generation = plan(params(), BEFORE)
     assert generation.base is None
@@ -95,14 +95,14 @@ def test_cold_start(reason: str) -> None:
         base=None,
         images=ImageCounts(total=9, new=9, removed=0, relabelled=0),
         epochs=Epochs(run=5, total=5),
-        steps=Budget(run=15, total=15),  # Three batches of at most four images an epoch.
+        steps=Budget(run=15, total=15),  # Three batches of at most four images per epoch.
     )
     assert set(generation.seen.ids) == set(BEFORE.index)
     assert str(generation) == f"cold start ({reason}), generation 1, 9 new images, 15 steps (45 images, 5.0 epochs)"
 
 
 def test_warm_start(base: Path) -> None:
-    """Images are counted against the base's last training, epochs and steps are counted on."""
+    """Images are compared with the base's last training, and epochs and steps are added."""
     labels = images(emu=range(1, 3), cat=range(3, 7), dog=range(7, 9), fox=range(20, 24))  # 6 was a dog.
     generation = plan(params(), labels)
     assert generation.base is not None
@@ -111,7 +111,7 @@ def test_warm_start(base: Path) -> None:
     assert (lineage.generation, lineage.start, lineage.base) == (5, "warm", hashing.directory_hash(base))
     assert lineage.images == ImageCounts(total=12, new=4, removed=1, relabelled=1)
     assert lineage.reason == "4 of 12 training images are new, 1 are gone"
-    # Six are new, gone or have another label; each is worth four draws.
+    # Six are new, removed or relabelled; each is worth four draws.
     assert lineage.epochs == Epochs(run=2, total=13)
     assert lineage.steps == Budget(run=6, total=39)
     start = f"warm start from {str(lineage.base)[:8]}…, generation 5, 4 new images"
@@ -123,7 +123,7 @@ def test_warm_start(base: Path) -> None:
 
 @pytest.mark.usefixtures("base")
 def test_seen_images_are_never_forgotten() -> None:
-    """The new model has seen what it trains on, and all that any base before it was trained on."""
+    """The new model has seen its images, and those of all its bases."""
     labels = images(emu=range(1), cat=range(3, 4), dog=range(6, 7), fox=range(30, 32))
     seen = plan(params(), labels).seen
     assert seen.labels.to_dict() == labels.to_dict()
@@ -132,7 +132,7 @@ def test_seen_images_are_never_forgotten() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_nothing_new() -> None:
-    """The same images make a warm start, too."""
+    """The same images give a warm start, too."""
     lineage = plan(params(), BEFORE).lineage
     assert lineage.images == ImageCounts(total=9, new=0, removed=0, relabelled=0)
     assert (lineage.generation, lineage.start) == (5, "warm")
@@ -140,7 +140,7 @@ def test_nothing_new() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_classes_keep_their_order_and_new_ones_follow() -> None:
-    """Old classes stay where the base has them, whatever the alphabet says; new ones come after them, sorted."""
+    """Old classes keep their positions, and new ones follow, sorted."""
     labels = images(ant=range(30, 32), cat=range(3, 6), dog=range(6, 9), emu=range(3), Zebra=range(40, 41))
     generation = plan(params(), labels)
     assert generation.spec.classes == ("emu", "cat", "dog", "Zebra", "ant")
@@ -156,7 +156,7 @@ def test_classes_keep_their_order_and_new_ones_follow() -> None:
     ],
 )
 def test_base_of_another_kind(section: str, key: str, before: object, now: object) -> None:
-    """A base that was trained under another network or colour is refused; other params may change."""
+    """A base with another network or colour mode is refused; other params may change."""
     said = complaint(params(section, **{key: now}))
     assert f"{section}.{key} was {before!r} when it was trained and is {now!r} now" in said
     assert said.endswith("; set it back, or run `pipeline fresh` to train from scratch")
@@ -166,7 +166,7 @@ def test_base_of_another_kind(section: str, key: str, before: object, now: objec
 
 @pytest.mark.usefixtures("base")
 def test_another_size() -> None:
-    """A network that takes images of any size goes on with those of another one, which its lineage says."""
+    """A network for any size continues with another size, which the lineage records."""
     assert "pixels" not in plan(params(), BEFORE).lineage.reason
     generation = plan(params(size=12), BEFORE)
     assert generation.base is not None
@@ -176,7 +176,7 @@ def test_another_size() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_other_framing() -> None:
-    """So may the framing change, which the lineage says; the checkpoint has the number that `model` stands for."""
+    """A changed framing continues, and is recorded; the checkpoint has the number that `model` means."""
     assert "framing" not in plan(params(), BEFORE).lineage.reason
     squashed = plan(params(framing="squash", crop_pct=0.875), BEFORE)
     assert squashed.base is not None
@@ -187,7 +187,7 @@ def test_other_framing() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_base_of_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base whose layers the code builds with other widths now is an error that says what to do."""
+    """A base whose layers have other widths in the current code is an error with a hint."""
     monkeypatch.setattr(network, "WIDTHS", (32, 64, 96))
     said = complaint(params())
     assert "does not hold the weights of small as the code builds it now" in said
@@ -196,7 +196,7 @@ def test_base_of_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("base")
 def test_vanished_class() -> None:
-    """A class that has no image left is left out, which the lineage says; the others keep their order."""
+    """A class without images is dropped, which the lineage records; the others keep their order."""
     generation = plan(params(), images(emu=range(3), dog=range(6, 9), fox=range(30, 33)))
     assert generation.spec.classes == ("emu", "dog", "fox")
     assert generation.base is not None
@@ -206,7 +206,7 @@ def test_vanished_class() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_a_renamed_class_has_vanished() -> None:
-    """A class under another name, be it but by a capital, is another class."""
+    """A class under another name, even in another case, is another class."""
     generation = plan(params(), images(emu=range(3), cat=range(3, 6), Dog=range(6, 9)))
     assert generation.spec.classes == ("emu", "cat", "Dog")
     assert generation.lineage.reason.endswith("; without its former classes dog")
@@ -215,7 +215,7 @@ def test_a_renamed_class_has_vanished() -> None:
 @pytest.mark.parametrize("file", [CHECKPOINT, LINEAGE, SEEN])
 @pytest.mark.parametrize("content", [None, b"", b"damaged"])
 def test_base_that_is_damaged(base: Path, file: str, content: bytes | None) -> None:
-    """A base that lacks a file, or in which one is damaged, is an error that names it, never a cold start."""
+    """A base with a missing or damaged file is an error that names it, never a cold start."""
     (base / file).unlink()
     if content is not None:
         (base / file).write_bytes(content)
@@ -225,20 +225,20 @@ def test_base_that_is_damaged(base: Path, file: str, content: bytes | None) -> N
 
 
 def test_an_empty_base_is_an_error() -> None:
-    """A data/base that holds neither a model nor a reason for none is not taken for none."""
+    """A data/base with neither a model nor a reason is an error."""
     assert "no such file" in complaint(params())
 
 
 @pytest.mark.usefixtures("base")
 def test_planning_writes_nothing() -> None:
-    """To plan is to read."""
+    """Planning writes nothing."""
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert isinstance(plan(params(), BEFORE), Generation)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 def test_turns_go_on(base: Path) -> None:
-    """Where the base says how far the turns of its images have come, rounds are counted apart from them."""
+    """If the base records its turns, rounds continue from them."""
     checkpoint = torch.load(base / CHECKPOINT, weights_only=True)
     torch.save({**checkpoint, "epoch": 7, "cursor": [4, 2**63]}, base / CHECKPOINT)
     rounds = plan(params(), BEFORE).rounds
@@ -248,7 +248,7 @@ def test_turns_go_on(base: Path) -> None:
 
 @pytest.mark.usefixtures("base")
 def test_fractions_of_an_epoch() -> None:
-    """One image of ten is new: four draws."""
+    """One new image of ten is worth four draws."""
     labels = pd.concat([BEFORE, images(emu=range(30, 31))]).sort_index()
     lineage = plan(params(), labels).lineage
     assert lineage.epochs == Epochs(run=0.4, total=11.4)
@@ -257,7 +257,7 @@ def test_fractions_of_an_epoch() -> None:
 
 @pytest.mark.usefixtures("base")
 def test_all_anew_with_a_schedule() -> None:
-    """AdamW takes as many passes as it is told, new images among them like all others."""
+    """AdamW runs the given passes over new and old images alike."""
     labels = pd.concat([BEFORE, images(emu=range(30, 31))]).sort_index()
     generation = plan(params(optimizer="adamw", warm_epochs=2), labels)
     assert generation.lineage.epochs == Epochs(run=2, total=13)
@@ -265,5 +265,5 @@ def test_all_anew_with_a_schedule() -> None:
 
 
 def seen_anew(labels: "pd.Series[str]") -> "pd.Series[bool]":
-    """Of each of `labels` whether the base was trained without it, or with another."""
+    """Return for each of `labels` whether it is new or relabelled for the base."""
     return labels.ne(BEFORE.reindex(labels.index))

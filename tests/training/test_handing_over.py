@@ -1,4 +1,4 @@
-"""Handing over: the furthest whole state counts, wherever it is; what fails elsewhere stops nothing here."""
+"""Handing over: the furthest intact state counts, and errors of the remote do not stop a training."""
 
 import logging
 import os
@@ -24,14 +24,14 @@ SERVER = Path("server")
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty working directory, with an empty remote; what waits does so shortly."""
+    """Make an empty working directory with an empty remote, and shorten the waits."""
     monkeypatch.chdir(tmp_path)
     (SERVER / "remote").mkdir(parents=True)
     monkeypatch.setattr(attempts, "PATIENCE", 2.0)
 
 
 def handover(machine: str, folder: RemoteFolder | None = None) -> tuple[Handover, Progress, list[str]]:
-    """That of a machine: of a folder of its own; and what it says."""
+    """Yield the handover of a machine, which is a separate folder, and its messages."""
     said: list[str] = []
     here = Path.cwd()
     (here / machine).mkdir(exist_ok=True)
@@ -44,29 +44,29 @@ def handover(machine: str, folder: RemoteFolder | None = None) -> tuple[Handover
 
 
 def save(progress: Progress, *steps: int) -> None:
-    """Save a state at each of `steps`, and wait until it is uploaded."""
+    """Save a state at each of `steps`, and wait for the uploads."""
     for step in steps:
         progress.save(step, lambda path, step=step: path.write_bytes(f"state {step}".encode() * 100))  # type: ignore[misc]
 
 
 def there(ending: str = ".ckpt") -> list[str]:
-    """What is on the remote."""
+    """Return the files on the remote."""
     return sorted(path.name for path in SERVER.rglob(f"*{ending}"))
 
 
 def steps() -> list[int]:
-    """The states that are on the remote."""
+    """Return the states on the remote."""
     return [step_of(name) for name in there()]
 
 
 def newest(progress: Progress) -> int:
-    """The step of the newest state here."""
+    """Return the step of the newest local state."""
     state = progress.newest()
     return -1 if state is None else progress.step_of(state)
 
 
 def test_states_go_to_another_machine() -> None:
-    """The newest two are there, as long as the training has not succeeded; then nothing is."""
+    """The newest two states are on the remote until the training succeeds; then it is empty."""
     first, progress, _ = handover("one")
     first.begin()
     for step in (1, 2, 3):
@@ -88,7 +88,7 @@ def test_states_go_to_another_machine() -> None:
 
 @pytest.mark.parametrize(("here", "elsewhere", "expected"), [(5, 3, 5), (3, 5, 5), (0, 5, 5), (5, 0, 5), (5, 5, 5)])
 def test_furthest_counts(here: int, elsewhere: int, expected: int) -> None:
-    """Whether it is here or there; and what is further here is uploaded."""
+    """The furthest state is used, local or remote; a further local one is uploaded."""
     other, progress, _ = handover("other")
     other.begin()
     save(progress, *[elsewhere] * bool(elsewhere))
@@ -105,7 +105,7 @@ def test_furthest_counts(here: int, elsewhere: int, expected: int) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_damaged_upload_is_passed_over(caplog: pytest.LogCaptureFixture, damage: str) -> None:
-    """The one before it is gone on from, and it is deleted; without one, training begins."""
+    """A damaged upload is deleted, and the previous state is used; without one training starts again."""
     first, progress, _ = handover("one")
     first.begin()
     save(progress, 1)
@@ -125,7 +125,7 @@ def test_damaged_upload_is_passed_over(caplog: pytest.LogCaptureFixture, damage:
 
 
 def test_kill_during_an_upload_leaves_no_state(tmp_path: Path) -> None:
-    """What is half there has another name, and goes with the next upload."""
+    """A partial upload has another name, and is deleted by the next upload."""
     first, progress, _ = handover("one")
     first.begin()
     half = tmp_path / SERVER / "remote/progress/train/a/0000000009-x.ckpt.part"
@@ -140,7 +140,7 @@ def test_kill_during_an_upload_leaves_no_state(tmp_path: Path) -> None:
 
 
 def test_second_runner_stops() -> None:
-    """It says who goes on, and what to do; once that has ended it goes on itself."""
+    """A second runner names the first one, with a hint, and stops; after its end the second continues."""
     first, progress, _ = handover("one")
     first.begin()
     save(progress, 1)
@@ -159,7 +159,7 @@ def test_second_runner_stops() -> None:
 
 
 def test_taken_over() -> None:
-    """Who learns that another one goes on uploads no more, and trains on."""
+    """A runner that lost its lease continues training without uploads."""
     first, progress, _ = handover("one")
     first.begin()
     first._lease.is_lost = True
@@ -169,7 +169,7 @@ def test_taken_over() -> None:
 
 
 def test_remote_that_is_down_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
-    """One warning, of what the remote says and not that it says nothing; and once it is back, states arrive."""
+    """A remote that is down causes one warning with its error; once it is back, states are uploaded."""
     server = SharedFolder(SERVER)
     server.stop()
     first, progress, _ = handover("one")
@@ -188,7 +188,7 @@ def test_remote_that_is_down_and_comes_back(caplog: pytest.LogCaptureFixture) ->
 
 
 class Mute(RemoteFolder):
-    """A remote that takes connections and gives no answer while a test lasts, unless that waits for one."""
+    """A remote that accepts connections, and answers only if the test allows it."""
 
     def __init__(self) -> None:
         super().__init__(localfs, str(SERVER / "remote"), "a")
@@ -197,7 +197,7 @@ class Mute(RemoteFolder):
         self.is_over = threading.Event()
 
     def prepare(self) -> None:
-        """Keep the thread that asks."""
+        """Record the thread that asks."""
         self.asked.put(threading.current_thread())
         self.is_over.wait(60)
         self.answered.append("too late")
@@ -206,7 +206,7 @@ class Mute(RemoteFolder):
 
 @pytest.fixture
 def mute() -> Iterator[Mute]:
-    """One of that kind."""
+    """Return such a remote."""
     folder = Mute()
     yield folder
     folder.is_over.set()
@@ -215,7 +215,7 @@ def mute() -> Iterator[Mute]:
 def test_remote_that_never_answers(
     mute: Mute, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Training begins, saves and ends with no answer; a step asks nothing, and one upload alone is under way."""
+    """Training starts, saves and ends without an answer; steps wait for nothing, and one upload runs at a time."""
     monkeypatch.setattr(attempts, "PATIENCE", 0.3)
     monkeypatch.setattr(attempts, "GRACE", 0.3)
     first, progress, said = handover("one", mute)
@@ -234,7 +234,7 @@ def test_remote_that_never_answers(
 
 
 def test_second_signal_ends_at_once(mute: Mute, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the upload then; until it comes, it is waited for."""
+    """The end of training waits for the upload; a second signal ends the wait."""
     first, progress, said = handover("one", mute)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempts, "PATIENCE", 0.1)

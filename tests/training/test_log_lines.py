@@ -1,4 +1,4 @@
-"""Who reads a log hears how far training is, once a minute; who sits at a terminal sees a bar."""
+"""Logs get a line per minute with the progress; a terminal shows a bar."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 
 from pipeline.training.curves import ACCURACY
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = pytest.mark.xdist_group("lightning")
 
 
 def lines(steps: int, *, before: int, first: int, seconds: float) -> list[str]:
-    """What is said of a training of `steps` steps from `first` on that take so many `seconds` each."""
+    """Return the lines of a training of `steps` steps from `first` on, each taking `seconds`."""
     from pipeline.training.log_lines import LogLines
 
     said: list[str] = []
@@ -28,7 +28,7 @@ def lines(steps: int, *, before: int, first: int, seconds: float) -> list[str]:
 
 
 def test_a_line_a_minute() -> None:
-    """Step and time left, once a minute; the steps of earlier generations are not counted."""
+    """A line per minute has the step and the remaining time, without steps of earlier generations."""
     assert lines(200, before=50, first=50, seconds=1) == [
         "step 60 of 200, about 2 min left",
         "step 120 of 200, about 80 s left",
@@ -37,19 +37,19 @@ def test_a_line_a_minute() -> None:
 
 
 def test_time_left_is_that_of_this_run() -> None:
-    """A training that continues at step 100 is as fast as it is now, not as if all steps had been done now."""
+    """The remaining time is based on the speed of this run only."""
     assert lines(300, before=0, first=100, seconds=2)[0] == "step 130 of 300, about 6 min left"
 
 
 @pytest.mark.parametrize("seconds", [0.001, 5.9])
 def test_short_trainings_say_nothing(seconds: float) -> None:
-    """What takes less than a minute needs no line."""
+    """A training of less than a minute prints no line."""
     assert lines(10, before=0, first=0, seconds=seconds) == []
 
 
 @pytest.mark.parametrize("first", [50, 52])
 def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) -> None:
-    """It counts the steps of this generation, from where an interrupted training had come, and says the accuracy."""
+    """The bar counts this generation's steps, including those before an interruption, and shows the accuracy."""
     from pipeline.training.log_lines import StepBar
 
     bar = StepBar(4, before=50)
@@ -69,7 +69,7 @@ def test_one_bar_for_all_rounds(capsys: pytest.CaptureFixture[str], first: int) 
 
 
 def test_other_processes_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of several processes that train together one has the bar."""
+    """Of several processes one shows the bar."""
     from pipeline.training.log_lines import StepBar
 
     bar = StepBar(4, before=0)

@@ -1,4 +1,4 @@
-"""What images weigh in the loss, and what stops a training that has gone wrong."""
+"""Weights in the loss, and errors of a diverging training."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from pipeline.training.feeding.batches import Batch, Other
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def class_weights(images: list[int], balance: float) -> list[float]:
-    """As a list."""
+    """Return the class weights as a list."""
     from pipeline.training.feeding.batches import class_weights
 
     weights: list[float] = class_weights(torch.tensor(images), balance).tolist()
@@ -33,7 +33,7 @@ def class_weights(images: list[int], balance: float) -> list[float]:
 
 
 def test_weights_worked_by_hand() -> None:
-    """Nine images against one, and a class without images, which weighs nothing."""
+    """Nine images against one, and a class without images, whose weight is zero."""
     assert class_weights([9, 1, 0], 0.0) == [1, 1, 0]
     # 1/9 and 1, times 10 / (9 · 1/9 + 1 · 1) = 5.
     assert class_weights([9, 1, 0], 1.0) == pytest.approx([5 / 9, 5, 0])
@@ -43,13 +43,13 @@ def test_weights_worked_by_hand() -> None:
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=20).filter(any), st.floats(0, 1))
 def test_images_weigh_one_on_average(images: list[int], balance: float) -> None:
-    """So the loss, and with it the learning rate, means the same at any balance."""
+    """The mean weight of images is 1, so that loss and learning rate mean the same for any balance."""
     weights = class_weights(images, balance)
     assert sum(n * weight for n, weight in zip(images, weights, strict=True)) == pytest.approx(sum(images), rel=1e-5)
 
 
 def balanced() -> "Classifier":
-    """Of nine cats and a dog, which weigh as much together."""
+    """Return a classifier for nine cats and a dog with equal total weights."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -60,7 +60,7 @@ def balanced() -> "Classifier":
 
 
 def test_loss_weighs_rare_classes_more() -> None:
-    """The loss of a batch is the weighted mean that class_weights asks for."""
+    """The loss of a batch is the mean weighted by class_weights."""
     classifier = balanced()
     network = classifier.network
     images = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
@@ -70,7 +70,7 @@ def test_loss_weighs_rare_classes_more() -> None:
 
 
 def test_mixed_images_count_as_what_is_in_them() -> None:
-    """Of an image that is three quarters cat and a quarter dog, each part counts so, times what its class weighs."""
+    """A mixed image counts for each class by its share and the class weight."""
     classifier = balanced()
     network = classifier.network
     images, targets = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.tensor([0, 1])
@@ -85,7 +85,7 @@ def test_mixed_images_count_as_what_is_in_them() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_weights_that_are_not_finite(bad: float) -> None:
-    """They never become a model."""
+    """Weights that are not finite never become a model."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -100,7 +100,7 @@ def test_weights_that_are_not_finite(bad: float) -> None:
 
 
 def test_schedules_worked_by_hand() -> None:
-    """AdamW's rises, then falls to zero; a warm start has a peak of its own, at which it may stay."""
+    """AdamW's rate rises, then falls to zero; a warm start has its own peak, and can be constant."""
     from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
@@ -116,7 +116,7 @@ def test_schedules_worked_by_hand() -> None:
 
 
 def test_without_a_schedule_the_rate_rises_once() -> None:
-    """Where the optimizer begins, at a cold start; it never falls."""
+    """Without a schedule the rate rises once, at a cold start, and never falls."""
     from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
@@ -130,7 +130,7 @@ def test_without_a_schedule_the_rate_rises_once() -> None:
 
 @given(st.integers(1, 50), st.floats(0, 0.999), st.booleans(), st.sampled_from(["schedule_free", "adamw"]))
 def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool, optimizer: str) -> None:  # noqa: FBT001
-    """However short a generation is, and they can be asked for what is after its last step."""
+    """Schedules of any length reach their peak, and are defined beyond the last step."""
     from pipeline.training.optimizers import schedule_of
 
     params = read_params(ROOT / "params.yaml").train
@@ -142,7 +142,7 @@ def test_schedules_reach_their_peak(steps: int, warmup: float, warm: bool, optim
 
 
 def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
-    """The schedule is the optimizer's own, at every step."""
+    """The recorded rate is that of the optimizer at every step."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -159,7 +159,7 @@ def test_curves_show_the_rate_that_the_optimizer_takes() -> None:
 
 
 def test_loss_is_multiplied_by_weights() -> None:
-    """That of each image, whatever the others of its batch weigh; weights of 1 are as none."""
+    """The loss of each image is multiplied by its weight, independent of its batch; weights of 1 change nothing."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -178,7 +178,7 @@ def test_loss_is_multiplied_by_weights() -> None:
 
 
 def test_classes_weigh_what_their_images_do() -> None:
-    """With `balance: 1` an image that counts twice is as two."""
+    """With `balance: 1` an image of weight 2 counts as two images."""
     from pipeline.training.feeding.batches import class_weights
 
     assert class_weights(torch.tensor([0.5, 1.5]), 1.0).tolist() == pytest.approx([2, 2 / 3])

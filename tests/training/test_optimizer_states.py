@@ -1,4 +1,4 @@
-"""An optimizer takes in what another device left: layout, counters and kernels are those of where it trains."""
+"""Optimizer states of another device are adapted in layout, counters and kernels."""
 
 from copy import deepcopy
 from typing import Any
@@ -17,12 +17,12 @@ WAYS = ("schedule_free", "adamw")
 
 
 def params(optimizer: str) -> Train:
-    """With that optimizer."""
+    """Return params with that optimizer."""
     return read_params(ROOT / "params.yaml").train.model_copy(update={"optimizer": optimizer})
 
 
 def trained(network: Network, optimizer: Any, steps: int) -> None:
-    """Take so many steps along gradients that are always the same."""
+    """Take `steps` steps along constant gradients."""
     generator = torch.Generator().manual_seed(0)
     for _ in range(steps):
         for weight in network.parameters():
@@ -31,7 +31,7 @@ def trained(network: Network, optimizer: Any, steps: int) -> None:
 
 
 def begun(optimizer: str, layout: torch.memory_format) -> tuple[Network, Any]:
-    """A network whose filters lie so, and its optimizer."""
+    """Return a network whose filters have this layout, and its optimizer."""
     torch.manual_seed(0)
     network = build(SPEC)
     network.to(memory_format=layout)
@@ -40,7 +40,7 @@ def begun(optimizer: str, layout: torch.memory_format) -> tuple[Network, Any]:
 
 @pytest.mark.parametrize("optimizer", WAYS)
 def test_states_lie_as_their_weights(optimizer: str) -> None:
-    """A state of the one layout loads into weights of the other, either way, and training goes on as it did."""
+    """A state of one layout loads into weights of the other, and training continues equally."""
     for of_saved, of_loaded in (
         (torch.contiguous_format, torch.channels_last),
         (torch.channels_last, torch.contiguous_format),
@@ -61,7 +61,7 @@ def test_states_lie_as_their_weights(optimizer: str) -> None:
 
 
 def test_kernels_are_those_of_the_device() -> None:
-    """What a GPU saved, whose one kernel counts steps there, goes on with those of a CPU, which count here."""
+    """A state from a GPU with a fused kernel continues with the CPU's kernels and counters."""
     network, ours = begun("adamw", torch.contiguous_format)
     trained(network, ours, 1)
     state = ours.state_dict()

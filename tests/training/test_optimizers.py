@@ -1,4 +1,4 @@
-"""Which weights are trained alike, how fast, and from when on."""
+"""Groups of weights, their learning rates, and when they start to train."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ OPTIMIZERS = ["schedule_free", "adamw"]
 
 
 def params(**changes: Any) -> Train:
-    """Those of the repository, changed."""
+    """Return this repository's params, changed."""
     return read_params(ROOT / "params.yaml").train.model_copy(update={"lr": 0.5, "warmup": 0.5, **changes})
 
 
 def small() -> Network:
-    """The network built in."""
+    """Return the built-in network."""
     torch.manual_seed(0)
     return build(Spec(model="small", size=8, mode="grey", classes=("cat", "dog")))
 
 
 def rates(optimizer: Any) -> dict[str, float]:
-    """The peak of the learning rate of each weight, by name."""
+    """Return the peak learning rate of each weight by name."""
     return {
         name: group.get("initial_lr", group["lr"]) for group in optimizer.param_groups for name in group["param_names"]
     }
@@ -40,7 +40,7 @@ def rates(optimizer: Any) -> dict[str, float]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_two_groups_as_ever(optimizer: str) -> None:
-    """Matrices and vectors, and nothing in them that the optimizer does not know."""
+    """There are two groups, matrices and vectors, with only options that the optimizer knows."""
     made = optimizer_of(small(), params(optimizer=optimizer), schedule_of(params(optimizer=optimizer), 9, warm=False))
     groups = made["optimizer"].param_groups
     assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
@@ -52,7 +52,7 @@ def test_two_groups_as_ever(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_rates_by_layer(optimizer: str) -> None:
-    """Each group has half of the next one's rate, and the head three times the last one's; all others go by groups."""
+    """Each group has half of the next one's rate, and the head three times the last one's."""
     here, network = params(optimizer=optimizer, layer_decay=0.5, head_lr=3.0), small()
     found = rates(optimizer_of(network, here, schedule_of(here, 9, warm=False))["optimizer"])
     assert found.keys() == {f"network.{name}" for name, _ in network.named_parameters()}
@@ -62,7 +62,7 @@ def test_rates_by_layer(optimizer: str) -> None:
 
 
 def test_steps_are_as_long_as_the_rates_are_large() -> None:
-    """Without a schedule, too: the first step of each weight is its own rate."""
+    """Without a schedule, too, the first step of each weight is its own rate."""
     here, network = params(layer_decay=0.5, warmup=0.0, weight_decay=0.0), small()
     optimizer = optimizer_of(network, here, schedule_of(here, 9, warm=False))["optimizer"]
     before = copy.deepcopy(dict(network.named_parameters()))
@@ -78,7 +78,7 @@ def test_steps_are_as_long_as_the_rates_are_large() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
 def test_factors_are_those_of_timm(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of `param_groups_layer_decay`, for every weight."""
+    """Factors equal those of timm's `param_groups_layer_decay` for every weight."""
     if not TIMM.is_dir():
         pytest.skip("timm is not in .venv/timm; `make check` puts it there")
     monkeypatch.setattr(sys, "path", [*sys.path, str(TIMM)])
@@ -98,7 +98,7 @@ def test_factors_are_those_of_timm(model: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_only_what_trains(optimizer: str) -> None:
-    """What is frozen is not in the optimizer."""
+    """Frozen weights are not in the optimizer."""
     network = small()
     freeze_layers(network, "backbone")
     made = optimizer_of(network, params(optimizer=optimizer), schedule_of(params(optimizer=optimizer), 9, warm=False))
@@ -106,7 +106,7 @@ def test_only_what_trains(optimizer: str) -> None:
 
 
 def test_schedules_of_head_and_rest() -> None:
-    """The head rises in its own steps, the rest in those that are left; with AdamW both fall to zero at the end."""
+    """The head rises in its own steps, the rest in the remaining ones; with AdamW both fall to zero at the end."""
     here = params(optimizer="adamw", epochs=4, head_epochs=2.0)
     schedule = schedule_of(here, 8, warm=False)
     assert (schedule.alone, schedule.rise, schedule.later_rise) == (4, 2, 2)
@@ -131,12 +131,12 @@ def test_schedules_of_head_and_rest() -> None:
 )
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_steps_of_the_head_alone(changes: dict[str, Any], warm: bool, alone: int, optimizer: str) -> None:  # noqa: FBT001
-    """Fractions of an epoch, at cold starts only, never all steps; none where nothing else trains after them."""
+    """The head's steps are fractions of an epoch, at cold starts only, never all steps; none if all else is frozen."""
     assert schedule_of(params(epochs=4, optimizer=optimizer, **changes), 8, warm=warm).alone == alone
 
 
 def test_counters_begin_when_weights_do() -> None:
-    """Weights that trained later make the steps of a training that begins then, bit for bit."""
+    """Weights that start later take the steps of a training that starts then, bit for bit."""
     here = params(epochs=2, head_epochs=1.0)
     schedule, network = schedule_of(here, 8, warm=False), small()
     optimizer = optimizer_of(network, here, schedule)["optimizer"]
@@ -170,7 +170,7 @@ def test_counters_begin_when_weights_do() -> None:
 
 
 def test_histories() -> None:
-    """What either optimizer has counted, by name."""
+    """Return the counters of either optimizer by name."""
     network, found = small(), {}
     for optimizer in OPTIMIZERS:
         made = optimizer_of(
@@ -187,7 +187,7 @@ def test_histories() -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_groups_of_different_histories(optimizer: str) -> None:
-    """Without a schedule they stay apart, and what is new rises by itself; AdamW counts for each weight anyway."""
+    """Without a schedule groups with different counters stay separate; AdamW counts per weight."""
     here, network = params(optimizer=optimizer), small()
     names = [f"network.{name}" for name, _ in network.named_parameters()]
     known = {name: History(5, 0.5, 1.25) for name in names[:3]} | {name: History(9, 0.5, 2.25) for name in names[3:-2]}

@@ -1,4 +1,4 @@
-"""Loss and optimizer by functions of the project's own."""
+"""Own functions for loss and optimizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.training.feeding.batches import Batch
 if TYPE_CHECKING:
     from pipeline.models.checkpoint import Checkpoint
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -46,14 +46,14 @@ BATCH = Batch(torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8), torch.te
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with code of its own as working directory."""
+    """Make a project with its own code the working directory."""
     monkeypatch.chdir(tmp_path)
     write_package(monkeypatch, losses=CROSS_ENTROPY, optimizers=NADAM)
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.5])])
 def test_loss_of_each_image(weights: torch.Tensor | None) -> None:
-    """Cross-entropy as one's own is the one that is built in: images and classes weigh what they do there."""
+    """An own cross-entropy equals the built-in loss, with weights of images and classes."""
     batch = BATCH._replace(weights=weights)
     ours, own = classifier(label_smoothing=0.0), classifier(label_smoothing=0.3, loss=LOSS)
     for one in (ours, own):
@@ -73,7 +73,7 @@ def test_loss_of_each_image(weights: torch.Tensor | None) -> None:
     ],
 )
 def test_no_loss(monkeypatch: pytest.MonkeyPatch, changed: str, said: str) -> None:
-    """Is one line that says what to do."""
+    """An invalid loss is a one-line error with a hint."""
     text = CROSS_ENTROPY.replace('cross_entropy(logits, targets, reduction="none")', changed)
     write_package(monkeypatch, losses=text)
     with pytest.raises(ParamError) as raised:
@@ -101,7 +101,7 @@ def test_no_loss(monkeypatch: pytest.MonkeyPatch, changed: str, said: str) -> No
     ],
 )
 def test_no_optimizer(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
-    """Is one line that says what to do."""
+    """An invalid optimizer is a one-line error with a hint."""
     write_package(monkeypatch, optimizers=text)
     with pytest.raises(ParamError) as raised:
         classifier(optimizer=OPTIMIZER).configure_optimizers()
@@ -109,7 +109,7 @@ def test_no_optimizer(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> 
 
 
 def test_weights_decay_by_group() -> None:
-    """Biases and scales do not; the learning rate has AdamW's schedule."""
+    """Biases and scales have no weight decay; the learning rate has AdamW's schedule."""
     made: Any = classifier(optimizer=OPTIMIZER, weight_decay=0.25).configure_optimizers()
     groups = made["optimizer"].param_groups
     assert [group["weight_decay"] for group in groups] == [0.25, 0.0]
@@ -131,7 +131,7 @@ RATES: dict[str, Any] = {"optimizer": OPTIMIZER, "head_lr": 3.0, "head_epochs": 
 
 
 def test_groups_of_its_own_have_the_rates_of_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many it makes of those that it gets: the head's is three times the rest's, which begins later."""
+    """Groups by the function keep their weights' rates: the head's is three times the rest's, which starts later."""
     write_package(monkeypatch, optimizers=MANY)
     made: Any = classifier(**RATES, steps=16).configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
@@ -148,7 +148,7 @@ def test_groups_of_its_own_have_the_rates_of_their_weights(monkeypatch: pytest.M
 
 
 def test_weights_of_different_rates_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says which params ask for them; without these it is as good as any."""
+    """Weights of different rates in one group are a one-line error with the params; without these they are valid."""
     write_package(monkeypatch, optimizers=ONE)
     asked: list[dict[str, Any]] = [{"head_lr": 3.0}, {"layer_decay": 0.5}, {"head_epochs": 3.0}]
     for one in asked:
@@ -159,7 +159,7 @@ def test_weights_of_different_rates_in_one_group(monkeypatch: pytest.MonkeyPatch
 
 
 def grown_from(base: Checkpoint, **params: Any) -> tuple[Checkpoint, Checkpoint]:
-    """The start of a generation with a class more, and what comes of it."""
+    """Return the start of a generation with an additional class, and its result."""
     from pipeline.training.warm_start import warm_start
 
     model = classifier(GROWN, seed=1, **params)
@@ -168,7 +168,7 @@ def grown_from(base: Checkpoint, **params: Any) -> tuple[Checkpoint, Checkpoint]
 
 
 def test_warm_start_goes_on_with_its_state() -> None:
-    """Of each weight, with rows for the new class that are the mean of the others."""
+    """A warm start continues the state of each weight; rows of the new class are the mean of the others."""
     base = fit(classifier(optimizer=OPTIMIZER), images(24), Path(), epochs=1).checkpoint
     start, model = grown_from(base, optimizer=OPTIMIZER)
     before, now = moments(base), moments(start)
@@ -187,7 +187,7 @@ def test_warm_start_goes_on_with_its_state() -> None:
 
 
 def test_state_that_cannot_grow_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adafactor's, of the head alone: it has rows and columns of a matrix."""
+    """Adafactor's state of the head, with rows and columns of a matrix, starts again."""
     write_package(monkeypatch, optimizers=ADAFACTOR)
     base = fit(classifier(optimizer=OPTIMIZER), images(24), Path(), epochs=1).checkpoint
     start, model = grown_from(base, optimizer=OPTIMIZER)
@@ -196,7 +196,7 @@ def test_state_that_cannot_grow_begins_anew(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def moments_of_start(start: Checkpoint) -> set[str]:
-    """The weights that have a state."""
+    """Return the weights with a state."""
     state = start["optimizer_states"][0]
     pairs = (
         (name, n)
@@ -211,7 +211,7 @@ def moments_of_start(start: Checkpoint) -> set[str]:
     [("schedule_free", OPTIMIZER), ("adamw", OPTIMIZER), (OPTIMIZER, "schedule_free"), (OPTIMIZER, "adamw")],
 )
 def test_optimizers_take_turns(before: str, now: str) -> None:
-    """From a base of another optimizer one begins with no state, and trains."""
+    """From a base of another optimizer training starts without a state."""
     base = fit(classifier(optimizer=before), images(24), Path(), epochs=1).checkpoint
     start, model = grown_from(base, optimizer=now)
     assert moments_of_start(start) == set()
@@ -220,7 +220,7 @@ def test_optimizers_take_turns(before: str, now: str) -> None:
 
 
 def test_another_optimizer_by_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begins with no state: that of the one before may be of another form."""
+    """Another optimizer from the same function starts without a state, since its form may differ."""
     base = fit(classifier(optimizer=OPTIMIZER), images(24), Path(), epochs=1).checkpoint
     write_package(monkeypatch, optimizers=ADAFACTOR)
     start, _ = grown_from(base, optimizer=OPTIMIZER)

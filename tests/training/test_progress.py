@@ -1,4 +1,4 @@
-"""Unfinished training: the newest state that is whole is found, and no other training's ever."""
+"""Unfinished training: the newest intact state is found, and never that of another training."""
 
 import shutil
 from pathlib import Path
@@ -14,18 +14,18 @@ PARAMS = read_params(ROOT / "params.yaml")
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty working directory."""
+    """Make an empty working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def save(progress: Progress, *steps: int) -> None:
-    """Save a state at each of `steps`, which says so."""
+    """Save a state at each of `steps`, containing the step."""
     for step in steps:
         progress.save(step, lambda path, step=step: path.write_bytes(f"state {step}".encode() * 100))  # type: ignore[misc]
 
 
 def test_newest_is_found() -> None:
-    """By its step, by this process and by the next."""
+    """The newest state is found by its step, by this process and the next."""
     progress = Progress("a")
     assert progress.newest() is None
     save(progress, 9, 10, 100)
@@ -37,7 +37,7 @@ def test_newest_is_found() -> None:
 
 
 def test_few_are_kept() -> None:
-    """The newest, and the one before it."""
+    """The newest two states are kept."""
     progress = Progress("a")
     save(progress, *range(5))
     assert sorted(progress.step_of(path) for path in progress.folder.iterdir()) == [3, 4]
@@ -45,7 +45,7 @@ def test_few_are_kept() -> None:
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "longer"])
 def test_damaged_state_is_passed_over(damage: str) -> None:
-    """One bit is enough; the state before it is used, and without one there is none."""
+    """A state with a single changed bit is skipped; the previous one is used, or none."""
     progress = Progress("a")
     save(progress, 1, 2)
     for step in (2, 1):
@@ -59,7 +59,7 @@ def test_damaged_state_is_passed_over(damage: str) -> None:
 
 
 def test_half_written_state_is_none() -> None:
-    """A write that fails leaves what was there."""
+    """A failed write keeps the previous states."""
     progress = Progress("a")
     save(progress, 1)
 
@@ -75,7 +75,7 @@ def test_half_written_state_is_none() -> None:
 
 
 def test_other_inputs_progress_is_removed() -> None:
-    """What was begun with other inputs is never gone on with, and does not lie about."""
+    """Progress of other inputs is removed, and never resumed."""
     save(Progress("a"), 1)
     (FOLDER / "stray").touch()
     assert Progress("b").newest() is None
@@ -84,12 +84,12 @@ def test_other_inputs_progress_is_removed() -> None:
 
 
 def changed(section: str, **values: object) -> Params:
-    """The params with others in one section."""
+    """Return the params with changes to a section."""
     return PARAMS.model_copy(update={section: getattr(PARAMS, section).model_copy(update=values)})
 
 
 def test_hash_of_inputs() -> None:
-    """It changes with every input, and with nothing else."""
+    """The hash depends on every input, and on nothing else."""
     Path("file").write_text("one")
     Path("folder").mkdir()
     Path("folder/file").write_text("two")
@@ -109,7 +109,7 @@ def test_hash_of_inputs() -> None:
 
 
 def test_caches_of_python_are_no_input(tmp_path: Path) -> None:
-    """A folder of code has the same hash before and after Python has run it; other code has another."""
+    """A code folder has the same hash before and after Python caches it; other code has another one."""
     shutil.copy(ROOT / ".dvcignore", tmp_path)
     code = tmp_path / "pipeline/training"
     code.mkdir(parents=True)

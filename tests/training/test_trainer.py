@@ -1,4 +1,4 @@
-"""What is demanded before training begins."""
+"""Requirements that are checked before training starts."""
 
 import pytest
 from conftest import ROOT
@@ -6,7 +6,7 @@ from conftest import ROOT
 from pipeline.errors import ParamError
 from pipeline.params import read_params
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = pytest.mark.xdist_group("lightning")
 
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("lightning")
     ],
 )
 def test_images_for_each_device_and_part(devices: int, parts: int, said: str) -> None:
-    """Each needs two, in steps of half the size, too; the error says what to change."""
+    """Each device and part needs two images, also in a smaller step; the error says what to change."""
     from pipeline.training.trainer import prepare
 
     params = read_params(ROOT / "params.yaml")

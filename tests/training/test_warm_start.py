@@ -1,4 +1,4 @@
-"""A warm start carries over weights, moments and counters, and begins schedule and budget anew."""
+"""A warm start keeps weights, moments and counters, and restarts schedule and budget."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pipeline.training.module import Classifier
 
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -46,7 +46,7 @@ HEAD = {"network.body.8.weight", "network.body.8.bias"}
 
 
 def images(count: int, classes: tuple[str, ...] = OLD) -> Dataset:
-    """So many images of noise; the first ones are always the same."""
+    """Return `count` images of noise; the first ones are always the same."""
     random = np.random.default_rng(0)
     pixels = np.stack([random.integers(0, 256, (1, 8, 8), dtype=np.uint8) for _ in range(count)])
     ids = [f"{number:032x}" for number in range(count)]
@@ -57,7 +57,7 @@ def images(count: int, classes: tuple[str, ...] = OLD) -> Dataset:
 def classifier(
     classes: tuple[str, ...] = OLD, *, seed: int = 0, peak: float = 0.01, steps: int = 15, **params: Any
 ) -> Classifier:
-    """An untrained classifier whose weights are drawn under `seed`."""
+    """Return an untrained classifier with random weights from `seed`."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import schedule_of
 
@@ -72,17 +72,17 @@ def classifier(
 
 @dataclass
 class Fitted:
-    """What was seen of a training."""
+    """A record of a training."""
 
     checkpoint: Checkpoint
     epochs: dict[int, list[bytes]] = field(default_factory=dict)
-    """The images of each epoch, as they came."""
+    """The images of each epoch, in order."""
     rates: list[float] = field(default_factory=list)
     """The learning rate of each step."""
 
 
 def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: Checkpoint | None = None) -> Fitted:
-    """Train `model` up to so many epochs in all, from `start`, as the stage does."""
+    """Train `model` up to `epochs` epochs in total, from `start`, as the stage does."""
     import lightning.pytorch as pl
 
     from pipeline.training.feeding.loader import TrainLoader
@@ -125,14 +125,14 @@ def fit(model: Classifier, data: Dataset, folder: Path, *, epochs: int, start: C
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """The checkpoint of a finished generation."""
+    """Return the checkpoint of a finished generation."""
     steps = EPOCHS * 3
     model = classifier(steps=steps)
     return fit(model, images(24), tmp_path_factory.mktemp("base"), epochs=EPOCHS).checkpoint
 
 
 def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
-    """The state of the optimizer by the name of the weight."""
+    """Return the optimizer's state by weight name."""
     state = checkpoint["optimizer_states"][0]
     return {
         name: state["state"][number]
@@ -145,14 +145,14 @@ def moments(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
 def warm(
     base: Checkpoint, model: Classifier, *changes: tuple[str, str], rows: dict[str, torch.Tensor] | None = None
 ) -> Checkpoint:
-    """What `warm_start` makes where these `changes` happened to classes, of these `rows` of new ones."""
+    """Return the result of `warm_start` for these changes of classes, and these rows of new ones."""
     from pipeline.training.warm_start import warm_start
 
     return warm_start(base, model, model._params, ClassChanges.of(changes), rows)
 
 
 def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
-    """With the same classes every weight, statistic, moment and count of the optimizer is the base's, bit for bit."""
+    """With the same classes weights, statistics, moments and counters equal the base's bit for bit."""
     start = warm(base, classifier(seed=1))
     assert start["state_dict"].keys() == base["state_dict"].keys()
     for name, value in base["state_dict"].items():
@@ -164,7 +164,7 @@ def test_weights_and_moments_carry_over(base: Checkpoint) -> None:
 
 
 def test_base_was_trained(base: Checkpoint) -> None:
-    """The base of these tests is no untrained network, and its schedule has ended."""
+    """The base in these tests is trained, and its schedule has ended."""
     fresh = classifier().state_dict()
     assert not any(torch.equal(fresh[name], base["state_dict"][name]) for name in HEAD)
     assert all(state["exp_avg"].any() for state in moments(base).values())
@@ -173,7 +173,7 @@ def test_base_was_trained(base: Checkpoint) -> None:
 
 
 def test_new_classes_begin_afresh(base: Checkpoint) -> None:
-    """The rows of new classes are the new network's, with the old rows' mean second moment; all old is untouched."""
+    """Rows of new classes are the new network's, with the old rows' mean second moment; old rows do not change."""
     model = classifier(GROWN, seed=1)
     start, fresh = warm(base, model), model.state_dict()
     for name, value in start["state_dict"].items():
@@ -194,7 +194,7 @@ def test_new_classes_begin_afresh(base: Checkpoint) -> None:
 
 
 def test_lost_classes_are_left_out(base: Checkpoint) -> None:
-    """The row of a class that is gone goes, though as many classes are known as before; the rest is untouched."""
+    """The row of a removed class is dropped, also if the number of classes is the same; the rest does not change."""
     model = classifier(("dog", "emu"), seed=1)
     start, fresh = warm(base, model), model.state_dict()
     for name, value in start["state_dict"].items():
@@ -225,7 +225,7 @@ def test_as_many_classes_as_filters() -> None:
 
 
 def test_schedule_and_hyperparameters_are_the_new_ones(base: Checkpoint) -> None:
-    """Learning rate and weight decay are those of the new generation, and no schedule is carried over."""
+    """Learning rate and weight decay are the new generation's, and no schedule is kept."""
     model = classifier(peak=0.5, weight_decay=0.125, warmup=0.0)
     start = warm(base, model)
     assert start["lr_schedulers"] == []
@@ -235,13 +235,13 @@ def test_schedule_and_hyperparameters_are_the_new_ones(base: Checkpoint) -> None
 
 
 def test_counters_carry_over(base: Checkpoint) -> None:
-    """Epochs and steps are counted on."""
+    """Epochs and steps continue to count."""
     start = warm(base, classifier())
     assert (start["epoch"], start["global_step"]) == (base["epoch"], base["global_step"]) == (EPOCHS, EPOCHS * 3)
 
 
 def test_base_is_left_alone(base: Checkpoint) -> None:
-    """Making a start out of a base does not change it."""
+    """Making a start does not change the base."""
     before = copy.deepcopy(base)
     start = warm(base, classifier(GROWN))
     assert before["optimizer_states"][0]["param_groups"] == base["optimizer_states"][0]["param_groups"]
@@ -252,7 +252,7 @@ def test_base_is_left_alone(base: Checkpoint) -> None:
 
 
 def test_start_needs_no_trust(base: Checkpoint, tmp_path: Path) -> None:
-    """The start can be saved, and read without running code."""
+    """The start can be saved, and loaded without running code."""
     torch.save(warm(base, classifier(GROWN)), tmp_path / CHECKPOINT)
     assert read_checkpoint(tmp_path)["epoch"] == EPOCHS
 
@@ -260,7 +260,7 @@ def test_start_needs_no_trust(base: Checkpoint, tmp_path: Path) -> None:
 @pytest.mark.parametrize("warmup", [0.0, 0.2])
 @pytest.mark.parametrize("count", [24, 35, 13], ids=["same", "more", "fewer"])
 def test_training_goes_on_in_full(base: Checkpoint, tmp_path: Path, count: int, warmup: float) -> None:
-    """Lightning trains just the additional epochs, each over every image once, with the new schedule from its start."""
+    """Lightning trains only the additional epochs over all images, with the new schedule from its start."""
     per_epoch = math.ceil(count / 8)
     steps = WARM_EPOCHS * per_epoch
     data = images(count)
@@ -281,7 +281,7 @@ def test_training_goes_on_in_full(base: Checkpoint, tmp_path: Path, count: int, 
 
 
 def test_training_starts_from_the_base(base: Checkpoint, tmp_path: Path) -> None:
-    """What Lightning trains on are the base's weights: at a learning rate of almost zero they stay."""
+    """Lightning starts from the base's weights: at a rate near zero they stay."""
     model = classifier(seed=1, peak=1e-12, steps=9, warmup=0.0)
     fitted = fit(model, images(24), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
     for name, _ in model.named_parameters():
@@ -289,7 +289,7 @@ def test_training_starts_from_the_base(base: Checkpoint, tmp_path: Path) -> None
 
 
 def test_new_classes_are_learned(base: Checkpoint, tmp_path: Path) -> None:
-    """A generation with a new class trains, and its head has grown."""
+    """A generation with a new class trains, and has a larger head."""
     model = classifier(GROWN, seed=1, steps=15)
     fitted = fit(model, images(36, GROWN), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=warm(base, model))
     assert list(fitted.epochs) == list(range(EPOCHS, EPOCHS + WARM_EPOCHS))
@@ -298,7 +298,7 @@ def test_new_classes_are_learned(base: Checkpoint, tmp_path: Path) -> None:
 
 
 def test_same_start_gives_the_same_bytes(base: Checkpoint, tmp_path: Path) -> None:
-    """Two warm starts from the same base, in different folders, end in the same bytes."""
+    """Two warm starts from the same base in different folders give the same bytes."""
     for folder in ("one", "another"):
         (tmp_path / folder).mkdir()
         torch.manual_seed(0)
@@ -309,7 +309,7 @@ def test_same_start_gives_the_same_bytes(base: Checkpoint, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def averaged(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """The checkpoint of a finished generation without a schedule, as the model has it: with averaged weights."""
+    """Return the checkpoint of a finished generation without a schedule, with averaged weights."""
     model = classifier(optimizer="schedule_free", steps=6)
     checkpoint = fit(model, images(24), tmp_path_factory.mktemp("averaged"), epochs=EPOCHS).checkpoint
     checkpoint["raw"] = copy.deepcopy(checkpoint["state_dict"])
@@ -320,7 +320,7 @@ def averaged(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 
 def test_without_a_schedule_it_never_stopped(averaged: Checkpoint) -> None:
-    """Raw weights come back, up to rounding, and all that the optimizer knows, bit for bit."""
+    """Raw weights are restored up to rounding, and the optimizer's state bit for bit."""
     start = warm(averaged, classifier(seed=1, optimizer="schedule_free"))
     for name, value in averaged["raw"].items():
         torch.testing.assert_close(start["state_dict"][name], value)
@@ -344,7 +344,7 @@ def test_hyperparameters_without_a_schedule(averaged: Checkpoint) -> None:
 
 
 def test_new_classes_without_a_schedule(averaged: Checkpoint) -> None:
-    """The rows of new classes are the new network's in both sequences, with the old rows' mean second moment."""
+    """Rows of new classes are the new network's in both sequences, with the old rows' mean second moment."""
     model = classifier(GROWN, seed=1, optimizer="schedule_free")
     start, fresh = warm(averaged, model), model.state_dict()
     for name in HEAD:
@@ -356,14 +356,14 @@ def test_new_classes_without_a_schedule(averaged: Checkpoint) -> None:
 
 
 def test_lost_classes_without_a_schedule(averaged: Checkpoint) -> None:
-    """Their rows are left out of the fast sequence, too."""
+    """Rows of removed classes are dropped from the fast sequence, too."""
     start = warm(averaged, classifier(("dog",), seed=1, optimizer="schedule_free"))
     for name in HEAD:
         assert torch.equal(moments(start)[name]["z"], moments(averaged)[name]["z"][1:])
 
 
 def test_base_with_a_schedule_goes_on_without(base: Checkpoint) -> None:
-    """Its weights are those of both sequences, and stand for the average of all its steps; second moments stay."""
+    """Its weights become both sequences, as the average of all its steps; second moments are kept."""
     start = warm(base, classifier(seed=1, optimizer="schedule_free", peak=0.5))
     assert all(torch.equal(start["state_dict"][name], value) for name, value in base["state_dict"].items())
     for name, state in moments(base).items():
@@ -374,7 +374,7 @@ def test_base_with_a_schedule_goes_on_without(base: Checkpoint) -> None:
 
 
 def test_base_without_a_schedule_goes_on_with_one(averaged: Checkpoint) -> None:
-    """AdamW takes the averaged weights, the second moments and the count of steps, and has no first moments yet."""
+    """AdamW takes averaged weights, second moments and the step count, and starts without first moments."""
     start = warm(averaged, classifier(seed=1))
     assert all(torch.equal(start["state_dict"][name], averaged["state_dict"][name]) for name in start["state_dict"])
     for name, state in moments(averaged).items():
@@ -386,7 +386,7 @@ def test_base_without_a_schedule_goes_on_with_one(averaged: Checkpoint) -> None:
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_either_base_trains_on(base: Checkpoint, averaged: Checkpoint, tmp_path: Path, optimizer: str) -> None:
-    """Lightning takes the start that is made of either, and all that the optimizer keeps stays finite."""
+    """Lightning trains from either start, and the optimizer's state stays finite."""
     for start in (base, averaged):
         model = classifier(GROWN, seed=1, steps=15, optimizer=optimizer)
         fitted = fit(model, images(36, GROWN), tmp_path, epochs=EPOCHS + 1, start=warm(start, model))
@@ -399,7 +399,7 @@ FROZEN = {"network.body.0.weight", "network.body.1.weight", "network.body.1.bias
 
 
 def freezing(optimizer: str, freeze: str | int, **more: Any) -> Classifier:
-    """A classifier with frozen layers."""
+    """Return a classifier with frozen layers."""
     from pipeline.models.layers import freeze_layers
 
     model = classifier(seed=1, optimizer=optimizer, freeze=freeze, **more)
@@ -411,7 +411,7 @@ def freezing(optimizer: str, freeze: str | int, **more: Any) -> Classifier:
 def test_layers_that_are_frozen_from_now_on(
     base: Checkpoint, averaged: Checkpoint, tmp_path: Path, optimizer: str
 ) -> None:
-    """They stay what the model of the base has, bit for bit, whichever optimizer it had; the rest goes on as ever."""
+    """Newly frozen layers stay as in the base's model, bit for bit, for any optimizer; the rest continues."""
     for before in (base, averaged):
         model = freezing(optimizer, 1, steps=3)
         start, free = warm(before, model), warm(before, classifier(seed=1, optimizer=optimizer))
@@ -430,14 +430,14 @@ def test_layers_that_are_frozen_from_now_on(
 
 @pytest.fixture(scope="module", params=["schedule_free", "adamw"])
 def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """The checkpoint of a finished generation in which the first group of layers was frozen."""
+    """Return the checkpoint of a finished generation whose first group of layers was frozen."""
     model = freezing(request.param, 1, steps=6)
     return fit(model, images(24), tmp_path_factory.mktemp("half"), epochs=EPOCHS).checkpoint
 
 
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_layers_that_are_frozen_no_more(half: Checkpoint, tmp_path: Path, optimizer: str) -> None:
-    """They begin at step 0, and their first steps are as long as those of a cold start; all others go on."""
+    """Thawed layers start at step 0 with steps as long as at a cold start; all others continue."""
     model = classifier(seed=1, optimizer=optimizer, steps=9, warmup=0.5)
     from pipeline.training.optimizers import histories, schedule_of
 
@@ -457,14 +457,14 @@ def test_layers_that_are_frozen_no_more(half: Checkpoint, tmp_path: Path, optimi
         assert group["k"] == steps, name
         assert group["warmup_steps"] == (4 if name in FROZEN else 0), name
         assert group["weight_sum"] > 0
-    # AdamW's steps are about as long as the learning rate, and so is the sum of nine at most nine times that.
+    # AdamW's steps are about as long as the learning rate, so that nine of them sum to at most nine times it.
     for name in FROZEN:
         moved = (fitted["state_dict"][name] - half["state_dict"][name]).abs().max()
         assert 0 < moved < 9 * 0.01, name
 
 
 def test_histories_stay_apart(tmp_path: Path) -> None:
-    """Two generations later, weights that began to train at different times still have counters of their own."""
+    """After two generations, weights that started at different times still have different counters."""
     from pipeline.training.optimizers import histories, schedule_of
 
     def generation(number: int, freeze: str | int, start: Checkpoint | None) -> Checkpoint:
@@ -484,7 +484,7 @@ def test_histories_stay_apart(tmp_path: Path) -> None:
 
 
 def test_rates_by_layer_carry_over(tmp_path: Path) -> None:
-    """Each group has this generation's rate, and the counters of the base, whatever its rate was there."""
+    """Each group has this generation's rate, and the base's counters, whatever its rate was."""
     from pipeline.training.optimizers import histories, schedule_of
 
     decayed = fit(classifier(optimizer="schedule_free", layer_decay=0.5, steps=6), images(24), tmp_path, epochs=EPOCHS)
@@ -528,9 +528,9 @@ def test_heads_of_changed_classes(
     changes: list[tuple[str, str]],
     now: tuple[tuple[str, ...], list[list[int]]],
 ) -> None:
-    """Rows of weight and bias, and the optimizer's state of them, are those of the old class, or the mean of several.
+    """Rows of weight and bias, and their optimizer state, are the old class's, or the mean of several.
 
-    A class that is new besides begins as ever; nothing else changes.
+    A class that is new as well starts as usual; nothing else changes.
     """
     before = averaged if optimizer == "schedule_free" else base
     classes, origins = now
@@ -562,7 +562,7 @@ def test_heads_of_changed_classes(
 
 
 def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which weights have rows of classes the network says: with two heads, as some of timm's have, both are merged."""
+    """The network says which weights have rows of classes: with two heads, as in some of timm's, both are merged."""
     from pipeline.training import warm_start
 
     before, after = classifier(), classifier(("pet",), seed=1)
@@ -580,7 +580,7 @@ def test_heads_of_any_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
-    """Lightning takes the head of a merged, a split and a new class."""
+    """Lightning trains a head with a merged, a split and a new class."""
     model = classifier(("dog", "pup", "emu"), seed=1, steps=15)
     start = warm(base, model, ("cat", "dog"), ("dog", "dog"), ("dog", "pup"))
     fitted = fit(model, images(36, ("dog", "pup", "emu")), tmp_path, epochs=EPOCHS + WARM_EPOCHS, start=start)
@@ -588,7 +588,7 @@ def test_merged_classes_train_on(base: Checkpoint, tmp_path: Path) -> None:
 
 
 def test_given_rows_of_new_classes(averaged: Checkpoint) -> None:
-    """They take the place of drawn ones, in all sequences, with the old rows' mean second moment; nothing else does."""
+    """Given rows replace random ones in all sequences, with the old rows' mean second moment; nothing else changes."""
     model = classifier(GROWN, seed=1, optimizer="schedule_free")
     rows = {name: torch.full_like(model.state_dict()[name][2:], 3.0) for name in HEAD}
     given, drawn, fresh = warm(averaged, model, rows=rows), warm(averaged, model), model.state_dict()
@@ -607,7 +607,7 @@ def test_given_rows_of_new_classes(averaged: Checkpoint) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
 def test_position_embeddings_of_another_size(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are resampled with all that the optimizer knows of them, and training goes on; nothing else changes."""
+    """Position embeddings and their optimizer state are resampled, and training continues; nothing else changes."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import schedule_of
 

@@ -1,4 +1,4 @@
-"""All random changes to training images: each image's own, whatever batch it is in, and what their names say."""
+"""Random changes of training images: independent of the batch, and as their params say."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from pipeline.training.augmentation.policies import OPERATIONS, VALUES, Operatio
 from pipeline.training.augmentation.presets import PRESETS, settings_of
 
 KEYS = np.random.default_rng(0).integers(0, 2**64, 200, dtype=np.uint64)
-# Each change alone, so strong that it is seen.
+# Each change alone, strong enough to be visible.
 ALONE: dict[str, dict[str, Any]] = {
     "flip_vertical": {"flip_vertical": True},
     "crop": {"crop": [0.3, 0.6]},
@@ -39,31 +39,31 @@ EVERYTHING = {**{key: value for one in ALONE.values() for key, value in one.item
 
 
 def dice(count: int = len(KEYS), *, seed: int = 0, turn: int = 0) -> Dice:
-    """The numbers of the first images."""
+    """Return the random numbers of the first images."""
     return Dice(KEYS[:count], seed, np.full(count, turn, np.uint64), torch.device("cpu"))
 
 
 def noise(count: int = len(KEYS), channels: int = 3, height: int = 10, width: int = 12) -> Tensor:
-    """Images of which no two are alike."""
+    """Return noise images, all of them different."""
     return torch.randint(
         0, 256, (count, channels, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
 
 
 def as_picture(image: Tensor) -> Image.Image:
-    """A tensor of shape (3, height, width), in 0…1."""
+    """Convert a tensor of shape (3, height, width), in 0…1."""
     return Image.fromarray((image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
 def as_array(picture: Image.Image) -> npt.NDArray[np.float64]:
-    """Shape (3, height, width), in 0…1."""
+    """Return an array of shape (3, height, width), in 0…1."""
     return np.asarray(picture, np.float64).transpose(2, 0, 1) / 255
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("changes", [*ALONE.values(), EVERYTHING], ids=[*ALONE, "everything"])
 def test_form_stays(changes: dict[str, Any], channels: int) -> None:
-    """Shape and type stay, and the images handed in are left alone; what has no colour loses none."""
+    """Shape and dtype are kept, and the inputs do not change; grey images stay grey."""
     images = noise(channels=channels)
     after = augment(images, Augment(**changes), dice())
     assert (after.shape, after.dtype) == (images.shape, images.dtype)
@@ -74,7 +74,7 @@ def test_form_stays(changes: dict[str, Any], channels: int) -> None:
 
 @pytest.mark.parametrize("changes", [*ALONE.values(), EVERYTHING], ids=[*ALONE, "everything"])
 def test_batch_does_not_matter(changes: dict[str, Any]) -> None:
-    """An image is changed in the same way in any batch, at any position."""
+    """The change of an image does not depend on the batch or its position."""
     images, params = noise(), Augment(**changes)
     whole = augment(images, params, dice())
     order = np.random.default_rng(1).permutation(len(KEYS))
@@ -86,7 +86,7 @@ def test_batch_does_not_matter(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("changes", [*ALONE.values()], ids=[*ALONE])
 @pytest.mark.parametrize(("seed", "turn"), [(1, 0), (0, 1)])
 def test_turns_and_seeds_change_images_anew(changes: dict[str, Any], seed: int, turn: int) -> None:
-    """The same seed and turn change images in the same way, others in another."""
+    """The same seed and turn give the same changes, others give different ones."""
     images, params = noise(), Augment(**changes)
     first = augment(images, params, dice())
     assert torch.equal(first, augment(images, params, dice()))
@@ -94,7 +94,7 @@ def test_turns_and_seeds_change_images_anew(changes: dict[str, Any], seed: int, 
 
 
 def test_nothing_to_change_changes_nothing() -> None:
-    """A crop of the whole image, a rotation by nothing and the preset `none` leave every pixel."""
+    """A crop of the whole image, a rotation by zero and the preset `none` change no pixel."""
     images = noise()
     for params in (settings_of("none"), Augment(crop=[1, 1], crop_ratio=[1, 1]), Augment(rotate=1e-9)):
         assert torch.equal(augment(images, params, dice()), images)
@@ -106,16 +106,16 @@ def test_no_images() -> None:
 
 
 def ramp(height: int, width: int) -> Tensor:
-    """An image that says of each place where it is: x in red, y in green."""
+    """Return an image whose red and green channels contain the x and y coordinates."""
     x, y = torch.arange(width).expand(height, -1), torch.arange(height)[:, None].expand(-1, width)
     return torch.stack([x, y, torch.zeros_like(x)]).float()[None]
 
 
 def test_crop_shows_what_it_says() -> None:
-    """A crop shows that share of the area, of that ratio of sides, all of it inside the image."""
+    """A crop has the drawn share of the area and aspect ratio, and lies inside the image."""
     images = ramp(40, 60).repeat(len(KEYS), 1, 1, 1).to(torch.uint8)
     after = augment(images, Augment(crop=[0.25, 0.5], crop_ratio=[0.5, 2]), dice()).float()
-    # From the middle of the first pixel to that of the last one.
+    # From the centre of the first pixel to that of the last one.
     width = (after[:, 0, 20, -1] - after[:, 0, 20, 0] + 1) / 60
     height = (after[:, 1, -1, 30] - after[:, 1, 0, 30] + 1) / 40
     areas, ratios = width * height, width / height
@@ -132,7 +132,7 @@ def test_crop_shows_what_it_says() -> None:
 
 @pytest.mark.parametrize("angle", [90.0, 180.0, -90.0])
 def test_rotates_clockwise(angle: float) -> None:
-    """A turn by quarters is exact, and goes clockwise."""
+    """A quarter rotation is exact, and clockwise."""
     image = noise(1, height=9, width=9).float() / 255
     motion = Motion(torch.tensor([[4.0, 4.0]]), torch.ones(1, 2), torch.tensor([angle]), torch.zeros(1, 2))
     right = torch.rot90(image, round(-angle / 90), (2, 3))
@@ -140,7 +140,7 @@ def test_rotates_clockwise(angle: float) -> None:
 
 
 def test_factors_are_bounded() -> None:
-    """A grey image becomes brighter or darker by the share that is allowed, and as often one as the other."""
+    """Brightness changes within the allowed share, as often up as down."""
     images = torch.full((len(KEYS), 3, 8, 8), 100, dtype=torch.uint8)
     after = augment(images, Augment(brightness=0.4), dice())[:, 0, 0, 0].float() / 100
     assert 0.595 <= after.min() < 0.65
@@ -149,14 +149,14 @@ def test_factors_are_bounded() -> None:
 
 
 def test_shares_are_kept() -> None:
-    """As large a share of the images is in grey, blurred or erased as the params say."""
+    """The shares of grey, blurred and erased images equal the params."""
     for params in (Augment(grey=0.3), Augment(blur=0.3), Augment(erase=0.3)):
         changed = (augment(noise(), params, dice()) != noise()).flatten(1).any(1)
         assert abs(changed.float().mean() - 0.3) < 4 * math.sqrt(0.21 / len(KEYS)), params
 
 
 def test_erased_boxes_show_the_mean() -> None:
-    """A box of at most a third of the image, which it is inside of, has its mean colour."""
+    """An erased box of at most a third of the image lies inside it, and has its mean colour."""
     images = noise(height=20, width=30).float() / 255
     after = erased(images, 1.0, dice())
     for image, now in zip(images, after, strict=True):
@@ -166,7 +166,7 @@ def test_erased_boxes_show_the_mean() -> None:
 
 
 def test_boxes_touch_every_edge_and_leave_none() -> None:
-    """A box of half the side lies from edge to edge, and has its whole size everywhere."""
+    """A box of half the side can lie at any edge, and always has its full size."""
     places = torch.tensor([[0.0, 0.0], [0.999, 0.999], [0.5, 0.0]])
     inside = boxes(torch.Size((3, 3, 8, 10)), torch.full((3, 2), 0.5), places)
     assert inside.float().mean((1, 2, 3)).tolist() == [0.25] * 3
@@ -190,7 +190,7 @@ PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 @pytest.mark.parametrize("signed", [0.5, -0.5])
 @pytest.mark.parametrize("name", VALUES)
 def test_operations_are_those_of_pillow(name: str, signed: float) -> None:
-    """TrivialAugment's operations give what Pillow's of the same name give, up to rounding."""
+    """TrivialAugment's operations equal Pillow's of the same names, up to rounding."""
     image = (noise(1, height=16, width=16).float() * 0.6 + 30).round() / 255
     drawn = Operations(
         torch.tensor([OPERATIONS.index(name)]),
@@ -203,7 +203,7 @@ def test_operations_are_those_of_pillow(name: str, signed: float) -> None:
 
 
 def test_every_operation_is_drawn_and_does_something() -> None:
-    """The policy draws each of its operations, as often as another."""
+    """Each operation of the policy is drawn equally often, and has an effect."""
     (drawn,) = draw("trivial", dice())
     counts = torch.bincount(drawn.which, minlength=len(OPERATIONS))
     assert counts.min() > 0
@@ -224,7 +224,7 @@ def test_every_operation_is_drawn_and_does_something() -> None:
 
 
 def test_groups_are_the_images_that_have_a_number() -> None:
-    """Told apart on the CPU, they are those that a look at the numbers themselves finds."""
+    """Groups computed on the CPU equal those computed from the numbers."""
     drawn, places = dice().groups(7, 5)
     assert torch.equal(drawn, dice().below(7, 5))
     assert len(places) == 5

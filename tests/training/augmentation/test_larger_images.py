@@ -1,4 +1,4 @@
-"""Images that are larger than what the network sees: crops of all of them, and the middle of the others."""
+"""Images larger than the network's input: crops of the whole image, or the centre."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from pipeline.training.augmentation.presets import PRESETS
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("changes", [{}, *ALONE.values(), EVERYTHING], ids=["none", *ALONE, "everything"])
 def test_form(changes: dict[str, Any], channels: int, source: int) -> None:
-    """What comes out is as large as what is seen, each image the same in any batch; the images are left alone."""
+    """The result has the input's size, is independent of the batch, and the inputs do not change."""
     images, params = noise(len(KEYS), channels, source, source), Augment(**changes)
     after = augment(images, params, dice(), 12)
     assert (after.shape, after.dtype) == ((len(KEYS), channels, 12, 12), torch.uint8)
@@ -35,7 +35,7 @@ def test_form(changes: dict[str, Any], channels: int, source: int) -> None:
 
 @pytest.mark.parametrize("changes", [*ALONE.values(), EVERYTHING], ids=[*ALONE, "everything"])
 def test_nothing_beyond_is_as_ever(changes: dict[str, Any]) -> None:
-    """Images that are as large as what is seen are changed bit for bit as if nobody had said how large that is."""
+    """Images of the input's size are changed bit for bit as before this feature."""
     images = noise(height=12)
     assert torch.equal(augment(images, Augment(**changes), dice(), 12), augment(images, Augment(**changes), dice()))
 
@@ -48,13 +48,13 @@ def test_no_images() -> None:
 @pytest.mark.parametrize("source", [8, 9, 11, 16])
 @pytest.mark.parametrize("changes", [{}, {"rotate": 1e-9}, {"brightness": 1e-9}])
 def test_without_crops_the_middle_is_seen(changes: dict[str, Any], source: int) -> None:
-    """To the pixel what the network itself cuts out, whether something is interpolated or not."""
+    """Without crops the result is the network's centre crop exactly, with or without interpolation."""
     images = noise(height=source, width=source)
     assert torch.equal(augment(images, Augment(**changes), dice(), 8), middle(images, 8))
 
 
 def test_shifts_show_what_lies_beyond_the_middle() -> None:
-    """A shift brings in pixels of the image, where there are any, and no repeated edge."""
+    """A shift shows pixels beyond the centre where they exist, and no repeated edge."""
     images = ramp(40, 40).repeat(len(KEYS), 1, 1, 1).to(torch.uint8)
     after = augment(images, Augment(shift=0.1), dice(), 32).long()
     offsets = after[:, 0, 0, 0]
@@ -70,18 +70,18 @@ def test_shifts_show_what_lies_beyond_the_middle() -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_crops_lie_where_they_are_drawn(source: int, size: int, low: float, ratio: float, seed: int) -> None:
-    """A crop's corners are inside the image, and each pixel of it shows the place between them that it should."""
+    """A crop's corners are inside the image, and each of its pixels shows the right place."""
     size = min(size, source)
     images = ramp(source, source).repeat(8, 1, 1, 1)
     params, numbers = Augment(crop=[low, 1.0], crop_ratio=[ratio, 1 / ratio]), dice(8, seed=seed)
     motion = drawn(images.shape, params, numbers, size)
     after = moved(images, motion, size, finer=fineness(images.shape, size))
-    pitch = 1 / motion.scale  # Pixels of the image a pixel of the crop.
+    pitch = 1 / motion.scale  # Pixels of the image per pixel of the crop.
     first = motion.middle - (size - 1) / 2 * pitch
     corner = first - pitch / 2 + 0.5
     assert (corner > -1e-3).all()
     assert (corner + size * pitch < source + 1e-3).all()
-    inner = slice(1, size - 1)  # Of the outermost pixels a filter sees less.
+    inner = slice(1, size - 1)  # A filter has less input at the outermost pixels.
     for channel in (0, 1):
         expected = first[:, channel, None] + torch.arange(size) * pitch[:, channel, None]
         expected = expected.clamp(0, source - 1)  # The outermost half pixel of the image is repeated.
@@ -96,7 +96,7 @@ def _planes(picture: Image.Image) -> Tensor:
 
 @pytest.mark.parametrize(("source", "most"), [(74, 2), (128, 4), (256, 4)])
 def test_crops_of_much_larger_images_skip_no_pixels(source: int, most: float) -> None:
-    """Seen at 64 pixels, a photograph is up to a few levels what Pillow makes of it, which filters."""
+    """At 64 pixels a photograph differs from Pillow's filtered result by only a few levels."""
     larger = ImageOps.fit(Image.fromarray(load_sample_image("china.jpg")), (source, source), Image.Resampling.BILINEAR)
     images, wanted = _planes(larger), _planes(larger.resize((64, 64), Image.Resampling.BILINEAR))
     still, whole = torch.full((1, 2), (source - 1) / 2), torch.full((1, 2), 64 / source)

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what is in an image, and what the loss takes it for."""
+"""Mixup and CutMix: the content of an image, and its target."""
 
 import numpy as np
 import pytest
@@ -14,17 +14,17 @@ MIXUP, CUTMIX, BOTH = Augment(mixup=0.4), Augment(cutmix=1.0), Augment(mixup=1.0
 
 
 def dice(keys: "np.ndarray[tuple[int], np.dtype[np.uint64]]" = KEYS) -> Dice:
-    """The numbers of these images."""
+    """Return the random numbers of these images."""
     return Dice(keys, 0, np.zeros(len(keys), np.uint64), torch.device("cpu"))
 
 
 def shades(count: int = len(KEYS)) -> Tensor:
-    """Images of one shade each, 0 and 200 in turns."""
+    """Return images of one shade each, alternately 0 and 200."""
     return (torch.arange(count) % 2 * 200).to(torch.uint8)[:, None, None, None].repeat(1, 1, 20, 20)
 
 
 def mixed(params: Augment) -> tuple[Tensor, Mixture]:
-    """Images of two shades, each mixed with one of the other shade."""
+    """Return images of two shades, each mixed with one of the other shade."""
     images, mixture = mix(shades(), params, dice())
     assert mixture
     return images, mixture
@@ -32,7 +32,7 @@ def mixed(params: Augment) -> tuple[Tensor, Mixture]:
 
 @pytest.mark.parametrize("params", [MIXUP, CUTMIX, BOTH])
 def test_share_is_what_the_image_shows(params: Augment) -> None:
-    """The mean of an image is that of both, weighted by the shares that are given, up to rounding."""
+    """The mean of an image is the mean of both, weighted by the shares, up to rounding."""
     images, mixture = mixed(params)
     own, other = (shades()[chosen].float().mean((1, 2, 3)) for chosen in (torch.arange(len(KEYS)), mixture.partners))
     expected = mixture.own * own + (1 - mixture.own) * other
@@ -41,7 +41,7 @@ def test_share_is_what_the_image_shows(params: Augment) -> None:
 
 
 def test_boxes_are_pasted() -> None:
-    """CutMix leaves every pixel one of either image; mixup none, where shares are not 0 or 1."""
+    """CutMix takes every pixel from one of both images; mixup takes none unmixed, unless a share is 0 or 1."""
     assert set(mixed(CUTMIX)[0].flatten().tolist()) == {0, 200}
     images, mixture = mixed(MIXUP)
     inner = (mixture.own > 0.01) & (mixture.own < 0.99)
@@ -49,7 +49,7 @@ def test_boxes_are_pasted() -> None:
 
 
 def test_shares_have_the_distribution() -> None:
-    """Beta(α, α): with 1 all shares are as likely, with less those near 0 and 1."""
+    """Shares have the distribution Beta(α, α)."""
     _, even = mixed(Augment(mixup=1.0))
     _, extreme = mixed(Augment(mixup=0.1))
     assert abs(even.own.mean() - 0.5) < 0.06
@@ -58,7 +58,7 @@ def test_shares_have_the_distribution() -> None:
 
 
 def test_both_take_turns() -> None:
-    """With both, about half of the images are blended, and half pasted."""
+    """With both, about half of the images are blended, and half are pasted."""
     images, mixture = mixed(BOTH)
     partly = (mixture.own > 0.05) & (mixture.own < 0.95)
     pasted = torch.tensor([set(image.flatten().tolist()) <= {0, 200} for image in images[partly]])
@@ -66,7 +66,7 @@ def test_both_take_turns() -> None:
 
 
 def test_share_is_the_images_own() -> None:
-    """Which share is drawn does not depend on the rest of the batch."""
+    """An image's share does not depend on its batch."""
     _, whole = mixed(MIXUP)
     _, half = mix(shades()[:100], MIXUP, dice(KEYS[:100]))
     assert half
@@ -74,7 +74,7 @@ def test_share_is_the_images_own() -> None:
 
 
 def test_nothing_to_mix() -> None:
-    """Without either, or with a single image, nothing is mixed."""
+    """With neither, or with a single image, nothing is mixed."""
     for images, params in ((shades(), Augment()), (shades(1), BOTH), (shades(0), BOTH)):
         after, mixture = mix(images, params, dice(KEYS[: len(images)]))
         assert mixture is None

@@ -1,4 +1,4 @@
-"""Augmentation by a function of the project's own: a function of (seed, turn, id), or refused."""
+"""An own augmentation must be a function of (seed, turn, id)."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ NOISE = f"{START}    return (images // 2 + dice.several('noise', 16).reshape(-1,
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project as working directory."""
+    """Make an empty project the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def batches(batch_size: int = 4, start: int = 0) -> dict[int, list[torch.Tensor]]:
-    """What becomes of ten images in the first round, from the batch `start` on, by their numbers."""
+    """Return the changed images of the first round, from the batch `start` on, by number."""
     params = PARAMS.model_copy(update={"batch_size": batch_size, "epochs": 1})
     data = dataset(10)
     loader = TrainLoader(data, [str(number) for number in range(10)], params, cold(data, params))
@@ -42,7 +42,7 @@ def batches(batch_size: int = 4, start: int = 0) -> dict[int, list[torch.Tensor]
 
 
 def test_changes_are_of_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image is changed alike whatever batch it is in, and where a training goes on in the middle."""
+    """The change of an image does not depend on the batch, nor on resuming a training."""
     write_package(monkeypatch, changes=NOISE)
     whole = batches()
     assert not torch.equal(whole[0][0] - whole[0][0].min(), whole[1][0] - whole[1][0].min())
@@ -53,7 +53,7 @@ def test_changes_are_of_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images_are_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function that changes what it is given changes a copy."""
+    """A function that modifies its input gets a copy."""
     data = dataset(4)
     before = data.images.pixels.copy()
     write_package(monkeypatch, changes=f"{START}    return images.fill_(7)\n")
@@ -81,7 +81,7 @@ def test_images_are_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_does_not_work(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
-    """Is one line that says what to do."""
+    """An invalid function is a one-line error with a hint."""
     write_package(monkeypatch, changes=f"{START}    return {text}\n")
     random_before = torch.get_rng_state()
     with pytest.raises(ParamError) as raised:
@@ -92,7 +92,7 @@ def test_what_does_not_work(monkeypatch: pytest.MonkeyPatch, text: str, said: st
 
 
 def test_names_of_uses() -> None:
-    """The same name gives the same numbers, another one others, and none those of our own uses."""
+    """The same name gives the same numbers, and other names, including internal ones, give others."""
     keys = keys_of(dataset(1000).ids)
     dice = Dice(keys, 0, np.zeros(1000, np.uint64), torch.device("cpu"))
     one, other = dice.between("turn", 0, 1), dice.between("noise", 0, 1)

@@ -1,4 +1,4 @@
-"""The order of an epoch is a function of seed, epoch and image ids."""
+"""The order of an epoch depends only on seed, epoch and image ids."""
 
 from itertools import combinations
 
@@ -17,17 +17,17 @@ epochs = st.integers(0, 2**31)
 
 
 def as_keys(numbers: list[int]) -> UInt64s:
-    """Keys out of Python's whole numbers."""
+    """Return keys from Python integers."""
     return np.array(numbers, dtype=np.uint64)
 
 
 def visited(numbers: list[int], seed: int, epoch: int) -> list[int]:
-    """`numbers` in the order of `epoch`."""
+    """Return `numbers` in the order of `epoch`."""
     return [numbers[position] for position in epoch_order(as_keys(numbers), seed=seed, epoch=epoch)]
 
 
 def test_keys_are_the_first_bits_of_ids() -> None:
-    """A key is the first half of an id, even where its highest bit is set."""
+    """A key is the first half of an id, also if its highest bit is set."""
     ids = np.array(["ff" * 16, "00" * 16, "0123456789abcdef" + "0" * 16])
     assert keys_of(ids).tolist() == [2**64 - 1, 0, 0x0123456789ABCDEF]
     assert keys_of(ids[:0]).shape == (0,)
@@ -35,13 +35,13 @@ def test_keys_are_the_first_bits_of_ids() -> None:
 
 @given(unique_keys, seeds, epochs)
 def test_epoch_visits_every_image_once(numbers: list[int], seed: int, epoch: int) -> None:
-    """An order is a permutation, for any number of images, none included."""
+    """An order is a permutation of any number of images, including none."""
     assert sorted(visited(numbers, seed, epoch)) == sorted(numbers)
 
 
 @given(unique_keys, unique_keys, seeds, epochs)
 def test_added_images_leave_the_order_of_the_old_ones(old: list[int], added: list[int], seed: int, epoch: int) -> None:
-    """Old images are visited in the same order among themselves, whatever else is visited in between."""
+    """Additional images do not change the relative order of the old ones."""
     everything = sorted({*old, *added})
     assert [number for number in visited(everything, seed, epoch) if number in old] == visited(old, seed, epoch)
 
@@ -50,21 +50,21 @@ def test_added_images_leave_the_order_of_the_old_ones(old: list[int], added: lis
 def test_order_does_not_depend_on_how_images_are_listed(
     listed: tuple[list[int], list[int]], seed: int, epoch: int
 ) -> None:
-    """The same images, listed differently, are visited in the same order."""
+    """The order does not depend on how images are listed."""
     first, second = listed
     assert visited(first, seed, epoch) == visited(second, seed, epoch)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"epoch": 1}])
 def test_epochs_and_seeds_have_orders_of_their_own(change: dict[str, int]) -> None:
-    """Another epoch, or seed, is another order, unrelated to the first."""
+    """Another epoch or seed has an unrelated order."""
     settings = {"seed": 0, "epoch": 0}
     one, other = (np.argsort(epoch_order(MANY, **here)) for here in (settings, {**settings, **change}))
     assert abs(np.corrcoef(one, other)[0, 1]) < 5 / len(MANY) ** 0.5
 
 
 def test_order_never_changes() -> None:
-    """Draws of an earlier version are those of every later one, on every machine."""
+    """Draws equal those of earlier versions on every machine."""
     keys = as_keys([0, 1, 2**63, 2**64 - 1])
     assert draw(keys, seed=0, epoch=0, purpose=Purpose.ORDER).tolist() == [
         2391539541053276776,
@@ -81,7 +81,7 @@ def test_order_never_changes() -> None:
 
 
 def test_every_image_may_come_first() -> None:
-    """Over many epochs each of a few images is first about equally often."""
+    """Over many epochs each of a few images comes first about equally often."""
     keys, rounds = as_keys(list(range(8))), 4_000
     first = np.bincount([epoch_order(keys, seed=0, epoch=epoch)[0] for epoch in range(rounds)], minlength=8)
     expected = rounds / 8
@@ -92,7 +92,7 @@ def test_every_image_may_come_first() -> None:
 @pytest.mark.parametrize("purpose", PURPOSES)
 @pytest.mark.parametrize("keys", [MANY, np.arange(20_000, dtype=np.uint64)], ids=["random", "consecutive"])
 def test_draws_are_uniform(keys: UInt64s, purpose: int) -> None:
-    """Numbers lie in [0, 1), evenly, however alike the keys are."""
+    """Numbers in [0, 1) are uniform, even for similar keys."""
     numbers = uniform(keys, seed=5, epoch=2, purpose=purpose)
     assert numbers.min() >= 0
     assert numbers.max() < 1
@@ -103,19 +103,19 @@ def test_draws_are_uniform(keys: UInt64s, purpose: int) -> None:
 
 
 def test_largest_draw_is_below_one() -> None:
-    """The largest 64 bits do not round up to 1."""
+    """The largest 64-bit value does not round up to 1."""
     assert (np.uint64(2**64 - 1) >> np.uint64(11)).astype(np.float64) * 2.0**-53 < 1
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(PURPOSES, 2)))
 def test_purposes_are_independent(one: int, other: int) -> None:
-    """What is drawn for one purpose says nothing about what is drawn for another."""
+    """Draws for different purposes are independent."""
     first, second = (uniform(MANY, seed=0, epoch=0, purpose=purpose) for purpose in (one, other))
     assert abs(np.corrcoef(first, second)[0, 1]) < 5 / len(MANY) ** 0.5
 
 
 def test_seed_epoch_and_purpose_do_not_stand_in_for_each_other() -> None:
-    """No two of (seed, epoch, purpose) draw alike, sums and permutations of each other included."""
+    """Different (seed, epoch, purpose) give different draws, also for equal sums and permutations."""
     small = [(seed, epoch, purpose) for seed in range(5) for epoch in range(5) for purpose in PURPOSES]
     draws = {int(draw(MANY[:1], seed=seed, epoch=epoch, purpose=purpose)[0]) for seed, epoch, purpose in small}
     assert len(draws) == len(small)

@@ -1,4 +1,4 @@
-"""Which images a training draws: over generations each one in its turn, whatever comes and goes."""
+"""Which images a training draws: over generations each has its turn, whatever is added or removed."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ FIRST = Cursor(0, 0)
 
 
 def draws(keys: UInt64s, count: int, start: Cursor = FIRST, arrived: int = 0) -> Draws:
-    """So many draws of `keys`, of which the first `arrived` are new."""
+    """Return `count` draws of `keys`, of which the first `arrived` are new."""
     return Draws(keys=keys, arrived=np.arange(arrived), count=count, start=start, seed=1)
 
 
@@ -25,7 +25,7 @@ cursors = st.builds(Cursor, st.integers(0, 50), st.integers(0, 2**64 - 1))
 
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_cold_start_is_pass_after_pass(images: int, passes: int) -> None:
-    """Without new ones every pass is over all images, in the order of its own."""
+    """Without new images each pass draws all images, in its own order."""
     here = draws(KEYS[:images], images * passes)
     positions, turns = here.between(0, here.count)
     expected = [epoch_order(KEYS[:images], seed=1, epoch=turn) for turn in range(passes)]
@@ -36,7 +36,7 @@ def test_cold_start_is_pass_after_pass(images: int, passes: int) -> None:
 
 @given(st.integers(1, 40), st.integers(0, 200), cursors, st.data())
 def test_any_part_is_what_it_would_have_been(images: int, more: int, start: Cursor, data: st.DataObject) -> None:
-    """A draw is a function of its number: whoever jumps to it gets what comes after all before it."""
+    """A draw depends only on its number, so that training can resume at any draw."""
     here = draws(KEYS[:images], images + more, start, data.draw(st.integers(0, images)))
     whole = here.between(0, here.count)
     first = data.draw(st.integers(0, here.count - 1))
@@ -48,7 +48,7 @@ def test_any_part_is_what_it_would_have_been(images: int, more: int, start: Curs
 
 @given(st.integers(1, 40), st.integers(0, 200), cursors, st.data())
 def test_new_images_are_drawn_once_as_new(images: int, more: int, start: Cursor, data: st.DataObject) -> None:
-    """Each of them, at even distances; the rest is everyone's."""
+    """Each new image is drawn once as new, at regular distances; the other draws are for all images."""
     arrived = data.draw(st.integers(0, images))
     here = draws(KEYS[:images], images + more, start, arrived)
     positions, turns = here.between(0, here.count)
@@ -60,7 +60,7 @@ def test_new_images_are_drawn_once_as_new(images: int, more: int, start: Cursor,
 
 @given(st.integers(1, 40), st.integers(1, 100), st.integers(1, 100), cursors)
 def test_going_on_is_as_if_it_had_never_stopped(images: int, count: int, more: int, start: Cursor) -> None:
-    """Two trainings on the same images draw what one of both lengths draws."""
+    """Two trainings on the same images draw what a single one of both lengths draws."""
     keys = KEYS[:images]
     once, first = draws(keys, count + more, start), draws(keys, count, start)
     second = draws(keys, more, first.end)
@@ -72,7 +72,7 @@ def test_going_on_is_as_if_it_had_never_stopped(images: int, count: int, more: i
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 60)), min_size=2, max_size=12))
 def test_no_image_starves(generations: list[tuple[set[int], int]]) -> None:
-    """Whatever comes and goes, an image that stays waits for no more than the rest of a turn and the next one."""
+    """Whatever is added or removed, an image waits at most for the rest of a turn and the next one."""
     had: dict[int, int] = {}
     start = FIRST
     for images, count in generations:
@@ -90,7 +90,7 @@ def test_no_image_starves(generations: list[tuple[set[int], int]]) -> None:
 
 @given(st.integers(2, 40), st.integers(1, 100), st.integers(0, 10))
 def test_images_that_come_disturb_no_other(images: int, count: int, more: int) -> None:
-    """The old ones are drawn in the order in which they would have been."""
+    """New images do not change the order of the old ones."""
     start = draws(KEYS[:images], count).end
     alone = draws(KEYS[:images], 3 * images, start).between(0, 3 * images).positions.tolist()
     together = draws(KEYS[: images + more], 3 * (images + more), start).between(0, 3 * images).positions
@@ -100,7 +100,7 @@ def test_images_that_come_disturb_no_other(images: int, count: int, more: int) -
 
 @pytest.mark.parametrize("before", [0, 7])
 def test_rounds_are_all_draws(before: int) -> None:
-    """Cut into batches, one round after the other, counted from those that the base has behind it."""
+    """Rounds of batches contain all draws in order, counted from the base's draws."""
     length = Length(draws=83, rounds=4, steps_per_round=3)
     here = draws(KEYS[:20], 83, Cursor(2, 2**62), arrived=5)
     rounds = Rounds(draws=here, length=length, before=before)

@@ -1,4 +1,4 @@
-"""The images of a step in parts: what is left of each, and that the parts come to what the whole comes to."""
+"""The images of a step in accumulated parts, which together equal the whole step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.training.feeding.loader import TrainLoader
 if TYPE_CHECKING:
     from pipeline.training.module import Classifier
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = [
     pytest.mark.xdist_group("lightning"),
     pytest.mark.filterwarnings(r"ignore:::lightning\..*"),
@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @given(st.integers(0, 40), st.integers(1, 12))
 def test_parts(count: int, parts: int) -> None:
-    """All images in order; no part of one image unless there is no other; only the first may be empty, not the last."""
+    """Parts have all images in order; none has one image unless it is the only one; only the first may be empty."""
     whole = Batch(torch.arange(count), torch.arange(count), torch.ones(()), weights=torch.arange(count).float())
     found = in_parts(whole, parts)
     assert len(found) == parts
@@ -56,7 +56,7 @@ def test_parts(count: int, parts: int) -> None:
 
 
 def data(count: int, *, weighted: bool) -> Dataset:
-    """Images of noise, of one class more often than of others."""
+    """Return images of noise with a frequent class."""
     random = np.random.default_rng(0)
     return Dataset(
         ids=np.array([f"{number:032x}" for number in range(count)]),
@@ -67,7 +67,7 @@ def data(count: int, *, weighted: bool) -> Dataset:
 
 
 def classifier(params: Any, images: torch.Tensor) -> Classifier:
-    """One of which no image disturbs another, since its normalisation is frozen."""
+    """Return a classifier with frozen normalisation, so that images do not affect each other."""
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
 
@@ -82,7 +82,7 @@ def classifier(params: Any, images: torch.Tensor) -> Classifier:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("parts", [2, 3, 20])
 def test_parts_come_to_the_loss_of_the_step(way: str, parts: int, weighted: bool) -> None:  # noqa: FBT001
-    """The mean of their losses, and of the gradients, is that of the step, whatever its images weigh, or hold."""
+    """The means of the parts' losses and gradients equal those of the step, for any weights and content."""
     params = read_params(ROOT / "params.yaml").train.model_copy(update={"batch_size": 16, "size": 8, **WAYS[way]})
     images = data(37, weighted=weighted)
     found = []
@@ -103,7 +103,7 @@ def test_parts_come_to_the_loss_of_the_step(way: str, parts: int, weighted: bool
 @settings(max_examples=20)
 @given(st.integers(2, 40), st.integers(1, 4), st.integers(1, 3))
 def test_shares_over_devices(count: int, parts: int, devices: int) -> None:
-    """The mean over devices and parts of the losses is that of one device, though rare classes weigh more."""
+    """The mean loss over devices and parts equals that of one device, even if rare classes weigh more."""
     params = read_params(ROOT / "params.yaml").train.model_copy(
         update={"batch_size": 12, "size": 8, "balance": 1.0, "augment": "none"}
     )
@@ -120,7 +120,7 @@ def test_shares_over_devices(count: int, parts: int, devices: int) -> None:
 
 
 def of_devices(batches: Iterable[Batch], devices: int) -> list[list[Batch]]:
-    """What each of so many devices gets of `batches`, which first say what they count, and then hear the sum."""
+    """Return the batches of each device, after exchanging the sums of their counts."""
     counted: list[list[torch.Tensor]] = []
     found: list[list[Batch]] = []
     for total in (None, counted):

@@ -1,4 +1,4 @@
-"""Batches: every image once a round at a cold start, in an order that can be jumped into."""
+"""Batches: every image once per round at a cold start, in an order that can be resumed anywhere."""
 
 import math
 from itertools import islice
@@ -27,7 +27,7 @@ PARAMS = read_params(ROOT / "params.yaml").train
 
 
 def dataset(count: int, channels: int = 1) -> Dataset:
-    """So many images of noise, each of a class of its own, which is its number."""
+    """Return `count` noise images, each of a different class, which is its number."""
     random = np.random.default_rng(count)
     ids = sorted(random.bytes(16).hex() for _ in range(count))
     return Dataset(
@@ -38,13 +38,13 @@ def dataset(count: int, channels: int = 1) -> Dataset:
 
 
 def loader(count: int, batch_size: int = 4, **changes: Any) -> TrainLoader:
-    """Loads so many images for training."""
+    """Return a loader of `count` images."""
     params: Train = PARAMS.model_copy(update={"batch_size": batch_size, **changes})
     return TrainLoader(dataset(count), [str(number) for number in range(count)], params, cold(dataset(count), params))
 
 
 def cold(data: Dataset, params: Train = PARAMS) -> Rounds:
-    """What a cold start draws."""
+    """Return the draws of a cold start."""
     length = length_of(params, images=len(data), changed=len(data), warm=False)
     none = np.empty(0, np.intp)
     draws = Draws(keys=keys_of(data.ids), arrived=none, count=length.draws, start=Cursor(0, 0), seed=params.seed)
@@ -52,12 +52,12 @@ def cold(data: Dataset, params: Train = PARAMS) -> Rounds:
 
 
 def numbers(batches: list[Batch]) -> list[int]:
-    """The images in `batches`, in their order."""
+    """Return the images in `batches`, in order."""
     return [int(target) for batch in batches for target in batch.targets]
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
-    """All that a batch is made of."""
+    """Return all tensors of a batch."""
     return [value for value in (*batch[:3], batch.weights, *(batch.other or ())) if isinstance(value, torch.Tensor)]
 
 
@@ -77,7 +77,7 @@ sizes = st.integers(SMALLEST, 12)  # type: ignore[arg-type]
 @settings(max_examples=50)
 @given(counts, sizes, st.integers(0, 100))
 def test_every_image_once_a_round(count: int, batch_size: int, epoch: int) -> None:
-    """Each round visits every image exactly once, in as few batches as there can be, all of nearly the same size."""
+    """Each round has every image exactly once, in as few batches as possible of nearly the same size."""
     loads = loader(count, batch_size)
     loads.set_epoch(epoch)
     batches = list(loads)
@@ -90,12 +90,12 @@ def test_every_image_once_a_round(count: int, batch_size: int, epoch: int) -> No
 
 @given(counts, sizes)
 def test_no_batch_of_one_image(count: int, batch_size: int) -> None:
-    """No batch holds a single image, by which batch normalisation could not normalise."""
+    """No batch has a single image, which batch normalisation could not handle."""
     assert min(len(batch.targets) for batch in loader(count, batch_size)) > 1
 
 
 def test_images_come_with_their_own_targets() -> None:
-    """Pixels and target of an image stay together."""
+    """Pixels and targets stay together."""
     data = dataset(20)
     loads = loader(20, augment=Augment(shift=0, flip=False))
     for batch in loads:
@@ -104,7 +104,7 @@ def test_images_come_with_their_own_targets() -> None:
 
 
 def test_epochs_differ_and_repeat() -> None:
-    """Each epoch has an order of its own, and the same one whenever it is asked for."""
+    """Each epoch has its own reproducible order."""
     loads = loader(40)
     epochs = []
     for epoch in (0, 1, 0):
@@ -116,7 +116,7 @@ def test_epochs_differ_and_repeat() -> None:
 
 
 def test_added_images_leave_the_order_of_the_old_ones() -> None:
-    """When the data grows, old images come in the same order among themselves."""
+    """New images do not change the relative order of the old ones."""
     data = dataset(40)
     half = Dataset(ids=data.ids[::2], labels=data.labels[::2], images=PixelSource.of(data.images.pixels[::2]))
     classes = [str(number) for number in range(40)]
@@ -127,7 +127,7 @@ def test_added_images_leave_the_order_of_the_old_ones() -> None:
 @settings(max_examples=50)
 @given(counts, sizes, st.integers(0, 3), st.data())
 def test_jump_gives_the_rest_of_the_epoch(count: int, batch_size: int, epoch: int, data: st.DataObject) -> None:
-    """At the start or in the middle: what is left of an epoch is what it would have been."""
+    """After resuming anywhere, the rest of an epoch is the same."""
     whole, first, second = (loader(count, batch_size) for _ in range(3))
     for loads in (whole, first, second):
         loads.set_epoch(epoch)
@@ -139,7 +139,7 @@ def test_jump_gives_the_rest_of_the_epoch(count: int, batch_size: int, epoch: in
     assert state == {"position": done}
     second.load_state_dict(state)
     assert same([*before, *second], expected)
-    assert same([*before, *batches], expected)  # Asking has disturbed nothing.
+    assert same([*before, *batches], expected)  # Reading ahead has changed nothing.
     for loads in (first, second):
         loads.set_epoch(epoch + 1)
         assert sorted(numbers(list(loads))) == list(range(count))
@@ -147,7 +147,7 @@ def test_jump_gives_the_rest_of_the_epoch(count: int, batch_size: int, epoch: in
 
 
 def test_end_of_an_epoch_is_the_start_of_the_next() -> None:
-    """As soon as the last batch is handed out, the position is that of the next epoch."""
+    """After the last batch the position is that of the next epoch."""
     loads = loader(20)
     batches = iter(loads)
     positions = [loads.state_dict()["position"] for _ in islice(batches, 5)]
@@ -157,14 +157,14 @@ def test_end_of_an_epoch_is_the_start_of_the_next() -> None:
 
 
 def test_next_epoch_begins_at_its_start() -> None:
-    """After a jump only that one epoch is short."""
+    """Only the resumed epoch is short."""
     loads = loader(20)
     loads.load_state_dict({"position": 3})
     assert [len(list(loads)) for _ in range(3)] == [2, 5, 5]
 
 
 def test_epoch_that_was_broken_off_is_begun_again() -> None:
-    """Who stops in the middle of an epoch, and begins it anew without a state, gets all of it."""
+    """An epoch that was left and is started again without a state is complete."""
     loads = loader(20)
     expected = list(loads)
     assert len(list(islice(loads, 2))) == 2
@@ -172,7 +172,7 @@ def test_epoch_that_was_broken_off_is_begun_again() -> None:
 
 
 def test_evaluation_changes_nothing() -> None:
-    """For evaluation images come in the order of their ids, unchanged, every time."""
+    """For evaluation images come in the order of their ids, unchanged."""
     data = dataset(10, channels=3)
     loads = EvalLoader(data, list(data.labels), batch_size=4)
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_evaluation_of_nothing() -> None:
 
 
 def test_targets_are_positions_among_the_classes() -> None:
-    """A class is its position, in whatever order the classes are; a class that is not among them is a mistake."""
+    """A target is the position among the classes in any order; an unknown class is an error."""
     labels = np.array(["dog", "cat", "dog"])
     assert targets_of(labels, ["dog", "emu", "cat"]).tolist() == [0, 2, 0]
     assert targets_of(labels[:0], []).shape == (0,)
@@ -200,7 +200,7 @@ def test_targets_are_positions_among_the_classes() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 50), sizes)
 def test_sample_is_a_function_of_seed_and_ids(count: int, most: int, batch_size: int) -> None:
-    """The same images at every time, whichever others there are; no batch is of one of several."""
+    """A sample depends only on seed and ids, and has no batch of one image, unless it is the only one."""
     data = dataset(count)
     batches = list(sample(data, count=most, batch_size=batch_size, seed=3))
     images = torch.cat(batches)

@@ -1,4 +1,4 @@
-"""Batches come to the device that trains as they are, one when it is asked for; a GPU never makes the CPU wait."""
+"""Batches are moved to the device unchanged, and the CPU never waits for a GPU."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def batches(count: int) -> Iterator[Batch]:
-    """So many, in which all that a batch may have is there."""
+    """Return batches with all optional parts."""
     for number in range(count):
         other = Other(torch.tensor([1, 0]), torch.tensor([0.25, 0.5]))
         yield Batch(
@@ -30,7 +30,7 @@ def batches(count: int) -> Iterator[Batch]:
 
 
 def test_nothing_changes_on_the_cpu() -> None:
-    """They are the tensors that were made, in their order, each made when it is asked for."""
+    """On the CPU the tensors are passed on in order, each made when requested."""
     made: list[Batch] = []
 
     def making() -> Iterator[Batch]:
@@ -47,7 +47,7 @@ def test_nothing_changes_on_the_cpu() -> None:
 
 
 def test_all_of_a_batch_is_moved() -> None:
-    """What is nested too; single tensors are batches as well."""
+    """Nested parts are moved, too; single tensors are batches as well."""
     (batch,) = prefetch(batches(1), NOWHERE)
     assert isinstance(batch, Batch)
     assert isinstance(batch.other, Other)
@@ -58,7 +58,7 @@ def test_all_of_a_batch_is_moved() -> None:
 @on_gpu
 @pytest.mark.parametrize("name", ["none", "light"])
 def test_gpu_gets_the_batches_of_the_cpu(name: str) -> None:
-    """Loaded and moved to a GPU they are what they are on the CPU, also while it computes something else."""
+    """Batches moved to a GPU equal those on the CPU, also while the GPU is busy."""
     gpu, data = torch.device("cuda", 0), dataset(64, channels=3)
     classes = list(data.labels)
     train = read_params(ROOT / "params.yaml").train.model_copy(update={"augment": name, "batch_size": 8})
@@ -76,12 +76,12 @@ def test_gpu_gets_the_batches_of_the_cpu(name: str) -> None:
         assert torch.equal(one.targets, other.targets.cpu())
         assert torch.equal(one.share, other.share.cpu())
         difference = (one.images.int() - other.images.cpu().int()).abs()
-        assert difference.float().mean() < (0.02 if PRESETS[name].crop else 1e-9)  # Interpolation rounds otherwise.
+        assert difference.float().mean() < (0.02 if PRESETS[name].crop else 1e-9)  # Interpolation rounds differently.
 
 
 @on_gpu
 def test_no_step_waits_for_the_gpu() -> None:
-    """From the loader to the gradients nothing makes the CPU wait, but for the look at the loss."""
+    """From the loader to the gradients nothing waits for the GPU, except the check of the loss."""
     from pipeline.models.network import Spec, build
     from pipeline.training.module import Classifier
     from pipeline.training.optimizers import Schedule
@@ -100,6 +100,6 @@ def test_no_step_waits_for_the_gpu() -> None:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            torch.cuda.set_sync_debug_mode("error")  # From the second step on; the first one sets things up.
+            torch.cuda.set_sync_debug_mode("error")  # From the second step on; the first one includes setup.
     finally:
         torch.cuda.set_sync_debug_mode("default")

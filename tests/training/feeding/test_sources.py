@@ -1,4 +1,4 @@
-"""What a network is trained on: augmented images, or kept features of a few views of each."""
+"""The input of training: augmented images, or stored features of a few views of each image."""
 
 from pathlib import Path
 from typing import Any
@@ -30,36 +30,36 @@ DRAWN = Drawn(np.array([5, 0, 5, 2, 3]), TURNS)
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with stored images."""
+    """Make a project with stored images."""
     monkeypatch.chdir(tmp_path)
     store_images(train=[Plain("cat", shade) for shade in range(6)], val=[Plain("dog", 100), Plain("dog", 101)])
 
 
 def params(**train: Any) -> Params:
-    """With changes to the section `train`."""
+    """Return params with changes to the section `train`."""
     here = read_params(ROOT / "params.yaml")
     changed = here.train.model_copy(update={"augment": SHIFTED, "freeze": "backbone", **train})
     return here.model_copy(update={"train": changed, "compute": here.compute.model_copy(update={"workers": 1})})
 
 
 def dataset(split: str = "train") -> Dataset:
-    """The images of a split."""
+    """Return the images of a split."""
     return load(read_manifest(split), mode="grey", size=8, framing="fill", compute=params().compute)
 
 
 def network(seed: int = 0) -> Network:
-    """One whose weights are drawn by `seed`."""
+    """Return a network with random weights from `seed`."""
     torch.manual_seed(seed)
     return build(SPEC)
 
 
 def sources(here: Params, seed: int = 0) -> tuple[InputSource, InputSource]:
-    """Those of a training."""
+    """Return the sources of a training."""
     return sources_of(network(seed), SPEC, (dataset(), dataset("val")), here, CPU)
 
 
 def test_images() -> None:
-    """Without a frozen backbone images are trained on, changed anew in each turn, and measured as they are."""
+    """Without a frozen backbone images are augmented in each turn, and evaluated unchanged."""
     training, validation = sources(params(freeze="none"))
     assert isinstance(training, AugmentedImages)
     assert isinstance(validation, PlainImages)
@@ -71,7 +71,7 @@ def test_images() -> None:
 
 @pytest.mark.parametrize("views", [1, 3])
 def test_features(views: int) -> None:
-    """Those of a view are of the image as the turn of its number augments it; views take turns."""
+    """Features of a view are those of the image augmented as in that turn; views alternate."""
     here = params(views=views)
     training, validation = sources(here)
     assert isinstance(training, KeptFeatures)
@@ -89,7 +89,7 @@ def test_features(views: int) -> None:
 
 @pytest.mark.parametrize("augment", ["none", Augment()])
 def test_one_view_is_enough_where_nothing_changes(augment: Any) -> None:
-    """Without augmentation each image is looked at once, however many views are asked for."""
+    """Without augmentation there is one view, whatever number is requested."""
     training, _ = sources(params(augment=augment, views=4))
     (first,) = training.batches([DRAWN])
     assert torch.equal(first.values[0], first.values[2])
@@ -98,7 +98,7 @@ def test_one_view_is_enough_where_nothing_changes(augment: Any) -> None:
 
 
 def test_nothing_is_looked_at_before_the_weights_are_there() -> None:
-    """Features are of the weights at the time of the first batch."""
+    """Features are computed at the first batch, when the weights are loaded."""
     trained = network()
     training, _ = sources_of(trained, SPEC, (dataset(), dataset("val")), params(), CPU)
     trained.load_state_dict(network(1).state_dict())
@@ -110,6 +110,6 @@ def test_nothing_is_looked_at_before_the_weights_are_there() -> None:
 
 @pytest.mark.parametrize("augment", ["strong", Augment(mixup=0.2), Augment(cutmix=1.0)])
 def test_mixed_images_have_no_features_of_their_own(augment: Any) -> None:
-    """One line says what to do."""
+    """Mixed images have no stored features: a one-line error with a hint."""
     with pytest.raises(ParamError, match=r"train.freeze is backbone, .* set mixup and cutmix to 0"):
         sources(params(augment=augment))

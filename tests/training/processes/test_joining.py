@@ -1,4 +1,4 @@
-"""What processes need to train together is looked at before anything waits; what one has, the others get."""
+"""Requirements of processes that train together are checked before waiting, and files are shared."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ from support.tiny import tiny_params
 from pipeline.errors import ParamError
 from pipeline.params import read_params
 
-# Lightning takes seconds to import: here only when a test runs, and all on one core.
+# Importing Lightning takes seconds: tests import it when they run, and share a worker process.
 pytestmark = pytest.mark.xdist_group("lightning")
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR", "MASTER_PORT")
 
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty project, whose process nothing has started as one of several."""
+    """Make an empty project, without the environment of a launcher."""
     monkeypatch.chdir(tmp_path)
     for name in RANKS:
         monkeypatch.delenv(name, raising=False)
@@ -38,7 +38,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_missing_is_said(compute: dict[str, Any], said: str) -> None:
-    """Before anything waits."""
+    """Missing requirements are errors before anything waits."""
     from pipeline.train import train
 
     with pytest.raises(ParamError) as raised:
@@ -47,7 +47,7 @@ def test_what_is_missing_is_said(compute: dict[str, Any], said: str) -> None:
 
 
 def test_another_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torchrun started more than params.yaml says."""
+    """A number of processes other than in params.yaml, started by torchrun, is an error."""
     from pipeline.train import train
 
     tiny_params(train={"batch_size": 8})
@@ -80,7 +80,7 @@ for folder in sys.argv[2:]:
 
 
 def test_files_reach_the_other_disk(tmp_path: Path) -> None:
-    """Whatever is there: the first process's bytes are everywhere, and of folders nothing else."""
+    """All processes get the first one's files, and folders contain nothing else."""
     cases = ("lacks it", "has another one", "has it", "one disk")
     disks = [[tmp_path / how / ("0" if how == "one disk" else str(rank)) for how in cases] for rank in range(2)]
     for how, first, second in zip(cases, *disks, strict=True):

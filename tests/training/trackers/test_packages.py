@@ -1,4 +1,4 @@
-"""Trackers are looked for without importing any."""
+"""Trackers are looked up without importing them."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ from pipeline.training.trackers.packages import check_installed, missing
 
 
 def test_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is absent is named with the command that installs it; a folder that trackers leave is no package."""
+    """A missing tracker is named with the install command; a folder that a tracker has left is no package."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(one for one in sys.path if "trackers" not in Path(one).parts)])
     (tmp_path / "wandb").mkdir()
     (tmp_path / "mlflow.py").touch()

@@ -1,4 +1,4 @@
-"""A run has each point once, in the order of steps, whatever fails meanwhile."""
+"""A run has each point once, in the order of steps, also after failures."""
 
 import csv
 import shutil
@@ -13,18 +13,18 @@ pytestmark = [pytest.mark.xdist_group("lightning"), pytest.mark.filterwarnings(r
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty working directory."""
+    """Make an empty working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 def rows(run: TrackedRun) -> list[dict[str, str]]:
-    """What is logged, without what is empty."""
+    """Return the logged rows without empty cells."""
     with (Path(run.link) / "metrics.csv").open() as file:
         return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def test_points_are_logged_once() -> None:
-    """What comes twice counts once, what is of one step is one row; facts are there from the start."""
+    """Duplicates count once, values of one step are one row, and facts are there from the start."""
     run = TrackedRun("csv", "", "generation-1", None)
     run.tell({"generation": 1, "train.lr": 0.5})
     assert Path("data/logs/csv/generation-1/hparams.yaml").read_text() == "generation: 1\ntrain.lr: 0.5\n"
@@ -43,7 +43,7 @@ def test_points_are_logged_once() -> None:
 
 
 def test_a_run_goes_on() -> None:
-    """It is the same one; what begins its file anew takes all points again."""
+    """A run is continued; one whose file starts again gets all points again."""
     first = TrackedRun("csv", "elsewhere", "one", None)
     first.add([("loss", 1, 0.5)])
     first.flush()
@@ -56,7 +56,7 @@ def test_a_run_goes_on() -> None:
 
 
 def test_what_cannot_be_logged_is_kept() -> None:
-    """While its folder is away logging fails; once it is back, all is there."""
+    """While its folder is missing logging fails; once it is back, all points are written."""
     run = TrackedRun("csv", "", "one", None)
     run.tell({"generation": 1})
     folder = Path(run.link)

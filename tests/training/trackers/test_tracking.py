@@ -1,4 +1,4 @@
-"""Trackers are told of a training, and change nothing of it, whatever becomes of them."""
+"""Trackers get a training's data, and do not change the training, even if they fail."""
 
 import csv
 import logging
@@ -25,13 +25,13 @@ Files = dict[str, bytes]
 
 
 def params(*loggers: str | dict[str, str], **train: Any) -> Params:
-    """Tiny params: 5 steps an epoch, 15 in all."""
+    """Return tiny params: 5 steps per epoch, 15 in total."""
     train = {"batch_size": 4, "epochs": 3, "save_every": 1e9, "augment": {"flip": True}, **train}
     return tiny_params(train={**train, "loggers": list(loggers)})
 
 
 def trained(params: Params) -> Files:
-    """The files of the model that comes out, which is gone then."""
+    """Train, return the model's files, and remove them."""
     from pipeline.train import train
 
     train(params)
@@ -42,36 +42,36 @@ def trained(params: Params) -> Files:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with images, and without a base, as working directory."""
+    """Make a project with images and no base the working directory."""
     tiny_project(tmp_path, monkeypatch, train=OLD, val=VAL)
 
 
 def logged() -> list[dict[str, str]]:
-    """The rows of the only run in data/logs/csv."""
+    """Return the rows of the only run in data/logs/csv."""
     (file,) = (paths.LOGS / "csv").glob("*/metrics.csv")
     with file.open() as lines:
         return list(csv.DictReader(lines))
 
 
 def points(rows: list[dict[str, str]], curve: str) -> list[tuple[int, float]]:
-    """Those of `curve`."""
+    """Return the points of `curve`."""
     return [(int(row["step"]), float(row[curve])) for row in rows if row.get(curve)]
 
 
 def kept(files: Files, curve: str) -> list[tuple[int, float]]:
-    """Those that the model keeps."""
+    """Return the model's own points of the curve."""
     rows = csv.DictReader(files["curves.csv"].decode().splitlines())
     return [(int(row["step"]), float(row["value"])) for row in rows if row["curve"] == curve]
 
 
 def facts() -> dict[str, str]:
-    """What is known of the only run."""
+    """Return the facts of the only run."""
     (file,) = (paths.LOGS / "csv").glob("*/hparams.yaml")
     return dict(line.split(": ", 1) for line in file.read_text().splitlines() if ": " in line)
 
 
 def test_a_run_is_logged_and_the_model_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """Curves as the model has them, where it comes from, its hash; and the model is that of a training without."""
+    """A run has the model's curves, origin and hash; the model equals that of a training without trackers."""
     without = trained(params())
     assert not paths.LOGS.exists()
     capsys.readouterr()
@@ -95,7 +95,7 @@ def test_a_run_is_logged_and_the_model_is_the_same(capsys: pytest.CaptureFixture
 @pytest.mark.slow
 @pytest.mark.parametrize("noted", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch, *, noted: bool) -> None:
-    """There is one run, with each point once; also on another machine, which has but what was saved."""
+    """An interrupted run continues as one run with each point once, also on another machine with the saved files."""
     from pipeline.training.module import Classifier
 
     without = trained(params())
@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch, *, noted: b
 def test_a_killed_tracker_is_missed_by_nobody(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line says so, and the model is the same."""
+    """If a tracker is killed, one line says so, and the model is the same."""
     from pipeline.training.trackers.process import TrackerProcess
 
     without, give = trained(params()), TrackerProcess.give
@@ -142,7 +142,7 @@ def test_a_killed_tracker_is_missed_by_nobody(
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_a_place_that_cannot_be_is_an_error_before_training() -> None:
-    """In one line; no step is done."""
+    """An invalid place is a one-line error before the first step."""
     Path("taken").touch()
     with pytest.raises(TrainingError) as raised:
         trained(params({"csv": "taken"}))

@@ -1,4 +1,4 @@
-"""What trackers say of a failure becomes a few words."""
+"""Errors of trackers are shortened."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pipeline.training.trackers.worker import SAID, why
 
 
 def test_why_names_what_the_system_said() -> None:
-    """However many libraries have wrapped it."""
+    """The system's message is found in any chain of exceptions."""
     with pytest.raises(RuntimeError) as raised:  # noqa: PT012
         try:
             try:
@@ -19,7 +19,7 @@ def test_why_names_what_the_system_said() -> None:
 
 
 def test_why_is_short() -> None:
-    """In one line, and none of a page."""
+    """The message is a short line, without HTML pages."""
     assert why(ValueError("no\n key")) == "no key"
     assert why(KeyError()) == "KeyError"
     assert len(why(ValueError("a" * 1000))) == SAID + 1
