@@ -1,4 +1,4 @@
-"""Expected calibration error, by hand and by what must hold of it."""
+"""Expected calibration error, by hand and by its properties."""
 
 from random import Random
 
@@ -16,7 +16,7 @@ answers = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_si
 
 
 def error(given_answers: Answers) -> float:
-    """Of the answers, each right or wrong, and with a confidence."""
+    """Return the error of answers, each right or wrong with a confidence."""
     right, confidence = zip(*given_answers, strict=True)
     return calibration_error(np.array(right), np.array(confidence))
 
@@ -36,20 +36,20 @@ def error(given_answers: Answers) -> float:
     ],
 )
 def test_hand_worked(given_answers: Answers, expected: float) -> None:
-    """The mean over the images of the distance between confidence and accuracy of their bin."""
+    """The error is the mean over images of the distance between confidence and accuracy in their bin."""
     assert error(given_answers) == pytest.approx(expected)
 
 
 @given(answers)
 def test_bounds(given_answers: Answers) -> None:
-    """It is a share, and at least the distance of mean confidence and accuracy of all images."""
+    """The error is at most 1, and at least the distance of mean confidence and accuracy."""
     right, confidence = np.array(given_answers, dtype=float).T
     assert abs(right.mean() - confidence.mean()) - 1e-9 <= error(given_answers) <= 1
 
 
 @given(answers, st.randoms(use_true_random=False))
 def test_order_does_not_matter(given_answers: Answers, random: Random) -> None:
-    """The same answers in another order, or twice over, have the same error."""
+    """The error does not depend on the order, nor on repeating all answers."""
     mixed = list(given_answers)
     random.shuffle(mixed)
     assert error(mixed) == pytest.approx(error(given_answers))
@@ -58,7 +58,7 @@ def test_order_does_not_matter(given_answers: Answers, random: Random) -> None:
 
 @given(answers)
 def test_bins_hold_all(given_answers: Answers) -> None:
-    """Each image is in the bin that its confidence lies in, however many bins have none."""
+    """Each image is in the bin of its confidence, whatever the number of empty bins."""
     right, confidence = zip(*given_answers, strict=True)
     bins = reliability(np.array(right), np.array(confidence))
     assert len(bins) == BINS
@@ -72,10 +72,10 @@ def test_bins_hold_all(given_answers: Answers) -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, BINS - 1), st.floats(0.05, 0.95)), min_size=1, max_size=60))
 @settings(max_examples=50)
 def test_same_as_torchmetrics(drawn: list[tuple[bool, int, float]]) -> None:
-    """Of confidences that lie on no edge of a bin, which are in another one there."""
+    """The error equals torchmetrics', except for confidences on edges, which it puts into another bin."""
     right = np.array([one for one, _, _ in drawn])
     confidence = np.array([(place + share) / BINS for _, place, share in drawn])
-    # The first of so many classes is the likeliest, however unsure a model is; and right or not.
+    # With so many classes the first is always the most likely, whatever the confidence, right or wrong.
     shares = torch.tensor((1 - confidence) / 999).repeat(1000, 1).T
     shares[:, 0] = torch.tensor(confidence)
     found = multiclass_calibration_error(shares, torch.tensor(~right).long(), num_classes=1000, n_bins=BINS, norm="l1")

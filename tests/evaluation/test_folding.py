@@ -1,4 +1,4 @@
-"""Batch normalisation folded into convolutions: the same outputs, and nothing folded that is something else."""
+"""Folding batch normalisation into convolutions keeps the outputs, and folds no other layers."""
 
 import copy
 
@@ -12,33 +12,33 @@ from pipeline.models.network import Spec, build
 
 
 class Activated(nn.BatchNorm2d):
-    """Normalises, and does more, as timm's `BatchNormAct2d` does."""
+    """Normalises and applies an activation, as timm's `BatchNormAct2d` does."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """And cuts off below zero."""
+        """Normalise, and apply a ReLU."""
         return super().forward(images).relu()
 
 
 class Standardized(nn.Conv2d):
-    """Changes its weights first, as timm's `StdConv2d` does."""
+    """Standardises its weights first, as timm's `StdConv2d` does."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Of weights whose deviation is 1."""
+        """Convolve with weights of standard deviation 1."""
         return conv2d(images, self.weight / self.weight.std(), self.bias)
 
 
 class Backwards(nn.Sequential):
-    """Computes in another order than it lists."""
+    """Computes in another order than its modules are listed in."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """The last module's first."""
+        """Apply the modules from the last to the first."""
         for module in reversed(self):
             images = module(images)
         return images
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """`network` as if it had been trained: weights and statistics that are not those it began with."""
+    """Return `network` with weights and statistics as after training."""
     torch.manual_seed(0)
     with torch.no_grad():
         for module in network.modules():
@@ -50,20 +50,20 @@ def trained(network: nn.Module) -> nn.Module:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy of `network`, folded."""
+    """Return a folded copy of `network`."""
     other = copy.deepcopy(network)
     fold(other)
     return other
 
 
 def normalisations(network: nn.Module) -> int:
-    """How many there are."""
+    """Return the number of normalisations."""
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
 def test_small(mode: str) -> None:
-    """All of its normalisations are folded, and its answers stay."""
+    """All normalisations of `small` are folded, and its outputs stay."""
     network = trained(build(Spec(model="small", size=16, mode=mode, classes=("a", "b", "c"))))
     images = torch.randint(0, 256, (20, 1 if mode == "grey" else 3, 16, 16), dtype=torch.uint8)
     with torch.inference_mode():
@@ -91,7 +91,7 @@ SHARED = nn.Conv2d(2, 2, 1)
     ],
 )
 def test_any_sequence(modules: list[nn.Module], left: int) -> None:
-    """Whatever follows what, the outputs stay; `left` normalisations are no part of a convolution."""
+    """The outputs of any sequence stay; `left` normalisations do not follow a convolution, and are kept."""
     network = trained(nn.Sequential(*modules))
     images = torch.randn(3, 2, 5, 5)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The figures: scikit-learn's on the same predictions, worked out by hand where it has none, and what must hold."""
+"""Metrics equal scikit-learn's or hand-computed ones, and have the expected properties."""
 
 import math
 import warnings
@@ -36,7 +36,7 @@ NAMES = ("ape", "cat", "dog", "emu")
 
 @st.composite
 def measured(draw: st.DrawFn) -> tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]:
-    """Labels, and the probabilities of a model and a base that each know some of the classes."""
+    """Draw labels, and the probabilities of a model and a base that each know some of the classes."""
     labels = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=30))
     answers: list[pd.DataFrame] = []
     for _ in range(2):
@@ -49,27 +49,27 @@ def measured(draw: st.DrawFn) -> tuple["pd.Series[str]", pd.DataFrame, pd.DataFr
 
 
 def answers(labels: Sequence[str], predicted: Sequence[str], base: Sequence[str] | None = None) -> pd.DataFrame:
-    """Predictions without confidences."""
+    """Return predictions without confidences."""
     columns = {"label": labels, "predicted": predicted, **({} if base is None else {"base_predicted": base})}
     return pd.DataFrame(columns, dtype=str)
 
 
 def slices(generations: Sequence[int], **columns: Sequence[str]) -> pd.DataFrame:
-    """A slices.csv."""
+    """Return the content of slices.csv."""
     return pd.DataFrame({"id": [str(n) for n in range(len(generations))], "generation": generations, **columns})
 
 
 @FEW
 @given(measured())
 def test_figures_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
-    """Computed from the exported predictions, and log loss from the probabilities, whatever classes are known."""
+    """Metrics of exported predictions, and log loss of probabilities, equal scikit-learn's for any known classes."""
     labels, model, base = case
     for probabilities in (model, base):
         predicted = predictions_of(labels, probabilities)["predicted"]
         found = figures(labels, probabilities)
         assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(labels, predicted))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Of classes that are predicted and have no images.
+            warnings.simplefilter("ignore")  # About predicted classes without images.
             assert found["balanced_accuracy"] == pytest.approx(sklearn.balanced_accuracy_score(labels, predicted))
         macro = sklearn.f1_score(labels, predicted, labels=sorted(set(labels)), average="macro", zero_division=0)
         assert found["macro_f1"] == pytest.approx(macro)
@@ -82,7 +82,7 @@ def test_figures_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.Data
 @FEW
 @given(measured())
 def test_classes_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
-    """Precision, recall, F1 and support of each class, and the base's; None where scikit-learn divides by 0."""
+    """Precision, recall, F1 and support of each class equal scikit-learn's; None where it divides by 0."""
     labels, model, base = case
     predictions = side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base)
     found = by_class(predictions, list(model.columns))
@@ -105,7 +105,7 @@ def test_classes_are_those_of_scikit_learn(case: tuple["pd.Series[str]", pd.Data
 @FEW
 @given(measured())
 def test_predictions_alone_give_the_figures(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
-    """Those of model and base, log loss included, by scikit-learn from what predictions.csv holds, read as a file."""
+    """From predictions.csv alone, scikit-learn gives the metrics of model and base, including log loss."""
     labels, model, base = case
     text = side_by_side(pd.DataFrame({"id": labels, "label": labels}), model, base).to_csv(index=False)
     exported = pd.read_csv(StringIO(text), dtype={"label": str})
@@ -122,7 +122,7 @@ def test_predictions_alone_give_the_figures(case: tuple["pd.Series[str]", pd.Dat
 @FEW
 @given(measured())
 def test_bounds(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> None:
-    """Shares lie between 0 and 1, the accuracy in its interval, and flips explain its change."""
+    """Shares are between 0 and 1, the accuracy is in its interval, and flips explain its change."""
     labels, model, base = case
     now, before = figures(labels, model), figures(labels, base)
     for values in (now, before):
@@ -143,7 +143,7 @@ def test_bounds(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame]) -> No
 def test_names_and_order_do_not_matter(
     case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame], others: list[str]
 ) -> None:
-    """Images in another order, and classes of other names, are measured alike."""
+    """The order of images and the names of classes do not matter."""
     labels, model, _ = case
     renamed = dict(zip(NAMES, others, strict=True))
     expected = figures(labels, model)
@@ -165,7 +165,7 @@ def test_names_and_order_do_not_matter(
     ],
 )
 def test_interval_by_hand(right: int, count: int, expected: tuple[float | None, float | None]) -> None:
-    """Wilson's interval, from its formula; without images there is none."""
+    """The interval is Wilson's, by its formula; without images there is none."""
     labels = pd.Series(["a"] * right + ["b"] * (count - right), dtype=str)
     found = figures(labels, pd.DataFrame({"a": [0.9] * count, "b": [0.1] * count}))
     assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(expected, abs=1e-5)
@@ -190,13 +190,13 @@ def test_interval_by_hand(right: int, count: int, expected: tuple[float | None, 
 def test_few_classes(
     labels: list[str], columns: list[str], rows: list[list[float]], expected: tuple[float, float, float]
 ) -> None:
-    """Columns go by their names, not their order; one class alone can be measured, known or not."""
+    """Columns are matched by name, not by order; a single class can be evaluated, known or not."""
     found = figures(pd.Series(labels, dtype=str), pd.DataFrame(rows, columns=columns))
     assert (found["accuracy"], found["macro_f1"], found["loss"]) == pytest.approx(expected)
 
 
 def test_ties_go_to_the_first() -> None:
-    """Of equally probable classes the model predicts the one that it knows longest."""
+    """Of equally probable classes the model predicts its first one."""
     probabilities = pd.DataFrame([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.6, 0.2, 0.2]], columns=["b", "c", "a"])
     found = predictions_of(pd.Series(["a", "b", "z"]), probabilities)
     assert found["predicted"].tolist() == ["b", "c", "b"]
@@ -205,13 +205,13 @@ def test_ties_go_to_the_first() -> None:
 
 
 def test_flips_by_hand() -> None:
-    """Of four images the base had two right; one of these is lost, and another is won."""
+    """Of four images the base had two right; one of these is lost, and another is gained."""
     found = flips(answers(["a", "a", "b", "b"], ["a", "b", "b", "a"], ["a", "a", "a", "c"]))
     assert found == {"negative_flips": 0.25, "positive_flips": 0.25}
 
 
 def test_classes_that_one_side_does_not_know() -> None:
-    """Never predicted: no precision. Without images: no recall. Neither: nothing. Unknown to the base: recall 0."""
+    """A class never predicted has no precision, without images no recall; one unknown to the base has recall 0."""
     found = by_class(
         answers(["cat", "cat", "fox", "new"], ["cat", "dog", "cat", "new"], ["cat"] * 4), ["cat", "dog", "emu", "new"]
     )
@@ -227,7 +227,7 @@ def test_classes_that_one_side_does_not_know() -> None:
 
 
 def test_nothing_to_measure() -> None:
-    """Without images there are no figures, and that is no error."""
+    """Without images there are no metrics, and no error."""
     labels = pd.Series([], dtype=str)
     nothing = predictions_of(labels, pd.DataFrame(columns=["a", "b"], dtype=float))
     assert figures(labels, pd.DataFrame(columns=["a", "b"], dtype=float)) == {**dict.fromkeys(FIGURES), "support": 0}
@@ -245,7 +245,7 @@ def test_nothing_to_measure() -> None:
 
 
 def test_slices_by_hand() -> None:
-    """By generation, in the order of numbers; new against old; and by value, (none) where there is none."""
+    """Slices are by generation in numeric order, new against old, and by value, with (none) for missing values."""
     predictions = answers(["a"] * 5, ["a", "a", "b", "b", "a"], ["a", "b", "b", "b", "b"])
     found = on_slices(predictions, slices([1, 10, 2, 10, 2], camera=["x", "", "x", "NA", "x"]), 10)
     assert list(found["generation"]) == ["1", "2", "10"]
@@ -259,7 +259,7 @@ def test_slices_by_hand() -> None:
 
 
 def test_rare_values_share_a_slice() -> None:
-    """A column with a value for each image does not make a slice for each image."""
+    """A column with a different value for each image does not give a slice per image."""
     count = MOST + 50
     values = [f"{number:03d}" for number in range(count)] + ["often"] * 3
     predictions = answers(["a"] * len(values), ["a"] * count + ["b"] * 3)
@@ -273,7 +273,7 @@ def test_rare_values_share_a_slice() -> None:
 @FEW
 @given(measured(), st.data())
 def test_slices_make_the_whole(case: tuple["pd.Series[str]", pd.DataFrame, pd.DataFrame], data: st.DataObject) -> None:
-    """The slices of a column hold each image once, so that their accuracies, weighed, are that of all images."""
+    """The slices of a column contain each image once, so that their weighted accuracies give the total."""
     labels, model, base = case
     generations = data.draw(st.lists(st.integers(1, 4), min_size=len(labels), max_size=len(labels)))
     places = data.draw(st.lists(st.sampled_from(["", "a", "b"]), min_size=len(labels), max_size=len(labels)))

@@ -1,4 +1,4 @@
-"""Networks of a project's own are held to their outputs where models are measured, and are never folded."""
+"""Outputs of a project's own networks are checked in evaluation, and these networks are never folded."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +38,14 @@ def build(*, channels, classes, size):
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty project as working directory; `Trained.read` asks for determinism, which is undone."""
+    """Make an empty project the working directory; reset the determinism that `Trained.read` requests."""
     monkeypatch.chdir(tmp_path)
     yield
     torch.set_deterministic_debug_mode("default")
 
 
 def trained(monkeypatch: pytest.MonkeyPatch, text: str) -> Trained:
-    """The model of the network in `text`, read as evaluate does."""
+    """Return the model of the network in `text`, read as evaluate does."""
     write_package(monkeypatch, nets=text)
     network = build(SPEC_OF_NOW)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
@@ -57,7 +57,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, text: str) -> Trained:
 
 
 def test_outputs_for_other_numbers_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An output that does not go with the images is an error in one line that names both shapes."""
+    """Outputs for another number of images are a one-line error with both shapes."""
     assert trained(monkeypatch, NET).probabilities(IMAGES).shape == (5, 2)
     Path("model", CHECKPOINT).unlink()
     cut = SEQUENCE.replace("(images).mean((2, 3))", "(images).mean((2, 3))[:4]")
@@ -66,7 +66,7 @@ def test_outputs_for_other_numbers_of_images(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_sequences_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layer of a sequence that is used by itself gives what it gave when the model was trained."""
+    """A layer of a sequence that is also used alone gives the same outputs as in training."""
     model = trained(monkeypatch, SEQUENCE)
     parts = model.network.body.get_submodule("parts")
     assert [type(part).__name__ for part in parts.children()] == ["Conv2d", "BatchNorm2d"]

@@ -1,4 +1,4 @@
-"""Exact tests on paired answers, against hand-worked cases and brute force over all outcomes."""
+"""Exact tests on paired answers, against hand-computed cases and brute force over all outcomes."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from pipeline.evaluation.paired_tests import (
 
 @st.composite
 def pairs(draw: st.DrawFn) -> Counts:
-    """Any counts of up to 300 images."""
+    """Draw any counts of up to 300 images."""
     images = draw(st.integers(1, 300))
     before = draw(st.integers(0, images))
     return Counts(images, before, draw(st.integers(0, before)), draw(st.integers(0, images - before)))
@@ -29,17 +29,17 @@ TOLERATED = st.floats(0, 0.5)
 
 
 def outcomes(images: int) -> list[tuple[int, int]]:
-    """All numbers of lost and gained images."""
+    """Return all pairs of lost and gained images."""
     return [(lost, gained) for lost in range(images + 1) for gained in range(images + 1 - lost)]
 
 
 def test_after() -> None:
-    """Of 8 right ones 3 are lost, and 1 gained."""
+    """Of 8 right images 3 are lost, and 1 is gained."""
     assert Counts(10, 8, 3, 1).after == 6
 
 
 def test_difference_is_mcnemars_exact_test() -> None:
-    """Of 8 flips 1 or 7 to one side: 2 × (1 + 8) / 2⁸; as many to either side, or none, say nothing."""
+    """Of 8 flips 1 or 7 are to one side: 2 × (1 + 8) / 2⁸; equal numbers, or none, are not significant."""
     assert difference_p_value(Counts(100, 50, 1, 7)) == pytest.approx(18 / 256)
     assert difference_p_value(Counts(100, 50, 7, 1)) == pytest.approx(18 / 256)
     assert difference_p_value(Counts(100, 50, 4, 4)) == pytest.approx(1)
@@ -47,7 +47,7 @@ def test_difference_is_mcnemars_exact_test() -> None:
 
 
 def test_flips_are_the_bound_of_clopper_and_pearson() -> None:
-    """The p-value is below 5 % exactly where the one-sided 95 % bound lies above what is tolerated."""
+    """The p-value is below 5 % exactly if the one-sided 95 % bound is above the tolerance."""
     for lost in range(41):
         low = binomtest(lost, 40, alternative="greater").proportion_ci(0.95, "exact").low
         for tolerated in (0.0, 0.05, 0.1, 0.5):
@@ -56,7 +56,7 @@ def test_flips_are_the_bound_of_clopper_and_pearson() -> None:
 
 @pytest.mark.parametrize(("images", "tolerated"), [(1, 0.01), (3, 0.01), (5, 0.1), (9, 0.0)])
 def test_loss_of_all_images(images: int, tolerated: float) -> None:
-    """That the base had all right and the model none has at most the chance ((1 + tolerated) / 2) ^ images."""
+    """The probability that the base has all right and the model none is at most ((1 + tolerated) / 2) ^ images."""
     expected = ((1 + tolerated) / 2) ** images + OUTSIDE
     assert drop_p_value(Counts(images, images, images, 0), tolerated) == pytest.approx(expected)
 
@@ -64,7 +64,7 @@ def test_loss_of_all_images(images: int, tolerated: float) -> None:
 @pytest.mark.parametrize("tolerated", [0.0, 0.01, 0.1])
 @pytest.mark.parametrize("images", [6, 15])
 def test_noise_refuses_no_more_often_than_said(images: int, tolerated: float) -> None:
-    """Whatever share the models differ on: a tolerated drop has a p-value of at most 5 % in at most 5 % of cases."""
+    """For any disagreement, a tolerated drop has a p-value of at most 5 % in at most 5 % of cases."""
     refused = [
         [lost, gained, images - lost - gained]
         for lost, gained in outcomes(images)
@@ -78,14 +78,14 @@ def test_noise_refuses_no_more_often_than_said(images: int, tolerated: float) ->
 
 
 def test_many_images_agree_with_the_score_test() -> None:
-    """With many images the test is Tango's, whose error here is (lost + gained - drop²n)/n² but for a rounding."""
+    """With many images the test equals Tango's, whose error is (lost + gained - drop²n)/n² here, up to rounding."""
     images, lost, gained, tolerated = 100_000, 30_000, 28_800, 0.01
     z = (lost - gained - images * tolerated) / np.sqrt(lost + gained)
     assert drop_p_value(Counts(images, 60_000, lost, gained), tolerated) == pytest.approx(norm.sf(z), abs=2e-3)
 
 
 def test_without_gains_it_is_nearly_binomial() -> None:
-    """Where the model gained nothing, and may not have, no test on the lost ones alone can be much surer."""
+    """If the model gained nothing, no test on the lost images alone can be much more significant."""
     p_value = drop_p_value(Counts(399, 399, 12, 0), 0.01)
     assert binom.sf(11, 399, 0.01) <= p_value < 5 * binom.sf(11, 399, 0.01)
 
@@ -94,7 +94,7 @@ def test_without_gains_it_is_nearly_binomial() -> None:
 @example(Counts(103, 0, 0, 1), 2.2351302394990823e-184)  # The variance falls below zero by rounding.
 @settings(max_examples=50)
 def test_p_values_are_probabilities(counts: Counts, tolerated: float) -> None:
-    """A drop no larger than what is tolerated is no evidence at all; and of a model and its base one fell at most."""
+    """A drop within the tolerance is never significant; of a model and its base at most one fell."""
     images, before, lost, gained = counts
     p_value = drop_p_value(counts, tolerated)
     assert 0 <= p_value <= 1
@@ -106,10 +106,10 @@ def test_p_values_are_probabilities(counts: Counts, tolerated: float) -> None:
 
 
 @given(pairs(), TOLERATED)
-@example(Counts(images=2, before=2, lost=1, gained=0), 0.15179570832491787)  # Where rounding makes a share above one.
+@example(Counts(images=2, before=2, lost=1, gained=0), 0.15179570832491787)  # Rounding makes a share larger than one.
 @settings(max_examples=50)
 def test_more_lost_is_surer(counts: Counts, tolerated: float) -> None:
-    """One image more that is lost, and one gained less, never make the drop less sure; but for the added chance."""
+    """One more lost image, or one less gained, never increases the p-value, except for the added chance."""
     images, before, lost, gained = counts
     p_value = drop_p_value(counts, tolerated)
     if lost < before:
@@ -121,7 +121,7 @@ def test_more_lost_is_surer(counts: Counts, tolerated: float) -> None:
 @pytest.mark.parametrize("images", [1, 4, 5, 6, 30, 100])
 @pytest.mark.parametrize("gained", [0, 1, 10])
 def test_smallest_drop(images: int, gained: int) -> None:
-    """It is the first that is sure enough, none where even the loss of all the rest is not."""
+    """It is the smallest significant drop; None if even the loss of all other images is not significant."""
     if gained > images:
         return
     sure = [
@@ -134,7 +134,7 @@ def test_smallest_drop(images: int, gained: int) -> None:
 
 @pytest.mark.parametrize("gained", [200, 2000])
 def test_smallest_drop_takes_few_tests(gained: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 10,000 images, for which a test takes a while, three are enough, in place of a search through all."""
+    """For 10,000 images, where a test is slow, three tests are enough instead of a search."""
     done = []
 
     def counted(counts: Counts, tolerated: float) -> float:

@@ -1,4 +1,4 @@
-"""What a model says of images, whatever the batches, the classes and the processes that decode."""
+"""Predictions are independent of batches, classes and decoding processes."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ IMAGES = [Plain("yak", shade, side) for shade in range(0, 250, 25) for side in (
 
 
 def params(**compute: Any) -> Params:
-    """The params of this project, on the CPU."""
+    """Return this project's params, on the CPU."""
     read = read_params(ROOT / "params.yaml")
     values = {"accelerator": "cpu", "workers": 1, "batch_size": 256, **compute}
     return read.model_copy(update={"compute": read.compute.model_copy(update=values)})
@@ -33,7 +33,7 @@ def params(**compute: Any) -> Params:
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with a model of random weights, and images, as working directory."""
+    """Make a project with a model of random weights, and images, the working directory."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     spec = Spec(model="small", size=8, mode="grey", classes=CLASSES)
@@ -44,7 +44,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_are_images_and_columns_classes() -> None:
-    """In the order of the manifest and of the model's own classes; each row sums to 1, in double precision."""
+    """Rows follow the manifest and columns the model's classes; each row sums to 1 in double precision."""
     probabilities = predict(paths.MODEL, locate(read_manifest("test")), params())
     assert list(probabilities.columns) == list(CLASSES)
     assert probabilities.shape == (len(IMAGES), len(CLASSES))
@@ -53,7 +53,7 @@ def test_rows_are_images_and_columns_classes() -> None:
 
 
 def test_it_is_what_the_network_says() -> None:
-    """Of the pixels that it was trained on, without what training does beside."""
+    """Predictions are the network's outputs for the pixels of training, in evaluation mode."""
     network, spec = read_network(paths.MODEL)
     images = load(
         read_manifest("test"), mode=spec.mode, size=spec.size, framing="fill", compute=params().compute
@@ -65,7 +65,7 @@ def test_it_is_what_the_network_says() -> None:
 
 @pytest.mark.parametrize("compute", [{"batch_size": 1}, {"batch_size": 7}, {"decoded": 0}], ids=str)
 def test_how_it_is_computed_does_not_matter(compute: dict[str, int]) -> None:
-    """An image's probabilities depend neither on how many are predicted at once nor on where pixels are kept."""
+    """An image's probabilities depend neither on the batch size nor on where pixels are stored."""
     manifest = read_manifest("test")
     together, otherwise = (predict(paths.MODEL, locate(manifest), one) for one in (params(), params(**compute)))
     pd.testing.assert_frame_equal(together, otherwise)
@@ -73,7 +73,7 @@ def test_how_it_is_computed_does_not_matter(compute: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("said", [None, ":16:8"])
 def test_gpus_are_told_to_be_deterministic(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what cuBLAS wants for that PyTorch would refuse; what somebody has set stays."""
+    """The setting for determinism that cuBLAS needs, and PyTorch requires, is set unless the user has set it."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", said or "")
     if said is None:
         monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
@@ -82,7 +82,7 @@ def test_gpus_are_told_to_be_deterministic(said: str | None, monkeypatch: pytest
 
 
 def test_the_compiler_is_not_imported() -> None:
-    """It takes seconds, and nothing is compiled; yet PyTorch is told to be deterministic."""
+    """The compiler, whose import takes seconds, is not imported, although determinism is requested."""
     code = (
         "import sys, torch; from pathlib import Path; from pipeline.evaluation.inference import Trained; "
         "from pipeline.params import read_params; "
@@ -95,7 +95,7 @@ def test_the_compiler_is_not_imported() -> None:
 
 
 def test_some_images_in_any_order() -> None:
-    """The rows follow whatever manifest is given."""
+    """Rows follow any given manifest."""
     manifest = read_manifest("test")
     chosen = manifest.iloc[[5, 2, 11]]
     expected = predict(paths.MODEL, locate(manifest), params()).iloc[[5, 2, 11]].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The numbers behind the report's chart of generations."""
+"""The numbers behind the report's charts."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ SHARES = st.none() | st.floats(0, 1)
 
 
 def test_history() -> None:
-    """Bars are relative to the largest; the accuracies lie between round shares."""
+    """Bars are relative to the largest one; accuracies lie between round shares."""
     chart = history([(1000, 0.8), (2000, None), (4000, 0.9)])
     assert (chart.low, chart.high) == (0.75, 0.95)
     assert [point.bar for point in chart.points] == [0.25, 0.5, 1]
@@ -20,7 +20,7 @@ def test_history() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), SHARES), min_size=1, max_size=50))
 def test_everything_is_inside(generations: list[tuple[int, float | None]]) -> None:
-    """Whatever the generations were, no point leaves the chart."""
+    """No point is outside the chart, for any generations."""
     chart = history(generations)
     assert 0 <= chart.low < chart.high <= 1
     for point in chart.points:
@@ -30,7 +30,7 @@ def test_everything_is_inside(generations: list[tuple[int, float | None]]) -> No
 
 
 def test_curves() -> None:
-    """Curves without points are left out; the others share one scale, which begins at 0 but for shares."""
+    """Curves without points are left out; the others share a scale, which starts at 0 except for shares."""
     assert curves("Loss", "number", {"a": []}, 10) is None
     chart = curves("Loss", "number", {"a": [(5, 2.0), (10, 1.0)], "b": [], "c": [(10, 0.5)]}, 10)
     assert chart is not None

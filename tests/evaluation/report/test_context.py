@@ -1,4 +1,4 @@
-"""The page as text: what it says, how large it is, and that no name becomes markup."""
+"""The text of the page: content, size, and names that never become markup."""
 
 import json
 import re
@@ -28,7 +28,7 @@ CASES: dict[str, Callable[[], str]] = {
 
 
 class Reader(HTMLParser):
-    """The tags of a page, its text, and its data."""
+    """Parses the tags of a page, its text, and its data."""
 
     VOID = frozenset({"meta", "link", "input", "br", "img"})
 
@@ -42,21 +42,21 @@ class Reader(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember it."""
+        """Record the tag."""
         self.tags.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Likewise, without an end."""
+        """Record a tag without an end."""
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        """Every end has its beginning."""
+        """Check that every end tag has a start tag."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Text, and what is in scripts."""
+        """Record text, and the content of scripts."""
         if self.open and self.open[-1] == "script":
             if self.tags[-1][1].get("type") == "application/json":
                 self.data += data
@@ -64,18 +64,18 @@ class Reader(HTMLParser):
             self.text += data
 
     def count(self, tag: str) -> int:
-        """How many there are."""
+        """Return the number of these tags."""
         return sum(tag == other for other, _ in self.tags)
 
 
 @pytest.fixture(scope="module", params=CASES)
 def page(request: pytest.FixtureRequest) -> str:
-    """One of each kind."""
+    """Return a page of each kind."""
     return CASES[request.param]()
 
 
 def test_well_formed(page: str) -> None:
-    """Every tag ends, ids are unique, links within the page lead somewhere, headings leave out no level."""
+    """Every tag ends, ids are unique, links within the page are valid, and headings skip no level."""
     read = Reader(page)
     assert read.open == []
     ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
@@ -89,7 +89,7 @@ def test_well_formed(page: str) -> None:
 
 
 def test_nothing_is_fetched(page: str) -> None:
-    """No address but those within the page."""
+    """The page contains no addresses but those within it."""
     for tag, attributes in Reader(page).tags:
         for name in ("src", "href", "action", "srcset", "poster", "data"):
             assert str(attributes.get(name, "#")).startswith(("#", "data:image/")), (tag, name)
@@ -98,7 +98,7 @@ def test_nothing_is_fetched(page: str) -> None:
 
 
 def test_no_name_becomes_markup() -> None:
-    """A page with odd names has the tags and attributes of one with plain names, and says the names."""
+    """A page with unusual names has the same tags and attributes as one with plain names, and shows the names."""
     plain, odd = (
         Reader(render(made(classes=names, columns={"x": names})))
         for names in ([f"class {k}" for k in range(len(ODD))], ODD)
@@ -111,7 +111,7 @@ def test_no_name_becomes_markup() -> None:
 
 
 def test_data_agree_with_the_predictions() -> None:
-    """Each picture is in the cell of its image, in the order of their confidence, with both models' answers."""
+    """Each picture is in its image's cell, in the order of confidence, with both models' answers."""
     facts = made(classes=["cat", "dog", "emu"], images=200)
     data: dict[str, Any] = json.loads(Reader(render(facts)).data)
     rows = {row["id"]: row for row in facts.findings.predictions.to_dict("records")}
@@ -130,7 +130,7 @@ def test_data_agree_with_the_predictions() -> None:
 
 
 def test_what_only_the_base_knows_has_its_name() -> None:
-    """And no number, so that it is the name of no class of the model."""
+    """A class that only the base knows is stored by name, not by number, so that it is no class of the model."""
     facts = made(images=1)
     facts.findings.predictions["base_predicted"] = "emu"
     (image,) = json.loads(Reader(render(facts)).data)["images"]
@@ -138,7 +138,7 @@ def test_what_only_the_base_knows_has_its_name() -> None:
 
 
 def test_no_name_turns_what_is_around_it() -> None:
-    """Nor does it control anything: those of files, slices and classes."""
+    """No name of a file, slice or class reverses or controls the text around it."""
     page = render(made(classes=ODD, columns={"\u202ecamera": ODD}, suspects=60, drift=["\u202e is 90 %"]))
     assert not {"\u202e", "\r"} & set(page)
     text = Reader(page).text
@@ -146,7 +146,7 @@ def test_no_name_turns_what_is_around_it() -> None:
 
 
 def test_long_history() -> None:
-    """The last hundred generations are told of, and how many came before; all are counted from the first."""
+    """The last hundred generations are shown with the number of earlier ones, all counted from the first."""
     text = " ".join(Reader(page := render(made(generation=2000))).text.split())
     assert page.count("</b> <code>") == 100
     assert "1,900 earlier generations" in text
@@ -156,7 +156,7 @@ def test_long_history() -> None:
 
 
 def test_what_it_says() -> None:
-    """The verdict, accuracy, interval and change in words."""
+    """The page states verdict, accuracy, interval and change in words."""
     facts = made(images=200)
     text = " ".join(Reader(render(facts)).text.split())
     metrics = facts.findings.metrics
@@ -173,13 +173,13 @@ def test_what_it_says() -> None:
 
 
 def test_deterministic() -> None:
-    """The same facts are the same text."""
+    """The same facts give the same text."""
     assert CASES["odd names"]() == CASES["odd names"]()
 
 
 @pytest.mark.parametrize("classes", [2, 200])
 def test_size(classes: int) -> None:
-    """Below 5 MB with 10,000 test images, though they are noise, and names are long."""
+    """The page is below 5 MB with 10,000 noise images and long names."""
     facts = made(
         classes=[f"{k} {'long ' * 49}" for k in range(classes)],
         images=10_000,

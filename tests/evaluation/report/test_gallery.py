@@ -1,4 +1,4 @@
-"""Which images the report shows."""
+"""The choice of images that the report shows."""
 
 from collections import Counter
 
@@ -23,23 +23,23 @@ ANSWERS = [
 
 @pytest.fixture
 def predictions() -> pd.DataFrame:
-    """A few of each kind."""
+    """Return a few predictions of each kind."""
     return pd.DataFrame(ANSWERS, columns=["label", "predicted", "confidence", "base_predicted"])
 
 
 def test_surest_mistakes_come_first(predictions: pd.DataFrame) -> None:
-    """Those as sure as each other stay in the order of their ids."""
+    """The most confident mistakes come first; ties are in the order of ids."""
     assert gallery.mistakes(predictions) == [2, 4, 1]
 
 
 def test_negative_flips(predictions: pd.DataFrame) -> None:
-    """What the base had right and the model has wrong; nothing where there is no base."""
+    """Negative flips are images that only the base has right; without a base there are none."""
     assert gallery.negative_flips(predictions) == [4, 1]
     assert gallery.negative_flips(predictions.drop(columns="base_predicted")) == []
 
 
 def test_cells(predictions: pd.DataFrame) -> None:
-    """Mistakes by confidence, right answers by the lack of it."""
+    """Mistakes are sorted by confidence, right answers by lack of confidence."""
     assert gallery.cells(predictions) == {
         ("cat", "cat"): [0],
         ("cat", "dog"): [2, 1],
@@ -50,7 +50,7 @@ def test_cells(predictions: pd.DataFrame) -> None:
 
 @given(st.integers(0, 300), st.integers(2, 40), st.floats(0, 1))
 def test_choice(images: int, classes: int, wrong: float) -> None:
-    """No image twice, the worst mistakes first, and every cell before any has a second one but for those."""
+    """No image is chosen twice; the worst mistakes come first, then one image per cell before any gets a second."""
     predictions = drawn([f"{k}" for k in range(classes)], images, wrong)
     chosen = gallery.choose(gallery.find(predictions))
     assert len(chosen) == len(set(chosen)) <= gallery.MOST
@@ -62,7 +62,7 @@ def test_choice(images: int, classes: int, wrong: float) -> None:
 
 
 def test_bounded() -> None:
-    """However many images there are, so many of a cell are chosen, besides the lists, and so many of all."""
+    """The numbers of images per cell, in lists, and in total are limited."""
     few = drawn(["cat", "dog"], 10_000, 0.1)
     chosen = gallery.choose(gallery.find(few))
     cells = Counter(zip(few.loc[chosen, "label"], few.loc[chosen, "predicted"], strict=True))

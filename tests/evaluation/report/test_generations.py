@@ -1,4 +1,4 @@
-"""What the report says of each generation."""
+"""What the report shows about each generation."""
 
 import pytest
 from support.reported import made
@@ -8,7 +8,7 @@ from pipeline.lineage.ancestors import Past
 
 
 def test_each_generation() -> None:
-    """The newest first, each with its part of all steps, and where the curves stood at its end."""
+    """Generations are listed from the newest, with their share of steps, and the curves' values at their end."""
     findings = made(generation=3).findings
     past = [*findings.past, Past(findings.recorded, findings.metrics)]
     view = generations.view(past, findings)
@@ -23,7 +23,7 @@ def test_each_generation() -> None:
 
 
 def test_classes_then_and_now() -> None:
-    """With the recall of now, where the class is known now; older ones are left out where there is no room."""
+    """Classes have their current recall, if they are still known; those of older generations may be left out."""
     findings = made(generation=2).findings
     then = findings.metrics["classes"]
     gone = {**then, "gone": then["cat"]}
@@ -36,7 +36,7 @@ def test_classes_then_and_now() -> None:
 
 
 def test_room_for_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest generations have theirs."""
+    """If room is limited, the newest generations show their classes."""
     findings = made(generation=2).findings
     monkeypatch.setattr(generations, "MOST_ROWS", 3)
     every = [Past(findings.recorded, findings.metrics)] * 2

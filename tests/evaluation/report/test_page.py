@@ -1,4 +1,4 @@
-"""data/report/report.html, written from what lies in a project."""
+"""data/report/report.html, written from a project's files."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ IMAGES = 24
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with test images, a base of generation 2, and no repository."""
+    """Make a project with test images, a base of generation 2, and no repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     store_images(test=[Plain("cat" if k % 2 else "dog", 10 * k) for k in range(IMAGES)])
@@ -37,7 +37,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(*, base: bool = True, images: int = IMAGES) -> str:
-    """Write the report on a model of generation 3, or 1 without a base; returns the page."""
+    """Write the report on a model of generation 3, or 1 without a base, and return the page."""
     made_up = made(images=images, base=base)
     facts = made_up.findings
     predictions = facts.predictions.assign(id=read_manifest("test")["id"][:images])
@@ -50,7 +50,7 @@ def write(*, base: bool = True, images: int = IMAGES) -> str:
 
 
 def data(page: str) -> dict[str, Any]:
-    """What the page's script reads."""
+    """Return the data that the page's script reads."""
     found: dict[str, Any] = json.loads(page.split('id="json">')[1].split("</script>", maxsplit=1)[0])
     return found
 
@@ -65,12 +65,12 @@ def commit(recorded: Recorded, accuracy: float) -> None:
 
 
 def test_pictures_are_those_of_the_test_images() -> None:
-    """Every image of a small project has one."""
+    """Every image of a small project has a picture."""
     assert {image[0] for image in data(write())["images"]} == set(read_manifest("test")["id"])
 
 
 def test_refused_files_and_leaks() -> None:
-    """As ingest and manifest list them."""
+    """Refused files and leaks are shown as ingest and manifest list them."""
     assert "Every file in data/raw can be used" in write()
     refused = [("source", "id", "reason", "detail"), ("a&b.jpg", "", "broken", "cut short"), ("c\rd", "", "empty", "")]
     paths.REFUSED.write_text(csv_text(refused), encoding="utf-8")
@@ -84,17 +84,17 @@ def test_refused_files_and_leaks() -> None:
 
 
 def test_history_without_git() -> None:
-    """The base is told of all the same."""
+    """Without Git the base is shown, too."""
     page = write()
     assert "Generation 2</b>" in page
     assert "does not reach back before generation 2" in page
 
 
 def test_history_from_git() -> None:
-    """With all ancestors that are known; to commit the model itself, or anything else, changes no byte."""
+    """All known ancestors are shown; committing the model itself, or anything else, changes no byte."""
     subprocess.run(["git", "init", "--quiet"], check=True)
     commit(lineage(1, base=False), 0.125)
-    page = write()  # The base, of generation 2, is in no commit yet.
+    page = write()  # The base, of generation 2, is not committed yet.
     assert "12.5\N{NO-BREAK SPACE}%" in page
     assert "does not reach back before" not in page
     commit(lineage(2, base=True), 0.25)
@@ -115,13 +115,13 @@ def test_first_generation() -> None:
 
 
 def test_no_test_images() -> None:
-    """Nothing is measured, and the page says so."""
+    """Without test images the page says so."""
     store_images()
     assert "There are no test images yet" in write(images=0)
 
 
 def test_params() -> None:
-    """Of what changes the model all is shown, of what does not nothing."""
+    """All params that affect the model are shown, and no others."""
     shown = shown_params(PARAMS)
     assert shown["train.lr"] == PARAMS.train.lr
     assert isinstance(PARAMS.train.augment, Augment)

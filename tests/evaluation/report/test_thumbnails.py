@@ -17,7 +17,7 @@ from pipeline.pages import pictures
 
 
 def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are asked for, as they are stored."""
+    """The requested images are shown as they are stored."""
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", 0), Plain("dog", 200, 30), Plain("dog", 255)])
     test = read_manifest("test")
@@ -30,7 +30,7 @@ def test_stored_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few at a time, so that memory stays bounded, and none after the page is full."""
+    """Images are read a few at a time, in bounded memory, and no longer once the page is full."""
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", shade, 50) for shade in range(9)])
     slots, read = locate(read_manifest("test")).slots, list[Slot]()
@@ -50,7 +50,7 @@ def test_images_are_read_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No picture is made of bytes that are not those of the manifest."""
+    """Bytes that differ from the manifest's hash are an error."""
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", 0)])
     (shard,) = paths.SHARDS.glob("*.tar")
@@ -60,7 +60,7 @@ def test_damage_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_whole_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of images that are asked for and larger than a small picture, as large as they are, as long as there is room."""
+    """Images larger than a thumbnail get a full-size picture on request, as long as there is room."""
     monkeypatch.chdir(tmp_path)
     store_images(test=[Plain("cat", 0, 300), Plain("cat", 1, 300), Plain("cat", 2, 90), Plain("cat", 3, 600)])
     test = read_manifest("test")

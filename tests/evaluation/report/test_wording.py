@@ -1,4 +1,4 @@
-"""How the report writes figures and names."""
+"""The format of figures and names in the report."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from pipeline.pages.wording import percent
 
 
 def test_nothing_to_measure() -> None:
-    """Is a dash, not a zero."""
+    """An unmeasured value is a dash, not a zero."""
     assert {write(None) for write in (percent, points, number, difference)} == {"–"}
 
 
 def test_signs() -> None:
-    """Every change has one; one too small to print has both."""
+    """Every change has a sign; one too small to print has both."""
     assert [points(change) for change in (0.0123, -0.0123, 0.0, 0.0001, -0.0001)] == [
         "+1.2",
         "−1.2",
@@ -28,5 +28,5 @@ def test_signs() -> None:
     [(0.1, 1, "good"), (0.1, -1, "bad"), (-0.1, 1, "bad"), (-0.1, -1, "good"), (0.0001, 1, "same"), (None, 1, "same")],
 )
 def test_direction(change: float | None, better: int, said: str) -> None:
-    """What is good depends on the figure."""
+    """Whether a change is an improvement depends on the metric."""
     assert direction(change, better) == said

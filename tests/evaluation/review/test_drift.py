@@ -1,4 +1,4 @@
-"""Whether two samples differ: alarms where they do, hardly any where they do not, and none where it is too little."""
+"""Tests for drift: alarms for real differences, few false alarms, and none for small differences."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ SIZES = [FEWEST, 100, 400]
 
 
 def sample(seed: int, count: int, shift: float = 0) -> Floats:
-    """Vectors whose first coordinate is shifted."""
+    """Return vectors whose first coordinate is shifted."""
     rows = np.random.default_rng(seed).normal(size=(count, 4))
     rows[:, 0] += shift
     return rows
@@ -19,7 +19,7 @@ def sample(seed: int, count: int, shift: float = 0) -> Floats:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_false_alarms(count: int) -> None:
-    """Of two samples of one source the test says that they differ in no more cases than it may."""
+    """For two samples of one source the rate of false alarms is within the limit."""
     classes = np.arange(count) % 3
     classes.sort()
     alarms = sum(images_differ(*standardised(sample(k, count), sample(1000 + k, count)), classes) for k in range(40))
@@ -28,20 +28,20 @@ def test_false_alarms(count: int) -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_alarms(count: int) -> None:
-    """Two standard deviations are seen in few images."""
+    """A shift of two standard deviations is detected in a few images."""
     classes = np.zeros(count, np.intp)
     assert all(images_differ(*standardised(sample(k, count, 2), sample(1000 + k, count)), classes) for k in range(5))
 
 
 def test_too_little_to_speak_of() -> None:
-    """A twelfth of a standard deviation in one coordinate is none, in however many images."""
+    """A twelfth of a standard deviation in one coordinate is ignored, for any number of images."""
     classes = np.zeros(500, np.intp)
     alarms = [images_differ(*standardised(sample(k, 500, 1 / 12), sample(99 + k, 500)), classes) for k in range(10)]
     assert not any(alarms)
 
 
 def test_another_mixture_of_classes_is_no_difference() -> None:
-    """As many of each class are compared; a class that only one side has is left out."""
+    """Equal numbers of each class are compared; a class on one side only is left out."""
     new, known = np.array(["a"] * 30 + ["b"] * 3 + ["c"] * 9), np.array(["b"] * 50 + ["a"] * 10 + ["d"] * 9)
     pairs = pairs_of(new, known)
     assert Counter(new[pairs.new].tolist()) == Counter(known[pairs.known].tolist()) == {"a": 10, "b": 3}
@@ -50,7 +50,7 @@ def test_another_mixture_of_classes_is_no_difference() -> None:
 
 
 def test_shares() -> None:
-    """A class that is most of the new images is told of; neither chance nor three images are."""
+    """A class that dominates the new images is reported; chance differences and three images are not."""
     known = Counter(cat=500, dog=500)
     assert shares_differ(Counter(cat=95, dog=5), known) == (
         "class 'cat' is 95 % of the new images, and 50 % of the known ones"
@@ -61,12 +61,12 @@ def test_shares() -> None:
 
 
 def test_a_small_difference_of_shares_in_many_images() -> None:
-    """It is certain, and too little to speak of."""
+    """A significant but small difference of shares in many images is ignored."""
     assert shares_differ(Counter(cat=530_000, dog=470_000), Counter(cat=500_000, dog=500_000)) == ""
 
 
 def test_false_alarms_of_shares() -> None:
-    """Where both are drawn alike there are no more alarms than there may be."""
+    """For equal sources the rate of false alarms is within the limit."""
     chance = np.random.default_rng(0)
     alarms = 0
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""What the nearest images say of each image."""
+"""What an image's nearest neighbours indicate."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from pipeline.evaluation.review.neighbours import BLOCK, Features, how_far, neig
 
 
 def clusters(count: int) -> Features:
-    """Features of so many images in turn of two kinds, some way apart."""
+    """Return features of `count` images, alternately of two separate clusters."""
     chance = np.random.default_rng(0)
     centres = np.array([[5, 0, 0], [0, 5, 0]])[np.arange(count) % 2]
     return (centres + chance.normal(0, 0.3, (count, 3))).astype(np.float32)
 
 
 def test_label_of_the_neighbours() -> None:
-    """An image of one kind that is labelled as the other is alone with its label."""
+    """An image with the other cluster's label has no neighbour of its label."""
     features, codes = clusters(60), np.arange(60) % 2
     codes[7] = 0
     shares = neighbours(features, features, codes, 2, are_known=True).shares
@@ -24,7 +24,7 @@ def test_label_of_the_neighbours() -> None:
 
 
 def test_no_image_is_its_own_neighbour() -> None:
-    """Of those that are known, in whatever block they are; a copy that is not known has the image next to it."""
+    """A known image is not its own neighbour in any block; a copy that is not known is near that image."""
     count = BLOCK + 100
     features = np.random.default_rng(0).normal(size=(count, 16)).astype(np.float32)
     codes = np.arange(count)
@@ -36,7 +36,7 @@ def test_no_image_is_its_own_neighbour() -> None:
 
 
 def test_far_images() -> None:
-    """One that is like no other is far, by what is usual of the others."""
+    """An image unlike all others is far, relative to the others' distances."""
     features = clusters(200)
     usual = neighbours(features, features, np.empty(0, np.intp), 0, are_known=True).distance
     strange = np.array([[9, 9, 9]], np.float32)
@@ -47,7 +47,7 @@ def test_far_images() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_images(count: int) -> None:
-    """Without neighbours nothing is known."""
+    """Without neighbours there are no results."""
     features = clusters(2)[:count]
     near = neighbours(features, features, np.zeros(count, np.intp), 2, are_known=True)
     assert near.shares.shape == (count, 2)

@@ -1,4 +1,4 @@
-"""The rows of suspects.csv, from what is known of images."""
+"""The rows of suspects.csv."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ HEADER = ["id", "label", "md5", "split", "source", "like_id", "like_label", "lik
 
 
 def lines(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
-    """Lines of review.csv: id, label, split, and the label of a near-duplicate, if there is one."""
+    """Return lines of review.csv: id, label, split, and the label of a near-duplicate, if any."""
     made = [
         (one, label, one, split, f"{label}/{one}.png", "z" if like else "", like, f"{like}/z.png" if like else "")
         for one, label, split, like in rows
@@ -23,7 +23,7 @@ def lines(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
 
 
 def suspects(*, unseen: pd.DataFrame | None = None, far: float = 0) -> list[dict[str, object]]:
-    """The rows of four images, of which the first is right, the second is not, and the others have a near-duplicate."""
+    """Return the rows for four images: one right, one wrong, and two with a near-duplicate."""
     some = lines(
         ("a", "cat", "test", ""), ("b", "cat", "train", ""), ("c", "cat", "train", "dog"), ("d", "emu", "test", "cat")
     )
@@ -35,7 +35,7 @@ def suspects(*, unseen: pd.DataFrame | None = None, far: float = 0) -> list[dict
 
 
 def test_rows() -> None:
-    """Near-duplicates first, then what the model contradicts, with the probabilities that it gives."""
+    """Near-duplicates come first, then labels that the model contradicts, with its probabilities."""
     twin = {"id": "c", "source": "cat/c.png", "split": "train", "label": "cat", "suggested": "dog", "score": 1}
     assert suspects() == [
         {
@@ -70,7 +70,7 @@ def test_rows() -> None:
 
 
 def test_outliers() -> None:
-    """They have no other class to suggest; the farther, the surer."""
+    """Outliers have no suggested class; the farther they are, the higher their score."""
     (near,), (far,) = ([row for row in suspects(far=FAR * by) if row["id"] == "a"] for by in (1.25, 4))
     assert (near["reason"], near["suggested"], near["score"]) == ("outlier", "", pytest.approx(0.2))
     assert far["score"] == 0.75
@@ -92,7 +92,7 @@ def test_no_images() -> None:
 
 
 def test_review_of_other_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or none; else its test images come first."""
+    """A review.csv that is missing, or of other images, is an error; a valid one starts with the test images."""
     monkeypatch.chdir(tmp_path)
     test = pd.DataFrame({"id": ["b", "d"]})
     with pytest.raises(ImagesError, match="run `dvc repro`"):
