@@ -31,14 +31,22 @@ def register(command: Register) -> None:
     )
     sub.add_argument("--open", action="store_true", help="open it in the browser")
     sub.add_argument("--serve", action="store_true", help="serve it on 127.0.0.1 until ^C")
-    sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any that is free; default: {PORT}")
-    sub.add_argument("--json", action="store_true", help="print where it is, and its verdict, as JSON")
+    sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any free port; default: {PORT}")
+    sub.add_argument("--json", action="store_true", help="print the page's path and the verdict as JSON")
     sub = command(_compare, "compare two evaluations: figures, classes, and the images whose answer changed")
     sub.add_argument("a", metavar="A", help="a commit, branch, tag or experiment")
-    sub.add_argument("b", nargs="?", default=WORKSPACE, metavar="B", help="likewise; default: the workspace")
+    sub.add_argument(
+        "b",
+        nargs="?",
+        default=WORKSPACE,
+        metavar="B",
+        help="a commit, branch, tag or experiment; default: the workspace",
+    )
     sub.add_argument("--html", type=page, metavar="FILE", help="write a page with pictures to FILE")
-    sub.add_argument("--open", action="store_true", help=f"open that page; without --html it is in {paths.PAGES}")
-    sub.add_argument("--json", action="store_true", help="print all of it as JSON")
+    sub.add_argument(
+        "--open", action="store_true", help=f"open the page in the browser; without --html it is in {paths.PAGES}"
+    )
+    sub.add_argument("--json", action="store_true", help="print the full result as JSON")
 
 
 def _report(args: argparse.Namespace) -> int:

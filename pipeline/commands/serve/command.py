@@ -34,7 +34,7 @@ def register(command: Register) -> None:
     how.add_argument("--csv", action="store_true", help="print CSV")
     _add_model(sub)
     sub = command(_export, "export a trained model as a file of ONNX's or PyTorch's, with a model card")
-    sub.add_argument("--format", choices=FORMATS, help="default: what FILE ends like, else onnx")
+    sub.add_argument("--format", choices=FORMATS, help="default: by the extension of FILE, else onnx")
     sub.add_argument("--output", type=Path, metavar="FILE", help=f"default: {FILES[ONNX]} and the like")
     _add_model(sub)
 

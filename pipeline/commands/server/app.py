@@ -53,7 +53,7 @@ class Service:
         """Handle POST /predict: classify the images in the request."""
         top = request.query_params.get("top", str(2**31))
         if not top.isdecimal() or int(top) < 1:
-            raise HTTPException(400, f"top is {top!r}, and not a number from 1 on")
+            raise HTTPException(400, f"top is {top!r}, not a whole number of at least 1")
         async with self._gate:
             uploads = await read_uploads(request, self._limit)
             model = self._current.model

@@ -16,11 +16,13 @@ def register(command: Register) -> None:
     """Add the command to the parser."""
     sub = command(_serve, "classify images over HTTP, with a page to drop them on")
     sub.add_argument("--host", default=HOST, metavar="ADDRESS", help=f"0.0.0.0: for all machines; default: {HOST}")
-    sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any that is free; default: {PORT}")
-    sub.add_argument("--limit", type=count, default=LIMIT, metavar="MIB", help=f"of a request; default: {LIMIT}")
+    sub.add_argument("--port", type=port, default=PORT, metavar="N", help=f"0: any free port; default: {PORT}")
+    sub.add_argument(
+        "--limit", type=count, default=LIMIT, metavar="MIB", help=f"maximum size of a request; default: {LIMIT}"
+    )
     sub.add_argument("--model", type=Path, default=paths.MODEL, metavar="DIR", help=f"default: {paths.MODEL}")
     sub.epilog = (
-        f"What comes into {paths.MODEL} later is served as soon as it is accepted; another DIR is served as it is. "
+        f"A newer model in {paths.MODEL} is served as soon as it is accepted; one in another DIR needs no acceptance. "
         "docs/serving.md explains requests and answers."
     )
 

@@ -97,7 +97,7 @@ def _pending(waiting: "Pending") -> str:
     if waiting.switched:
         moved = f"{waiting.switched:,} moved to another split"
         return f"{moved}; of the images for training {told} since the last training" if told else moved
-    return f"{told} since the last training, which ingest has taken in"
+    return f"{told} since the last training, already read by ingest"
 
 
 def _reasons(names: str, runs: str, why: list[str]) -> str:
@@ -117,7 +117,7 @@ def _base(start: "Start") -> str:
         parts.append(f"generation {start.generation}")
     if start.accuracy is not None:
         parts.append(f"test accuracy {percent(start.accuracy)}")
-    parts.append("at hand" if start.is_at_hand else "not here: it has to be pulled")
+    parts.append("available locally" if start.is_at_hand else "not available locally: `dvc repro` will fetch it")
     return ", ".join(parts)
 
 

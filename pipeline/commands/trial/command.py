@@ -32,7 +32,9 @@ def register(command: Register) -> None:
     """Add the command to the parser."""
     sub = command(_try, "try one batch of each stage: memory, images a second, time of a training; keeps nothing")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
-    sub.add_argument("--contract", action="store_true", help="also try what every model promises, on drawn images")
+    sub.add_argument(
+        "--contract", action="store_true", help="also check what every model promises, on synthetic images"
+    )
 
 
 def _try(args: argparse.Namespace) -> int:

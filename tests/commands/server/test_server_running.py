@@ -115,7 +115,7 @@ def test_what_is_too_much(served: Served) -> None:
         ({}, 400, "no image: send its bytes as the body"),
         ({"files": {"image": ("", b"")}}, 400, "no image"),
         ({"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "Missing boundary"),
-        ({"data": b"x", "path": "/predict?top=0"}, 400, "top is '0', and not a number from 1 on"),
+        ({"data": b"x", "path": "/predict?top=0"}, 400, "top is '0', not a whole number of at least 1"),
         ({"data": b"x", "path": "/predict/../data/model"}, 404, "Not Found"),
         ({"data": b"x", "path": "/"}, 405, "Method Not Allowed"),
         ({"data": b"x", "headers": {"Host": "rebound.example"}}, 403, "asked for by a name that is not this machine's"),
