@@ -1,1 +1,1 @@
-"""What a frozen backbone makes of images: computed once an image, and kept."""
+"""Features of images from a frozen backbone: computed once per image and cached."""

@@ -1,4 +1,4 @@
-"""A frozen backbone: all of a network but its head."""
+"""A frozen backbone: a network without its head."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +18,21 @@ from pipeline.models.network import Network, Spec
 
 Features = npt.NDArray[np.float32]
 
-# Batches are of this size alone: what a network makes of an image depends, in the last bits, on how many are computed
-# together, and not on which.
+# Every batch has this size: the last bits of an image's features depend on the batch size, but not on the other images.
 BATCH = 32
 
 
 def has_features(network: Network, spec: Spec) -> bool:
-    """Whether the logits of `network`, which is that of `spec`, are what its head makes of one vector an image.
+    """Whether the logits of `network`, built from `spec`, are the output of its head for one feature vector per image.
 
-    The head is a linear layer then, and what it gives is what the network gives: nothing scales it, adds a second
-    head's, or takes the mean over places, and it is called as a layer. Another output in its place shows that.
+    The head must be a linear layer that is called once as a module, and its output must be the network's output: not
+    scaled, not added to a second head's, not averaged over positions. The check replaces the output of the head.
     """
     head = head_of(network)
     if not isinstance(head, nn.Linear):
         return False
     images = noise(spec, 2).to(network.get_buffer("mean").device)
-    # Far from 0, as a limit on logits would show.
+    # Far from 0, so that clamped logits are noticed.
     other = torch.linspace(-1e4, 1e4, len(images) * head.out_features).reshape(len(images), -1).to(images.device)
     inputs: list[Tensor] = []
 
@@ -44,14 +43,14 @@ def has_features(network: Network, spec: Spec) -> bool:
     handle = head.register_forward_hook(replaced)
     try:
         with _predicting(network), torch.inference_mode(), torch.random.fork_rng(devices=[]):
-            logits = network.forward(images)  # Compiled code would keep the hook.
+            logits = network.forward(images)  # Not `network(images)`: compiled code would keep the hook.
     finally:
         handle.remove()
     return len(inputs) == 1 and inputs[0].shape == (len(images), head.in_features) and torch.equal(logits, other)
 
 
 class Backbone:
-    """The backbone of `network`, which must have features: with the weights of the time when it is asked."""
+    """The backbone of `network`, for which `has_features` must hold; each call uses the network's current weights."""
 
     def __init__(self, network: Network, spec: Spec) -> None:
         self._network, self._spec = network, spec
@@ -62,13 +61,13 @@ class Backbone:
 
     @property
     def where(self) -> torch.device:
-        """The device that it computes on."""
+        """The device that the backbone runs on."""
         return self._network.get_buffer("mean").device
 
     def __call__(self, images: Tensor) -> Features:
-        """The features of `images` (n, channels, height, width), uint8: shape (n, width).
+        """Return the features of `images` (n, channels, height, width), uint8: shape (n, width), float32.
 
-        They are the same bits in whatever company an image comes.
+        The features of an image are bit-identical, regardless of the other images.
         """
         found = np.empty((len(images), self.width), np.float32)
         with _predicting(self._network), torch.inference_mode():
@@ -80,12 +79,12 @@ class Backbone:
 
     @cached_property
     def name(self) -> str:
-        """A hash in hexadecimal, the same for backbones of the same weights and code that make the same of images.
+        """A hexadecimal hash of the backbone's weights, its code and its features of noise images.
 
-        Taken when it is first asked for.
+        Computed on first access.
 
         Raises:
-            ParamError: a file of the project's own code is not there, or not Python.
+            ParamError: a file of the project's own code is missing or is not valid Python.
         """
         weights = {
             name: value.cpu().contiguous().numpy().tobytes()
@@ -93,7 +92,7 @@ class Backbone:
             if not name.startswith(f"{self._head}.")
         }
         hashes = [f"{name} {md5_of_bytes(weights[name])}" for name in sorted(weights)]
-        # The device and the processor decide on the bits, too.
+        # The bits of the features depend on the device and the processor, too.
         made = self(noise(self._spec, BATCH)).tobytes()
         facts = [*hashes, md5_of_bytes(made), code_of_network(self._spec.model), f"{self._spec.size}"]
         return md5_of_bytes("\n".join(facts).encode())
@@ -101,7 +100,7 @@ class Backbone:
 
 @contextmanager
 def _predicting(network: Network) -> Iterator[None]:
-    """`network` as it is in prediction; each of its layers is as before afterwards."""
+    """Put `network` into evaluation mode; afterwards restore the mode of each layer."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

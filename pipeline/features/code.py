@@ -1,6 +1,6 @@
-"""The code that features are made by, as a hash that is part of their names: after an edit they are computed again.
+"""Hashes of the code that computes features; they are part of the cache keys, so an edit makes features recomputed.
 
-What a backbone makes of noise tells most edits, but not all: noise, unlike photographs, may stay below a limit, say.
+The features of noise images reveal most edits, but not all: unlike photographs, noise may stay below some threshold.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +17,10 @@ RELEASE = Path(__file__).parent.parent
 
 
 def code_of_network(model: str) -> str:
-    """Of the code that the network `model`, the param `train.model`, is made of, and of what else that may read.
+    """Return the hash of the code that builds `model` (the param `train.model`), and of the files this code may read.
 
     Raises:
-        ParamError: it is the project's own, and a file of it is not there, or not Python.
+        ParamError: the model is the project's own code, and one of its files is missing or is not valid Python.
     """
     packages = ["torch", *(["timm"] if model.startswith(TIMM) else [])]
     return _hash(
@@ -29,7 +29,7 @@ def code_of_network(model: str) -> str:
 
 
 def code_of_views() -> str:
-    """Of the code that changes images at random."""
+    """Return the hash of the code that augments images."""
     return _hash(["training/augmentation", "training/drawing"], ["torch", "kornia"], [])
 
 

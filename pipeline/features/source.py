@@ -1,7 +1,7 @@
-"""Features of images, view by view: read from data/.features, or computed, and kept there as far as there is room.
+"""Features of the views of images: read from data/.features, or computed and cached there while there is room.
 
-A view is what augmentation makes of an image for one number. Its features are a function of the backbone, the stored
-image and that number, whichever training asks for them.
+A view is the augmented image for one view number. Its features depend only on the backbone, the stored image and the
+view number, so all trainings can share them.
 """
 
 import logging
@@ -22,26 +22,26 @@ from pipeline.images.pixels import Pixels
 
 logger = logging.getLogger(__name__)
 
-# Of images, uint8, their positions in the source, and the numbers of the views: the images to look at.
+# From images (uint8), their positions in the source and their view numbers to the changed images.
 Change = Callable[[Tensor, Positions, Positions], Tensor]
-# Images that are read together.
+# Number of images that are read together.
 CHUNK = 8 * BATCH
 
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """How images are changed before the backbone sees them."""
+    """The views of images: how images are changed before the backbone sees them."""
 
     count: int
-    """How many views there are of each image."""
+    """Number of views per image."""
     recipe: str
-    """Names what decides on them, besides the image and the number of the view."""
+    """Identifies everything that determines a view apart from the image and the view number."""
     ids: Sequence[str]
-    """Of the images, in their order."""
+    """Ids of the images, in the order of the images."""
     change: Change
 
     def md5s(self, stored: Sequence[str]) -> list[str]:
-        """What names each view of each image, image by image; `stored` are the MD5s of the images' stored bytes."""
+        """Return the MD5 that identifies each view, image by image; `stored` are the MD5s of the stored images."""
         return [
             md5_of_bytes(f"{md5} {image_id} {self.recipe} {view}".encode())
             for md5, image_id in zip(stored, self.ids, strict=True)
@@ -50,7 +50,7 @@ class Views:
 
 
 class FeatureSource:
-    """Features of images, those of all views computed at once as far as there is room for them."""
+    """Features of images; those of all views are computed in advance while there is room for them."""
 
     def __init__(
         self,
@@ -61,21 +61,21 @@ class FeatureSource:
         limit: int,
         alive: Digests | None = None,
     ) -> None:
-        """Without `views`, of the images as they are. What is kept takes at most `limit` bytes.
+        """Fill the cache, which takes at most `limit` bytes; without `views` the images are used unchanged.
 
-        Where room is short, only these stay and those of the images, as they are, whose stored bytes have the MD5s
-        `alive`; without `alive` nothing goes.
+        If room is short, the cache drops all features except those wanted here and those of the unchanged images whose
+        stored bytes have the MD5s `alive`. Without `alive` it drops nothing.
 
         Raises:
             ImagesError: an image is damaged.
-            ParamError: a file of the project's own code is not there, or not Python.
+            ParamError: a file of the project's own code is missing or is not valid Python.
         """
         self._images, self._backbone, self._views = images, backbone, views
         self._count = 1 if views is None else views.count
-        wanted = images.slots.md5s  # Images that lie in memory have no name.
+        wanted = images.slots.md5s  # Empty for images in memory: they have no MD5s.
         if views is not None and len(wanted):
             wanted = digests(views.md5s([slot.md5 for slot in images.slots]))
-        # The row of each view in what is kept, −1 where it must be computed.
+        # The row of each view in the cached features, −1 if they must be computed.
         self._rows, self._kept = np.full(len(images) * self._count, -1), np.empty((0, backbone.width), np.float32)
         if not len(wanted):
             return
@@ -92,7 +92,7 @@ class FeatureSource:
         self._rows, self._kept = cache.find(wanted)
 
     def batches(self, batches: Iterable[tuple[Positions, Positions]]) -> Iterator[Features]:
-        """Features of the images at the positions of each batch, in the views of these numbers: shape (n, width).
+        """Yield the features for each batch of image positions and view numbers: shape (n, width), float32.
 
         Raises:
             ImagesError: an image is damaged.
@@ -114,7 +114,7 @@ class FeatureSource:
         return rows
 
     def _fill(self, cache: ArrayCache, wanted: Digests, alive: Digests | None) -> None:
-        missing = np.flatnonzero(cache.find(wanted)[0] < 0)  # Another process may have been here.
+        missing = np.flatnonzero(cache.find(wanted)[0] < 0)  # Another process may have added some meanwhile.
         if alive is not None and (len(missing) > cache.room() or cache.is_empty()):
             cache.tidy(alive)
         chunks = in_batches(missing[: max(0, cache.room())], CHUNK)
