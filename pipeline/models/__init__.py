@@ -1,1 +1,1 @@
-"""Networks, their checkpoints, and the device that they run on."""
+"""Networks, their checkpoints and the device that they run on."""

@@ -1,4 +1,4 @@
-"""Checkpoints: reading one without running code in it, and turning one into the start of the next generation."""
+"""Read checkpoints without running code from them, and build the trained networks that they contain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pipeline.models.network import Network, Spec, build
 from pipeline.param_types import is_own
 
 CHECKPOINT = "checkpoint.ckpt"
-# The keys under which a checkpoint says what network it is of, and what that makes of a few images of noise.
+# The keys of a checkpoint for the spec of its network, and for the network's response to a few noise images.
 SPEC, RESPONSE = "spec", "response"
 PROBES = 4
-# Above this, relative to the response, another function answered; processors differ by a hundred-thousandth.
+# Responses with a larger relative difference are those of another function; processors differ by about 1e-5.
 OTHER_FUNCTION = 1e-2
 
 EDITED_HINT = "run `dvc repro` to train by the code of now, or check out the commit that has the code of then"
@@ -31,15 +31,15 @@ Checkpoint = dict[str, Any]
 
 
 def read_checkpoint(model: Path) -> Checkpoint:
-    """The checkpoint of the model in the folder `model`.
+    """Read the checkpoint of the model in the folder `model`.
 
     Raises:
-        CheckpointError: it is damaged, or holds objects whose loading could run code.
+        CheckpointError: the checkpoint is missing or damaged, or contains objects whose loading could run code.
     """
     path = model / CHECKPOINT
     try:
         with ZipFile(path) as file:
-            damaged = file.testzip()  # PyTorch looks at no checksum.
+            damaged = file.testzip()  # PyTorch does not verify checksums.
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(path, "no such file", "run `dvc checkout`") from None
@@ -56,7 +56,7 @@ def read_checkpoint(model: Path) -> Checkpoint:
 
 
 def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
-    """What network `checkpoint`, read from the folder `where`, is of."""
+    """Return the spec of the network in `checkpoint`, which was read from the folder `where`."""
     try:
         return Spec.model_validate(checkpoint[SPEC])
     except (KeyError, ValidationError):
@@ -64,23 +64,23 @@ def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
 
 
 def read_network(model: Path, *, edited: bool = False) -> tuple[Network, Spec]:
-    """The trained network in the folder `model`, ready to predict; `edited` as for `network_of`.
+    """Read the trained network in the folder `model`, in evaluation mode; for `edited` see `network_of`.
 
     Raises:
-        CheckpointError: it is damaged, or its weights are of another network than it says.
+        CheckpointError: the checkpoint is missing or damaged, or its weights do not belong to the network that the
+            code builds.
     """
     checkpoint = read_checkpoint(model)
     return network_of(checkpoint, model, edited=edited), spec_of(checkpoint, model)
 
 
 def network_of(checkpoint: Checkpoint, where: Path, *, edited: bool = False) -> Network:
-    """The trained network of `checkpoint`, read from the folder `where`, ready to predict.
+    """Build the trained network of `checkpoint`, which was read from the folder `where`, in evaluation mode.
 
-    Where it is built by the project's own code, and `edited`, that may compute something else by now.
+    With `edited`, a network of the project's own code may compute another function than when it was trained.
 
     Raises:
-        CheckpointError: its weights are of another network than the code builds now, by their shapes or by what it
-            makes of images.
+        CheckpointError: the network that the code builds now has other weights, or responds differently to images.
     """
     spec = spec_of(checkpoint, where)
     network = build(spec)
@@ -99,12 +99,12 @@ def network_of(checkpoint: Checkpoint, where: Path, *, edited: bool = False) -> 
 
 
 def is_other_function(network: Network, checkpoint: Checkpoint, spec: Spec) -> bool:
-    """Whether `network`, with the weights of `checkpoint`, answers otherwise than it did when it had been trained."""
+    """Whether `network`, with the weights of `checkpoint`, responds differently than at the end of its training."""
     return RESPONSE in checkpoint and not _agree(respond(network, spec), checkpoint[RESPONSE])
 
 
 def _misfit(network: Network, checkpoint: Checkpoint) -> str:
-    """Which weight of `network` is another one than in `checkpoint`, in half a sentence."""
+    """Describe the first weight whose shape differs between `network` and `checkpoint`, as the end of a sentence."""
     given, own = checkpoint.get("state_dict"), network.state_dict()
     if not isinstance(given, dict):
         return ""
@@ -120,9 +120,9 @@ def _misfit(network: Network, checkpoint: Checkpoint) -> str:
 
 
 def respond(network: Network, spec: Spec) -> Tensor:
-    """What `network`, on the CPU and ready to predict, makes of images of noise: shape (`PROBES`, classes), float32.
+    """Return the logits of `network`, on the CPU in evaluation mode, for noise images: (`PROBES`, classes), float32.
 
-    Whether code computes the function that weights were trained for shows in this, and in nothing that can be read.
+    They reveal whether the code still computes the function that the weights were trained for.
     """
     with torch.inference_mode():
         response: Tensor = network(noise(spec, PROBES))
@@ -130,7 +130,7 @@ def respond(network: Network, spec: Spec) -> Tensor:
 
 
 def noise(spec: Spec, count: int) -> Tensor:
-    """Images of noise for the network of `spec`, always the same: shape (count, channels, size, size), uint8."""
+    """Return noise images for the network of `spec`, with a fixed seed: shape (count, channels, size, size), uint8."""
     generator, channels = torch.Generator().manual_seed(0), 1 if spec.mode == "grey" else 3
     return torch.randint(0, 256, (count, channels, spec.size, spec.size), dtype=torch.uint8, generator=generator)
 
@@ -140,16 +140,16 @@ def _agree(response: Tensor, recorded: Tensor) -> bool:
 
 
 def grow(old: Tensor, like: Tensor) -> Tensor:
-    """`old` with the rows that `like` has beyond it, whose shapes are otherwise the same."""
+    """Return `old`, extended by the further rows of `like`; all other dimensions must be equal."""
     return torch.cat([old, like[len(old) :].to(old)]) if old.dim() and len(old) < len(like) else old
 
 
 def canonical(value: Any) -> Any:
-    """`value`, of the types that a checkpoint is made of, so that equal ones are written as equal bytes.
+    """Return `value`, of the types in a checkpoint, in a form in which equal values are pickled to equal bytes.
 
-    Pickle writes one object once and two equal ones twice, so bytes tell of two strings whether they were one, which a
-    training that was interrupted and loaded in between changes. It writes the layout of a tensor, too, which is another
-    one where a GPU has trained.
+    Pickle writes an object once but two equal objects twice, so its bytes depend on whether two equal strings are the
+    same object. That changes when an interrupted training is resumed. Pickle also writes the memory layout of a tensor,
+    which differs after training on a GPU.
     """
     if isinstance(value, dict):
         return {canonical(key): canonical(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""torch.compile, whose work is kept in the project, so that the next training need not do it again."""
+"""torch.compile with its cache in the project, so that the next training does not compile again."""
 
 import os
 
@@ -10,14 +10,14 @@ FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def compile_network(network: nn.Module, *, deterministic: bool) -> None:
-    """Let torch.compile make `network` faster when it first computes; `deterministic` asks for the same bits each time.
+    """Compile `network` at its first forward pass; `deterministic` requires bit-identical results in every run.
 
-    What it makes is kept in data/.compiled, unless the environment names another folder.
+    The cache is data/.compiled, unless the environment variable names another folder.
     """
-    # Here, since importing it takes a second. PyTorch has written the default into the environment by now.
+    # Imported here, since the import takes a second. PyTorch may already have set the variable to its default.
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
     if os.environ.get(FOLDER) in (None, default_cache_dir()):
         os.environ[FOLDER] = str(paths.COMPILED.absolute())
-    # Else the compiler takes whichever of several kernels is the fastest just now, and each rounds in its own way.
+    # Otherwise the compiler times several kernels and takes the fastest, and each kernel rounds differently.
     network.compile(options={"deterministic": deterministic})

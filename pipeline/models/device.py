@@ -1,4 +1,4 @@
-"""What computes, and how tensors and networks come there."""
+"""The device that computes, and the transfer of tensors and networks to it."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from pipeline.text import counted
 
 
 def device(compute: Compute) -> torch.device:
-    """The kind of device that `compute.accelerator` stands for on this machine.
+    """Return the kind of device that `compute.accelerator` selects on this machine.
 
     Raises:
-        ParamError: PyTorch finds none of that kind.
+        ParamError: PyTorch finds no device of that kind.
     """
     if compute.accelerator == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -26,10 +26,10 @@ def device(compute: Compute) -> torch.device:
 
 
 def check_count(compute: Compute) -> None:
-    """See that this machine has as many devices as `compute.devices` says; cores are shared where they are fewer.
+    """Check that this machine has `compute.devices` devices; on CPUs any number is allowed, processes share the cores.
 
     Raises:
-        ParamError: it has not.
+        ParamError: the machine has fewer devices.
     """
     kind = device(compute).type
     found = torch.cuda.device_count() if kind == "cuda" else 1
@@ -39,17 +39,17 @@ def check_count(compute: Compute) -> None:
 
 
 def to_device(value: Tensor, where: torch.device) -> Tensor:
-    """`value` on the device `where`, in the same layout."""
+    """Copy `value` to the device `where` if needed, in the same memory layout."""
     if where.type != "cuda" or value.device.type != "cpu" or not value.numel():
         return value.to(where)
-    # From memory that may be paged out, CUDA copies only once the GPU has done all that it was told before.
+    # CUDA copies from pageable memory only after the GPU has finished all work queued before.
     return value.pin_memory().to(where, non_blocking=True)
 
 
 def use_fast_layout(network: nn.Module, where: torch.device) -> None:
-    """Lay the filters of `network` out as its inputs are, if the device `where` can: gradients come in that layout.
+    """Convert `network` to the channels-last layout of its inputs, if the device `where` supports it.
 
-    In another one each of them would be copied.
+    Gradients come in that layout; with weights in another layout, each gradient would be copied.
     """
     if where.type != "mps":
         network.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""What a network makes of images before it decides on a class: the inputs of its last layer."""
+"""Features of images: the inputs of a network's last layer."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from pipeline.models.network import Network
 
 
 class Seen(NamedTuple):
-    """What a network makes of n images."""
+    """Features and logits of n images."""
 
     features: Tensor
     """Shape (n, features), float32."""
@@ -17,10 +17,10 @@ class Seen(NamedTuple):
 
 
 def heads_of(network: Network) -> tuple[nn.Module, ...]:
-    """The last layers of `network`: several where it was made for distillation, the first for the true labels.
+    """Return the last layers of `network`: several in distilled networks, the first of them for the true labels.
 
-    timm names them, that of `small` comes last. In a network of the project's own it is the last `nn.Linear` with an
-    output for each class, and one more with a class more, if there is one.
+    timm names the heads of its models; the head of `small` is its last child. In a network of the project's own code,
+    the head is the last `nn.Linear` with one output per class, however many classes there are; it may have none.
     """
     named = getattr(network.body, "get_classifier", None)
     if not callable(named) and network.own_head is not None:
@@ -30,7 +30,7 @@ def heads_of(network: Network) -> tuple[nn.Module, ...]:
 
 
 def head_of(network: Network) -> nn.Module | None:
-    """The last layer of `network`, whose inputs are the features; None where it is not known."""
+    """Return the last layer of `network`, whose inputs are the features; None if it is not known."""
     head = next(iter(heads_of(network)), None)
     if head is None:
         return None
@@ -39,10 +39,11 @@ def head_of(network: Network) -> nn.Module | None:
 
 
 def look(network: Network, images: Tensor) -> Seen:
-    """Features and logits of `images` (n, channels, size, size), uint8, by one pass through `network`.
+    """Return features and logits of `images` (n, channels, size, size), uint8, from one forward pass of `network`.
 
-    Heads that are convolutions have an input at every place of an image; the mean over the places is taken. Without a
-    head that is found, and called with a row of features for each image, the logits stand for the features.
+    For convolutional heads, the features are averaged over all positions of an image. If the network has no known
+    head, or a head of the project's own code is not called with one feature vector per image, the logits are returned
+    as features.
     """
     inputs: list[Tensor] = []
     head = head_of(network)

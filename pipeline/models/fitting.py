@@ -1,4 +1,4 @@
-"""Weights that were made for another network, as far as they fit into one: by name and shape, the head by class."""
+"""Load weights of another network as far as they fit: by name and shape, and the rows of the head by class."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,29 +9,29 @@ from torch import Tensor, nn
 from pipeline.models.network import Network, Spec, rows_of_classes
 from pipeline.text import shown
 
-# Names that are listed of each kind.
+# Number of names listed per kind of mismatch.
 MOST = 5
-# What frameworks write before the names of a network's weights; the second is ours.
+# Prefixes of frameworks before the names of weights; the second is that of this pipeline's checkpoints.
 PREFIXES = ("", "network.body.", "body.", "module.", "model.", "backbone.")
 
 Weights = Mapping[str, Tensor]
 
 
 class Fit(NamedTuple):
-    """What became of weights that were put into a network."""
+    """Summary of how far weights fitted a network."""
 
     fitted: int
-    """How many of the network's tensors were taken, the head apart."""
+    """Number of the network's tensors that were loaded, without the head."""
     among: int
-    """Of how many."""
+    """Number of the network's tensors, without the head."""
     classes: int
-    """How many classes have their rows of the head."""
+    """Number of classes whose rows of the head were loaded."""
     missing: tuple[str, ...] = ()
-    """Tensors that the network has and the file has not; a few, and how many more."""
+    """Tensors of the network that the file lacks: a few names and the number of further ones."""
     unexpected: tuple[str, ...] = ()
-    """The other way round."""
+    """Tensors of the file that the network lacks, in the same form."""
     other_shape: tuple[str, ...] = ()
-    """Those of another shape, or of another kind of number."""
+    """Tensors whose shape or kind of number differs from the network's, in the same form."""
 
     def __str__(self) -> str:
         rows = f", rows of {self.classes:,} of its classes" if self.classes else ""
@@ -42,11 +42,11 @@ class Fit(NamedTuple):
 
 
 def fit_into(network: Network, spec: Spec, weights: Weights, classes: Sequence[str]) -> Fit:
-    """Put into `network`, which is that of `spec`, what fits of `weights`, whose head has a row for each of `classes`.
+    """Load those of `weights` that fit into `network`, built from `spec`; their head has a row for each of `classes`.
 
-    The rows of other classes stay as they are, and where `classes` are unknown all of the head does.
+    Rows of other classes are left unchanged; if `classes` is empty, so is the whole head.
     """
-    own = network.body.state_dict()  # The network's memory, and no copy of it.
+    own = network.body.state_dict()  # Shares memory with the network.
     heads = {name.removeprefix("body.") for name in rows_of_classes(spec)}
     given = {name: _in_grey(value, own.get(name)) for name, value in as_built(weights, network.body).items()}
     fitting = {name for name in own.keys() - heads if name in given and _is_alike(given[name], own[name])}
@@ -62,7 +62,7 @@ def fit_into(network: Network, spec: Spec, weights: Weights, classes: Sequence[s
         fitted=len(fitting),
         among=len(own.keys() - heads),
         classes=len(known),
-        # Old files do not count batches, which nothing depends on.
+        # Old files lack the batch counters of normalisation layers, which nothing depends on.
         missing=_few([name for name in own if name in rest - given.keys() and not name.endswith("batches_tracked")]),
         unexpected=_few([name for name in given if name not in own]),
         other_shape=_few([f"{name} {_shape(given[name])}" for name in own if name in rest & given.keys()]),
@@ -70,7 +70,7 @@ def fit_into(network: Network, spec: Spec, weights: Weights, classes: Sequence[s
 
 
 def as_built(weights: Weights, body: nn.Module) -> dict[str, Tensor]:
-    """`weights` under the names of `body`, and of its size, as far as timm can bring them to it."""
+    """Return `weights` under the names of `body`, converted to its image size as far as timm can do so."""
     own = {name: value.shape for name, value in body.state_dict().items()}
 
     def hits(prefix: str) -> int:
@@ -84,12 +84,12 @@ def as_built(weights: Weights, body: nn.Module) -> dict[str, Tensor]:
         return named
     try:
         return {name: value for name, value in adapt(dict(named), body).items() if isinstance(value, Tensor)}
-    except Exception:  # noqa: BLE001 (it knows some files, and stumbles over others)
+    except Exception:  # noqa: BLE001 (timm's filters know some file layouts, and may raise anything for others)
         return named
 
 
 def _in_grey(value: Tensor, own: Tensor | None) -> Tensor:
-    """The first layer's filters of three colours, summed for images of one channel, as timm does it."""
+    """Sum the first layer's filters over the three colour channels if `own` has one channel, as timm does."""
     if own is None or value.ndim != 4 or own.ndim != 4 or (value.shape[1], own.shape[1]) != (3, 1):
         return value
     return value.float().sum(1, keepdim=True)
@@ -104,6 +104,6 @@ def _shape(value: Tensor) -> str:
 
 
 def _few(names: Sequence[str]) -> tuple[str, ...]:
-    """The first of `names`, fit for people, and how many more there are."""
+    """Return the first of `names`, printable and shortened, and the number of further names."""
     more = [f"{len(names) - MOST:,} more"] if len(names) > MOST else []
     return (*(shown(name)[:100] for name in names[:MOST]), *more)

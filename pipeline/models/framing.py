@@ -1,25 +1,25 @@
-"""The square that a network looks at, and the larger one that images are decoded to: it looks at the middle of that."""
+"""Center crop: images are decoded to a square, and the network sees the central part of that square."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import Tensor  # Which takes seconds to import, and the numbers need none of it.
+    from torch import Tensor  # Importing torch takes seconds, and the other functions do not need it.
 
 
 def source_of(size: int, crop_pct: float) -> int:
-    """Height and width of the square that images are decoded to, where a network looks at `size` pixels of it."""
+    """Return the side of the square that images are decoded to, if a network sees the central `size` pixels of it."""
     return round(size / crop_pct)
 
 
 def margin_of(side: int, size: int) -> int:
-    """How many pixels lie before the middle `size` of `side`; none where there are no more than that."""
+    """Return the number of pixels before the central `size` of `side` pixels; 0 if `side` is not larger than `size`."""
     return max(0, side - size) // 2
 
 
 def middle(images: "Tensor", size: int) -> "Tensor":
-    """The middle of `images` of shape (…, height, width): a view of shape (…, size, size).
+    """Return the center crop of `images` (…, height, width): a view of shape (…, size, size).
 
-    A side that is no longer than `size` is left alone.
+    A side that is not longer than `size` is not cropped.
     """
     if max(images.shape[-2:]) <= size:
         return images

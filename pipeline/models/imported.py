@@ -1,6 +1,6 @@
-"""Functions of a project's own code that params name, `package.module:function`: found, called, and checked.
+"""Import, call and check functions of a project's own code that params name as `package.module:function`.
 
-What is wrong with such code is one line that names its file, and where it can, the line in it.
+Every error is a single line that names the function and, if possible, the file and line of the fault.
 """
 
 import inspect
@@ -25,16 +25,16 @@ Shapes = Mapping[str, Tensor]
 
 @cache
 def function_of(name: str) -> Callable[..., Any]:
-    """The function `name`, of a file in the project's folder; nothing else is ever imported.
+    """Import the function `name` from a file in the project's folder; other modules are never imported.
 
     Raises:
-        ParamError: there is none, or importing it fails.
+        ParamError: the function does not exist, or importing its module fails.
     """
     module, path = module_of(name)
     path, attribute = path.resolve(), name.partition(":")[2]
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # The command `pipeline` lacks it; `python -m pipeline` has it.
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # Of two edits in a second the first would count.
+        sys.path.insert(0, str(Path.cwd()))  # Missing under the command `pipeline`, unlike `python -m pipeline`.
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # Bytecode would hide a second edit in one second.
     try:
         with explained(name):
             found = import_module(module)
@@ -52,10 +52,10 @@ def function_of(name: str) -> Callable[..., Any]:
 
 
 def call(name: str, form: str, *given: Any, **named: Any) -> Any:
-    """What the function `name` makes of what it is given; `form` is how it should be declared.
+    """Call the function `name` and return its result; `form` is the declaration that error messages suggest.
 
     Raises:
-        ParamError: it does not take that, or fails.
+        ParamError: the function does not accept these arguments, or raises an error.
     """
     function = function_of(name)
     try:
@@ -63,7 +63,7 @@ def call(name: str, form: str, *given: Any, **named: Any) -> Any:
     except TypeError as error:
         declared = form.format(name.partition(":")[2])
         raise ParamError(name, f"it cannot be called as it is ({error})", f"declare it as `{declared}`") from None
-    except ValueError:  # Of what is written in C.
+    except ValueError:  # Functions written in C may have no signature.
         pass
     with explained(name):
         return function(*given, **named)
@@ -71,10 +71,10 @@ def call(name: str, form: str, *given: Any, **named: Any) -> Any:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn what code of the function `name` raises into one line that says where.
+    """Turn an exception from the code of the function `name` into one line that names its location.
 
     Raises:
-        ParamError: it raised something.
+        ParamError: the code raised an exception.
     """
     try:
         yield
@@ -90,10 +90,10 @@ def explained(name: str) -> Iterator[None]:
 
 
 def build_body(name: str, *, channels: int, classes: int, size: int) -> nn.Module:
-    """What the function `name` builds.
+    """Build the network of the function `name`.
 
     Raises:
-        ParamError: it does not take these, fails, or builds no network.
+        ParamError: the function does not accept these arguments, fails, or does not return an `nn.Module`.
     """
     body = call(name, SIGNATURE, channels=channels, classes=classes, size=size)
     if not isinstance(body, nn.Module):
@@ -102,10 +102,9 @@ def build_body(name: str, *, channels: int, classes: int, size: int) -> nn.Modul
 
 
 def head_name(name: str, body: nn.Module, *, channels: int, classes: int, size: int) -> str:
-    """The name of the last linear layer of `body`, which `name` built, that has an output for each class.
+    """Return the name of the last linear layer with one output per class in `body`, which `name` built; else "".
 
-    With a class more it must have one more: another layer may have as many outputs as there are classes just now. Empty
-    where there is no such layer.
+    Another layer may have as many outputs by chance. So the layer must also have one more output for one more class.
     """
     if not (layers := _linear_layers(body, classes)):
         return ""
@@ -115,16 +114,16 @@ def head_name(name: str, body: nn.Module, *, channels: int, classes: int, size: 
 
 
 def _linear_layers(body: nn.Module, outputs: int) -> list[str]:
-    """The names of those with so many outputs, in order."""
+    """Return the names of the linear layers of `body` with this number of outputs, in order."""
     modules = body.named_modules()
     return [name for name, one in modules if isinstance(one, nn.Linear) and one.out_features == outputs]
 
 
 def check_outputs(name: str, body: nn.Module, images: Tensor, classes: int) -> None:
-    """See that `body`, which `name` built, gives each of `images` a logit a class, and the same ones again.
+    """Check that `body`, which `name` built, returns one logit per class for each image, and the same when repeated.
 
     Raises:
-        ParamError: it does not, or fails.
+        ParamError: the check fails, or `body` raises an error.
     """
     modes = [(module, module.training) for module in body.modules()]
     body.eval()
@@ -143,10 +142,10 @@ def check_outputs(name: str, body: nn.Module, images: Tensor, classes: int) -> N
 
 
 def check_rows(name: str, one: Shapes, other: Shapes, classes: int) -> None:
-    """See that a class more, in the weights `other`, adds a row to some of the weights `one`, and changes nothing else.
+    """Check that one more class only adds a row to some weights: `one` has `classes` classes, `other` one more.
 
     Raises:
-        ParamError: it does not, so the network could not grow.
+        ParamError: other weights or dimensions depend on the classes, so the network could not grow.
     """
     for weight in sorted(one.keys() | other.keys()):
         if weight not in one or weight not in other:
@@ -159,12 +158,12 @@ def check_rows(name: str, one: Shapes, other: Shapes, classes: int) -> None:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether the file `path`, in the project's folder, is neither of the release nor of an installed package."""
+    """Whether the file `path` in the project's folder is neither part of the release nor of an installed package."""
     return not path.is_relative_to(Path(__file__).resolve().parent.parent) and "site-packages" not in path.parts
 
 
 def _shown(path: Path) -> str:
-    """`path` from the project's folder."""
+    """Return `path` relative to the project's folder, if it is inside."""
     here = Path.cwd().resolve()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 

@@ -1,9 +1,9 @@
-"""Rows of the last layer for classes that are new, from the features of their images: known before the first step.
+"""Rows of the last layer for new classes, computed from the features of their images before the first training step.
 
-A row points along Fisher's linear discriminant, from the other images to those of the class, and takes their covariance
-into account: much of what features tell has nothing to do with the class, most of all those of a frozen network. Length
-and bias are fitted to the logits of the other classes, whatever their scale is. (Qi et al., arXiv 1712.07136, take the
-mean feature itself; theirs lie around the origin, and their rows have one length.)
+The direction of a row is Fisher's linear discriminant between the other images and those of the class. It accounts for
+the covariance of the features: much of their variation is unrelated to the class, above all in a frozen network. The
+length and the bias are fitted to the logits of the other classes, whatever their scale. (Qi et al., arXiv 1712.07136,
+use the mean feature itself; their features lie around the origin, and their rows have equal lengths.)
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# How far the covariance of few images is taken for that of features which are alike and independent.
+# Weight of a scaled identity matrix in the covariance, which few images estimate poorly (0 to 1).
 SHRINKAGE = 0.3
-# Of the squared length, in units of the other images' deviation: rows that tell their images apart are not without end.
+# Penalty on the squared length of a row, in units of the features' deviation along it; without the penalty, rows that
+# separate their images perfectly would grow without limit.
 PENALTY = 1e-3
 STEPS = 200
-# Of their mean square, what features differ by at least.
+# Smallest assumed variance of features, as a share of their mean square.
 LEAST = 1e-6
 
 
 def imprint(head: nn.Linear, known: Tensor, new: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Rows of weight and bias of `head`, shape (classes, features) and (classes,), for the classes of the images `new`.
+    """Return weight (new classes, features) and bias (new classes,) for `head`, with a row for each new class.
 
-    `known` are features of images of the classes that `head` has rows for, `new` those of each other class; shape
-    (images, features) each. All classes count alike.
+    `known` are features of images of the classes that `head` already has rows for, `new` those of each new class; the
+    shape of each is (images, features). All classes have equal weight, regardless of their number of images.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
         given = {name: value.double().cpu() for name, value in head.named_parameters()}
@@ -42,15 +43,15 @@ def imprint(head: nn.Linear, known: Tensor, new: Sequence[Tensor]) -> dict[str, 
 
 
 def _discriminants(groups: list[Tensor]) -> Tensor:
-    """The direction from the first group of features to each other one, shape (groups - 1, features).
+    """Return Fisher's discriminant between the first group of features and each other one: (groups - 1, features).
 
-    The deviation along it is one. To a group that is alike it is 0.
+    The standard deviation along each direction is 1. The direction is 0 if the means of both groups are equal.
     """
     means = torch.stack([group.mean(0) for group in groups])
     features = torch.cat(groups)
     centered = torch.cat([group - mean for group, mean in zip(groups, means, strict=True)])
     covariance = centered.T @ centered / len(centered)
-    # Features that never differ have no covariance.
+    # Constant features have a covariance of 0.
     scale = covariance.diagonal().mean().clamp(min=LEAST * float(features.square().mean()) or 1.0)
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * scale * torch.eye(len(covariance), dtype=covariance.dtype)
     directions: Tensor = torch.linalg.solve(shrunk, (means[1:] - means[0]).T).T
@@ -61,10 +62,11 @@ def _discriminants(groups: list[Tensor]) -> Tensor:
 def _fitted(
     logits: Tensor, along: Tensor, sizes: Sequence[int], share: Tensor, *, has_bias: bool
 ) -> tuple[Tensor, Tensor]:
-    """The lengths of the rows, and the logits of images at 0 `along` them, of the least cross-entropy; (classes,) each.
+    """Fit the lengths of the rows and their biases by least cross-entropy; the shape of each is (new classes,).
 
-    `logits` are those of the other classes, of all images, which come in groups of these `sizes` and count by their
-    `share`. An image of the first group is right with any of the other classes: between those nothing is to change.
+    A bias is the logit of an image whose coordinate in `along` is 0. `logits` are those of the known classes for all
+    images. The images come in groups of these `sizes`, and each image is weighted by its `share`. For an image of the
+    first group every known class counts as right, since the decision between known classes must not change.
     """
     others, classes = logits.logsumexp(1), along.shape[1]
     own = torch.repeat_interleave(torch.arange(classes), torch.tensor(sizes[1:]))

@@ -1,4 +1,4 @@
-"""Layers in groups from the input of a network to its head, and those that are frozen: `train.freeze`."""
+"""Groups of layers from the input of a network to its head, and the freezing of layers: `train.freeze`."""
 
 from collections.abc import Collection
 
@@ -14,10 +14,10 @@ NONE, BACKBONE = "none", "backbone"
 
 
 def groups_of(network: Network) -> list[list[str]]:
-    """The names of the weights of `network`, in groups from input to head.
+    """Return the names of the weights of `network`, in groups from input to head.
 
-    timm says for each of its models which they are; elsewhere they are the children in order, with the normalisation
-    that follows them.
+    timm defines the groups of its models. For other networks, each child module is a group, together with the
+    normalisation that follows it.
     """
     matcher = getattr(network.body, "group_matcher", None)
     if matcher is None:
@@ -29,10 +29,10 @@ def groups_of(network: Network) -> list[list[str]]:
 
 
 def factors_of(network: Network, decay: float, head: float) -> dict[str, float]:
-    """The factors on the learning rate of the weights of `network`, by name.
+    """Return the learning-rate factors of the weights of `network`, by name.
 
-    That of each group is `decay` times that of the next one, which ends at 1 (Bao et al., arXiv 2106.08254, and timm's
-    `param_groups_layer_decay`); the weights of the head have `head` besides.
+    The factor of each group is `decay` times that of the next group; that of the last group is 1 (Bao et al., arXiv
+    2106.08254, and timm's `param_groups_layer_decay`). The factors of the head's weights are also multiplied by `head`.
     """
     groups, of_head = groups_of(network), head_weights(network)
     return {
@@ -43,16 +43,16 @@ def factors_of(network: Network, decay: float, head: float) -> dict[str, float]:
 
 
 def head_weights(network: Network) -> frozenset[str]:
-    """The names of the weights of the head of `network`."""
+    """Return the names of the weights of the head of `network`."""
     ours = {id(weight) for head in heads_of(network) for weight in head.parameters()}
     return frozenset(name for name, weight in network.named_parameters() if id(weight) in ours)
 
 
 def backbone_weights(network: Network, param: str) -> frozenset[str]:
-    """The names of all other weights of `network`.
+    """Return the names of all weights of `network` outside its head.
 
     Raises:
-        ParamError: it has no head of its own, so `param` asks for what cannot be.
+        ParamError: the network has no known head; the error starts with `param`.
     """
     head = head_weights(network)
     if not head:
@@ -62,10 +62,10 @@ def backbone_weights(network: Network, param: str) -> frozenset[str]:
 
 
 def frozen_weights(network: Network, freeze: str | int) -> frozenset[str]:
-    """The names of the weights of `network` that `train.freeze` keeps as they are.
+    """Return the names of the weights of `network` that `train.freeze` freezes.
 
     Raises:
-        ParamError: nothing would be left to train, or `network` has no head of its own.
+        ParamError: nothing would be left to train, or `network` has no known head.
     """
     if freeze == NONE:
         return frozenset()
@@ -79,7 +79,7 @@ def frozen_weights(network: Network, freeze: str | int) -> frozenset[str]:
 
 
 def freeze_layers(network: Network, freeze: str | int) -> str:
-    """Freeze what `train.freeze` says of `network`; returns what that means in words, "" if it is nothing."""
+    """Freeze the weights of `network` that `train.freeze` selects; returns a description, "" if nothing is frozen."""
     if freeze == NONE:
         return ""
     freeze_weights(network, frozen_weights(network, freeze))
@@ -89,9 +89,9 @@ def freeze_layers(network: Network, freeze: str | int) -> str:
 
 
 def freeze_weights(network: Network, frozen: Collection[str]) -> None:
-    """Let the weights `frozen` of `network`, by name, stay as they are in training, and all others train.
+    """Freeze the weights of `network` named in `frozen`, and let all others train.
 
-    What is frozen computes as in prediction: its normalisation keeps its statistics, and nothing in it is dropped.
+    Frozen modules are in evaluation mode: normalisation keeps its statistics, and dropout is off.
     """
     for name, weight in network.named_parameters():
         weight.requires_grad_(name not in frozen)
@@ -101,9 +101,9 @@ def freeze_weights(network: Network, frozen: Collection[str]) -> None:
 
 
 def frozen_modules(network: Network) -> set[nn.Module]:
-    """The modules of `network` that have nothing which trains, where something is frozen.
+    """Return the modules of `network` in which no weight trains.
 
-    One without weights belongs to the module whose weights come next: dropout to what it is the input of.
+    A module without weights, such as dropout, counts as frozen if the next weights after it are frozen.
     """
     still: set[nn.Module] = set()
     is_next_frozen = False
@@ -118,7 +118,7 @@ def frozen_modules(network: Network) -> set[nn.Module]:
 
 
 def _by_children(body: nn.Module) -> list[list[str]]:
-    """Those of a network that does not say its own; weights of no child, embeddings of positions say, come first."""
+    """Return one group per child module; weights outside any child, such as position embeddings, join the first."""
     first = [f"body.{name}" for name, _ in body.named_parameters(recurse=False)]
     groups: list[list[str]] = []
     for place, child in body.named_children():

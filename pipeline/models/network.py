@@ -1,4 +1,4 @@
-"""The networks: a small convolutional one built in, any of timm's, and those of a project's own code."""
+"""Networks: a small built-in convolutional one, all models of timm, and those of a project's own code."""
 
 import os
 import socket
@@ -25,35 +25,35 @@ WIDTHS = (32, 64, 128)
 
 
 class Spec(BaseModel):
-    """What a network's shape follows from; kept in its checkpoint."""
+    """Everything that determines the shape of a network; stored in its checkpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: str
     """The param `train.model`."""
     size: int
-    """Height and width of what it looks at, in pixels."""
+    """Height and width of the network's input after the center crop, in pixels."""
     mode: str
-    """Colour of its images, the param `ingest.mode`."""
+    """Colour mode of the images, the param `ingest.mode`."""
     classes: tuple[str, ...]
-    """Names in the order of its outputs."""
+    """Class names in the order of the outputs."""
     framing: Literal["fill", "squash"] = "fill"
     """How images become squares, the param `train.framing`."""
     crop_pct: float = 1.0
-    """Share of the square's side that it looks at, the middle; the number that `train.crop_pct` stands for."""
+    """Share of the square's side that the center crop keeps; `train.crop_pct` as a number."""
 
     @property
     def source(self) -> int:
-        """Height and width of its images, of which it looks at the middle, in pixels."""
+        """Height and width of the images before the center crop, in pixels."""
         return source_of(self.size, self.crop_pct)
 
     def as_kept(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it, in JSON's types: nothing of framing where that is as it always was."""
+        """Return the spec in JSON types for a checkpoint, without defaults, as in checkpoints of older releases."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class Network(nn.Module):
-    """From pixels to one logit a class; the same in training, evaluation and export."""
+    """A network from pixels to one logit per class; the same in training, evaluation and export."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Network(nn.Module):
         size: int | None = None,
         own_head: str | None = None,
     ) -> None:
-        """Looks at the middle `size` × `size` pixels of larger images; None: at all of them.
+        """Wrap `body`; larger images are center-cropped to `size` × `size` pixels, or not cropped if `size` is None.
 
-        Where `body` is the project's own, `own_head` names its last layer, empty if that is not known.
+        If `body` is built by the project's own code, `own_head` is the name of its last layer, "" if not known.
         """
         super().__init__()
         self.body, self._size, self.own_head = body, size, own_head
@@ -73,23 +73,23 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None] * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images of shape (n, channels, height, width), uint8, to logits of shape (n, classes), float32."""
+        """Map images of shape (n, channels, height, width), uint8, to logits of shape (n, classes), float32."""
         logits: Tensor = self.body(self.scaled(images))
         return logits.float()
 
     def scaled(self, images: Tensor) -> Tensor:
-        """What the network itself is given of `images`: their middle, normalised, float32."""
+        """Return the input of the body: `images`, center-cropped and normalised, float32."""
         images = images if self._size is None else middle(images, self._size)
-        # Not `contiguous`, which takes a single channel for last wherever it is, and leaves the slower layout.
+        # Not `contiguous`: with a single channel it regards every layout as channels-last and keeps the slower one.
         scaled = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last).copy_(images)
         return scaled.sub_(self.get_buffer("mean")).div_(self.get_buffer("std"))
 
 
 def rows_of_classes(spec: Spec) -> frozenset[str]:
-    """The names of the weights of the network of `spec` that hold a row for each of its classes.
+    """Return the names of those weights of the network of `spec` that have one row per class.
 
     Raises:
-        ParamError: it is the project's own, and others of its weights depend on the classes, too.
+        ParamError: the network is the project's own, and further weights depend on the number of classes.
     """
     with torch.random.fork_rng(devices=[]):
         one, other = (
@@ -102,7 +102,7 @@ def rows_of_classes(spec: Spec) -> frozenset[str]:
 
 
 def build(spec: Spec, *, pretrained: bool = False) -> Network:
-    """The untrained network of `spec`; `pretrained` loads the published weights of a timm model."""
+    """Build the untrained network of `spec`; `pretrained` loads the published weights of a timm model."""
     channels = 1 if spec.mode == "grey" else 3
     if spec.model.startswith(TIMM):
         return _from_timm(spec, channels, pretrained=pretrained)
@@ -112,7 +112,7 @@ def build(spec: Spec, *, pretrained: bool = False) -> Network:
 
 
 def small(channels: int, classes: int) -> nn.Module:
-    """A residual network of 0.3 million weights, made for small images: good at 28 × 28, sound up to 96 × 96."""
+    """Build a residual network with 0.3 million weights for small images: best at 28 × 28, usable up to 96 × 96."""
     stem = [nn.Conv2d(channels, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)]
     stages = [_Residual(before, after) for before, after in zip(WIDTHS[:1] + WIDTHS[:-1], WIDTHS, strict=True)]
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], classes)]
@@ -120,7 +120,7 @@ def small(channels: int, classes: int) -> nn.Module:
 
 
 def _own(spec: Spec, channels: int) -> Network:
-    """The network that a function of the project's own builds."""
+    """Build and check the network of a function of the project's own code."""
     body = imported.build_body(spec.model, channels=channels, classes=len(spec.classes), size=spec.size)
     head = imported.head_name(spec.model, body, channels=channels, classes=len(spec.classes), size=spec.size)
     network = Network(body, (0.5,) * channels, (0.25,) * channels, spec.size, head)
@@ -130,7 +130,7 @@ def _own(spec: Spec, channels: int) -> Network:
 
 
 class _Residual(nn.Module):
-    """Halves height and width (He et al., arXiv 1512.03385, with the shortcut pooled as in arXiv 1812.01187)."""
+    """Residual block that halves height and width (He et al., arXiv 1512.03385; pooled shortcut as in 1812.01187)."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class _Residual(nn.Module):
 
 
 def _is_offline() -> bool:
-    """Whether the host of published weights cannot be reached; Hugging Face's library takes a minute to find out."""
+    """Whether the host of published weights is unreachable; Hugging Face's library would take a minute to notice."""
     if getproxies():
         return False
     host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
@@ -162,10 +162,10 @@ def _is_offline() -> bool:
 
 
 def crop_pct_of(model: str, crop_pct: float | Literal["model"]) -> float:
-    """The number that `train.crop_pct` stands for: `model` is what timm measured the weights with, 1 for `small`.
+    """Return `train.crop_pct` as a number: `model` is the value of timm's evaluation, or 1 for networks outside timm.
 
     Raises:
-        ParamError: there is no such model, or no timm.
+        ParamError: timm has no such model, or is not installed.
     """
     if crop_pct != "model":
         return float(crop_pct)
@@ -177,14 +177,14 @@ def crop_pct_of(model: str, crop_pct: float | Literal["model"]) -> float:
 
 
 def _known_to_timm(model: str) -> tuple[Any, str]:
-    """timm, and its name of `model`."""
+    """Return the module timm, and timm's name of `model`."""
     try:
         import timm
     except ModuleNotFoundError:
         hint = "run `pip install timm`, or choose `small`"
         raise ParamError(PARAMS, f"train.model is {model!r}, but timm is not installed", hint) from None
     name = model.removeprefix(TIMM)
-    tagged = "." in name  # An architecture, or one with the name of its published weights.
+    tagged = "." in name  # The name of an architecture, or with a tag for one of its published weights.
     if not timm.is_model(name) or (tagged and name not in timm.list_pretrained()):
         near = get_close_matches(name, timm.list_pretrained() if tagged else timm.list_models(), n=1, cutoff=0)[0]
         raise ParamError(PARAMS, f"train.model: timm has no model {name!r}", f"the nearest one is {TIMM}{near}")
@@ -192,9 +192,9 @@ def _known_to_timm(model: str) -> tuple[Any, str]:
 
 
 def _stay_offline() -> None:
-    """Let Hugging Face's library take weights that are in its cache, and else say at once that they are not there."""
+    """Make Hugging Face's library use weights from its cache only, and fail at once if they are not there."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    if library := sys.modules.get("huggingface_hub.constants"):  # It has read that already: `crop_pct_of` imports timm.
+    if library := sys.modules.get("huggingface_hub.constants"):  # If imported, it has already read the variable.
         library.__dict__["HF_HUB_OFFLINE"] = True
 
 
@@ -219,7 +219,7 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
 
 
 def _takes(body: Any, channels: int, size: int) -> bool:
-    """Whether `body`, a model of timm's, takes images of that size as it is built; transformers may take just one."""
+    """Whether `body`, a timm model, accepts images of that size; some transformers accept a single size only."""
     config = body.pretrained_cfg
     if not config.get("fixed_input_size") or config["input_size"][-1] == size:
         return True
@@ -235,7 +235,7 @@ def _takes(body: Any, channels: int, size: int) -> bool:
 
 
 def _at_size(create: Callable[..., Any], channels: int, spec: Spec) -> Any:
-    """What `create` makes for images of the size of `spec`, where it takes no others than those that it is made for."""
+    """Build a model of fixed input size with `create` for images of the size of `spec`."""
     try:
         body = create(img_size=spec.size)
     except (AssertionError, TypeError, ValueError):

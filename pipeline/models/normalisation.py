@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation, estimated anew: averaged weights were never trained with, so none fit them."""
+"""Estimation of batch normalisation statistics: averaged weights need their own, since training never ran with them."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from pipeline.models.network import Network
 
 
 def normalised(network: Network) -> list[_BatchNorm]:
-    """The layers of `network` that keep such statistics, but for those that are frozen."""
+    """Return the layers of `network` with batch normalisation statistics that are not frozen."""
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     still = frozen_modules(network)
     return [layer for layer in layers if layer not in still]
@@ -19,16 +19,16 @@ def normalised(network: Network) -> list[_BatchNorm]:
 
 @torch.no_grad()
 def estimate_statistics(network: Network, batches: Iterable[Tensor]) -> None:
-    """Give `network` the mean statistics of `batches` of images, as it sees them; it must have such layers.
+    """Set the batch normalisation statistics of `network` to their means over `batches` of images.
 
-    All else in it is as in prediction, and every layer as it was afterwards.
+    Meanwhile all other layers are in evaluation mode; afterwards the mode of every layer is restored.
     """
     layers, modes = normalised(network), [(module, module.training) for module in network.modules()]
     momenta = [layer.momentum for layer in layers]
     network.eval()
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # The mean of all batches, not a moving one.
+        layer.momentum = None  # Cumulative mean over all batches instead of a moving average.
         layer.train()
     for images in batches:
         network(images)

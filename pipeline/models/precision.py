@@ -8,10 +8,10 @@ from pipeline.paths import PARAMS
 
 
 def precision_on(where: torch.device, wanted: Precision) -> Format:
-    """The number format that `wanted` stands for on the device `where`.
+    """Return the number format that `wanted` selects on the device `where`.
 
     Raises:
-        ParamError: the device cannot compute in it; Lightning and PyTorch would take another one, or be slow, silently.
+        ParamError: the device does not support it; Lightning and PyTorch would silently use another one or be slow.
     """
     if wanted == "auto":
         return "bf16-mixed" if where.type == "cuda" and _has_bf16() else "32-true"
@@ -25,5 +25,5 @@ def precision_on(where: torch.device, wanted: Precision) -> Format:
 
 
 def _has_bf16() -> bool:
-    """Whether the GPU computes in bfloat16 itself, and does not do as if."""
+    """Whether the GPU supports bfloat16 in hardware, without emulation."""
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -1,7 +1,7 @@
-"""What a cold start begins with: weights drawn by the seed, published ones, or those of a file in data/weights.
+"""The initial weights of a cold start: random, published, or from a file in data/weights.
 
-A file is read without running code. Published weights are kept in the model that begins with them: who trains it again,
-by `pipeline replay` or with other params, needs no network, and gets the same ones.
+Files are read without running code. Published weights are stored in the model's folder: retraining the model, by
+`pipeline replay` or with other params, uses the same weights and needs no internet connection.
 """
 
 import os
@@ -26,21 +26,21 @@ from pipeline.text import short
 from pipeline.versioning import fetching
 from pipeline.versioning.lock import read_record
 
-# The file of a model that holds the published weights that it began with.
+# The file in a model's folder with the published weights that its training started from.
 PUBLISHED = "pretrained.pt"
-# Where training scripts put the weights in what they save; the averaged ones first.
+# Keys under which training scripts save the weights; averaged weights are preferred.
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 OTHER = "put another file there, or set train.pretrained to false"
 
 
 class Loaded(NamedTuple):
-    """Weights that a network begins with."""
+    """The loaded initial weights of a network."""
 
     source: str
-    """Where they come from: a path, or the name under which they are published."""
+    """Where the weights come from: a path, or a description of the published weights."""
     md5: str
-    """Of the file."""
+    """MD5 of the file."""
     fit: Fit
 
     def __str__(self) -> str:
@@ -48,13 +48,14 @@ class Loaded(NamedTuple):
 
 
 def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Loaded | None]:  # noqa: FBT001
-    """The network of `spec`, its weights drawn by PyTorch's generator or `pretrained`: published, or a path's.
+    """Build the network of `spec`; `pretrained`: False for random weights, True for published ones, or a path.
 
-    Published ones are written to `folder`, where a training that was interrupted finds them again.
+    The path is relative to data/weights. Published weights are also written to `folder`, from which an interrupted
+    training reads them when it resumes.
 
     Raises:
-        CheckpointError: the file is damaged, could run code, or is of another network.
-        ParamError: the published weights cannot be had.
+        CheckpointError: the file is damaged, could run code, or belongs to another network.
+        ParamError: the published weights are not available.
     """
     if isinstance(pretrained, str):
         network = build(spec)
@@ -67,7 +68,7 @@ def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Lo
     if known is not None:
         load(network, spec, known)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
-    part = kept.with_suffix(f".{os.getpid()}")  # Others may train along, and write the same.
+    part = kept.with_suffix(f".{os.getpid()}")  # Processes that train together all write this file.
     torch.save({SPEC: spec.as_kept(), "state_dict": weights}, part)
     part.replace(kept)
     tensors = len(network.body.state_dict())
@@ -75,16 +76,16 @@ def begin(spec: Spec, pretrained: bool | str, folder: Path) -> tuple[Network, Lo
 
 
 def keep_published(folder: Path, model: Path) -> None:
-    """Keep in the folder of a `model` the published weights in `folder` that it began with, if it did."""
+    """Copy the published weights from `folder`, if there are any, into the folder of the `model`."""
     if (folder / PUBLISHED).exists():
         shutil.copyfile(folder / PUBLISHED, model / PUBLISHED)
 
 
 def load(network: Network, spec: Spec, path: Path) -> Loaded:
-    """Put the weights of `path`, a file or a model's folder, into the untrained `network` of `spec`.
+    """Load the weights of `path`, a file or a model's folder, into the untrained `network` of `spec`.
 
     Raises:
-        CheckpointError: it is damaged, could run code, or is of another network.
+        CheckpointError: the file is damaged, could run code, or belongs to another network.
     """
     file = path / CHECKPOINT if path.is_dir() else path
     content = _read(file)
@@ -100,7 +101,10 @@ def load(network: Network, spec: Spec, path: Path) -> Loaded:
 
 
 def _recorded(spec: Spec) -> Path | None:
-    """The published weights that dvc.lock records its model to have begun with, if that is such a one, and at hand."""
+    """Return the file of published weights of the model in dvc.lock.
+
+    None if that model was not trained from the published weights of `spec`, or if the file is not available.
+    """
     train = read_record().get("train")
     asked = {"train.model": spec.model, "train.pretrained": True, "ingest.mode": spec.mode}
     if train is None or any(train.params.get(name) != value for name, value in asked.items()):
@@ -113,7 +117,7 @@ def _recorded(spec: Spec) -> Path | None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What `file`, of safetensors or PyTorch, holds by name; no code in it is run."""
+    """Read the content by name of `file`, in the format of safetensors or PyTorch, without running code from it."""
     try:
         with file.open("rb") as opened:
             opening = opened.read(9)
@@ -145,13 +149,13 @@ def _read_pytorch(file: Path, opening: bytes) -> Any:
         raise CheckpointError(file, "neither of safetensors nor of PyTorch", OTHER)
     if opening.startswith(b"PK"):
         with ZipFile(file) as archive:
-            if archive.testzip():  # PyTorch looks at no checksum.
+            if archive.testzip():  # PyTorch does not verify checksums.
                 raise CheckpointError(file, "damaged", OTHER)
     return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _classes(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The classes of the head, where `content` is a checkpoint of ours, which says them."""
+    """Return the classes of the head, which only checkpoints of this pipeline record; else an empty tuple."""
     try:
         return Spec.model_validate(content[SPEC]).classes
     except (KeyError, ValidationError):
@@ -159,7 +163,7 @@ def _classes(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The weights in `content`, without what takes less memory than it says."""
+    """Return the dense tensors in `content` whose storage is as large as their shape requires."""
     return {
         str(name): value
         for name, value in content.items()

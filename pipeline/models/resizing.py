@@ -1,4 +1,4 @@
-"""Weights of a network for images of one size, brought to another: timm resamples embeddings of positions."""
+"""Convert the weights of a network to another image size: timm resamples position embeddings."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ BODY = "network.body."
 
 
 def resize(weights: Mapping[str, Tensor], network: Network, spec: Spec) -> dict[str, Tensor]:
-    """`weights`, of a classifier like that of `network` but for the size, in the shapes of `network`, which has `spec`.
+    """Return `weights` of the same classifier for another image size, in the shapes of `network`, built from `spec`.
 
-    What has those shapes is left as it is, and so is the head, whose rows are of classes.
+    Weights that already have these shapes are left unchanged, and so are those of the head, which has rows of classes.
 
     Raises:
-        CheckpointError: some have a meaning for one size alone, as those that mix the places of an image do.
+        CheckpointError: some weights are valid for a single size only, for example those that mix image positions.
     """
     heads = {f"network.{name}" for name in rows_of_classes(spec)}
     own = {f"{BODY}{name}": value.shape for name, value in network.body.state_dict().items()}
@@ -37,11 +37,11 @@ def resize(weights: Mapping[str, Tensor], network: Network, spec: Spec) -> dict[
 
 
 def check_size(spec: Spec, size: int) -> None:
-    """Look whether the weights of the network of `spec` can be brought to images of another `size`.
+    """Check that the weights of the network of `spec` can be converted to another image `size`.
 
     Raises:
-        CheckpointError: they cannot.
-        ParamError: there is no such network.
+        CheckpointError: the weights cannot be converted.
+        ParamError: the network cannot be built.
     """
     with torch.random.fork_rng(devices=[]):
         before, now = build(spec), build(wanted := spec.model_copy(update={"size": size}))
