@@ -1,6 +1,6 @@
-"""Stage 3: data/manifest/{train,val}.csv and data/base → data/model and data/curves. Trains one generation.
+"""Stage 3: train one generation, from data/manifest/{train,val}.csv and data/base to data/model and data/curves.
 
-Run by `dvc repro`, or alone as `pipeline run train`. The same manifests, base and params give the same bytes.
+Run by `dvc repro`, or separately as `pipeline run train`. The same manifests, base and params give the same bytes.
 """
 
 import math
@@ -47,24 +47,24 @@ from pipeline.training.trackers.tracking import Tracking, tracked
 from pipeline.training.trainer import prepare, trainer_of
 from pipeline.training.warm_start import rows_of_new_classes, warm_start
 
-# How many images statistics of normalisation are estimated on, at most: with more no model got better.
+# Most images on which normalisation statistics are estimated; more images improved no model.
 STATISTICS = 512
 
 
 class FinishedRun(NamedTuple):
-    """What a training left behind in this process."""
+    """The result of a training in this process."""
 
     trainer: pl.Trainer
-    """Can save its checkpoint."""
+    """Trainer that can save the checkpoint."""
     curves: Curves
     begun: int
-    """The step at which it began, or went on, counted over all generations."""
+    """The step at which this run began or resumed, counted over all generations."""
     weights: Loaded | None
-    """What its network began with, where that is neither the base nor drawn."""
+    """The initial weights, if loaded from a file or published; None if random or from the base."""
 
 
 def train(params: Params) -> Result | None:
-    """Train the next generation into data/model; returns what it came to, None where another process says it."""
+    """Train the next generation into data/model; returns the result, or None if another process reports it."""
     if params.compute.launcher != "none" and not is_in_torchrun():
         from pipeline.training.processes.launching import launch
 
@@ -89,20 +89,20 @@ def _train(params: Params) -> Result | None:
         load(one, mode=spec.mode, size=spec.source, framing=spec.framing, compute=params.compute)
         for one in (manifest, validation[known])
     )
-    del manifest, validation  # Text, of a hundred bytes an image.
+    del manifest, validation  # Free memory early: about 100 bytes of text per image.
     try:
-        # Processes that train together with the first one find here what it has fetched.
+        # Processes that train together share the progress that the first one has fetched.
         with handed_over(params.compute.progress, progress, say) if is_first_process() else nullcontext():
             return fit(generation, training, measured_on, params, progress)
     except BaseException:
-        shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a model that never came; DVC's cache has the last one's.
+        shutil.rmtree(paths.CURVES, ignore_errors=True)  # Of a failed training; DVC's cache has the last model's.
         raise
 
 
 def fit(
     generation: Generation, training: Dataset, validation: Dataset, params: Params, progress: Progress
 ) -> Result | None:
-    """Train `generation` into data/model, going on from `progress` if there is any; returns what it came to."""
+    """Train `generation` into data/model, or resume it from `progress`; returns the result as `train` does."""
     prepare(params)
     with tracked(generation, params, progress, say) as tracking:
         run = _fit(generation, (training, validation), params, progress, tracking)
@@ -115,7 +115,7 @@ def fit(
 
 
 def _finish(run: FinishedRun, last: Path, generation: Generation, params: Params) -> Result:
-    """Make data/model of what `run` has left, of which `last` is the checkpoint."""
+    """Write data/model from the finished `run`, whose checkpoint is the file `last`."""
     trainer, curves, begun, weights = run
     new = last.with_name("model")
     shutil.rmtree(new, ignore_errors=True)
@@ -142,7 +142,7 @@ def _finish(run: FinishedRun, last: Path, generation: Generation, params: Params
 def _fit(
     generation: Generation, images: tuple[Dataset, Dataset], params: Params, progress: Progress, tracking: Tracking
 ) -> FinishedRun:
-    """Train `generation` on the first of `images`, and measure it on the second."""
+    """Train `generation` on the first of `images`, and validate it on the second."""
     training, validation = images
     spec, classes = generation.spec, list(generation.spec.classes)
     network, weights = _untrained(generation, params.train, progress.folder)
@@ -182,7 +182,7 @@ def _fit(
 
 
 def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Network, Loaded | None]:
-    """The network of `generation`, its weights drawn by the seed, or those that a cold start is to begin with."""
+    """Return the network of `generation` with random or pretrained weights; layers are frozen and it is compiled."""
     pl.seed_everything(params.seed, verbose=False)
     if generation.base is None and params.unpublished:
         hint = "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
@@ -197,13 +197,13 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
         say(frozen)
     if params.compile:
         compile_network(network, deterministic=params.deterministic)
-    # Nothing reads memory that was not written, and filling it takes a twentieth of the time on CPUs.
+    # Nothing reads uninitialised memory, and filling it takes about 5 % of the time on CPUs.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return network, weights
 
 
 def _schedule(generation: Generation, params: Train) -> Schedule:
-    """The learning rates of `generation`."""
+    """Return the learning-rate schedule of `generation`."""
     steps, base = generation.lineage.steps.run, generation.base
     if base is None:
         return schedule_of(params, steps, warm=False)
@@ -211,7 +211,7 @@ def _schedule(generation: Generation, params: Train) -> Schedule:
 
 
 def _head_first(network: Network, schedule: Schedule) -> list[pl.Callback]:
-    """What lets the head of `network` train alone at first, if it is to."""
+    """Return the callback that first trains only the head of `network`, if `schedule` has such steps."""
     if not schedule.alone:
         return []
     say(f"the head trains alone for {counted(schedule.alone, 'step')}")
@@ -220,7 +220,7 @@ def _head_first(network: Network, schedule: Schedule) -> list[pl.Callback]:
 
 
 def _averaging(generation: Generation, network: Network, training: Dataset, params: Train) -> list[pl.Callback]:
-    """What makes the model of several steps' weights, if anything is to."""
+    """Return the callback that averages the weights of several steps into the model, if the params ask for it."""
     if params.optimizer == "schedule_free":
         size = math.ceil(params.batch_size / params.accumulate)
         shown = partial(sample, training, count=STATISTICS, batch_size=size, seed=params.seed)
@@ -233,7 +233,7 @@ def _averaging(generation: Generation, network: Network, training: Dataset, para
 def _saved_start(
     generation: Generation, classifier: Classifier, params: Train, training: Dataset, trainer: pl.Trainer
 ) -> Path | None:
-    """The file with which Lightning begins a warm start."""
+    """Write the checkpoint from which Lightning begins a warm start, and return its path; None for a cold start."""
     if generation.base is None:
         return None
     path = Path(trainer.default_root_dir) / "start"
@@ -244,6 +244,6 @@ def _saved_start(
 
 
 def say(what: str) -> None:
-    """Tell it to the person at the terminal, once where several processes train."""
+    """Print `what` for the user; of several training processes only the first one prints."""
     if is_first_process():
         print(f"train: {what}", flush=True)

@@ -1,1 +1,1 @@
-"""One generation: what it starts from, the order of its images, its steps, and what is saved on the way."""
+"""The training of one generation: its start, the order of its images, its steps, and its saved progress."""

@@ -1,4 +1,4 @@
-"""Takes down the learning curves while training runs, and lets whoever wants to look on."""
+"""Record the learning curves during training, and write them to data/curves while it runs."""
 
 import time
 from typing import Any
@@ -13,20 +13,20 @@ from pipeline.training.curves import ACCURACY, LOSS, RATE, TRAINING_LOSS, Curves
 from pipeline.training.optimizers import Schedule
 
 STATE = "curves"
-# Reading a number from an accelerator makes it wait. A short training has so many points at least.
+# Most steps between two points (reading a number synchronises with the device), and fewest points of a short training.
 STEPS, POINTS = 50, 20
-# Seconds between two looks at the training.
+# Least seconds between two updates of data/curves.
 LIVE = 5.0
 
 
 class RecordCurves(pl.Callback):
-    """Adds to `curves` the mean loss and the learning rate every few steps, and what each validation measured.
+    """Adds to `curves` the mean loss and the learning rate every few steps, and the results of each validation.
 
-    Which steps those are depends on the steps alone, so that a training which was interrupted has the same ones.
+    The interval depends only on the number of steps, so an interrupted training records the same points.
     """
 
     def __init__(self, curves: Curves, schedule: Schedule, *, steps_before: int) -> None:
-        """`schedule` begins after so many steps of earlier generations."""
+        """`schedule` begins after `steps_before` steps of earlier generations."""
         self._curves, self._schedule, self._before = curves, schedule, steps_before
         self._every = max(1, min(STEPS, schedule.steps // POINTS))
         self._saved: list[float] = []
@@ -34,9 +34,9 @@ class RecordCurves(pl.Callback):
         self._shown = -LIVE
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to sum up, or go on where progress was saved."""
+        """Start the sum of losses, or resume it from saved progress."""
         saved = self._saved or [0.0]
-        # Progress that was saved by so many processes may be gone on with by another number of them.
+        # A training may resume with another number of processes than it was saved with.
         own = saved[trainer.global_rank] if len(saved) == trainer.world_size else sum(saved) / len(saved)
         self._sum = torch.tensor(own, device=pl_module.device)
         self._show(trainer)
@@ -44,9 +44,9 @@ class RecordCurves(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the loss, and look at the sum if it is time to."""
+        """Add the loss to the sum, and record a point every few steps."""
         del pl_module, batch
-        self._sum += outputs["loss"]  # Of a part of a step its share of the step's.
+        self._sum += outputs["loss"]  # For a part of a step, Lightning divides the loss by the number of parts.
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self._count += 1
@@ -54,28 +54,28 @@ class RecordCurves(pl.Callback):
             self._take(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take down what was measured."""
+        """Record the results of the validation."""
         del pl_module
         for name in (ACCURACY, LOSS):
             self._curves.add(name, trainer.global_step, float(trainer.callback_metrics[name]))
         self._show(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take down the last steps, however few."""
+        """Record a point for the remaining steps."""
         del pl_module
         if self._count:
             self._take(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Add the points so far, and the sum of each device that is none yet."""
+        """Add the points so far, and each device's sum of losses since the last point."""
         del pl_module
         sums = _of_all(self._sum, trainer).tolist() if self._count else []
         checkpoint[STATE] = {"points": self._curves.points, "sums": sums, "count": self._count}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Forget what came after it was saved."""
+        """Restore the points and sums of the checkpoint."""
         del trainer, pl_module
-        if STATE in checkpoint:  # The start of a generation has none.
+        if STATE in checkpoint:  # The initial checkpoint of a warm start has none.
             state = checkpoint[STATE]
             self._curves.points, self._saved, self._count = state["points"], state["sums"], state["count"]
 
@@ -95,6 +95,6 @@ class RecordCurves(pl.Callback):
 
 
 def _of_all(value: Tensor, trainer: pl.Trainer) -> Tensor:
-    """`value`, a single number, of each device, shape (devices,)."""
+    """Gather `value`, a single number, from all devices: shape (devices,)."""
     gathered: Tensor = trainer.strategy.all_gather(value)
     return gathered.reshape(-1)

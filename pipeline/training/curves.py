@@ -1,7 +1,7 @@
-"""Learning curves: what was measured by step, over all generations, and no more of it than can be drawn.
+"""Learning curves: measurements by step over all generations, thinned to a limited number of points.
 
-A model's own lie next to it, so the next generation finds them in data/base. They are in data/curves too, a file each,
-where `dvc plots` reads them; also while training runs.
+They are stored in the model's folder, so the next generation finds them in data/base. They are also in data/curves, one
+file per curve, where `dvc plots` reads them, also while training runs.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pipeline.text import csv_text
 
 CURVES = "curves.csv"
 TRAINING_LOSS, RATE, ACCURACY, LOSS = CURVE_NAMES = ("loss", "lr", "val_accuracy", "val_loss")
-# Most points of a curve: as many as a screen shows, and 100 kB a model.
+# Most points per curve: about as many as a screen can show, and about 100 kB per model.
 LIMIT = 1000
 HEADER = ["curve", "step", "value"]
 
@@ -23,33 +23,34 @@ CurvePoints = dict[str, list[CurvePoint]]
 
 
 class Curves:
-    """The points of each curve, in the order of their steps, which are counted over all generations."""
+    """The points of each curve in the order of steps, which are counted over all generations."""
 
     def __init__(self, points: CurvePoints | None = None) -> None:
         self.points = {name: list((points or {}).get(name, [])) for name in CURVE_NAMES}
 
     def add(self, name: str, step: int, value: float) -> None:
-        """Let the curve `name` go on to `step`, with six digits of `value`; a value that is not finite has no point."""
+        """Append a point to the curve `name`, with `value` to six digits; values that are not finite are skipped."""
         if math.isfinite(value):
             self.points[name].append((step, float(f"{value:.6g}")))
             thin(self.points[name], LIMIT)
 
 
 def thin(points: list[CurvePoint], limit: int) -> None:
-    """Remove points until `limit` are left: those that leave the smallest gaps, of them the oldest, never an end.
+    """Remove points until `limit` are left: each time the oldest of those that leave the smallest gap, never an end.
 
-    Whatever comes one by one is thinned to the same points, interrupted or not. A gap that this makes is at most
-    2 / (limit − 1) of the whole: the gaps around all inner points sum to less than twice that, and the smallest goes.
+    Points that are added one by one are thinned to the same points, with or without an interruption. Each resulting gap
+    is at most 2 / (limit − 1) of the whole range: the gaps around all inner points sum to less than twice the range,
+    and the smallest one is chosen.
     """
     while len(points) > limit:
         del points[min(range(1, len(points) - 1), key=lambda place: points[place + 1][0] - points[place - 1][0])]
 
 
 def read_curves(model: Path) -> Curves:
-    """The curves that led to the model in the folder `model`; empty ones of a model that has none, or curves unknown.
+    """Read the curves of the model in the folder `model`; without a file they are empty, unknown curves are ignored.
 
     Raises:
-        CheckpointError: the file is not one of ours.
+        CheckpointError: the file does not contain learning curves.
     """
     path = model / CURVES
     points: CurvePoints = {name: [] for name in CURVE_NAMES}
@@ -72,7 +73,7 @@ def write_curves(curves: Curves, model: Path) -> None:
 
 
 def show_curves(curves: Curves, folder: Path) -> None:
-    """Let `folder` hold a file for each curve that has points, and nothing else. Each is whole at any time."""
+    """Write a file per curve with points into `folder`, atomically, and delete all other files from it."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = {f"{name}.csv": csv_text([["step", name], *points]) for name, points in curves.points.items() if points}
     for path in folder.iterdir():

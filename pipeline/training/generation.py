@@ -1,4 +1,4 @@
-"""A generation: one training, what it starts from, and what its model will say of its origin."""
+"""Plan a generation: one training with its base, its images and the lineage of its model."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ from pipeline.versioning import hashing
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """One training."""
+    """The plan of one training."""
 
     base: Checkpoint | None
-    """What it starts from, None at a cold start."""
+    """Checkpoint of the base; None for a cold start."""
     changes: ClassChanges
-    """What became of the classes of its base."""
+    """Renamed, merged and dropped classes since the base."""
     spec: Spec
-    """The network that it trains."""
+    """Spec of the network to train."""
     lineage: Lineage
     seen: SeenImages
-    """The images that its model will have seen."""
+    """All images that the new model and its bases were trained on."""
     rounds: Rounds
-    """What it draws."""
+    """The images that the training draws."""
 
     @property
     def steps_before(self) -> int:
-        """How many steps its base has behind it."""
+        """Number of steps of all earlier generations."""
         return self.lineage.steps.total - self.lineage.steps.run
 
     def __str__(self) -> str:
-        """Its start in words."""
+        """Describe the start of the training in one line."""
         lineage, oid = self.lineage, self.lineage.base
         start = f"warm start from {short(oid)}" if oid else f"cold start ({lineage.reason})"
         new, steps = counted(lineage.images.new, "new image"), counted(self.rounds.length.steps, "step")
@@ -60,7 +60,7 @@ class Generation:
 
 
 def wanted_spec(params: Params, classes: Sequence[str]) -> Spec:
-    """The network for `classes` that `params` ask for."""
+    """Return the spec of the network that `params` request for `classes`."""
     return Spec(
         model=params.train.model,
         size=params.train.size,
@@ -72,17 +72,17 @@ def wanted_spec(params: Params, classes: Sequence[str]) -> Spec:
 
 
 def plan(params: Params, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> Generation:
-    """The generation that trains on the images of `labels`, a class name by image id, from data/base.
+    """Plan the generation that starts from data/base and trains on the images of `labels`, class names by image id.
 
-    `weights` says how much they count, by id, but for those that count 1.
+    `weights` are the weights of images by id; images that are not listed count 1.
 
     Raises:
-        CheckpointError: the base is damaged, or of another network or other classes than are asked for now.
-        ParamError: the network is of the project's own code, and that does not work.
+        CheckpointError: the base is damaged, or its network or classes do not fit the current params and code.
+        ParamError: the network is built by the project's own code, which does not work.
     """
     spec = wanted_spec(params, sorted(labels.unique()))
     if is_own(spec.model):
-        rows_of_classes(spec)  # Now, and not when the first class comes.
+        rows_of_classes(spec)  # Checks now that the network can grow, rather than when a class is added.
     reason = reason_for_none(paths.BASE)
     images = TrainingImages(labels, weights)
     return _warm(params, images, spec) if reason is None else _cold(params, images, spec, reason)
@@ -133,7 +133,7 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
         steps=Budget(run=length.steps, total=before.steps.total + length.steps),
         merged=read_merged(),
     )
-    # Models of earlier releases have drawn every image once an epoch.
+    # Models of earlier releases have no cursor: they drew every image once per epoch.
     cursor = Cursor(*checkpoint.get(CURSOR, (checkpoint["epoch"], 0)))
     draws = _draws(params.train, labels, seen.is_new(*training), length, cursor)
     return Generation(
@@ -149,7 +149,10 @@ def _warm(params: Params, training: TrainingImages, wanted: Spec) -> Generation:
 def _draws(
     params: Train, labels: pd.Series[str], is_new: npt.NDArray[np.bool_], length: Length, cursor: Cursor
 ) -> Draws:
-    """What is drawn of the images of `labels`; with AdamW's schedule, which takes all of them anew, new ones too."""
+    """Return the draws among the images of `labels`; `schedule_free` draws each new image once in addition.
+
+    Optimizers with a schedule train on all images again, and treat new ones like the others.
+    """
     arrived = np.flatnonzero(is_new & (params.optimizer == "schedule_free"))
     keys = keys_of(labels.index.to_numpy(str))
     return Draws(keys=keys, arrived=arrived, count=length.draws, start=cursor, seed=params.seed)
@@ -164,7 +167,7 @@ def _check_fits(old: Spec, params: Params) -> None:
 
 
 def _seen_otherwise(before: Spec, now: Spec) -> str:
-    """That images have another size than those of the base, or are framed otherwise."""
+    """Describe how the size and the framing of images differ from those of the base; empty if they do not."""
     size = "" if before.size == now.size else f"; images are of {now.size} pixels, and were of {before.size}"
     framing = "" if before.framing == now.framing else f"; framing is {now.framing}, and was {before.framing}"
     cropped = "" if before.crop_pct == now.crop_pct else f"; crop_pct is {now.crop_pct:g}, and was {before.crop_pct:g}"
@@ -172,5 +175,5 @@ def _seen_otherwise(before: Spec, now: Spec) -> str:
 
 
 def _told(lost: list[str]) -> str:
-    """Which classes of the base have no training image left."""
+    """Describe which classes of the base have no training image left; empty if there are none."""
     return f"; without its former classes {', '.join(lost)}" if lost else ""

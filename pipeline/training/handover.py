@@ -1,6 +1,6 @@
-"""Handing over an unfinished training: the machine that goes on with it begins where another one has come to.
+"""Hand over an unfinished training between machines: another machine resumes it from the newest uploaded state.
 
-Whatever is asked of the other place may fail, or take for ever: then training goes on as without it.
+Any access to the remote folder may fail or never return. Training then continues without it.
 """
 
 import logging
@@ -18,19 +18,19 @@ from pipeline.training.progress import KEPT, SUFFIX, Progress, is_whole, step_of
 
 logger = logging.getLogger(__name__)
 
-# Where trainings are kept, a folder for each.
+# The remote folder of all trainings, with a subfolder for each.
 TRAININGS = "train"
 
 
 @contextmanager
 def handed_over(where: str, progress: Progress, say: Say) -> Iterator[None]:
-    """While this lasts, what `progress` saves is kept `where` others find it; first, what they have saved is fetched.
+    """Fetch a newer state from the remote folder `where`, then upload what `progress` saves until the context ends.
 
-    Once it ends well, nothing is left there. `say` tells people.
+    If the context ends without an exception, the remote state is deleted. `say` prints messages for the user.
 
     Raises:
-        ParamError: there is no such place.
-        TrainingError: another process goes on with this training.
+        ParamError: `where` is not a valid remote folder.
+        TrainingError: another process is running this training.
     """
     if where == OFF:
         yield
@@ -46,7 +46,7 @@ def handed_over(where: str, progress: Progress, say: Say) -> Iterator[None]:
 
 
 class Handover:
-    """What one training has in a folder that other machines reach."""
+    """The remote state of one training: its lease and its saved states in a folder that other machines can reach."""
 
     def __init__(self, folder: RemoteFolder, progress: Progress, say: Say) -> None:
         self._folder, self._progress, self._say = folder, progress, say
@@ -54,10 +54,10 @@ class Handover:
         self._attempts = Attempts(folder, say)
 
     def begin(self) -> None:
-        """Go on with the training, from its state that is the furthest, here or there.
+        """Claim the lease, fetch the remote state if it is newer than the local one, and start to upload.
 
         Raises:
-            TrainingError: another process does.
+            TrainingError: another process is running this training.
         """
         other = None
         try:
@@ -74,13 +74,13 @@ class Handover:
         self._lease.keep()
 
     def leave(self) -> None:
-        """End before the training does: see that its newest state arrives, if it does soon."""
+        """Stop before the training is finished: wait for the upload of its newest state, for a limited time."""
         self._lease.end()
         if self._attempts.finish(self._uploads, "the newest state"):
             self._attempts.attempt("keeps its lease", self._lease.give_up)
 
     def clear(self) -> None:
-        """Delete all of it, since the training has succeeded."""
+        """Delete the remote state after the training has succeeded."""
         self._progress.on_saved = None
         self._lease.end()
         self._attempts.drop(self._uploads)
@@ -98,7 +98,7 @@ class Handover:
         return TrainingError(self._folder, f"{runner} goes on with this training", f"end that, or try again {then}")
 
     def _fetch(self) -> None:
-        """Fetch the newest whole state, if it is further than what is here."""
+        """Fetch the newest undamaged state, if it is newer than the local one."""
         here = self._progress.newest()
         done = -1 if here is None else self._progress.step_of(here)
         part = self._progress.folder / "fetched"
@@ -115,11 +115,11 @@ class Handover:
             self._attempts.ask(partial(self._folder.delete, name))
 
     def _saved(self) -> list[str]:
-        """The names of the states that are there, the newest first."""
+        """Return the names of the remote states, newest first."""
         return sorted((name for name in self._folder.times() if name.endswith(SUFFIX)), reverse=True)
 
     def _upload(self, saved: Path) -> None:
-        """Upload the state `saved`, and keep the newest ones."""
+        """Upload the state `saved`, and delete partial uploads and old states."""
         if self._lease.is_lost:
             self._attempts.warn("takes no more", RuntimeError("another process goes on with this training"))
             return
@@ -131,5 +131,5 @@ class Handover:
             for name in [*broken_off, *self._saved()[KEPT:]]:
                 self._folder.delete(name)
         except Exception as error:  # noqa: BLE001 (every kind of remote has errors of its own)
-            if saved.exists():  # Else newer ones have taken its place meanwhile, and the newest comes next.
+            if saved.exists():  # Otherwise newer states have replaced it, and the newest is uploaded next.
                 self._attempts.warn("lacks the newest state", error)

@@ -1,4 +1,4 @@
-"""What Lightning trains: a network with its loss."""
+"""The Lightning module: a network with its loss."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ HINT = f"lower train.lr in {PARAMS}; the model is as it was"
 
 
 class Classifier(pl.LightningModule):
-    """Trains `network` for one generation."""
+    """Lightning module that trains `network` for one generation."""
 
     def __init__(self, network: Network, spec: Spec, params: Train, schedule: Schedule, images: Tensor) -> None:
-        """`images` says how many there are to train on of each class, weighted as they are, shape (classes,)."""
+        """`images` is the number of training images of each class, each counted by its weight, shape (classes,)."""
         super().__init__()
         self.network, self.spec = network, spec
         self._params, self._schedule = params, schedule
@@ -37,25 +37,25 @@ class Classifier(pl.LightningModule):
         self.register_buffer("class_weights", class_weights(images, params.balance), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of `batch`, which may be a part of a step."""
+        """Return the loss of `batch`, which may be a part of a step."""
         if not len(batch.images):
             return self._nothing()
         loss = self._loss(batch) * batch.share
         step, _ = divmod(batch_idx, self._params.accumulate)
-        # Reading a number from an accelerator makes it wait, so not at every step; `check` looks once more at the end.
+        # Not at every step, since reading a number synchronises with the device; `check` runs once more at the end.
         if step % 50 == 0 and not torch.isfinite(loss):
             raise TrainingError(f"epoch {self.current_epoch}, batch {step}", f"the loss is {loss.item()}", HINT)
         return loss
 
     def _nothing(self) -> Tensor:
-        """The loss of no images, in which all is that trains, as several devices want it."""
+        """Return a zero loss for no images that involves all trainable weights, as distributed training requires."""
         trained = [weight.sum() for weight in self.network.parameters() if weight.requires_grad]
         return torch.stack(trained).sum() * 0
 
     def _loss(self, batch: Batch) -> Tensor:
-        """The mean over its images, weighted by their classes; the loss of each is multiplied by its own weight.
+        """Return the mean loss over the images, weighted by class; each image's loss is multiplied by its own weight.
 
-        What is in an image besides itself counts as far as it is in it.
+        For mixed images, the losses of both images count by their shares.
         """
         weights, smoothing, own = self.get_buffer("class_weights"), self._params.label_smoothing, self._params.loss
         logits = self._logits(batch.images)
@@ -77,9 +77,10 @@ class Classifier(pl.LightningModule):
         return torch.stack(losses).sum() / torch.stack(sums).sum()
 
     def _logits(self, images: Tensor) -> Tensor:
-        """Of `images`, or by the head alone of their features: shape (n, classes), float32.
+        """Return the logits of `images`, or of features by the head alone: shape (n, classes), float32.
 
-        A network of the project's own is held to that shape.
+        Raises:
+            ParamError: a network of the project's own code fails, or returns another shape.
         """
         name = self.spec.model
         if images.ndim == 2:
@@ -97,7 +98,7 @@ class Classifier(pl.LightningModule):
         return logits
 
     def check(self) -> None:
-        """Look whether what was trained is of use.
+        """Check the trained weights.
 
         Raises:
             TrainingError: a weight is not finite.
@@ -107,20 +108,20 @@ class Classifier(pl.LightningModule):
                 raise TrainingError(f"step {self.global_step}", f"weights in {name} are not finite", HINT)
 
     def validation_step(self, batch: Batch) -> None:
-        """Log the share of images that is classified right, and the loss, over all batches."""
+        """Log accuracy and loss over all batches."""
         if not len(batch.targets):
-            return  # This device's part of a small batch.
+            return  # A small batch may leave no image for this device.
         logits = self._logits(batch.images)
         self._right.update((logits.argmax(1) == batch.targets).float())
         self._validation_loss.update(cross_entropy(logits, batch.targets, reduction="none"))
         self.log_dict({ACCURACY: self._right, LOSS: self._validation_loss}, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, with a learning rate that is this generation's own, and its schedule if it has one."""
+        """Return the optimizer with this generation's learning rate, and its schedule if it has one."""
         return optimizer_of(self.network, self._params, self._schedule)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what network the checkpoint is of, and which optimizer where that is the project's own."""
+        """Add the spec of the network, and the kind of optimizer if it is the project's own."""
         checkpoint[SPEC] = self.spec.as_kept()
         if is_own(self._params.optimizer):
             checkpoint[KIND] = kind_of(self._params.optimizer, self.trainer.optimizers[0])

@@ -1,7 +1,7 @@
-"""Unfinished training: saved so that whoever comes after a kill finds the newest state that is whole.
+"""Saved states of an unfinished training: after a kill, training resumes from the newest undamaged state.
 
-It lies outside all outputs, in a folder named by the hash of all that the training depends on, so that it is never
-gone on with once any of that has changed.
+They lie outside all outputs, in a folder named by the hash of all inputs of the training. So a state is never used
+after an input has changed.
 """
 
 import json
@@ -23,38 +23,38 @@ logger = logging.getLogger(__name__)
 
 FOLDER = paths.PROGRESS / "train"
 SUFFIX = ".ckpt"
-# The newest, and the one before it in case the newest is damaged.
+# Number of states kept: the newest, and the one before it in case the newest is damaged.
 KEPT = 2
 
 
 def inputs_hash(params: Params, deps: Iterable[str]) -> str:
-    """Of everything that training depends on: its parameters, and the bytes of the files and folders `deps`."""
+    """Return the hash of all inputs of training: its params, and the bytes of the files and folders `deps`."""
     facts = {dep: hashing.path_hash(Path(dep)) for dep in deps}
     facts["params"] = params.train.model_dump_json(exclude=FREE) + params.ingest.mode
     return md5_of_bytes(json.dumps(facts, sort_keys=True).encode())
 
 
 def deps_of_training() -> list[str]:
-    """What dvc.yaml lists among the dependencies of `train`."""
+    """Return the dependencies of the stage `train` in dvc.yaml."""
     return deps_of("train")
 
 
 def unfinished_step(inputs: str) -> int | None:
-    """The newest step that was saved of the training whose inputs have the hash `inputs`, None where there is none.
+    """Return the newest saved step of the training whose inputs have the hash `inputs`; None if there is none.
 
-    Nothing is written, and the saved state is not checked: that is done before it is gone on with.
+    Nothing is written. The saved state is not verified; this is done before training resumes from it.
     """
     steps = [step_of(path.name) for path in (FOLDER / inputs).glob(f"*{SUFFIX}")]
     return max(steps, default=None)
 
 
 def step_of(name: str) -> int:
-    """How many steps were done in the saved state whose file has this name."""
+    """Return the number of steps done in the saved state with this file name."""
     return int(name.partition("-")[0])
 
 
 def is_whole(saved: Path, name: str | None = None) -> bool:
-    """Whether the bytes of the file `saved` are those that its name says, or `name`."""
+    """Whether the MD5 of the file `saved` is the one in `name`, by default its own name."""
     return (name or saved.name).removesuffix(SUFFIX).endswith(md5_of_file(saved))
 
 
@@ -62,17 +62,17 @@ class Progress:
     """The saved states of one training, each in a file named by its step and by the MD5 of its bytes."""
 
     def __init__(self, inputs: str) -> None:
-        """Open, or begin, the folder of the training whose inputs have the hash `inputs`; others' are removed."""
+        """Open or create the folder of the training whose inputs have the hash `inputs`; delete all other trainings."""
         self.inputs, self.folder = inputs, FOLDER / inputs
         self.on_saved: Callable[[Path], object] | None = None
-        """What is called with each state that was saved."""
+        """Called with the file of each state after it was saved."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for other in FOLDER.iterdir():
             if other != self.folder:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Keep what `write` puts into the file that it is given; the file is whole and on disk once this returns."""
+        """Save the state that `write` writes to the given path; the file is complete and on disk when this returns."""
         part = self.folder / "part"
         write(part)
         with part.open("rb") as file:
@@ -84,7 +84,7 @@ class Progress:
             self.on_saved(saved)
 
     def newest(self) -> Path | None:
-        """The newest state that is undamaged, None where there is none."""
+        """Return the newest undamaged state, None if there is none; damaged ones are deleted."""
         for path in self._newest_first():
             if is_whole(path):
                 return path
@@ -93,7 +93,7 @@ class Progress:
         return None
 
     def step_of(self, saved: Path) -> int:
-        """How many steps were done in the state `saved`."""
+        """Return the number of steps done in the state `saved`."""
         return step_of(saved.name)
 
     def _newest_first(self) -> list[Path]:

@@ -1,1 +1,1 @@
-"""Which images a training draws, how many, in which order, and the random numbers of each."""
+"""Sampling: which images a training draws, how many, in which order, and the random numbers of each."""

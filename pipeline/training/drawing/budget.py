@@ -1,4 +1,4 @@
-"""How long a training is, before it begins: as much as is new, within bounds."""
+"""The length of a training, planned before it begins: in proportion to the changed images, within limits."""
 
 import math
 from typing import NamedTuple
@@ -7,10 +7,10 @@ from pipeline.train_params import Train
 
 
 class Length(NamedTuple):
-    """How many images a training draws, and in how many steps, all of nearly equal size.
+    """The number of images that a training draws, and its number of steps, all of nearly equal size.
 
-    What Lightning takes for an epoch is a round: one pass over the images, nearly two at most, or less than one where
-    less is drawn in all. Validation ends each.
+    A round is what Lightning calls an epoch: between one and nearly two passes over the images, or less than one if
+    fewer images are drawn in total. A validation follows each round.
     """
 
     draws: int
@@ -19,19 +19,19 @@ class Length(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Of the whole training."""
+        """Number of steps of the whole training."""
         return self.rounds * self.steps_per_round
 
     def draws_before(self, step: int) -> int:
-        """How many images are drawn before `step`, counted from 0."""
+        """Return the number of images drawn before `step`, counted from 0."""
         return step * self.draws // self.steps
 
 
 def length_of(params: Train, *, images: int, changed: int, warm: bool) -> Length:
-    """The length of a training on so many images, of which so many `changed`: are new, have another label, or are gone.
+    """Return the length of a training on `images` images, if `changed` ones are new, relabelled or removed.
 
-    At a cold start all are new. Never are two rounds of different steps, nor is a step of a single image unless there
-    is just one.
+    In a cold start all are new. All rounds have the same number of steps. A step has more than one image, unless there
+    is only one image.
     """
     most = params.epochs * images
     if not warm:

@@ -1,7 +1,7 @@
-"""Randomness that is a function of (seed, epoch, image id) alone.
+"""Random numbers that depend only on the seed, the epoch, the image id and the purpose.
 
-So neither workers, devices, interruptions nor images added since disturb the order or the augmentation of an image,
-and any position can be jumped to.
+So the order and the augmentation of an image do not depend on workers, devices, interruptions or added images, and any
+position can be computed directly.
 """
 
 from enum import IntEnum
@@ -13,7 +13,7 @@ UInt64s = npt.NDArray[np.uint64]
 
 
 class Purpose(IntEnum):
-    """What a number is for; numbers for different purposes are independent. The values decide on all of them."""
+    """The purpose of a random number; numbers for different purposes are independent. Never change the values."""
 
     ORDER = 0
     SHIFT_X = 1
@@ -38,7 +38,7 @@ class Purpose(IntEnum):
     ERASE_RATIO = 20
     ERASE_X = 21
     ERASE_Y = 22
-    OPERATION = 23  # And the next number, where two operations are drawn; so with the next two.
+    OPERATION = 23  # This and the next two purposes use two values each, for two operations.
     MAGNITUDE = 25
     SIGN = 27
     MIX_KIND = 29
@@ -48,14 +48,14 @@ class Purpose(IntEnum):
 
 
 def keys_of(ids: npt.NDArray[np.str_]) -> UInt64s:
-    """The first 64 bits of each image id: shape (n,) of hexadecimal strings to shape (n,)."""
+    """Return the first 64 bits of each image id: hexadecimal strings of shape (n,) to numbers of shape (n,)."""
     return np.array([int(image_id[:16], 16) for image_id in ids], dtype=np.uint64)
 
 
 def draw(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> UInt64s:
-    """64 random bits for each of `keys`, shape (n,); `epoch` is that of all, or of each.
+    """Return 64 random bits for each of `keys`, shape (n,); `epoch` is a single number or one per key.
 
-    SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) as a hash.
+    Uses SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) as a hash.
     """
     state = np.zeros(1, dtype=np.uint64)
     for part in (seed, epoch, purpose):
@@ -64,13 +64,13 @@ def draw(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> UIn
 
 
 def uniform(keys: UInt64s, *, seed: int, epoch: int | UInt64s, purpose: int) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each of `keys`, shape (n,), as `draw` has them."""
+    """Return a random number in [0, 1) for each of `keys`, shape (n,); arguments as for `draw`."""
     bits = draw(keys, seed=seed, epoch=epoch, purpose=purpose) >> np.uint64(11)
     return bits.astype(np.float64) * 2.0**-53
 
 
 def epoch_order(keys: UInt64s, *, seed: int, epoch: int) -> npt.NDArray[np.intp]:
-    """The positions in `keys` in the order in which `epoch` visits them, each once, shape (n,)."""
+    """Return the positions in `keys` in the random order of `epoch`, each once, shape (n,)."""
     return np.argsort(draw(keys, seed=seed, epoch=epoch, purpose=Purpose.ORDER), kind="stable")
 
 

@@ -1,8 +1,8 @@
-"""Which images a training draws: each new one once, and all of them in turn, going on where its base stopped.
+"""The images that a training draws: each new one once, and all images in turns, resumed where the base stopped.
 
-Images take turns in the order of a hash of (seed, turn, id). How far a turn has come is a point in the range of that
-hash, so that images which are added or removed disturb no other, and none waits for more than the rest of this turn and
-the next one.
+A turn is a pass over all images in the order of a hash of (seed, turn, id). The position within a turn is a point in
+the range of that hash. So added or removed images do not affect the others, and no image waits for longer than the
+rest of this turn and the next one.
 """
 
 from dataclasses import dataclass
@@ -16,45 +16,45 @@ from pipeline.training.drawing.randomness import Purpose, UInt64s, draw, epoch_o
 
 Positions = npt.NDArray[np.intp]
 
-# The key under which a checkpoint says how far the turns have come.
+# The key of the cursor in a checkpoint.
 CURSOR = "cursor"
-# The turn of an image that is drawn because it is new; those of all images count from 0.
+# The turn number of images that are drawn because they are new; turns over all images count from 0.
 ARRIVAL = 2**64 - 1
 
 
 class Cursor(NamedTuple):
-    """How far the turns have come."""
+    """The position in the sequence of turns."""
 
     turn: int
     point: int
-    """Images whose hash is less have had this turn."""
+    """Images with a smaller hash have already been drawn in this turn."""
 
 
 class Drawn(NamedTuple):
     """Images in the order in which they are drawn."""
 
     positions: Positions
-    """Shape (n,)."""
+    """Positions of the images in the dataset, shape (n,)."""
     turns: UInt64s
-    """For the how many-eth time all images are drawn, or `ARRIVAL`; shape (n,)."""
+    """Turn in which each image is drawn, or `ARRIVAL`; shape (n,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """All draws of a training; any part of them is worked out without those before it."""
+    """All draws of a training; any part of them can be computed without those before it."""
 
     keys: UInt64s
-    """Of all images, shape (n,)."""
+    """Keys of all images, shape (n,)."""
     arrived: Positions
-    """The images that are drawn once for being new, at even distances among the others; at most `count`."""
+    """New images, each drawn once in addition, evenly spaced among the other draws; at most `count`."""
     count: int
-    """How many are drawn in all."""
+    """Total number of draws."""
     start: Cursor
-    """How far the base has come."""
+    """Where the base stopped."""
     seed: int
 
     def between(self, first: int, last: int) -> Drawn:
-        """The draws from `first` on, counted from 0, up to the one before `last`."""
+        """Return the draws from `first`, counted from 0, to `last`, exclusive."""
         arrivals = np.arange(first, last + 1) * len(self.arrived) // self.count
         is_arrival = np.diff(arrivals) > 0
         before, after = int(arrivals[0]), int(arrivals[-1])
@@ -66,14 +66,14 @@ class Draws:
 
     @property
     def end(self) -> Cursor:
-        """How far the turns have come when all is drawn."""
+        """The cursor after all draws."""
         turn, place = self._turn_and_place(self.count - len(self.arrived))
         if not place:
             return Cursor(turn, 0)
         return Cursor(turn, int(np.sort(self._hashes(turn))[place - 1]) + 1)
 
     def _in_turn(self, first: int, last: int) -> Drawn:
-        """Of the draws that no new image takes, those from `first` on, up to the one before `last`."""
+        """Return the draws in turns, that is, without the additional new images, from `first` to `last`, exclusive."""
         turn, place = self._turn_and_place(first)
         count, end = len(self.keys), place + last - first
         turns = range(turn, turn + -(-end // count))
@@ -82,7 +82,7 @@ class Draws:
         return Drawn(visited, (turn + np.arange(place, end) // count).astype(np.uint64))
 
     def _turn_and_place(self, number: int) -> tuple[int, int]:
-        """The turn of that draw, and how many images had theirs before it."""
+        """Return the turn of draw `number`, and how many images are drawn before it in that turn."""
         had = int((self._hashes(self.start.turn) < np.uint64(self.start.point)).sum())
         further, place = divmod(had + number, len(self.keys))
         return self.start.turn + further, place
@@ -93,16 +93,16 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """The draws of a training, cut into rounds, which Lightning takes for epochs, and batches."""
+    """The draws of a training, split into rounds (epochs to Lightning) and batches."""
 
     draws: Draws
     length: Length
     before: int
-    """Rounds since the cold start that the base has behind it."""
+    """Number of rounds of all earlier generations since the cold start."""
 
     def batches(self, number: int) -> list[Drawn]:
-        """Those of a round, which is counted since the cold start."""
-        # Of nearly equal size: a last batch of one image would leave batch normalisation nothing to normalise by.
+        """Return the batches of round `number`, counted since the cold start."""
+        # Batches of nearly equal size: batch normalisation fails on a last batch of a single image.
         first = (number - self.before) * self.length.steps_per_round
         bounds = [self.length.draws_before(first + batch) for batch in range(self.length.steps_per_round + 1)]
         drawn = self.draws.between(bounds[0], bounds[-1])

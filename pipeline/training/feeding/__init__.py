@@ -1,1 +1,1 @@
-"""What reaches the network: drawn images, augmented or as features, in batches on the device that trains."""
+"""Data loading: drawn images, augmented or as features, in batches on the training device."""

@@ -1,7 +1,7 @@
-"""Batches: the images of a step, which may be computed in parts and on several devices, and how much they count.
+"""Batches: the images of a step and their weights; a step may be computed in parts and on several devices.
 
 The loss of a step is the sum of its images' losses, weighted by their classes, divided by the sum of these weights. So
-a part of it counts as its share of that sum, however it was cut.
+each part of a step is weighted by its share of that sum, regardless of how the step was split.
 """
 
 from itertools import pairwise
@@ -12,32 +12,32 @@ from torch import Tensor
 
 
 class Other(NamedTuple):
-    """What else is in the images of a batch."""
+    """The images that the images of a batch are mixed with."""
 
     targets: Tensor
     """Classes of the other images, shape (n,), int64."""
     own: Tensor
-    """Share of an image that is its own, shape (n,), float32."""
+    """Share of the original image in each mixed one, shape (n,), float32."""
     weights: Tensor | None = None
-    """How much the other images count, shape (n,), float32; None if all alike."""
+    """Weights of the other images, shape (n,), float32; None if all are equal."""
 
 
 class Batch(NamedTuple):
-    """Images and their classes: of a step, or of a part of it."""
+    """Images and classes of a step, or of a part of it."""
 
     images: Tensor
     """Shape (n, channels, height, width), uint8; or their features, shape (n, features), float32."""
     targets: Tensor
     """Positions in the list of classes, shape (n,), int64."""
     share: Tensor
-    """How much its mean counts in the mean over all parts of the step, 1 where they are alike; shape (), float32."""
+    """Weight of this part's mean loss in the mean over all parts, 1 for equal parts; shape (), float32."""
     other: Other | None = None
-    """What else is in the images."""
+    """The images mixed into these, if any."""
     weights: Tensor | None = None
-    """How much each image counts, 1 on average over all of the training, shape (n,), float32; None if all alike."""
+    """Weight of each image, 1 on average over all training images, shape (n,), float32; None if all are equal."""
 
     def between(self, first: int, last: int) -> "Batch":
-        """The part of its images from `first` on, up to the one before `last`, with the share of the whole."""
+        """Return the part with the images from `first` to `last`, exclusive; its `share` is unchanged."""
 
         def cut(value: Tensor | None) -> Tensor | None:
             return None if value is None else value[first:last]
@@ -49,17 +49,20 @@ class Batch(NamedTuple):
 
 
 def class_weights(images: Tensor, balance: float) -> Tensor:
-    """What an image of each class weighs in the loss, shape (classes,), float32; 1 on average over the images.
+    """Return the weight of each class in the loss, shape (classes,), float32; 1 on average over the images.
 
-    A class of which there are n images has the weight n ** −balance, up to a constant; one without images has 0. Where
-    images count more or less than once, n is the sum of that.
+    The weight of a class with n images is proportional to n ** −balance; that of a class without images is 0. If
+    images have weights, n is the sum of these weights.
     """
     weights = torch.where(images > 0, images.double().clamp(min=torch.finfo().tiny) ** -balance, 0.0)
     return (weights * images.sum() / (weights * images).sum()).float()
 
 
 def counted(batch: Batch, weights: Tensor) -> Tensor:
-    """The sum of the `weights`, shape (classes,), of the classes in `batch`, by which its mean is divided; shape ()."""
+    """Return the sum of the class `weights`, shape (classes,), over the images of `batch`: the divisor of its loss.
+
+    The result has shape ().
+    """
     own = weights[batch.targets]
     if batch.other is None:
         return own.sum()
@@ -68,9 +71,9 @@ def counted(batch: Batch, weights: Tensor) -> Tensor:
 
 
 def in_parts(batch: Batch, parts: int) -> list[Batch]:
-    """`batch` in so many parts of nearly equal size, none of a single image, by which nothing could be normalised.
+    """Split `batch` into `parts` parts of nearly equal size, none of a single image, which batch norm cannot handle.
 
-    If its images are too few for that, the first parts are empty: the last one is that after which devices agree.
+    If there are too few images, the first parts are empty, and not the last one, after which devices synchronise.
     """
     count = len(batch.images)
     full = max(1, min(parts, count // 2))

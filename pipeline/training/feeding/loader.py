@@ -1,4 +1,4 @@
-"""Batches of images in an order that is a function of (seed, position, image ids)."""
+"""Loaders of batches; their order depends only on the seed, the position and the image ids."""
 
 import math
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ from pipeline.training.feeding.sources import AugmentedImages, Inputs, InputSour
 
 
 class EvalLoader:
-    """All images in the order of their ids, unchanged."""
+    """Yields all images in the order of their ids, without augmentation."""
 
     def __init__(
         self, dataset: Dataset, classes: list[str], *, batch_size: int, source: InputSource | None = None
     ) -> None:
-        """`source` says what each image is, if not itself, and on which device, if not the CPU."""
+        """`source` provides the inputs of the network; by default the images themselves, on the CPU."""
         self._source, self._targets = source or PlainImages(dataset), targets_of(dataset.labels, classes)
         self._batch_size = batch_size
 
@@ -46,37 +46,37 @@ class EvalLoader:
 
 
 class TrainLoader:
-    """What is drawn, round after round.
+    """Yields the drawn batches, round by round.
 
-    Lightning asks it for its position (`state_dict`), gives it back, and tells the round, which it calls epoch and
-    counts since the cold start, to its `sampler`. Position and order are those of all devices together, so that a run
-    can go on with another number of them.
+    Lightning saves and restores the position (`state_dict`) and sets the epoch of `sampler`, which is the round counted
+    since the cold start. Position and order count for all devices together, so a run can resume with another number of
+    devices.
     """
 
     def __init__(
         self, dataset: Dataset, classes: list[str], params: Train, rounds: Rounds, source: InputSource | None = None
     ) -> None:
-        """`source` says what is drawn of an image, and for which device, if not the image, augmented on the CPU."""
+        """`source` provides the inputs of the network; by default the images, augmented on the CPU."""
         self._source = source or AugmentedImages(dataset, params)
         self._targets = targets_of(dataset.labels, classes)
         self._weights = None if dataset.weights is None else torch.from_numpy(dataset.weights)
         self._params, self._rounds = params, rounds
         self._class_weights = class_weights(self.images_of_classes(len(classes)), params.balance)
         self._round = rounds.before
-        # The batch with which the next iteration begins, and how many are done of this one.
+        # The step at which the next iteration begins, and the number of finished steps of the current one.
         self._start = self._position = 0
 
     def images_of_classes(self, classes: int) -> Tensor:
-        """How many images there are of each class, each as often as it counts, shape (classes,)."""
+        """Return the number of images of each class, each counted by its weight, shape (classes,)."""
         return torch.bincount(self._targets, self._weights, minlength=classes)
 
     @property
     def sampler(self) -> "TrainLoader":
-        """Whom Lightning tells the epoch."""
+        """The object whose `set_epoch` Lightning calls."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw what that round draws from now on."""
+        """Select the round that the next iteration draws."""
         self._round = epoch
 
     def __len__(self) -> int:
@@ -86,12 +86,12 @@ class TrainLoader:
         first, self._start = self._start, 0
         for position, parts in enumerate(prefetch(self._steps(first), self._source.where), first):
             yield from parts[:-1]
-            # Now, since Lightning counts batches and never asks for the one after the last.
+            # Before the last part, since Lightning never asks for a batch after the last one.
             self._position = (position + 1) % self._rounds.length.steps_per_round
             yield parts[-1]
 
     def _steps(self, first: int) -> Iterator[tuple[Batch, ...]]:
-        """The parts of each step of the round, from the `first` one on."""
+        """Yield the parts of each step of the round, starting with step `first`."""
         rank, devices = _rank()
         here = [
             Drawn(chosen[rank::devices], turns[rank::devices])
@@ -101,11 +101,11 @@ class TrainLoader:
             yield self._shared_out(self._batch(torch.from_numpy(drawn.positions), inputs), devices)
 
     def _batch(self, chosen: Tensor, inputs: Inputs) -> Batch:
-        """The images of a step, those that are `chosen`, shape (n,), as they became."""
+        """Return the batch of a step: the `inputs` of the images at the positions `chosen`, shape (n,)."""
         (values, mixture), where = inputs, self._source.where
         targets = to_device(self._targets[chosen], where)
         weights = None if self._weights is None else to_device(self._weights[chosen], where)
-        whole = torch.ones((), device=where)  # Made there: a number that is copied to a GPU makes the CPU wait for it.
+        whole = torch.ones((), device=where)  # Created on the device: copying a number to a GPU blocks the CPU.
         if mixture is None:
             return Batch(values, targets, whole, weights=weights)
         partners, own = mixture
@@ -113,7 +113,7 @@ class TrainLoader:
         return Batch(values, targets, whole, Other(targets[partners], own, of_others), weights)
 
     def _shared_out(self, batch: Batch, devices: int) -> tuple[Batch, ...]:
-        """The parts in which `batch`, this device's part of a step, is computed, each with its share."""
+        """Split `batch`, this device's share of a step, into its parts for accumulation, each with its `share`."""
         parts = in_parts(batch, self._params.accumulate)
         if len(parts) * devices == 1:
             return (batch,)
@@ -125,20 +125,20 @@ class TrainLoader:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """How many batches of the round are done; 0 when all are."""
+        """Return the number of finished steps of the round; 0 when all are finished."""
         return {"position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next iteration after `state`'s position."""
+        """Begin the next iteration at the position in `state`."""
         self._start = self._position = state["position"]
 
 
 def sample(
     dataset: Dataset, *, count: int, batch_size: int, seed: int, among: npt.NDArray[np.intp] | None = None
 ) -> Iterator[Tensor]:
-    """At most `count` of the images, the same ones for the same seed and ids, unchanged, on the CPU.
+    """Draw at most `count` images, always the same for the same seed and ids, without augmentation, on the CPU.
 
-    Only those at the positions `among` where they are given, of which there is at least one.
+    If `among` is given, only images at these positions are drawn; it must not be empty.
 
     Yields:
         batches of nearly equal size, of shape (n, channels, height, width), uint8.
@@ -151,20 +151,20 @@ def sample(
 
 
 def _rank() -> tuple[int, int]:
-    """Which of how many devices this process is for."""
+    """Return the rank of this process's device, and the number of devices."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def _over_devices(value: Tensor) -> Tensor:
-    """The sum of `value` over all devices."""
+    """Return the sum of `value` over all devices."""
     if _rank()[1] > 1:
         distributed.all_reduce(value)
     return value
 
 
 def targets_of(labels: npt.NDArray[np.str_], classes: list[str]) -> Tensor:
-    """The position of each label in `classes`, which holds them all: shape (n,), int64."""
+    """Return the position of each label in `classes`, which must contain them all: shape (n,), int64."""
     position = {name: number for number, name in enumerate(classes)}
     return torch.tensor([position[label] for label in labels], dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Batches on their way to the device that trains, while the step before still computes."""
+"""Transfer batches to the training device while the previous step is still running."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -9,24 +9,24 @@ from torch import Tensor
 
 from pipeline.models.device import to_device
 
-# A tensor, or a tuple, which may be named, of such things and of others.
+# A tensor, or a (named) tuple of tensors, tuples and other values.
 Batch = TypeVar("Batch", bound=Tensor | tuple[Any, ...])
 
-# Before what else is computed: little work, which the next step waits for.
+# Stream priority above the default: the work is small, and the next step waits for it.
 FIRST = -1
 
 
 def prefetch(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
-    """`batches` on the device `where`.
+    """Yield `batches` on the device `where`.
 
-    On a GPU all that is computed for them, in `batches` too, runs next to what the GPU was told before, and not after
-    it. The CPU gets a batch at once, and the GPU waits for it where it uses it.
+    On a GPU, everything that computes them, also inside `batches`, runs in a stream of its own, in parallel with the
+    work that is already queued. The CPU gets each batch at once, and the GPU waits for the batch where it uses it.
     """
     if where.type != "cuda":
         yield from (_moved(batch, where) for batch in batches)
         return
     aside, waiting, end = _aside(where), iter(batches), object()
-    aside.wait_stream(torch.cuda.current_stream(where))  # Which may have to make what batches are made of.
+    aside.wait_stream(torch.cuda.current_stream(where))  # Its queued work may produce inputs of the batches.
     while True:
         with torch.cuda.stream(aside):
             batch: Any = next(waiting, end)
@@ -36,18 +36,18 @@ def prefetch(batches: Iterable[Batch], where: torch.device) -> Iterator[Batch]:
         here = torch.cuda.current_stream(where)
         here.wait_stream(aside)
         for tensor in _tensors(batch):
-            tensor.record_stream(here)  # Or its memory might be given away before it was read.
+            tensor.record_stream(here)  # Otherwise the allocator may reuse its memory before it was read.
         yield batch
 
 
 @cache
 def _aside(where: torch.device) -> torch.cuda.Stream:
-    """A stream, always the same one: memory that was used in one stream is free for that one alone."""
+    """Return the prefetch stream, always the same one: freed memory is only reused in the stream that used it."""
     return torch.cuda.Stream(where, priority=FIRST)  # type: ignore[no-untyped-call]
 
 
 def _moved(batch: Any, where: torch.device) -> Any:
-    """`batch` on the device `where`."""
+    """Return `batch` on the device `where`."""
     if isinstance(batch, Tensor):
         return to_device(batch, where)
     if not isinstance(batch, tuple):

@@ -1,4 +1,4 @@
-"""What a network is trained on: images, augmented, or the features that its frozen backbone makes of them."""
+"""Inputs of a network in training: augmented images, or features of a frozen backbone."""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -34,27 +34,27 @@ CPU = torch.device("cpu")
 
 
 class Inputs(NamedTuple):
-    """What a network is given of a batch."""
+    """The inputs of a network for one batch."""
 
     values: Tensor
     """Images of shape (n, channels, height, width), uint8, or features of shape (n, width), float32."""
     mixture: Mixture | None = None
-    """What else is in them."""
+    """How the images were mixed with others, if they were."""
 
 
 class InputSource(Protocol):
-    """Where the images of a split come from."""
+    """A source of inputs for the images of a split."""
 
     @property
     def where(self) -> torch.device:
-        """The device that is to have them; they need not lie there yet."""
+        """The device that the inputs are meant for; they may not be on it yet."""
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
-        """What each batch of drawn images is, in that order."""
+        """Yield the inputs for each batch of drawn images."""
 
 
 class PlainImages:
-    """Images as they are."""
+    """Images without augmentation."""
 
     def __init__(self, dataset: Dataset, where: torch.device = CPU) -> None:
         self._images, self.where = dataset.images, where
@@ -65,10 +65,10 @@ class PlainImages:
 
 
 class AugmentedImages:
-    """Images, each changed at random in its own way, whole batches at once."""
+    """Augmented images: each is changed at random, a whole batch at once."""
 
     def __init__(self, dataset: Dataset, params: Train, where: torch.device = CPU) -> None:
-        """They are changed on the device `where`."""
+        """Augmentation runs on the device `where`."""
         self._images, self._keys = dataset.images, keys_of(dataset.ids)
         self._seed, self._size, self._settings = params.seed, params.size, settings_of(params.augment)
         self._own = params.augment if isinstance(params.augment, str) and is_own(params.augment) else None
@@ -88,12 +88,12 @@ class AugmentedImages:
 
 
 class KeptFeatures:
-    """Features of images, or of a few views of each, computed when they are first asked for."""
+    """Cached features of images, or of several views of each; missing ones are computed at the first iteration."""
 
     def __init__(
         self, dataset: Dataset, backbone: Backbone, views: Views | None, *, limit: int, alive: Dataset | None = None
     ) -> None:
-        """What is kept takes at most `limit` bytes; where room is short, that of the images of `alive` stays, too."""
+        """The cache takes at most `limit` bytes; if room is short, features of the images in `alive` stay, too."""
         self._dataset, self._backbone, self._views, self._limit = dataset, backbone, views, limit
         self._alive = None if alive is None else alive.images.slots.md5s
 
@@ -105,18 +105,18 @@ class KeptFeatures:
 
     @property
     def where(self) -> torch.device:
-        """The device that is to have them."""
+        """The device that the features are meant for."""
         return self._backbone.where
 
     @cached_property
     def _source(self) -> FeatureSource:
-        # Not before it is needed, since the network has its weights no earlier.
+        # Created at first use: the network gets its final weights only after this object is created.
         images = self._dataset.images
         return FeatureSource(images, self._backbone, self._views, limit=self._limit, alive=self._alive)
 
 
 class Sources(NamedTuple):
-    """Where the images of both splits that a training looks at come from."""
+    """The input sources of both splits that a training uses."""
 
     training: InputSource
     validation: InputSource
@@ -125,13 +125,13 @@ class Sources(NamedTuple):
 def sources_of(
     network: Network, spec: Spec, splits: tuple[Dataset, Dataset], params: Params, where: torch.device
 ) -> Sources:
-    """For the training and the validation images, `splits`, of a training of `network` on the device `where`.
+    """Return the input sources of the training and the validation images, `splits`, for the device `where`.
 
     Raises:
-        ParamError: images are to be mixed, and the features of single ones kept.
+        ParamError: the params ask for mixed images, but features are cached for single images.
     """
     training, validation = splits
-    # What code of the project's own makes of an image is not known by a name.
+    # Augmentation by the project's own code has no cache key.
     if params.train.freeze != BACKBONE or is_own(params.train.augment) or not has_features(network, spec):
         return Sources(AugmentedImages(training, params.train, where), PlainImages(validation, where))
     settings = settings_of(params.train.augment)
@@ -147,7 +147,7 @@ def sources_of(
 
 
 def views_of(dataset: Dataset, params: Train) -> Views | None:
-    """The views of the images of `dataset` that `params` ask for; None where augmentation changes nothing."""
+    """Return the views of the images of `dataset` that `params` request; None if augmentation changes nothing."""
     settings, keys = settings_of(params.augment), keys_of(dataset.ids)
     recipe = settings.model_dump_json(exclude_defaults=True)
     if recipe == "{}":
