@@ -12,7 +12,7 @@ FREE = {"loggers", "save_every"}
 
 
 class Train(Section):
-    """How a generation is trained."""
+    """Params of the training of a generation."""
 
     model: Annotated[str, Field(pattern=rf"^(small|timm/.+|{OWN})$")]
     """The built-in network `small`, `timm/NAME` (needs the extra `timm`), or your own: `my_project.nets:build`."""

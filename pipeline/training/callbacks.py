@@ -1,4 +1,4 @@
-"""What training does besides training: saves its progress, and makes the model of averaged weights."""
+"""Lightning callbacks: save progress, train the head first, and average weights into the model."""
 
 import signal
 import sys
@@ -27,19 +27,19 @@ from pipeline.training.rng_state import generator_states, set_generators
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GENERATORS = "generators"
-# With several devices all must agree to stop, and asking at each step would cost.
+# With several devices, steps between two synchronised decisions to save or stop; each costs communication.
 AGREE_EVERY = 10
 
 
 class SaveProgress(pl.Callback):
-    """Saves everything every few seconds, and when the process is asked to stop, which it then does.
+    """Saves the training state at regular intervals, and before the process stops on a signal.
 
-    Never at the last step of an epoch: Lightning would take what follows it, validation say, for done. Stands last
-    among the callbacks, so that what the others do in a step is done.
+    It never saves at the last step of an epoch, since Lightning would then skip what follows, such as validation. It
+    must be the last of the callbacks that act on steps, so that the others have finished the step.
     """
 
     def __init__(self, progress: Progress, *, every: float) -> None:
-        """`every` is in seconds."""
+        """`every` is the interval in seconds."""
         self._progress, self._every = progress, every
         self._last = time.monotonic()
         self._asked: signal.Signals | None = None
@@ -47,10 +47,10 @@ class SaveProgress(pl.Callback):
         self._states: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen to signals from now on.
+        """Install the signal handlers.
 
         Raises:
-            TrainingError: not all processes that train together go on from the same step.
+            TrainingError: the processes that train together do not resume from the same step.
         """
         del pl_module
         strategy, step = trainer.strategy, trainer.global_step
@@ -61,19 +61,19 @@ class SaveProgress(pl.Callback):
         self._listening.enter_context(handled(SIGNALS, self._ask))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave signals to whom they were left before."""
+        """Restore the previous signal handlers."""
         del trainer, pl_module, stage
         self._listening.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Likewise; Lightning tears nothing down then."""
+        """Restore the previous signal handlers; Lightning does not call `teardown` after an exception."""
         del trainer, pl_module, exception
         self._listening.close()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Put the generators where they were, at the first step after an interruption."""
+        """Restore the random generators at the first step after an interruption."""
         del trainer, pl_module, batch, batch_idx
         if self._states is not None:
             set_generators(self._states)
@@ -82,7 +82,7 @@ class SaveProgress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time to."""
+        """Save if the interval has passed; save and stop if a signal was received."""
         del pl_module, outputs, batch
         step, part = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
         if part:
@@ -90,7 +90,7 @@ class SaveProgress(pl.Callback):
         steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
         if step == steps:
             if self._asked is not None and steps == 1:
-                raise KeyboardInterrupt  # No epoch has a step to save at; there is little to do again.
+                raise KeyboardInterrupt  # Epochs of one step have no step to save at; little work is lost.
             return
         is_asked = self._asked is not None
         is_due = time.monotonic() - self._last > self._every
@@ -103,15 +103,15 @@ class SaveProgress(pl.Callback):
         if is_asked or is_due:
             self._save(trainer)
         if is_asked:
-            raise KeyboardInterrupt  # Which Lightning ends in order.
+            raise KeyboardInterrupt  # Lightning shuts down gracefully on it.
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Add the states of the generators."""
+        """Add the states of the random generators."""
         del trainer, pl_module
         checkpoint[GENERATORS] = generator_states()
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
-        """Remember them until the first step."""
+        """Keep the states of the random generators until the first step."""
         del trainer, pl_module
         self._states = checkpoint.get(GENERATORS)
 
@@ -119,24 +119,24 @@ class SaveProgress(pl.Callback):
         if trainer.is_global_zero:
             self._progress.save(trainer.global_step, trainer.save_checkpoint)
         else:
-            trainer.save_checkpoint(self._progress.folder)  # Has a part in collecting, writes nothing.
+            trainer.save_checkpoint(self._progress.folder)  # Takes part in collective operations, writes nothing.
         self._last = time.monotonic()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked is not None:
-            signal.default_int_handler(number, frame)  # Asked twice: at once.
+            signal.default_int_handler(number, frame)  # A second signal stops at once.
         self._asked = signal.Signals(number)
         print("train: saving at the next step, then stopping", file=sys.stderr, flush=True)
 
 
 class HeadFirst(pl.Callback):
-    """Trains the head alone in the first steps, and then all that is not frozen.
+    """Trains only the head in the first steps, and then all weights that are not frozen.
 
-    What is to be done follows from the step, so it is the same after an interruption.
+    The switch depends only on the step, so an interruption does not change it.
     """
 
     def __init__(self, network: Network, *, frozen: Collection[str], steps: int) -> None:
-        """`frozen` are the weights of `network` that stay as they are after so many `steps`, too, by name."""
+        """`frozen` are the names of those weights of `network` that stay frozen after the first `steps` steps."""
         self._network, self._frozen, self._steps = network, frozenset(frozen), steps
         self._backbone = backbone_weights(network, "train.head_epochs")
         self._is_alone: bool | None = None
@@ -144,7 +144,7 @@ class HeadFirst(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Freeze all but the head, or let it train."""
+        """Freeze the backbone at the first step, and unfreeze it after the last step of the head alone."""
         del pl_module, batch, batch_idx
         is_alone = trainer.global_step < self._steps
         if is_alone != self._is_alone:
@@ -156,30 +156,30 @@ class HeadFirst(pl.Callback):
 
 
 class AveragedWeights(pl.Callback):
-    """Measures the averaged weights of an optimizer without a schedule, and makes them the model when training ends.
+    """Validates the averaged weights of the schedule-free optimizer, and makes them the model at the end of training.
 
-    The raw ones, which training goes on with after a validation, are put back bit for bit.
+    After a validation, training continues with the raw weights, which are restored bit for bit.
     """
 
     def __init__(self, network: Network, sample: Callable[[], Iterable[Tensor]]) -> None:
-        """`sample` has the batches of images that statistics of normalisation in `network` are estimated on."""
+        """`sample` returns the batches of images for estimating the normalisation statistics of `network`."""
         self._network, self._sample = network, sample
         self._raw: dict[str, Tensor] = {}
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the averages in the place of the raw weights."""
+        """Replace the raw weights by the averaged ones."""
         self._raw = {name: value.clone() for name, value in pl_module.state_dict().items()}
         self._average(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the raw weights back: the optimizer's own way back rounds."""
+        """Restore the raw weights from a copy, since the optimizer's own conversion is not exact."""
         pl_module.load_state_dict(self._raw)
         for group in trainer.optimizers[0].param_groups:
             group["train_mode"] = True
         self._raw = {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the averages."""
+        """Replace the raw weights by the averaged ones, which are the model."""
         self._average(trainer, pl_module)
 
     def _average(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -191,21 +191,21 @@ class AveragedWeights(pl.Callback):
 
 
 class MeanWeights(WeightAveraging):
-    """Makes the model of the mean of the weights after each step from a `first` one on (arXiv 1803.05407)."""
+    """Makes the model the mean of the weights after each step from step `first` on (arXiv 1803.05407)."""
 
     def __init__(self, *, first: int) -> None:
-        """`first` is counted over all generations."""
+        """`first` is a step counted over all generations."""
         super().__init__(avg_fn=lambda mean, now, count: mean + (now - mean) / (count + 1))
         self._first = first
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Whether to take the weights after step `step_idx` into the mean."""
+        """Whether to include the weights after step `step_idx` in the mean."""
         del epoch_idx
         return step_idx is not None and step_idx >= self._first
 
 
 def finished(checkpoint: Checkpoint, cursor: Cursor) -> Checkpoint:
-    """What of the last `checkpoint` belongs into the model, and how far the turns of its images have come."""
+    """Return the model's checkpoint: the last `checkpoint` without state of callbacks, and with the `cursor`."""
     ours = (GENERATORS, STATE, "current_model_state", "averaging_state")
     model = {name: value for name, value in checkpoint.items() if name not in ours}
     return dict(canonical({**model, "callbacks": {}, CURSOR: list(cursor)}))

@@ -1,6 +1,6 @@
-"""data/environment.json: what decides, besides the recorded inputs, on the last bits of a model.
+"""data/environment.json: what determines the last bits of a model, apart from the recorded inputs.
 
-It is no part of the model, so that the same weights have the same hash wherever they come from.
+It is not part of the model, so that equal weights have the same hash on every machine.
 """
 
 import json
@@ -20,12 +20,12 @@ Environment = dict[str, str | int]
 
 
 def environment(params: Params) -> Environment:
-    """What is running now: versions, the kind of processor, its number format, and how many work together."""
+    """Return the current environment: versions, processor and accelerator, threads, devices and number format."""
     kind, compute = device(params.compute), params.compute
     accelerator = torch.cuda.get_device_name() if kind.type == "cuda" else kind.type
     return {
         "python": platform.python_version(),
-        "torch": str(torch.__version__),  # With its build, which the package's version lacks.
+        "torch": str(torch.__version__),  # Includes the build, unlike the version of the package.
         **{package: version(package) for package in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),

@@ -1,4 +1,4 @@
-"""The optimizer of a generation and its learning rates, and how far the base had come with each weight."""
+"""The optimizer and the learning-rate schedule of a generation, and the training history of each weight."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -21,48 +21,48 @@ OptimizerState = dict[str, Any]
 
 
 class History(NamedTuple):
-    """How a weight was trained before, as the optimizer of the base has it."""
+    """The training history of a weight, from the optimizer state of the base."""
 
     steps: int
     peak: float | None
-    """The highest learning rate so far, None where the optimizer does not keep it."""
+    """The highest learning rate so far, None if the optimizer does not store it."""
     weight: float | None
-    """The sum of the weights of its values in their average, likewise."""
+    """The sum of the averaging weights of its values so far, None if the optimizer does not store it."""
 
 
 Histories = Mapping[str, History]
 
 
 class Schedule(NamedTuple):
-    """The learning rate of one generation: it rises to its peak, and stays there or falls to zero; both linearly."""
+    """The learning rate of one generation: it rises linearly to its peak, then stays there or falls linearly to 0."""
 
     steps: int
     peak: float
     rise: int
-    """Steps until the peak."""
+    """Number of steps until the peak."""
     stays: bool = False
-    """Whether it stays at the peak instead."""
+    """Whether it stays at the peak instead of falling to 0."""
     known: Histories | None = None
-    """Of the weights that the base has trained, by name; None at a cold start."""
+    """Histories of the weights that the base has trained, by name; None for a cold start."""
     alone: int = 0
-    """Steps at the beginning in which the head trains alone."""
+    """Number of steps at the beginning in which only the head trains."""
     later_rise: int = 0
-    """Steps until the peak of what begins when others go on: after `alone`, or where the base has not trained it."""
+    """Steps until the peak for weights that start later: after `alone`, or not trained by the base."""
 
     def share_of_peak(self, step: int) -> float:
-        """The learning rate at `step`, counted from 0."""
+        """Return the learning rate at `step`, counted from 0, as a share of the peak."""
         if step < self.rise:
             return (step + 1) / self.rise
         return 1.0 if self.stays else max(0.0, (self.steps - step) / (self.steps - self.rise))
 
     def later_share_of_peak(self, step: int) -> float:
-        """That of what begins after `alone`."""
+        """Return the share of the peak for weights that start after `alone` steps; 0 before."""
         later = Schedule(self.steps - self.alone, self.peak, self.later_rise, self.stays)
         return later.share_of_peak(step - self.alone) if step >= self.alone else 0.0
 
 
 def schedule_of(params: Train, steps: int, *, warm: bool) -> Schedule:
-    """The schedule of a generation of so many steps."""
+    """Return the schedule of a generation of `steps` steps."""
     rise = _rise(params, steps)
     if params.optimizer == "schedule_free" and warm:
         return Schedule(steps, params.lr, 0, stays=True, later_rise=rise)
@@ -84,16 +84,16 @@ def _rise(params: Train, steps: int) -> int:
 
 
 def becomes_mean(params: Train) -> bool:
-    """Whether a warm start becomes the mean of its weights."""
+    """Whether the model of a warm start is the mean of its weights over the steps."""
     return params.optimizer == "adamw" and params.warm_mean
 
 
 def histories(optimizer: OptimizerState) -> dict[str, History]:
-    """That of each weight, by name, which the `optimizer` of a base has trained."""
+    """Return the history of each weight, by name, from the state of a base's `optimizer`."""
     found = {}
     for group in optimizer["param_groups"]:
         states = [optimizer["state"].get(number, {}) for number in group["params"]]
-        # AdamW counts for each weight, and the average's are counted by group.
+        # AdamW counts steps per weight, the schedule-free optimizer per group.
         most = max((int(state.get("step", 0)) for state in states), default=0)
         for name, state in zip(group["param_names"], states, strict=True):
             steps = group.get("k", int(state.get("step", most)))
@@ -102,24 +102,24 @@ def histories(optimizer: OptimizerState) -> dict[str, History]:
 
 
 class Kind(NamedTuple):
-    """What weights that are trained alike have in common."""
+    """Properties shared by all weights that are trained alike."""
 
     factor: float
-    """On the learning rate."""
+    """Factor on the learning rate."""
     begins_later: bool
     history: History | None
-    """None where the optimizer counts for each weight."""
+    """None if the optimizer counts steps per weight, or the base has not trained the weights."""
 
 
 def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
-    """The optimizer of what trains of `network`, with a schedule if it has one, as Lightning takes both."""
+    """Return the optimizer of the trainable weights of `network`, and its scheduler if any, in Lightning's format."""
     by_kind, groups = _by_kind(network, params, schedule), []
     for kind, pairs in by_kind.items():
-        # What is as it always is goes without saying: the bytes of a checkpoint depend on it.
+        # Default values are left out, since the bytes of the checkpoint depend on which keys are present.
         of_kind = {} if kind.factor == 1 else {"lr": kind.factor * schedule.peak}
         if kind.begins_later and params.optimizer == "schedule_free":
             of_kind["warmup_steps"] = schedule.later_rise
-        # Weight decay is for matrices and filters, not for biases and the scales of normalisation.
+        # Weight decay applies to matrices and filters, not to biases and the scales of normalisation.
         for of_matrices, decay in ((True, params.weight_decay), (False, 0.0)):
             if chosen := [pair for pair in pairs if (pair[1].ndim >= 2) == of_matrices]:
                 groups.append({"params": chosen, "weight_decay": decay, **of_kind})
@@ -128,7 +128,7 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
         kinds = {name: kind for kind, pairs in by_kind.items() for name, _ in pairs}
         rates = _rates(scheduled, kinds, params, schedule)
         return {"optimizer": scheduled, "lr_scheduler": {"scheduler": LambdaLR(scheduled, rates), "interval": "step"}}
-    # Defazio et al., arXiv 2405.15682. The network holds the weights that gradients are of, until `eval`.
+    # Defazio et al., arXiv 2405.15682. In train mode the network holds the weights at which gradients are computed.
     optimizer = AdamWScheduleFree(groups, lr=schedule.peak, warmup_steps=schedule.rise)
     optimizer.train()
     _adapt_loaded_states(optimizer)
@@ -136,11 +136,11 @@ def optimizer_of(network: Network, params: Train, schedule: Schedule) -> Any:
 
 
 def _scheduled(network: Network, groups: list[dict[str, Any]], params: Train, peak: float) -> Optimizer:
-    """AdamW, or what the project's own function makes."""
+    """Return AdamW, or the optimizer of the project's own function."""
     if is_own(params.optimizer):
         return own_optimizer(params.optimizer, groups, lr=peak, weight_decay=params.weight_decay)
-    # One kernel for all weights of a GPU; scaled gradients it would scale back itself, too late to clip them.
-    # Elsewhere None, as PyTorch has it: `False` would be written as another file.
+    # Fused on GPUs, except with loss scaling: a fused optimizer unscales gradients itself, too late for clipping.
+    # Otherwise None, PyTorch's default: `False` would change the bytes of the checkpoint.
     on_gpu = any(weight.is_cuda for weight in network.parameters())
     adamw = AdamW(groups, lr=peak, fused=(on_gpu and params.precision != "16-mixed") or None)
     _adapt_loaded_states(adamw)
@@ -150,10 +150,12 @@ def _scheduled(network: Network, groups: list[dict[str, Any]], params: Train, pe
 def _rates(
     optimizer: Optimizer, kinds: Mapping[str, Kind], params: Train, schedule: Schedule
 ) -> list[Callable[[int], float]]:
-    """What the learning rate of each group of `optimizer` is multiplied by at a step; `kinds` of weights by name.
+    """Return for each group of `optimizer` the function from the step to its learning-rate factor.
+
+    `kinds` are the kinds of the weights by name.
 
     Raises:
-        ParamError: the project's own function has put weights together whose rates differ.
+        ParamError: the project's own function has put weights with different learning rates into one group.
     """
     rates: list[Callable[[int], float]] = []
     for group in optimizer.param_groups:
@@ -168,11 +170,11 @@ def _rates(
 
 
 def _by_kind(network: Network, params: Train, schedule: Schedule) -> dict[Kind, list[tuple[str, Parameter]]]:
-    """What trains of `network`, by name; the names are those of Lightning's module."""
+    """Group the trainable weights of `network` by kind, with their names in the Lightning module."""
     are_alike = params.layer_decay == params.head_lr == 1
     factors = {} if are_alike else factors_of(network, params.layer_decay, params.head_lr)
     of_head, known = head_weights(network), schedule.known or {}
-    # AdamW counts the steps of each weight by itself.
+    # The schedule-free optimizer counts steps per group, AdamW per weight.
     counts = params.optimizer == "schedule_free"
     kinds: dict[Kind, list[tuple[str, Parameter]]] = {}
     for place, weight in network.named_parameters():
@@ -186,9 +188,9 @@ def _by_kind(network: Network, params: Train, schedule: Schedule) -> dict[Kind, 
 
 
 def begin_later(optimizer: Any, later: Collection[Tensor]) -> None:
-    """Let the groups of the weights `later` count their steps from now on, where the optimizer counts by group.
+    """Reset the step counts of the groups of the weights `later`, if the optimizer counts steps per group.
 
-    Its correction of a second moment that begins at 0, and the weights of the average, are by these counts.
+    The bias correction of the second moment, which starts at 0, and the averaging weights depend on these counts.
     """
     places = {id(weight) for weight in later}
     for group in optimizer.param_groups:
@@ -197,9 +199,9 @@ def begin_later(optimizer: Any, later: Collection[Tensor]) -> None:
 
 
 def _adapt_loaded_states(optimizer: Optimizer) -> None:
-    """Let `optimizer`, whose weights lie where they are trained, take in the state that another device left.
+    """Make `optimizer`, whose weights are on the training device, accept the state saved on another device.
 
-    Loading alone gives it the layout and the choice of kernels of where that was saved.
+    Without this, a loaded state would keep the memory layout and the `fused` option of the device that saved it.
     """
     fused = optimizer.param_groups[0].get("fused")
 
@@ -209,7 +211,7 @@ def _adapt_loaded_states(optimizer: Optimizer) -> None:
                 group["fused"] = fused
         for weight, state in loaded.state.items():
             for name, value in state.items():
-                if name == "step":  # On the CPU where it is read there: PyTorch's issue 74424.
+                if name == "step":  # Without `fused` it must be on the CPU: PyTorch issue 74424.
                     state[name] = value.to(weight.device if fused else "cpu")
                 elif value.shape == weight.shape and value.stride() != weight.stride():
                     state[name] = torch.empty_like(weight).copy_(value)

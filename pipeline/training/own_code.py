@@ -1,4 +1,4 @@
-"""Loss and optimizer by functions of the project's own, which `train.loss` and `train.optimizer` name."""
+"""Loss and optimizer of the project's own code, which `train.loss` and `train.optimizer` name."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from torch.optim import Optimizer
 from pipeline.errors import ParamError
 from pipeline.models.imported import call
 
-# The key under which a checkpoint says which optimizer its state is of, where that is the project's own.
+# The key of a checkpoint for the kind of its optimizer, if that is the project's own.
 KIND = "optimizer"
 LOSS = "def {}(logits: Tensor, targets: Tensor) -> Tensor"
 OPTIMIZER = "def {}(groups: list[dict[str, Any]], *, lr: float, weight_decay: float) -> torch.optim.Optimizer"
 
 
 def losses_of(name: str, logits: Tensor, targets: Tensor) -> Tensor:
-    """The loss of each image by the function `name`, shape (n,), of `logits` (n, classes) and `targets` (n,).
+    """Return the loss of each image, shape (n,), by the function `name` of `logits` (n, classes) and `targets` (n,).
 
     Raises:
-        ParamError: it fails, or gives something else.
+        ParamError: the function fails, or returns something else.
     """
     losses = call(name, LOSS, logits, targets)
     if not isinstance(losses, Tensor) or losses.shape != targets.shape:
@@ -29,10 +29,10 @@ def losses_of(name: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def own_optimizer(name: str, groups: list[dict[str, Any]], *, lr: float, weight_decay: float) -> Optimizer:
-    """The optimizer that the function `name` makes for `groups` of named parameters, each with its `weight_decay`.
+    """Create the optimizer by the function `name` for `groups` of named parameters, each with its `weight_decay`.
 
     Raises:
-        ParamError: it fails, makes something else, or leaves parameters out.
+        ParamError: the function fails, returns something else, or leaves parameters out.
     """
     wanted = sorted(pair[0] for group in groups for pair in group["params"])
     optimizer = call(name, OPTIMIZER, groups, lr=lr, weight_decay=weight_decay)
@@ -45,5 +45,5 @@ def own_optimizer(name: str, groups: list[dict[str, Any]], *, lr: float, weight_
 
 
 def kind_of(name: str, optimizer: Optimizer) -> str:
-    """What a state of `optimizer`, which the function `name` made, fits into."""
+    """Return a name for the kind of `optimizer`, created by the function `name`; states fit only the same kind."""
     return f"{name} {type(optimizer).__qualname__}"

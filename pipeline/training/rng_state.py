@@ -1,4 +1,4 @@
-"""The random generators of Python, NumPy and torch: their state as plain values, and back."""
+"""Get and set the states of the random generators of Python, NumPy and torch as plain values."""
 
 import random
 from typing import Any
@@ -8,8 +8,8 @@ import torch
 
 
 def generator_states() -> dict[str, Any]:
-    """The state of each global generator, in types that loading a checkpoint safely knows."""
-    name, keys, *numbers = np.random.get_state(legacy=True)  # noqa: NPY002 (what others draw from)
+    """Return the state of each global generator, in types that `torch.load` with `weights_only` accepts."""
+    name, keys, *numbers = np.random.get_state(legacy=True)  # noqa: NPY002 (the generator that other packages use)
     return {
         "python": random.getstate(),
         "numpy": (str(name), torch.from_numpy(np.array(keys, np.int64)), *numbers),
@@ -19,7 +19,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def set_generators(states: dict[str, Any]) -> None:
-    """Put the global generators into `states`."""
+    """Set the global generators to `states`."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states["numpy"]

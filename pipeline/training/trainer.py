@@ -1,4 +1,4 @@
-"""Lightning's trainer, set up, and what it demands of the devices."""
+"""Set up Lightning's trainer, and check the devices for it."""
 
 import logging
 import warnings
@@ -15,25 +15,25 @@ from pipeline.training.callbacks import HeadFirst
 
 
 def prepare(params: Params) -> None:
-    """Look whether training can be as `params` say, and let Lightning say what people asked for, and no more.
+    """Check that the devices can train as `params` require, and silence Lightning's own messages.
 
     Raises:
-        ParamError: the devices cannot compute so, or would have too few images in a step.
+        ParamError: the devices do not support the params, or would have too few images per step.
     """
     _check_devices(params)
     _quieten()
 
 
 def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, folder: Path) -> pl.Trainer:
-    """Lightning's trainer, up to so many `rounds` since the cold start; what it writes goes to `folder`."""
+    """Build Lightning's trainer, which trains up to `rounds` rounds since the cold start and writes to `folder`."""
     thaws = any(isinstance(callback, HeadFirst) for callback in callbacks)
     return pl.Trainer(
         accelerator=params.compute.accelerator,
         devices=params.compute.devices,
         num_nodes=params.compute.nodes,
-        # DDP would wait for gradients of all that will train.
+        # By default DDP waits for gradients of all weights, also of those that are frozen at first.
         strategy="ddp_find_unused_parameters_true" if thaws and devices_of(params) > 1 else params.compute.strategy,
-        sync_batchnorm=device(params.compute).type == "cuda",  # Torch has it for no other.
+        sync_batchnorm=device(params.compute).type == "cuda",  # PyTorch supports it on CUDA only.
         precision=precision_on(device(params.compute), params.train.precision),
         deterministic=params.train.deterministic,
         gradient_clip_val=params.train.clip_norm,
@@ -50,10 +50,10 @@ def trainer_of(params: Params, callbacks: list[pl.Callback], *, rounds: int, fol
 
 
 def _check_devices(params: Params) -> None:
-    """Look whether there are such devices, that can compute so, and have enough images in each step."""
+    """Check that the devices exist, support the precision, and get enough images in each step."""
     precision_on(device(params.compute), params.train.precision)
     check_count(params.compute)
-    # Batches may be half as large as they may be.
+    # The equal batches of a training may be as small as half of `train.batch_size`.
     devices, parts, size = devices_of(params), params.train.accumulate, params.train.batch_size
     if size < 4 * devices * parts:
         places = [f"among {devices} devices"] * (devices > 1) + [f"in train.accumulate {parts} parts"] * (parts > 1)
@@ -63,13 +63,13 @@ def _check_devices(params: Params) -> None:
 
 
 def devices_of(params: Params) -> int:
-    """How many devices train together."""
+    """Return the number of devices that train together."""
     return params.compute.devices * params.compute.nodes
 
 
 def _quieten() -> None:
-    """Keep Lightning's remarks about itself and its surroundings from people who asked for none."""
+    """Silence messages of Lightning that do not help the user."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It deprecates its own way of calling torch, and knows of no loader but torch's.
+    # Lightning warns of deprecated calls in its own code, and of data loaders that are not PyTorch's.
     warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -1,9 +1,9 @@
-"""A warm start: from the base checkpoint to one that Lightning goes on from, for a generation of its own.
+"""Warm start: convert the checkpoint of the base into the initial checkpoint of a new generation for Lightning.
 
-The counters of rounds and steps carry over, the weights, and the optimizer's state.
-The optimizer's hyperparameters are always the new generation's. AdamW's learning-rate schedule restarts; without a
-schedule training goes on as if it had never stopped: from the raw weights, y = lerp(x, z, 1 − β₁) in the terms of arXiv
-2405.15682, where x are the averaged ones, which are the model, and z those of the fast sequence.
+The counters of rounds and steps, the weights and the optimizer's state carry over. The optimizer's hyperparameters are
+always those of the new generation. AdamW's learning-rate schedule restarts. The schedule-free optimizer continues as if
+training had never stopped: from the raw weights y = lerp(x, z, 1 − β₁) in the terms of arXiv 2405.15682, where x are
+the averaged weights, which are the model, and z those of the fast sequence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ from pipeline.training.module import Classifier
 from pipeline.training.optimizers import OptimizerState, histories
 from pipeline.training.own_code import KIND, kind_of
 
-# How many images say what the features of a new class are at most, and what those of the others are.
+# Most images from which features are taken: of each new class, and of all known classes together.
 OF_NEW, OF_KNOWN = 32, 512
 BATCH = 64
 
@@ -44,12 +44,12 @@ def warm_start(
     changes: ClassChanges,
     rows: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint:
-    """`base` as the start of the generation that `classifier`, still untrained, is set up for.
+    """Convert `base` into the initial checkpoint of the generation that the untrained `classifier` is set up for.
 
-    A class takes the rows of the head, and the optimizer's state of them, from the class of `base` that it comes of by
-    `changes`, or the mean of several. Where the classifier knows more classes, the rows of the new ones, which have to
-    come last, are `rows`, by name of the weight, or else its own, with the mean of the other rows' second moments.
-    An optimizer of the project's own goes on with its own state, and begins with none where another one made that.
+    Each class inherits its rows of the head, and their optimizer state, from the class of `base` that `changes` maps to
+    it, or the mean of several. New classes must come last. Their rows are `rows`, by name of the weight, or else those
+    of `classifier`; their second moments are the mean over the other rows. An optimizer of the project's own continues
+    with its state, and starts without one if the state belongs to another optimizer.
     """
     base, drawn = _with_rows_of_now(_of_size_now(base, classifier), classifier.spec, changes), classifier.state_dict()
     fresh = drawn | {name: torch.cat([drawn[name][: -len(new)], new]) for name, new in (rows or {}).items()}
@@ -68,10 +68,10 @@ def warm_start(
 def rows_of_new_classes(
     generation: Generation, training: Dataset, seed: int, device: torch.device = CPU
 ) -> dict[str, Tensor]:
-    """Rows of the head for the classes that the base of `generation` does not know, by name of the weight.
+    """Return rows of the head for the classes that are new to the base of `generation`, by name of the weight.
 
-    From what the base, on `device`, makes of images of `training`. None where its head is not a single linear layer,
-    where no class is new, or all are, and where the base knows another size of images.
+    They are computed from the base's features, on `device`, of images of `training`. The result is empty if the head is
+    not a single linear layer, if no class is new or all are, or if the base was trained on another image size.
     """
     assert generation.base is not None
     base, spec, was = generation.base, generation.spec, spec_of(generation.base, paths.BASE)
@@ -99,7 +99,7 @@ def rows_of_new_classes(
 
 
 def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:
-    """`base` with weights, and an optimizer's state, for images of the size that `classifier` is for."""
+    """Return `base` with its weights and optimizer state converted to the image size of `classifier`."""
     if spec_of(base, paths.BASE).size == classifier.spec.size:
         return base
     known, optimizer = base["state_dict"], base["optimizer_states"][0]
@@ -109,7 +109,7 @@ def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:
         if not _is_like(value, known[name]):
             return value
         resized = resize({**known, name: value}, classifier.network, classifier.spec)[name]
-        return resized.clamp(min=0) if key == "exp_avg_sq" else resized  # Cubic curves undershoot.
+        return resized.clamp(min=0) if key == "exp_avg_sq" else resized  # Cubic interpolation may undershoot.
 
     state = dict(optimizer["state"])
     for name, number in _numbers_by_name(optimizer).items():
@@ -119,7 +119,7 @@ def _of_size_now(base: Checkpoint, classifier: Classifier) -> Checkpoint:
 
 
 def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Checkpoint:
-    """`base` with a row of the head for each class `now` that comes of its own ones, in their order."""
+    """Return `base` with a row of the head for each class in `now` that originates from its classes, in that order."""
     spec = spec_of(base, paths.BASE)
     origins = changes.origins(spec.classes, now.classes)
     assert tuple(origins) == now.classes[: len(origins)], "new classes come last"
@@ -145,7 +145,7 @@ def _with_rows_of_now(base: Checkpoint, now: Spec, changes: ClassChanges) -> Che
 
 
 def _go_on_with_moments(base: OptimizerState, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
-    """Give AdamW's `optimizer` the moments of `base`; without a schedule there are no first ones, which begin at 0."""
+    """Copy the moments of `base` into the AdamW state `optimizer`; missing first moments (schedule-free) start at 0."""
     known = histories(base)
     for name, number, state in _states(base, optimizer):
         zeros = torch.zeros_like(weights[name])
@@ -157,10 +157,10 @@ def _go_on_with_moments(base: OptimizerState, optimizer: OptimizerState, weights
 
 
 def _go_on_averaging(base: OptimizerState, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
-    """Give `optimizer` the state of `base`, and `weights`, which are averages, back their raw values.
+    """Copy the state of `base` into the schedule-free `optimizer`, and convert the averaged `weights` to raw ones.
 
-    Where `base` is AdamW's, its weights stand for the average of as many steps as it has behind it. What `base` did not
-    train begins at step 0: as the optimizer's correction of its second moment, which is 0 then, wants it.
+    If `base` is AdamW's, its weights are treated as the average over all its steps. Weights that `base` did not train
+    start at step 0, as the bias correction of their second moment, which starts at 0, requires.
     """
     beta, known = optimizer["param_groups"][0]["betas"][0], histories(base)
     for name, number, state in _states(base, optimizer):
@@ -176,9 +176,9 @@ def _go_on_averaging(base: OptimizerState, optimizer: OptimizerState, weights: d
 
 
 def _go_on_as_it_was(base: Checkpoint, optimizer: OptimizerState, weights: dict[str, Tensor]) -> None:
-    """Give an `optimizer` of the project's own its state in `base`: new rows have the mean of the others.
+    """Copy the state in `base` into the project's own `optimizer`; new rows get the mean of the others.
 
-    A state of other shapes than the weight's cannot grow with it, and begins anew.
+    If a weight has grown, a state with arrays of other shapes than the weight's is dropped.
     """
     for name, number, state in _states(base["optimizer_states"][0], optimizer):
         was, now = base["state_dict"][name], weights[name]
@@ -197,18 +197,18 @@ def _is_array(value: object) -> bool:
 
 
 def _is_like(value: object, weight: Tensor) -> bool:
-    """Whether `value` has a number for each of those of `weight`."""
+    """Whether `value` is a tensor of the shape of `weight`, with at least one dimension."""
     return isinstance(value, Tensor) and value.dim() > 0 and value.shape == weight.shape
 
 
 def _second_moment(state: dict[str, Any], like: Tensor) -> Tensor:
-    """That of `state`, grown; with one of 0, steps along the rows of a new class would be thirty times too long."""
+    """Return the second moment in `state`, grown by its mean row; 0 would make steps of new rows 30 times too long."""
     known: Tensor = state["exp_avg_sq"]
     return grow(known, known.mean(0).expand_as(like)) if known.dim() else known
 
 
 def _states(base: OptimizerState, optimizer: OptimizerState) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Of each parameter that had a gradient in `base` its name, its number in `optimizer` and its state in `base`."""
+    """Yield name, number in `optimizer` and state in `base` of each parameter that has a state in `base`."""
     numbers = _numbers_by_name(base)
     for name, number in _numbers_by_name(optimizer).items():
         if state := base["state"].get(numbers.get(name)):
@@ -216,7 +216,7 @@ def _states(base: OptimizerState, optimizer: OptimizerState) -> Iterator[tuple[s
 
 
 def _numbers_by_name(optimizer: dict[str, Any]) -> dict[str, int]:
-    """The number under which the state of each parameter is kept."""
+    """Return the number of each parameter's state, by the parameter's name."""
     return {
         name: number
         for group in optimizer["param_groups"]

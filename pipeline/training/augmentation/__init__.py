@@ -1,1 +1,1 @@
-"""Random changes to whole batches of training images, each image's own a function of (seed, turn, id)."""
+"""Augmentation of whole batches; the random changes of each image depend only on (seed, turn, id)."""

@@ -1,4 +1,4 @@
-"""All random changes to a batch of training images, but mixing, in the order in which they are done."""
+"""All random changes to a batch of training images except mixing, in the order of their application."""
 
 from torch import Tensor
 
@@ -9,9 +9,9 @@ from pipeline.training.augmentation.shifting import mirror, shift
 
 
 def augment(images: Tensor, params: Augment, dice: Dice, size: int | None = None) -> Tensor:
-    """`images` of shape (n, channels, height, width), uint8, changed as `params` say, on their device.
+    """Augment `images` (n, channels, height, width), uint8, by `params`, on their device.
 
-    Of larger ones what a network sees that looks at `size` × `size` pixels: crops of all of the image, or its middle.
+    The result has at most `size` × `size` pixels: a random crop of the whole image, or its center crop.
     """
     size = size or max(images.shape[2:])
     if not len(images):
@@ -21,14 +21,14 @@ def augment(images: Tensor, params: Augment, dice: Dice, size: int | None = None
 
 
 def _needs_floats(params: Augment) -> bool:
-    """Whether something is asked for that whole pixels are not enough for."""
+    """Whether `params` request a change that needs floating-point values rather than moving whole pixels."""
     whole = Augment(shift=params.shift, flip=params.flip, flip_vertical=params.flip_vertical)
     mixing = {"mixup": params.mixup, "cutmix": params.cutmix, "crop_ratio": params.crop_ratio}
     return params != whole.model_copy(update=mixing)
 
 
 def _on_floats(images: Tensor, params: Augment, dice: Dice, size: int) -> Tensor:
-    # Here, since importing kornia takes a fifth of a second, and most projects of small images need none of it.
+    # Imported here, since importing kornia takes 0.2 s, and most projects with small images do not need it.
     from pipeline.training.augmentation import colour, geometry, policies
 
     operations = policies.draw(params.policy, dice) if params.policy != "none" else []

@@ -1,4 +1,4 @@
-"""Random changes of colour, blur and erased boxes; of images of shape (n, channels, height, width), in 0…1."""
+"""Random colour changes, blur and erasing, on images of shape (n, channels, height, width) with values in 0…1."""
 
 import math
 
@@ -17,13 +17,13 @@ from pipeline.augment_params import Augment
 from pipeline.training.augmentation.dice import Dice
 from pipeline.training.drawing.randomness import Purpose
 
-# Of the blur, in pixels of an image of 224; and how much of an image is erased, and of which ratio of sides.
+# Ranges: sigma of the blur in pixels of a 224-pixel image; erased share of the area; aspect ratio of the erased box.
 SIGMAS, ERASED, ERASED_RATIOS = (0.1, 2.0), (0.02, 0.33), (0.3, 3.3)
 MEASURED_AT = 224
 
 
 def jittered(images: Tensor, params: Augment, dice: Dice) -> Tensor:
-    """`images` with brightness, contrast, saturation and hue changed, some of them in grey."""
+    """Change brightness, contrast, saturation and hue of `images`, and convert a share of them to grey."""
     is_colour = images.shape[1] == 3
     steps = (
         (params.brightness, adjust_brightness_accumulative, Purpose.BRIGHTNESS),
@@ -41,7 +41,7 @@ def jittered(images: Tensor, params: Augment, dice: Dice) -> Tensor:
 
 
 def blurred(images: Tensor, share: float, dice: Dice) -> Tensor:
-    """`images`, that share of them blurred."""
+    """Blur the given share of `images`."""
     side = min(images.shape[2:])
     sigmas = dice.between(Purpose.BLUR_SIGMA, *SIGMAS) * max(side / MEASURED_AT, 0.5)
     reach = min(math.ceil(3 * SIGMAS[1] * max(side / MEASURED_AT, 0.5)), (side - 1) // 2)
@@ -50,7 +50,7 @@ def blurred(images: Tensor, share: float, dice: Dice) -> Tensor:
 
 
 def erased(images: Tensor, share: float, dice: Dice) -> Tensor:
-    """`images` with a box in that share of them that shows their mean colour (Zhong et al., arXiv 1708.04896)."""
+    """Fill a random box in the given share of `images` with their mean colour (Zhong et al., arXiv 1708.04896)."""
     areas = dice.between(Purpose.ERASE_AREA, *ERASED)
     ratios = dice.between(Purpose.ERASE_RATIO, *map(math.log, ERASED_RATIOS)).exp()
     is_inside = boxes(
@@ -63,10 +63,10 @@ def erased(images: Tensor, share: float, dice: Dice) -> Tensor:
 
 
 def boxes(shape: torch.Size, shares: Tensor, places: Tensor) -> Tensor:
-    """Which pixels of images of `shape` are in a box, shape (n, 1, height, width), bool.
+    """Return which pixels of images of `shape` are inside a box per image: (n, 1, height, width), bool.
 
-    `shares` are the box's width and height, and `places` where it lies in x and y, from 0, one edge, to 1, the other;
-    both as shares of the image's, of shape (n, 2).
+    `shares` are width and height of each box as shares of the image's. `places` are its positions in x and y, from 0 at
+    one edge to 1 at the other. Both have shape (n, 2).
     """
     inside = []
     for side, share, place in zip(shape[:1:-1], shares.unbind(1), places.unbind(1), strict=True):
@@ -79,5 +79,5 @@ def boxes(shape: torch.Size, shares: Tensor, places: Tensor) -> Tensor:
 
 
 def _for_each(of_images: Tensor) -> Tensor:
-    """Shape (n,) to shape (n, 1, 1, 1)."""
+    """Reshape (n,) to (n, 1, 1, 1)."""
     return of_images[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Random resized crops, rotations and shears: all that happens to an image at once, so that it is interpolated once."""
+"""Random resized crops, rotations and shears, combined so that each image is interpolated only once."""
 
 import math
 from typing import NamedTuple
@@ -16,24 +16,24 @@ from pipeline.training.drawing.randomness import Purpose
 
 
 class Motion(NamedTuple):
-    """What happens to the geometry of n images; the middle of what is shown stays in the middle."""
+    """Geometric transformations of n images around the center of the output."""
 
     middle: Tensor
-    """What is shown in the middle, (x, y) in pixels of the image, shape (n, 2)."""
+    """Point of the image at the center of the output, (x, y) in pixels, shape (n, 2)."""
     scale: Tensor
-    """Factors on width and height: pixels of what is shown per pixel of the image, shape (n, 2)."""
+    """Scale of width and height: output pixels per image pixel, shape (n, 2)."""
     angle: Tensor
-    """Clockwise, in degrees, shape (n,)."""
+    """Clockwise rotation in degrees, shape (n,)."""
     shear: Tensor
-    """Tangents along x and y, shape (n, 2)."""
+    """Tangents of the shear along x and y, shape (n, 2)."""
 
 
 def drawn(shape: torch.Size, params: Augment, dice: Dice, size: int) -> Motion:
-    """The crop and the angle of each of the images of `shape`, (n, channels, height, width), shown at `size` at most.
+    """Draw crop and angle for each of the images of `shape` (n, channels, height, width); output sides are ≤ `size`.
 
-    The area of a crop is even in `params.crop`, and the logarithm of its ratio of sides, relative to the image's, in
-    that of `params.crop_ratio` (Szegedy et al., arXiv 1409.4842); what would be longer than the image is cut. Without
-    crops the middle is shown, as it is outside training.
+    The area of a crop is uniform in `params.crop`. The logarithm of its aspect ratio, relative to the image's, is
+    uniform in the range of `params.crop_ratio` (Szegedy et al., arXiv 1409.4842). Sides are clipped to the image's.
+    Without crops, the output is the center crop, as outside training.
     """
     sides = to_device(torch.tensor(shape[:1:-1]), dice.device)
     seen = sides.clamp(max=size)
@@ -53,21 +53,21 @@ def drawn(shape: torch.Size, params: Augment, dice: Dice, size: int) -> Motion:
 
 
 def fineness(shape: torch.Size, size: int) -> int:
-    """How much finer crops of the images of `shape`, shown at `size`, are interpolated: 2 where one skips pixels else.
+    """Return the oversampling factor for crops of images of `shape` to `size`, so that no pixels are skipped.
 
-    A pixel that is interpolated is made of its four neighbours, which are all up to half the resolution.
+    Bilinear interpolation uses four neighbouring pixels, so it covers all pixels down to half the resolution.
     """
     return max(1, math.ceil(max(shape[2:]) / (2 * size)))
 
 
 def moved(images: Tensor, motion: Motion, size: int | None = None, *, finer: int = 1) -> Tensor:
-    """`images` of shape (n, channels, height, width), floating-point, after `motion`; edges are repeated outwards.
+    """Apply `motion` to `images` (n, channels, height, width), floating-point; edge pixels are repeated outwards.
 
-    At most `size` high and wide, which is what is shown of larger ones; each pixel the mean of `finer` × `finer`.
+    The output is at most `size` high and wide. Each of its pixels is the mean of `finer` × `finer` interpolated ones.
     """
     height, width = (finer * min(side, size or side) for side in images.shape[2:])
     to = to_device(torch.tensor([width - 1, height - 1]), images.device) / 2 - motion.middle
-    # In double precision a matrix does not depend on how many are made at once.
+    # In double precision, a matrix does not depend on the size of the batch.
     middle, scale, angle, to = (one.double() for one in (motion.middle, finer * motion.scale, motion.angle, to))
     shear = motion.shear.double().atan()
     matrices = get_affine_matrix2d(to, middle, scale, angle, *shear.unbind(1))

@@ -1,6 +1,6 @@
 """Mixup (Zhang et al., arXiv 1710.09412) and CutMix (Yun et al., arXiv 1905.04899).
 
-How much of an image is another one is its own function of (seed, turn, id); which one depends on the batch: the next.
+The share of the other image depends only on (seed, turn, id). The other image is the next one of the batch.
 """
 
 from typing import NamedTuple
@@ -14,16 +14,19 @@ from pipeline.training.drawing.randomness import Purpose
 
 
 class Mixture(NamedTuple):
-    """What is in the images of a batch besides themselves."""
+    """How the images of a batch were mixed with others."""
 
     partners: Tensor
-    """Position in the batch of the other image, shape (n,), int64."""
+    """Position of the other image in the batch, shape (n,), int64."""
     own: Tensor
-    """Share of an image that is its own, shape (n,), float32."""
+    """Share of the original image in each mixed one, shape (n,), float32."""
 
 
 def mix(images: Tensor, params: Augment, dice: Dice) -> tuple[Tensor, Mixture | None]:
-    """`images` of shape (n, channels, height, width), uint8, each mixed with the next, and what is in them then."""
+    """Mix each of `images` (n, channels, height, width), uint8, with the next one; returns them and the mixture.
+
+    The mixture is None if `params` request no mixing, or if there are fewer than two images.
+    """
     if not (params.mixup or params.cutmix) or len(images) < 2:
         return images, None
     partners = torch.arange(len(images), device=images.device).roll(-1)
@@ -50,5 +53,5 @@ def _cutmix(images: Tensor, partners: Tensor, alpha: float, dice: Dice) -> tuple
     side = (1 - dice.beta(Purpose.MIX_SHARE, alpha)).sqrt()
     places = torch.stack([dice.between(purpose, 0, 1) for purpose in (Purpose.MIX_X, Purpose.MIX_Y)], 1)
     is_other = boxes(images.shape, side[:, None].expand(-1, 2), places)
-    # Of whole pixels, so not just what was drawn.
+    # The share is computed from whole pixels, so it differs slightly from the drawn one.
     return torch.where(is_other, images[partners], images), 1 - is_other.float().mean((1, 2, 3))

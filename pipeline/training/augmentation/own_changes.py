@@ -1,4 +1,4 @@
-"""Random changes to training images by a function of the project's own, which `train.augment` names."""
+"""Augmentation by a function of the project's own code, which `train.augment` names."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,13 @@ SIGNATURE = "def {}(images: Tensor, dice: Dice) -> Tensor"
 
 
 def change(name: str, images: Tensor, dice: Dice, *, is_first: bool) -> Tensor:
-    """What the function `name` makes of `images`, shape (n, channels, height, width), uint8; as many of the same kind.
+    """Augment `images` (n, channels, height, width), uint8, by the function `name`; shape and dtype stay the same.
 
-    The first batch is made twice, since only numbers of `dice` survive an interruption.
+    The first batch is changed twice to check that all random numbers come from `dice`: only these are the same after an
+    interruption.
 
     Raises:
-        ParamError: it fails, makes something else, or not the same twice.
+        ParamError: the function fails, or changes shape, dtype or device, or its two results differ.
     """
     if not len(images):
         return images

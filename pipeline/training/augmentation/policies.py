@@ -1,7 +1,7 @@
 """TrivialAugment (Müller & Hutter, arXiv 2103.10158) and RandAugment (Cubuk et al., arXiv 1909.13719).
 
-TrivialAugment does one operation to each image, drawn evenly, at a strength drawn evenly (its "wide" ranges);
-RandAugment two, one after the other, at a fixed strength. Of what moves pixels, both operations are done at once.
+TrivialAugment applies one random operation to each image, at a random strength (its "wide" ranges); both are uniformly
+distributed. RandAugment applies two in sequence, at a fixed strength. Two geometric operations are combined into one.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,33 +23,33 @@ from pipeline.training.augmentation.dice import Dice
 from pipeline.training.augmentation.geometry import Motion
 from pipeline.training.drawing.randomness import Purpose
 
-# How many operations each policy does to an image, and at which strength, from 0 to 1; None: drawn evenly.
+# Number of operations per image, and their strength from 0 to 1; None for a uniformly distributed strength.
 POLICIES: dict[str, tuple[int, float | None]] = {"trivial": (1, None), "rand": (2, 9 / 30)}
-# The range of each operation at the full strength of 1.
+# Magnitude of each operation at the full strength of 1.
 SHEAR, TRANSLATE, ROTATE, FACTOR = 0.99, 32 / 224, 135.0, 0.99
-POSTERIZE = 6  # Bits that are lost.
+POSTERIZE = 6  # Number of bits removed.
 
 
 class Operations(NamedTuple):
     """One operation for each of n images."""
 
     which: Tensor
-    """Positions in `OPERATIONS`, shape (n,), int64."""
+    """Position of each image's operation in `OPERATIONS`, shape (n,), int64."""
     strengths: Tensor
-    """From 0 to 1, shape (n,)."""
+    """Strengths from 0 to 1, shape (n,)."""
     signs: Tensor
-    """1 or −1, shape (n,)."""
+    """Signs, 1 or −1, shape (n,)."""
     places: Sequence[Tensor] = ()
-    """The images to which each of `OPERATIONS` is done, their positions in order."""
+    """For each of `OPERATIONS` the positions of its images, in order."""
 
     @property
     def signed(self) -> Tensor:
-        """Strengths with signs, shape (n,)."""
+        """Signed strengths, shape (n,)."""
         return self.strengths * self.signs
 
 
 def draw(policy: str, dice: Dice) -> list[Operations]:
-    """What `policy` does to each image, one operation after the other."""
+    """Draw the operations of `policy` for each image, in the order of their application."""
     count, strength = POLICIES[policy]
     drawn = []
     for number in range(count):
@@ -74,7 +74,7 @@ def _factors(drawn: Operations) -> Tensor:
     return 1 + FACTOR * drawn.signed
 
 
-# What changes values, on images in 0…1; what moves pixels is part of the motion.
+# Operations that change pixel values, on images in 0…1; geometric operations are part of the motion.
 VALUES: dict[str, Callable[[Tensor, Operations], Tensor]] = {
     "brightness": lambda images, drawn: adjust_brightness_accumulative(images, _factors(drawn)),
     "contrast": lambda images, drawn: adjust_contrast_with_mean_subtraction(images, _factors(drawn)),
@@ -90,7 +90,7 @@ OPERATIONS = ("identity", *MOTIONS, *VALUES)
 
 
 def move(motion: Motion, operations: Sequence[Operations], sides: tuple[int, int]) -> Motion:
-    """`motion` and what `operations` move besides, in images of `sides`, (height, width)."""
+    """Add the geometric part of `operations` to `motion`, for images of `sides` (height, width)."""
     for drawn in operations:
 
         def of(name: str, drawn: Operations = drawn) -> Tensor:
@@ -107,7 +107,7 @@ def move(motion: Motion, operations: Sequence[Operations], sides: tuple[int, int
 
 
 def change_values(images: Tensor, operations: Sequence[Operations]) -> Tensor:
-    """`images`, in 0…1, after what `operations` change of their values."""
+    """Apply those of `operations` that change pixel values to `images`, with values in 0…1."""
     for drawn in operations:
         for name, change in VALUES.items():
             here = drawn.places[OPERATIONS.index(name)]

@@ -1,4 +1,4 @@
-"""Shifts by whole pixels, and mirroring: nothing is interpolated."""
+"""Shifts by whole pixels and flips, without interpolation."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from pipeline.training.drawing.randomness import Purpose
 
 
 def shift(images: Tensor, share: float, dice: Dice) -> Tensor:
-    """Shift `images` of shape (n, channels, height, width) by up to that share of their side, the edge repeated."""
+    """Shift `images` (n, channels, height, width) by up to `share` of their sides; edge pixels are repeated."""
     count, channels, height, width = images.shape
 
     def offsets(purpose: Purpose, most: int) -> Tensor:
@@ -18,7 +18,7 @@ def shift(images: Tensor, share: float, dice: Dice) -> Tensor:
     most = round(share * width)
     left, right = (images[..., edge].expand(-1, -1, -1, most) for edge in (slice(1), slice(width - 1, width)))
     padded = torch.cat([left, images, right], 3)
-    # Each line of the result is a piece of the padded images, found by where it begins in them.
+    # Each line of the result is a slice of the padded images, given by its start.
     lines = torch.arange(height, device=images.device)
     rows = (lines + offsets(Purpose.SHIFT_Y, round(share * height))).clamp(0, height - 1)
     first = height * torch.arange(count * channels, device=images.device).view(count, channels, 1)
@@ -27,7 +27,7 @@ def shift(images: Tensor, share: float, dice: Dice) -> Tensor:
 
 
 def mirror(images: Tensor, params: Augment, dice: Dice) -> Tensor:
-    """Mirror half of `images` left to right, and half of them upside down, as far as `params` ask for it."""
+    """Flip a random half of `images` left to right, and a random half upside down, if `params` request it."""
     for wanted, axis, purpose in ((params.flip, 3, Purpose.FLIP), (params.flip_vertical, 2, Purpose.FLIP_VERTICAL)):
         if wanted:
             images = torch.where(dice.chosen(purpose, 0.5)[:, None, None, None], images.flip(axis), images)

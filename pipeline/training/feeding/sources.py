@@ -60,7 +60,7 @@ class PlainImages:
         self._images, self.where = dataset.images, where
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
-        """What each batch of drawn images is, in that order."""
+        """Yield the inputs for each batch of drawn images."""
         return (Inputs(torch.from_numpy(images)) for images in self._images.batches(chosen for chosen, _ in drawn))
 
 
@@ -75,7 +75,7 @@ class AugmentedImages:
         self.where = where
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
-        """What each batch of drawn images is, in that order."""
+        """Yield the inputs for each batch of drawn images."""
         here, ahead = tee(drawn)
         loaded = self._images.batches(chosen for chosen, _ in ahead)
         for number, ((chosen, turns), images) in enumerate(zip(here, loaded, strict=True)):
@@ -98,7 +98,7 @@ class KeptFeatures:
         self._alive = None if alive is None else alive.images.slots.md5s
 
     def batches(self, drawn: Iterable[Drawn]) -> Iterator[Inputs]:
-        """What each batch of drawn images is, in that order."""
+        """Yield the inputs for each batch of drawn images."""
         count = 1 if self._views is None else self._views.count
         asked = ((chosen, (turns % np.uint64(count)).astype(np.intp)) for chosen, turns in drawn)
         return (Inputs(torch.from_numpy(features)) for features in self._source.batches(asked))

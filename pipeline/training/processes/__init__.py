@@ -1,1 +1,1 @@
-"""Processes that train together, on one machine or on several: started, met, and given what one of them has."""
+"""Distributed training on one or several machines: launching, rendezvous, and distribution of files."""

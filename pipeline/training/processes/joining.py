@@ -1,7 +1,7 @@
-"""Processes that something else has started to train together: torchrun, SLURM and the like.
+"""Join the processes of a distributed training that a launcher has started: torchrun, SLURM and others.
 
-They meet before training begins, so that one that does not come is missed by name. What only the first one's disk
-holds, the others are given.
+They meet before training begins, so that an error can name a missing process. Files that exist only on the first
+process's disk are copied to the other machines.
 """
 
 import atexit
@@ -32,7 +32,7 @@ from pipeline.training.processes.ray_actor import INSIDE, end_with_input
 
 T = TypeVar("T")
 
-# In the order in which Lightning looks for them.
+# In the order in which Lightning checks them.
 ENVIRONMENTS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
 
 
@@ -42,17 +42,17 @@ def is_in_torchrun() -> bool:
 
 
 def is_first_process() -> bool:
-    """Whether no other process, of those that train together, comes before this one."""
+    """Whether this is the first process (rank 0) of those that train together."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @contextmanager
 def joined(params: Params) -> Iterator[None]:
-    """Meet the other processes, if others start them; while this lasts, one that ends is noticed.
+    """Meet the other processes if a launcher has started them; inside the context, the end of one is detected.
 
     Raises:
-        ParamError: there are more or fewer than `params` say.
-        TrainingError: one of them does not come within `compute.timeout`, or has ended.
+        ParamError: the number of processes differs from `params`.
+        TrainingError: a process does not arrive within `compute.timeout`, or has ended.
     """
     if INSIDE in os.environ:
         end_with_input()
@@ -67,7 +67,7 @@ def joined(params: Params) -> Iterator[None]:
 
 
 def spread(path: Path | None) -> Path | None:
-    """The file that the first process gives as `path`, None where it gives none: on every machine's disk afterwards."""
+    """Copy the file `path` of the first process to the disk of every machine; returns the first process's `path`."""
     if not dist.is_initialized():
         return path
     path = _of_first(path)
@@ -88,7 +88,7 @@ def spread(path: Path | None) -> Path | None:
 
 
 def hand_out(*outputs: Path) -> None:
-    """Put the files and folders `outputs` of the first process onto every machine's disk."""
+    """Copy the files and folders `outputs` of the first process to the disk of every machine."""
     if not dist.is_initialized():
         return
     files = _of_first(sorted(_files_in(outputs)))
@@ -96,14 +96,14 @@ def hand_out(*outputs: Path) -> None:
         spread(path)
     if _is_first_here():
         for path in _files_in(outputs) - set(files):
-            path.unlink(missing_ok=True)  # Of the model before.
+            path.unlink(missing_ok=True)  # Files of the previous model.
 
 
 def check_inputs(inputs: str) -> None:
-    """See that all processes train on the same inputs, whose hash is `inputs`.
+    """Check that all processes train on the same inputs, whose hash is `inputs`.
 
     Raises:
-        TrainingError: they do not.
+        TrainingError: the hashes differ.
     """
     if not dist.is_initialized():
         return
@@ -114,7 +114,7 @@ def check_inputs(inputs: str) -> None:
 
 
 def _environment() -> ClusterEnvironment | None:
-    """What started this process as one of several, None where nothing did, or Lightning."""
+    """Return the launcher that started this process as one of several; None if there is none, or it is Lightning."""
     found = next((kind for kind in ENVIRONMENTS if kind.detect()), None)
     return None if found is None else found()
 
@@ -139,7 +139,7 @@ def _join(params: Params) -> None:
 def _meet(started_by: ClusterEnvironment, params: Params) -> None:
     host, port = started_by.main_address, started_by.main_port
     rank, size, seconds = started_by.global_rank(), started_by.world_size(), params.compute.timeout
-    # Torchrun itself may listen there, and go on to when it starts them again.
+    # Torchrun itself may listen at this address, and may continue to do so when it restarts the processes.
     torchrun_listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     attempt = os.environ["TORCHELASTIC_RESTART_COUNT"] if torchrun_listens else "0"
     listens = rank == 0 and not torchrun_listens
@@ -151,7 +151,7 @@ def _meet(started_by: ClusterEnvironment, params: Params) -> None:
     keys = [f"here/{attempt}/{one}" for one in range(size)]
     store.set(keys[rank], "")
     end = time.monotonic() + seconds
-    while not store.check(keys):  # Torch's own way to wait prints what it sees.
+    while not store.check(keys):  # PyTorch's own wait prints messages.
         if time.monotonic() > end:
             missing = ", ".join(str(one) for one in range(size) if not store.check([keys[one]]))
             what = f"process {missing} of {size} did not come within {seconds:g} s (compute.timeout)"
@@ -168,7 +168,7 @@ def _part() -> None:
 
 
 def _is_first_here() -> bool:
-    """Whether this is the first process of its machine."""
+    """Whether this is the first process of its machine (local rank 0)."""
     started_by = _environment()
     return started_by is None or started_by.local_rank() == 0
 
@@ -178,14 +178,14 @@ def _files_in(outputs: Iterable[Path]) -> set[Path]:
 
 
 def _of_first(value: T) -> T:
-    """What the first process gives."""
+    """Return the first process's `value` (broadcast)."""
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
 
 
 def _gathered(value: T) -> list[T]:
-    """What each process gives, in their order."""
+    """Return the `value` of each process, in the order of their ranks."""
     values: list[T] = [value] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values

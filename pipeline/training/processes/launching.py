@@ -1,4 +1,4 @@
-"""Starting the processes of this machine by torchrun: they meet those of other machines; a killed one is replaced."""
+"""Start the training processes of this machine by torchrun, which also restarts them if one is killed."""
 
 import logging
 import os
@@ -23,19 +23,19 @@ from pipeline.training.processes.ray_machines import train_on_ray
 from pipeline.training.trainer import prepare
 
 COMMAND = ["-m", "pipeline", "run", "train"]
-# How often processes are started again of which one was killed.
+# Most restarts after a process was killed.
 RESTARTS = 3
-# What machines that meet at one address call what they do.
+# Torchrun's run id, which machines that meet at one address must share.
 RUN = "train"
 
 
 def launch(params: Params) -> None:
-    """Run training in the processes that `params` say, here or on Ray's machines, and wait until it has ended.
+    """Run training in the processes that `params` require, locally or on Ray's machines, and wait for its end.
 
     Raises:
-        ParamError: there are several machines, and it is not said where they meet.
-        TrainingError: another machine does not come, or a process fails.
-        SystemExit: training was interrupted, as a process has said.
+        ParamError: there are several machines, but no address at which they meet.
+        TrainingError: another machine does not arrive, or a process fails.
+        SystemExit: training was interrupted; a process has printed the message.
     """
     compute = params.compute
     if compute.launcher == "ray" and INSIDE not in os.environ:
@@ -43,16 +43,16 @@ def launch(params: Params) -> None:
         return
     if INSIDE in os.environ:
         end_with_input()
-    prepare(params)  # What is wrong is said once, and not by each process.
+    prepare(params)  # Reports errors once, instead of in each process.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Process 0 has a port of its own then, another one each time: machines count restarts differently.
+    # Gives process 0 its own port, a new one at each start, since machines count restarts differently.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     if compute.nodes > 1:
         where = _meeting_point(compute)
         print(f"train: {compute.nodes} machines meet at {where}; process 0 says how far they are", flush=True)
         _wait_for(where, compute)
-    # Torchrun starts processes again whatever they ended with, which only several machines need.
+    # Torchrun restarts processes regardless of their exit status; only several machines need this.
     restarts = RESTARTS if compute.nodes == 1 else 0
     while True:
         try:
@@ -69,10 +69,10 @@ def launch(params: Params) -> None:
 
 
 def _check_killed(error: ChildFailedError, *, may_start_again: bool) -> None:
-    """See that the processes ended, with `error`, since one was killed, and say so.
+    """Check that the processes ended with `error` because one was killed, and print a message.
 
     Raises:
-        TrainingError: they did not, or may not start again.
+        TrainingError: none was killed, or they may not start again.
         SystemExit: training was interrupted.
     """
     codes = {failure.exitcode for failure in error.failures.values()}
@@ -87,12 +87,12 @@ def _check_killed(error: ChildFailedError, *, may_start_again: bool) -> None:
 
 
 def _wait_for(where: str, compute: Compute) -> None:
-    """Wait until the machine at the address `where` listens there, where it is not this one.
+    """Wait until the machine at the address `where` listens, unless it is this machine.
 
-    Torchrun waits, too, and prints all that it sees meanwhile.
+    Torchrun would wait, too, but prints many messages meanwhile.
 
     Raises:
-        TrainingError: it does not within `compute.timeout`.
+        TrainingError: the machine does not listen within `compute.timeout`.
     """
     host, _, port = where.rpartition(":")
     end = time.monotonic() + compute.timeout
@@ -120,7 +120,7 @@ def _not_met(compute: Compute) -> TrainingError:
 
 def _config(compute: Compute) -> LaunchConfig:
     alone, seconds = compute.nodes == 1, max(1, round(compute.timeout))
-    # Torchrun would guess it by names.
+    # Without this, torchrun would guess from host names whether it is the host.
     listens = {"is_host": os.environ[INSIDE] == "0"} if INSIDE in os.environ and not alone else {}
     return LaunchConfig(
         min_nodes=compute.nodes,
@@ -136,7 +136,7 @@ def _config(compute: Compute) -> LaunchConfig:
 
 
 def _meeting_point(compute: Compute) -> str:
-    """HOST:PORT of one of the machines."""
+    """Return the address at which the machines meet, as HOST:PORT."""
     if compute.address and compute.launcher != "ray":
         return compute.address
     if "MASTER_ADDR" in os.environ:

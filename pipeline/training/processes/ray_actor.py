@@ -1,4 +1,4 @@
-"""What runs on a machine of Ray's that trains together with others."""
+"""The Ray actor that runs distributed training on one machine of the cluster."""
 
 import os
 import signal
@@ -12,31 +12,31 @@ from threading import Thread
 
 from pipeline import paths
 
-# Set in what Ray's machines run: the number of the machine.
+# The environment variable with the number of the machine, set for processes that Ray's machines run.
 INSIDE = "TREERING_IN_RAY"
-# What is on all machines as on the one that starts them: the number of threads, on which last bits depend and which Ray
-# would set, and where code is.
+# Variables copied from the machine that starts training: the number of threads, which affects the last bits and which
+# Ray would set itself, and the search path of code.
 GIVEN = ("OMP_NUM_THREADS", "PYTHONPATH")
-# What data/model and the like are, for a machine that took no part.
+# Outputs that the machine which starts training receives.
 OUTPUTS = (paths.MODEL, paths.CURVES, paths.ENVIRONMENT)
 Files = dict[Path, bytes]
 
 
 class Machine:
-    """An actor of Ray's, on a machine of its own."""
+    """A Ray actor, on a separate machine each."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def address(self) -> tuple[str, int]:
-        """Where the others reach this machine, at a port that is free."""
+        """Return the host and a free port at which the others can reach this machine."""
         from ray.util import get_node_ip_address
 
         with socket.create_server(("", 0)) as server:
             return get_node_ip_address(), server.getsockname()[1]  # type: ignore[no-untyped-call]
 
     def run(self, folder: Path, env: dict[str, str]) -> Iterator[str | int]:
-        """Train in `folder`; gives each line that is printed, and last the exit status."""
+        """Train in `folder`; yields each printed line, and finally the exit status."""
         if not (folder / paths.PIPELINE).exists():
             yield f"train: error: {socket.gethostname()}:{folder}: no such project; see docs/scale.md\n"
             yield 1
@@ -46,7 +46,7 @@ class Machine:
             [sys.executable, "-m", "pipeline", "run", "train"],
             cwd=folder,
             env={**kept, **env},
-            stdin=subprocess.PIPE,  # Its end is the end of this actor.
+            stdin=subprocess.PIPE,  # Closes when this actor ends.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -57,20 +57,20 @@ class Machine:
         yield self._process.wait()
 
     def stop(self) -> None:
-        """Have training save its state, and end."""
+        """Make training save its state and stop."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     def outputs(self, folder: Path) -> Files:
-        """What was trained in `folder`."""
+        """Return the trained outputs in `folder`, by path relative to it."""
         there = [path for output in OUTPUTS for path in [folder / output, *(folder / output).rglob("*")]]
         return {path.relative_to(folder): path.read_bytes() for path in there if path.is_file()}
 
 
 def end_with_input() -> None:
-    """Have this process save its state and end once its input ends, which Ray's actor holds open as long as it lives.
+    """Make this process save its state and stop when its standard input closes.
 
-    All processes of a machine have the same input.
+    The Ray actor keeps the input open as long as it lives. All processes of a machine share the same input.
     """
 
     def wait() -> None:

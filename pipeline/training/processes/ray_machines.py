@@ -1,7 +1,7 @@
-"""Machines of Ray's cluster that train together: on each, torchrun starts the processes, as it does without Ray.
+"""Distributed training on the machines of a Ray cluster: torchrun starts the processes on each, as without Ray.
 
-Torchrun replaces a process that is killed. Where a whole machine goes, the others are stopped, and as many machines
-begin again from what was saved last.
+Torchrun restarts processes if one is killed. If a whole machine is lost, the others are stopped, and the same number of
+machines resumes from the last saved state.
 """
 
 import os
@@ -20,21 +20,21 @@ from pipeline.signals import INTERRUPTED
 from pipeline.text import counted
 from pipeline.training.processes.ray_actor import GIVEN, INSIDE, Files, Machine
 
-# How often all begin again since a machine went.
+# Most restarts after the loss of a machine.
 RESTARTS = 3
-# What machines say, and then their status.
+# Lines printed by machines, and the exit status of each at its end; None for a lost machine.
 Lines = SimpleQueue[str | int | None]
 Show = Callable[[str], None]
 
 
 def train_on_ray(compute: Compute) -> None:
-    """Train on so many machines of Ray's cluster as `compute` says, and wait until it has ended.
+    """Train on `compute.nodes` machines of Ray's cluster, and wait for the end of training.
 
     Raises:
         ParamError: Ray is not installed.
-        ClusterError: it does not answer, has too few devices, or a machine of it goes again and again.
-        TrainingError: training failed there, and has said why.
-        SystemExit: it was interrupted.
+        ClusterError: the cluster does not answer, has too few devices, or loses machines repeatedly.
+        TrainingError: training failed on a machine, which has printed the reason.
+        SystemExit: training was interrupted.
     """
     with connected(compute, stage="train") as ray:
         for _ in range(RESTARTS + 1):
@@ -48,10 +48,10 @@ def train_on_ray(compute: Compute) -> None:
 
 @contextmanager
 def _machines(ray: Any, compute: Compute) -> Iterator[list[Any]]:
-    """Actors, each on a machine of its own, with as many devices as `compute` says.
+    """Yield actors, each on a separate machine, with `compute.devices` devices each.
 
     Raises:
-        ClusterError: the cluster does not have them within `compute.timeout`.
+        ClusterError: the cluster cannot provide them within `compute.timeout`.
     """
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -74,16 +74,16 @@ def _machines(ray: Any, compute: Compute) -> Iterator[list[Any]]:
     try:
         yield [made.options(scheduling_strategy=place, **shares).remote() for place in places]
     finally:
-        ray.util.remove_placement_group(group)  # And all that is in it.
+        ray.util.remove_placement_group(group)  # Also ends its actors.
 
 
 def _has_ended(ray: Any, machines: list[Any], timeout: float) -> bool:
-    """Train on `machines`; returns whether that has ended well, False where one of them went.
+    """Train on `machines`; returns True at the successful end, False if a machine was lost.
 
     Raises:
-        ClusterError: they do not begin within `timeout` seconds.
-        TrainingError: it has not.
-        SystemExit: it was interrupted.
+        ClusterError: the machines do not start within `timeout` seconds.
+        TrainingError: training failed.
+        SystemExit: training was interrupted.
     """
     lines: Lines = SimpleQueue()
     folder = Path.cwd()
@@ -107,10 +107,10 @@ def _has_ended(ray: Any, machines: list[Any], timeout: float) -> bool:
 
 
 def _first_address(ray: Any, machines: list[Any], timeout: float) -> tuple[str, int]:
-    """Where the first of `machines` is reached, once all of them run.
+    """Return the address of the first of `machines`, once all of them run.
 
     Raises:
-        ClusterError: they do not within `timeout` seconds.
+        ClusterError: the machines do not run within `timeout` seconds.
     """
     try:
         first: tuple[str, int] = ray.get([machine.address.remote() for machine in machines], timeout=timeout)[0]
@@ -122,11 +122,11 @@ def _first_address(ray: Any, machines: list[Any], timeout: float) -> tuple[str, 
 
 
 def _check(ray: Any, statuses: list[int | None]) -> None:
-    """See that training ended well on all machines.
+    """Check that training succeeded on all machines.
 
     Raises:
-        TrainingError: it has not.
-        SystemExit: it was interrupted.
+        TrainingError: training failed.
+        SystemExit: training was interrupted.
     """
     if INTERRUPTED in statuses:
         raise SystemExit(INTERRUPTED)
@@ -136,13 +136,13 @@ def _check(ray: Any, statuses: list[int | None]) -> None:
 
 
 def _environment(host: str, port: int) -> dict[str, str]:
-    """What each machine is told, the first of which is at `host`."""
+    """Return the environment variables of all machines; the first one is at `host`."""
     given = {name: os.environ[name] for name in GIVEN if name in os.environ}
     return {**given, "MASTER_ADDR": host, "MASTER_PORT": str(port)}
 
 
 def _follow(ray: Any, said: Any, lines: Lines) -> None:
-    """Put what a machine has `said` into `lines`: its lines, and its status, None where it went."""
+    """Put the output of a machine, `said`, into `lines`: its lines, then its exit status, None if it was lost."""
     try:
         for one in said:
             lines.put(ray.get(one))
@@ -154,7 +154,7 @@ def _follow(ray: Any, said: Any, lines: Lines) -> None:
 
 
 def _show_once() -> Show:
-    """Prints lines, once where several machines say the same."""
+    """Return a function that prints lines; a line that was already printed is skipped."""
     printed: set[str] = set()
 
     def show(line: str) -> None:
@@ -166,7 +166,7 @@ def _show_once() -> Show:
 
 
 def _statuses(lines: Lines, machines: int, *, show: Show) -> list[int | None]:
-    """The statuses of so many `machines`, or of the first ones until one went, which is None."""
+    """Return the exit statuses of `machines` machines; ends early with None if a machine is lost."""
     statuses: list[int | None] = []
     while len(statuses) < machines and None not in statuses:
         line = lines.get()
@@ -178,7 +178,7 @@ def _statuses(lines: Lines, machines: int, *, show: Show) -> list[int | None]:
 
 
 def _stop(machines: list[Any], lines: Lines, count: int, *, show: Show) -> None:
-    """Have all save what they have, and wait until so many have ended."""
+    """Make all machines save their state and stop, and wait until `count` have ended, for a limited time."""
     for machine in machines:
         machine.stop.remote()
     waiting = Thread(target=lambda: _statuses(lines, count, show=show), daemon=True)
@@ -187,13 +187,13 @@ def _stop(machines: list[Any], lines: Lines, count: int, *, show: Show) -> None:
 
 
 def _bring(files: Files) -> None:
-    """Put `files` into this project, where the machines have none of its disks."""
+    """Write `files` into this project if they differ, as when the machines do not share its disk."""
     for path, content in files.items():
         if not path.exists() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name("received")
             part.write_bytes(content)
-            part.replace(path)  # It may be the object in DVC's cache itself.
+            part.replace(path)  # Not written in place: `path` may be a link to an object in DVC's cache.
 
 
 def _name(ray: Any) -> str:

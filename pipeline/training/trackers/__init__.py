@@ -1,1 +1,1 @@
-"""Experiment trackers: what a training tells them, and the process of their own in which Lightning's loggers run."""
+"""Experiment trackers: what training logs to them, and the separate process in which Lightning's loggers run."""

@@ -1,4 +1,4 @@
-"""What trackers are told of a training before it begins, by name: what it is, all params, and what it runs on."""
+"""Facts of a training that trackers log before it begins: its generation, all params, hashes and the environment."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.versioning.definition import CODE, flat
 
 
 def facts_of(generation: Generation, params: Params, inputs: str) -> Facts:
-    """Those of the training of `generation`, whose inputs have the hash `inputs`."""
+    """Return the facts, by name, of the training of `generation`, whose inputs have the hash `inputs`."""
     lineage = generation.lineage
     return {
         "generation": lineage.generation,
@@ -34,7 +34,7 @@ def facts_of(generation: Generation, params: Params, inputs: str) -> Facts:
 
 
 def _hashes() -> Facts:
-    """Of what dvc.yaml lists among the dependencies of `train`, code apart, and of data/raw, as dvc.lock will."""
+    """Return the hashes of the stage `train`'s dependencies, without code, and of data/raw, as in dvc.lock."""
     hashes = {path: hashing.path_hash(Path(path)) for path in deps_of_training() if not path.startswith(CODE)}
     with suppress(OSError):
         hashes[str(paths.RAW)] = paths.RAW_HASH.read_text(encoding="utf-8").strip()

@@ -1,4 +1,4 @@
-"""The process of trackers, as training sees it: nothing that it does is waited for, but its beginning and its end."""
+"""Start and feed the process of the trackers; training waits for it only at the beginning and at the end."""
 
 import json
 import logging
@@ -19,24 +19,24 @@ from pipeline.training.trackers.runs import Facts
 
 logger = logging.getLogger(__name__)
 
-# Seconds until all runs must be open: a tracker is imported, a database made, a server asked more than once.
+# Seconds until all runs must be open: imports, the creation of a database and retries of a server take time.
 OPENING = 180.0
 LOG = paths.LOGS / "trackers.log"
 Message = dict[str, Any]
 
 
 class TrackerProcess:
-    """That of `trackers`, which are places by name."""
+    """The process of `trackers`, which map the name of each to where it stores its runs."""
 
     def __init__(self, trackers: Mapping[str, str]) -> None:
-        """Start it."""
+        """Start the process."""
         self._trackers = dict(trackers)
         self.identities: dict[str, str] = {}
-        """What each tracker calls its run."""
+        """Id of each tracker's run, by tracker."""
         self._answers: SimpleQueue[Message | None] = SimpleQueue()
         self._is_over = False
         paths.LOGS.mkdir(parents=True, exist_ok=True)
-        (paths.LOGS / ".gitignore").write_text("*\n", encoding="utf-8")  # Earlier projects ignore it nowhere else.
+        (paths.LOGS / ".gitignore").write_text("*\n", encoding="utf-8")  # Older projects do not ignore the folder.
         with LOG.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 (ours)
                 [sys.executable, "-m", worker.__name__],
@@ -44,16 +44,16 @@ class TrackerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # ^C is for the training, which ends it.
+                start_new_session=True,  # Ctrl-C goes to the training process only, which ends this one.
             )
         self._lines: Background[Message] = Background(self._write)
         Thread(target=self._read, daemon=True).start()
 
     def open(self, order: Message) -> dict[str, str]:
-        """Open a run of each tracker as `order` says; returns where people see them.
+        """Open a run of each tracker as in `order`; returns the links to the runs, by tracker.
 
         Raises:
-            TrainingError: one cannot be opened.
+            TrainingError: a run cannot be opened.
         """
         self._lines.give({"trackers": self._trackers, **order})
         try:
@@ -71,11 +71,11 @@ class TrackerProcess:
         return {name: run["link"] for name, run in answer["opened"].items()}
 
     def give(self, message: Message) -> None:
-        """Have `message` logged; nothing is waited for."""
+        """Send `message` to be logged, without waiting."""
         self._lines.give(message)
 
     def end(self, outcome: str, facts: Facts, final: Mapping[str, float], *, seconds: float) -> None:
-        """Close the runs, within so many `seconds`; a signal ends the waiting, and nothing else."""
+        """Close the runs within `seconds`; a signal only ends the waiting."""
         self.give({"outcome": outcome, "facts": facts, "final": dict(final)})
         try:
             with stoppable():
@@ -98,7 +98,7 @@ class TrackerProcess:
         logger.warning("train.loggers: %s: %s; training needs none of it, %s says more", name, why, LOG)
 
     def _complain(self) -> None:
-        """Say what trackers complain of."""
+        """Log a warning for each error that a tracker reports."""
         while (answer := self._answers.get()) is not None:
             self._warn(answer["tracker"], answer["failed"])
         if self._process.wait() and not self._is_over:
@@ -116,11 +116,11 @@ class TrackerProcess:
         try:
             print(json.dumps(message), file=self._process.stdin, flush=True)
         except (OSError, ValueError):
-            return  # It is gone, and that has been said.
+            return  # The process has ended, which is already reported.
 
     def _kill(self) -> None:
         assert self._process.stdin is not None
         self._process.kill()
         self._process.wait()
-        with suppress(OSError):  # Of what it has not read.
+        with suppress(OSError):  # Raised if the process has not read everything.
             self._process.stdin.close()

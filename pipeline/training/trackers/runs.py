@@ -1,4 +1,4 @@
-"""The runs of trackers, by Lightning's loggers; in the process of their own alone, see worker.py."""
+"""The runs of trackers, by Lightning's loggers; used only in the trackers' own process, see worker.py."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -8,43 +8,43 @@ from typing import Any, NamedTuple
 
 from pipeline import paths
 
-# What is logged of a training besides its curves, by name.
+# Everything logged apart from the curves, by name.
 Fact = str | int | float
 Facts = dict[str, Fact]
 CurveSteps = dict[str, int]
 TrackedPoint = tuple[str, int, float]
-# What a training came to, as MLflow calls it.
+# MLflow's names of the outcomes of a training.
 OUTCOMES = {"success": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 class Known(NamedTuple):
-    """A run that was begun earlier, and goes on."""
+    """A run that was started earlier and is resumed."""
 
     identity: str
-    """Its name where it is a folder, else what the tracker calls it."""
+    """The tracker's id of the run, or the name of its folder."""
     steps: CurveSteps
-    """How far it has each curve."""
+    """The last logged step of each curve."""
 
 
 class Opened(NamedTuple):
-    """A logger whose run is there."""
+    """A logger with an open run."""
 
     logger: Any
     identity: str
     link: str
-    """Where people see it."""
+    """Where users find the run: a web page, a folder or a description."""
     has: bool = True
-    """Whether the run has what was logged earlier."""
+    """Whether the run still has everything that was logged earlier."""
 
 
 class TrackedRun:
-    """The run of one tracker. What cannot be logged now is kept, and logged later."""
+    """The run of one tracker. Points that cannot be logged now are kept and logged later."""
 
     def __init__(self, tracker: str, place: str, name: str, known: Known | None) -> None:
-        """Begin a run called `name`, or go on with the one that is `known`; `place` is empty where it is the usual one.
+        """Start a run called `name`, or resume the `known` one; an empty `place` selects the default place.
 
         Raises:
-            Exception: it cannot be opened; each tracker has errors of its own.
+            Exception: the run cannot be opened; each tracker has its own exceptions.
         """
         self.tracker = tracker
         self._logger, self.identity, self.link, has = OPENERS[tracker](place, name, known.identity if known else "")
@@ -52,27 +52,27 @@ class TrackedRun:
         self.is_new = known is None
         self._waiting: dict[int, dict[str, float]] = {}
         self.is_behind = False
-        """Whether anything is kept that could not be logged."""
+        """Whether there are points that could not be logged yet."""
         self._facts: Facts = {}
 
     def tell(self, facts: Facts) -> None:
         """Log `facts`, which never change afterwards."""
         self._facts |= facts
-        if self.tracker != "mlflow" or self.is_new:  # MLflow takes no other value for what it has.
+        if self.tracker != "mlflow" or self.is_new:  # MLflow rejects a changed value of a logged param.
             self._logger.log_hyperparams(facts)
             self._logger.save()
 
     def add(self, points: Iterable[TrackedPoint]) -> None:
-        """Keep those of `points` to be logged that the run does not have."""
+        """Queue those of `points` that the run does not have yet."""
         for curve, step, value in points:
             if step > self.steps.get(curve, -1):
                 self._waiting.setdefault(step, {})[curve] = value
 
     def flush(self) -> None:
-        """Log what is kept, in the order of its steps.
+        """Log the queued points in the order of their steps.
 
         Raises:
-            Exception: it cannot be logged now.
+            Exception: they cannot be logged now.
         """
         self.is_behind = True
         for step in sorted(self._waiting):
@@ -82,10 +82,10 @@ class TrackedRun:
         self.is_behind = False
 
     def end(self, outcome: str, facts: Facts, final: dict[str, float]) -> None:
-        """Log `facts` and the `final` points of the curves, and close the run; `outcome` is what became of it.
+        """Log `facts` and the `final` points of the curves, and close the run with `outcome`, a key of `OUTCOMES`.
 
         Raises:
-            Exception: it cannot be logged now.
+            Exception: they cannot be logged now.
         """
         if self.tracker == "tensorboard":
             metrics = {f"final/{curve}": value for curve, value in final.items()}
@@ -98,12 +98,12 @@ class TrackedRun:
 
 
 def run_name(generation: int) -> str:
-    """What a run that begins now is called."""
+    """Return the name for a run that starts now."""
     return f"generation-{generation}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
 
 
 def project_name() -> str:
-    """What runs of this project are kept under."""
+    """Return the project name under which trackers store runs: the name of the project's folder."""
     return Path.cwd().name
 
 
@@ -121,9 +121,10 @@ def _csv(place: str, name: str, identity: str) -> Opened:
     from lightning.pytorch.loggers import CSVLogger
 
     folder = Path(place or paths.LOGS / "csv")
+    # CSVLogger truncates its file, so a resumed run gets all points again.
     logger = CSVLogger(folder, name="", version=identity or name)
     _ = logger.experiment
-    return Opened(logger, identity or name, str(folder / (identity or name)), has=False)  # It empties its file.
+    return Opened(logger, identity or name, str(folder / (identity or name)), has=False)
 
 
 def _dvclive(place: str, name: str, identity: str) -> Opened:
@@ -131,14 +132,14 @@ def _dvclive(place: str, name: str, identity: str) -> Opened:
 
     folder = Path(place or paths.LOGS / "dvclive") / (identity or name)
     has = bool(identity) and folder.exists()
-    # What it does to dvc.yaml, to Git and to experiments besides is the pipeline's own affair.
+    # DVCLive must not change dvc.yaml, Git or experiments: the pipeline manages these itself.
     logger = DVCLiveLogger(dir=str(folder), resume=has, save_dvc_exp=False, dvcyaml=None, report=None)
     _ = logger.experiment
     return Opened(logger, folder.name, str(folder), has)
 
 
 def _mlflow(place: str, name: str, identity: str) -> Opened:
-    # Minutes, as they are set, would pass before a server that is down is known to be.
+    # With MLflow's defaults, it takes minutes to notice that a server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from lightning.pytorch.loggers import MLFlowLogger

@@ -1,6 +1,6 @@
-"""What a training tells trackers: it begins, how its curves go on, how it ends. None of it changes a byte of the model.
+"""Track a training: its start, the points of its curves and its end. Tracking never changes a byte of the model.
 
-A tracker that cannot be reached when it begins is an error; one that fails later is said once, and missed by nobody.
+A tracker that cannot be reached at the start is an error. A later failure is only reported, once.
 """
 
 import json
@@ -25,20 +25,20 @@ from pipeline.training.trackers.process import TrackerProcess
 from pipeline.versioning import hashing
 
 STATE = "trackers.json"
-# Seconds for the last points, at the end of a training and where it is interrupted.
+# Seconds for logging the last points, at the end of a training and after an interruption or failure.
 PATIENCE, HURRY = 60.0, 5.0
 
 
 class Tracking:
-    """What gives the points of a training to trackers; to none where there is no process of theirs."""
+    """Sends the points of a training to the trackers; does nothing if there is no tracker process."""
 
     def __init__(self, process: TrackerProcess | None, *, before: int) -> None:
-        """`before` are the steps of earlier generations."""
+        """`before` is the number of steps of earlier generations."""
         self._process, self._before = process, before
         self._curves = Curves()
 
     def callbacks(self, curves: Curves) -> list[pl.Callback]:
-        """What gives them the points that come to `curves`."""
+        """Return the callbacks that send new points of `curves` to the trackers."""
         if self._process is None:
             return []
         self._curves = curves
@@ -51,34 +51,34 @@ class Tracking:
 
 
 class TellTrackers(pl.Callback):
-    """Gives trackers each point of the curves once. Stands behind what takes them down."""
+    """Sends each point of the curves once to the trackers. Must come after the callback that records the curves."""
 
     def __init__(self, process: TrackerProcess, curves: Curves, *, before: int) -> None:
         self._process, self._curves = process, curves
         self._told = dict.fromkeys(curves.points, before)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give what was taken down before an interruption; they know what of it they have."""
+        """Send the points recorded before an interruption; runs skip those that they already have."""
         del trainer, pl_module
         self._tell()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Give what is new."""
+        """Send new points."""
         del trainer
         self._tell()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise."""
+        """Send new points."""
         del trainer, pl_module
         self._tell()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise."""
+        """Send new points."""
         del trainer, pl_module
         self._tell()
 
     def state_dict(self) -> dict[str, Any]:
-        """Which runs these are, and how far; for whoever goes on with the training on another machine."""
+        """Return each run's id and last steps, with which another machine can resume the runs."""
         return {name: {"identity": one, "steps": dict(self._told)} for name, one in self._process.identities.items()}
 
     def _tell(self) -> None:
@@ -96,11 +96,11 @@ class TellTrackers(pl.Callback):
 
 @contextmanager
 def tracked(generation: Generation, params: Params, progress: Progress, say: Say) -> Iterator[Tracking]:
-    """While this lasts, trackers are told of the training of `generation`; `say` tells people where they keep it.
+    """Log the training of `generation` inside the context to the trackers; `say` prints the links to the runs.
 
     Raises:
         ParamError: a tracker is not installed.
-        TrainingError: a tracker cannot begin a run.
+        TrainingError: a tracker cannot start a run.
     """
     trackers = params.train.trackers
     if not trackers or not is_first_process():
@@ -126,7 +126,7 @@ def tracked(generation: Generation, params: Params, progress: Progress, say: Say
 
 
 def _known(state: Path, progress: Progress) -> dict[str, Any]:
-    """The runs of an interrupted training, by tracker: as noted here, or in the state that it goes on from."""
+    """Return the runs of an interrupted training, by tracker: from the file `state`, or else from saved progress."""
     try:
         return dict(json.loads(state.read_bytes()))
     except (OSError, ValueError):

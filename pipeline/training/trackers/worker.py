@@ -1,6 +1,7 @@
-"""The process in which trackers run: `python -m pipeline.training.trackers.worker`, told what to do by lines of JSON.
+"""The process of the trackers: `python -m pipeline.training.trackers.worker`, which reads messages as lines of JSON.
 
-In a process of their own they draw no random numbers of the training's, and may wait, fail or be killed without it.
+In a separate process, trackers cannot use the training's random numbers, and may block, fail or be killed without
+affecting training.
 """
 
 import json
@@ -19,16 +20,16 @@ from pipeline.errors import one_line
 from pipeline.training.trackers.runs import Facts, Known, TrackedRun, run_name
 
 Message = dict[str, Any]
-# Seconds until what could not be logged is tried again.
+# Seconds until a retry of points that could not be logged.
 RETRY = 20.0
-# Seconds for what is left, once the training is gone without a word.
+# Seconds for logging the remaining points after the training process has ended without a message.
 ORPHANED = 60.0
-# Most characters of what an error says: some say a page.
+# Most characters of an error message; some fill a page.
 SAID = 200
 
 
 def why(error: BaseException) -> str:
-    """What `error` comes from, in few words: that of the system below it, if there is one."""
+    """Return a short reason for `error`: the message of the system error that caused it, if there is one."""
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, OSError) and below.errno and below.strerror:
@@ -39,7 +40,7 @@ def why(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Open runs as the first line says, and log what the others give."""
+    """Open the runs of the first message, and log the content of all others."""
     given, answer = _streams()
     order = json.loads(given.readline())
     runs: list[TrackedRun] = []
@@ -63,14 +64,14 @@ def main() -> None:
 
 
 class Worker:
-    """Logs what comes, to all runs; what a tracker has not taken is tried again."""
+    """Logs all messages to all runs, and retries points that a tracker has not accepted."""
 
     def __init__(self, runs: list[TrackedRun], state: Path, answer: Any) -> None:
         self._runs, self._state, self._answer = runs, state, answer
         self._complained: set[str] = set()
 
     def run(self, given: TextIO) -> None:
-        """Log what the lines of `given` say until one is the last, or there are no more, since the training is gone."""
+        """Log the messages in the lines of `given` until the final one, or until training ends without it."""
         messages: SimpleQueue[Message | None] = SimpleQueue()
         Thread(target=partial(_read, given, messages), daemon=True).start()
         self._save()
@@ -91,10 +92,10 @@ class Worker:
                     self._attempt(run, partial(run.end, last["outcome"], last["facts"], last["final"]))
                 return
             if None in batch:
-                os._exit(0)  # The runs stay open, for whoever goes on with the training.
+                os._exit(0)  # The runs stay open, so that a resumed training can continue them.
 
     def _batch(self, messages: "SimpleQueue[Message | None]") -> Iterator[Message | None]:
-        """What has come, waited for."""
+        """Wait for a message, and yield it and all others that have arrived."""
         try:
             yield messages.get(timeout=RETRY if any(run.is_behind for run in self._runs) else None)
             while True:
@@ -112,18 +113,18 @@ class Worker:
             self._complained.add(run.tracker)
 
     def _save(self) -> None:
-        """Note which runs these are, and how far."""
+        """Write the id and the last steps of each run to the state file."""
         known = {run.tracker: {"identity": run.identity, "steps": run.steps} for run in self._runs}
         part = self._state.with_suffix(".part")
         try:
             part.write_text(json.dumps(known), encoding="utf-8")
             part.replace(self._state)
         except OSError:
-            return  # Once the training has ended, its folder is gone.
+            return  # The folder is deleted when training has ended.
 
 
 def _commit() -> Facts:
-    """The commit on which the training is, where there is one; training itself asks Git for nothing."""
+    """Return the current Git commit, if there is one; training itself does not use Git."""
     command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
     with suppress(OSError, subprocess.CalledProcessError):
         found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 (ours)
@@ -138,7 +139,10 @@ def _read(given: TextIO, messages: "SimpleQueue[Message | None]") -> None:
 
 
 def _streams() -> tuple[TextIO, Any]:
-    """Lines that are given, and what answers by one. What trackers print goes to standard error; they read nothing."""
+    """Return the stream of given lines, and the function that answers with a line.
+
+    Output of trackers is redirected to standard error, and their standard input is empty.
+    """
     given, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
