@@ -76,7 +76,7 @@ def train(params: Params) -> Result | None:
 
 def _train(params: Params) -> Result | None:
     if base.restore():
-        say(f"{paths.BASE} was not what dvc.lock records, and is again")
+        say(f"restored {paths.BASE} as recorded in dvc.lock")
     manifest = read_manifest("train")
     generation = plan(params, manifest.set_index("id")["label"], uneven_weights(manifest))
     say(f"{generation}")
@@ -185,7 +185,7 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     """Return the network of `generation` with random or pretrained weights; layers are frozen and it is compiled."""
     pl.seed_everything(params.seed, verbose=False)
     if generation.base is None and params.unpublished:
-        hint = "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
+        hint = "set it to false, or to a file in data/weights; or choose a timm model, such as timm/resnet18"
         raise ParamError(paths.PARAMS, params.unpublished, hint)
     network, weights = begin(generation.spec, params.pretrained if generation.base is None else False, folder)
     if weights is not None:
@@ -193,7 +193,7 @@ def _untrained(generation: Generation, params: Train, folder: Path) -> tuple[Net
     if frozen := freeze_layers(network, params.freeze):
         if generation.base is None and weights is None:
             what = f"train.freeze is {params.freeze}, and training begins from scratch: nothing has been learned yet"
-            raise ParamError(paths.PARAMS, what, "set it to none until images come to a model, or set train.pretrained")
+            raise ParamError(paths.PARAMS, what, "set it to none for the first training, or set train.pretrained")
         say(frozen)
     if params.compile:
         compile_network(network, deterministic=params.deterministic)

@@ -185,7 +185,7 @@ def test_auto_is_single_precision_on_a_cpu() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
 def test_number_format_that_is_not_there() -> None:
-    """Half precision on a CPU is an error; Lightning would silently use another format."""
+    """Half precision on a CPU is an error; Lightning would train in another format, in silence."""
     with pytest.raises(ParamError, match=r"'16-mixed', which CPUs cannot compute; set it to bf16-mixed or 32-true"):
         run(precision="16-mixed")
     assert not paths.MODEL.exists()
@@ -351,7 +351,7 @@ def test_weights_of_a_file(capfd: pytest.CaptureFixture[str]) -> None:
     run(pretrained="net.pt")
     assert files(paths.MODEL) == once
     torch.save({"no": torch.ones(1)}, file)
-    with pytest.raises(CheckpointError, match="is not of small"):
+    with pytest.raises(CheckpointError, match="does not fit small"):
         run(pretrained="net.pt")
     assert files(paths.MODEL) == once
 
@@ -452,7 +452,7 @@ def test_nothing_is_frozen_that_was_never_trained(capfd: pytest.CaptureFixture[s
             run(freeze=freeze, pretrained=False)
         assert str(raised.value) == (
             f"params.yaml: train.freeze is {freeze}, and training begins from scratch: nothing has been learned yet; "
-            "set it to none until images come to a model, or set train.pretrained"
+            "set it to none for the first training, or set train.pretrained"
         )
     assert files(paths.MODEL) == model
     before = read_network(paths.MODEL)[0].state_dict()
@@ -480,7 +480,7 @@ def test_weights_that_nobody_publishes() -> None:
         run(pretrained=True)
     assert str(raised.value) == (
         "params.yaml: train.pretrained is true, and no weights of train.model small are published; "
-        "set it to false, or to a file in data/weights; or take a model of timm's, such as timm/resnet18"
+        "set it to false, or to a file in data/weights; or choose a timm model, such as timm/resnet18"
     )
 
 

@@ -23,7 +23,7 @@ PROBES = 4
 # Responses with a larger relative difference are those of another function; processors differ by about 1e-5.
 OTHER_FUNCTION = 1e-2
 
-EDITED_HINT = "run `dvc repro` to train by the code of now, or check out the commit that has the code of then"
+EDITED_HINT = "run `dvc repro` to train with the current code, or check out the commit with the code that trained it"
 HINT = f"undo what changed it (pipeline/models/network.py, or timm's version), run `dvc checkout`, or {COLD}"
 OWN_HINT = f"undo that edit, or {COLD}"
 
@@ -60,7 +60,7 @@ def spec_of(checkpoint: Checkpoint, where: Path) -> Spec:
     try:
         return Spec.model_validate(checkpoint[SPEC])
     except (KeyError, ValidationError):
-        raise CheckpointError(where / CHECKPOINT, "does not say what network it is of", COLD) from None
+        raise CheckpointError(where / CHECKPOINT, "does not record its network", COLD) from None
 
 
 def read_network(model: Path, *, edited: bool = False) -> tuple[Network, Spec]:
@@ -88,13 +88,13 @@ def network_of(checkpoint: Checkpoint, where: Path, *, edited: bool = False) -> 
         weights = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
         network.load_state_dict(weights)
     except (KeyError, AttributeError, TypeError, RuntimeError):
-        what = f"does not hold the weights of {spec.model} as the code builds it now"
+        what = f"does not contain the weights of {spec.model} as the code builds it now"
         if is_own(spec.model):
             raise CheckpointError(where / CHECKPOINT, f"{what}{_misfit(network, checkpoint)}", OWN_HINT) from None
         raise CheckpointError(where / CHECKPOINT, what, HINT) from None
     if (is_own(spec.model) and edited) or not is_other_function(network.eval(), checkpoint, spec):
         return network.eval()
-    what = f"was trained as another function than {spec.model} is in the code now"
+    what = f"the code of {spec.model} no longer computes the function that was trained"
     raise CheckpointError(where / CHECKPOINT, what, EDITED_HINT if is_own(spec.model) else HINT)
 
 

@@ -62,7 +62,7 @@ def call(name: str, form: str, *given: Any, **named: Any) -> Any:
         inspect.signature(function).bind(*given, **named)
     except TypeError as error:
         declared = form.format(name.partition(":")[2])
-        raise ParamError(name, f"it cannot be called as it is ({error})", f"declare it as `{declared}`") from None
+        raise ParamError(name, f"its signature does not fit ({error})", f"declare it as `{declared}`") from None
     except ValueError:  # Functions written in C may have no signature.
         pass
     with explained(name):
@@ -134,8 +134,8 @@ def check_outputs(name: str, body: nn.Module, images: Tensor, classes: int) -> N
     wanted = (len(images), classes)
     if not isinstance(logits, Tensor) or logits.shape != wanted:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else _kind(logits)
-        what = f"for {len(images)} images it gives {found}, and not logits of shape {wanted}"
-        raise ParamError(name, what, "let its last layer have `classes` outputs, whatever the images")
+        what = f"for {len(images)} images it returns {found} instead of logits of shape {wanted}"
+        raise ParamError(name, what, "give its last layer `classes` outputs, for any number of images")
     if not torch.equal(logits, again):
         what = "in evaluation it gives the same images other logits each time"
         raise ParamError(name, what, "let random numbers and state of its own depend on `self.training`")
@@ -149,7 +149,7 @@ def check_rows(name: str, one: Shapes, other: Shapes, classes: int) -> None:
     """
     for weight in sorted(one.keys() | other.keys()):
         if weight not in one or weight not in other:
-            what = f"{weight} is there for some numbers of classes only"
+            what = f"{weight} exists for some numbers of classes only"
             raise ParamError(name, what, "let the last layer alone depend on `classes`")
         before, after = tuple(one[weight].shape), tuple(other[weight].shape)
         if before != after and (before, after) != ((classes, *before[1:]), (classes + 1, *before[1:])):

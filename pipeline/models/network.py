@@ -210,7 +210,7 @@ def _from_timm(spec: Spec, channels: int, *, pretrained: bool) -> Network:
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
-        what = f"train.pretrained: the weights of {name} cannot be had ({one_line(error)})"
+        what = f"train.pretrained: the weights of {name} are not available ({one_line(error)})"
         raise ParamError(PARAMS, what, "run it once with a network, or set train.pretrained to false") from None
     mean, std = body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
     if channels == 1:

@@ -17,10 +17,10 @@ def precision_on(where: torch.device, wanted: Precision) -> Format:
         return "bf16-mixed" if where.type == "cuda" and _has_bf16() else "32-true"
     what = f"train.precision is {wanted!r}, which "
     if wanted == "16-mixed" and where.type == "cpu":
-        raise ParamError(PARAMS, f"{what}CPUs cannot compute", "set it to bf16-mixed or 32-true, or train on a GPU")
+        raise ParamError(PARAMS, f"{what}CPUs do not support", "set it to bf16-mixed or 32-true, or train on a GPU")
     if wanted == "bf16-mixed" and where.type == "cuda" and not _has_bf16():
         hint = "set it to auto, 16-mixed or 32-true"
-        raise ParamError(PARAMS, f"{what}{torch.cuda.get_device_name()} cannot compute", hint)
+        raise ParamError(PARAMS, f"{what}{torch.cuda.get_device_name()} does not support", hint)
     return wanted
 
 

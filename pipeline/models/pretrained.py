@@ -93,8 +93,8 @@ def load(network: Network, spec: Spec, path: Path) -> Loaded:
     with torch.no_grad():
         fit = fit_into(network, spec, weights, _classes(content))
     if 2 * fit.fitted < fit.among:
-        what = f"is not of {spec.model}: it has {fit}"
-        raise CheckpointError(file, what, "set train.model to the network that it is of, or train.pretrained to false")
+        what = f"does not fit {spec.model}: it has {fit}"
+        raise CheckpointError(file, what, "set train.model to its network, or train.pretrained to false")
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise CheckpointError(file, "holds weights that are not finite", OTHER)
     return Loaded(str(path), md5_of_file(file), fit)

@@ -55,7 +55,7 @@ class SaveProgress(pl.Callback):
         del pl_module
         strategy, step = trainer.strategy, trainer.global_step
         if not strategy.reduce_boolean_decision(strategy.broadcast(step) == step):
-            what = f"a process goes on from step {step:,}, and another one from a different step"
+            what = f"a process resumes from step {step:,}, and another one from a different step"
             raise TrainingError(self._progress.folder, what, "run `dvc repro` again")
         self._last = time.monotonic()
         self._listening.enter_context(handled(SIGNALS, self._ask))

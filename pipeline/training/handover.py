@@ -95,7 +95,7 @@ class Handover:
         then = (
             f"in {FRESH:.0f} seconds if that machine is gone, or delete {self._folder.url(lease)} to take over at once"
         )
-        return TrainingError(self._folder, f"{runner} goes on with this training", f"end that, or try again {then}")
+        return TrainingError(self._folder, f"{runner} is running this training", f"stop it, or try again {then}")
 
     def _fetch(self) -> None:
         """Fetch the newest undamaged state, if it is newer than the local one."""
@@ -121,7 +121,7 @@ class Handover:
     def _upload(self, saved: Path) -> None:
         """Upload the state `saved`, and delete partial uploads and old states."""
         if self._lease.is_lost:
-            self._attempts.warn("takes no more", RuntimeError("another process goes on with this training"))
+            self._attempts.warn("gets no more states", RuntimeError("another process is running this training"))
             return
         try:
             self._folder.prepare()

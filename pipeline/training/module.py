@@ -21,7 +21,7 @@ from pipeline.training.feeding.batches import Batch, class_weights
 from pipeline.training.optimizers import Schedule, optimizer_of
 from pipeline.training.own_code import KIND, kind_of, losses_of
 
-HINT = f"lower train.lr in {PARAMS}; the model is as it was"
+HINT = f"lower train.lr in {PARAMS}; the model is unchanged"
 
 
 class Classifier(pl.LightningModule):
@@ -93,8 +93,8 @@ class Classifier(pl.LightningModule):
         with explained(name):
             logits: Tensor = self.network(images)
         if logits.shape != (len(images), len(self.spec.classes)):
-            what = f"for {len(images)} images it gives {tuple(logits.shape)}, and not a logit for each class"
-            raise ParamError(name, what, "let its last layer have `classes` outputs, whatever the images")
+            what = f"for {len(images)} images it returns {tuple(logits.shape)} instead of a logit for each class"
+            raise ParamError(name, what, "give its last layer `classes` outputs, for any number of images")
         return logits
 
     def check(self) -> None:

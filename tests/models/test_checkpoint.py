@@ -202,7 +202,9 @@ def test_weights_of_another_function(model: Path, monkeypatch: pytest.MonkeyPatc
     torch.save({**CONTENT, "state_dict": weights, RESPONSE: respond(network, SPEC_HERE)}, model / CHECKPOINT)
     read_network(model)
     monkeypatch.setattr(nn, "ReLU", lambda **_: nn.GELU())
-    with pytest.raises(CheckpointError, match="was trained as another function than small is in the code now; undo"):
+    with pytest.raises(
+        CheckpointError, match="the code of small no longer computes the function that was trained; undo"
+    ):
         read_network(model)
 
 
@@ -246,7 +248,7 @@ def test_weights_of_another_network(model: Path, weights: Any) -> None:
     """Weights of another network are a one-line error with the file and a hint."""
     content = {key: value for key, value in {**CONTENT, "state_dict": weights}.items() if value is not None}
     torch.save(content, model / CHECKPOINT)
-    with pytest.raises(CheckpointError, match="does not hold the weights of small as the code builds it now; undo"):
+    with pytest.raises(CheckpointError, match="does not contain the weights of small as the code builds it now; undo"):
         read_network(model)
 
 

@@ -75,11 +75,11 @@ def test_checking_draws_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         ("\nimport nowhere\n", "mine/nets.py:2: ModuleNotFoundError: No module named 'nowhere'; correct it"),
         ("def f():\n    return 1 / 0\n\n\nf()\n", "mine/nets.py:2: ZeroDivisionError: division by zero; correct it"),
         ("raise SystemExit(3)\n", "mine/nets.py:1: SystemExit: 3; correct it"),
-        ("def build(classes):\n    pass\n", "it cannot be called as it is (got an unexpected keyword argument 'chan"),
+        ("def build(classes):\n    pass\n", "its signature does not fit (got an unexpected keyword argument 'chan"),
         (f"{START}    return None\n", "it returns nothing; return a torch.nn.Module"),
         (f"{START}    return 1\n", "it returns something of type int; return a torch.nn.Module"),
         (f"{START}    return nn.Linear(1, 'x')\n", "mine/nets.py:7: TypeError: "),
-        (f"{START}    return nn.Flatten()\n", "for 2 images it gives (2, 64), and not logits of shape (2, 3)"),
+        (f"{START}    return nn.Flatten()\n", "for 2 images it returns (2, 64) instead of logits of shape (2, 3)"),
         (f"{START}    return nn.Sequential(nn.Flatten(), nn.Linear(7, classes))\n", "RuntimeError: "),
     ],
 )
@@ -137,14 +137,14 @@ def test_other_logits_each_time(monkeypatch: pytest.MonkeyPatch, hostile: str) -
 def test_other_shapes(monkeypatch: pytest.MonkeyPatch, hostile: str, found: str) -> None:
     """An error about shapes contains both."""
     said = complaint(monkeypatch, LAYER.format(hostile))
-    assert said.startswith(f"for 2 images it gives {found}, and not logits of shape (2, 3); let its last layer have")
+    assert said.startswith(f"for 2 images it returns {found} instead of logits of shape (2, 3); give its last layer")
 
 
 @pytest.mark.parametrize(
     ("text", "weight"),
     [
         (NET.replace("4", "4 * classes"), "body.1.bias has the shape (12,) for 3 classes, and (16,) for one more"),
-        (NET.replace("4)", "4, bias=classes > 3)"), "body.1.bias is there for some numbers of classes only"),
+        (NET.replace("4)", "4, bias=classes > 3)"), "body.1.bias exists for some numbers of classes only"),
     ],
 )
 def test_what_could_not_grow(monkeypatch: pytest.MonkeyPatch, text: str, weight: str) -> None:
@@ -184,7 +184,10 @@ def test_edited_code(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = checkpoint(built(monkeypatch, NET))
     network_of(kept, Path("model"))
     write_package(monkeypatch, nets=NET.replace("ReLU", "Tanh"))
-    with pytest.raises(CheckpointError, match=r"was trained as another function than mine\.nets:build.*`dvc repro`"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"the code of mine\.nets:build no longer computes the function that was trained.*`dvc repro`",
+    ):
         network_of(kept, Path("model"))
     network_of(kept, Path("model"), edited=True)
     write_package(monkeypatch, nets=NET.replace("4", "5"))

@@ -212,6 +212,6 @@ def test_published_weights_without_a_network(timm: dict[str, Any]) -> None:
     """Published weights without a network connection are a one-line error with a hint, without repeated requests."""
     said, printed = timm["offline"], timm["printed"]
     assert said.splitlines() == [said]
-    assert "train.pretrained: the weights of resnet18.a1_in1k cannot be had (" in said
+    assert "train.pretrained: the weights of resnet18.a1_in1k are not available (" in said
     assert said.endswith("); run it once with a network, or set train.pretrained to false")
     assert "Retrying" not in printed

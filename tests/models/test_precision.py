@@ -26,8 +26,8 @@ def test_what_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch, wanted: Form
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Tesla T4")
     for where, lacking, said in (
-        (CPU, "16-mixed", "'16-mixed', which CPUs cannot compute; set it to bf16-mixed or 32-true, or train on a GPU"),
-        (GPU, "bf16-mixed", "'bf16-mixed', which Tesla T4 cannot compute; set it to auto, 16-mixed or 32-true"),
+        (CPU, "16-mixed", "'16-mixed', which CPUs do not support; set it to bf16-mixed or 32-true, or train on a GPU"),
+        (GPU, "bf16-mixed", "'bf16-mixed', which Tesla T4 does not support; set it to auto, 16-mixed or 32-true"),
     ):
         if wanted != lacking:
             assert precision_on(where, wanted) == wanted

@@ -193,8 +193,8 @@ def test_weights_of_no_use() -> None:
         {name: value.new_zeros(1).expand(10**6) for name, value in given.items()},
     ):
         torch.save(content, path)
-        assert "is not of small: it has 0 of 60 tensors" in complaint()
-        assert complaint().endswith("; set train.model to the network that it is of, or train.pretrained to false")
+        assert "does not fit small: it has 0 of 60 tensors" in complaint()
+        assert complaint().endswith("; set train.model to its network, or train.pretrained to false")
     torch.save([1], path)
     assert "holds no weights by name; save the model's state_dict()" in complaint()
     torch.save(given | {"0.weight": given["0.weight"] / 0}, path)

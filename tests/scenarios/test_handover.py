@@ -143,7 +143,7 @@ def test_two_runners(machine: Callable[..., Project], folder: SharedFolder) -> N
     with running(first, "train") as process:
         wait_for(process, lambda: kept(folder))
         out = second.run(*TRAINING, ok=False).out
-        assert f", process {process.pid} goes on with this training; end that, or try again in 180 seconds" in out
+        assert f", process {process.pid} is running this training; stop it, or try again in 180 seconds" in out
         assert len(out.splitlines()) <= 2
         assert process.poll() is None
         kill(process)

@@ -75,7 +75,7 @@ def test_an_edit_trains_warm(project: Project) -> None:
     image = next((project.root / "data/raw").rglob("*.png"))
     edit(project, "layers.py", ".relu()", ".tanh()")
     assert "my_project/layers.py changed" in project.run(*PIPELINE, "status").out
-    said = "was trained as another function than my_project.nets:build is in the code now; run `dvc repro`"
+    said = "the code of my_project.nets:build no longer computes the function that was trained; run `dvc repro`"
     assert said in project.run(*PIPELINE, "predict", str(image), ok=False).out
     out = project.repro()
     assert stages_run(out) == ["train", "evaluate"]

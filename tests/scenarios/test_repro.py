@@ -387,7 +387,7 @@ def test_another_function_in_the_same_shapes_is_no_base(first: Project) -> None:
     code.write_text(code.read_text().replace("nn.ReLU(inplace=True)", "nn.GELU()"))
     first.add_digits(120, 140)
     what, stage = (
-        "was trained as another function than small is in the code now",
+        "the code of small no longer computes the function that was trained",
         ("python", "-m", "pipeline", "run", "evaluate"),
     )
     assert f"error: data/base/checkpoint.ckpt: {what}; undo what changed it" in first.repro(ok=False)

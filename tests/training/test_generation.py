@@ -190,7 +190,7 @@ def test_base_of_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """A base whose layers have other widths in the current code is an error with a hint."""
     monkeypatch.setattr(network, "WIDTHS", (32, 64, 96))
     said = complaint(params())
-    assert "does not hold the weights of small as the code builds it now" in said
+    assert "does not contain the weights of small as the code builds it now" in said
     assert said.endswith("or run `pipeline fresh` to train from scratch")
 
 

@@ -97,7 +97,7 @@ def test_no_loss(monkeypatch: pytest.MonkeyPatch, changed: str, said: str) -> No
             "the optimizer does not have all parameters of the network under their names; give it `groups`",
         ),
         (NADAM.replace("lr=lr", "lr=-1"), "mine/optimizers.py:6: ValueError: Invalid learning rate: -1; correct it"),
-        ("def build(groups): ...\n", "it cannot be called as it is (got an unexpected keyword argument 'lr'); declare"),
+        ("def build(groups): ...\n", "its signature does not fit (got an unexpected keyword argument 'lr'); declare"),
     ],
 )
 def test_no_optimizer(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:

@@ -23,7 +23,7 @@ def change(name: str, images: Tensor, dice: Dice, *, is_first: bool) -> Tensor:
         return images
     changed = _made(name, images, dice)
     if is_first and not torch.equal(changed, _made(name, images, dice)):
-        what = "it changes the same images otherwise each time"
+        what = "it changes the same images differently each time"
         raise ParamError(name, what, "take all random numbers from `dice`, and keep no state")
     return changed
 

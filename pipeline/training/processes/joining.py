@@ -62,8 +62,8 @@ def joined(params: Params) -> Iterator[None]:
     except (dist.DistError, RuntimeError) as error:
         if not dist.is_initialized() or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
-        what = "another process that trains together with this one has ended"
-        raise TrainingError(paths.PROGRESS, what, "see what that one said; `dvc repro` continues") from error
+        what = "another process of this training has ended"
+        raise TrainingError(paths.PROGRESS, what, "see its output; `dvc repro` continues") from error
 
 
 def spread(path: Path | None) -> Path | None:
@@ -123,7 +123,7 @@ def _join(params: Params) -> None:
     compute, started_by = params.compute, _environment()
     if started_by is None:
         if compute.nodes > 1:
-            what = f"compute.nodes is {compute.nodes}, and nothing started this process as one of several"
+            what = f"compute.nodes is {compute.nodes}, but this process was not started as one of several"
             raise ParamError(
                 paths.PARAMS, what, "set compute.launcher to torchrun or ray, or see docs/scale.md for SLURM"
             )
@@ -155,7 +155,7 @@ def _meet(started_by: ClusterEnvironment, params: Params) -> None:
         if time.monotonic() > end:
             missing = ", ".join(str(one) for one in range(size) if not store.check([keys[one]]))
             what = f"process {missing} of {size} did not come within {seconds:g} s (compute.timeout)"
-            raise TrainingError(f"{host}:{port}", what, "see what it says, and whether it reaches this address")
+            raise TrainingError(f"{host}:{port}", what, "see its output, and whether it can reach this address")
         time.sleep(0.1)
     backend = "cpu:gloo,cuda:nccl" if device(params.compute).type == "cuda" else "gloo"
     dist.init_process_group(backend, store=PrefixStore(attempt, store), rank=rank, world_size=size)

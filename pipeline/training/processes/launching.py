@@ -50,7 +50,7 @@ def launch(params: Params) -> None:
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     if compute.nodes > 1:
         where = _meeting_point(compute)
-        print(f"train: {compute.nodes} machines meet at {where}; process 0 says how far they are", flush=True)
+        print(f"train: {compute.nodes} machines meet at {where}; process 0 prints the progress", flush=True)
         _wait_for(where, compute)
     # Torchrun restarts processes regardless of their exit status; only several machines need this.
     restarts = RESTARTS if compute.nodes == 1 else 0
@@ -82,7 +82,7 @@ def _check_killed(error: ChildFailedError, *, may_start_again: bool) -> None:
     code = failure.exitcode
     what = f"process {rank} was killed by signal {-code}" if code < 0 else f"process {rank} ended with status {code}"
     if not may_start_again or min(codes) >= 0:
-        raise TrainingError(paths.PROGRESS, what, "see what it said; `dvc repro` continues") from None
+        raise TrainingError(paths.PROGRESS, what, "see its output; `dvc repro` continues") from None
     print(f"train: {what}; starting again", flush=True)
 
 

@@ -41,8 +41,8 @@ def train_on_ray(compute: Compute) -> None:
             with _machines(ray, compute) as machines:
                 if _has_ended(ray, machines, compute.timeout):
                     return
-            print("train: a machine of Ray's has gone; starting again", flush=True)
-        what = f"a machine went {RESTARTS + 1} times"
+            print("train: lost a machine of the Ray cluster; starting again", flush=True)
+        what = f"lost a machine {RESTARTS + 1} times"
         raise ClusterError(_name(ray), what, "see `ray status`; `dvc repro` continues")
 
 
@@ -132,7 +132,7 @@ def _check(ray: Any, statuses: list[int | None]) -> None:
         raise SystemExit(INTERRUPTED)
     if status := max(filter(None, statuses), default=0):
         what = f"training ended with status {status}"
-        raise TrainingError(_name(ray), what, "see what it said; `dvc repro` continues")
+        raise TrainingError(_name(ray), what, "see its output; `dvc repro` continues")
 
 
 def _environment(host: str, port: int) -> dict[str, str]:

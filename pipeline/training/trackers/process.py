@@ -91,11 +91,11 @@ class TrackerProcess:
     def _refusal(self, answer: Message) -> TrainingError:
         name = answer.get("tracker", ", ".join(self._trackers))
         where = f"train.loggers: {name}" + (f" at {place}" if (place := self._trackers.get(name)) else "")
-        hint = f"correct it, or take it out of train.loggers; {LOG} says more"
+        hint = f"correct it, or remove it from train.loggers; see {LOG}"
         return TrainingError(where, f"cannot begin a run: {answer['refused']}", hint)
 
     def _warn(self, name: str, why: str) -> None:
-        logger.warning("train.loggers: %s: %s; training needs none of it, %s says more", name, why, LOG)
+        logger.warning("train.loggers: %s: %s; training is not affected, see %s", name, why, LOG)
 
     def _complain(self) -> None:
         """Log a warning for each error that a tracker reports."""

@@ -136,7 +136,7 @@ def test_output_that_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs of another shape in training, as of networks with a second head, are an error with both shapes."""
     write_package(monkeypatch, nets=LAYER.format("images[:1]"))
     found = troubles(CONTINUED, model="mine.nets:build")
-    what = "mine.nets:build: for 8 images it gives (1, 3), and not a logit for each class"
+    what = "mine.nets:build: for 8 images it returns (1, 3) instead of a logit for each class"
     assert found[TWICE].startswith(what)
 
 

@@ -68,9 +68,12 @@ def test_images_are_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "torch.rand_like(images.float()).mul(255).byte()",
-            "it changes the same images otherwise each time; take all ran",
+            "it changes the same images differently each time; take all ran",
         ),
-        ("images.roll(random.randrange(1, 10**6), 3) + random.randrange(256)", "it changes the same images otherwise"),
+        (
+            "images.roll(random.randrange(1, 10**6), 3) + random.randrange(256)",
+            "it changes the same images differently",
+        ),
         ("images.float()", "it was given images of dtype torch.uint8, and returns torch.float32; return images of the"),
         (
             "images[:, :, 1:]",

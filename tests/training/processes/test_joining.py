@@ -29,7 +29,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("compute", "said"),
     [
-        ({"nodes": 2}, "compute.nodes is 2, and nothing started this process as one of several; set compute.launcher"),
+        ({"nodes": 2}, "compute.nodes is 2, but this process was not started as one of several; set compute.launcher"),
         ({"nodes": 2, "launcher": "torchrun"}, "compute.nodes is 2, and compute.address does not say where they meet"),
         ({"nodes": 2, "launcher": "torchrun", "address": "here"}, "compute.address is 'here'; it should be HOST:PORT"),
         ({"launcher": "slurm"}, "compute.launcher"),

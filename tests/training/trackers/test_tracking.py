@@ -136,7 +136,7 @@ def test_a_killed_tracker_is_missed_by_nobody(
     with caplog.at_level(logging.WARNING):
         assert trained(params("csv")) == without
     (said,) = [record.getMessage() for record in caplog.records if "loggers" in record.getMessage()]
-    assert said.startswith("train.loggers: csv: their process ended with status -9; training needs none of it")
+    assert said.startswith("train.loggers: csv: their process ended with status -9; training is not affected")
 
 
 @pytest.mark.slow
@@ -149,5 +149,5 @@ def test_a_place_that_cannot_be_is_an_error_before_training() -> None:
     said = str(raised.value)
     assert said.startswith("train.loggers: csv at taken: cannot begin a run: ")
     assert "\n" not in said
-    assert "correct it, or take it out of train.loggers" in said
+    assert "correct it, or remove it from train.loggers" in said
     assert not list(paths.PROGRESS.glob("train/*/*.ckpt"))
