@@ -27,7 +27,7 @@ class Train(Section):
     passes: Annotated[float, Field(ge=1)]
     """Images that a warm start draws per new, relabelled or removed image: each new one once, the rest from all."""
     min_steps: Annotated[int, Field(ge=1)]
-    """Fewest steps of a warm start, even if few images are new."""
+    """Fewest steps of a `schedule_free` warm start, even if few images are new."""
     balance: Annotated[float, Field(ge=0, le=1)]
     """Weight of rare classes in the loss: 0 gives all images equal weight, 1 gives all classes equal weight."""
     batch_size: Annotated[int, Field(ge=4)]
@@ -59,7 +59,7 @@ class Train(Section):
     accumulate: Annotated[int, Field(ge=1)]
     """Number of parts in which a step is computed (gradient accumulation); more parts need less memory."""
     framing: Literal["fill", "squash"]
-    """How images become square: `fill` scales to fill the square and crops the excess, `squash` distorts them."""
+    """How images become square: `fill` covers the square and crops the rest, `squash` distorts and crops nothing."""
     crop_pct: Annotated[float, Field(ge=0.25, le=1)] | Literal["model"]
     """Share of the square's side that the center crop keeps; random crops use all of it. `model`: timm's value."""
     loss: Annotated[str, Field(pattern=rf"^(cross_entropy|{OWN})$")]

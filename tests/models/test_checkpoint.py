@@ -175,7 +175,7 @@ def test_spec_of_another_form(tmp_path: Path, change: dict[str, Any]) -> None:
     """A checkpoint without a valid spec is an error with a hint."""
     with pytest.raises(CheckpointError, match="pipeline fresh"):
         spec_of({**CONTENT, **change}, tmp_path)
-    with pytest.raises(CheckpointError, match="does not say"):
+    with pytest.raises(CheckpointError, match="does not record"):
         spec_of({}, tmp_path)
 
 
