@@ -148,7 +148,7 @@ def test_second_runner_stops() -> None:
     with pytest.raises(TrainingError) as caught:
         second.begin()
     (lease,) = there("lease-*")
-    assert str(caught.value).startswith(f"{Path.cwd()}/server/remote/progress/train/a: {Runner.here()} goes on with")
+    assert str(caught.value).startswith(f"{Path.cwd()}/server/remote/progress/train/a: {Runner.here()} is running this")
     assert f"delete {Path.cwd()}/server/remote/progress/train/a/{lease} to take over at once" in str(caught.value)
     first.leave()
     assert not there("lease-*")
