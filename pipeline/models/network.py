@@ -112,7 +112,7 @@ def build(spec: Spec, *, pretrained: bool = False) -> Network:
 
 
 def small(channels: int, classes: int) -> nn.Module:
-    """Build a residual network with 0.3 million weights for small images: best at 28 × 28, usable up to 96 × 96."""
+    """Build a residual network with 0.3 million weights for small images: good at 28 × 28, usable up to 96 × 96."""
     stem = [nn.Conv2d(channels, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)]
     stages = [_Residual(before, after) for before, after in zip(WIDTHS[:1] + WIDTHS[:-1], WIDTHS, strict=True)]
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], classes)]
