@@ -186,7 +186,7 @@ def test_auto_is_single_precision_on_a_cpu() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")
 def test_number_format_that_is_not_there() -> None:
     """Half precision on a CPU is an error; Lightning would train in another format, in silence."""
-    with pytest.raises(ParamError, match=r"'16-mixed', which CPUs cannot compute; set it to bf16-mixed or 32-true"):
+    with pytest.raises(ParamError, match=r"'16-mixed', which CPUs do not support; set it to bf16-mixed or 32-true"):
         run(precision="16-mixed")
     assert not paths.MODEL.exists()
 
