@@ -1,6 +1,6 @@
-"""Which split an image belongs to: a function of its group, or of what it shows where it has none.
+"""Assigns each image to a split, by its group or, without a group, by its perceptual key.
 
-So no image that comes or goes moves another.
+The split of an image depends on no other image, so adding or removing images moves none.
 """
 
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from pipeline.text import counted
 
 SplitName = Literal["train", "val", "test"]
 SplitNames = npt.NDArray[np.str_]
-# Images at a time.
+# Images per block, which bounds memory.
 ROWS = 2**16
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 class Assignment(NamedTuple):
-    """Where images belong, each in its place."""
+    """The splits of images; lists and arrays are in the order of the images."""
 
     splits: SplitNames
-    """Of `SPLITS`, shape (images,)."""
+    """Names of `SPLITS`, shape (images,)."""
     groups: list[str]
-    """Empty for an image that has none, and so is a group of its own."""
+    """Group names; an image with an empty name has no group, and is drawn by itself."""
     remark: str = ""
-    """What people should know of it, after a comma."""
+    """A remark for the stage's summary; begins with a comma, or is empty."""
 
 
 def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
-    """The split of the images of `group`; without one, of those whose perceptual key is `key`.
+    """Return the split of all images of `group`, or, without a group, of all images with the perceptual key `key`.
 
     Changing the share of one split moves no image between the two others.
     """
@@ -44,7 +44,7 @@ def split_of(key: str, params: Manifest, group: str = "") -> SplitName:
 
 
 def _numbers_of(keys: list[str], groups: list[str], params: Manifest) -> npt.NDArray[np.int8]:
-    """Which of `SPLITS` that is, of many, each in its place."""
+    """Return the split of each pair of key and group as its position in `SPLITS`."""
     texts = (
         f"{params.seed}:group:{group}" if group else f"{params.seed}:{key}"
         for key, group in zip(keys, groups, strict=True)
@@ -52,13 +52,13 @@ def _numbers_of(keys: list[str], groups: list[str], params: Manifest) -> npt.NDA
     digests = np.frombuffer(b"".join(md5(text.encode()).digest() for text in texts), ">u8")[::2]
     position = (digests >> 16) / 2**48
     is_test = position < params.split.test
-    # From the other end, so that val and test grow towards each other.
+    # val grows from the upper end and test from the lower one, so changing one share moves no image into the other.
     is_val = position >= 1 - params.split.val
     return np.where(is_test, 2, is_val).astype(np.int8)
 
 
 def columns_for(params: Params) -> list[str]:
-    """The columns of the index that decide where images belong."""
+    """Return the columns of the index that `assign` needs."""
     split = params.manifest.split
     if split.group is None and split.by == "hash":
         return ["key"]
@@ -66,10 +66,10 @@ def columns_for(params: Params) -> list[str]:
 
 
 def assign(images: pa.Table, params: Params) -> Assignment:
-    """Where `images` belong, which has the columns of `columns_for`.
+    """Assign `images`, a table with the columns of `columns_for`, to splits.
 
     Raises:
-        ImagesError: a cell of labels.csv that decides it cannot be read, or a group is given two splits.
+        ImagesError: a date or split in labels.csv is not valid, or a group is given two splits.
     """
     groups = groups_of(images, params)
     if params.manifest.split.by == "hash":
@@ -81,7 +81,7 @@ def assign(images: pa.Table, params: Params) -> Assignment:
 
 def _draw(images: pa.Table, groups: list[str], params: Manifest) -> SplitNames:
     numbers, past = np.empty(len(images), np.int8), 0
-    for batch in images.select(["key"]).to_batches(max_chunksize=ROWS):  # Digests take much more than numbers do.
+    for batch in images.select(["key"]).to_batches(max_chunksize=ROWS):  # Digests take much more memory than numbers.
         block = slice(past, past := past + len(batch))
         numbers[block] = _numbers_of(batch["key"].to_pylist(), groups[block], params)
     return np.array(SPLITS)[numbers]
@@ -105,9 +105,9 @@ def _by_time(images: pa.Table, groups: list[str], params: Manifest) -> tuple[Spl
 
 
 def may_move(recorded: Mapping[str, Any], params: Manifest) -> bool:
-    """Whether an image can have changed sides since the run that is `recorded` with its params.
+    """Whether an image can have changed its split since the run that is `recorded` with its params.
 
-    By what they show alone, with the same params, none can.
+    Without groups and with splits by hash, no image changes its split unless the params change.
     """
     before = recorded.get("manifest", {})
     known = {"group": None, "by": "hash"} | before.get("split", {})

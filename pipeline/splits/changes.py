@@ -1,4 +1,4 @@
-"""data/manifest/changes.csv: what is new to training, by image and by class."""
+"""data/manifest/changes.csv: changes against the last training, by image and by class."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ NO_CHANGES = SCHEMA.empty_table()
 
 
 def uneven(ids: pd.Index[str], weights: npt.NDArray[np.float64]) -> pd.Series[float]:
-    """The `weights` of images that are not 1, by id, as a model knows those of its own."""
+    """Return the weights other than 1 by id, in the form of `SeenImages.weights`."""
     found: pd.Series[float] = pd.Series(weights, index=ids)[weights != 1]
     return found
 
 
 def new_classes(before: SeenImages, labels: pd.Series[str]) -> list[str]:
-    """The classes in `labels` that the last training had no image of."""
+    """Return the classes in `labels` that had no image in the last training."""
     return sorted({*labels.unique()} - {*before.labels.unique()})
 
 
 def list_changes(before: SeenImages, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> pa.Table:
-    """The lines of changes.csv: how `labels`, by id, differ from those of the last training, sorted by change and id.
+    """Return the rows of changes.csv: how `labels`, by id, differ from the last training; sorted by change and id.
 
-    A removed image has the label that it had, one that is reweighted the weight; the lines of classes have no id.
+    The column before holds a removed image's label or a reweighted image's weight. Rows of classes have no id.
     """
     was = positions(labels.index, before.labels.index)
     kept, gone = was >= 0, np.ones(len(before.labels), np.bool_)

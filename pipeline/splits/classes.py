@@ -1,4 +1,4 @@
-"""Which classes of a model are which ones now, by data/classes.csv."""
+"""What the classes of a model have become, by data/classes.csv."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,9 +7,9 @@ from pipeline.lineage.class_changes import ClassChanges
 
 
 def changes_of_classes(mapping: ClassMapping, before: Iterable[str], now: Collection[str]) -> ClassChanges:
-    """What `mapping` makes of the classes `before`, those of a model, where the images for training have those `now`.
+    """Map a model's classes `before` to the classes `now` of the training images, by `mapping`.
 
-    A class that is renamed comes of that model's own one, if it has one; else of those that were split for it.
+    A class of the mapping comes from the model's class that was renamed to it, else from the classes split into it.
     """
     labels = {was: mapping.label(was) for was in before}
     wanted, kept = set(now), set(labels.values())

@@ -1,4 +1,4 @@
-"""Images in several places that do not agree on their group, split or weight: the first place by name counts."""
+"""Warnings about copies of an image that differ in group, split or weight; the first path by name counts."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from pipeline.text import counted
 
 
 def copy_notices(copies: pa.Table, params: Params) -> list[str]:
-    """A sentence where `copies`, places of images with the columns of `resolving.COLUMNS`, do not agree.
+    """Return one sentence for each kind of disagreement among `copies`, a table with `resolving.COLUMNS`.
 
     Raises:
-        ImagesError: a cell names no split, or is no weight.
+        ImagesError: a cell is not a split or not a weight.
     """
     copies = copies.sort_by([("id", "ascending"), ("source", "ascending")])
     said = {"are in several groups": groups_of(copies, params)}

@@ -1,4 +1,4 @@
-"""When images were taken, and which are the newest: by a column of labels.csv, or by their names and folders."""
+"""The dates of images, from columns of labels.csv or from names and folders, and the newest images by date."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from pipeline import paths
 from pipeline.errors import ImagesError
 from pipeline.splits.sources import seen_through, values_of
 
-# Years of this century and the last; with or without separators, which may be folders; with or without a time.
+# Years 1900 to 2099; separators (or folders) and the time of day are optional.
 DATE = re.compile(
     r"(?<![0-9])((?:19|20)[0-9]{2})([-_./ ]?)(0[1-9]|1[0-2])\2(0[1-9]|[12][0-9]|3[01])"
     r"(?:[T_ -]?([01][0-9]|2[0-3])[-_:.]?([0-5][0-9])[-_:.]?([0-5][0-9])|(?![0-9]))"
@@ -18,13 +18,13 @@ DATE = re.compile(
 
 
 def dates_of(images: pa.Table) -> list[str]:
-    """When each of `images` was taken, sortable; empty where nothing says it.
+    """Return the date of each of `images` as sortable text, empty if it is unknown.
 
-    `images` has the columns source and attributes. The columns `date` and `time` come before a name, and the name
-    of a file before those of its folders.
+    `images` has the columns source and attributes. The columns `date` and `time` of labels.csv take precedence over
+    the file's name, and the name over its folders.
 
     Raises:
-        ImagesError: a cell is no date.
+        ImagesError: a cell of labels.csv is not a date.
     """
     days, times = (values_of(images, column) for column in ("date", "time"))
     sources = images["source"].to_pylist()
@@ -35,10 +35,10 @@ def dates_of(images: pa.Table) -> list[str]:
 
 
 def newest(dates: list[str], groups: list[str], share: float) -> tuple[list[bool], str]:
-    """Which images are of the newest dates, and the first of those; groups are as old as their oldest image.
+    """Return whether each image is among the newest, and the earliest date of those.
 
-    They are as many dates as fit into the `share` of the images, and at least one. Images without a date are not
-    among them.
+    As many dates are taken as fit into `share` of the images, but at least one. A group has the date of its oldest
+    image. Images without a date are never among the newest.
     """
     oldest: dict[str, str] = {}
     for date, group in zip(dates, groups, strict=True):
@@ -65,7 +65,7 @@ def _in_cell(text: str, source: str) -> str:
 
 
 def _in_name(source: str) -> str:
-    """The last date in the path."""
+    """Return the last date in the path, or empty text."""
     _, folders, name = seen_through(source)
     for found in reversed(list(DATE.finditer("/".join((*folders, name))))):
         year, _, month, day, *clock = found.groups(default="00")

@@ -1,4 +1,4 @@
-"""Splits that come with the data, as public data sets have them: a column of labels.csv, or folders named so."""
+"""Splits that come with the data, as in public data sets: a column of labels.csv, or folders named train, val, test."""
 
 from collections.abc import Iterator
 
@@ -15,12 +15,12 @@ COLUMN = "split"
 
 
 def given_splits(images: pa.Table, groups: list[str], *, by_column: bool) -> list[str]:
-    """The split that each of `images` comes with, or its group does; empty where nothing says it.
+    """Return the given split of each of `images`, or that of its group; empty if none is given.
 
-    `images` has the columns source and attributes, and label if it is not `by_column`.
+    `images` has the columns source and attributes, and also label unless `by_column`.
 
     Raises:
-        ImagesError: a cell names no split, or a group is in two.
+        ImagesError: a cell is not a split, or a group is in two splits.
     """
     said = said_splits(images, by_column=by_column)
     of_group: dict[str, int] = {}
@@ -35,7 +35,7 @@ def given_splits(images: pa.Table, groups: list[str], *, by_column: bool) -> lis
 
 
 def said_splits(images: pa.Table, *, by_column: bool) -> list[str]:
-    """What column or folders say of each of `images`; the same columns, and the same error for a cell."""
+    """Return the split that column or folders give each of `images`, without groups; otherwise as `given_splits`."""
     return _cells(images) if by_column else list(_folders(images))
 
 
@@ -49,7 +49,7 @@ def _cells(images: pa.Table) -> list[str]:
 
 
 def _folders(images: pa.Table) -> Iterator[str]:
-    """The outermost folder that is named like a split, and not the class of the image, now or formerly, says it."""
+    """Take the outermost folder named like a split, unless it is the image's class, also by a former name."""
     mapping = ClassMapping.read()
     rows = (images[name].to_pylist() for name in ("source", "label"))
     for source, label in zip(*rows, strict=True):

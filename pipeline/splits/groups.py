@@ -1,7 +1,7 @@
-"""Which images belong together, by `manifest.split.group`: those of one patient, site or burst go to one split.
+"""Groups of images by `manifest.split.group`: all images of one patient, site or burst go to one split.
 
-A group lies in where an image is and in what labels.csv says of it, so nothing is decoded to know it. Of an image in
-several places the first one by name counts, and the columns of the first one that has any, as everywhere.
+Groups come from paths and labels.csv, so no image is decoded for them. If an image has several copies, the first path
+counts, and the columns of the first path that has any, as everywhere.
 """
 
 import re
@@ -16,14 +16,14 @@ COLUMN, PATIENT = "group", "patient"
 
 
 def groups_of(images: pa.Table, params: Params) -> list[str]:
-    """The group of each of `images`, which has the columns of `columns_for`; empty where it has none."""
+    """Return the group of each of `images`, a table with the columns of `columns_for`; empty without a group."""
     rule = params.manifest.split.group
     none = [""] * len(images)
     if rule is None:
         return none
     if rule == "labels":
         return values_of(images, COLUMN)
-    if rule == PATIENT:  # Where no image is of a DICOM file there is no such column.
+    if rule == PATIENT:  # The column exists only if there are DICOM files.
         return [name or "" for name in images[PATIENT].to_pylist()] if PATIENT in images.column_names else none
     folders = map(seen_through, images["source"].to_pylist())
     if rule == "folder":
@@ -34,7 +34,7 @@ def groups_of(images: pa.Table, params: Params) -> list[str]:
 
 
 def _match(pattern: re.Pattern[str], parts: tuple[str, ...], name: str) -> str:
-    """What `pattern` finds in the file's name, else in its path: its brackets, or all of it where it has none."""
+    """Match `pattern` in the file's name, else in its path; return its groups, or the whole match if it has none."""
     found = pattern.search(name) or pattern.search("/".join((*parts, name)))
     if found is None:
         return ""

@@ -1,6 +1,6 @@
-"""data/manifest/leaks.csv: the val and test images that are left out, since training knows a near-duplicate of each.
+"""data/manifest/leaks.csv: val and test images that are left out because of a near-duplicate in training.
 
-Most copies have their original's perceptual key, and with it its split. This is about the others.
+Most copies have the perceptual key of the original, and so its split. This module finds the others.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ LEAKS = paths.LEAKS.name
 
 
 def find_leaks(split: npt.NDArray[np.str_], found: Sorted) -> Positions:
-    """For each image the position of one that it must not be held out with, or −1; shape (len(split),).
+    """Return for each image the position of a near-duplicate that excludes it, or -1; shape (len(split),).
 
-    That is a near-duplicate in train; for a test image also one in val, as far as that is not left out itself: the
-    images in val have a say in which model is kept. `found` are the descriptors of all.
+    A val image is excluded by a near-duplicate in train; a test image also by one in val that is not left out itself,
+    since val images influence which model is kept. `found` holds the descriptors of all images.
     """
     like = np.full(len(split), -1)
     is_train = split == "train"
@@ -30,14 +30,14 @@ def find_leaks(split: npt.NDArray[np.str_], found: Sorted) -> Positions:
 
 
 def _look(name: str, images: Positions, others: Positions, found: Sorted, like: Positions) -> None:
-    """Put into `like`, at `images`, which of `others`, the split of this `name`, each of them resembles."""
+    """Write to `like`, for each of `images`, a near-duplicate among `others`, the images of the split `name`."""
     kind = np.zeros(len(like), np.int32)
     kind[others] = 1
     like[images] = near_duplicates_again(name, found, Sought(images, others, kind))
 
 
 def list_leaks(images: pa.Table, split: npt.NDArray[np.str_], like: Positions) -> pa.Table:
-    """The lines of leaks.csv, in the order of `images`, which has the columns id, label and source."""
+    """Return the rows of leaks.csv, in the order of `images`, a table with the columns id, label and source."""
     left_out = np.flatnonzero(like >= 0)
     lines, originals = images.take(left_out), images.take(like[left_out])
     return pa.table(

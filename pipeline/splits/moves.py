@@ -1,7 +1,7 @@
-"""data/manifest/moved.csv: the images that have changed sides since the last run of `manifest`.
+"""data/manifest/moved.csv: images whose split has changed since the last run of `manifest`.
 
-By hash none does, unless its group, or a param of the splits, is another one. The same manifests keep the list that was
-recorded with them, so that running the stage again changes nothing.
+With splits by hash, no image moves unless its group or a param of the splits changes. If the manifests are unchanged,
+the recorded list is kept, so that running the stage again changes nothing.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ MOVED = "moved.csv"
 HEADER = ["id", "label", "source", "group", "before", "after"]
 NONE = csv_text([HEADER])
 HINT = "run `dvc push` where it was made and then `dvc repro` here, or `pipeline fresh` to train from scratch"
-# Where an image can be: the manifests, and what is left out of them.
+# Files that list images with their split: the manifests, and the images left out of them.
 LISTED = (*(f"{name}.csv" for name in SPLITS), LEAKS)
 
 
 def moved_text(
     folder: Path, images: Callable[..., pa.Table], now: Assignment, recorded: StageRecord | None, params: Manifest
 ) -> str:
-    """The content of moved.csv, where `folder` holds the new manifests, and dvc.lock records the last ones.
+    """Return the content of moved.csv, for the new manifests in `folder` and those that dvc.lock records.
 
-    `images` gives these columns of all images, in the order of `now`.
+    `images` returns the named columns of all images, in the order of `now`.
 
     Raises:
-        MissingDataError: what is recorded cannot be found.
+        MissingDataError: a recorded manifest cannot be found.
     """
     if recorded is None or any(_path(name) not in recorded.outs for name in LISTED):
         return NONE
@@ -60,7 +60,7 @@ def moved_text(
 
 
 def _recorded(manifest: StageRecord) -> pd.Series[str]:
-    """The split of each image in the manifests that `manifest` is recorded with, by id."""
+    """Return the split of each image by id, from the manifests that `manifest` records."""
     parts: list[pd.Series[str]] = []
     for name in LISTED:
         content = BytesIO(_content(name, manifest.outs[_path(name)]))

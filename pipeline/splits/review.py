@@ -1,7 +1,7 @@
-"""data/manifest/review.csv: the images whose labels `evaluate` reviews, with what it cannot know of them itself.
+"""data/manifest/review.csv: the images whose labels `evaluate` reviews, with facts that only `manifest` knows.
 
-Those are the test images, and the training images that no model of the chain has seen before this generation; of images
-that are left out as near-duplicates, those that resemble one of another label.
+These are the test images, the training images that no earlier model of the chain was trained on, and images left out as
+near-duplicates that resemble an image with another label.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pipeline.splits.duplicates.points import Positions
 
 REVIEW = paths.REVIEW.name
 HEADER = ("id", "label", "md5", "split", "source", "like_id", "like_label", "like_source")
-# What the column split says of an image that is in no manifest.
+# In the column split, for an image that is in no manifest.
 LEFT_OUT = "left out"
-# Training images that are reviewed, the first by id, which is as good as drawn: bounds what a first generation takes.
+# Maximum number of training images that are reviewed. The first by id are as good as a random draw.
 MOST = 50_000
 
 
@@ -47,7 +47,7 @@ def list_review(
     chosen, like = chosen[kept], like[kept]
     twins = pa.array(like, mask=like < 0)
     columns: dict[str, pa.ChunkedArray] = {}
-    for name in ("id", "label", "md5", "source"):  # One by one, since of all images they take much of memory.
+    for name in ("id", "label", "md5", "source"):  # One column at a time, which bounds memory.
         column = images(name)[name]
         columns |= {name: column.take(pa.array(chosen)), f"like_{name}": column.take(twins).fill_null("")}
     places = np.where(is_listed[chosen], splits[chosen], LEFT_OUT)
@@ -56,9 +56,10 @@ def list_review(
 
 
 def other_label(chosen: Positions, labels: pd.Series[str], found: Sorted, *, name: str = "") -> Positions:
-    """For each image at `chosen` the position of a near-duplicate of another label, or −1; shape (len(chosen),).
+    """Return for each image at `chosen` the position of a near-duplicate with another label, or -1.
 
-    `found` are the descriptors of all. What is found is remembered under the `name`, if there is one.
+    The result has shape (len(chosen),). `found` holds the descriptors of all images. With a `name`, the result is
+    remembered under it for the next search.
     """
     codes, names = pd.factorize(labels)
     search = Sought(chosen, np.arange(len(labels)), codes.astype(np.int32))

@@ -1,6 +1,6 @@
-"""data/manifest/slices.csv: what distinguishes the test images that a model is measured on, besides their classes.
+"""data/manifest/slices.csv: the subsets of the test images for which accuracy is reported, besides the classes.
 
-The generation in which an image first came into test.csv, and each further column of data/raw/labels.csv.
+The subsets are the generation in which an image first was in test.csv, and each further column of data/raw/labels.csv.
 """
 
 import json
@@ -25,10 +25,10 @@ NO_GENERATIONS = pd.Series(dtype=int)
 
 
 def recorded_generations() -> "pd.Series[int]":
-    """The generation of each test image that the last run of `manifest` knew, by id; none where none is recorded.
+    """Return the generation of each test image of the last run of `manifest`, by id; empty without a record.
 
     Raises:
-        MissingDataError: it is recorded in a file that cannot be found.
+        MissingDataError: the recorded file cannot be found.
     """
     manifest = read_record().get("manifest")
     md5 = manifest.outs.get(PATH.as_posix()) if manifest else None
@@ -39,10 +39,10 @@ def recorded_generations() -> "pd.Series[int]":
 
 
 def slices_of(test: pd.DataFrame, recorded: "pd.Series[int]", generation: int) -> pd.DataFrame:
-    """The content of slices.csv, in the order of `test`, which has the columns id and attributes of the test images.
+    """Return the content of slices.csv, in the order of `test`, a table of the test images with id and attributes.
 
-    An image that `recorded` does not know is of `generation`, the one that is about to be trained. So is one of a later
-    generation, which this model's ancestors never met: another model descends from them.
+    An image that `recorded` lacks gets `generation`, the one about to be trained. So does an image of a later
+    generation: it belongs to another line of models, and this model's ancestors never saw it.
     """
     known = test["id"].map(recorded)
     generations = known.fillna(generation).clip(upper=generation).astype(int)
@@ -53,10 +53,10 @@ def slices_of(test: pd.DataFrame, recorded: "pd.Series[int]", generation: int) -
 
 
 def read_slices(test: pd.DataFrame) -> pd.DataFrame:
-    """The columns id, generation and the further ones of labels.csv, as text, a row for each image of `test`.
+    """Return id, generation and the further columns of labels.csv, as text, one row for each image of `test`.
 
     Raises:
-        ImagesError: the file is of other images, or there is none.
+        ImagesError: the file is missing, or lists other images.
     """
     slices = _read(PATH) if PATH.exists() else None
     if slices is None or list(slices["id"]) != list(test["id"]):
@@ -65,5 +65,5 @@ def read_slices(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(file: Path | BytesIO) -> pd.DataFrame:
-    # Nothing is a missing value here: a camera may well be called "None" or "NA".
+    # No text means a missing value: a camera may be called "None" or "NA".
     return pd.read_csv(file, dtype=str, keep_default_na=False).astype({"generation": int})

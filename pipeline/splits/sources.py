@@ -1,4 +1,4 @@
-"""What the index says of where an image is, and what labels.csv says of it."""
+"""Reads an image's path and its further columns of labels.csv from the index."""
 
 import json
 from unicodedata import normalize
@@ -10,7 +10,7 @@ from pipeline.ingestion.labelling.sources import place_of
 
 
 def values_of(images: pa.Table, column: str) -> list[str]:
-    """What labels.csv says in its further `column` of each of `images`, without blanks around; empty where nothing."""
+    """Return the cell of each of `images` in the further `column` of labels.csv, stripped; empty without one."""
     known: dict[str, str] = {"": ""}
     values = []
     for text in images["attributes"].to_pylist():
@@ -21,7 +21,7 @@ def values_of(images: pa.Table, column: str) -> list[str]:
 
 
 def seen_through(source: str) -> tuple[str, tuple[str, ...], str]:
-    """The file in data/raw that holds an image, the folders that it lies in, archives seen through, and its name."""
+    """Split `source` into the file in data/raw, the folders of the image (archives count as folders), and its name."""
     path, member = place_of(source)
     name = source.rpartition("/")[2]
     return path, parts_of(normalize("NFC", folder_of(path, member))), normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""Tables as CSV files of which many lines are written in one go: the bytes that Python's own writer makes of them."""
+"""Writes tables as CSV, many lines at a time, with the same bytes as Python's csv module."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from pipeline import parquet
 from pipeline.text import csv_text
 
-# At a time, which bounds memory.
+# Rows per block, which bounds memory.
 ROWS = 2**16
-# A cell that holds one of these is quoted.
+# A cell with one of these characters is quoted.
 SPECIAL = b',"\r\n'
 
 
 def write_csv(path: Path, table: pa.Table, chosen: npt.NDArray[np.bool_] | None = None) -> None:
-    """Write the rows of `table` that are `chosen`, or all, as UTF-8 CSV; a null is an empty cell.
+    """Write the `chosen` rows of `table`, or all of them, as UTF-8 CSV; a null becomes an empty cell.
 
-    It has at least two columns, of text.
+    `table` has at least two columns of text.
     """
     with path.open("wb") as file:
         file.write(csv_text([table.column_names]).encode())
@@ -37,7 +37,7 @@ def write_csv(path: Path, table: pa.Table, chosen: npt.NDArray[np.bool_] | None 
 
 
 def _cells(column: pa.Array) -> Any:
-    """`column` as it is written, quoted where it needs to be."""
+    """Return the cells of `column`, quoted where necessary."""
     column = column.cast(pa.string()).fill_null("")
     if not _is_special(column):
         return column
@@ -47,6 +47,6 @@ def _cells(column: pa.Array) -> Any:
 
 
 def _is_special(column: pa.StringArray) -> bool:
-    """Whether a cell may hold one of `SPECIAL`: by all bytes at once, in a tenth of the time of a look at each cell."""
+    """Whether any cell may contain a character of `SPECIAL`; searching all bytes at once takes a tenth of the time."""
     text = parquet.characters(column)
     return any(char in text for char in SPECIAL)

@@ -1,7 +1,7 @@
-"""How much images count in training: by the column `weight` of labels.csv, 1 where it says nothing.
+"""The weights of images in training, from the column `weight` of labels.csv; 1 if it is empty.
 
-An image of weight 0 belongs to the split that it would belong to. In val and test it counts as any other; in train it
-is in no manifest, so that nothing is trained on it, and nothing measured.
+A weight does not change an image's split. In val and test, an image of weight 0 counts like any other; in train, it is
+in no manifest, so it is neither trained on nor measured.
 """
 
 import json
@@ -17,17 +17,17 @@ from pipeline.errors import ImagesError
 from pipeline.ingestion.labelling.image_weights import COLUMN, NEEDED, USUAL_WEIGHT, weight_of
 
 Weights = npt.NDArray[np.float64]
-# In place of the name of a split: of images that would be trained on, did they not weigh 0.
+# Replaces the split's name for training images of weight 0.
 UNTRAINED = ""
 
 
 def weights_of(images: pa.Table, sources: Callable[[], pa.ChunkedArray] | None = None) -> Weights:
-    """The weight of each of `images`, which has the column attributes, and source, which `sources` may give instead.
+    """Return the weight of each of `images`, shape (len(images),).
 
-    Of shape (len(images),).
+    `images` has the columns attributes and source; `sources` may supply source instead, for an error message.
 
     Raises:
-        ImagesError: a cell is no weight; an earlier release has taken it in.
+        ImagesError: a cell is not a weight, which earlier releases accepted.
     """
     texts = pc.unique(images["attributes"])
     known = np.full(len(texts), USUAL_WEIGHT)
@@ -39,12 +39,12 @@ def weights_of(images: pa.Table, sources: Callable[[], pa.ChunkedArray] | None =
             column = sources() if sources else images["source"]
             source = column[pc.index(images["attributes"], text).as_py()].as_py()
             raise ImagesError(paths.LABELS, f"the weight of {source} is {cell!r}", NEEDED) from None
-    if (known == USUAL_WEIGHT).all():  # Most projects; reading columns of text as arrays imports pandas.
+    if (known == USUAL_WEIGHT).all():  # The usual case; reading columns of text as arrays would import pandas.
         return np.full(len(images), USUAL_WEIGHT)
     weights: Weights = known[pc.index_in(images["attributes"], texts).to_numpy()]
     return weights
 
 
 def written_weights(weights: Weights) -> list[str] | None:
-    """The cells of the column `weight` of a manifest; None where all are 1, and so there is no such column."""
+    """Return the cells of a manifest's column `weight`; None if all weights are 1, when the column is omitted."""
     return None if (weights == USUAL_WEIGHT).all() else [repr(weight).removesuffix(".0") for weight in weights.tolist()]

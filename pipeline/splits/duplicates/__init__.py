@@ -1,1 +1,1 @@
-"""Near-duplicates among images, found by what they show."""
+"""Finds near-duplicates among images by their descriptors."""

@@ -1,7 +1,7 @@
-"""Which images had no near-duplicate when the last run searched for one: only what came since is compared with them.
+"""Remembers which images had no near-duplicate in the last run, so that only new images are compared with them.
 
-What is found is what a search for all finds. It is kept in data/.progress, as hashes of descriptors; without it, or
-where it is damaged, all are searched for.
+The result equals that of a full search. The memory is a file of descriptor hashes in data/.progress; if it is missing or
+damaged, all images are searched.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from pipeline.splits.duplicates.near_duplicates import near_duplicates, resemble
 from pipeline.splits.duplicates.points import MEAN_WEIGHT, Positions
 
 FOLDER = paths.PROGRESS / "near-duplicates"
-# To be raised whenever other pairs are near-duplicates; and what decides on them.
+# Raise VERSION when the search finds other pairs; CRITERION lists everything that decides which pairs it finds.
 VERSION = 1
 CRITERION = np.array([VERSION, ABSOLUTE, RELATIVE, MEAN_WEIGHT, STEPS])
-# Below this, searching takes no time.
+# Below this number of images, a full search takes no time.
 FEW = 2**15
-# So many hashes fit into a core's cache.
+# Number of hashes that fit into a core's cache.
 CACHED = 2**15
 
 
 class Earlier(NamedTuple):
-    """What a run has found out; both are sorted hashes of descriptors and kinds."""
+    """The memory of one search: two sorted arrays of hashes of descriptors and kinds."""
 
     others: Cells
-    """Of all that was searched in."""
+    """All images that were searched in."""
     alone: Cells
-    """Of the images without a near-duplicate in it."""
+    """The images without a near-duplicate among them."""
 
 
 class Sought(NamedTuple):
@@ -47,11 +47,11 @@ class Sought(NamedTuple):
     others: Positions
     kind: Kinds
     names: Cells | None = None
-    """Where images and others are of the same kinds: hashes of their names, shape (kinds,). Else each are of one."""
+    """Hashes of the kinds' names, shape (kinds,), if images and others share kinds; None if each have one kind."""
 
 
 def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions:
-    """As `near_duplicates`, and remembers for the next search of this `name` which images have none."""
+    """As `near_duplicates`; remembers under `name`, for the next search, which images have none."""
     images, others, kind, names = search
     if len(found.rows) < FEW:
         return near_duplicates(found, images, others, kind)
@@ -74,11 +74,11 @@ def near_duplicates_again(name: str, found: Sorted, search: Sought) -> Positions
 
 
 def _is_among(values: Cells, known: Cells) -> npt.NDArray[np.bool_]:
-    """Whether each of `values` is among those that are `known`, which are sorted."""
+    """Whether each of `values` is in the sorted array `known`."""
     if not len(known):
         return np.zeros(len(values), np.bool_)
     is_known = np.empty(len(values), np.bool_)
-    # Sorted needles are found four times faster, unless all of `known` fits into a cache.
+    # Looking up values in sorted order is four times faster, unless `known` fits into the cache.
     order = np.argsort(values) if len(known) > CACHED else slice(None)
     wanted = values[order]
     is_known[order] = known.take(np.searchsorted(known, wanted), mode="clip") == wanted
@@ -86,9 +86,9 @@ def _is_among(values: Cells, known: Cells) -> npt.NDArray[np.bool_]:
 
 
 def _read(path: Path) -> Earlier | None:
-    """What the file `path` says; None where it is of other rules, cannot be read, or is not there."""
+    """Read the file `path`; None if it is missing, unreadable, or made with another criterion."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # Which has checksums.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # np.load verifies checksums.
             is_same = np.array_equal(arrays["criterion"], CRITERION)
             return Earlier(arrays["others"], arrays["alone"]) if is_same else None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
@@ -96,9 +96,9 @@ def _read(path: Path) -> Earlier | None:
 
 
 def _write(path: Path, found: Earlier) -> None:
-    """Put it into the file `path`, in one step; without syncing, since checksums tell what a power failure leaves."""
+    """Write the file `path` atomically; without fsync, since checksums reveal a file that a power failure damaged."""
     aside = path.with_suffix(".new")
-    with suppress(OSError):  # A full disk, which whoever writes outputs will tell.
+    with suppress(OSError):  # A full disk; the stage reports it when it writes its outputs.
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
             np.savez(file, criterion=CRITERION, others=found.others, alone=found.alone)

@@ -1,4 +1,4 @@
-"""Space cut into cells, coarser for images of higher contrast; images sorted by their cell, and by contrast in it."""
+"""A grid over the space of descriptors, with larger cells for higher contrast; images sorted by cell and contrast."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from pipeline.splits.duplicates.points import AXES, IMAGES, Floats, Points, Posi
 Cells = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.int32]
 
-# The criterion, in hundredths: of the lower contrast; of a grey level.
+# The criterion: hundredths of the lower contrast, and hundredths of a grey level.
 RELATIVE, ABSOLUTE = 7, 150
-# The width of a cell as a share of the contrast's octave, the lowest octave.
+# The width of a cell as a share of the contrast's octave; the lowest octave.
 WIDTH, LOWEST = 0.3, 4
-# On squared distances and on contrasts in grey levels, for rounding in single precision.
+# Tolerances for single-precision rounding: a factor of squared distances, and an offset of contrasts in grey levels.
 SLACK, MARGIN = 1.001, 0.01
-# A cell's hash is the sum of its coordinates times these, so its neighbour's is one addition away. Its upper 40 bits
-# are kept, and in their place below is the contrast; a table says which upper 24 occur at all.
+# A cell's hash is the sum of its coordinates times these factors, so a neighbour's hash is one addition away. A key keeps
+# the upper 40 bits and holds the contrast in the lower 24; a table records which upper 24 bits occur at all.
 FACTORS = np.random.default_rng(12345).integers(0, 2**63, AXES + 1, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 BELOW, TABLED = 24, 24
-# After so many axes a table says which hashes begin so: spares most of the cells, since most are empty.
+# After these numbers of axes, a table of occurring hash prefixes skips most cells, since most are empty.
 DEPTHS = (6, 9, AXES)
-# What a search looks at in the grid, roughly: where all searches look at less than there is, nothing is made ready.
+# Rough number of candidates per search: if all searches need fewer than the grid has, coordinates are not precomputed.
 LOOKED_AT = 2**8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Descriptors, and their order by cell, by contrast, and in that by where they are."""
+    """Descriptors, and their order by cell, then contrast, then position."""
 
     rows: Rows
     order: Positions
     keys: Cells
-    """In this order."""
+    """Keys of cell and contrast, in this order."""
     occupied: dict[int, npt.NDArray[np.bool_]]
-    """Which upper bits the hashes have, by how many axes are in them."""
+    """Tables of the upper bits that occur in hashes, by the number of axes in the hash."""
 
     @classmethod
     def of(cls, rows: Rows) -> Sorted:
-        """Those of `rows`."""
+        """Sort `rows`, shape (n, 64)."""
         occupied = {depth: np.zeros(2**TABLED, np.bool_) for depth in DEPTHS}
         keys = np.empty(len(rows), np.uint64)
 
@@ -68,7 +68,7 @@ class Sorted:
 
     @cached_property
     def hashes(self) -> Cells:
-        """A hash of each descriptor, shape (len(rows),); equal ones have equal hashes."""
+        """A hash of each descriptor, shape (len(rows),); equal descriptors have equal hashes."""
         hashes = np.zeros(len(self.rows), np.uint64)
 
         def fill(block: slice) -> None:
@@ -79,10 +79,10 @@ class Sorted:
         return hashes
 
     def among(self, chosen: Positions, kind: Kinds) -> tuple[Positions, Cells, Positions]:
-        """Those at the places `chosen`, in this order; their keys in it; and for each the place in it of the first.
+        """Return the `chosen` positions in sorted order, their keys, and for each the place of its first equal.
 
-        That is the first that is equal and of the same kind; `kind` is that of all rows. Equal ones have equal keys.
-        They are searched for once: else a thousand copies would be a million pairs.
+        The first equal is the first descriptor in this order with the same bytes and kind; `kind` holds the kinds of
+        all rows. Equal descriptors are searched for once: otherwise a thousand copies would make a million pairs.
         """
         is_chosen = np.zeros(len(self.rows), np.bool_)
         is_chosen[chosen] = True
@@ -93,23 +93,23 @@ class Sorted:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Distinct descriptors of a kind, sorted by cell and contrast, and in that by where they are."""
+    """Distinct pairs of descriptor and kind, sorted by cell, then contrast, then position."""
 
     rows: Rows
-    """All there are, others and copies too."""
+    """All descriptors, also those that are not in the grid."""
     kind: Kinds
-    """Likewise; only descriptors of two kinds are near-duplicates."""
+    """The kinds of all descriptors; only descriptors of different kinds count as near-duplicates."""
     order: Positions
-    """Where each is among `rows`, the first of its copies."""
+    """Positions in `rows`, of the first of equal descriptors."""
     keys: Cells
     occupied: dict[int, npt.NDArray[np.bool_]]
-    """Which upper bits the hashes have, by how many axes are in them; and some that they have not."""
+    """Tables of upper bits of hashes, by the number of axes in the hash; may contain more than occur here."""
     first: Floats | None
-    """The coordinates that the grid cuts, shape (len(order), AXES); None where few are needed."""
+    """The coordinates that the grid cuts, shape (len(order), AXES); None if only few are needed."""
 
     @classmethod
     def of(cls, found: Sorted, chosen: Positions, kind: Kinds, *, searches: int) -> Grid:
-        """That of the descriptors at the places `chosen`, in which there will be so many searches."""
+        """Build the grid of the descriptors at the positions `chosen`, for about `searches` searches."""
         order, keys, same = found.among(chosen, kind)
         distinct = np.flatnonzero(same == np.arange(len(same)))
         if len(distinct) < len(order):
@@ -126,13 +126,13 @@ class Grid:
         return replace(grid, first=first)
 
     def coordinates(self, places: Positions) -> Floats:
-        """Those that the grid cuts, of what is at these places in it, shape (len(places), AXES)."""
+        """Return the coordinates that the grid cuts, of the given `places` in the grid, shape (len(places), AXES)."""
         return cut(self.rows[self.order[places]]) if self.first is None else self.first.take(places, 0)
 
     def look_up(self, points: Points) -> tuple[Positions, Positions, Positions]:
-        """Which of `points` have candidates, and from where to where in the grid: once for each cell in reach.
+        """Return spans of candidates: indices of `points`, and the first and last (exclusive) place in the grid.
 
-        In the order of the cells; they are those that near-duplicates can lie in.
+        There is one span for each cell in reach that has candidates; near-duplicates lie in no other cell.
         """
         radius = radius_of(points.contrast)
         lowest, highest = (_octave(points.contrast + by) for by in (-radius - MARGIN, radius + MARGIN))
@@ -143,7 +143,7 @@ class Grid:
             several.append((some[position], cell))
         image, cell = (np.concatenate(parts) for parts in zip(*several, strict=True))
         contrast, radius = points.contrast.take(image), radius.take(image) + np.float32(MARGIN)
-        # One after the other they are found sooner, since what is looked at is still at hand.
+        # Sorted look-ups are faster, since neighbouring entries are still in the cache.
         order = np.argsort(cell)
         cell, contrast, radius = cell[order], contrast[order], radius[order]
         begin, last = np.searchsorted(self.keys, _keys(cell, contrast - radius)), _keys(cell, contrast + radius)
@@ -153,10 +153,10 @@ class Grid:
         return image[order[some][again]], begin[some][again], end[again]
 
     def _cells_around(self, first: Floats, octave: Positions, radius: Floats) -> tuple[Positions, Cells]:
-        """The octave's cells that meet the ball of `radius` around each point: where the point is, the cell.
+        """Return pairs of point and cell: the octave's cells that intersect the ball of `radius` around each point.
 
-        An axis at a time, a cell is joined by its neighbours on both sides, if what the axes before left of the radius
-        reaches them. A radius is less than a cell's width, so there are no others. Cells without images are left out.
+        Axis by axis, the neighbours on both sides are added if the rest of the radius reaches them. A radius is less
+        than a cell's width, so no further cells exist. Cells without images are left out.
         """
         terms, inside, width = _corners(first, octave)
         point, left = np.arange(len(first)), radius**2 * np.float32(SLACK)
@@ -177,7 +177,7 @@ class Grid:
 
 
 def _firsts(rows: Rows, kind: Kinds, order: Positions, keys: Cells) -> Positions:
-    """For each of `order` the place in it of the first that is equal; equal ones have equal `keys`."""
+    """Return for each of `order` the place in it of its first equal; equal descriptors have equal `keys`."""
     firsts = np.arange(len(order))
     is_same = keys[1:] == keys[:-1]
     several = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
@@ -187,25 +187,25 @@ def _firsts(rows: Rows, kind: Kinds, order: Positions, keys: Cells) -> Positions
         texts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(both.shape[1]), len(both), [None, pa.py_buffer(both)])
         code = texts.dictionary_encode().indices.to_numpy()
         first = np.empty(code.max() + 1, np.int64)
-        first[code[::-1]] = several[::-1]  # The last to be written is the first.
+        first[code[::-1]] = several[::-1]  # Written in reverse, so that the first one remains.
         firsts[several] = first[code]
     return firsts
 
 
 def in_threads(job: Callable[[slice], None], length: int) -> None:
-    """Do `job` for each block of so many images, on all cores."""
+    """Run `job` for each block of `length` images, on all cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        deque(pool.map(job, blocks(length, IMAGES)), 0)  # For the errors.
+        deque(pool.map(job, blocks(length, IMAGES)), 0)  # Re-raises errors of the threads.
 
 
 def radius_of(contrast: Floats) -> Floats:
-    """The largest distance of a near-duplicate of an image of `contrast`."""
+    """Return the largest distance of a near-duplicate of an image of the given `contrast`."""
     radius: Floats = np.maximum(np.float32(ABSOLUTE / 100), np.float32(RELATIVE / 100) * contrast)
     return radius
 
 
 def _keys(cells: Cells, contrast: Floats) -> Cells:
-    """What the grid is sorted by: cells first, contrasts second."""
+    """Return the sort keys of the grid: cell first, contrast second."""
     fine = (contrast.astype(np.float64) * 2**13).clip(0, 2**BELOW - 1).astype(np.uint64)
     return (cells >> np.uint64(BELOW) << np.uint64(BELOW)) | fine
 
@@ -216,12 +216,12 @@ def _octave(contrast: Floats) -> Positions:
 
 
 def _corners(first: Floats, octave: Positions) -> tuple[Cells, Floats, Floats]:
-    """What each axis adds to the hash of a point's cell, its distances from the cell's lower sides, the cell's width.
+    """Return each axis' term of the cell's hash, the distance from the cell's lower side, and the cell's width.
 
-    The first two of shape (n, AXES).
+    The first two have shape (n, AXES), the width has shape (n,).
     """
     width: Floats = np.ldexp(np.float32(WIDTH), octave.astype(np.int32))
-    # A flat image lies in the middle of its cell.
+    # A flat image lies in the centre of its cell.
     scaled = first / width[:, None] + np.float32(0.5)
     corner = np.floor(scaled)
     terms: Cells = corner.astype(np.int64).view(np.uint64) * FACTORS[:-1]

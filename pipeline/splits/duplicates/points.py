@@ -1,4 +1,4 @@
-"""Descriptors (perceptual_hash.py) as points in space, a coordinate a column, for the search of near-duplicates."""
+"""Descriptors (perceptual_hash.py) as points in space, one coordinate per column, for the near-duplicate search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.int8]  # descriptors, shape (n, 64)
 Positions = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-# How much the mean counts against a term, in hundredths; coordinates that the grid cuts; images at a time.
+# Weight of the mean against a term, in hundredths; number of coordinates that the grid cuts; images per block.
 MEAN_WEIGHT, AXES, IMAGES = 30, 12, 4096
 
 
@@ -32,13 +32,13 @@ class Points:
 
     @classmethod
     def of(cls, rows: Rows) -> Points:
-        """Those of `rows`, which should be few: their coordinates take four times their memory."""
+        """Convert `rows`, which should be few: coordinates take four times the memory of descriptors."""
         terms = rows[:, 2:].astype(np.float32) * _steps(rows)
         return cls(first=cut(rows), contrast=np.sqrt(squared(terms)))
 
 
 def read_rows(path: Path, order: pa.Array | None) -> Rows:
-    """The descriptors in the index `path`, in this order or its own; none where there is no such file."""
+    """Read the descriptors of the index `path`, in the given `order` or the file's; empty if there is no file."""
     if not path.exists():
         return np.empty((0, 64), np.int8)
     past = 0
@@ -53,7 +53,7 @@ def read_rows(path: Path, order: pa.Array | None) -> Rows:
 
 
 def cut(rows: Rows) -> Floats:
-    """The coordinates that the grid cuts, shape (n, AXES)."""
+    """Return the coordinates that the grid cuts, shape (n, AXES)."""
     coordinates = rows[:, 1 : 1 + AXES].astype(np.float32)
     coordinates[:, 0] *= MEAN_WEIGHT / 100
     coordinates[:, 1:] *= _steps(rows)
@@ -61,22 +61,22 @@ def cut(rows: Rows) -> Floats:
 
 
 def following(rows: Rows) -> Floats:
-    """As many coordinates as the grid cuts, those after them, shape (n, AXES)."""
+    """Return the next `AXES` coordinates after those of `cut`, shape (n, AXES)."""
     coordinates: Floats = rows[:, 1 + AXES : 1 + 2 * AXES].astype(np.float32) * _steps(rows)
     return coordinates
 
 
 def _steps(rows: Rows) -> Floats:
-    """What a step of each row's terms is, in grey levels, shape (n, 1)."""
+    """Return the quantisation step of each row's terms in grey levels, shape (n, 1)."""
     steps: Floats = np.ldexp(np.float32(1 / STEPS), rows[:, :1].astype(np.int32))
     return steps
 
 
 def squared(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The squared length of each row."""
+    """Return the squared length of each row."""
     return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
 
 
 def blocks(length: int, size: int) -> Iterator[slice]:
-    """Slices of `size` that make up `length`."""
+    """Yield consecutive slices of `size` that cover `length`."""
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
