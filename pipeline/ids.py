@@ -1,4 +1,4 @@
-"""Many ids at once, 16 bytes each: an object each would take ten times the memory, and the time."""
+"""Columns of image ids at 16 bytes each; Python strings would take ten times the memory and time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,33 +16,33 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ids:
-    """Ids in any order, shape (rows,); they sort as their texts do."""
+    """Image ids in any order, shape (rows,). They sort like their hexadecimal texts."""
 
     high: Halves
-    """The first eight bytes of each."""
+    """The first eight bytes of each id."""
     low: Halves
-    """The others."""
+    """The last eight bytes of each id."""
 
     @classmethod
     def of(cls, column: pa.ChunkedArray | pa.StringArray) -> Self:
-        """Those in a `column` of texts, in its order."""
+        """Parse a `column` of hexadecimal texts, in its order."""
         return cls.unpacked(parquet.packed(column))
 
     @classmethod
     def unpacked(cls, data: bytes | npt.NDArray[np.uint8]) -> Self:
-        """Those whose bytes are `data`, one after another."""
+        """Read consecutive ids of 16 bytes each from `data`."""
         halves = np.frombuffer(data, ">u8").reshape(-1, 2)
         return cls(*(halves[:, half].astype(np.uint64) for half in range(2)))
 
     @classmethod
     def sorted_of(cls, ids: Iterable[str]) -> Self:
-        """These `ids`, sorted."""
+        """Parse `ids` and sort them."""
         found = cls.of(parquet.strings(ids))
         return found[found.order()]
 
     @classmethod
     def concatenated(cls, parts: Sequence["Ids"]) -> Self:
-        """Those of all `parts`, one after another."""
+        """Concatenate `parts` in order."""
         nothing = np.empty(0, np.uint64)
         return cls(
             *(np.concatenate([nothing, *halves]) for halves in ([p.high for p in parts], [p.low for p in parts]))
@@ -55,7 +55,7 @@ class Ids:
         return type(self)(self.high[rows], self.low[rows])
 
     def __contains__(self, image_id: object) -> bool:
-        """Whether `image_id` is among them, which are sorted."""
+        """Whether `image_id` is contained; the ids must be sorted."""
         high, low = divmod(int(str(image_id), 16), 2**64)
         at = int(np.searchsorted(self.high, np.uint64(high)))
         while at < len(self) and self.high[at] == high:
@@ -65,8 +65,8 @@ class Ids:
         return False
 
     def order(self) -> Rows:
-        """The rows in the order of the ids; of equal ids in any."""
-        if (self.high[1:] > self.high[:-1]).all():  # As most are that come from a file.
+        """Return the rows that sort the ids; equal ids in any order."""
+        if (self.high[1:] > self.high[:-1]).all():  # Already sorted, as in most files.
             return np.arange(len(self))
         rows = np.argsort(self.high)
         high, low = self.high[rows], self.low[rows]
@@ -74,12 +74,12 @@ class Ids:
         return np.lexsort((self.low, self.high)) if is_wrong.any() else rows
 
     def is_again(self) -> npt.NDArray[np.bool_]:
-        """Which of them are the same as the one before, shape (rows,)."""
+        """Whether each id equals the previous one, shape (rows,)."""
         is_same = (self.high[1:] == self.high[:-1]) & (self.low[1:] == self.low[:-1])
         return np.concatenate([np.zeros(min(len(self), 1), np.bool_), is_same])
 
     def find(self, wanted: "Ids") -> Rows:
-        """Where among these, which are sorted, each of the `wanted` ones is, -1 where it is not."""
+        """Return the row of each of `wanted` in these sorted ids, or -1; shape (len(wanted),)."""
         if not len(self):
             return np.full(len(wanted), -1)
         last, at = len(self) - 1, np.searchsorted(self.high, wanted.high)
@@ -91,23 +91,23 @@ class Ids:
             at = at + is_before
 
     def are_among(self, others: "Ids") -> npt.NDArray[np.bool_]:
-        """Whether each of these ids, sorted and distinct, is among `others`, which are in any order; shape (rows,)."""
+        """Whether each of these sorted, distinct ids is in `others`, which may have any order; shape (rows,)."""
         is_among = np.zeros(len(self), np.bool_)
         at = self.find(others)
         is_among[at[at >= 0]] = True
         return is_among
 
     def joined(self, other: "Ids") -> "Ids":
-        """These and `other` ones, sorted; both are."""
+        """Merge with `other`; all three are sorted."""
         if not len(other):
             return self
         both = Ids.concatenated([self, other])
         return both[both.order()]
 
     def texts(self) -> list[str]:
-        """Them as texts."""
+        """Return the ids as hexadecimal texts."""
         return parquet.hexadecimal(self.packed(), 16).to_pylist()  # type: ignore[no-any-return]
 
     def packed(self) -> bytes:
-        """Their bytes, one id after another."""
+        """Return the bytes of all ids, one id after another."""
         return np.stack([self.high, self.low], axis=1).astype(">u8").tobytes()

@@ -1,7 +1,7 @@
-"""Stage 1: data/raw → data/images. Decodes what is new, refuses what is unusable, and keeps the rest in shards.
+"""Stage 1: data/raw → data/images. Decodes new images, refuses unusable ones, and stores the rest in shards.
 
-Run by `dvc repro`, or alone as `pipeline run ingest`. Cost grows with what is new: DVC has hashed the files
-already, and what was decoded before is known by that hash.
+Runs in `dvc repro`, or alone with `pipeline run ingest`. The cost grows with the number of new images: DVC has already
+hashed the files, and images decoded before are known by that hash.
 """
 
 from functools import partial
@@ -44,9 +44,10 @@ from pipeline.versioning.removals import check_removals, forget_removals
 
 
 def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
-    """Bring data/images up to date with data/raw; returns what it found and decoded.
+    """Bring data/images up to date with data/raw; return a summary.
 
-    Many removed images at once are an error, unless Git's history records them, or somebody has noted them.
+    Many images removed at once are an error, unless Git's history records the removal (`removals_are_recorded`) or a
+    command has noted it.
     """
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
     mapping, (old_ids, before, shards) = ClassMapping.read(), _before(recipe, params)
@@ -95,7 +96,7 @@ def _labels(files: list[RawFile], params: Ingest, mapping: ClassMapping) -> Labe
 
 
 def _change(before: pa.ChunkedArray, after: Collection) -> tuple[ImageChange, set[str]]:
-    """How the usable images differ from those `before`, and which are gone whose class is not dropped."""
+    """Count new and removed images against the ids `before`; return removed ids, except those of dropped classes."""
     ids = Ids.of(before)
     is_gone = Ids.of(after.ids).find(ids) < 0
     gone = before.take(parquet.column_of(np.flatnonzero(is_gone)))
@@ -122,16 +123,16 @@ def _result(after: Collection, change: ImageChange, kept: Kept, labels: Labels) 
 
 
 def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, dict[int, ShardFile]]:
-    """The ids that data/images holds now, and as much of it as was made by `recipe` and is undamaged.
+    """Return the present ids, the part of data/images that is undamaged and made with `recipe`, and the index's shards.
 
-    And the shards that its index names, here or not.
+    The shards need not be present locally.
     """
     adopt_earlier_layout()
     instead = "decoding all images again"
     try:
         index.restore(hint=instead)
     except MissingDataError as error:
-        selection.secure(params)  # No work is done where it would be in vain.
+        selection.secure(params)  # Fail before decoding all images if the base is missing.
         where, what, _ = error.args
         print(f"ingest: {MissingDataError(where, what, instead)}", flush=True)
     now = Collection.read(FACTS.names)
@@ -144,7 +145,7 @@ def _before(recipe: str, params: Params) -> tuple[pa.ChunkedArray, Collection, d
 
 
 def _in_shards(table: pa.Table, journal: Journal, params: Params, shards: dict[int, ShardFile]) -> pa.Table:
-    """The index `table` once what is new is in data/shards, and `shards` of little use are written again."""
+    """Publish the new shards, rewrite `shards` that are mostly unused, and return the updated index `table`."""
     paths.SHARDS.mkdir(parents=True, exist_ok=True)
     journal.publish(paths.SHARDS)
     erased = None if params.manifest.on_removed == "ancestor" else read_erased()
@@ -153,14 +154,14 @@ def _in_shards(table: pa.Table, journal: Journal, params: Params, shards: dict[i
 
 
 def _forget_changed_archives(files: list[RawFile], before: Catalogue, contents: Catalogue) -> None:
-    """Take what was read of new archives out of `contents` if they changed meanwhile."""
+    """Remove new archives from `contents` if their files changed while they were read."""
     new = [file for file in files if is_archive(file.path) and file.md5 not in before]
     for file in changed_files(new) if new else ():
         contents[file.md5] = [CatalogueMember("", 0, refusal=CHANGED)]
 
 
 def _index(images: pa.Table, before: pa.Table, new: pa.Table) -> pa.Table:
-    """The rows of the index: `images`, and what is stored of each, which `before` or what is `new` says."""
+    """Join `images` with the stored facts of each image, from `before` or `new`; return the index."""
     wanted, more = Ids.of(images["id"]), Ids.of(new["id"])
     order = more.order()
     rows = Ids.of(before["id"]).find(wanted)

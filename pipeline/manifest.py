@@ -1,6 +1,6 @@
-"""Stage 2: data/images → data/manifest and data/base. Draws the splits, and decides what training starts from.
+"""Stage 2: data/images → data/manifest and data/base. Draws the splits, and chooses the base of the next training.
 
-Run by `dvc repro`, or alone as `pipeline run manifest`.
+Runs in `dvc repro`, or alone with `pipeline run manifest`.
 """
 
 import shutil
@@ -47,28 +47,28 @@ from pipeline.text import counted, short
 from pipeline.versioning.lock import read_record
 
 COLUMNS = ["id", "label", "md5"]
-# What is read once, since it is asked for again and again.
+# Columns that are kept after the first read, since they are needed several times.
 KEPT = ("id", "label")
 MANIFESTS = {name: f"{name}.csv" for name in SPLITS}
-FEW = 3  # classes that are named
+FEW = 3  # Maximum number of classes that a warning names.
 FILES = (*MANIFESTS.values(), SLICES, LEAKS, REVIEW, CHANGES, MOVED, MERGED, CLASSES)
 
 
 def manifest(params: Params) -> Result:
-    """Write the manifests, what is listed next to them, and the base; returns what they come to."""
+    """Write data/manifest and data/base; return a summary."""
     order, kept = _by_id()
-    read = partial(_columns, order, kept)  # Few at a time: of ten million images each takes much memory.
+    read = partial(_columns, order, kept)  # Few columns at a time: for ten million images each is large.
     drawn, found = _drawn(read, order, params)
     split = drawn.splits
     weights = weights_of(read("attributes"), lambda: read("source")["source"])
     like = find_leaks(split, found)
-    # Where images are listed; each stays on its side of the splits.
+    # The split that lists each image; training images of weight 0 are in none.
     listed = split if weights.all() else np.where((split == "train") & (weights == 0), UNTRAINED, split)
     labels = read("label")["label"].to_pandas()
     total = int(np.count_nonzero(is_trained := listed == "train"))
     _check(labels, names := labels.array[is_trained].unique(), total, params.manifest)
 
-    # Nothing in data/manifest is replaced before all is written here, and the base, which may be missing, is there.
+    # Files in data/manifest are replaced only after all are written and the base, which may be missing, is found.
     aside = _empty_folder()
     _write_splits(aside, read, listed, like, weights)
     is_cold = selection.is_cold(params, (record := read_record()).get("train"))
@@ -77,14 +77,14 @@ def manifest(params: Params) -> Result:
     generations = NO_GENERATIONS if is_cold else recorded_generations()
     chosen, is_seen = _settle(aside, Ids.of(read("id")["id"]), split, params)
     placed = f"{counts(labels, listed, like)}{grouping(drawn, params.manifest)}{drawn.remark}{moves(moved)}"
-    del labels, drawn  # Which take much of memory.
+    del labels, drawn  # Free memory early.
     before, classes = _before(names) if chosen.oid else (None, ClassChanges())
     generation = read_lineage(paths.BASE).generation + 1 if chosen.oid else 1
     test = read("id", "attributes").filter((split == "test") & (like < 0)).to_pandas()
     _write(aside / SLICES, slices_of(test, generations, generation))
     is_listed = (like < 0) & (listed != UNTRAINED)
     write_csv(aside / REVIEW, list_review(read, split, is_listed, is_seen, found))
-    del found  # Likewise.
+    del found  # Free memory early.
     changes = None if before is None else _changes(before, read("id", "label"), is_trained, weights)
     write_csv(aside / CHANGES, NO_CHANGES if changes is None else changes)
     (aside / MERGED).write_text(to_text(others := merged_models(again=chosen.again)), encoding="utf-8")
@@ -95,7 +95,7 @@ def manifest(params: Params) -> Result:
 
 
 def _by_id() -> tuple[pa.Array | None, dict[str, pa.ChunkedArray]]:
-    """The order of the index's rows by id; None, and the ids, where they are in it, as ingest writes them."""
+    """Return the order of the index's rows by id; None and the ids if they are sorted, as ingest writes them."""
     ids = parquet.read_table(index.INDEX, index.WHOLE, ["id"])["id"]
     if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is False:
         return pc.sort_indices(ids), {}
@@ -103,7 +103,7 @@ def _by_id() -> tuple[pa.Array | None, dict[str, pa.ChunkedArray]]:
 
 
 def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: str) -> pa.Table:
-    """Columns of the index, in this order or its own; those that are asked for again and again are `kept`."""
+    """Read columns of the index in the given `order` or the file's; `kept` caches the columns of `KEPT`."""
     found = dict(kept)
     if further := [name for name in names if name not in kept]:
         table = parquet.read_table(index.INDEX, index.WHOLE, further)
@@ -114,7 +114,7 @@ def _columns(order: pa.Array | None, kept: dict[str, pa.ChunkedArray], *names: s
 
 
 def _drawn(images: Callable[..., pa.Table], order: pa.Array | None, params: Params) -> tuple[Assignment, Sorted]:
-    """The split of each image, and the descriptors of all; computed at the same time, since NumPy needs no lock."""
+    """Draw the splits and sort the descriptors, at the same time: NumPy releases the interpreter's lock."""
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(lambda: Sorted.of(read_rows(index.INDEX, order)))
         drawn = assign(images(*columns_for(params)), params)
@@ -127,7 +127,7 @@ def _labels(images: pa.Table) -> "pd.Series[str]":
 
 
 def _empty_folder() -> Path:
-    """A folder on the disk of data/manifest, for what is to be put there."""
+    """Make an empty folder on the disk of data/manifest, for its new files."""
     folder = paths.PROGRESS / "manifest"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -135,32 +135,32 @@ def _empty_folder() -> Path:
 
 
 def _put_all(folder: Path) -> None:
-    """Put what is in `folder` in the place of data/manifest's files."""
+    """Replace data/manifest's files with those in `folder`."""
     for file in FILES:
         put(folder / file, paths.MANIFEST / file)
     shutil.rmtree(folder)
 
 
 def _before(now: Collection[str]) -> tuple[SeenImages, ClassChanges]:
-    """What the model in data/base has seen, by the names that its classes have `now`; and which ones are others now."""
+    """Read the images that data/base was trained on, by current class names, and the changes of its classes."""
     before = read_seen(paths.BASE)
     classes = changes_of_classes(ClassMapping.read(), before.labels.unique(), now)
     return before.renamed(classes), classes
 
 
 def _settle(folder: Path, ids: Ids, split: npt.NDArray[np.str_], params: Params) -> tuple[Base, npt.NDArray[np.bool_]]:
-    """Put the base into data/base; returns it, and whether it was ever trained on each image, shape (images,)."""
+    """Put the base into data/base; return it, and whether it was ever trained on each image, shape (images,)."""
     admits = partial(_admits, ids=ids, split=split, params=params.manifest)
     base = selection.settle(folder, params, admits)
     return base, ids.are_among(read_seen_ids(paths.BASE)) if base.oid else np.zeros(len(ids), np.bool_)
 
 
 def _admits(model: Path, *, ids: Ids, split: npt.NDArray[np.str_], params: Manifest) -> bool:
-    """Whether training may start from `model`: it has seen no image that is held out now, nor, if asked, a removed one.
+    """Whether training may start from `model`.
 
-    Nor one that is to be forgotten. `ids` are those of all images, sorted.
-
-    An image that is left out is held out all the same: tomorrow its near-duplicate may be gone.
+    The model must not have been trained on an image that is held out now or is to be forgotten, nor, if
+    `manifest.on_removed` demands it, on a removed one. An image that is left out counts as held out: its near-duplicate
+    may be removed later. `ids` are the sorted ids of all images, `split` their splits.
     """
     seen = read_seen_ids(model)
     if (Ids.sorted_of(Forgotten.read().images).find(seen) >= 0).any():
@@ -178,7 +178,7 @@ def _write_splits(
     like: npt.NDArray[np.int64],
     weights: Weights,
 ) -> None:
-    """Write the manifests, and leaks.csv, into `folder`."""
+    """Write the manifests and leaks.csv into `folder`."""
     table = images(*COLUMNS)
     for name, file in MANIFESTS.items():
         chosen = (split == name) & (like < 0)
@@ -186,12 +186,12 @@ def _write_splits(
             write_csv(folder / file, table.filter(chosen).append_column("weight", pa.array(cells)))
         else:
             write_csv(folder / file, table, chosen)
-    del table  # Before others are read.
+    del table  # Free memory before reading other columns.
     write_csv(folder / LEAKS, list_leaks(images("id", "label", "source"), split, like))
 
 
 def _changes(before: SeenImages, images: pa.Table, trained: npt.NDArray[np.bool_], weights: Weights) -> pa.Table:
-    """The lines of changes.csv: what has changed since the base was trained, where `images` are `trained` on now."""
+    """Return the rows of changes.csv: changes since the base was trained; `trained` marks the training images now."""
     labels = _labels(images.filter(trained))
     return list_changes(before, labels, uneven(labels.index, weights[trained]))
 
@@ -209,6 +209,6 @@ def _check(labels: "pd.Series[str]", classes: Collection[str], total: int, param
 
 
 def _write(path: Path, table: pa.Table | pd.DataFrame) -> None:
-    """Write `table`, of ids, classes and the like, which hold no control character, as UTF-8 CSV."""
+    """Write `table` as UTF-8 CSV; its cells are ids, classes and the like, without control characters."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     frame.to_csv(path, index=False, lineterminator="\n")

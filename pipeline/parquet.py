@@ -1,4 +1,4 @@
-"""Tables in Parquet files and columns of Arrow, without pandas, whose import takes longer than ingest does."""
+"""Parquet files and Arrow columns without importing pandas, whose import takes longer than a small ingest."""
 
 from binascii import unhexlify
 from collections.abc import Iterable, Mapping
@@ -14,23 +14,22 @@ import pyarrow.parquet as pq
 from pipeline import paths
 from pipeline.files import put
 
-# Arrow's own pool keeps much of what it was once given.
+# Arrow's default pool returns little of its memory to the system.
 pa.set_memory_pool(pa.system_memory_pool())
 
 
-# Rows that are written at a time, which bounds what writing takes of memory.
+# Rows per written block, which bounds memory.
 ROWS = 2**13
-# Runs of so many rows on average are cheaper to point to than to copy.
+# Average length of runs from which slicing a table is cheaper than copying its rows.
 RUN = 2**9
 
 
-# A column of text that grows by `append`. `pa.array` would import pandas, which takes longer than all that ingest does
-# when there is nothing new.
+# Builds a column of text by `append`; `pa.array` would import pandas.
 Strings = pa.lib.StringBuilder
 
 
 def strings(values: Iterable[str | None]) -> pa.StringArray:
-    """`values` as a column, without pandas; they are taken one by one."""
+    """Build a column of text from `values`, one value at a time."""
     column = Strings()
     for value in values:
         column.append(value)
@@ -38,40 +37,40 @@ def strings(values: Iterable[str | None]) -> pa.StringArray:
 
 
 def without_rows(schema: pa.Schema) -> pa.Table:
-    """An empty table of `schema`, likewise without pandas."""
+    """Build an empty table of `schema`."""
     return pa.Table.from_batches([], schema)
 
 
 def blank(count: int) -> pa.StringArray:
-    """A column of so many empty texts."""
+    """Build a column of `count` empty texts."""
     return pa.StringArray.from_buffers(count, pa.py_buffer(np.zeros(count + 1, np.int32)), pa.py_buffer(b""))
 
 
 def integers(values: Iterable[int]) -> pa.Int32Array:
-    """`values` as a column of 32 bits each, likewise."""
+    """Build a column of 32-bit integers from `values`."""
     data = np.fromiter(values, np.int32)
     return pa.Array.from_buffers(pa.int32(), len(data), [None, pa.py_buffer(data)])
 
 
 def column_of(values: npt.NDArray[np.integer[Any]]) -> pa.Array:
-    """`values`, shape (rows,), as a column of the same width, likewise."""
+    """Build a column of the same type from `values`, shape (rows,)."""
     data = np.ascontiguousarray(values)
     return pa.Array.from_buffers(pa.type_for_alias(data.dtype.name), len(data), [None, pa.py_buffer(data)])
 
 
 def hexadecimal(data: bytes, size: int) -> pa.StringArray:
-    """A column of the values in `data`, of `size` bytes each, in hexadecimal."""
+    """Build a column of hexadecimal texts from `data`, which has `size` bytes per value."""
     text = pa.py_buffer(data.hex().encode())
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(2 * size), len(data) // size, [None, text]).cast(pa.string())
 
 
 def packed(column: pa.ChunkedArray | pa.StringArray) -> bytes:
-    """The bytes that the texts of a `column` say in hexadecimal."""
+    """Return the bytes that the hexadecimal texts of a `column` encode, without separators."""
     return b"".join(unhexlify(_characters(chunk)) for chunk in _chunks(column) if len(chunk))
 
 
 def characters(column: pa.ChunkedArray | pa.StringArray) -> bytes:
-    """Those of all texts of a `column`, one after another."""
+    """Return the UTF-8 bytes of all texts of a `column`, without separators."""
     return b"".join(_characters(chunk) for chunk in _chunks(column) if len(chunk))
 
 
@@ -85,26 +84,26 @@ def _chunks(column: pa.ChunkedArray | pa.Array) -> list[pa.Array]:
 
 
 def lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
-    """How many bytes each text of a `column` has, shape (rows,)."""
+    """Return the length of each text of a `column` in bytes, shape (rows,)."""
     chunks = [chunk for chunk in column.chunks if len(chunk)]
     ends = (np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset :][: len(chunk) + 1] for chunk in chunks)
     return np.concatenate([np.empty(0, np.int32), *map(np.diff, ends)])
 
 
 def numbers(table: pa.Table, column: str) -> npt.NDArray[np.integer[Any]]:
-    """The column of integers as an array of the same width, shape (rows,), not to be written to."""
+    """Return a column of integers as a read-only array of the same type, shape (rows,)."""
     return values(table[column])
 
 
 def values(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.integer[Any]]:
-    """The same of a `column` by itself."""
+    """Return the integers of `column` as a read-only array of the same type, shape (rows,)."""
     dtype = np.dtype(str(column.type))
     found = [np.frombuffer(c.buffers()[1], dtype)[c.offset :][: len(c)] for c in _chunks(column) if len(c)]
     return found[0] if len(found) == 1 else np.concatenate([np.empty(0, dtype), *found])
 
 
 def rows_at(table: pa.Table, rows: npt.NDArray[np.integer[Any]]) -> pa.Table:
-    """The `rows` of `table`, in their order; where long runs of them follow each other, nothing is copied."""
+    """Select `rows` of `table` in the given order; long runs of consecutive rows are sliced, not copied."""
     starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
     if len(starts) * RUN > len(rows):
         return table.take(column_of(rows))
@@ -113,18 +112,18 @@ def rows_at(table: pa.Table, rows: npt.NDArray[np.integer[Any]]) -> pa.Table:
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """The table in the Parquet file `path`, or an empty one of `schema` where there is no such file."""
+    """Read the Parquet file `path`; an empty table of `schema` if there is no such file."""
     if not path.exists():
         return without_rows(schema) if columns is None else without_rows(schema).select(columns)
-    # Not `pq.read_table`, which imports pandas.
+    # `pq.read_table` would import pandas.
     with pq.ParquetFile(path) as file:
         return file.read(columns)
 
 
 def write_tables(tables: Mapping[Path, pa.Table]) -> None:
-    """Write each table to its path, unless the path holds it already; the paths change one after another, in order.
+    """Write each table to its path; the files are replaced one after another, in order.
 
-    Parquet's bytes change with the version of pyarrow, so a file of equal content is left as it is.
+    A file of equal content is kept, since Parquet's bytes change with the version of pyarrow.
     """
     with ThreadPoolExecutor(len(tables)) as pool:  # Arrow encodes each file on one core.
         written = list(pool.map(_write_aside, tables.values(), tables))
@@ -134,15 +133,15 @@ def write_tables(tables: Mapping[Path, pa.Table]) -> None:
 
 
 def _write_aside(table: pa.Table, path: Path) -> Path | None:
-    """Write `table` to a file that is to replace `path`; None where `path` holds it already."""
+    """Write `table` to a temporary file that is to replace `path`; None if `path` has that content already."""
     if path.exists() and _holds(path, table):
         return None
     aside = paths.PROGRESS / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
-    # Most columns have a different value in each row, of which a dictionary would be another copy.
+    # In the other columns most values are distinct, so that a dictionary would only be a second copy.
     with pq.ParquetWriter(aside, table.schema, compression="zstd", use_dictionary=["label", "attributes"]) as writer:
         for start in range(0, max(table.num_rows, 1), ROWS):
-            # In one piece, since where pieces end is where pages may end.
+            # In one chunk, since chunk boundaries can become page boundaries.
             writer.write_table(table.slice(start, ROWS).combine_chunks(), row_group_size=ROWS)
     return aside
 

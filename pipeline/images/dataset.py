@@ -1,4 +1,4 @@
-"""The images of a split."""
+"""Reads a manifest and opens the pixels of its images."""
 
 from dataclasses import dataclass
 
@@ -28,23 +28,23 @@ class Dataset:
     """Class names, shape (n,)."""
     images: PixelSource
     weights: npt.NDArray[np.float32] | None = None
-    """How much each counts in the loss, 1 on average, shape (n,); None where all count alike."""
+    """Weights in the loss, 1 on average, shape (n,); None if all images count equally."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def read_manifest(name: str) -> pd.DataFrame:
-    """The columns id, label and md5 of the split `name`, one row an image, all text, sorted by id.
+    """Read the columns id, label and md5 of the split `name` as text, one row per image, sorted by id.
 
-    And weight, in train, where not all of them are 1.
+    The manifest of train also has the column weight if not all weights are 1.
     """
-    # Nothing is a missing value here: a class may well be called "None" or "NA".
+    # No text means a missing value: a class may be called "None" or "NA".
     return pd.read_csv(paths.MANIFEST / f"{name}.csv", dtype=str, keep_default_na=False)
 
 
 def uneven_weights(manifest: pd.DataFrame) -> "pd.Series[float]":
-    """How much the images of `manifest` count in training, by id, but for those that count 1."""
+    """Return the weights other than 1 of the images of `manifest`, by id."""
     if "weight" not in manifest:
         return pd.Series(dtype=float, index=pd.Index([], dtype=str))
     weights = manifest.set_index("id")["weight"].astype(float)
@@ -52,11 +52,11 @@ def uneven_weights(manifest: pd.DataFrame) -> "pd.Series[float]":
 
 
 def load(manifest: pd.DataFrame, *, mode: str, size: int, framing: str, compute: Compute) -> Dataset:
-    """The images of `manifest`, `size` pixels high and wide by `framing`, in colour or grey as `mode` says.
+    """Open the images of `manifest`: `size` pixels square, framed by `framing`, in colour or grey by `mode`.
 
     Raises:
-        MissingDataError: the shards are nowhere to be had.
-        ImagesError: an image of the manifest is not in them, or was damaged.
+        MissingDataError: shards are in neither workspace, cache nor remote.
+        ImagesError: an image of the manifest is missing in the shards, or damaged.
     """
     images = pixels_of(locate(manifest, compute), mode=mode, size=size, framing=framing, compute=compute)
     ids, labels = (manifest[name].to_numpy(dtype=str) for name in ("id", "label"))
@@ -64,21 +64,21 @@ def load(manifest: pd.DataFrame, *, mode: str, size: int, framing: str, compute:
 
 
 def pixels_of(found: Located, *, mode: str, size: int, framing: str, compute: Compute) -> PixelSource:
-    """The same of images that were located before.
+    """Open the pixels of images that `locate` found.
 
     Raises:
-        ImagesError: one was damaged.
+        ImagesError: an image is damaged.
     """
     reader, limit = PixelReader(mode, size, framing), compute.decoded * 2**20
     return open_pixels(found, reader, limit=limit, workers=compute.processes)
 
 
 def locate(manifest: pd.DataFrame, compute: Compute | None = None) -> Located:
-    """Where the images of `manifest` lie, in its order; without `compute` in data/shards.
+    """Locate the images of `manifest`, in its order; without `compute`, only data/shards is searched.
 
     Raises:
-        MissingDataError: the shards are nowhere to be had.
-        ImagesError: an image of the manifest is not in them.
+        MissingDataError: shards are in neither workspace, cache nor remote.
+        ImagesError: an image of the manifest is missing in the shards.
     """
     hint = f"run `dvc checkout {paths.IMAGES} {paths.SHARDS_DVC}` or `dvc repro`"
     path = find_index(hint=hint)
@@ -101,5 +101,5 @@ def _weights(manifest: pd.DataFrame) -> npt.NDArray[np.float32] | None:
     if "weight" not in manifest:
         return None
     weights = manifest["weight"].to_numpy(dtype=np.float64)
-    # Where all are equal, training is that without weights, bit for bit.
+    # With equal weights, training is the same as without weights, bit for bit.
     return None if (weights == weights[0]).all() else np.asarray(weights / weights.mean(), np.float32)

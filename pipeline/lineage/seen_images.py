@@ -1,4 +1,4 @@
-"""data/model/seen.npz: every image that a model, or a base before it, was trained on, at 18 bytes an image."""
+"""data/model/seen.npz: every image that a model or one of its bases was trained on, at 18 bytes per image."""
 
 from __future__ import annotations
 
@@ -20,43 +20,44 @@ from pipeline.lineage.class_changes import ClassChanges
 from pipeline.lineage.lineage import ImageCounts
 
 SEEN = "seen.npz"
-# The label of an image that an earlier generation was trained on, the last one not.
+# Label code of an image that only earlier generations were trained on.
 EARLIER = np.iinfo(np.uint16).max
-# Of an image of which nothing else is said.
+# The weight of an image without an entry.
 USUAL_WEIGHT = 1.0
-# Ids that are looked at in one go, which bounds memory.
+# Ids per block, which bounds memory.
 ROWS = 2**16
 EVEN: pd.Series[float] = pd.Series(dtype=float, index=pd.Index([], dtype=str))
 
 
 class TrainingImages(NamedTuple):
-    """What is trained on."""
+    """The images of a training."""
 
     labels: pd.Series[str]
-    """By id."""
+    """Class names by image id."""
     weights: pd.Series[float]
-    """By id, but for those that are 1."""
+    """Weights other than 1 by image id."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeenImages:
-    """The label of each image of the last training, by id, and the ids of those seen only before."""
+    """The images that a model and its bases were trained on."""
 
     labels: pd.Series[str]
-    """By id."""
+    """Class names of the last training's images, by id."""
     earlier: pd.Index[str]
+    """Ids of images that only earlier trainings had."""
     weights: pd.Series[float] = field(default_factory=lambda: EVEN)
-    """How much images counted in the last training, by id, but for those that counted 1."""
+    """Weights other than 1 in the last training, by id."""
 
     @property
     def ids(self) -> pd.Index[str]:
-        """All images that the model has ever seen."""
+        """Ids of all images that the model or its bases were trained on."""
         return self.labels.index.append(self.earlier)
 
     def compare(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> ImageCounts:
-        """How `labels` and `weights`, those of a new training by id, differ from the last training's.
+        """Count how a new training with `labels` and `weights`, both by id, differs from the last training.
 
-        An image that has another weight counts as relabelled.
+        An image with a changed weight counts as relabelled.
         """
         was = positions(labels.index, self.labels.index)
         known = int((was >= 0).sum())
@@ -65,28 +66,25 @@ class SeenImages:
         return ImageCounts(total=len(labels), new=new, removed=len(self.labels) - known, relabelled=changed - new)
 
     def is_new(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> npt.NDArray[np.bool_]:
-        """Of each of `labels`, by id, whether the last training was without it, or with another one; shape (n,).
-
-        Or with another weight.
-        """
+        """Whether the last training lacked each image of `labels`, or had another label or weight; shape (n,)."""
         return self._differs(positions(labels.index, self.labels.index), labels, weights)
 
     def _differs(
         self, was: npt.NDArray[np.int64], labels: pd.Series[str], weights: pd.Series[float]
     ) -> npt.NDArray[np.bool_]:
-        """The same where their places among the last training's are known, −1 for none."""
+        """As `is_new`, for known positions `was` in the last training, -1 for none."""
         return (was < 0) | self.is_relabelled(was, labels) | self.is_reweighted(labels, weights)
 
     def is_relabelled(self, was: npt.NDArray[np.int64], labels: pd.Series[str]) -> npt.NDArray[np.bool_]:
-        """Of each of `labels` whether it is another one at its place `was` among the last training's; shape (n,)."""
-        # Not of series: Arrow asks them for an attribute, and pandas hashes all ids to see whether one has its name.
+        """Whether each label differs from the label at the position `was` in the last training; shape (n,)."""
+        # Arrays, not series: Arrow looks up an attribute of a series, for which pandas would hash all ids.
         before, now = (pa.array(of.array, pa.string()) for of in (self.labels, labels))
         places = pa.array(was, mask=was < 0)
         is_other: npt.NDArray[np.bool_] = pc.not_equal(before.take(places), now).fill_null(False).to_numpy(False)
         return is_other
 
     def is_reweighted(self, labels: pd.Series[str], weights: pd.Series[float]) -> npt.NDArray[np.bool_]:
-        """Of each of `labels`, by id, whether the last training was with it, and with another weight; shape (n,)."""
+        """Whether the last training had each image of `labels`, with another weight; shape (n,)."""
         if not len(weights) and not len(self.weights):
             return np.zeros(len(labels), np.bool_)
         is_other: npt.NDArray[np.bool_] = weights_at(weights, labels.index) != weights_at(self.weights, labels.index)
@@ -94,11 +92,11 @@ class SeenImages:
         return is_other
 
     def renamed(self, classes: ClassChanges) -> SeenImages:
-        """The same by the names that `classes` have now."""
+        """Return a copy with the current names of `classes`."""
         return replace(self, labels=classes.relabel(self.labels))
 
     def then(self, labels: pd.Series[str], weights: pd.Series[float] = EVEN) -> SeenImages:
-        """What a model has seen that starts from this one and is trained on `labels` with `weights`."""
+        """Return the record of a model that starts from this one and is trained on `labels` with `weights`."""
         earlier = self.ids[positions(self.ids, labels.index) < 0].sort_values()
         return SeenImages(labels=labels, earlier=earlier, weights=weights)
 
@@ -107,9 +105,9 @@ NOTHING = SeenImages(labels=pd.Series(dtype=str), earlier=pd.Index([], dtype=str
 
 
 def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]:
-    """Where in `among`, which are distinct, each of `ids` is, or −1; shape (len(ids),).
+    """Return the position of each of `ids` in `among`, whose ids are distinct, or -1; shape (len(ids),).
 
-    For a million ids pandas' `isin` takes ten seconds, and this a tenth of one.
+    For a million ids this takes 0.1 s, where pandas' `isin` takes ten seconds.
     """
     if not len(ids) or not len(among):
         return np.full(len(ids), -1)
@@ -123,7 +121,7 @@ def positions(ids: pd.Index[str], among: pd.Index[str]) -> npt.NDArray[np.int64]
 
 
 def numbers_of(ids: pd.Index[str]) -> Ids | None:
-    """What `ids` are in numbers; None where one is no hash in hexadecimal, as ingest writes them."""
+    """Parse `ids`; None if one is not a hexadecimal hash in lower case, as ingest writes them."""
     parts = []
     for start in range(0, len(ids), ROWS):
         column = pa.array(ids[start : start + ROWS].astype(str), pa.string())
@@ -139,7 +137,7 @@ def numbers_of(ids: pd.Index[str]) -> Ids | None:
 
 
 def weights_at(weights: pd.Series[float], ids: pd.Index[str]) -> npt.NDArray[np.float64]:
-    """What each of `ids` weighs, where `weights` has those that are not 1; shape (len(ids),)."""
+    """Return the weight of each of `ids`, 1 if `weights` has no entry; shape (len(ids),)."""
     where = positions(ids, weights.index)
     found = np.full(len(ids), USUAL_WEIGHT)
     found[where >= 0] = weights.to_numpy()[where[where >= 0]]
@@ -147,10 +145,10 @@ def weights_at(weights: pd.Series[float], ids: pd.Index[str]) -> npt.NDArray[np.
 
 
 def read_seen(model: Path) -> SeenImages:
-    """What the model in the folder `model` has seen.
+    """Read the images that the model in the folder `model` was trained on.
 
     Raises:
-        CheckpointError: it does not say.
+        CheckpointError: the file is missing or unreadable.
     """
     ids, codes, classes, weights = _read(model / SEEN)
     index = pd.Index(pd.array(parquet.hexadecimal(ids.tobytes(), 16), dtype=str))
@@ -161,24 +159,24 @@ def read_seen(model: Path) -> SeenImages:
 
 
 def read_seen_ids(model: Path) -> Ids:
-    """All images that the model in the folder `model` has ever seen, in any order, as 16 bytes each.
+    """Read the ids of all images that the model in the folder `model` or its bases were trained on, in any order.
 
     Raises:
-        CheckpointError: it does not say.
+        CheckpointError: the file is missing or unreadable.
     """
     return Ids.unpacked(_read(model / SEEN)[0].reshape(-1))
 
 
 def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
-    """The images in the file `path` whose ids begin with `prefix`, of hexadecimal digits.
+    """Find the images in the file `path` whose ids begin with `prefix`, of hexadecimal digits.
 
-    A million ids take a few milliseconds, since none of the others is made a text.
+    A million ids take a few milliseconds, since only matching ids are converted to text.
 
     Returns:
-        the label of each in the last training, by id; None where that was without it.
+        the label of each image in the last training, by id; None if only earlier trainings had it.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the file cannot be read.
     """
     ids, codes, classes, _ = _read(path)
     mask, wanted = (
@@ -191,12 +189,12 @@ def find_seen(path: Path, prefix: str) -> dict[str, str | None]:
 def _read(
     path: Path,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.str_], npt.NDArray[np.float64]]:
-    """The ids in the file `path`, shape (n, 16), the number of the label of each, and the labels.
+    """Read ids of shape (n, 16), the label code of each, the class names, and weights from the file `path`.
 
-    And the weights of the images of the last training, which come first; none where all are 1.
+    The last training's images come first; weights has one entry for each of them, or none if all are 1.
     """
     try:
-        # Opened here, since NumPy leaves the file open where it holds no arrays.
+        # Opened here, since NumPy leaves the file open if it contains no arrays.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             weights = arrays["weights"] if "weights" in arrays else np.empty(0)
             return arrays["ids"], arrays["labels"], arrays["classes"], weights
@@ -205,7 +203,7 @@ def _read(
 
 
 def write_seen(seen: SeenImages, model: Path) -> None:
-    """Write `seen` into the folder `model`, the same bytes for the same content."""
+    """Write `seen` into the folder `model`; equal content gives equal bytes."""
     labels = seen.labels.sort_index()
     codes, classes = pd.factorize(labels, sort=True)
     ids = (pa.array(one.astype(str).array, pa.string()) for one in (labels.index, seen.earlier.sort_values()))

@@ -1,6 +1,6 @@
-"""Which model the next training starts from: decided by what dvc.lock and Git record, never by guessing from files.
+"""Chooses the model that the next training starts from, by what dvc.lock and Git record, never by guessing from files.
 
-`select` states the rules, once: `manifest` carries out what it decides; foretelling.py says before what that will be.
+`select` contains the rules. `manifest` applies its decision; foretelling.py predicts it.
 """
 
 import shutil
@@ -33,26 +33,26 @@ from pipeline.params import Params
 from pipeline.versioning import fetching, hashing
 from pipeline.versioning.lock import StageRecord, read_record
 
-# The manifests that decide what a model is trained on.
+# The manifests that define the training data of a model.
 TRAINED_ON = ("train.csv", "val.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What decides about the base, besides the models themselves."""
+    """The facts that decide about the base, apart from the models themselves."""
 
     is_cold: bool
-    """Whether `pipeline fresh` asked for a cold start after the last training."""
+    """Whether `pipeline fresh` requested a cold start after the last training."""
     train: StageRecord | None
-    """What dvc.lock records of the last training."""
+    """The last training, as recorded in dvc.lock; None if there is no record."""
     has_model: bool
-    """Whether data/model holds a model that was trained here."""
+    """Whether data/model contains a trained model."""
     same_images: bool
-    """Whether the next training is on the manifests of the last one."""
+    """Whether the next training uses the same manifests as the last one."""
 
     @classmethod
     def of(cls, params: Params, train: StageRecord | None, *, same_images: bool) -> "Situation":
-        """The situation in this project, where dvc.lock records `train`."""
+        """Describe this project, whose dvc.lock records `train`."""
         return cls(
             is_cold=is_cold(params, train),
             train=train,
@@ -61,10 +61,10 @@ class Situation:
         )
 
     def check(self) -> None:
-        """See that the record can be trusted.
+        """Check that the record is complete.
 
         Raises:
-            RecordError: it says nothing of a model that was trained here.
+            RecordError: data/model contains a model, but dvc.lock records no training.
         """
         if self.train is None and self.has_model:
             what = f"no record of the model in {paths.MODEL}"
@@ -73,37 +73,37 @@ class Situation:
 
 
 def is_cold(params: Params, train: StageRecord | None) -> bool:
-    """Whether a cold start was asked for after the training that dvc.lock records as `train`."""
+    """Whether a cold start was requested after the training that dvc.lock records as `train`."""
     return train is not None and train.outs.get(MODEL) == params.manifest.cold_after
 
 
 class Candidates(ABC):
-    """What is known of models, by hash; asked only where it matters."""
+    """Access to models by hash; asked only when the answer matters."""
 
     @cached_property
     def forgotten(self) -> frozenset[str]:
-        """Those that were deleted since they had seen an image which must be forgotten."""
+        """Models that were deleted because they had been trained on an image that must be forgotten."""
         return Forgotten.read().models
 
     def refused(self, last: str, *, has_base: bool) -> frozenset[str]:
-        """See `acceptance.refused_models`."""
+        """Return the refused models; see `acceptance.refused_models`."""
         return refused_models(last, has_base=has_base)
 
     @abstractmethod
     def admits(self, model: str) -> bool:
-        """Whether it has seen no image that it must not have seen."""
+        """Whether training may start from `model`: it was trained on no image that excludes it."""
 
     @abstractmethod
     def base_of(self, model: str) -> str | None:
-        """What it was trained from; None after a cold start."""
+        """Return the base of `model`; None after a cold start."""
 
 
 def select(situation: Situation, candidates: Candidates) -> Base:
-    """The base of the next training.
+    """Choose the base of the next training.
 
     Raises:
-        RecordError: dvc.lock says nothing of the model that is here.
-        Exception: whatever `candidates` raises, about a model that nothing is known of, for example.
+        RecordError: dvc.lock records no training, but data/model contains a model.
+        Exception: any error of `candidates`, for example about an unknown model.
     """
     situation.check()
     if situation.is_cold:
@@ -111,15 +111,15 @@ def select(situation: Situation, candidates: Candidates) -> Base:
     if situation.train is None:
         return Base(oid=None, reason=FIRST)
     started, last = situation.train.deps[BASE], situation.train.outs[MODEL]
-    if situation.same_images:  # Whatever the last model has become: a judgement alone trains nothing.
+    if situation.same_images:  # Even if the last model was refused meanwhile: a verdict alone triggers no training.
         return _newest(started, frozenset(), candidates)
-    if last in candidates.forgotten:  # Nobody can judge it any more.
+    if last in candidates.forgotten:  # It can no longer be judged.
         return _newest(last, frozenset(), candidates)
     return _newest(last, candidates.refused(last, has_base=reason_of(started) is None), candidates)
 
 
 def _newest(recorded: str, refused: frozenset[str], candidates: Candidates) -> Base:
-    """The recorded model, or its newest ancestor that is admitted and not among `refused`."""
+    """Return the recorded model, or its newest ancestor that is admitted and not in `refused`."""
     base = base_of_hash(recorded)
     if base.oid is None:
         return base
@@ -134,11 +134,11 @@ def _newest(recorded: str, refused: frozenset[str], candidates: Candidates) -> B
 
 
 def secure(params: Params) -> None:
-    """Make sure that the recorded model can be had, before work is done that would be in vain without it.
+    """Ensure that the recorded model is available, before long work that would be useless without it.
 
     Raises:
-        MissingDataError: it is in neither workspace, cache nor remote.
-        RecordError: dvc.lock says nothing of the model that is here.
+        MissingDataError: the model is in neither workspace, cache nor remote.
+        RecordError: dvc.lock records no training, but data/model contains a model.
     """
     train = read_record().get("train")
     Situation.of(params, train, same_images=False).check()
@@ -152,14 +152,13 @@ def secure(params: Params) -> None:
 
 
 def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Base:
-    """Put into data/base what training on the manifests in the folder `manifest` starts from.
+    """Put the base for training on the manifests in the folder `manifest` into data/base.
 
-    `admits` says whether the model in a folder may be started from.
+    `admits` tells whether training may start from the model in a folder. After an error, data/base is unchanged.
 
     Raises:
         MissingDataError: the base is recorded, but cannot be found.
         RecordError: it is not known whether the recorded model is accepted.
-        data/base is then as it was.
     """
     aside, train = paths.PROGRESS / "base", read_record().get("train")
     again = train is not None and _trained_on(train) == {name: md5_of_file(manifest / name) for name in TRAINED_ON}
@@ -174,20 +173,20 @@ def settle(manifest: Path, params: Params, admits: Callable[[Path], bool]) -> Ba
 
 
 class Copies(Candidates):
-    """Candidates that are copied into the folder `aside`, one after the other, to be looked into."""
+    """Candidates that are copied into the folder `aside`, one at a time, for inspection."""
 
     def __init__(self, aside: Path, nearby: Path, admits: Callable[[Path], bool]) -> None:
-        """`nearby` is where the workspace may hold the first of them."""
+        """`nearby` is the workspace folder that may contain the first candidate."""
         self._aside, self._nearby, self._admits = aside, nearby, admits
         self._held: str | None = None
         shutil.rmtree(aside, ignore_errors=True)
 
     def admits(self, model: str) -> bool:
-        """By what it has seen. The one that is admitted stays in the folder."""
+        """Inspect a copy of `model`; if it is admitted, the copy stays in the folder."""
         return self._admits(self._copy(model))
 
     def base_of(self, model: str) -> str | None:
-        """As it says itself."""
+        """Read the base from the lineage of `model`."""
         if model in self.forgotten:
             lineage = fetching.fetch_member(model, LINEAGE, what=f"{LINEAGE} of {model}", hint=HINT)
             return Lineage.model_validate_json(lineage.read_bytes()).base

@@ -1,7 +1,7 @@
 """Remembers which images had no near-duplicate in the last run, so that only new images are compared with them.
 
-The result equals that of a full search. The memory is a file of descriptor hashes in data/.progress; if it is missing or
-damaged, all images are searched.
+The result equals that of a full search. The memory is a file of descriptor hashes in data/.progress; if it is missing
+or damaged, all images are searched.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Earlier(NamedTuple):
 
 
 class Sought(NamedTuple):
-    """What is searched for: places in what is found, and a number of its kind for each place."""
+    """A search: positions of images and of candidates among the descriptors, and the kind of each descriptor."""
 
     images: Positions
     others: Positions

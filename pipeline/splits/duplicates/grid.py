@@ -25,8 +25,8 @@ RELATIVE, ABSOLUTE = 7, 150
 WIDTH, LOWEST = 0.3, 4
 # Tolerances for single-precision rounding: a factor of squared distances, and an offset of contrasts in grey levels.
 SLACK, MARGIN = 1.001, 0.01
-# A cell's hash is the sum of its coordinates times these factors, so a neighbour's hash is one addition away. A key keeps
-# the upper 40 bits and holds the contrast in the lower 24; a table records which upper 24 bits occur at all.
+# A cell's hash is the sum of its coordinates times these factors, so a neighbour's hash is one addition away. A key
+# keeps the upper 40 bits and holds the contrast in the lower 24; a table records which upper 24 bits occur at all.
 FACTORS = np.random.default_rng(12345).integers(0, 2**63, AXES + 1, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 BELOW, TABLED = 24, 24
 # After these numbers of axes, a table of occurring hash prefixes skips most cells, since most are empty.

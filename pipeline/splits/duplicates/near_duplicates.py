@@ -1,11 +1,11 @@
-"""Near-duplicates among images, found by their descriptors (perceptual_hash.py) without comparing all with all.
+"""Finds near-duplicates by descriptors (perceptual_hash.py), without comparing every pair of images.
 
-Two images are near-duplicates if the distance between what they show, in grey levels, is at most 7 % of the lower
-contrast of the two, or 1.5 where both have little. docs/benchmarks.md says what that finds and what it does not.
+Two images are near-duplicates if the distance of their descriptors, in grey levels, is at most 7 % of the lower
+contrast of the two, or at most 1.5 if both contrasts are low. docs/benchmarks.md lists what that finds and misses.
 
-The search is exact. Space is cut into a grid (grid.py). For each image only those cells are looked up that its
-near-duplicates can lie in, and only the contrasts that these can have. This is multi-probe hashing (Lv et al., VLDB
-2007), with a probe for every cell in reach.
+The search is exact. A grid cuts the space into cells (grid.py). For each image, only the cells and contrasts that its
+near-duplicates can have are looked up. This is multi-probe hashing (Lv et al., VLDB 2007) with a probe for every cell
+in reach.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from pipeline.splits.duplicates.points import (
     squared,
 )
 
-# Pairs at a time, which bounds memory; candidates to begin with, since a copy is found soon.
+# Pairs per block, which bounds memory; candidates of the first round, since a copy is usually found early.
 PAIRS, FEW = 2**18, 8
-# Of so many candidates on, images of one cell are compared with all of them by a product of matrices; images at a time.
+# From this number of candidates, the images of one cell are compared by a matrix product; images per product.
 MANY, TILE = 512, 128
-# Such a product is worth it from so many pairs on, and where not more than so many times those that are needed.
+# A product pays off from this number of pairs, and if it computes at most this multiple of the pairs needed.
 WORTH, WASTE = 2**12, 8
-# So many pairs wait for each other.
+# Pairs that are collected before they are checked together.
 WAITING, NONE = 2**13, np.empty(0, np.int64)
-# What a squared distance may be off in such a product, as a share of the squared lengths.
+# Maximum rounding error of a squared distance in such a product, as a share of the squared lengths.
 ROUNDED = 1e-5
 
 
 def near_duplicates(found: Sorted, images: Positions, others: Positions, kind: Kinds) -> Positions:
-    """For each of `images` one of `others` that is a near-duplicate of another kind, or −1; shape (len(images),).
+    """Return for each of `images` a near-duplicate of another kind among `others`, or -1; shape (len(images),).
 
-    All are places in what is `found`; `kind` is a number for each place in it, shape (n,).
+    `images`, `others` and the result are positions in `found`; `kind` holds a number per position, shape (n,).
     """
     if not len(images) or not len(others):
         return np.full(len(images), -1)
@@ -64,9 +64,9 @@ def near_duplicates(found: Sorted, images: Positions, others: Positions, kind: K
 
 
 def resembled(found: Sorted, images: Positions, others: Positions, kind: Kinds) -> npt.NDArray[np.bool_]:
-    """Whether each of `images` has a near-duplicate of another kind among `others`, which are few; as above.
+    """Whether each of `images` has a near-duplicate of another kind among the few `others`; shape (len(images),).
 
-    Of descriptors that are equal, and of one kind, it may say so of one alone.
+    Of several equal descriptors of one kind, possibly only one is reported.
     """
     near = np.zeros(len(found.rows), np.bool_)
     if not len(images) or not len(others):
@@ -87,9 +87,9 @@ def resembled(found: Sorted, images: Positions, others: Positions, kind: Kinds) 
 
 
 def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
-    """Whether each of `images` and the one of `others` in the same place are near-duplicates.
+    """Whether each of `images` and its counterpart in `others` are near-duplicates; shape (n,).
 
-    In hundredths of a step, all numbers are whole and below 2⁵³: nothing is rounded, on no machine.
+    Computed in hundredths of a step, where all numbers are integers below 2⁵³: no machine rounds any of them.
     """
     terms, other_terms = (rows[:, 2:] * np.ldexp(1.0, rows[:, :1].astype(np.int32)) for rows in (images, others))
     means = images[:, 1].astype(np.float64) - others[:, 1]
@@ -100,7 +100,7 @@ def are_near(images: Rows, others: Rows) -> npt.NDArray[np.bool_]:
 
 
 class Asked(NamedTuple):
-    """Images whose near-duplicates are searched for."""
+    """Images for which near-duplicates are searched."""
 
     rows: Rows
     kind: Kinds
@@ -108,14 +108,15 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, found: Sorted, at: Positions, kind: Kinds) -> Asked:
-        """Those at the places `at`; `kind` is that of all."""
+        """Select the images at the positions `at`; `kind` holds the kinds of all descriptors."""
         return cls(rows := found.rows[at], kind[at], Points.of(rows))
 
 
 def _search(asked: Asked, grid: Grid) -> Positions:
-    """For each image the place of a near-duplicate that is in the grid, or −1.
+    """Return for each image the position of a near-duplicate in the grid, or -1.
 
-    Of each cell ever more candidates are compared until there is one. Of several it is the last in the last cell.
+    Each round compares more candidates per cell, until a near-duplicate is found. If a round finds several, the last
+    one of the last cell counts.
     """
     found, more = np.full(len(asked.rows), -1), FEW
     image, begin, end = grid.look_up(asked.points)
@@ -131,9 +132,9 @@ def _search(asked: Asked, grid: Grid) -> Positions:
 
 
 def _near_ones(asked: Asked, grid: Grid, spans: Spans, *, many: bool) -> Iterator[tuple[Positions, Positions]]:
-    """The pairs that are near-duplicates of two kinds: which of `spans`, and where in the grid the other one is.
+    """Yield near-duplicates of different kinds as pairs: an index into `spans`, and a place in the grid.
 
-    Whether there may be `many` in a span.
+    `many` selects the comparison for long spans.
     """
     (rows, kind, points), compare = asked, _compare_many if many else _compare
     for span, other in _together(compare(points, grid, spans)):
@@ -145,7 +146,7 @@ def _near_ones(asked: Asked, grid: Grid, spans: Spans, *, many: bool) -> Iterato
 
 
 class Spans(NamedTuple):
-    """Images, and from where to where in the grid each is to be compared; an image may have several."""
+    """Images, and the first and last (exclusive) place in the grid to compare each with; several per image possible."""
 
     image: Positions
     begin: Positions
@@ -153,7 +154,7 @@ class Spans(NamedTuple):
 
 
 def _compare(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positions, Positions]]:
-    """The pairs whose first coordinates are close: which of `spans`, and where in the grid the other one is."""
+    """Yield pairs whose first coordinates are close: an index into `spans`, and a place in the grid."""
     image, begin, end = spans
     for block in blocks(len(image), max(1, PAIRS // int((end - begin).max()))):
         count = end[block] - begin[block]
@@ -167,7 +168,7 @@ def _compare(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positio
 
 
 def _compare_many(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Positions, Positions]]:
-    """The same for long spans: those that overlap by a product of matrices, with a little more that is close."""
+    """As `_compare`, for long spans: overlapping ones by a matrix product, which may yield a few pairs more."""
     image, begin, end = spans
     length, limit = squared(points.first), _limit(points.contrast)
     least = (length - limit - np.float32(ROUNDED) * (length + limit)) / 2
@@ -195,7 +196,7 @@ def _compare_many(points: Points, grid: Grid, spans: Spans) -> Iterator[tuple[Po
 
 
 def _overlapping(begin: Positions, end: Positions) -> list[Positions]:
-    """The spans from `begin` to `end`, at most `TILE` in one go, of which each overlaps one before."""
+    """Group spans that overlap, with at most `TILE` spans per group."""
     order = np.argsort(begin, kind="stable")
     apart = np.append(True, begin[order[1:]] >= np.maximum.accumulate(end[order])[:-1])
     start = np.flatnonzero(apart)
@@ -204,7 +205,7 @@ def _overlapping(begin: Positions, end: Positions) -> list[Positions]:
 
 
 def _together(pairs: Iterable[tuple[Positions, Positions]]) -> Iterator[tuple[Positions, Positions]]:
-    """The same in fewer parts, at least one, since each that is handled has a cost of its own."""
+    """Join small parts of `pairs` into larger ones, at least one, since each part has a fixed cost."""
     waiting, count = [(NONE, NONE)], 0
     for part in pairs:
         waiting.append(part)
@@ -221,13 +222,13 @@ def _joined(parts: list[tuple[Positions, Positions]]) -> tuple[Positions, Positi
 
 
 def _are_close(images: Rows, others: Rows, contrast: Floats) -> npt.NDArray[np.bool_]:
-    """Whether pairs can be near-duplicates by twice as many coordinates as the grid cuts."""
+    """Whether pairs can be near-duplicates, judged by twice as many coordinates as the grid cuts."""
     distance = sum(squared(part(images) - part(others)) for part in (cut, following))
     close: npt.NDArray[np.bool_] = distance <= _limit(contrast)
     return close
 
 
 def _limit(contrast: Floats) -> Floats:
-    """The largest squared distance of a near-duplicate of an image of `contrast`, and a little more."""
+    """Return the largest squared distance of a near-duplicate of an image of `contrast`, plus a tolerance."""
     limit: Floats = radius_of(contrast) ** 2 * np.float32(SLACK)
     return limit
