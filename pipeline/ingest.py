@@ -46,8 +46,7 @@ from pipeline.versioning.removals import check_removals, forget_removals
 def ingest(params: Params, *, removals_are_recorded: bool = False) -> Result:
     """Bring data/images up to date with data/raw; return a summary.
 
-    Many images removed at once are an error, unless Git's history records the removal (`removals_are_recorded`) or a
-    command has noted it.
+    Many images removed at once are an error, unless Git's history or a command's note records the removal.
     """
     files, recipe, listing = raw_files(), recipe_of(params.ingest), Listing.of(params.ingest)
     mapping, (old_ids, before, shards) = ClassMapping.read(), _before(recipe, params)
