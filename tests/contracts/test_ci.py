@@ -108,6 +108,7 @@ def test_training_that_fails_is_told(team: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
     """A job that hits its time limit ends cleanly, and a job on another machine continues to the same model."""
     params: dict[str, Any] = {

@@ -265,7 +265,7 @@ def test_newest_state_is_damaged(monkeypatch: pytest.MonkeyPatch, once: Files) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["plain", "all at once"])
+@pytest.mark.parametrize("way", ["plain", pytest.param("all at once", marks=pytest.mark.nightly)])
 def test_kills(way: str) -> None:
     """Killed at any moment until it succeeds, the training gives the same bytes."""
     run(params(**WAYS[way]))

@@ -170,6 +170,7 @@ def documented() -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_documented_commands_erase_it_everywhere(project: Project, remote: Path) -> None:
     """After these commands neither a file's nor a member's bytes are in workspace, cache or remote."""
     project.set_params(manifest={"on_removed": "ancestor"})

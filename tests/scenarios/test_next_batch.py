@@ -8,7 +8,7 @@ from conftest import Project, stages_run
 
 from pipeline.files import md5_of_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_from_next_to_a_model(project: Project) -> None:

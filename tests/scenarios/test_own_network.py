@@ -132,6 +132,7 @@ def test_a_helper_that_is_new(project: Project) -> None:
     assert stages_run(project.repro())[0] == "train"
 
 
+@pytest.mark.nightly
 def test_an_edit_makes_other_features(project: Project) -> None:
     """After an edit of the backbone or the views, no old features are used."""
     edit(project, "layers.py", "return seen * share", "return (seen * share).clamp(max=1000.0)")
