@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-PUSH_FIRST = "run `dvc push` where it was committed, then this again"
+PUSH_FIRST = "run `dvc push` where it was committed, then run this again"
 
 
 def fetch(oid: str, *, what: str, hint: str) -> dict[str, Path]:

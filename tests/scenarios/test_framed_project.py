@@ -74,7 +74,7 @@ def test_squashed_images(project: Project) -> None:
     model = project.lock()["train"]["outs"]["data/model"]
     add_bars(project, 160, 180)
     remarks = project.run(*PIPELINE, "status").out
-    assert "the model goes on with train.framing fill, and was trained with squash" in remarks
+    assert "training continues with train.framing fill; the model was trained with squash" in remarks
     out = project.repro()
     assert f"train: warm start from {model[:8]}" in out
     reason = json.loads(project.read("data/report/lineage.json"))["reason"]

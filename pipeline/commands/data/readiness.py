@@ -12,7 +12,7 @@ from pipeline.versioning.raw.absence import read_absent
 from pipeline.versioning.raw.content import look
 from pipeline.versioning.raw.recording import check_whole_record, note_never_here
 
-HINT = "run `dvc push` where it was trained, then this again"
+HINT = "run `dvc push` where it was trained, then run this again"
 
 
 def make_ready() -> None:

@@ -57,7 +57,7 @@ def test_another_size() -> None:
     lock(FIRST, params={"train.size": 7})
     assert start().oid == FIRST
     recorded = read_record()["train"]
-    assert _on_seeing(recorded, start(), PARAMS) == ["the model goes on at 28 pixels, and was trained at 7"]
+    assert _on_seeing(recorded, start(), PARAMS) == ["training continues at 28 pixels; the model was trained at 7"]
     assert not _on_seeing(recorded, start(images_change=False), PARAMS)  # From scratch.
 
 
@@ -70,8 +70,8 @@ def test_other_framing() -> None:
     assert _on_seeing(recorded, start(), PARAMS) == []
     otherwise = with_train(framing="squash", crop_pct=0.875)
     assert _on_seeing(recorded, start(), otherwise) == [
-        "the model goes on with train.crop_pct 0.875, and was trained with 1.0",
-        "the model goes on with train.framing squash, and was trained with fill",
+        "training continues with train.crop_pct 0.875; the model was trained with 1.0",
+        "training continues with train.framing squash; the model was trained with fill",
     ]
 
 
