@@ -215,7 +215,7 @@ def test_shard_that_was_not_pushed(names: dict[str, str], tmp_path: Path) -> Non
         (tmp_path / "remote/files/md5" / md5[:2] / md5[2:]).unlink()
     with remote(tmp_path):
         said = fails(MissingDataError, opened())
-    assert "is not on remote 'far'; run `dvc push` where it was committed, then this again" in said
+    assert "is not on remote 'far'; run `dvc push` where it was committed, then run this again" in said
 
 
 def test_what_is_kept_is_checked(expected: Pixels, names: dict[str, str], tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_upgrade_keeps_the_model(refined: Project, tmp_path: Path) -> None:
     """After `pipeline upgrade` nothing is trained; the next training starts from the model."""
     project = copy_of(refined, tmp_path)
     lock, before = project.lock(), project.snapshot(*DATA)
-    assert "`pipeline upgrade` spares the training" in project.run(*PIPELINE, "status").out
+    assert "`pipeline upgrade` avoids the training" in project.run(*PIPELINE, "status").out
     assert "the model stays" in project.run(*PIPELINE, "upgrade").out
     assert "train" not in stages_run(project.repro())
     assert project.lock()["train"]["outs"] == lock["train"]["outs"]

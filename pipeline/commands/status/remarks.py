@@ -97,7 +97,7 @@ def _on_held_out(held_out: int) -> list[str]:
 
 def _on_changed_classes(changes: Changes) -> list[str]:
     """Return a note about classes that changed since the last training."""
-    return [f"classes: {changes.classes}; the model goes on with its rows of them"] if changes.classes else []
+    return [f"classes: {changes.classes}; the model keeps its rows for them"] if changes.classes else []
 
 
 def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[str]:
@@ -105,11 +105,11 @@ def _on_seeing(train: StageRecord | None, start: Start, params: Params) -> list[
     remarks = []
     if train is not None and start.oid is not None:
         if before := size_before(train.params, params):
-            remarks.append(f"the model goes on at {params.train.size} pixels, and was trained at {before}")
+            remarks.append(f"training continues at {params.train.size} pixels; the model was trained at {before}")
         for name, neutral in NEUTRAL_PARAMS.items():
             then, now = train.params.get(name, neutral), getattr(params.train, name.removeprefix("train."))
             if then != now:
-                remarks.append(f"the model goes on with {name} {now}, and was trained with {then}")
+                remarks.append(f"training continues with {name} {now}; the model was trained with {then}")
     share = params.train.crop_pct  # The crop_pct of a timm model is at most 1; `train` will report its value.
     if larger := enlargement(params, 1.0 if share == "model" else share):
         remarks.append(larger)
@@ -121,7 +121,7 @@ def _on_classes(start: Start, arrivals: RawChanges | None) -> list[str]:
     if arrivals is None or not arrivals.vanished or (start.oid is None and start.is_known):
         return []
     renamed = [
-        f"all images of {before} are {now} now: to go on with what the model knows of it, run `pipeline classes merge "
+        f"all images of {before} are {now} now: to keep what the model has learned, run `pipeline classes merge "
         f"{shlex.quote(before)} {shlex.quote(now)}`"
         for before, now in arrivals.successors.items()
     ]
@@ -133,4 +133,4 @@ def _on_release(train: StageRecord | None) -> list[str]:
     now = read_definition().get("train")
     if train is None or now is None or not is_outdated(train, now) or why_retrain(train, now):
         return []
-    return ["the code is of another release, which trains the same weights: `pipeline upgrade` spares the training"]
+    return ["the code is of another release, which trains the same weights: `pipeline upgrade` avoids the training"]
