@@ -33,7 +33,7 @@ def register(command: Register) -> None:
     how.add_argument("--json", action="store_true", help="print a JSON array")
     how.add_argument("--csv", action="store_true", help="print CSV")
     _add_model(sub)
-    sub = command(_export, "export a trained model as a file of ONNX's or PyTorch's, with a model card")
+    sub = command(_export, "export a trained model to ONNX or PyTorch's format, with a model card")
     sub.add_argument("--format", choices=FORMATS, help="default: by the extension of FILE, else onnx")
     sub.add_argument("--output", type=Path, metavar="FILE", help=f"default: {FILES[ONNX]} and the like")
     _add_model(sub)
