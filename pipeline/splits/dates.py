@@ -72,7 +72,7 @@ def _in_name(source: str) -> str:
         text = f"{year}-{month}-{day} {':'.join(clock)}"
         try:
             datetime.fromisoformat(text)
-        except ValueError:  # The 31st of February.
+        except ValueError:  # For example 31 February.
             continue
         return text
     return ""

@@ -402,7 +402,7 @@ def test_a_class_that_vanishes_stops_nothing(first: Project) -> None:
     (first.root / "data/raw/digit 9").rename(first.root / "data/raw/nine")
     status = first.run("pipeline", "status").out
     assert "note    without images now, so the next model will not know them: digit 9" in status
-    assert "all images of digit 9 are nine now: to go on with what" in status
+    assert "all images of digit 9 are nine now: to keep what the model has learned, run" in status
     assert "run `pipeline classes merge 'digit 9' nine`\n" in status
     out = first.repro()
     assert "train: warm start" in out
