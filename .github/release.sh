@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Makes a release of what is committed on main: raises the version, dates CHANGELOG.md, commits, tags, builds a wheel, and
-# tries it. Pushes nothing. `make release VERSION=0.2.0` checks everything before.
+# Makes a release of the commit on main: raises the version, dates CHANGELOG.md, commits, tags, and builds and tests a
+# wheel. It does not push. `make release VERSION=0.2.0` runs all checks first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stop() { echo "release: $1" >&2; exit 1; }
 version=${1-}
-[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || stop "name the version: make release VERSION=0.2.0"
+[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || stop "give a version: make release VERSION=0.2.0"
 [ "$(git branch --show-current)" = main ] || stop "not on main: run \`git switch main\`"
-[ -z "$(git status --porcelain)" ] || stop "there are changes that are not committed: run \`git commit\`"
-! git rev-parse --quiet --verify "refs/tags/v$version" > /dev/null || stop "v$version is there already: name a later one"
+[ -z "$(git status --porcelain)" ] || stop "uncommitted changes: run \`git commit\`"
+! git rev-parse --quiet --verify "refs/tags/v$version" > /dev/null || stop "v$version exists already: give a later version"
 awk '/^## / { seen = /Unreleased/ } seen && /^- / { found = 1 } END { exit !found }' CHANGELOG.md ||
-  stop "CHANGELOG.md has nothing under [Unreleased]: say there what users notice"
+  stop "CHANGELOG.md has no entry under [Unreleased]: list there what changes for users"
 publish() { PYTHONPATH="$PWD/.venv/publish${PYTHONPATH+:$PYTHONPATH}" .venv/bin/python -m "$@"; }
 
-# Built and tried first, in a copy, so that a release that does not work is not one.
+# Built and tested in a copy first, so that a broken release is never tagged here.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git clone --quiet . "$copy/code"
 (cd "$copy/code" && PYTHONPATH="$OLDPWD/.venv/publish${PYTHONPATH+:$PYTHONPATH}" \
   "$OLDPWD/.venv/bin/python" -m bumpversion bump --new-version "$version" > /dev/null)
-# Whoever has the wheel makes projects with it; a newer release they get from where this one is pushed to.
+# Projects made with the wheel get newer releases from the repository that this one is pushed to.
 git -C "$copy/code" remote set-url origin "$(git remote get-url origin 2> /dev/null || pwd)"
 (cd "$copy/code" && "$OLDPWD/.venv/bin/python" -c 'from pipeline.commands.init.making import pack; pack()')
 .venv/bin/uv build --quiet --no-build-isolation --python .venv/bin/python --out-dir "$copy/dist" "$copy/code"

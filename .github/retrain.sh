@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Trains on what a branch brings, and records it there: .github/retrain.sh BASE COMMENT [LIMIT]
-#   BASE     the revision to compare metrics with, origin/main, say
-#   COMMENT  the file to write what happened to, as Markdown
-#   LIMIT    how long it may take (330m), some minutes less than the job may; with `compute.progress: remote`
-#            another run goes on where it was
-# Run in a clean clone, on the branch; what is needed of the data is fetched, and how much that was is printed.
-# The cache is pushed before the commit that needs it.
+# Trains on the changes of a branch, and commits the result to it: .github/retrain.sh BASE COMMENT [LIMIT]
+#   BASE     the revision to compare metrics with, for example origin/main
+#   COMMENT  the file to write a summary to, as Markdown
+#   LIMIT    the time limit (330m), a few minutes less than that of the job; with `compute.progress: remote`,
+#            another run resumes the training
+# Run it in a clean clone, on the branch. It fetches the data that it needs, and prints how much that was.
+# It pushes the cache before the commit that needs it.
 set -euo pipefail
 base=$1 comment=$2 limit=${3:-}
 
 if [ ! -e data/raw.dvc ]; then
-  echo "retrain: DVC tracks no data/raw here; nothing to train on"
+  echo "retrain: DVC does not track data/raw in this branch; nothing to train on"
   exit 0
 fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-say() { # What the stages printed under a headline, to COMMENT.
+say() { # Writes a heading and the output of the stages to COMMENT.
   {
     printf '### %s\n\n~~~\n' "$1"
     grep -E '^(listing|ingest|manifest|train|evaluate|ERROR|error|fatal): ' "$log" || tail -n 5 "$log"
@@ -25,7 +25,7 @@ say() { # What the stages printed under a headline, to COMMENT.
   } > "$comment"
 }
 
-# Asked to end, training saves its state, uploads that, and ends.
+# On SIGINT, training saves its state, uploads it, and ends.
 repro() {
   if [ -n "$limit" ]; then
     timeout --signal=INT --kill-after=150 "$limit" dvc repro --pull
@@ -34,8 +34,8 @@ repro() {
   fi
 }
 
-# Where the branch brings another release of the code, that alone trains nothing that it need not. Of data/raw what is
-# new is fetched, file by file.
+# `pipeline upgrade` prevents a needless training if the branch only brings another release of the code. Of data/raw,
+# only new files are fetched.
 if ! { python -m pipeline upgrade && repro; } 2>&1 | tee "$log"; then
   if grep -q '^train: interrupted' "$log"; then
     say "Training is not finished: run the job again"
@@ -47,7 +47,7 @@ fi
 
 git add dvc.lock data
 if git diff --cached --quiet; then
-  echo "Nothing new: the model is that of dvc.lock." | tee "$comment"
+  echo "Nothing new: the model in dvc.lock is up to date." | tee "$comment"
   exit 0
 fi
 

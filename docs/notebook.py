@@ -1,4 +1,4 @@
-"""Runs serving.ipynb, and stores what its cells print and show: `python docs/notebook.py`, where there is a model."""
+"""Run serving.ipynb and store the outputs of its cells: `python docs/notebook.py` in a project with a model."""
 
 import ast
 import json
@@ -24,9 +24,9 @@ def main() -> None:
 
 
 def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """What a cell prints, and what its last expression is worth."""
+    """Run a cell; return its printed text and the value of its last expression as Jupyter outputs."""
     *body, last = ast.parse(source).body
-    if isinstance(last, ast.Expr):  # Its value is kept under the name that Jupyter gives it.
+    if isinstance(last, ast.Expr):  # Jupyter calls its value `_`.
         last = ast.fix_missing_locations(ast.Assign([ast.Name("_", ast.Store())], last.value))
     names["_"] = None
     with redirect_stdout(StringIO()) as printed:

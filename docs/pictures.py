@@ -174,7 +174,7 @@ def serve() -> None:
         address = next(word for line in server.stdout for word in line.split() if word.startswith("http"))
         page.goto(address.rstrip(";"))
         page.locator("input[type=file]").set_input_files([Path("../photos") / name for name in names])
-        page.get_by_text("Asking about").wait_for(state="hidden", timeout=60_000)
+        page.get_by_text("Classifying").wait_for(state="hidden", timeout=60_000)
         _photograph(page, "pictures/serve.webp")
         server.terminate()
 

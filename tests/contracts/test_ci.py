@@ -91,7 +91,7 @@ def test_branch_with_new_images_is_trained(team: Path) -> None:
 
     again = clone(team, "again", "more")
     _, comment = retrain(again)
-    assert comment == "Nothing new: the model is that of dvc.lock.\n"
+    assert comment == "Nothing new: the model in dvc.lock is up to date.\n"
     assert again.git("rev-parse", "HEAD", "origin/more").split() == [colleague.git("rev-parse", "HEAD").strip()] * 2
 
 
@@ -134,7 +134,7 @@ def test_a_job_that_runs_out_of_time_goes_on(team: Path) -> None:
 def test_project_without_images(project: Project) -> None:
     """A project without images is no failure, and gets no comment."""
     out, comment = retrain(project)
-    assert out == "retrain: DVC tracks no data/raw here; nothing to train on\n"
+    assert out == "retrain: DVC does not track data/raw in this branch; nothing to train on\n"
     assert comment == ""
 
 

@@ -169,10 +169,10 @@ def test_is_accessible(visit: Open, tmp_path: Path, name: str, width: int, schem
 def test_cell_shows_its_images(visit: Open) -> None:
     """A cell shows its images with both models' answers; Escape and the button close it."""
     page = visit("two", width=PHONE)
-    cell = page.get_by_role("button", name=re.compile("cat taken for dog: "))
+    cell = page.get_by_role("button", name=re.compile("cat classified as dog: "))
     count = int(cell.inner_text())
     cell.click()
-    dialog = page.get_by_role("dialog", name="cat taken for dog")
+    dialog = page.get_by_role("dialog", name="cat classified as dog")
     expect(dialog).to_be_visible()
     assert dialog.locator("figure").count() == min(count, 96)
     first = dialog.locator("figure").first
@@ -253,12 +253,12 @@ def test_matrix_of_many_classes(visit: Open) -> None:
     assert larger is not None
     assert larger["width"] > width["width"]
     canvas.hover(position={"x": 3, "y": 3})
-    expect(page.locator("#under")).to_contain_text("class 000 taken for class 000:")
+    expect(page.locator("#under")).to_contain_text("class 000 classified as class 000:")
     canvas.click(position={"x": 3, "y": 3})
     expect(page.get_by_role("dialog")).to_contain_text("class 000 recognized")
     page.keyboard.press("Escape")
     page.locator("#pair-table tbody button:visible").first.click()
-    expect(page.get_by_role("dialog")).to_contain_text(" taken for ")
+    expect(page.get_by_role("dialog")).to_contain_text(" classified as ")
     assert page.get_by_role("dialog").locator("figure").count() >= 1
 
 
@@ -307,7 +307,7 @@ def test_picture_at_full_size(visit: Open) -> None:
     figure = page.locator("#mistakes figure").first
     figure.get_by_role("button").press("Enter")
     dialog = page.locator("#viewer")
-    expect(dialog.get_by_role("heading")).to_have_text(re.compile("Test image of (cat|dog), taken for (cat|dog)"))
+    expect(dialog.get_by_role("heading")).to_have_text(re.compile("Test image of (cat|dog), classified as (cat|dog)"))
     expect(dialog.get_by_role("status")).to_contain_text("1 of ")
     assert dialog.locator("img").evaluate("(image) => image.getBoundingClientRect().width") > 300
     assert not violations(page)
@@ -366,7 +366,7 @@ def test_flips(visit: Open) -> None:
     page.locator("figure button").first.click()
     heading = page.get_by_role("dialog").get_by_role("heading")
     expect(heading).to_contain_text(
-        re.compile("Test image of 🦊 fox, taken for .* by <b>main</b>, for .* by experiment")
+        re.compile("Test image of 🦊 fox, classified as .* by <b>main</b>, as .* by experiment")
     )
 
 
@@ -387,7 +387,7 @@ def test_odd_names_are_text(visit: Open) -> None:
     page = visit("odd")
     for name in ("<script>alert(1)</script>", "{{ 7 * 7 }}", "🦊 fox", "[U+200B]", "[U+202E]gnp.exe"):
         expect(page.locator("#class-table").get_by_text(name, exact=True)).to_have_count(1)
-    page.get_by_role("button", name="<script>alert(1)</script> taken for <script>alert(1)</script>").click()
+    page.get_by_role("button", name="<script>alert(1)</script> classified as <script>alert(1)</script>").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("h2")).to_have_text("<script>alert(1)</script> recognized")
     expect(dialog.locator("figure").first).to_contain_text("<script>alert(1)</script>")

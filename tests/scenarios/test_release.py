@@ -71,9 +71,9 @@ def test_projects_are_made_with_a_wheel(project: Project, tmp_path: Path) -> Non
 def test_what_is_not_ready(project: Project) -> None:
     """An invalid version, uncommitted changes, and another branch are errors, and nothing changes."""
     head = project.git("rev-parse", "HEAD")
-    assert release(project, "later", ok=False) == "release: name the version: make release VERSION=0.2.0\n"
+    assert release(project, "later", ok=False) == "release: give a version: make release VERSION=0.2.0\n"
     (project.root / "README.md").write_text("Changed.\n")
-    assert "changes that are not committed" in release(project, "0.2.0", ok=False)
+    assert "uncommitted changes" in release(project, "0.2.0", ok=False)
     project.git("checkout", "--quiet", "README.md")
     project.git("switch", "--quiet", "--create", "other")
     assert "not on main" in release(project, "0.2.0", ok=False)

@@ -116,7 +116,7 @@ def test_figures_of_the_model(model: Path) -> None:
         path.write_text(lines)
     text = card(facts(), "model.onnx")
     rows = cells(text)
-    assert ["figure", "on 1,200 test images"] in rows
+    assert ["metric", "on 1,200 test images"] in rows
     assert ["Accuracy", "0.750"] in rows
     assert ["95 % interval of the accuracy", "0.700 to 0.800"] in rows
     assert [row for row in rows if len(row) == 4] == [
@@ -124,7 +124,7 @@ def test_figures_of_the_model(model: Path) -> None:
         ["cat", "0.250", "0.900", "4"],
         ["dog", "1.000", "0.600", "3"],
     ]
-    assert "confidence is off: 3.1 % on average" in text
+    assert "Expected calibration error of its confidence: 3.1 %." in text
     assert "left out of validation and test images: 2." in text
     assert "could not be used: 0." in text
     assert [row for row in rows if row[0] in CLASSES and len(row) == 2] == [["cat", "2"], ["dog", "0"], ["emu", "0"]]
@@ -134,8 +134,8 @@ def test_figures_of_the_model(model: Path) -> None:
 @pytest.mark.parametrize(
     ("metrics", "oid", "said"),
     [
-        (METRICS, "another.dir", "None are recorded of this model."),
-        (None, None, "None are recorded of this model."),
+        (METRICS, "another.dir", "No metrics of this model are recorded."),
+        (None, None, "No metrics of this model are recorded."),
         ({"accuracy": None, "support": 0}, None, "There were no test images"),
     ],
 )
@@ -151,12 +151,12 @@ def test_figures_of_another_model(model: Path, metrics: dict[str, Any] | None, o
 def test_how_images_are_framed(model: Path) -> None:
     """The card explains how an image becomes a square, and what part of the square the network sees."""
     text = card(facts(), "model.onnx")
-    assert "For images of 8 × 8 pixels in colour.\n" in text
+    assert "Its input is images of 8 × 8 pixels in colour.\n" in text
     assert "of more than 256 pixels to that, and then the middle square to 8 × 8 pixels.\n" in text
     otherwise = facts().spec.model_copy(update={"framing": "squash", "crop_pct": 0.5})
     text = card(replace(facts(), spec=otherwise), "model.onnx")
-    assert "For images of 16 × 16 pixels in colour,\nof which it looks at the middle 8 × 8.\n" in text
-    assert "and then all of it to 16 × 16 pixels, width and height alone.\n" in text
+    assert "Its input is images of 16 × 16 pixels in colour,\nof which it uses the middle 8 × 8.\n" in text
+    assert "and then all of it to 16 × 16 pixels, width and height separately.\n" in text
     assert model.exists()
 
 
@@ -216,8 +216,8 @@ def test_what_integers_change(model: Path) -> None:
     """The card of an 8-bit file shows the accuracy of that file and of the float model."""
     measured = Measured(accuracy=0.75, floats=0.8, agreement=0.9, images=1200, calibrated=512)
     text = card(facts(), "model.int8.onnx", measured=measured)
-    assert "calibrated on 512 training images. On 1,200 test images\nits accuracy is 75.0 %, that of the model" in text
-    assert "in floats 80.0 %; both give the same class for 90.0 %." in text
+    assert "calibrated on 512 training images. On 1,200 test images\nits accuracy is 75.0 %, " in text
+    assert "the accuracy of the floating-point model 80.0 %; both predict the same class for 90.0 %." in text
     assert "8-bit" not in card(facts(), "model.onnx")
     assert model.exists()
 

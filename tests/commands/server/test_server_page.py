@@ -70,7 +70,7 @@ def test_images_are_classified(browser: Browser, served: Served, width: int, sch
     expect(cards.nth(0).locator(".number").first).to_have_text(f"{100 * wanted['confidence']:.1f}\u00a0%")
     expect(cards.nth(0).get_by_role("rowheader")).to_have_count(len(ODD))
     expect(cards.nth(1)).to_contain_text("Cannot be used: not an image")
-    expect(cards.nth(1)).to_contain_text("This browser cannot show it.")
+    expect(cards.nth(1)).to_contain_text("This browser cannot display this format.")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (brightness > 128) == (scheme == "light")

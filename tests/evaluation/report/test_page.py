@@ -87,7 +87,7 @@ def test_history_without_git() -> None:
     """Without Git the base is shown, too."""
     page = write()
     assert "Generation 2</b>" in page
-    assert "does not reach back before generation 2" in page
+    assert "The Git history of this clone begins at generation 2" in page
 
 
 def test_history_from_git() -> None:
@@ -96,11 +96,11 @@ def test_history_from_git() -> None:
     commit(lineage(1, base=False), 0.125)
     page = write()  # The base, of generation 2, is not committed yet.
     assert "12.5\N{NO-BREAK SPACE}%" in page
-    assert "does not reach back before" not in page
+    assert "The Git history of this clone begins" not in page
     commit(lineage(2, base=True), 0.25)
     page = write()
     assert "12.5\N{NO-BREAK SPACE}%" in page
-    assert "does not reach back before" not in page
+    assert "The Git history of this clone begins" not in page
     commit(lineage(3, base=True), 0.5)
     assert write() == page
 

@@ -3,7 +3,7 @@ const data = JSON.parse(byId("json").textContent);
 function flip([id, label, before, beforeConfidence, after, afterConfidence, uri, whole]) {
   const line = (what, name, confidence) => answer(what, name, confidence, name === label ? "good" : "bad");
   const lines = [answer("is", label, null, ""), line("A", before, beforeConfidence), line("B", after, afterConfidence)];
-  return framed({ uri, whole, id, lines, alt: `Test image of ${label}, taken for ${before} by ${data.a}, for ${after} by ${data.b}` });
+  return framed({ uri, whole, id, lines, alt: `Test image of ${label}, classified as ${before} by ${data.a}, as ${after} by ${data.b}` });
 }
 
 const filter = byId("filter");

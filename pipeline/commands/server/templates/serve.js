@@ -19,7 +19,7 @@ function say(text, isBad) {
   status.classList.toggle("bad", Boolean(isBad));
 }
 
-// A browser cannot show every format that is read here.
+// The model reads more formats than a browser can display.
 function picture(file, alt) {
   const frame = make("div", "picture"), image = make("img");
   image.alt = alt;
@@ -27,7 +27,7 @@ function picture(file, alt) {
     image.classList.toggle("small", Math.max(image.naturalWidth, image.naturalHeight) <= SMALL);
     URL.revokeObjectURL(image.src);
   });
-  image.addEventListener("error", () => frame.replaceChildren("This browser cannot show it."));
+  image.addEventListener("error", () => frame.replaceChildren("This browser cannot display this format."));
   image.src = URL.createObjectURL(file);
   frame.append(image);
   return frame;
@@ -65,7 +65,7 @@ function card(file, told) {
 
 async function classify(files) {
   if (!files.length) return;
-  say(files.length === 1 ? "Asking…" : `Asking about ${files.length} images…`);
+  say(files.length === 1 ? "Classifying…" : `Classifying ${files.length} images…`);
   const form = new FormData();
   for (const file of files) form.append("image", file, file.name || "pasted image");
   try {

@@ -6,11 +6,11 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw
 
 // Pictures
 function picture([id, actual, predicted, confidence, base, baseConfidence, uri, whole]) {
-  const lines = [answer("is", names[actual], null, "")];
+  const lines = [answer("label", names[actual], null, "")];
   lines.push(answer("model", names[predicted], confidence, actual === predicted ? "good" : "bad"));
   // A class that only the base knows has no number.
   if (base !== null) lines.push(answer("base", names[base] ?? base, baseConfidence, base === actual ? "good" : "bad"));
-  return framed({ uri, whole, id, lines, alt: `Test image of ${names[actual]}, taken for ${names[predicted]}` });
+  return framed({ uri, whole, id, lines, alt: `Test image of ${names[actual]}, classified as ${names[predicted]}` });
 }
 
 function suspect([id, source, split, label, suggested, reason, probability, suggestedProbability, uri, whole]) {
@@ -33,7 +33,7 @@ function list() {
   const count = counts.reduce((sum, [actual, predicted, some]) => sum + (actual !== predicted && isWanted(actual, predicted) ? some : 0), 0);
   const pictured = lists[0][1].filter(([, actual, predicted]) => isWanted(actual, predicted)).length;
   const what = `${count} ${count === 1 ? "mistake" : "mistakes"}`;
-  byId("filter-status").textContent = pictured === count ? what : `${what}, ${pictured} of them in this page`;
+  byId("filter-status").textContent = pictured === count ? what : `${what}, ${pictured} of them on this page`;
 }
 filter?.addEventListener("change", list);
 if (filter) filter.hidden = false;
@@ -63,11 +63,11 @@ function open(cell, count) {
   const [actual, predicted] = cell.split(",").map(Number);
   const right = actual === predicted;
   const shown = cells[cell] || [];
-  byId("cell-title").replaceChildren(named(names[actual]), right ? " recognized" : " taken for ", right ? "" : named(names[predicted]));
-  const order = right ? "the least sure first" : "the surest first";
+  byId("cell-title").replaceChildren(named(names[actual]), right ? " classified correctly" : " classified as ", right ? "" : named(names[predicted]));
+  const order = right ? "the least confident first" : "the most confident first";
   byId("cell-note").textContent = shown.length === count
     ? `${count} ${count === 1 ? "image" : `images, ${order}`}.`
-    : `${shown.length} of ${count} images are in this page, ${order}; data/report/predictions.csv lists all.`;
+    : `${shown.length} of ${count} images are on this page, ${order}; data/report/predictions.csv lists all.`;
   byId("cell-images").replaceChildren(...shown.map((place) => picture(images[place])));
   byId("cell").showModal();
 }
@@ -97,7 +97,7 @@ if (map) {
   map.addEventListener("mousemove", (event) => {
     const [actual, predicted] = at(event);
     if (actual in names && predicted in names) {
-      byId("under").replaceChildren(named(names[actual]), " taken for ", named(names[predicted]), `: ${found.get(`${actual},${predicted}`) || 0}`);
+      byId("under").replaceChildren(named(names[actual]), " classified as ", named(names[predicted]), `: ${found.get(`${actual},${predicted}`) || 0}`);
     }
   });
   map.addEventListener("click", (event) => {
