@@ -1,6 +1,6 @@
-"""The story of a growing data set, run in a temporary folder: `make demo`.
+"""Demonstrates a growing data set in a temporary folder: `make demo`.
 
-Shows what each command really prints, and fails where a step does not do what it says.
+It shows the real output of each command, and fails if a step does not have the stated result.
 """
 
 import os
@@ -39,10 +39,10 @@ STORY: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    """Tell the story."""
+    """Run the demonstration."""
     with tempfile.TemporaryDirectory(prefix="treering-demo-") as folder:
         project = Path(folder) / "project"
-        # Of no matter what is in this one.
+        # Independent of the Git repository that this folder is in.
         _run(ROOT, sys.executable, "-m", "pipeline", "init", str(project))
         _set_params(project)
         _save(project, "a new project")
@@ -92,13 +92,13 @@ def main() -> None:
 
 
 def _set_params(project: Path) -> None:
-    """What the story is about, whatever params.yaml here says."""
+    """Set the params of the demonstration, regardless of the local params.yaml."""
     yaml = YAML()
     params = yaml.load(project / "params.yaml")
     for section, values in STORY.items():
         params[section].update(values)
     yaml.dump(params, project / "params.yaml")
-    _run(project, sys.executable, "-m", "pipeline", "setup")  # Which lists no code of one's own in dvc.yaml any more.
+    _run(project, sys.executable, "-m", "pipeline", "setup")  # Removes the user's own code from the deps in dvc.yaml.
 
 
 def _say(text: str) -> None:
@@ -109,7 +109,7 @@ def _say(text: str) -> None:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """Run `command` in `folder`, showing what it prints; returns that."""
+    """Run `command` in `folder`; show its output, and return it."""
     print(f"$ {shlex.join(command)}", flush=True)
     with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
@@ -132,7 +132,7 @@ def _save(project: Path, message: str) -> None:
 
 
 def _recorded(project: Path, path: str) -> str:
-    """The hash that dvc.lock records for the output `path`."""
+    """Return the hash of the output `path` in dvc.lock."""
     stages = YAML(typ="safe").load(project / "dvc.lock")["stages"].values()
     return next(str(out["md5"]) for stage in stages for out in stage["outs"] if out["path"] == path)
 

@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/, made by running what they show: `make pictures`, or some: `… report terminal`.
+"""Makes the pictures of README.md and docs/: `make pictures`, or some of them, `python docs/pictures.py report`.
 
 Runs a project of the sample's images, a terminal, and Debian's Chromium.
 """
@@ -25,9 +25,9 @@ SAMPLE = ROOT / "data" / "sample"
 sys.path.append(str(ROOT / ".venv/publish"))
 FONTS = ROOT / ".venv/bench/matplotlib/mpl-data/fonts/ttf"
 COLUMNS, LINES = 118, 32
-# In pixels: of a letter, and around all.
+# Pixels: the size of a letter, and the margin.
 SIZE, MARGIN = 14, 14
-# Seconds: what a command writes in so many is shown for so many at most; for a letter, after a command, at the end.
+# Seconds: output of each period is shown for at most so long; a typed letter, the pause after a command, the end.
 EACH, MOST, KEY, PAUSE, END = 2.0, 0.25, 0.05, 2.0, 5.0
 INK, PAPER = "#e6e6e6", "#14191f"
 COLOURS = {
@@ -42,7 +42,7 @@ STORY = ["cp ../more.zip data/raw/", "pipeline status", "dvc repro", "dvc metric
 
 
 def main() -> None:
-    """Make those that the command line names, or all."""
+    """Make the pictures that the command line names, by default all."""
     with tempfile.TemporaryDirectory(prefix="treering-pictures-") as folder:
         project = _project(Path(folder))
         os.environ.update(PATH=f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", DVC_NO_ANALYTICS="1")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _project(folder: Path) -> Path:
-    """A project with the first of the sample's archives; others lie beside it."""
+    """Create a project with the first sample archive, and place the others next to it."""
     for name in ("more.zip", "new.zip"):
         shutil.copy(SAMPLE / {"more.zip": "2-more.zip", "new.zip": "3-new-classes.zip"}[name], folder / name)
     os.environ |= {f"GIT_{who}_{what}": "Ada" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -71,7 +71,7 @@ def _run(*command: str, **env: str) -> None:
 
 
 def terminal() -> None:
-    """What a second generation looks like, as an animation."""
+    """Record the training of a second generation as an animation of a terminal."""
     frames, milliseconds = [], []
     for screen, shown in groupby(_frames(), key=lambda frame: frame[:2]):
         frames.append(_drawn(*screen))
@@ -86,7 +86,7 @@ Cells = tuple[tuple[tuple[str, str], ...], ...]
 
 
 def _frames() -> Iterator[tuple[Cells, tuple[int, int], float]]:
-    """What is on the screen, where the cursor is, and for how many seconds."""
+    """The text on the screen, the position of the cursor, and the duration in seconds."""
     import pyte
 
     screen = pyte.Screen(COLUMNS, LINES)
@@ -98,7 +98,7 @@ def _frames() -> Iterator[tuple[Cells, tuple[int, int], float]]:
         return cells, (screen.cursor.y, screen.cursor.x), seconds
 
     for command in STORY:
-        stream.feed(b"\x1b[2J\x1b[H\x1b[32m$\x1b[0m ")  # On an empty screen: what scrolls takes many bytes.
+        stream.feed(b"\x1b[2J\x1b[H\x1b[32m$\x1b[0m ")  # Clear the screen first: scrolling makes the file large.
         for letter in command:
             stream.feed(letter.encode())
             yield frame(KEY)
@@ -111,7 +111,7 @@ def _frames() -> Iterator[tuple[Cells, tuple[int, int], float]]:
 
 
 def _typed(command: str) -> Iterator[tuple[bytes, float]]:
-    """What `command` writes to a terminal, piece by piece, and the seconds before each."""
+    """Run `command` in a terminal; yield each piece of its output, and the seconds before it."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (LINES, COLUMNS))
     env = {**os.environ, "TERM": "xterm-256color"}
@@ -121,7 +121,7 @@ def _typed(command: str) -> Iterator[tuple[bytes, float]]:
         while True:
             try:
                 waiting += os.read(master, 65536)
-            except OSError:  # Nobody writes to it any more.
+            except OSError:  # The command has closed the terminal.
                 break
             if (now := time.monotonic()) - before > EACH:
                 yield waiting, now - before
@@ -147,7 +147,7 @@ def _drawn(cells: Cells, cursor: tuple[int, int]) -> Image.Image:
 
 
 def report() -> None:
-    """The top of the report of a second generation."""
+    """Photograph the top of the report of a second generation."""
     shutil.copy("../more.zip", "data/raw")
     _run("dvc", "repro", "--quiet")
     with _page(1526, 820) as page:
@@ -156,7 +156,7 @@ def report() -> None:
 
 
 def sheet() -> None:
-    """What `pipeline check` shows of new images."""
+    """Photograph the page that `pipeline check` writes about new images."""
     _run("pipeline", "check", "../new.zip", "--html", "../new.html")
     with _page(1200, 640) as page:
         page.goto(Path("../new.html").absolute().as_uri())
@@ -164,7 +164,7 @@ def sheet() -> None:
 
 
 def serve() -> None:
-    """The page that images are dropped on."""
+    """Photograph the page of `pipeline serve` with two images."""
     with zipfile.ZipFile("../more.zip") as archive:
         names = [f"{kind}/0200.png" for kind in ("Coat", "Sandal")]
         archive.extractall("../photos", names)
@@ -182,7 +182,7 @@ def serve() -> None:
 @contextmanager
 def _page(width: int, height: int) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        # Chromium's own sandbox refuses to work for root, as whom containers run.
+        # Chromium's sandbox does not work as root, the user of many containers.
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), chromium_sandbox=os.geteuid() != 0
         )

@@ -1,4 +1,4 @@
-"""What the site has beside the pages of docs/: README.md and its like. MkDocs calls this; mkdocs.yml says so."""
+"""Adds README.md and other pages above docs/ to the site. A hook that mkdocs.yml names."""
 
 import posixpath
 import re
@@ -9,13 +9,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-# Pages above docs/, and what they are called in the site.
+# Pages above docs/, and their names in the site.
 ABOVE = {"README.md": "index.md", **{name: name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}}
 LINK = re.compile(r"(\]\(|\bsrc=\")(?!\w+:|#)([^)#\s\"]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages above docs/, and files there that pages link to."""
+    """Add the pages above docs/, and other files above docs/ that pages link to."""
     for name, page in ABOVE.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     for file in files.documentation_pages():
@@ -28,7 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Let links lead to where the site has what the repository has elsewhere."""
+    """Rewrite links to files that the site has at another path than the repository."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def moved(match: re.Match[str]) -> str:
@@ -38,11 +38,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _path(page: str, link: str) -> str:
-    """Where in the repository `link` leads, on the page that the site has at `page`."""
+    """Return the target in the repository of `link` on the site's page `page`."""
     above = page in ABOVE.values()
     return posixpath.normpath(posixpath.join("" if above else "docs", posixpath.dirname(page), link))
 
 
 def _uri(path: str) -> str:
-    """Where the site has the file `path` of the repository."""
-    return ABOVE.get(path, path.removeprefix("docs/").lstrip("."))  # MkDocs leaves out what begins with a dot.
+    """Return the site's path of the repository's file `path`."""
+    return ABOVE.get(path, path.removeprefix("docs/").lstrip("."))  # MkDocs ignores names that begin with a dot.

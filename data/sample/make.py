@@ -1,4 +1,4 @@
-"""Make the sample archives beside this file out of Fashion-MNIST (Zalando, MIT licence).
+"""Makes the sample archives in this folder from Fashion-MNIST (Zalando, MIT licence).
 
 Needs Debian's package `dataset-fashion-mnist`; run as `python data/sample/make.py`. The same bytes every time.
 """
@@ -20,18 +20,18 @@ OLD, NEW = NAMES[:8], NAMES[8:]
 
 
 def read(name: str, header: int) -> np.ndarray:
-    """The numbers in the IDX file `name`, after a header of so many bytes."""
+    """Return the numbers in the IDX file `name` after its header."""
     return np.frombuffer(gzip.decompress((SOURCE / name).read_bytes()), np.uint8, offset=header)
 
 
 def images_of(number: int) -> Iterator[np.ndarray]:
-    """The images of class `number`, 28 × 28 each, in the order of the data set."""
+    """Return the 28 × 28 images of class `number`, in the order of the data set."""
     pixels = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
     return iter(pixels[read("train-labels-idx1-ubyte.gz", 8) == number])
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """`pixels` as a PNG file."""
+    """Return `pixels` as a PNG file."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -48,7 +48,7 @@ def main() -> None:
         with zipfile.ZipFile(HERE / archive, "w") as file:
             for name in classes:
                 for number, pixels in islice(supply[name], count // len(classes)):
-                    # With a date of its own, an archive would be another one each time.
+                    # A fixed date, so that the archives have the same bytes each time.
                     member = zipfile.ZipInfo(f"{name}/{number:04d}.png", (1980, 1, 1, 0, 0, 0))
                     file.writestr(member, png(pixels))
 
