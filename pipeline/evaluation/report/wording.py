@@ -29,8 +29,8 @@ FIGURES = (
         1,
     ),
     Figure("macro_f1", "Macro F1", "mean of the classes' F1", "number", 1),
-    Figure("loss", "Log loss", "how far its probabilities are from the truth", "number", -1),
-    Figure("calibration_error", "Calibration error", "how far its confidence is from its accuracy", "percent", -1),
+    Figure("loss", "Log loss", "mean negative log-likelihood of the labels", "number", -1),
+    Figure("calibration_error", "Calibration error", "mean difference between confidence and accuracy", "percent", -1),
 )
 CHANGES = (
     Figure(
@@ -47,14 +47,18 @@ CHANGES = (
         "percent",
         1,
     ),
-    Figure("forgetting", "Forgetting", "accuracy lost on earlier images, against the best model before", "points", -1),
+    Figure("forgetting", "Forgetting", "accuracy lost on earlier images, against the best earlier model", "points", -1),
     Figure(
-        "backward_transfer", "Backward transfer", "what learning since then has done to earlier images", "points", 1
+        "backward_transfer",
+        "Backward transfer",
+        "effect of later training on the accuracy of earlier images",
+        "points",
+        1,
     ),
     Figure(
         "forward_transfer",
         "Forward transfer",
-        "what was known of new images before any was learned, above chance",
+        "accuracy on new images before training on them, above chance",
         "points",
         1,
     ),
