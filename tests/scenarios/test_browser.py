@@ -176,7 +176,7 @@ def test_cell_shows_its_images(visit: Open) -> None:
     expect(dialog).to_be_visible()
     assert dialog.locator("figure").count() == min(count, 96)
     first = dialog.locator("figure").first
-    expect(first).to_contain_text(re.compile(r"is\s*cat\s*model\s*dog\s*\d+\.\d%\s*base\s*(cat|dog)\s*\d+\.\d%"))
+    expect(first).to_contain_text(re.compile(r"label\s*cat\s*model\s*dog\s*\d+\.\d%\s*base\s*(cat|dog)\s*\d+\.\d%"))
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     cell.press("Enter")
@@ -255,7 +255,7 @@ def test_matrix_of_many_classes(visit: Open) -> None:
     canvas.hover(position={"x": 3, "y": 3})
     expect(page.locator("#under")).to_contain_text("class 000 classified as class 000:")
     canvas.click(position={"x": 3, "y": 3})
-    expect(page.get_by_role("dialog")).to_contain_text("class 000 recognized")
+    expect(page.get_by_role("dialog")).to_contain_text("class 000 classified correctly")
     page.keyboard.press("Escape")
     page.locator("#pair-table tbody button:visible").first.click()
     expect(page.get_by_role("dialog")).to_contain_text(" classified as ")
@@ -389,7 +389,7 @@ def test_odd_names_are_text(visit: Open) -> None:
         expect(page.locator("#class-table").get_by_text(name, exact=True)).to_have_count(1)
     page.get_by_role("button", name="<script>alert(1)</script> classified as <script>alert(1)</script>").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator("h2")).to_have_text("<script>alert(1)</script> recognized")
+    expect(dialog.locator("h2")).to_have_text("<script>alert(1)</script> classified correctly")
     expect(dialog.locator("figure").first).to_contain_text("<script>alert(1)</script>")
 
 
