@@ -13,6 +13,7 @@ from pipeline.params import Params
 from pipeline.result import Result
 from pipeline.text import counted
 from pipeline.versioning.git_guard import check_followed
+from pipeline.versioning.lock import read_record
 from pipeline.versioning.raw.content import RawContent, look
 from pipeline.versioning.raw.recording import check_whole_record, record
 from pipeline.versioning.raw.rule import FileChange
@@ -25,10 +26,12 @@ def listing(params: Params) -> Result:
     Shards are not an output of any stage, so this stage also checks them for damage.
 
     Raises:
-        RecordError: Git has moved to another data/raw.dvc, or data/raw.dvc has lost files that were never local.
+        RecordError: Git has moved to another data/raw.dvc, or data/raw.dvc has lost files that were never local; or
+            dvc.lock cannot be read.
         ImagesError: DVC cannot hash a file.
         MissingDataError: a required file that data/raw.dvc lists is neither in the cache nor on the remote.
     """
+    read_record()  # Before DVC writes dvc.lock again, which would hide that it was incomplete.
     check_hashable()
     content = look()
     check_whole_record(content)

@@ -50,6 +50,16 @@ def test_it_records_what_dvc_would(tracked: Project) -> None:
     assert all(cached(tracked, entry["md5"]).exists() for entry in listed)
 
 
+def test_an_incomplete_lock_file_is_not_overwritten(tracked: Project) -> None:
+    """If DVC was killed while it wrote dvc.lock, the first stage fails, so DVC does not complete the file."""
+    tracked.repro("listing")
+    lock = tracked.root / "dvc.lock"
+    cut = lock.read_bytes()[:-1]
+    lock.write_bytes(cut)
+    assert "dvc.lock: incomplete" in tracked.repro("listing", ok=False)
+    assert lock.read_bytes() == cut
+
+
 def test_what_moved_is_not_removed(tracked: Project) -> None:
     """A moved file does not count as removed; `pipeline status` agrees."""
     tracked.repro("ingest")

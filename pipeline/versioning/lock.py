@@ -33,10 +33,11 @@ def read_record(path: Path = paths.LOCK) -> dict[str, StageRecord]:
     """Return the recorded stages by name; none where nothing has run yet.
 
     Raises:
-        RecordError: dvc.lock cannot be read, for example because it contains conflict markers.
+        RecordError: dvc.lock is incomplete, or cannot be read, for example because it contains conflict markers.
     """
     if not path.exists():
         return {}
+    _check_complete(path)
     try:
         return _stages(read_yaml(path))
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -96,6 +97,16 @@ def _parsed(content: bytes | str, name: str = "") -> Any:
 def checkout_hint(path: Path) -> str:
     """Return the hint for a file in Git that cannot be read."""
     return f"run `git checkout {path}`, or end the merge that it is in"
+
+
+def _check_complete(path: Path) -> None:
+    """Check that dvc.lock was written to its end.
+
+    DVC empties the file and then writes it, so a kill can leave valid YAML that lacks the last training.
+    """
+    if not path.read_bytes().endswith(b"\n"):
+        what = "incomplete, since DVC was stopped while it wrote this file"
+        raise RecordError(path, what, f"run `git checkout {path}`, or delete it if Git does not have it")
 
 
 def _stages(content: Any) -> dict[str, StageRecord]:

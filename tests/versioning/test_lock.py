@@ -1,6 +1,8 @@
 """Reading dvc.lock; an unreadable file is never treated as an empty one."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,41 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> None:
     assert said.splitlines() == [said]
     assert said.startswith(f"{path}: ")
     assert f"git checkout {tmp_path / 'dvc.lock'}" in said
+
+
+# Writes a longer dvc.lock as DVC does, and kills itself when it comes to the stage `last`.
+DYING_DVC = """
+import copy, os, sys
+from dvc.utils.serialize import dump_yaml, load_yaml
+from ruamel.yaml.emitter import Emitter
+process_scalar = Emitter.process_scalar
+def dying(emitter):
+    if emitter.event.value == "last":
+        os.kill(os.getpid(), 9)
+    process_scalar(emitter)
+Emitter.process_scalar = dying
+content = load_yaml(sys.argv[1])
+names = [*(f"stage {number}" for number in range(40)), "last"]
+content["stages"] = {name: copy.deepcopy(content["stages"]["train"]) for name in names}
+dump_yaml(sys.argv[1], content)
+"""
+
+
+def test_a_kill_while_dvc_writes_is_an_error(tmp_path: Path) -> None:
+    """A kill while DVC writes leaves valid YAML that lacks stages. It is an error, not a record without a training."""
+    path = lock(tmp_path, LOCK)
+    ran = subprocess.run([sys.executable, "-c", DYING_DVC, str(path)], check=False)
+    assert ran.returncode == -9
+    assert "stage 20:" in path.read_text()
+    with pytest.raises(RecordError, match="incomplete, since DVC was stopped"):
+        read_record(path)
+
+
+def test_an_incomplete_line_is_an_error(tmp_path: Path) -> None:
+    """A lock file that ends within a line is an error, wherever it ends."""
+    for end in (end for end in range(len(LOCK)) if LOCK[end - 1] != "\n" or not end):
+        with pytest.raises(RecordError, match="incomplete"):
+            read_record(lock(tmp_path, LOCK[:end]))
 
 
 @given(st.integers(0, len(LOCK)), st.integers(0, 30), st.text(max_size=8))

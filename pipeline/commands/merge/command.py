@@ -60,20 +60,21 @@ def _setup(args: argparse.Namespace) -> int:
 
 def _resolve(args: argparse.Namespace) -> int:
     from pipeline.commands.merge.conflicts import resolve
+    from pipeline.git import unfinished
 
     merged, left = resolve(args.take)
-    if not merged and not left:
-        print("no conflicts")
-        return 0
     if merged:
         print(f"resolved {counted(len(merged), 'file')}:")
         print_lines(merged)
-        if paths.RAW_DVC.as_posix() in merged and paths.RAW.is_dir():
-            _say_sync(None, quietly=False)
+    has_merged_raw, operation = paths.RAW_DVC.as_posix() in merged, unfinished()
+    # An earlier `resolve` may have been killed after it merged data/raw.dvc.
+    if paths.RAW_DVC.as_posix() not in left and (has_merged_raw or operation) and paths.RAW.is_dir():
+        _say_sync(None, quietly=not has_merged_raw)
     if left:
         print(f"conflicts left: {', '.join(map(shown, left))}")
         return 1
-    print("next: git commit (or git rebase --continue), then dvc repro")
+    next_step = "next: git commit (or git rebase --continue), then dvc repro"
+    print(next_step if merged or operation else "no conflicts")
     return 0
 
 

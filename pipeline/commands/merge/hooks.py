@@ -16,7 +16,7 @@ DRIVER = "treering"
 HOOKS = ("post-merge", "post-checkout", "post-rewrite", "post-commit")
 MARK = "# Made by `pipeline setup`."
 SCRIPT = f"""#!/bin/sh
-{MARK} Brings data/raw in step with {paths.RAW_DVC} after Git has changed that.
+{MARK} Brings data/raw in sync with {paths.RAW_DVC} after Git has changed that.
 case $(basename "$0") in
 post-checkout) [ "$3" = 1 ] || exit 0 ;;
 post-rewrite) [ "$1" = rebase ] || exit 0 ;;

@@ -10,11 +10,12 @@ import PIL
 
 from pipeline import paths
 from pipeline.errors import RecordError
-from pipeline.files import md5_of_bytes
+from pipeline.files import md5_of_bytes, write_text
 from pipeline.images import pixels
 from pipeline.params import Params
 from pipeline.versioning import repository
 from pipeline.versioning.definition import CODE
+from pipeline.versioning.lock import read_yaml
 from pipeline.versioning.weights import NEUTRAL, NEUTRAL_PARAMS
 
 
@@ -28,6 +29,8 @@ def settle(name: str) -> None:
     """
     from dvc.dependency.param import ParamsDependency
     from dvc.lock import LockError
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import dumps_yaml
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
 
@@ -44,7 +47,9 @@ def settle(name: str) -> None:
                 elif isinstance(dep, ParamsDependency):
                     new = {param: value for param, value in NEUTRAL_PARAMS.items() if param in dep.params}
                     dep.fill_values({**new, **(dep.hash_info.value or {})})
-            stage.dump(update_pipeline=False)
+            record = read_yaml(paths.LOCK)
+            record["stages"].update(to_lockfile(stage))
+            write_text(paths.LOCK, dumps_yaml(record))  # Atomically, unlike `stage.dump`.
     except LockError:
         raise RecordError(paths.LOCK, "another DVC command is running", "wait until that has ended") from None
 

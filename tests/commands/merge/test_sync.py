@@ -1,4 +1,4 @@
-"""`pipeline sync` after a kill."""
+"""`pipeline sync` and `pipeline resolve` after a kill."""
 
 import subprocess
 import sys
@@ -9,7 +9,8 @@ import pytest
 from support.kills import kill_before
 
 from pipeline import cli, paths
-from pipeline.git import git
+from pipeline.errors import RecordError
+from pipeline.git import git, git_text
 from pipeline.versioning.tracking import REPLACING
 
 LABELS = paths.RAW / "labels.csv"
@@ -49,3 +50,23 @@ def test_a_kill_takes_no_file_away(here: Path) -> None:
     assert LABELS.read_text() == "path,label\na/1.png,b\n"
     assert (paths.RAW / "a/1.png").exists()
     assert list(REPLACING.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_killed_resolve_is_completed(here: Path) -> None:
+    """However often `pipeline resolve` is killed, the same command completes the merge of data/raw."""
+    git("checkout", "--quiet", "-b", "theirs", "-")
+    git("checkout", "--quiet", "-b", "ours", "HEAD^")
+    (paths.RAW / "a/2.png").write_bytes(b"another image")
+    dvc("add", "--quiet", str(paths.RAW))
+    git("commit", "--quiet", "--all", "--message", "an image")
+    assert cli.main(["sync"]) == 0
+    with pytest.raises(RecordError):
+        git("merge", "--quiet", "theirs")
+    kills = 0
+    while kill_before("data/raw", "resolve", folder=here, nth=kills + 1):
+        kills += 1
+    assert kills > 1
+    assert LABELS.read_text() == "path,label\na/1.png,b\n"
+    assert (paths.RAW / "a/2.png").read_bytes() == b"another image"
+    assert git_text("diff", "--name-only", "--diff-filter=U") == ""

@@ -47,6 +47,15 @@ def test_settled_record(recorded: Project) -> None:
     assert "command" not in said
 
 
+def test_the_record_is_written_as_dvc_writes_it(recorded: Project) -> None:
+    """DVC would write the same bytes."""
+    settle("train")
+    lock = recorded.root / "dvc.lock"
+    written = lock.read_bytes()
+    Repo().stage.load_one(name="train").dump(update_pipeline=False)
+    assert lock.read_bytes() == written
+
+
 def test_params_that_are_new(recorded: Project) -> None:
     """A new param is recorded with the value that acts as before; if params.yaml sets another value, training runs."""
     release.forget_params(recorded.root, NEUTRAL_PARAMS)
