@@ -1,6 +1,9 @@
 # Each target sets up what it needs. Requires Python ≥ 3.11, git and make.
 include setup.mk
 
+# Tests start many processes; they share bytecode even if the environment forbids to write it.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: repro demo check lint format test test-slow test-nightly bench bench-gpu requirements docs pictures release clean
 
 .venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt requirements-trackers.txt requirements-publish.txt

@@ -1,5 +1,6 @@
 """Fixtures: projects in temporary folders, with real Git, real DVC and tiny real images."""
 
+import compileall
 import hashlib
 import io
 import os
@@ -239,9 +240,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], P
     """Return a function that makes a project in a folder: this repository's current state, committed, tiny params."""
     made = Project(tmp_path_factory.mktemp("made") / "project")
     copy_checkout(made.root)
-    for path in ROOT.glob("pipeline/**/*.pyc"):  # Bytecode: no project has to compile it.
-        (made.root / path.relative_to(ROOT).parent).mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, made.root / path.relative_to(ROOT))
+    compileall.compile_dir(made.root / "pipeline", quiet=1)  # Each process of a project would compile it again.
     made.git("init", "--quiet")
     made.set_params(**TINY)
     made.commit("a new project")

@@ -429,10 +429,8 @@ def test_whatever_comes_memory_stays_bounded(project: Project, raw: Path) -> Non
         ("avif", "RGB", {"speed": 10}),
     ]
     for kind, mode, options in pictures:
-        for number in range(2):
-            large_image(raw / f"big/{number}.{kind}", mode, **options)
-            with (raw / f"big/{number}.{kind}").open("ab") as file:
-                file.write(bytes(number))  # Changes the id.
+        large_image(raw / f"big/0.{kind}", mode, **options)
+        (raw / f"big/1.{kind}").write_bytes((raw / f"big/0.{kind}").read_bytes() + b"\0")  # Another id.
     with (raw / "big/film.mp4").open("wb") as film:
         film.truncate(2 * 2**30)
     header = tarfile.TarInfo("././@LongLink")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.params import Params, read_params
 
 PARAMS = ROOT / "params.yaml"
 TEXT = PARAMS.read_text(encoding="utf-8")
+CONTENT = YAML().load(TEXT)
 
 
 def fields(section: type[Section] = Params, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -56,8 +58,7 @@ def choices() -> list[str]:
 
 def written(folder: Path, key: str, value: Any) -> Path:
     """Write this repository's params.yaml with `key` set to `value`, or removed for `...`."""
-    yaml = YAML()
-    content = section = yaml.load(TEXT)
+    content = section = deepcopy(CONTENT)
     *sections, name = key.split(".")
     for part in sections:
         section = section[part]
@@ -65,7 +66,7 @@ def written(folder: Path, key: str, value: Any) -> Path:
     if value is ...:
         del section[name]
     path = folder / "params.yaml"
-    yaml.dump(content, path)
+    YAML().dump(content, path)
     return path
 
 

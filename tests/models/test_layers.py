@@ -188,6 +188,7 @@ def timm() -> dict[str, Any]:
     return dict(json.loads(ran.stdout.rpartition("found ")[2]))
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("timm")
 def test_groups_of_timm(timm: dict[str, Any]) -> None:
     """Each timm model has its groups, with every weight in one of them, and the head in the last."""
@@ -201,6 +202,7 @@ def test_groups_of_timm(timm: dict[str, Any]) -> None:
     assert len(timm["deit_tiny_distilled_patch16_224"]["head"]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("timm")
 def test_statistics_of_timm(timm: dict[str, Any]) -> None:
     """Statistics of frozen layers are not estimated; networks without batch normalisation have none."""

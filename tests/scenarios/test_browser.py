@@ -131,18 +131,19 @@ def visit(browser: Browser, folder: Path) -> Iterator[Open]:
     assert not [url for url in requests if url not in own and not url.startswith("data:")]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("name", CASES)
-def test_fits(visit: Open, name: str, width: int, scheme: str) -> None:
+def test_fits(visit: Open, name: str, width: int) -> None:
     """The page fits the window, follows the system's colour scheme, and shows every picture and its lines."""
-    page = visit(name, width=width, scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate(
-        "[...document.querySelectorAll('figcaption')].every((one) => one.scrollWidth <= one.clientWidth)"
-    )
-    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
-    assert (brightness > 128) == (scheme == "light")
+    page = visit(name, width=width)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(
+            "[...document.querySelectorAll('figcaption')].every((one) => one.scrollWidth <= one.clientWidth)"
+        )
+        brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+        assert (brightness > 128) == (scheme == "light")
     # Decode now what is decoded only when it becomes visible.
     page.evaluate("Promise.all([...document.images].map((image) => ((image.loading = 'eager'), image.decode())))")
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 && image.alt)")

@@ -234,7 +234,7 @@ def test_licence_is_the_readers(model: Path, tmp_path: Path) -> None:
     assert model.exists()
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("rgb", "pt2"), ("grey", "onnx")])
+@pytest.mark.parametrize(("mode", "kind"), [pytest.param("rgb", "pt2", marks=pytest.mark.slow), ("grey", "onnx")])
 def test_example_runs(model: Path, mode: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The example in the card, run next to the exported file, gives the predictions of `pipeline predict`."""
     save_drawn(model, mode=mode)

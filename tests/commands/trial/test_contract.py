@@ -69,7 +69,7 @@ def troubles(last: str, **train: Any) -> dict[str, str]:
         return {one.promise: one.trouble for one in takewhile(lambda one: one.promise != last, checks(chosen))}
 
 
-@pytest.mark.parametrize("optimizer", ["schedule_free", "adamw"])
+@pytest.mark.parametrize("optimizer", ["schedule_free", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
     """The built-in networks keep all promises, including the export; nothing is left in the project."""
     found = troubles("", optimizer=optimizer)
@@ -90,11 +90,9 @@ def test_so_they_are_whatever_trains(train: dict[str, Any]) -> None:
     assert set(troubles(EXPORTED, **train).values()) == {""}
 
 
-@pytest.mark.parametrize(
-    "harmless", ["images + torch.rand_like(images)", "images * random.random()", "images * np.random.rand()"]
-)
-def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch, harmless: str) -> None:
+def test_global_generators_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random numbers of PyTorch, Python and NumPy continue after an interruption; a lazy layer is supported."""
+    harmless = "images + torch.rand_like(images) * random.random() * np.random.rand()"
     write_package(monkeypatch, nets=LAYER.format(harmless))
     assert set(troubles(EXPORTED, model="mine.nets:build").values()) == {""}
 
