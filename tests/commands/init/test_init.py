@@ -82,7 +82,10 @@ def test_a_kill_at_any_moment(tmp_path: Path) -> None:
         {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
         for folder in (folder.parent for folder in folders)
     ]
-    files = [{path: file for path, file in each.items() if not {".git", "tmp"} & {*path.parts}} for each in files]
+    files = [
+        {path: file for path, file in each.items() if not {".git", "tmp", "__pycache__"} & {*path.parts}}
+        for each in files
+    ]
     assert files[0] == files[1]
     assert {path.parts[0] for path in files[1]} == {"own"}
     assert "is a project already" in run(tmp_path / "killed", "init", "own", ok=False)
