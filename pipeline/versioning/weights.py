@@ -21,7 +21,8 @@ VERSIONS = {
     "20a7ca207dfc5043e5aaf8a058a06124": 3,  # 15364d3
     "664cde705e1a5cac20a534b111ee4e82": 4,  # 21d18ba
     "451aa859e16b0ce902d413bdb37c36d5": 4,  # 1c91305
-    "8c1da46518ba0408e8902e6815c0426e": 4,
+    "8c1da46518ba0408e8902e6815c0426e": 4,  # 0e4a5db
+    "630c24a958e5c880e2b1a8f9a1febc9d": 4,
 }
 
 # Files that training did not read in earlier releases, by path, with the content that changes no weight: a model

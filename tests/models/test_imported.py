@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.errors import CheckpointError, ParamError
 from pipeline.models.checkpoint import CHECKPOINT, RESPONSE, SPEC, network_of, read_network, respond
 from pipeline.models.features import head_of, look
-from pipeline.models.imported import function_of
+from pipeline.models.imported import check_outputs, function_of
 from pipeline.models.layers import head_weights
 from pipeline.models.network import Network, Spec, build, rows_of_classes
 
@@ -128,6 +128,22 @@ def test_other_logits_each_time(monkeypatch: pytest.MonkeyPatch, hostile: str) -
     said = complaint(monkeypatch, LAYER.format(hostile))
     assert said.startswith("in evaluation it gives the same images other logits each time; let random numbers and")
     built(monkeypatch, LAYER.format("nn.functional.dropout(logits, 0.5, self.training)"))
+
+
+class Dropping(nn.Module):
+    """Drops some of three logits, also in evaluation."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits of shape (images, 3)."""
+        return nn.functional.dropout(images.flatten(1)[:, :3], 0.5)
+
+
+def test_few_random_numbers_are_detected() -> None:
+    """Dropout of few logits, whose mask is often the same twice, is refused whatever the random numbers are."""
+    for seed in range(500):
+        torch.manual_seed(seed)
+        with pytest.raises(ParamError, match="other logits each time"):
+            check_outputs(NAME, Dropping(), torch.ones(2, 1, 8, 8), 3)
 
 
 @pytest.mark.parametrize(
