@@ -78,6 +78,7 @@ def test_networks_that_are_built_in_keep_them(optimizer: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "train",
     [
