@@ -1,9 +1,6 @@
 # Each target sets up what it needs. Requires Python ≥ 3.11, git and make.
 include setup.mk
 
-# Tests start many processes; they share bytecode even if the environment forbids to write it.
-export PYTHONDONTWRITEBYTECODE =
-
 .PHONY: repro demo check lint format test test-slow test-nightly bench bench-gpu requirements docs pictures release clean
 
 .venv/dev-ready: .venv/ready requirements-dev.txt requirements-timm.txt requirements-bench.txt requirements-trackers.txt requirements-publish.txt
@@ -35,6 +32,9 @@ lint: .venv/dev-ready
 format: .venv/dev-ready
 	ruff format .
 	ruff check --fix .
+
+# Tests start many processes, which share bytecode even if the environment forbids writing it.
+test test-slow test-nightly: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/dev-ready
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow"

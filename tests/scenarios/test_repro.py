@@ -128,6 +128,7 @@ def test_copies_touches_and_renames_train_nothing(first: Project) -> None:
     shutil.copy(files[0], files[0].with_name("copy.png"))
     os.utime(files[1])
     files[2].rename(files[2].with_name("renamed.png"))
+    assert "train" not in stages_run(first.repro("train"))
     with zipfile.ZipFile(raw / "rest.zip", "w") as archive:
         for file in files[3:60]:
             archive.write(file, file.relative_to(raw))
@@ -295,6 +296,8 @@ def test_lost_slices_are_an_error(first: Project) -> None:
     assert "manifest: error: data/manifest/slices.csv: " in out
     assert "`pipeline fresh`" in out
     assert "evaluate" not in stages_run(out)
+    first.pipeline("fresh")
+    assert "train: cold start (`pipeline fresh` asked for a cold start)" in first.repro("train")
 
 
 def test_old_images_keep_their_split(first: Project) -> None:
